@@ -1,0 +1,47 @@
+PYTHON ?= python3
+WORKERS ?= 2
+TESTS ?= tests
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ENGINE := $(PYTHON) scripts/engine
+# Exports DOCKER_HOST for the rest of a recipe's line; stderr shows what is going on.
+WITH_ENGINE = lines="$$($(ENGINE) up)" && eval "$$lines"
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test bench lint engine-up engine-down clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## .venv with this package and everything that its development needs
+
+# Made under a lock and stamped at the end: two makes at once build it once, and a half-made one
+# is built anew.
+$(STAMP): pyproject.toml
+	@$(PYTHON) scripts/engine/environment.py $(VENV) $(STAMP)
+
+demo: $(STAMP)  ## train and infer examples/bikes on amd64, arm64 and the host, and compare
+	@$(WITH_ENGINE) && $(BIN)/python scripts/demo.py
+
+test: $(STAMP)  ## all tests, against a real engine (TESTS=…, WORKERS=…); leaves it running
+	@$(WITH_ENGINE) && $(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+bench: $(STAMP)  ## what the plugin costs, as ratios
+	@$(WITH_ENGINE) && $(BIN)/python -m benchmarks
+
+lint: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src
+
+engine-up:  ## a working engine; prints the line for the shell: eval "$(make -s engine-up)"
+	@$(ENGINE) up
+
+engine-down:  ## remove the private engine and all that it holds
+	@$(ENGINE) down
+
+clean:  ## remove the virtual environment and caches (engine-down removes the engine)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .tox
+	find . -name __pycache__ -type d -not -path './.engine/*' -prune -exec rm -rf {} +

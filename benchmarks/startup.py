@@ -1,0 +1,74 @@
+"""What pytest pays for having the plugin installed and not using it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.measure import Figure, Seconds, in_turns, median_ms
+
+NAME = "startup"
+ROUNDS = 30
+_BAR_MS = 10.0
+# Out of both sides: these take longer than pytest itself (pytest-randomly imports numpy), and what
+# is looked for is small.
+_WITHOUT_OTHERS = tuple(
+    word
+    for plugin in ("randomly", "hypothesispytest", "xdist", "xdist.looponfail")
+    for word in ("-p", f"no:{plugin}")
+)
+
+
+def figures(rounds: int) -> Iterator[Figure]:
+    """Wall clock and CPU time of pytest on one empty test, with the plugin and without it."""
+    with tempfile.TemporaryDirectory(prefix="mlcontainer-bench-") as folder:
+        root = Path(folder)
+        (root / "pytest.ini").write_text("[pytest]\n")
+        (root / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+        cpu: dict[str, list[float]] = {"with": [], "without": []}
+        wall = in_turns(
+            {
+                "with": lambda: _pytest(root, cpu["with"]),
+                "without": lambda: _pytest(root, cpu["without"], "-p", "no:mlcontainer"),
+            },
+            rounds,
+        )
+        busy = {name: tuple(seconds[1:]) for name, seconds in cpu.items()}
+        yield _more(wall, "wall clock, --container absent")
+        yield _more(busy, "user + sys, --container absent")
+
+
+def _more(taken: dict[str, Seconds], what: str) -> Figure:
+    having, lacking = median_ms(taken["with"]), median_ms(taken["without"])
+    detail = f"{having:.0f} ms - {lacking:.0f} ms"
+    return Figure(NAME, what, having - lacking, _BAR_MS, "ms", detail)
+
+
+def _pytest(root: Path, cpu: list[float], *words: str) -> float:
+    """Seconds of wall clock; those of the CPU are appended to `cpu`."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", *_WITHOUT_OTHERS, *words],
+        cwd=root,
+        env=_environ(root),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _pid, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"pytest {' '.join(words)} ended with {process.returncode}")
+    cpu.append(used.ru_utime + used.ru_stime)
+    return time.perf_counter() - started
+
+
+def _environ(root: Path) -> dict[str, str]:
+    """With compiled modules, as an installed plugin has them, whatever is set here."""
+    environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environ

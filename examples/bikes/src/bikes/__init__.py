@@ -1,0 +1,1 @@
+"""Hourly demand of a bike-sharing scheme: how many bikes, and is it a busy hour?"""

@@ -1,0 +1,5 @@
+"""``python -m bikes``, the same as the console script."""
+
+from bikes.cli import main
+
+raise SystemExit(main())

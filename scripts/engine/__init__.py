@@ -1,0 +1,1 @@
+"""A private Docker Engine under .engine/, for machines that have none."""

@@ -1,0 +1,152 @@
+"""Starting daemons, and ending exactly those: a pid alone may have been given to another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """One process that we started: its pid, when it started, and in which boot."""
+
+    pid: int
+    started_ticks: int
+    boot: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def daemon_from_json(value: object) -> Daemon | None:
+    """The recorded daemon, or None when nothing usable was recorded."""
+    try:
+        return Daemon(**value) if isinstance(value, dict) else None
+    except TypeError:
+        return None
+
+
+def parse_started_ticks(stat: str) -> int:
+    """Field 22 of /proc/PID/stat; the name in field 2 may hold blanks and brackets."""
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def parse_state(stat: str) -> str:
+    """Field 3 of /proc/PID/stat: Z is a process that has ended already."""
+    return stat.rpartition(")")[2].split()[0]
+
+
+def identify(pid: int) -> Daemon | None:
+    """The process that has this pid now, or None."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    if parse_state(stat) == "Z":
+        return None
+    return Daemon(pid, parse_started_ticks(stat), BOOT_ID.read_text().strip())
+
+
+def is_running(daemon: Daemon | None) -> bool:
+    """Whether this very process still runs, not another one with its pid."""
+    return daemon is not None and identify(daemon.pid) == daemon
+
+
+def start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> Daemon:
+    """Start a daemon in a session of its own, so that Ctrl-C in the terminal does not end it."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(command),
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    daemon = identify(process.pid)
+    # It outlives this program: without a status, Popen would warn that nobody waited for it.
+    process.returncode = 0
+    return daemon or Daemon(process.pid, -1, "")
+
+
+def stop(daemon: Daemon | None, wait_s: float) -> None:
+    """End the daemon, and its whole process group when it does not go in `wait_s` seconds."""
+    if daemon is None or not is_running(daemon):
+        return
+    os.kill(daemon.pid, signal.SIGTERM)
+    if not _gone_within(daemon, wait_s):
+        os.killpg(daemon.pid, signal.SIGKILL)
+        _gone_within(daemon, 5)
+
+
+def _gone_within(daemon: Daemon, wait_s: float) -> bool:
+    until = time.monotonic() + wait_s
+    while time.monotonic() < until:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(daemon.pid, os.WNOHANG)
+        if not is_running(daemon):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def running_with(program: str, argument: str) -> tuple[Daemon, ...]:
+    """Processes of this program that were started with exactly this argument."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        named = arguments[0].rpartition(b"/")[2] == os.fsencode(program)
+        daemon = identify(int(entry.name))
+        if named and os.fsencode(argument) in arguments and daemon is not None:
+            found.append(daemon)
+    return tuple(found)
+
+
+def children_of(pid: int) -> tuple[int, ...]:
+    """Pids of a process's children."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return ()
+    return tuple(int(child) for child in text.split())
+
+
+def program_runs(program: str) -> bool:
+    """Whether any process runs this program."""
+    for entry in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            if entry.read_text(errors="replace").rstrip("\n") == program:
+                return True
+    return False
+
+
+def end_containers(containerd_socket: Path) -> None:
+    """Kill the containers of a dockerd that is about to stop, which else waits for each."""
+    for shim in running_with("containerd-shim-runc-v2", str(containerd_socket)):
+        for pid in children_of(shim.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def end_orphans(containerd_socket: Path) -> None:
+    """End the shims and containers that a killed dockerd left, found by its socket's path."""
+    end_containers(containerd_socket)
+    for shim in running_with("containerd-shim-runc-v2", str(containerd_socket)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(shim.pid, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""Container-based reproducibility testing of machine-learning projects, as a pytest plugin."""

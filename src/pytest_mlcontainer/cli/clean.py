@@ -1,0 +1,161 @@
+"""`mlcontainer clean`: remove what killed and kept runs left on engines and in the cache."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_mlcontainer.cli.surroundings import Here
+from pytest_mlcontainer.engines.cleaning import Cleaner, Leftover
+from pytest_mlcontainer.engines.diagnosis import shown_endpoint
+from pytest_mlcontainer.errors import EngineError
+from pytest_mlcontainer.owners import current_owner, host_name, is_alive
+from pytest_mlcontainer.sharing import Ledger, Store
+
+_LEDGER = "session-"
+_STARTING_S = 600
+_FOREIGN_LIFE_S = 24 * 3600  # as the store itself has it
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A session that the cache knows.
+
+    Args:
+        entries: what its ledger notes: the engines, repositories and stores it has touched.
+    """
+
+    id: str
+    alive: bool
+    entries: tuple[dict[str, str], ...]
+
+    def noted(self, name: str) -> set[str]:
+        return {entry[name] for entry in self.entries if name in entry}
+
+
+def clean(here: Here, engine: str | None, *, dry_run: bool) -> int:
+    """Remove leftovers and say what was removed, and what was left and why.
+
+    Args:
+        engine: this engine; None is the default one and those that dead sessions have used.
+
+    Returns:
+        0; 1 when an engine could not be reached or did not let go of something.
+    """
+    sessions = tuple(_sessions(here.cache))
+    dead = [session for session in sessions if not session.alive]
+    used = {endpoint for session in dead for endpoint in session.noted("endpoint")}
+    endpoints = [engine] if engine else [None, *sorted(used - {""})]
+    worked = [_clean_engine(here, each, sessions, dry_run=dry_run) for each in endpoints]
+    # What a session has touched is forgotten only when it is gone.
+    if all(worked) and engine is None:
+        _clean_cache(here.cache, dead, dry_run=dry_run)
+    return 0 if all(worked) else 1
+
+
+def _clean_engine(
+    here: Here, endpoint: str | None, sessions: tuple[_Session, ...], *, dry_run: bool
+) -> bool:
+    claimed = {name for each in sessions if each.alive for name in each.noted("repository")}
+    abandoned = {name for each in sessions if not each.alive for name in each.noted("repository")}
+    print(f"engine {shown_endpoint(endpoint, here.environ)}")
+    try:
+        cleaner = Cleaner(endpoint, here.environ, claimed, abandoned)
+    except EngineError as error:
+        print("\n".join(f"  {line}" for line in str(error).splitlines()))
+        return False
+    try:
+        found = cleaner.find()
+        if not found:
+            print("  nothing there")
+        done = [_take(cleaner, thing, dry_run=dry_run) for thing in found]
+    finally:
+        cleaner.close()
+    return all(done)
+
+
+def _take(cleaner: Cleaner, thing: Leftover, *, dry_run: bool) -> bool:
+    """Remove one thing and say so; returns whether it is gone or had to stay anyway."""
+    named = f"{thing.kind.value} {thing.name}, {thing.why}"
+    if thing.left:
+        print(f"  left          {named}: {thing.left}")
+        return True
+    if dry_run:
+        print(f"  would remove  {named}")
+        return True
+    removed = cleaner.remove(thing)
+    if removed.left:
+        print(f"  left          {named}: {removed.left}")
+        return False
+    print(f"  removed       {named}")
+    return True
+
+
+def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
+    print(f"cache {cache}")
+    stores = [folder.parent for folder in sorted(cache.glob("*/sessions"))]
+    idle = [store for store in stores if not any(_alive(raw) for raw in _members(store))]
+    results = [path for store in idle for path in sorted(store.iterdir()) if _is_result(path)]
+    size_mb = sum(_size(path) for path in results) / 1e6
+    verb = "would remove " if dry_run else "removed      "
+    if not results and not dead:
+        print("  nothing there")
+    if results:
+        print(f"  {verb} {len(results)} results of sessions that ended ({size_mb:.1f} MB)")
+    for session in dead:
+        print(f"  {verb} notes of session {session.id[:8]}, which was killed")
+    if dry_run:
+        return
+    owner = current_owner(uuid.uuid4().hex)
+    for folder in idle:
+        # A store removes what is past whenever a session enters it, and is safe with others.
+        store = Store(folder, owner)
+        store.open()
+        store.close()
+    for session in dead:
+        Ledger(cache, session.id).remove()
+
+
+def _sessions(cache: Path) -> Iterator[_Session]:
+    """The sessions with a ledger: living ones, and dead ones that had no time to clean up."""
+    for file in sorted(cache.glob(f"{_LEDGER}*.jsonl")):
+        id = file.stem.removeprefix(_LEDGER)
+        entries = Ledger(cache, id).entries()
+        stores = [Path(entry["store"]) for entry in entries if "store" in entry]
+        members = [raw for store in stores for raw in _members(store, id)]
+        # A session notes its engine first and enters a store a moment later.
+        starting = not stores and time.time() - file.stat().st_mtime < _STARTING_S
+        yield _Session(id, starting or any(_alive(raw) for raw in members), entries)
+
+
+def _members(store: Path, id: str = "*") -> list[dict[str, Any]]:
+    members = []
+    for file in (store / "sessions").glob(f"{id}.json"):
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        members.append(raw)
+    return members
+
+
+def _alive(raw: dict[str, Any]) -> bool:
+    """Whether a session runs; one of another machine that shares the folder may, for a day."""
+    if raw.get("ended") is not None:
+        return False
+    if raw.get("host") != host_name():
+        return time.time() - float(raw["started"]) < _FOREIGN_LIFE_S
+    return is_alive(int(raw["pid"]), str(raw["pid_start"]))
+
+
+def _is_result(path: Path) -> bool:
+    return path.is_dir() and path.name != "sessions"
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

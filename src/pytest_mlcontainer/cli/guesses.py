@@ -1,0 +1,188 @@
+"""What a project's files say about its entrypoints. All of it is a guess, and says where from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_mlcontainer.cli.dockerfile import Recipe, command_words
+
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training", "fit"),
+    "infer": ("infer", "inference", "predict", "prediction", "score"),
+    "serve": ("serve", "server", "serving", "api", "app"),
+}
+_FOLDERS = (".", "src", "scripts", "app", "bin")
+_WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "checkpoints",
+            "predictions", "out")  # fmt: skip
+_SERVERS = ("uvicorn", "gunicorn", "fastapi", "flask", "hypercorn", "waitress-serve", "streamlit")
+_WRAPPERS = ("tini", "dumb-init", "docker-init")
+_HEALTH = re.compile(r"""["'](/(?:health|healthz|ready|ping|livez|status)[\w/-]*)["']""")
+_LARGEST_SOURCE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One entrypoint.
+
+    Args:
+        command: None leaves the image's own CMD.
+        entrypoint: replaces the image's; None keeps it.
+        port: set for a server.
+        source: where the guess comes from, for a comment.
+        output_source: the same for `outputs`; empty when nothing told.
+    """
+
+    name: str
+    source: str
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] = ()
+    output_source: str = ""
+    needs: tuple[str, ...] = ()
+    port: int | None = None
+    health: str = "/"
+
+
+def guess_entrypoints(root: Path, document: Mapping[str, Any], recipe: Recipe) -> tuple[Guess, ...]:
+    """The entrypoints of a project, training first; at least one.
+
+    Args:
+        document: what `pyproject.toml` holds.
+    """
+    found: dict[str, Guess] = {}
+    for name, argv, source, code in _commands(root, document):
+        if name not in found:
+            found[name] = _guess(root, name, argv, source, code, recipe)
+    own = _own_command(root, recipe)
+    if not found or (own.port is not None and "serve" not in found):
+        found.setdefault(own.name, own)
+    ordered = [found[name] for name in (*_WORDS, "run") if name in found]
+    return tuple(
+        replace(guess, needs=("train",)) if "train" in found and guess.name != "train" else guess
+        for guess in ordered
+    )
+
+
+def _commands(
+    root: Path, document: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[str, ...], str, str]]:
+    """Name, arguments, origin and source code of everything that looks like an entrypoint."""
+    project = document.get("project")
+    scripts = project.get("scripts") if isinstance(project, Mapping) else None
+    for script, target in (scripts if isinstance(scripts, Mapping) else {}).items():
+        code = _code_of(root, str(target))
+        kind = _kind(script)
+        if kind is not None:
+            yield kind, (script,), f"[project.scripts] {script}", code
+            continue
+        for kind, words in _WORDS.items():
+            for word in words[:3]:
+                if re.search(rf"""(["']){word}\1|def {word}\(""", code):
+                    yield (
+                        kind,
+                        (script, word),
+                        f"[project.scripts] {script}, which says {word}",
+                        code,
+                    )
+    for file in _scripts(root):
+        kind = _kind(file.stem)
+        shown = file.relative_to(root).as_posix()
+        if kind is not None and file.suffix == ".py":
+            yield kind, ("python", shown), shown, _read(file)
+        elif kind is not None:
+            yield kind, (file.name,), f"the script {shown}", _read(file)
+
+
+def _guess(
+    root: Path, name: str, argv: tuple[str, ...], source: str, code: str, recipe: Recipe
+) -> Guess:
+    entrypoint, command = _beside(argv, recipe)
+    if name == "serve":
+        port = recipe.ports[0] if recipe.ports else 8000
+        return Guess(name, source, command, entrypoint, port=port, health=_health(root, code))
+    outputs, told = _outputs(code)
+    return Guess(name, source, command, entrypoint, outputs, told)
+
+
+def _beside(
+    argv: tuple[str, ...], recipe: Recipe
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """`entrypoint` and `command` that make an image with its own ENTRYPOINT run `argv`."""
+    own = recipe.entrypoint
+    if not own or Path(own[0]).name in _WRAPPERS or own[0].endswith(".sh"):
+        return None, None if argv == recipe.command else argv
+    if argv[: len(own)] == own:
+        rest = argv[len(own) :]
+        return None, None if rest == recipe.command else rest
+    return (), argv
+
+
+def _own_command(root: Path, recipe: Recipe) -> Guess:
+    """What the image runs by itself."""
+    words = command_words((*recipe.entrypoint, *recipe.command))
+    source = "the image's own command" + (f": {' '.join(words)}" if words else "")
+    serves = any(Path(word).name in _SERVERS for word in words)
+    if serves or (recipe.ports and words):
+        port = recipe.ports[0] if recipe.ports else 8000
+        return Guess("serve", source, port=port, health=_health(root, ""))
+    name = next((kind for kind in map(_kind, map(_stem, words)) if kind), "run")
+    return Guess(name if name != "serve" else "run", source)
+
+
+def _outputs(code: str) -> tuple[tuple[str, ...], str]:
+    """The folder that a source file writes to, if it names a usual one."""
+    for folder in _WRITTEN:
+        if re.search(rf"""["'](?:\./)?{folder}(?:/[^"']*)?["']""", code):
+            return (f"{folder}/*",), f"the code names {folder}"
+    return ("outputs/*",), ""
+
+
+def _health(root: Path, code: str) -> str:
+    texts = (code, *(_read(file) for file in _sources(root)))
+    return next((found.group(1) for text in texts if (found := _HEALTH.search(text))), "/")
+
+
+def _kind(name: str) -> str | None:
+    """`bikes-train` and `train_model` are `train`; `trainer` says nothing."""
+    parts = re.split(r"[^a-z]+", name.lower())
+    return next((kind for kind, words in _WORDS.items() if set(parts) & set(words)), None)
+
+
+def _stem(word: str) -> str:
+    return Path(word).stem
+
+
+def _code_of(root: Path, target: str) -> str:
+    """The source of `package.module:function`."""
+    path = target.partition(":")[0].replace(".", "/")
+    places = (f"{base}{path}{end}" for base in ("src/", "") for end in (".py", "/__init__.py"))
+    return next((_read(root / place) for place in places if (root / place).is_file()), "")
+
+
+def _scripts(root: Path) -> Iterator[Path]:
+    """Files that may be started: Python ones, and ones without a suffix that begin with `#!`."""
+    for folder in _FOLDERS:
+        for file in sorted((root / folder).glob("*")):
+            if file.is_file() and (
+                file.suffix == ".py" or (not file.suffix and _read(file).startswith("#!"))
+            ):
+                yield file
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    for folder in _FOLDERS:
+        yield from sorted((root / folder).glob("*.py"))
+    yield from sorted((root / "src").glob("*/*.py"))
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > _LARGEST_SOURCE_BYTES:
+            return ""
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,188 @@
+"""`mlcontainer init`: a first `[tool.mlcontainer]`, from what the project holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from platform import machine
+from typing import Any
+
+from pytest_mlcontainer.cli.dockerfile import Recipe, parse_dockerfile
+from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
+from pytest_mlcontainer.config import load, parse_settings
+from pytest_mlcontainer.errors import ConfigError, MlContainerError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_PATTERNS = ("Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*", "docker/Dockerfile",
+             "docker/*.Dockerfile", "docker/Dockerfile.*")  # fmt: skip
+_FILE = "pyproject.toml"
+
+
+def init(folder: Path, *, only_print: bool) -> int:
+    """Write the table into the folder's `pyproject.toml`, or print it.
+
+    Raises:
+        ConfigError: the file cannot be read, or has a table already that is wrong.
+        MlContainerError: there is a table already, there is no Dockerfile, or the file cannot be
+            written.
+    """
+    root = folder.resolve()
+    file = root / _FILE
+    before = _read(file)
+    table = propose(root, tomllib.loads(before.decode("utf-8-sig")))
+    text = _appended(before, table)
+    _check(text, file)
+    if only_print:
+        print(table, end="")
+        return 0
+    try:
+        file.write_bytes(text)
+    except OSError as error:
+        raise MlContainerError(
+            f"{_FILE} cannot be written", f"{file} ({error.strerror})", "use --print and paste it"
+        ) from error
+    print(f"wrote [tool.mlcontainer] into {file}")
+    print("  read its comments; then `mlcontainer doctor`, and `pytest --container`")
+    return 0
+
+
+def propose(root: Path, document: Mapping[str, Any]) -> str:
+    """The table's text.
+
+    Args:
+        document: what `pyproject.toml` holds.
+
+    Raises:
+        MlContainerError: there is no Dockerfile.
+    """
+    dockerfiles = _dockerfiles(root)
+    recipe = parse_dockerfile(dockerfiles[0].read_text(encoding="utf-8", errors="replace"))
+    guesses = guess_entrypoints(root, document, recipe)
+    lines = ["[tool.mlcontainer]", *_top(root, dockerfiles, recipe)]
+    for guess in guesses:
+        lines += ["", f"[tool.mlcontainer.entrypoints.{guess.name}]", *_entrypoint(guess)]
+        inputs = _inputs(root, recipe)
+        if guess.port is None and inputs:
+            lines.append(inputs)
+    return "\n".join(lines) + "\n"
+
+
+def _read(file: Path) -> bytes:
+    """The file as it is; empty when there is none."""
+    if not file.parent.is_dir():
+        raise MlContainerError("there is no such folder", str(file.parent), "check the path")
+    if not file.exists():
+        return b""
+    if load(file, machine()) is not None:
+        raise MlContainerError(
+            "there is a [tool.mlcontainer] already", str(file), "`mlcontainer doctor` checks it"
+        )
+    before = file.read_bytes()
+    try:
+        tomllib.loads(before.decode("utf-8-sig"))
+    except ValueError as error:  # load parses only what speaks of us
+        problem = MlContainerError(f"{_FILE}: not valid TOML", str(error), "correct the file")
+        raise ConfigError(str(file), [problem]) from error
+    return before
+
+
+def _appended(before: bytes, table: str) -> bytes:
+    """The file with the table at its end and everything before it untouched."""
+    newline = "\r\n" if b"\r\n" in before else "\n"
+    gap = b""
+    if before:
+        ends = before.endswith(b"\n")
+        gap = (newline if ends else 2 * newline).encode()
+    return before + gap + table.replace("\n", newline).encode()
+
+
+def _check(text: bytes, file: Path) -> None:
+    """Hold what would be written against the rules that a run reads it by."""
+    try:
+        document = tomllib.loads(text.decode("utf-8-sig"))
+    except ValueError as error:
+        raise MlContainerError(
+            f"a table cannot be appended to {_FILE}",
+            f"{file}: {error}",
+            "use --print and put its keys where [tool] is",
+        ) from error
+    project = document.get("project", {})
+    name = project.get("name", "") if isinstance(project, Mapping) else ""
+    parse_settings(document["tool"]["mlcontainer"], file, machine(), str(name))
+
+
+def _dockerfiles(root: Path) -> list[Path]:
+    found = [path for pattern in _PATTERNS for path in sorted(root.glob(pattern)) if path.is_file()]
+    found = [path for path in dict.fromkeys(found) if path.suffix != ".dockerignore"]
+    if not found:
+        raise MlContainerError(
+            "there is no Dockerfile",
+            f"in {root} and its folder docker/",
+            "write one first: what is tested is the image that it makes",
+        )
+    return found
+
+
+def _top(root: Path, dockerfiles: list[Path], recipe: Recipe) -> Iterator[str]:
+    first, *others = (path.relative_to(root).as_posix() for path in dockerfiles)
+    if others:
+        yield f"# Also here: {', '.join(others)}."
+    if first != "Dockerfile":
+        yield f"dockerfile = {_text(first)}"
+    wheels = [source for source in recipe.copied if source.endswith(".whl")]
+    if wheels:
+        folder = wheels[0].rpartition("/")[0] or "."
+        where = "" if folder == "dist" else f" --out-dir {folder}"
+        yield f"# The Dockerfile copies {wheels[0]}, so it is made before each build."
+        yield f"before-build = {_list([f'uv build --wheel{where}'])}"
+    if recipe.platform:
+        yield "# The only one, because the Dockerfile's FROM fixes it."
+        yield f"platforms = {_list([recipe.platform])}"
+    else:
+        yield "# The first is the reference; `mlcontainer doctor` says which of them run here."
+        yield 'platforms = ["linux/amd64", "linux/arm64"]'
+
+
+def _entrypoint(guess: Guess) -> Iterator[str]:
+    yield f"# Guessed from {guess.source}."
+    if guess.entrypoint is not None:
+        yield "# In place of the image's own ENTRYPOINT, which starts something else."
+        yield f"entrypoint = {_list(guess.entrypoint)}"
+    if guess.command is None:
+        yield "# No command: the image's own."
+    else:
+        yield f"command = {_list(guess.command)}"
+    if guess.needs:
+        yield "# Its files are put at the same paths."
+        yield f"needs = {_list(guess.needs)}"
+    if guess.port is not None:
+        yield "# Guessed; the server must listen on 0.0.0.0 in the container."
+        yield f"port = {guess.port}"
+        yield "# It is ready when this path answers with success."
+        yield f"health = {_text(guess.health)}"
+    elif guess.outputs:
+        told = f"Guessed: {guess.output_source}" if guess.output_source else "Guessed: nothing said"
+        yield f"# {told}. What it writes and what is compared, relative to WORKDIR."
+        yield f"outputs = {_list(guess.outputs)}"
+
+
+def _inputs(root: Path, recipe: Recipe) -> str:
+    """A folder of data that the image does not hold."""
+    copied = any(source in (".", "data", "data/") for source in recipe.copied)
+    if copied or not (root / "data").is_dir():
+        return ""
+    return 'inputs = { "data" = "data" }  # guessed: a folder here that the image does not copy'
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _list(values: list[str] | tuple[str, ...]) -> str:
+    return f"[{', '.join(map(_text, values))}]"

@@ -1,0 +1,73 @@
+"""All differences of one output → a bounded number of them, the worst first."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from pytest_mlcontainer.model import Difference, Verdict
+
+KEPT = 50
+_NAMED = 5
+
+
+def collect_items(
+    output: str, differences: Iterable[Difference], folds: bool
+) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+    """Keep the worst, count the rest.
+
+    Args:
+        folds: make all identical items one difference whose `size` is their number; without it
+            that happens only past `KEPT` of them.
+
+    Returns:
+        The differences, and notes on what was counted only.
+    """
+    worst: list[Difference] = []
+    identical: list[Difference] = []
+    same = 0
+    dropped: Counter[Verdict] = Counter()
+    for difference in differences:
+        if difference.verdict is Verdict.IDENTICAL and not difference.note:
+            same += 1
+            if len(identical) < KEPT:
+                identical.append(difference)
+            continue
+        worst.append(difference)
+        if len(worst) > 20 * KEPT:
+            worst = _prune(worst, dropped)
+    worst = _prune(worst, dropped)
+    if same > KEPT or (folds and same):
+        identical = [_fold(output, identical, same)]
+    return (*worst, *identical), _notes(output, dropped)
+
+
+def worst_first(difference: Difference) -> tuple[int, float]:
+    """Sort key: by verdict, then by how far off; what has no number counts as furthest."""
+    distances = (difference.scale_error, difference.max_rel, difference.max_abs)
+    distance = next((number for number in distances if number is not None), math.inf)
+    return -difference.verdict.severity, -distance
+
+
+def _prune(worst: list[Difference], dropped: Counter[Verdict]) -> list[Difference]:
+    worst = sorted(worst, key=worst_first)
+    dropped.update(difference.verdict for difference in worst[KEPT:])
+    return worst[:KEPT]
+
+
+def _fold(output: str, identical: list[Difference], count: int) -> Difference:
+    names = [difference.item for difference in identical[:_NAMED] if difference.item]
+    if count == 1 and not names:
+        return identical[0]
+    more = ", …" if count > len(names) else ""
+    what = "1 item is" if count == 1 else f"{count} items are"
+    note = f"{what} identical: {', '.join(names)}{more}"
+    return Difference(output, "", Verdict.IDENTICAL, size=count, note=note, unit="items")
+
+
+def _notes(output: str, dropped: Counter[Verdict]) -> tuple[str, ...]:
+    if not dropped:
+        return ()
+    parts = [f"{dropped[verdict]} {verdict.value}" for verdict in Verdict if dropped[verdict]]
+    return (f"{output}: the worst {KEPT} items are listed; not listed: {', '.join(parts)}",)

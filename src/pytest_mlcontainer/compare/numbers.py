@@ -1,0 +1,91 @@
+"""Numbers that were read from text (JSON, CSV): what type they have, and how precisely they count.
+
+Text has no dtype. Whole numbers on both sides are integers and have to be equal; anything else is
+judged as float64, unless the numbers themselves show that they were float32 before they were
+written, which is what `float(tensor)` and a float32 column leave behind. They show it when every
+one of them is either a float32 exactly (0.30000001192092896) or has at most the 9 digits that
+float32 needs (0.1234567), and one at least has 7 digits or more. Fewer digits prove nothing, so an
+accuracy of 0.9155 is judged as float64, as are whole numbers of 7 digits and more, which may be
+ids. No tolerance is added for rounding to the decimals written: a value that moved by its last
+printed digit did move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_mlcontainer.compare.gaps import Floats, Values
+from pytest_mlcontainer.compare.tolerance import FLOAT32, Precision
+
+_FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Two arrays of one type, and what to know about them."""
+
+    actual: Values
+    expected: Values
+    judged_as: Precision | None = None
+    note: str = ""
+
+
+def bring_together(actual: Values, expected: Values) -> Numbers:
+    """Give both sides the same type.
+
+    Args:
+        actual, expected: int64, uint64 or float64.
+    """
+    whole = [side.dtype.kind in "iu" for side in (actual, expected)]
+    if all(whole):
+        kinds = {actual.dtype, expected.dtype}
+        if len(kinds) == 1:
+            return Numbers(actual, expected)
+        return _mixed_integers(actual, expected)
+    note = ""
+    if any(whole) and actual.size and expected.size:
+        note = "written as whole numbers, expected decimals"
+        if whole[1]:
+            note = "written with decimals, expected whole numbers"
+    left, right = actual.astype(np.float64), expected.astype(np.float64)
+    values = np.concatenate([left.reshape(-1), right.reshape(-1)])
+    judged_as = FLOAT32 if _were_float32(values) else None
+    return Numbers(left, right, judged_as, note)
+
+
+def integers(values: list[int]) -> Values | None:
+    """As int64, else as uint64; None where neither can hold them all."""
+    if not values:
+        return np.empty(0, np.int64)
+    low, high = min(values), max(values)
+    if low >= -(2**63) and high < 2**63:
+        return np.array(values, np.int64)
+    return np.array(values, np.uint64) if low >= 0 and high < 2**64 else None
+
+
+def _mixed_integers(actual: Values, expected: Values) -> Numbers:
+    """int64 against uint64: one side is beyond int64, so both as text unless they can share."""
+    if all(side.size == 0 or side.min() >= 0 for side in (actual, expected)):
+        return Numbers(actual.astype(np.uint64), expected.astype(np.uint64))
+    return Numbers(actual.astype(str).astype(object), expected.astype(str).astype(object))
+
+
+def _were_float32(values: Floats) -> bool:
+    magnitudes = np.abs(values[np.isfinite(values) & (values != 0)])
+    limits = np.finfo(np.float32)
+    if not magnitudes.size or magnitudes.max() > limits.max or magnitudes.min() < limits.tiny:
+        return False
+    long = magnitudes[~_has_digits(magnitudes, _FEW_DIGITS)]
+    if not long.size or (long == np.rint(long)).any():
+        return False
+    exact = long.astype(np.float32).astype(np.float64) == long
+    return bool(_has_digits(long[~exact], _FLOAT32_DIGITS).all())
+
+
+def _has_digits(magnitudes: Floats, digits: int) -> Values:
+    """Which of them can be written with so many significant digits."""
+    exponents = np.floor(np.log10(magnitudes)) - digits + 1
+    whole = magnitudes / 10.0**exponents
+    return np.asarray(np.abs(whole - np.rint(whole)) <= 1e-6)

@@ -1,0 +1,153 @@
+"""When an element of an array is close enough, and where that comes from.
+
+The default. An element passes when
+
+    |actual - expected|  <=  atol + max(rtol * |expected|, k * eps * scale)
+
+with `scale` the largest finite |expected| of the array (but at least the dtype's smallest normal
+number, below which the spacing of floats no longer shrinks), `eps` the dtype's machine epsilon,
+atol 0, and
+
+    dtype      rtol      k     eps       k * eps
+    float16    1e-3      2     9.8e-4    2.0e-3
+    bfloat16   1.6e-2    2     7.8e-3    1.6e-2
+    float32    1.3e-6    16    1.2e-7    1.9e-6
+    float64    1e-7      16    2.2e-16   3.6e-15
+
+Complex numbers take the values of their parts, and |.| is the modulus.
+
+`rtol` is that of `torch.testing.assert_close`. Its fixed atol (1e-5, for float64 1e-7) is left out,
+because it lets anything pass in an array of small numbers. The second term takes its place: a sum
+of n products has an error proportional to the magnitudes summed, not to the result, so that results
+near zero, where terms cancelled, are relatively far off on any two machines.
+
+`k`. Higham (Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1) bounds the error
+of a dot product by n * u * sum |x_i y_i|, u = eps / 2; with rounding errors that are independent
+and of mean zero, Higham and Mary (SIAM J. Sci. Comput. 41(5), 2019) replace n by a multiple of
+sqrt(n). Summing in blocks of length b, as BLAS kernels do, makes that about sqrt(b), and b is some
+hundreds. Observed, as a multiple of eps * scale in float32: OpenBLAS kernels against one another
+1.7 to 11.3 (n from 64 to 16384, and six dense layers), the order of summation permuted at most 6.1,
+a plain loop against BLAS 11 to 15 at n = 1024. k = 16 is the power of two above these. It costs
+little sight: one relative error of 1e-4 among a million weights is seen wherever the weight exceeds
+2% of the largest one, since 16 * eps / 1e-4 = 0.019; for standard normal weights, whose largest of
+a million is near 5, that is all but those below 0.1 in magnitude.
+float16 and bfloat16 are summed in float32 by every current library, so only the rounding of inputs
+and result remains, and k is 2.
+
+Integers, booleans, text and labels have to be equal unless a rule gives `rtol`, `atol` or `margin`,
+which then hold for integers too. A rule with `rtol` or `atol` and without `scale` means just that
+bound: |actual - expected| <= atol + rtol * |expected|, with no term for the scale.
+
+`exact` asks for the same value including the sign of zero, which IEEE 754 defines for every
+operation. It does not ask for the same NaN payload and sign, which the standard leaves open and in
+which amd64 and arm64 differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_mlcontainer.model import Tolerance
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the default needs to know about a floating-point format.
+
+    Args:
+        scale: the multiple k of `eps` that an element may be off, × the array's scale.
+        tiny: the smallest normal number.
+    """
+
+    name: str
+    rtol: float
+    eps: float
+    scale: float
+    tiny: float
+
+
+FLOAT16 = Precision("float16", 1e-3, 2.0**-10, 2, 2.0**-14)
+BFLOAT16 = Precision("bfloat16", 1.6e-2, 2.0**-7, 2, 2.0**-126)
+FLOAT32 = Precision("float32", 1.3e-6, 2.0**-23, 16, 2.0**-126)
+FLOAT64 = Precision("float64", 1e-7, 2.0**-52, 16, 2.0**-1022)
+
+
+def precision_of(dtype_name: str) -> Precision | None:
+    """The format of a dtype's (real or imaginary) parts; None for what is no float."""
+    match dtype_name:
+        case "float16":
+            return FLOAT16
+        case "bfloat16":
+            return BFLOAT16
+        case "float32" | "complex64":
+            return FLOAT32
+        case "float64" | "complex128":
+            return FLOAT64
+        case _:
+            return None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A tolerance made concrete for one array.
+
+    Args:
+        text: the bound as a reader sees it.
+        atol, rtol, floor: an element passes when its error ≤ atol + max(rtol × |expected|, floor).
+        ulp: if given, the only bound.
+        exact: only identical values pass.
+    """
+
+    text: str
+    atol: float = 0.0
+    rtol: float = 0.0
+    floor: float = 0.0
+    ulp: int | None = None
+    exact: bool = False
+
+
+def make_bound(tolerance: Tolerance, precision: Precision | None, scale: float) -> Bound:
+    """The bound that a tolerance means for an array.
+
+    Args:
+        precision: the format that the values are judged by; None for integers.
+        scale: largest finite |expected|.
+    """
+    if tolerance.exact:
+        return Bound("exact", exact=True)
+    if tolerance.margin is not None:
+        return Bound(f"margin {tolerance.margin:g}", atol=tolerance.margin)
+    if precision is None:
+        return _integer_bound(tolerance)
+    if tolerance.ulp is not None:
+        return Bound(f"{tolerance.ulp} ULP", ulp=tolerance.ulp)
+    return _float_bound(tolerance, precision, max(scale, precision.tiny))
+
+
+def _integer_bound(tolerance: Tolerance) -> Bound:
+    atol, rtol = tolerance.atol or 0.0, tolerance.rtol or 0.0
+    if tolerance.ulp is not None or not (atol or rtol):
+        return Bound("exact", exact=True)
+    return Bound(_text(tolerance.atol, tolerance.rtol, 0.0), atol=atol, rtol=rtol)
+
+
+def _float_bound(tolerance: Tolerance, precision: Precision, scale: float) -> Bound:
+    rtol = precision.rtol if tolerance.rtol is None else tolerance.rtol
+    multiple = tolerance.scale
+    if multiple is None:
+        own = tolerance.rtol is not None or tolerance.atol is not None
+        multiple = 0.0 if own else precision.scale
+    return Bound(
+        _text(tolerance.atol, rtol, multiple * precision.eps),
+        atol=tolerance.atol or 0.0,
+        rtol=rtol,
+        floor=multiple * precision.eps * scale,
+    )
+
+
+def _text(atol: float | None, rtol: float | None, of_scale: float) -> str:
+    parts = [] if atol is None else [f"atol {atol:g}"]
+    if rtol is not None:
+        parts.append(f"rtol {rtol:g}")
+    text = " + ".join(parts)
+    return f"{text} or {of_scale:.2g} of scale" if of_scale else text

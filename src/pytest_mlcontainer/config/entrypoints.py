@@ -1,0 +1,187 @@
+"""The keys that describe a run, at the top level and for each entrypoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_mlcontainer.config.keys import ENTRYPOINT_KEYS, entrypoint_remedy
+from pytest_mlcontainer.config.needs import check_needs
+from pytest_mlcontainer.config.paths import (
+    parse_container_path,
+    parse_output_glob,
+    parse_project_path,
+    parse_workdir,
+)
+from pytest_mlcontainer.config.reader import Reader
+from pytest_mlcontainer.config.rules import read_rules
+from pytest_mlcontainer.config.targets import NO_GPU, parse_gpus
+from pytest_mlcontainer.config.values import (
+    parse_arguments,
+    parse_choice,
+    parse_cpus,
+    parse_duration,
+    parse_exit_code,
+    parse_filled_text,
+    parse_health,
+    parse_memory,
+    parse_port,
+    parse_shm_size,
+    parse_text,
+    parse_user,
+    parse_variable_name,
+    parse_word,
+)
+from pytest_mlcontainer.config.words import show, show_key
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import Entrypoint, Limits, NeedsFrom, Pairs, Server
+
+
+def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
+    """`base` with what the table says about a run; `env` is merged, all else replaces."""
+    old = base.limits
+    exit_codes = reader.read_list("exit-codes", parse_exit_code, base.exit_codes)
+    if not exit_codes and reader.values.get("exit-codes") == []:
+        reader.note("exit-codes", MlContainerError("is empty", "[]", "write [0], or remove it"))
+    return replace(
+        base,
+        limits=Limits(
+            timeout_s=reader.read("timeout", parse_duration, old.timeout_s),
+            memory_bytes=reader.read("memory", parse_memory, old.memory_bytes),
+            cpus=reader.read("cpus", parse_cpus, old.cpus),
+            shm_size_bytes=reader.read("shm-size", parse_shm_size, old.shm_size_bytes),
+            network=reader.read("network", parse_word, old.network),
+            gpus=reader.read("gpus", _parse_gpus_or_none, old.gpus),
+            user=reader.read("user", parse_user, old.user),
+        ),
+        env=_merged(base.env, reader.read_pairs("env", parse_variable_name, parse_text)),
+        workdir=reader.read("workdir", parse_workdir, base.workdir),
+        writable=reader.read_list("writable", parse_container_path, base.writable),
+        exit_codes=exit_codes,
+    )
+
+
+def _parse_gpus_or_none(value: object) -> str | None:
+    text = parse_gpus(parse_filled_text(value))
+    return None if text == NO_GPU else text
+
+
+def _merged(base: Pairs, changes: Pairs) -> Pairs:
+    return tuple({**dict(base), **dict(changes)}.items())
+
+
+def read_entrypoints(top: Reader, base: Entrypoint) -> tuple[Entrypoint, ...]:
+    """Every entrypoint, with `base` as its default, in the order declared."""
+    tables = top.table("entrypoints")
+    entries: list[Entrypoint] = []
+    readers: dict[str, Reader] = {}
+    for name, value in tables.values.items():
+        if not isinstance(value, Mapping):
+            remedy = f"write it as [tool.mlcontainer.entrypoints.{show_key(name)}]"
+            problem = MlContainerError("an entrypoint has to be a table", show(value), remedy)
+            tables.note(show_key(name), problem)
+            continue
+        if tables.check(show_key(name), _parse_name, name, None) is None:
+            continue
+        readers[name] = tables.table(name)
+        entries.append(_read_entrypoint(readers[name], replace(base, name=name)))
+    check_needs(entries, tuple(tables.values), readers)
+    return tuple(entries)
+
+
+def _parse_name(value: object) -> str:
+    name = str(value)
+    if name == "image":
+        raise MlContainerError(
+            "this name is taken by the image's own test", show(name), "choose another name"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise MlContainerError(
+            "not a name for an entrypoint",
+            show(name),
+            "use letters, digits, _, - and . and begin with a letter, a digit or _",
+        )
+    return name
+
+
+def _read_entrypoint(reader: Reader, base: Entrypoint) -> Entrypoint:
+    reader.refuse_unknown(
+        ENTRYPOINT_KEYS, lambda key, value: entrypoint_remedy(base.name, key, value)
+    )
+    server = _read_server(reader)
+    # A command that cannot be read is not also a missing one (which `host` would report).
+    unread = ("…",) if "command" in reader.values else ()
+    entry = replace(
+        read_run_keys(reader, base),
+        command=reader.read("command", parse_arguments, unread),
+        entrypoint=reader.read("entrypoint", parse_arguments, None),
+        inputs=_read_inputs(reader),
+        outputs=_once(reader.read_list("outputs", parse_output_glob)),
+        needs=_once(reader.read_list("needs", parse_filled_text)),
+        needs_from=reader.read(
+            "needs-from", lambda value: parse_choice(value, NeedsFrom), NeedsFrom.REFERENCE
+        ),
+        server=server,
+        rules=read_rules(reader.table("compare")),
+    )
+    return entry if server is None else _reachable(reader, entry)
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _read_inputs(reader: Reader) -> Pairs:
+    inputs = reader.read_pairs("inputs", parse_project_path, parse_container_path)
+    taken: dict[str, str] = {}
+    for source, destination in inputs:
+        if destination in taken:
+            reader.note(
+                f"inputs.{show_key(source)}",
+                MlContainerError(
+                    f"goes where {show(taken[destination])} goes already",
+                    show(destination),
+                    "give each input a container path of its own",
+                ),
+            )
+        taken[destination] = source
+    return inputs
+
+
+def _read_server(reader: Reader) -> Server | None:
+    default = Server(port=0)
+    server = Server(
+        port=reader.read("port", parse_port, 0),
+        health=reader.read("health", parse_health, default.health),
+        startup_timeout_s=reader.read("startup-timeout", parse_duration, default.startup_timeout_s),
+    )
+    if "port" in reader.values:
+        return server
+    for key in ("health", "startup-timeout"):
+        if key in reader.values:
+            value, remedy = show(reader.values[key]), "add the port it listens on: port = 8000"
+            reader.note(
+                key, MlContainerError("is for a server, and port is missing", value, remedy)
+            )
+    return None
+
+
+def _reachable(reader: Reader, entry: Entrypoint) -> Entrypoint:
+    """The server with a network, which its port needs; and nothing that it cannot have."""
+    if entry.outputs:
+        reader.note(
+            "outputs",
+            MlContainerError(
+                "a server never ends, so it has no outputs",
+                show(reader.values["outputs"]),
+                "remove outputs, or remove port if this command ends by itself",
+            ),
+        )
+    if reader.values.get("network") == "none":
+        remedy = 'remove it (a server then gets "bridge"), or name a network'
+        problem = MlContainerError("without a network nobody reaches port", '"none"', remedy)
+        reader.note("network", problem)
+    if entry.limits.network == "none":
+        return replace(entry, limits=replace(entry.limits, network="bridge"))
+    return entry

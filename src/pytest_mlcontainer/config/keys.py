@@ -1,0 +1,91 @@
+"""The words of the configuration, by the table they stand in, and where a misplaced one belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from pytest_mlcontainer.config.words import show, show_key
+
+BUILD_KEYS: Final = (
+    "dockerfile",
+    "context",
+    "before-build",
+    "build-args",
+    "build-contexts",
+    "build-target",
+    "build-secrets",
+    "cache-from",
+    "cache-to",
+    "builder",
+    "build-timeout",
+)
+MATRIX_KEYS: Final = ("platforms", "reference", "emulation", "engines")
+RUN_KEYS: Final = (
+    "timeout",
+    "memory",
+    "cpus",
+    "shm-size",
+    "network",
+    "gpus",
+    "user",
+    "env",
+    "workdir",
+    "writable",
+    "exit-codes",
+)
+TOP_KEYS: Final = (*BUILD_KEYS, *MATRIX_KEYS, *RUN_KEYS, "entrypoints")
+ENTRYPOINT_KEYS: Final = (
+    "command",
+    "entrypoint",
+    "inputs",
+    "outputs",
+    "needs",
+    "needs-from",
+    *RUN_KEYS,
+    "port",
+    "health",
+    "startup-timeout",
+    "compare",
+)
+RULE_KEYS: Final = (
+    "rtol",
+    "atol",
+    "scale",
+    "ulp",
+    "margin",
+    "exact",
+    "ignore",
+    "equal-nan",
+)
+
+
+def top_remedy(key: str, value: object) -> str | None:
+    """Where a key belongs that stands at the top level and is not known there."""
+    if isinstance(value, Mapping) and any(inner in ENTRYPOINT_KEYS for inner in value):
+        return f"an entrypoint is a table [tool.mlcontainer.entrypoints.{show_key(key)}]"
+    if key in ENTRYPOINT_KEYS:
+        return f"{key} belongs to an entrypoint: set it in [tool.mlcontainer.entrypoints.NAME]"
+    return None
+
+
+def entrypoint_remedy(name: str, key: str, value: object) -> str | None:
+    """Where a key belongs that stands in the entrypoint `name` and is not known there."""
+    if key in TOP_KEYS:
+        return f"{key} holds for the whole project: set it in [tool.mlcontainer]"
+    if key in RULE_KEYS:
+        return (
+            f"{key} belongs to a comparison rule: in [tool.mlcontainer.entrypoints."
+            f'{show_key(name)}.compare] write "outputs/*" = {{ {key} = {show(value)} }}'
+        )
+    if isinstance(value, Mapping) and any(inner in ENTRYPOINT_KEYS for inner in value):
+        dotted = f"{name}.{key}"
+        return f"a name with a dot needs quotes: [tool.mlcontainer.entrypoints.{show_key(dotted)}]"
+    return None
+
+
+def rule_remedy(name: str, key: str, value: object) -> str | None:
+    """Where a key belongs that stands in the comparison rule `name` and is not known there."""
+    if isinstance(value, Mapping):
+        return f"a name with a dot needs quotes: {show_key(f'{name}.{key}')} = {{ … }}"
+    return None

@@ -1,0 +1,84 @@
+"""Raw strings of the command line → Options, or every problem at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from pytest_mlcontainer.config.targets import parse_engine, parse_gpus, parse_platform
+from pytest_mlcontainer.config.values import parse_choice, parse_filled_text, parse_word
+from pytest_mlcontainer.config.words import show
+from pytest_mlcontainer.errors import ConfigError, MlContainerError
+from pytest_mlcontainer.model import HOST, Keep, Options, Platform
+
+T = TypeVar("T")
+
+
+def parse_options(
+    machine: str,
+    *,
+    platforms: str | None = None,
+    gpus: str | None = None,
+    image: str | None = None,
+    engines: Sequence[str] = (),
+    keep: str | None = None,
+) -> Options:
+    """The checked options; None stands for an option that was not given.
+
+    Args:
+        machine: this machine's processor, as `platform.machine()` gives it.
+        platforms: `--container-platform`, separated by commas.
+        gpus: `--gpus`, as docker run takes it, or `none`.
+        image: `--container-image`.
+        engines: every `--container-engine=[PLATFORM=]URL`; a later one replaces an earlier one.
+        keep: `--container-keep`.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    problems: list[MlContainerError] = []
+    check = partial(_check, problems)
+    platform = partial(parse_platform, machine=machine)
+    engine = partial(_parse_engine_option, machine=machine)
+    names = [] if platforms is None else platforms.split(",")
+    selected = [check("--container-platform", platform, name) for name in names]
+    pairs = [check("--container-engine", engine, text) for text in engines]
+    options = Options(
+        platforms=tuple(dict.fromkeys(filter(None, selected))) if names else None,
+        gpus=check("--gpus", lambda text: parse_gpus(parse_filled_text(text)), gpus),
+        image=check("--container-image", parse_word, image),
+        engines=tuple(dict(filter(None, pairs)).items()),
+        keep=check("--container-keep", lambda text: parse_choice(text, Keep), keep) or Keep.NONE,
+    )
+    if problems:
+        raise ConfigError("command line", problems)
+    return options
+
+
+def _check(
+    problems: list[MlContainerError], option: str, parse: Callable[[str], T], text: str | None
+) -> T | None:
+    try:
+        return None if text is None else parse(text)
+    except MlContainerError as problem:
+        what = f"{option}: {problem.what}"
+        problems.append(MlContainerError(what, problem.value, problem.remedy))
+        return None
+
+
+def _parse_engine_option(text: str, machine: str) -> tuple[Platform | None, str]:
+    """`[PLATFORM=]URL`; a URL may hold `=`, so what stands before it has to be a platform."""
+    name, equals, rest = text.partition("=")
+    if not equals:
+        return None, parse_engine(text)
+    try:
+        platform = parse_platform(name, machine)
+    except MlContainerError:
+        if re.fullmatch(r"[a-z]+://.*", name):
+            return None, parse_engine(text)
+        raise
+    if platform == HOST:
+        raise MlContainerError("host runs without an engine", show(text), "remove this option")
+    return platform, parse_engine(rest)

@@ -1,0 +1,158 @@
+"""What the product asks of an engine, as a protocol; `docker_engine` fulfils it.
+
+Only this package talks to engines and starts processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pytest_mlcontainer.model import BuildSettings, Image, Limits, Pairs, Platform
+
+LogLine = Callable[[str], None]
+DETAIL = "| "  # before a line that a step printed, as against the step itself
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """A container to create.
+
+    Args:
+        image: id or reference; `platform` picks the variant and is checked by the engine.
+        entrypoint: replaces the image's ENTRYPOINT; None keeps it.
+        volumes: volume name → container path, mounted read-only.
+        writable_volumes: the same, mounted writable (to fill a volume).
+        passing: of no interest once it has ended, so that it is never kept for a look.
+    """
+
+    image: str
+    platform: Platform
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    env: Pairs = ()
+    workdir: str | None = None
+    limits: Limits = Limits()
+    volumes: Pairs = ()
+    writable_volumes: Pairs = ()
+    passing: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of a build.
+
+    Args:
+        digest: what the builder calls the image; None where it does not say.
+        notes: remarks worth showing.
+    """
+
+    digest: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a container ended. `error` is the engine's own word, if it had one."""
+
+    code: int | None
+    error: str = ""
+    oom_killed: bool = False
+
+
+class Container(Protocol):
+    """A container that was created. Every call that waits has a limit.
+
+    `failed` is set by whoever knows how its run went; with `--container-keep=failed` it decides
+    whether the container stays.
+    """
+
+    id: str
+    failed: bool
+
+    def put(self, path: str, tar: Iterable[bytes]) -> None:
+        """Unpack a tar stream into the existing folder `path`."""
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            RunError: its command cannot be found or executed.
+            PlatformError: the engine cannot run the platform.
+            GpuError: a GPU was asked for and there is none.
+        """
+
+    def wait(self, timeout_s: float) -> Exit | None:
+        """Wait for the end; None when `timeout_s` seconds of wall clock have passed first."""
+
+    def kill(self, grace_s: float) -> None:
+        """SIGTERM, `grace_s` seconds, SIGKILL."""
+
+    def inspect_exit(self) -> Exit:
+        """What the engine knows of the end: the error, and whether memory ran out."""
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time used so far by a running container; None when the engine cannot tell."""
+
+    def write_logs(self, stdout: Path, stderr: Path) -> None:
+        """Write all that it printed to two files."""
+
+    def get(self, path: str) -> Iterator[bytes] | None:
+        """A tar stream of the file or folder `path`; None when there is none."""
+
+
+class Engine(Protocol):
+    """A Docker-API endpoint that builds and runs."""
+
+    name: str
+    address: str
+
+    def identity(self) -> str:
+        """A name that stays the same for the same engine on the same kernel."""
+
+    def native(self) -> Platform:
+        """The platform that the engine runs without emulation."""
+
+    def emulates(self, platform: Platform) -> bool:
+        """Whether the engine would run `platform` by emulation, or not at all."""
+
+    def build(
+        self, build: BuildSettings, platform: Platform, tag: str, labels: Pairs, log: LogLine
+    ) -> Built:
+        """Build the image for one platform under `tag`.
+
+        Raises:
+            BuildError: a step failed; the value has the step and its last lines.
+            PlatformError: a step could not be executed for lack of emulation.
+        """
+
+    def find_image(self, reference: str, platform: Platform) -> Image | None:
+        """The image as the engine has it, whatever its platform; None when it has none."""
+
+    def pull(self, reference: str, platform: Platform) -> str:
+        """Pull one platform of `reference` without moving its tag; returns the pinned reference.
+
+        Raises:
+            EngineError: it cannot be had; the value says why.
+        """
+
+    def container(self, spec: ContainerSpec) -> AbstractContextManager[Container]:
+        """Create a container; it is removed at the end of the `with` block unless kept."""
+
+    def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
+        """Make a volume filled with what the tar stream holds. Its owner's cleaning removes it."""
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove what dead owners of this host left; returns the names of what was removed."""
+
+    def remove_session(self, *, keep_containers: bool) -> None:
+        """Remove everything of this session: containers, networks, volumes."""
+
+    def remove_images(self, repository: str) -> None:
+        """Remove the images that were built under `repository`."""
+
+    def close(self) -> None:
+        """Refuse new work, end what runs, and let go of connections."""

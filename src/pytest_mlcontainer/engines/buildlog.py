@@ -1,0 +1,181 @@
+"""Reading BuildKit's `--progress=rawjson`, and explaining the step that failed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import deque
+from typing import Any
+
+from pytest_mlcontainer.engines import DETAIL, LogLine
+from pytest_mlcontainer.engines.failures import EXEC_FORMAT, cut_line, no_emulation
+from pytest_mlcontainer.errors import BuildError, MlContainerError
+from pytest_mlcontainer.model import BuildSettings, Platform
+
+_LAST_LINES = 15
+_ERROR_LINES = 8  # of them, kept for stderr
+_STDERR = 2
+_STEP = re.compile(r"^\[[^\]]*\d+/\d+\]")
+
+
+class BuildLog:
+    """Collects what one build says, and passes it on a line at a time as it happens.
+
+    Args:
+        log: called with each step as it starts and each line that a step prints.
+    """
+
+    def __init__(self, log: LogLine) -> None:
+        self._log = log
+        self._names: dict[str, str] = {}
+        self._printed: dict[str, _Printed] = {}
+        self._announced: set[str] = set()
+        self.failed_step = ""
+        self._failed = ""
+        self.error = ""
+        self.plain: list[str] = []
+        self.last_step = ""
+        self.exit_code = 0
+        self.digest: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.exit_code != 0
+
+    @property
+    def failed_lines(self) -> tuple[str, ...]:
+        """The last lines of the failed step; some come after the news that it has failed."""
+        printed = self._printed.get(self._failed)
+        return () if printed is None else printed.telling_lines()
+
+    def feed(self, line: str) -> None:
+        """Take one line of what buildx printed; lines that are no JSON are its closing words."""
+        if not line.startswith("{"):
+            self.plain.append(line)
+            return
+        try:
+            event = json.loads(line)
+        except ValueError:
+            self.plain.append(line)
+            return
+        for vertex in event.get("vertexes") or ():
+            self._vertex(vertex)
+        for entry in event.get("logs") or ():
+            self._print(entry)
+
+    def lacks_image(self, reference: str) -> bool:
+        """Whether the build ended because `reference` could not be had."""
+        name = re.sub(r"(@.*|:[^/:]*)$", "", reference)
+        # In one line: the closing words also show the Dockerfile around whatever failed.
+        return any(
+            name in line and sign in line
+            for line in self.text.splitlines()
+            for sign in ("failed to resolve source metadata", "failed to do request", "not found")
+        )
+
+    @property
+    def text(self) -> str:
+        return "\n".join((self.error, *self.plain))
+
+    def _vertex(self, vertex: dict[str, Any]) -> None:
+        digest, name = vertex["digest"], vertex.get("name", "")
+        self._names[digest] = name
+        if vertex.get("started") and digest not in self._announced:
+            self._announced.add(digest)
+            self.last_step = name
+            self._log(name)
+        error = vertex.get("error", "")
+        # Steps that run beside the failing one end as "context canceled"; they are not the cause.
+        if error and "context canceled" not in error and not self.error:
+            self.error, self.failed_step, self._failed = error, name, digest
+
+    def _print(self, entry: dict[str, Any]) -> None:
+        printed = self._printed.setdefault(entry["vertex"], _Printed())
+        data = base64.b64decode(entry.get("data") or "")
+        for line in printed.feed(entry.get("stream", 1), data):
+            self._log(DETAIL + line)
+
+
+class _Printed:
+    """What one step prints: two streams, in pieces that end anywhere in a line."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._last: dict[int, deque[tuple[int, str]]] = {}
+        self._rests: dict[int, bytes] = {}
+
+    def feed(self, stream: int, data: bytes) -> list[str]:
+        """Take a piece; returns the lines that it completes."""
+        *whole, rest = (self._rests.get(stream, b"") + data).split(b"\n")
+        self._rests[stream] = rest
+        lines = [line for line in map(_shown, whole) if line]
+        last = self._last.setdefault(stream, deque(maxlen=_LAST_LINES))
+        last.extend(enumerate(lines, self._count))
+        self._count += len(lines)
+        return lines
+
+    def telling_lines(self) -> tuple[str, ...]:
+        """The last lines, and stderr's last even where stdout, buffered longer, came after them."""
+        for stream in tuple(self._rests):
+            self.feed(stream, b"\n")
+        errors = list(self._last.get(_STDERR, ()))[-_ERROR_LINES:]
+        others = sorted(line for last in self._last.values() for line in last)
+        others = [line for line in others if line not in errors]
+        chosen = errors + others[len(errors) - _LAST_LINES :]
+        return tuple(cut_line(line) for _number, line in sorted(chosen))
+
+
+def _shown(line: bytes) -> str:
+    """A line as a terminal would leave it: a progress bar overwrites itself."""
+    return line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
+
+
+def explain_build(
+    seen: BuildLog, build: BuildSettings, platform: Platform, *, emulated: bool
+) -> MlContainerError:
+    """The failing step, its last lines, and what usually helps."""
+    if emulated and any(EXEC_FORMAT in line for line in (seen.text, *seen.failed_lines)):
+        return no_emulation(platform, f"{seen.failed_step or build.dockerfile.name}: {EXEC_FORMAT}")
+    step = seen.failed_step or "before its first step"
+    value = "\n".join([f"{build.dockerfile.name}, {step}", *seen.failed_lines, _reason(seen)])
+    return BuildError(f"the image for {platform} could not be built", value, _remedy(seen, build))
+
+
+def _reason(seen: BuildLog) -> str:
+    if seen.error:
+        return cut_line(seen.error)
+    kept = [line for line in seen.plain if line.strip() and not line.startswith("----")]
+    return "\n".join(cut_line(line) for line in kept[-_LAST_LINES:])
+
+
+def _remedy(seen: BuildLog, build: BuildSettings) -> str:
+    text = seen.text
+    base = re.search(r"(?:load metadata for|source metadata for) (\S+?):? ", text + " ")
+    if "failed to resolve source metadata" in text or "load metadata for" in seen.failed_step:
+        name = _familiar((base.group(1) if base else "the image").rstrip(":"))
+        return (
+            "the registry does not answer, or has no such image for this platform. Give the build "
+            f'another source: build-contexts = {{ "{name}" = "docker-image://…-{{arch}}" }} '
+            "(one local tag for each platform: one of another architecture counts as missing), "
+            "or a registry mirror in the engine's configuration"
+        )
+    if re.search(r"(lstat|checksum|failed to compute cache key).*(not found|no such file)", text):
+        ignore = build.context / ".dockerignore"
+        hint = f"; {ignore.name} may exclude it" if ignore.exists() else ""
+        wheel = (
+            '. A wheel has to be made first: before-build = ["uv build --wheel"]'
+            if re.search(r"\.whl|\bdist\b", f"{seen.failed_step} {text}")
+            else ""
+        )
+        return f"what is copied must be in the build's context, {build.context}{hint}{wheel}"
+    if "unknown instruction" in text or "dockerfile parse error" in text:
+        return "correct the Dockerfile; `docker buildx build --check` says more"
+    if _STEP.match(seen.failed_step):
+        return "the lines above are the step's own; change it or what it needs, then run again"
+    return "the reason above is the engine's own word"
+
+
+def _familiar(name: str) -> str:
+    """`docker.io/library/python:3.13-slim` is `python:3.13-slim` in a Dockerfile."""
+    return name.removeprefix("docker.io/").removeprefix("library/")

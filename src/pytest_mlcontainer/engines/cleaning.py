@@ -1,0 +1,181 @@
+"""What earlier sessions left on an engine: finding it, judging it, removing it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import docker
+from docker.errors import APIError, ImageNotFound, NotFound
+
+from pytest_mlcontainer.engines.connect import open_client
+from pytest_mlcontainer.engines.sessions import KEEP_LABEL
+from pytest_mlcontainer.model import LABEL
+from pytest_mlcontainer.owners import host_name, is_alive
+
+# An image carries no owner. One that no known session claims may belong to another user's, or to
+# one with another cache folder, for as long as a session usually takes.
+_UNCLAIMED_S = 3600
+
+
+class Kind(enum.Enum):
+    """What a leftover is, in the order of removal: what uses another thing goes first."""
+
+    CONTAINER = "container"
+    NETWORK = "network"
+    VOLUME = "volume"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One thing on an engine with our label.
+
+    Args:
+        id: what the engine removes it by.
+        name: what a user knows it by.
+        why: whose it is.
+        left: why it must stay; empty for what can go.
+    """
+
+    kind: Kind
+    id: str
+    name: str
+    why: str
+    left: str = ""
+
+
+class Cleaner:
+    """Finds and removes leftovers on one engine.
+
+    Args:
+        endpoint: URL or context name; None is the default engine.
+        claimed: repositories of images that living sessions use; they stay in any case.
+        abandoned: repositories of images whose sessions are dead.
+
+    Raises:
+        EngineError: the engine cannot be reached.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None,
+        environ: Mapping[str, str],
+        claimed: Collection[str],
+        abandoned: Collection[str],
+    ) -> None:
+        self._api = open_client(endpoint, environ)
+        self._claimed = frozenset(claimed)
+        self._abandoned = frozenset(abandoned) - self._claimed
+
+    def find(self) -> tuple[Leftover, ...]:
+        """Everything with our label, in the order in which it can be removed."""
+        # The session's own label: a container that a user starts from an image of ours inherits
+        # the image's label, and is none of our business.
+        ours = {"label": [f"{LABEL}.session"]}
+        raw_containers = self._api.containers(all=True, filters=ours)
+        containers = tuple(_judge_container(raw) for raw in raw_containers)
+        freed = {
+            str(raw.get("Image", "")).rpartition(":")[0]
+            for raw, container in zip(raw_containers, containers, strict=True)
+            if not container.left
+        }
+        return (
+            *containers,
+            *(
+                _judge(Kind.NETWORK, raw["Id"], raw["Name"], raw["Labels"])
+                for raw in self._api.networks(filters=ours)
+            ),
+            *(
+                _judge(Kind.VOLUME, raw["Name"], raw["Name"], raw["Labels"])
+                for raw in self._api.volumes(filters=ours)["Volumes"] or ()
+            ),
+            *self._images(self._abandoned | (freed - self._claimed)),
+        )
+
+    def remove(self, thing: Leftover) -> Leftover:
+        """Remove one thing; returns it with `left` set when the engine does not let it go."""
+        calls: dict[Kind, Callable[[], object]] = {
+            Kind.CONTAINER: lambda: self._api.remove_container(thing.id, force=True, v=True),
+            Kind.NETWORK: lambda: self._api.remove_network(thing.id),
+            Kind.VOLUME: lambda: self._api.remove_volume(thing.id),
+            # Without force: an image that a container uses stays.
+            Kind.IMAGE: lambda: self._api.remove_image(thing.id),
+        }
+        try:
+            calls[thing.kind]()
+        except NotFound:
+            return thing
+        except APIError as error:
+            return replace(thing, left=f"the engine keeps it: {error.explanation}")
+        return thing
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
+    def _images(self, abandoned: frozenset[str]) -> Iterator[Leftover]:
+        for raw in self._api.images(filters={"label": [LABEL]}):
+            for tag in raw.get("RepoTags") or ():
+                repository = tag.rpartition(":")[0]
+                if not repository.startswith(f"{LABEL}/"):
+                    continue
+                project = (raw.get("Labels") or {}).get(f"{LABEL}.project", "")
+                why = f"built for {project}" if project else "built by a session"
+                left = "" if repository in abandoned else self._claim(tag, repository)
+                yield Leftover(Kind.IMAGE, tag, tag, why, left)
+
+    def _claim(self, tag: str, repository: str) -> str:
+        """Why an image that no dead session is known to have left must stay, or nothing."""
+        if repository in self._claimed:
+            return "a living session uses it"
+        age_s = _age_s(self._api, tag)
+        if age_s is None or age_s < _UNCLAIMED_S:
+            return (
+                "less than an hour old, so a session that is not known here may use it "
+                "(`docker rmi` removes it anyway)"
+            )
+        return ""
+
+
+def _judge_container(raw: Mapping[str, Any]) -> Leftover:
+    name = str((raw.get("Names") or [raw["Id"][:12]])[0]).lstrip("/")
+    shown = f"{name} ({raw.get('Image')}, {raw.get('Status')})"
+    return _judge(Kind.CONTAINER, raw["Id"], shown, raw["Labels"])
+
+
+def _judge(kind: Kind, id: str, name: str, labels: Mapping[str, str]) -> Leftover:
+    """Whose a thing is, and whether it may go."""
+    session = labels[f"{LABEL}.session"][:8]
+    host, pid = labels.get(f"{LABEL}.host", ""), labels.get(f"{LABEL}.pid", "")
+    if host != host_name():
+        left = f"only there is it known whether process {pid} still runs: run this there"
+        return Leftover(kind, id, name, f"session {session} on {host or 'another machine'}", left)
+    started = labels.get(f"{LABEL}.pid-start", "")
+    if pid.isdigit() and is_alive(int(pid), started):
+        return Leftover(kind, id, name, f"session {session}", f"process {pid} still runs")
+    why = "kept by --container-keep" if KEEP_LABEL in labels else f"process {pid} is gone"
+    return Leftover(kind, id, name, f"session {session}, {why}")
+
+
+def _age_s(api: docker.APIClient, tag: str) -> float | None:
+    """Seconds since an image got its tag, by the engine's clock; None when it does not say."""
+    try:
+        raw: dict[str, Any] = api.inspect_image(tag)
+        now = str(api.info().get("SystemTime") or "")
+    except (APIError, ImageNotFound):
+        return None
+    tagged = str((raw.get("Metadata") or {}).get("LastTagTime") or raw.get("Created") or "")
+    try:
+        return (_time(now) - _time(tagged)).total_seconds()
+    except ValueError:
+        return None
+
+
+def _time(text: str) -> datetime:
+    """`2026-11-23T19:27:26.086944908Z`, whose nanoseconds Python 3.10 does not read."""
+    whole, zone = text[:19], text[-6:] if text[-6:-5] in ("+", "-") else "+00:00"
+    return datetime.fromisoformat(f"{whole}{zone}")

@@ -1,0 +1,350 @@
+"""The `Engine` protocol on a Docker API: docker-py for everything but building."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.types import Mount
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ReadTimeout
+
+from pytest_mlcontainer.engines import Built, Container, ContainerSpec, Exit, LogLine, sessions
+from pytest_mlcontainer.engines.buildx import Buildx
+from pytest_mlcontainer.engines.connect import address, open_client
+from pytest_mlcontainer.engines.failures import explain_create, explain_start
+from pytest_mlcontainer.engines.gpus import device_request
+from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.errors import EngineError, MlContainerError
+from pytest_mlcontainer.model import BuildSettings, Image, Keep, Owner, Pairs, Platform
+
+_PULL_TIMEOUT_S = 3600
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+# A processor that runs 32-bit programs of its own family needs no emulator for them.
+_COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
+
+
+class DockerEngine:
+    """One engine, for one session.
+
+    Args:
+        endpoint: URL, context name, or None for the default.
+        environ: environment variables for the connection and for `docker buildx`.
+        owner: whose labels everything made here carries.
+        keep: which containers stay after their `with` block.
+        on_keep: called with the id of each container that stays.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None,
+        environ: Mapping[str, str],
+        owner: Owner,
+        keep: Keep = Keep.NONE,
+        on_keep: Callable[[str], None] = lambda _container: None,
+    ) -> None:
+        self._api = open_client(endpoint, environ)
+        self._owner = owner
+        self._keep = keep
+        self._on_keep = on_keep
+        self._info: dict[str, Any] | None = None
+        self._closed = False
+        self._processes = Processes()
+        self._buildx = Buildx(endpoint, environ, self._processes)
+        self._info_lock = threading.Lock()
+        self.name = endpoint or "default"
+        self.address = address(endpoint, environ)
+
+    def identity(self) -> str:
+        info = self._engine_info()
+        return f"{info.get('ID', '')}-{info.get('KernelVersion', '')}-{info.get('NCPU', '')}"
+
+    def native(self) -> Platform:
+        info = self._engine_info()
+        machine = str(info.get("Architecture", ""))
+        return Platform(str(info.get("OSType", "linux")), _ARCHITECTURES.get(machine, machine))
+
+    def emulates(self, platform: Platform) -> bool:
+        native = self.native().architecture
+        return platform.architecture not in _COMPATIBLE.get(native, (native,))
+
+    def build(
+        self, build: BuildSettings, platform: Platform, tag: str, labels: Pairs, log: LogLine
+    ) -> Built:
+        return self._buildx.build(build, platform, tag, labels, log, self.emulates)
+
+    def find_image(self, reference: str, platform: Platform) -> Image | None:
+        """See `Engine`. Engines from API 1.49 on are asked for the platform's own variant."""
+        try:
+            raw = self._inspect_image(reference, platform)
+        except ImageNotFound:
+            return None
+        return _image(reference, raw)
+
+    def pull(self, reference: str, platform: Platform) -> str:
+        pinned = _pinned(reference, self._index_digest(reference))
+        try:
+            for event in self._api.pull(pinned, platform=str(platform), stream=True, decode=True):
+                if "error" in event:
+                    raise EngineError("the image cannot be pulled", str(event["error"]))
+        except APIError as error:
+            raise EngineError("the image cannot be pulled", str(error.explanation)) from error
+        return pinned
+
+    @contextmanager
+    def container(self, spec: ContainerSpec) -> Iterator[Container]:
+        made = DockerContainer(self._api, self._create(spec), spec)
+        failed = True
+        try:
+            if self._closed:
+                raise EngineError("this test session is ending", "", "run it again")
+            yield made
+            failed = made.failed
+        finally:
+            wanted = self._keep is Keep.ALL or (self._keep is Keep.FAILED and failed)
+            if wanted and not spec.passing:
+                self._on_keep(made.id)
+            else:
+                self._remove(made.id)
+
+    def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
+        """See `Engine`. A container that is never started carries the files in."""
+        self._api.create_volume(name, labels=self._owner.labels())
+        spec = ContainerSpec(
+            image=image.reference,
+            platform=image.platform,
+            command=("none",),
+            writable_volumes=((name, "/mlcontainer-input"),),
+        )
+        carrier = DockerContainer(self._api, self._create(spec), spec)
+        try:
+            carrier.put("/mlcontainer-input", tar)
+        finally:
+            self._remove(carrier.id)
+
+    def sweep(self) -> tuple[str, ...]:
+        return sessions.remove_dead(self._api, self._owner)
+
+    def remove_session(self, *, keep_containers: bool) -> None:
+        sessions.remove_session(self._api, self._owner.session, keep_containers=keep_containers)
+
+    def remove_images(self, repository: str) -> None:
+        for image in self._api.images(name=repository):
+            for tag in image.get("RepoTags") or ():
+                # Not by force: a container that was kept keeps its image.
+                with suppress(APIError):
+                    self._api.remove_image(tag)
+
+    def close(self) -> None:
+        self._closed = True
+        self._processes.kill_all()
+
+    def disconnect(self) -> None:
+        """Close the connections, after the last request."""
+        self._api.close()
+
+    def _engine_info(self) -> dict[str, Any]:
+        with self._info_lock:
+            if self._info is None:
+                self._info = dict(self._api.info())
+            return self._info
+
+    def _inspect_image(self, reference: str, platform: Platform) -> dict[str, Any]:
+        wanted = {"os": platform.os, "architecture": platform.architecture}
+        if platform.variant:
+            wanted["variant"] = platform.variant
+        # docker-py 7.2 has no `platform` here; without it a multi-platform image of containerd's
+        # store answers with the variant of the engine's own architecture.
+        url = f"{self._api.base_url}/v{self._api.api_version}/images/{reference}/json"
+        response = self._api.get(url, params={"platform": json.dumps(wanted)}, timeout=60)
+        if response.status_code == 404:
+            return dict(self._api.inspect_image(reference))
+        return dict(response.json()) if response.ok else dict(self._api.inspect_image(reference))
+
+    def _index_digest(self, reference: str) -> str:
+        try:
+            return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
+        except APIError as error:
+            raise EngineError("no registry has this image", str(error.explanation)) from error
+
+    def _create(self, spec: ContainerSpec) -> str:
+        limits = spec.limits
+        may_stay = self._keep is not Keep.NONE and not spec.passing
+        kept = {sessions.KEEP_LABEL: "true"} if may_stay else {}
+        host = self._api.create_host_config(
+            network_mode=limits.network,
+            mem_limit=limits.memory_bytes,
+            nano_cpus=None if limits.cpus is None else int(limits.cpus * 1e9),
+            shm_size=limits.shm_size_bytes,
+            device_requests=[device_request(limits.gpus)] if limits.gpus else None,
+            mounts=[
+                *(Mount(path, name, read_only=True) for name, path in spec.volumes),
+                *(Mount(path, name) for name, path in spec.writable_volumes),
+            ],
+        )
+        try:
+            made = self._api.create_container(
+                spec.image,
+                command=list(spec.command) or None,
+                entrypoint=None if spec.entrypoint is None else list(spec.entrypoint),
+                environment=dict(spec.env),
+                working_dir=spec.workdir,
+                user=limits.user,
+                labels=self._owner.labels() | kept,
+                host_config=host,
+                platform=str(spec.platform),
+            )
+        except APIError as error:
+            raise explain_create(str(error.explanation), spec) from error
+        return str(made["Id"])
+
+    def _remove(self, container: str) -> None:
+        with suppress(NotFound, RequestsConnectionError):
+            try:
+                self._api.remove_container(container, force=True, v=True)
+            except APIError as error:
+                # "removal … is already in progress": the session's own cleaning was faster.
+                if error.status_code != 409:
+                    raise
+
+
+class DockerContainer:
+    """See `engines.Container`."""
+
+    def __init__(self, api: docker.APIClient, id: str, spec: ContainerSpec) -> None:
+        self._api = api
+        self._spec = spec
+        self.id = id
+        self.failed = False
+
+    def put(self, path: str, tar: Iterable[bytes]) -> None:
+        try:
+            self._api.put_archive(self.id, path, _streamed(tar))
+        except APIError as error:
+            raise EngineError(
+                "files cannot be put into the container",
+                f"{path}: {error.explanation}",
+                "the folder above this path must exist in the image and must not be a file",
+            ) from error
+
+    def start(self) -> None:
+        try:
+            self._api.start(self.id)
+        except APIError as error:
+            inspected = self._api.inspect_container(self.id)
+            raise explain_start(str(error.explanation), inspected, self._spec) from error
+
+    def wait(self, timeout_s: float) -> Exit | None:
+        deadline = time.monotonic() + timeout_s
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                answer = self._api.wait(self.id, timeout=left)
+            except (ReadTimeout, RequestsConnectionError) as error:
+                # requests reports a read timeout of a chunked body as a ConnectionError.
+                if time.monotonic() < deadline - 0.5 and not _is_timeout(error):
+                    raise EngineError(
+                        "the engine dropped the connection",
+                        str(error),
+                        "look at the engine's own log, then run the test again",
+                    ) from error
+                continue
+            except NotFound as error:
+                raise EngineError("the container was removed while it ran", self.id[:12]) from error
+            failure = answer.get("Error") or {}
+            return Exit(int(answer["StatusCode"]), str(failure.get("Message") or ""))
+        return None
+
+    def kill(self, grace_s: float) -> None:
+        with suppress(APIError):
+            self._api.stop(self.id, timeout=int(grace_s))
+
+    def inspect_exit(self) -> Exit:
+        state = self._api.inspect_container(self.id)["State"]
+        return Exit(state.get("ExitCode"), state.get("Error", ""), bool(state.get("OOMKilled")))
+
+    def cpu_seconds(self) -> float | None:
+        try:
+            stats = self._api.stats(self.id, stream=False, one_shot=True)
+            return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+        except (APIError, KeyError, MlContainerError):
+            return None
+
+    def write_logs(self, stdout: Path, stderr: Path) -> None:
+        # docker-py's own `logs` inspects the container before each call and mixes the streams.
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/logs"
+        response = self._api.get(url, params={"stdout": 1, "stderr": 1}, stream=True, timeout=60)
+        with response, stdout.open("wb") as out, stderr.open("wb") as err:
+            sinks = {1: out, 2: err}
+            for kind, data in _frames(response.iter_content(65536)):
+                sinks.get(kind, out).write(data)
+
+    def get(self, path: str) -> Iterator[bytes] | None:
+        try:
+            stream, _stat = self._api.get_archive(self.id, path, chunk_size=1 << 20)
+        except NotFound:
+            return None
+        except APIError as error:
+            if "not a directory" in str(error.explanation):
+                return None  # the path leads through a file
+            raise EngineError(
+                "the engine cannot read from the container", f"{path}: {error}"
+            ) from error
+        chunks: Iterator[bytes] = iter(stream)
+        return chunks
+
+
+def _image(reference: str, raw: Mapping[str, Any]) -> Image:
+    config = raw.get("Config") or {}
+    return Image(
+        reference=reference,
+        digest=str(raw["Id"]),
+        platform=Platform(
+            str(raw.get("Os") or "linux"), str(raw.get("Architecture") or ""), _variant(raw)
+        ),
+        size_bytes=int(raw.get("Size") or 0),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        user=str(config.get("User") or ""),
+        workdir=str(config.get("WorkingDir") or "/"),
+    )
+
+
+def _variant(raw: Mapping[str, Any]) -> str:
+    variant = str(raw.get("Variant") or "")
+    # linux/arm64 and linux/arm64/v8 are the same platform.
+    return "" if raw.get("Architecture") == "arm64" else variant
+
+
+def _pinned(reference: str, digest: str) -> str:
+    name, slash, last = reference.partition("@")[0].rpartition("/")
+    return f"{name}{slash}{last.partition(':')[0]}@{digest}"
+
+
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, ReadTimeout) or "timed out" in str(error).lower()
+
+
+def _streamed(tar: Iterable[bytes]) -> Iterator[bytes]:
+    """A generator, which requests sends in chunks; a list would become a form."""
+    yield from tar
+
+
+def _frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Take apart the engine's multiplexed log stream: 8 bytes of header (stream, length), data."""
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        while len(buffer) >= 8:
+            kind, length = struct.unpack_from(">BxxxL", buffer)
+            if len(buffer) < 8 + length:
+                break
+            yield kind, bytes(buffer[8 : 8 + length])
+            del buffer[: 8 + length]

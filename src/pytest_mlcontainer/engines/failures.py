@@ -1,0 +1,172 @@
+"""What an engine's words mean, and what to do: each message is explained here, once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_mlcontainer.engines import ContainerSpec
+from pytest_mlcontainer.errors import (
+    EngineError,
+    GpuError,
+    MlContainerError,
+    PlatformError,
+    RunError,
+)
+from pytest_mlcontainer.model import Platform
+
+EXEC_FORMAT = "exec format error"
+
+_LINE_SHOWN = 300
+# "exec /app/run.sh: exec format error"; older: "standard_init_linux.go:228: exec user process
+# caused: exec format error".
+_EXEC_FAILED = re.compile(
+    r"(?:standard_init_linux\.go:\d+: exec user process caused|exec (?P<program>[^\n]+?)): "
+    r'"?(?P<reason>exec format error|no such file or directory|permission denied)"?'
+)
+
+GPU_REMEDY = (
+    "install the NVIDIA driver and the NVIDIA Container Toolkit on the engine's machine "
+    "(`nvidia-ctk runtime configure --runtime=docker`, then restart the engine), "
+    "or run without --gpus"
+)
+
+
+def emulation_remedy(platform: Platform) -> str:
+    """How to make an engine run a foreign platform."""
+    return (
+        f"install emulation for {platform.architecture}: on Debian or Ubuntu `apt-get install "
+        "qemu-user-static binfmt-support`, anywhere with Docker `docker run --privileged --rm "
+        f"tonistiigi/binfmt --install {platform.architecture}`; or name a native engine: "
+        f'engines = {{ "{platform}" = "ssh://user@machine" }}'
+    )
+
+
+def explain_create(message: str, spec: ContainerSpec) -> MlContainerError:
+    """Why a container could not be created."""
+    if "does not match the specified platform" in message or "no match for platform" in message:
+        return PlatformError(
+            f"the image is not for {spec.platform}",
+            f"{spec.image}: {message}",
+            f"build or pull it for {spec.platform}: `docker pull --platform {spec.platform} …`",
+        )
+    if "no command specified" in message:
+        return RunError(
+            "there is no command to run",
+            f"the image {spec.image} has no CMD and the entrypoint declares no command",
+            'declare one: command = ["python", "train.py"]',
+        )
+    if _is_gpu(message):
+        return _no_gpu(message, spec.limits.gpus)
+    return EngineError("the engine refused to create the container", message, "")
+
+
+def explain_start(
+    message: str, inspected: Mapping[str, Any], spec: ContainerSpec
+) -> MlContainerError:
+    """Why a container could not be started."""
+    config = inspected.get("Config") or {}
+    argv = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+    program = _program(message) or (argv[0] if argv else "")
+    if _is_gpu(message):
+        return _no_gpu(message, spec.limits.gpus)
+    if EXEC_FORMAT in message:
+        return cannot_execute(program)
+    if "executable file not found" in message or "no such file or directory" in message:
+        return _not_found(program, argv)
+    if "permission denied" in message:
+        return _not_allowed(program, str(config.get("User") or "root"))
+    if "network" in message and "not found" in message:
+        return EngineError(
+            "the network does not exist on the engine",
+            message,
+            'use network = "none", "bridge", or create it with `docker network create`',
+        )
+    return EngineError("the engine could not start the container", message, "")
+
+
+def explain_exec(printed: str, platform: Platform, *, works: bool) -> MlContainerError | None:
+    """Why a container that the engine did start could not execute its command.
+
+    runc's last step, the `exec` itself, fails inside the container: the reason is all that the
+    container prints, and its exit code says nothing.
+
+    Args:
+        works: whether a program of this platform is known to run on the engine.
+
+    Returns:
+        None for anything else that was printed.
+    """
+    found = _EXEC_FAILED.fullmatch(printed.strip())
+    if found is None:
+        return None
+    program, reason = found["program"] or "", found["reason"]
+    if reason == "no such file or directory":
+        return _not_found(program, [])
+    if reason == "permission denied":
+        return _not_allowed(program, "")
+    if works:
+        return cannot_execute(program)
+    return no_emulation(platform, f"{program}: {EXEC_FORMAT}")
+
+
+def cut_line(line: str) -> str:
+    """A line short enough to show: a progress bar may be one of many thousand characters."""
+    return line if len(line) <= _LINE_SHOWN else f"{line[:_LINE_SHOWN]}…"
+
+
+def cannot_execute(program: str) -> RunError:
+    """The kernel refused the file's format on a platform that otherwise works."""
+    return RunError(
+        "the command cannot be executed",
+        f"{program!r}: {EXEC_FORMAT}",
+        "a script needs a first line such as `#!/bin/sh` (without a carriage return or a byte "
+        "order mark); a program must be built for the platform that runs it",
+    )
+
+
+def no_emulation(platform: Platform, detail: str) -> PlatformError:
+    """The engine cannot run this platform at all."""
+    return PlatformError(f"the engine cannot run {platform}", detail, emulation_remedy(platform))
+
+
+def _not_found(program: str, argv: list[str]) -> RunError:
+    return RunError(
+        "the command was not found in the image",
+        f"{program!r}, in {argv}" if argv else repr(program),
+        "check its spelling and PATH inside the image: "
+        "`docker run --rm --entrypoint sh IMAGE -c 'echo $PATH; ls'`; a script also needs the "
+        "interpreter of its first line, and a program its dynamic loader (glibc against musl)",
+    )
+
+
+def _not_allowed(program: str, user: str) -> RunError:
+    return RunError(
+        "the command cannot be executed",
+        f"{program!r}: permission denied{f' (user {user})' if user else ''}",
+        "give it the executable bit in the Dockerfile (`RUN chmod +x …`, `COPY --chmod=755 …`), "
+        'or call its interpreter: command = ["python", "…"]',
+    )
+
+
+def _no_gpu(message: str, spec: str | None) -> GpuError:
+    return GpuError("the engine has no GPU to give", f"--gpus {spec}: {message}", GPU_REMEDY)
+
+
+def _is_gpu(message: str) -> bool:
+    return any(
+        sign in message
+        for sign in (
+            "could not select device driver",
+            "unresolvable CDI devices",
+            "nvidia-container-cli",
+            "CDI device injection failed",
+        )
+    )
+
+
+def _program(message: str) -> str:
+    """`exec: "trian": executable file not found in $PATH` names the program."""
+    found = re.search(r'exec: \\?"([^"\\]+)\\?"', message) or re.search(r"exec (\S+):", message)
+    return found.group(1) if found else ""

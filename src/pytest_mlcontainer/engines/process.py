@@ -1,0 +1,199 @@
+"""The one place that starts processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_GRACE_S = 5.0
+_ENDING = "this test session is ending"
+_LAST_WORDS_S = 1.0  # after a process group is gone, for what still is in its pipe
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a process ended.
+
+    Args:
+        exit_code: negative for a signal, as in `subprocess`.
+        timed_out: whether it was killed because its wall-clock limit had passed.
+        output: what it printed, where it was not redirected to files.
+    """
+
+    exit_code: int
+    timed_out: bool
+    duration_s: float
+    output: str = ""
+
+
+class Processes:
+    """Starts processes, each in a process group of its own, and can kill all that still run.
+
+    A process group, because `uv build` and `docker buildx` have children: killing only the parent
+    would leave those behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout_s: float,
+        on_line: Callable[[str], None] | None = None,
+        stdout: Path | None = None,
+        stderr: Path | None = None,
+    ) -> Completed:
+        """Run to the end, or to the limit.
+
+        Args:
+            argv: program and arguments; no shell is involved.
+            timeout_s: wall clock, after which the whole process group is ended.
+            on_line: called with each line of stdout and stderr together, as it comes, and never
+                after this returns; without `stdout` and `stderr` only. What it raises, this does.
+            stdout, stderr: files to write to; otherwise the output is returned.
+
+        Raises:
+            OSError: the program cannot be started, or `kill_all` ended it: how it would have ended
+                by itself is not known then.
+        """
+        with contextlib.ExitStack() as files:
+            out: IO[bytes] | int = files.enter_context(stdout.open("wb")) if stdout else -1
+            err: IO[bytes] | int = files.enter_context(stderr.open("wb")) if stderr else -2
+            process = self._start(argv, cwd, env, out, err)
+            started = time.monotonic()
+            lines = _Lines(process.stdout, on_line)
+            try:
+                timed_out = _wait(process, timeout_s)
+                if timed_out:
+                    _end(process)
+                lines.wait(_GRACE_S)
+            finally:
+                self._forget(process)
+                output = lines.close()
+        if self._closed and not timed_out and process.returncode == -signal.SIGKILL:
+            raise OSError(errno.ECANCELED, _ENDING, str(argv[0]))
+        lines.check()
+        return Completed(process.returncode, timed_out, time.monotonic() - started, output)
+
+    def kill_all(self) -> None:
+        """End everything that still runs, and refuse to start more."""
+        with self._lock:
+            self._closed = True
+            live = tuple(self._live)
+        for process in live:
+            _signal_group(process, signal.SIGKILL)
+
+    def _start(
+        self,
+        argv: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        out: IO[bytes] | int,
+        err: IO[bytes] | int,
+    ) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.ECANCELED, _ENDING, str(argv[0]))
+            process = subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+            self._live.add(process)
+            return process
+
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            _end(process)
+        # The parent may be gone while a child it left in the group still runs.
+        _signal_group(process, signal.SIGKILL)
+        with self._lock:
+            self._live.discard(process)
+
+
+class _Lines:
+    """Reads a process's output in a thread, so that a wait for the process stays interruptible."""
+
+    def __init__(self, stream: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
+        self._on_line = on_line
+        self._parts: list[str] = []
+        self._closed = False
+        self._error: Exception | None = None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        if stream is not None:
+            self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+            self._thread.start()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the end of the output; a grandchild may keep the pipe open for longer."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def close(self) -> str:
+        """Everything up to now. What comes later, from whom a signal did not reach, is dropped."""
+        self.wait(_LAST_WORDS_S)
+        with self._lock:
+            self._closed = True
+        return "".join(self._parts)
+
+    def check(self) -> None:
+        """Raise what taking a line has raised."""
+        if self._error is not None:
+            raise self._error
+
+    def _read(self, stream: IO[bytes]) -> None:
+        with stream:
+            for raw in stream:
+                with self._lock:
+                    if self._closed:
+                        return
+                    self._take(raw.decode("utf-8", "replace"))
+
+    def _take(self, line: str) -> None:
+        self._parts.append(line)
+        if self._on_line is not None and self._error is None:
+            try:
+                self._on_line(line.rstrip("\r\n"))
+            except Exception as error:
+                self._error = error
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, a grace period, SIGKILL."""
+    _signal_group(process, signal.SIGTERM)
+    if _wait(process, _GRACE_S):
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

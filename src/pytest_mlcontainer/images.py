@@ -1,0 +1,266 @@
+"""Job → `Image`: built once for all workers, or found; always of the platform asked for."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_mlcontainer.engines import DETAIL, Engine, LogLine
+from pytest_mlcontainer.engines.failures import cut_line
+from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
+from pytest_mlcontainer.model import LABEL, BuildSettings, Image, ImageJob, Platform, Settings
+
+_TAIL_LINES = 20
+# Never part of a project's sources; some of it changes while tests run.
+_NOT_SOURCES = (
+    ".git", ".hg", ".venv", "venv", ".tox", ".nox", "__pycache__", ".pytest_cache", ".mypy_cache",
+    ".ruff_cache", "node_modules", ".hypothesis", ".coverage*", "htmlcov",
+)  # fmt: skip
+# Made from the sources by the usual `before-build`, so no sign that the sources changed.
+_MADE_BEFORE = ("dist", "build", "*.egg-info")
+
+
+def repository(settings: Settings) -> str:
+    """The repository under which this project's images are tagged, its own for each checkout."""
+    where = hashlib.sha256(str(settings.root).encode()).hexdigest()[:10]
+    name = re.sub(r"[^a-z0-9]+", "-", settings.name.lower()).strip("-") or "project"
+    return f"{LABEL}/{name}-{where}"
+
+
+def prepare(build: BuildSettings, root: Path, environ: Mapping[str, str], processes: Processes,
+            log: LogLine) -> None:  # fmt: skip
+    """Run the host commands that come before the build.
+
+    Args:
+        root: the project's folder, in which they run by `/bin/sh -c`.
+
+    Raises:
+        BuildError: one fails or runs past the limit, or none of them makes the wheel that the
+            Dockerfile copies.
+    """
+    for command in build.before:
+        log(f"before-build: {command}")
+        done = processes.run(
+            ["/bin/sh", "-c", command],
+            cwd=root,
+            env=environ,
+            timeout_s=build.timeout_s,
+            on_line=lambda line: log(DETAIL + line),
+        )
+        if done.timed_out or done.exit_code != 0:
+            lines = [cut_line(line) for line in done.output.splitlines()[-_TAIL_LINES:]]
+            ended = (
+                f"ran past {build.timeout_s:g} s" if done.timed_out else f"exit {done.exit_code}"
+            )
+            raise BuildError(
+                "a before-build command failed",
+                "\n".join([f"{command}  ({ended}, in {root})", *lines]),
+                "run it by hand in that folder; the tools that it needs must be on PATH "
+                "(`uv` comes with `pip install uv`)",
+            )
+    for pattern in wheels_copied(build.dockerfile):
+        if not any(build.context.glob(pattern)):
+            raise _no_wheel(build, pattern)
+
+
+def build(
+    engine: Engine, settings: Settings, platform: Platform, key: str, known: Path, log: LogLine
+) -> Image:
+    """Build the project's image for one platform and check what came of it.
+
+    Args:
+        key: tells this state of the sources from others; part of the tag.
+        known: folder for what is known of images on this engine, by digest. Asking an engine takes
+            a twentieth of the time in which it sees that nothing has changed.
+
+    Raises:
+        BuildError, PlatformError: see `Engine.build`.
+    """
+    tag = f"{repository(settings)}:{platform.slug}-{key[:12]}"
+    labels = ((LABEL, "true"), (f"{LABEL}.project", settings.name))
+    built = engine.build(settings.build, platform, tag, labels, log)
+    image = _recall(known, built.digest) or engine.find_image(tag, platform)
+    if image is None:
+        raise BuildError(
+            "the build succeeded but the engine has no image",
+            tag,
+            "the buildx builder in use does not load images into this engine: set "
+            'builder = "default"',
+        )
+    _check_platform(image, platform, "build")
+    if image.digest == built.digest:
+        _remember(known, image)
+    return replace(image, reference=tag, built=True, notes=built.notes)
+
+
+def image_to_json(image: Image) -> dict[str, Any]:
+    """The image as mappings, lists and scalars."""
+    return asdict(image)
+
+
+def image_from_json(raw: Mapping[str, Any]) -> Image:
+    """The image that `image_to_json` was given."""
+    values = dict(raw)
+    values["platform"] = Platform(**values["platform"])
+    for name in ("entrypoint", "command", "notes"):
+        values[name] = tuple(values[name])
+    return Image(**values)
+
+
+def find(engine: Engine, reference: str, platform: Platform) -> Image:
+    """An image that exists already, on the engine or in a registry.
+
+    Its tag is left as it is: another platform of it is pulled by digest.
+
+    Raises:
+        EngineError: it is nowhere; PlatformError: not for this platform.
+    """
+    local = engine.find_image(reference, platform)
+    if local is not None and _same(local.platform, platform):
+        return local
+    try:
+        pinned = engine.pull(reference, platform)
+    except EngineError as error:
+        if local is not None:
+            raise _wrong_platform(
+                local, platform, f"; a registry has no other: {error.value}"
+            ) from error
+        raise EngineError(
+            "there is no such image",
+            f"{reference}, for {platform}: {error.value}",
+            "check --container-image against `docker images`, build it, or log in to its registry",
+        ) from error
+    pulled = engine.find_image(pinned, platform)
+    if pulled is None:
+        raise EngineError("there is no such image", f"{pinned} after its pull", "pull it by hand")
+    _check_platform(pulled, platform, "image")
+    return pulled
+
+
+def build_key(settings: Settings, job: ImageJob, engine: str, sources: str) -> str:
+    """All that an image depends on, as one digest.
+
+    Args:
+        engine: address of the engine.
+        sources: fingerprint of the build's context.
+    """
+    parts: Any = [_plain(asdict(settings.build)), str(job.target.platform), job.reference]
+    text = json.dumps([parts, engine, sources], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def fingerprint(build: BuildSettings) -> str:
+    """Names, sizes and times of the sources, as a digest.
+
+    It only has to tell whether another session running at this moment builds the same thing;
+    BuildKit itself decides what is to be built anew.
+    """
+    skipped = _NOT_SOURCES + (_MADE_BEFORE if build.before else ())
+    digest = hashlib.sha256()
+    for path in (build.dockerfile, *_sources(build.context, skipped)):
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(
+            "utf-8", "surrogateescape"))  # fmt: skip
+    return digest.hexdigest()
+
+
+def wheels_copied(dockerfile: Path) -> tuple[str, ...]:
+    """Patterns of wheels that the Dockerfile copies from its context: `dist/*.whl`."""
+    found = []
+    for line in dockerfile.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = line.split()
+        if not words or words[0].upper() not in ("COPY", "ADD"):
+            continue
+        if any(word.startswith("--from") for word in words):
+            continue
+        found += [
+            word.removeprefix("./").lstrip("/") for word in words[1:-1] if word.endswith(".whl")
+        ]
+    return tuple(pattern for pattern in found if "$" not in pattern and "://" not in pattern)
+
+
+def _recall(known: Path, digest: str | None) -> Image | None:
+    if digest is None:
+        return None
+    try:
+        return image_from_json(json.loads(_known_file(known, digest).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(known: Path, image: Image) -> None:
+    file = _known_file(known, image.digest)
+    if not file.exists():
+        known.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(image_to_json(image)), encoding="utf-8")
+        draft.replace(file)
+
+
+def _known_file(known: Path, digest: str) -> Path:
+    return known / f"{digest.rpartition(':')[2]}.json"
+
+
+def _sources(context: Path, skipped: tuple[str, ...]) -> Iterator[Path]:
+    for folder, folders, files in os.walk(context):
+        folders[:] = sorted(name for name in folders if not _any_match(name, skipped))
+        for name in sorted(files):
+            if not _any_match(name, skipped):
+                yield Path(folder, name)
+
+
+def _any_match(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _no_wheel(build: BuildSettings, pattern: str) -> BuildError:
+    folder = build.context / Path(pattern).parent
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    there = f"in {folder} there is: {', '.join(names[:10]) or 'nothing'}"
+    if not folder.is_dir():
+        there = f"there is no folder {folder}"
+    ran = "; ".join(build.before)
+    return BuildError(
+        "before-build made no wheel" if ran else "there is no wheel to copy into the image",
+        f"{build.dockerfile.name} copies {pattern}; {there}"
+        + (f"; before-build ran: {ran}" if ran else ""),
+        "make it write there (`uv build --wheel --out-dir dist`)"
+        if ran
+        else 'make it before the build: before-build = ["uv build --wheel"]',
+    )
+
+
+def _check_platform(image: Image, platform: Platform, source: str) -> None:
+    if not _same(image.platform, platform):
+        extra = " (a FROM with a fixed --platform makes one)" if source == "build" else ""
+        raise _wrong_platform(image, platform, extra)
+
+
+def _wrong_platform(image: Image, platform: Platform, extra: str) -> PlatformError:
+    return PlatformError(
+        "the image is of another platform",
+        f"{image.reference} is {image.platform}, asked for is {platform}{extra}",
+        f"build it for {platform} (`docker buildx build --platform {platform} …`), or choose "
+        f"--container-platform={image.platform}",
+    )
+
+
+def _same(actual: Platform, wanted: Platform) -> bool:
+    return (actual.os, actual.architecture) == (wanted.os, wanted.architecture) and (
+        not wanted.variant or not actual.variant or wanted.variant == actual.variant
+    )
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))

@@ -1,0 +1,173 @@
+"""Settings and options → the plan: which jobs there are, and in which order. Nothing is run.
+
+`Settings` come from `config`, so every need names an entrypoint and none goes in a circle.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import (
+    HOST,
+    CompareJob,
+    Entrypoint,
+    ImageJob,
+    Job,
+    NeedsFrom,
+    Options,
+    Platform,
+    RunJob,
+    ServeJob,
+    Settings,
+    Target,
+)
+
+
+def plan(settings: Settings, options: Options) -> tuple[Job, ...]:
+    """Every job, in the order that fails early: images, runs and servers, comparisons."""
+    selected = _reference_first(settings, options)
+    jobs: list[Job] = [
+        image_job(settings, options, platform) for platform in selected if platform != HOST
+    ]
+    for entry in _in_order_of_needs(settings.entrypoints):
+        for platform in selected:
+            if entry.server is None:
+                jobs.append(run_job(settings, options, entry.name, platform))
+            elif platform != HOST:
+                jobs.append(serve_job(settings, options, entry.name, platform))
+    return (*jobs, *_compare_jobs(jobs, selected[0]))
+
+
+def platforms(settings: Settings, options: Options) -> tuple[Platform, ...]:
+    """The platforms selected, each once, in the order given."""
+    selected = settings.platforms if options.platforms is None else options.platforms
+    return tuple(dict.fromkeys(selected))
+
+
+def reference_platform(settings: Settings, options: Options) -> Platform:
+    """The configured reference if it is selected, else the first platform selected."""
+    selected = platforms(settings, options)
+    return settings.reference if settings.reference in selected else selected[0]
+
+
+def image_job(settings: Settings, options: Options, platform: Platform) -> ImageJob:
+    """The image for a platform: to be built or, with `--container-image`, to be found.
+
+    Raises:
+        MlContainerError: for `host`, which has no image.
+    """
+    if platform == HOST:
+        raise MlContainerError(
+            "the platform host runs without a container, so it has no image",
+            str(platform),
+            "ask for a container platform, such as linux/amd64",
+        )
+    return ImageJob(Target(platform, _engine(settings, options, platform)), options.image)
+
+
+def run_job(settings: Settings, options: Options, name: str, platform: Platform) -> RunJob:
+    """The run of the entrypoint `name` on a platform, with the runs whose outputs it needs.
+
+    Raises:
+        MlContainerError: no entrypoint has this name, or it is a server.
+    """
+    entry = _entrypoint(settings, name)
+    if entry.server is not None:
+        raise MlContainerError(
+            "this entrypoint is a server and cannot be run to its end",
+            name,
+            "start it with the fixture inference_server",
+        )
+    return RunJob(
+        entry,
+        _target(settings, options, entry, platform),
+        None if platform == HOST else image_job(settings, options, platform),
+        _needed_runs(settings, options, entry, platform),
+    )
+
+
+def serve_job(settings: Settings, options: Options, name: str, platform: Platform) -> ServeJob:
+    """The server entrypoint `name` on a platform, with the runs whose outputs it needs.
+
+    Raises:
+        MlContainerError: no entrypoint has this name, it is no server, or the platform is `host`.
+    """
+    entry = _entrypoint(settings, name)
+    if entry.server is None:
+        raise MlContainerError(
+            "this entrypoint is not a server",
+            name,
+            "give it the port it listens on (port = 8000), or run it with run_entrypoint",
+        )
+    return ServeJob(
+        entry,
+        _target(settings, options, entry, platform),
+        image_job(settings, options, platform),
+        _needed_runs(settings, options, entry, platform),
+    )
+
+
+def _entrypoint(settings: Settings, name: str) -> Entrypoint:
+    entry = settings.entrypoint(name)
+    if entry is not None:
+        return entry
+    names = [known.name for known in settings.entrypoints]
+    found = difflib.get_close_matches(name, names, n=1)
+    meant = f"did you mean {found[0]}? " if found else ""
+    listed = ", ".join(names) or "none"
+    raise MlContainerError(
+        f"no entrypoint of {settings.file.name} has this name",
+        name,
+        f"{meant}declared in [tool.mlcontainer.entrypoints]: {listed}",
+    )
+
+
+def _needed_runs(
+    settings: Settings, options: Options, entry: Entrypoint, platform: Platform
+) -> tuple[RunJob, ...]:
+    same = entry.needs_from is NeedsFrom.SAME
+    source = platform if same else reference_platform(settings, options)
+    return tuple(run_job(settings, options, need, source) for need in entry.needs)
+
+
+def _target(settings: Settings, options: Options, entry: Entrypoint, platform: Platform) -> Target:
+    if platform == HOST:
+        return Target(HOST)
+    gpus = entry.limits.gpus if options.gpus is None else options.gpus
+    return Target(platform, _engine(settings, options, platform), None if gpus == "none" else gpus)
+
+
+def _engine(settings: Settings, options: Options, platform: Platform) -> str | None:
+    asked = dict(options.engines)
+    return asked.get(platform) or asked.get(None) or dict(settings.engines).get(platform)
+
+
+def _reference_first(settings: Settings, options: Options) -> tuple[Platform, ...]:
+    reference = reference_platform(settings, options)
+    selected = platforms(settings, options)
+    return (reference, *(platform for platform in selected if platform != reference))
+
+
+def _in_order_of_needs(entries: tuple[Entrypoint, ...]) -> Iterator[Entrypoint]:
+    """Each after all that it needs; otherwise as declared."""
+    waiting = list(entries)
+    done: set[str] = set()
+    while waiting:
+        ready = next(entry for entry in waiting if done.issuperset(entry.needs))
+        waiting.remove(ready)
+        done.add(ready.name)
+        yield ready
+
+
+def _compare_jobs(jobs: list[Job], reference: Platform) -> Iterator[CompareJob]:
+    """Each run with outputs against the reference's run of the same entrypoint."""
+    expected: dict[str, RunJob] = {}
+    for job in jobs:
+        if not isinstance(job, RunJob) or not job.entrypoint.outputs:
+            continue
+        if job.target.platform == reference:
+            expected[job.entrypoint.name] = job
+        else:
+            yield CompareJob(job, expected[job.entrypoint.name])

@@ -1,0 +1,551 @@
+"""The product's nouns, as frozen values. No module state, no input or output.
+
+Mappings are kept as tuples of pairs, so that a value can be hashed, compared and sent to another
+process. Sizes are in bytes, times in seconds; a name says so where the type does not.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+Pairs = tuple[tuple[str, str], ...]
+Scalar = Union[None, bool, int, float, str]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """An OCI platform such as `linux/arm64` or `linux/arm/v7`; or `HOST`, this machine's Python."""
+
+    os: str
+    architecture: str = ""
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    @property
+    def slug(self) -> str:
+        """The platform as part of a file name or an image tag: `linux-arm-v7`."""
+        return str(self).replace("/", "-")
+
+
+HOST = Platform("host")
+
+
+class Emulation(enum.Enum):
+    """What to do for a platform that the engine only emulates."""
+
+    ALLOW = "allow"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class NeedsFrom(enum.Enum):
+    """Whose outputs an entrypoint's `needs` are: the reference's, or the same platform's."""
+
+    REFERENCE = "reference"
+    SAME = "same"
+
+
+class Keep(enum.Enum):
+    """Which containers stay on the engine after a test, for debugging."""
+
+    NONE = "none"
+    FAILED = "failed"
+    ALL = "all"
+
+
+class Verdict(enum.Enum):
+    """What a comparison says; `severity` orders them from harmless to broken."""
+
+    IDENTICAL = "identical"
+    EQUIVALENT = "equivalent"
+    DRIFT = "drift"
+    NONDETERMINISTIC = "nondeterministic"
+    FAILED = "failed"
+
+    @property
+    def severity(self) -> int:
+        return list(Verdict).index(self)
+
+    @property
+    def passes(self) -> bool:
+        return self in (Verdict.IDENTICAL, Verdict.EQUIVALENT)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how an entrypoint runs.
+
+    Args:
+        platform: the platform asked for.
+        engine: URL of the engine or name of a docker context; None is the default engine.
+        gpus: as `docker run --gpus`; None asks for no GPU.
+        emulated: whether the engine runs the platform by emulation; None as long as that is not
+            known, which is so while planning.
+        variations: names of the variations applied.
+    """
+
+    platform: Platform
+    engine: str | None = None
+    gpus: str | None = None
+    emulated: bool | None = None
+    variations: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        emulated = " (emulated)" if self.emulated else ""
+        return f"{self.platform}{emulated}"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """When two values count as equivalent. `compare.tolerance` has the formula and its sources.
+
+    Args:
+        rtol: relative tolerance, × |expected|; None is the default of the expected value's dtype.
+        atol: absolute tolerance in the value's own unit.
+        scale: how many machine epsilons of the dtype, × the array's scale (its largest finite
+            magnitude), an element may be off; None is the default multiple.
+        ulp: if given, the only bound: units in the last place between the two values.
+        margin: if given, the only bound: absolute difference allowed of a metric, both directions.
+        exact: only identical values pass.
+        ignore: not compared at all.
+        equal_nan: NaN equals NaN at the same place.
+    """
+
+    rtol: float | None = None
+    atol: float | None = None
+    scale: float | None = None
+    ulp: int | None = None
+    margin: float | None = None
+    exact: bool = False
+    ignore: bool = False
+    equal_nan: bool = True
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A tolerance for the outputs (and items inside them) that match.
+
+    Args:
+        output: glob over output names, `outputs/*.npz`; `*` stops at `/`, `**` does not.
+        item: glob over the items inside, `layer1/*` or `accuracy`; None matches every item.
+        tolerance: what is allowed there.
+    """
+
+    output: str
+    item: str | None
+    tolerance: Tolerance
+
+    def __str__(self) -> str:
+        return self.output if self.item is None else f"{self.output}:{self.item}"
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server entrypoint is reached: its port in the container and its health path."""
+
+    port: int
+    health: str = "/"
+    startup_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may use, and what it is given.
+
+    Args:
+        timeout_s: wall clock; past it the run is killed.
+        memory_bytes, cpus, shm_size_bytes: None leaves the engine's default.
+        network: the engine's network, `none` by default so that a run cannot quietly fetch.
+        gpus: as `docker run --gpus`.
+        user: as `docker run --user`; None is the image's own user.
+    """
+
+    timeout_s: float = 600.0
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    shm_size_bytes: int | None = None
+    network: str = "none"
+    gpus: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True)
+class Entrypoint:
+    """A named command of the project.
+
+    Args:
+        name: `train`, `infer`, …
+        command: arguments as after `docker run IMAGE`; empty uses the image's own CMD.
+        entrypoint: replaces the image's ENTRYPOINT; None keeps it.
+        inputs: project path → container path (relative ones: to the working directory), read-only.
+        outputs: globs over what it writes, relative to the working directory or absolute.
+        needs: entrypoints whose outputs it reads; they are put at the same paths.
+        writable: container folders made before the run, writable by every user.
+        workdir: replaces the image's WORKDIR; None keeps it.
+        exit_codes: exit codes that count as success.
+        server: set for an entrypoint that serves instead of ending.
+        rules: comparison rules, the first that matches an item wins.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    inputs: Pairs = ()
+    outputs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    needs_from: NeedsFrom = NeedsFrom.REFERENCE
+    env: Pairs = ()
+    writable: tuple[str, ...] = ()
+    workdir: str | None = None
+    exit_codes: tuple[int, ...] = (0,)
+    limits: Limits = Limits()
+    server: Server | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A BuildKit secret: its id, and the file or environment variable of the host that holds it."""
+
+    id: str
+    file: Path | None = None
+    env: str | None = None
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """How the project's image is built; `docker buildx build` has the same words.
+
+    Args:
+        context, dockerfile: absolute paths.
+        before: host commands run once, in the project's folder, before the build.
+        contexts: named build contexts; `{os}`, `{arch}`, `{variant}` stand for the platform's.
+        builder: the buildx builder; None is the user's current one.
+    """
+
+    context: Path
+    dockerfile: Path
+    before: tuple[str, ...] = ()
+    args: Pairs = ()
+    contexts: Pairs = ()
+    target: str | None = None
+    secrets: tuple[Secret, ...] = ()
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    builder: str | None = None
+    timeout_s: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`[tool.mlcontainer]`, checked. `root` is the folder of `file`; every path is absolute."""
+
+    file: Path
+    name: str
+    build: BuildSettings
+    platforms: tuple[Platform, ...]
+    reference: Platform
+    emulation: Emulation = Emulation.ALLOW
+    engines: tuple[tuple[Platform, str], ...] = ()
+    entrypoints: tuple[Entrypoint, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        return self.file.parent
+
+    def entrypoint(self, name: str) -> Entrypoint | None:
+        return next((entry for entry in self.entrypoints if entry.name == name), None)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line changes. None leaves the configured value.
+
+    Args:
+        image: test this image reference instead of building.
+        engines: engine for one platform, or, under the key None, for all others.
+    """
+
+    platforms: tuple[Platform, ...] | None = None
+    gpus: str | None = None
+    image: str | None = None
+    engines: tuple[tuple[Platform | None, str], ...] = ()
+    keep: Keep = Keep.NONE
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image to have: built for (or, with `reference`, found on) the target's platform."""
+
+    target: Target
+    reference: str | None = None
+
+    def __str__(self) -> str:
+        return f"image[{self.target.platform}]"
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """One entrypoint on one target, with the jobs whose outputs it needs."""
+
+    entrypoint: Entrypoint
+    target: Target
+    image: ImageJob | None
+    needs: tuple[RunJob, ...] = ()
+    repeat: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.entrypoint.name}[{self.target.platform}]"
+
+
+@dataclass(frozen=True)
+class ServeJob:
+    """One server entrypoint on one target: it has to start and answer."""
+
+    entrypoint: Entrypoint
+    target: Target
+    image: ImageJob
+    needs: tuple[RunJob, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.entrypoint.name}[{self.target.platform}]"
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """One entrypoint's outputs on one target, held against the reference target's."""
+
+    actual: RunJob
+    expected: RunJob
+
+    def __str__(self) -> str:
+        return (
+            f"{self.actual.entrypoint.name}::agrees"
+            f"[{self.actual.target.platform} vs {self.expected.target.platform}]"
+        )
+
+
+Job = Union[ImageJob, RunJob, ServeJob, CompareJob]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image on an engine.
+
+    Args:
+        reference: what the engine knows it by (an id or a tag).
+        digest: `sha256:…`, the image's id on its engine.
+        platform: what its own configuration says; checked against the platform asked for.
+        entrypoint, command, user, workdir: from its configuration.
+        built: whether we made it (and may remove it).
+    """
+
+    reference: str
+    digest: str
+    platform: Platform
+    size_bytes: int = 0
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: str = ""
+    workdir: str = "/"
+    built: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The environment of a run, read inside it: dotted names to values, sorted by name.
+
+    `machine`, `python.version`, `package.numpy`, `blas.kernel`, `cpu.flags`, `libc`, …
+    """
+
+    values: tuple[tuple[str, Scalar], ...] = ()
+
+    def get(self, name: str) -> Scalar:
+        return dict(self.values).get(name)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file that a run wrote.
+
+    Args:
+        name: as the rules see it: relative to the working directory, or absolute.
+        path: where its bytes are on this machine.
+        mode, uid, gid: as in the container, to put it back the same way for another run.
+    """
+
+    name: str
+    path: Path
+    size_bytes: int
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that holds outputs, as it was in the container."""
+
+    name: str
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run did not do its job: the three parts of an error, as a value that can be stored."""
+
+    what: str
+    value: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of an entrypoint on a target.
+
+    Args:
+        outputs: declared outputs found, by name; stdout and stderr are not among them.
+        refused: what was written but not taken over, each with the reason.
+        stdout, stderr: files with what it printed.
+        workdir: the working directory it ran in, to which relative output names refer.
+        duration_s: wall clock from start to exit.
+        failure: None for a run that did its job.
+        folder: the record's folder on this machine.
+    """
+
+    id: str
+    entrypoint: str
+    target: Target
+    exit_code: int | None
+    duration_s: float
+    folder: Path
+    stdout: Path
+    stderr: Path
+    outputs: tuple[Output, ...] = ()
+    folders: tuple[Folder, ...] = ()
+    refused: tuple[str, ...] = ()
+    image: str | None = None
+    workdir: str = "/"
+    facts: Facts = Facts()
+    failure: Failure | None = None
+
+    def output(self, name: str) -> Path:
+        """Path of the output called `name`.
+
+        Raises:
+            KeyError: there is none; the message lists those there are.
+        """
+        for output in self.outputs:
+            if output.name == name:
+                return output.path
+        there = ", ".join(output.name for output in self.outputs) or "none"
+        raise KeyError(f"{self.entrypoint} on {self.target} wrote no {name!r}; outputs: {there}")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One item's agreement with the reference, as numbers.
+
+    Args:
+        output: name of the output; `item` is the place inside it ("" for the whole file).
+        max_abs: largest |actual − expected|, in the value's unit.
+        max_rel: largest |actual − expected| / |expected| over elements with expected ≠ 0.
+        max_ulp: largest distance in units in the last place.
+        scale_error: max_abs / the largest finite |expected|.
+        worst_index: where the rule is exceeded most (or, within it, where max_abs is).
+        worst_actual, worst_expected: the two values there, as text.
+        differing: elements that are not identical; `beyond`: those that exceed the tolerance.
+        size: elements compared.
+        rule: the tolerance applied, as text.
+        note: what numbers cannot say: "dtype float64, expected float32", "only in linux/arm64".
+        unit: what `differing`, `beyond` and `size` count: elements, lines, bytes; or items, where
+            one difference stands for many items that are identical.
+    """
+
+    output: str
+    item: str
+    verdict: Verdict
+    max_abs: float | None = None
+    max_rel: float | None = None
+    max_ulp: int | None = None
+    scale_error: float | None = None
+    worst_index: tuple[int, ...] | None = None
+    worst_actual: str = ""
+    worst_expected: str = ""
+    differing: int = 0
+    beyond: int = 0
+    size: int = 0
+    rule: str = ""
+    note: str = ""
+    unit: str = "elements"
+
+    @property
+    def where(self) -> str:
+        return f"{self.output}:{self.item}" if self.item else self.output
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A smallest set of changes that makes a drift come and go, and how that was shown."""
+
+    names: tuple[str, ...]
+    runs: int
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one comparison of two runs.
+
+    Args:
+        differences: one for each item compared, identical ones too; worst first.
+        facts: names of environment facts that differ, with the reference's and the target's value,
+            most suspicious first.
+        notes: rules that matched nothing, what was not compared and why.
+    """
+
+    entrypoint: str
+    target: Target
+    reference: Target
+    verdict: Verdict
+    differences: tuple[Difference, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    facts: tuple[tuple[str, Scalar, Scalar], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that owns what we make on an engine, and that must be alive for it to stay.
+
+    Args:
+        session: id shared by all workers of one pytest run.
+        host: the machine's name; `pid` and `pid_start` (its start time in the kernel's clock
+            ticks since boot, as text) name the process there, so that a reused pid is told apart.
+    """
+
+    session: str
+    host: str
+    pid: int
+    pid_start: str
+
+    def labels(self) -> dict[str, str]:
+        """The labels that everything of this owner carries on an engine."""
+        return {
+            LABEL: "true",
+            f"{LABEL}.session": self.session,
+            f"{LABEL}.host": self.host,
+            f"{LABEL}.pid": str(self.pid),
+            f"{LABEL}.pid-start": self.pid_start,
+        }
+
+
+LABEL = "pytest-mlcontainer"

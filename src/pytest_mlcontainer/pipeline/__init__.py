@@ -1,0 +1,428 @@
+"""Composes images, runs and comparisons for one job each; knows nothing of pytest."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from pytest_mlcontainer import facts as environment_facts
+from pytest_mlcontainer import images
+from pytest_mlcontainer.compare import compare_outputs, verdict_of
+from pytest_mlcontainer.config import check_files
+from pytest_mlcontainer.engines import DETAIL, ContainerSpec, Engine, LogLine
+from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.engines.server import Started, serve
+from pytest_mlcontainer.errors import (
+    ConfigError,
+    PlatformError,
+    PlatformSkipped,
+    RunError,
+)
+from pytest_mlcontainer.model import (
+    HOST,
+    CompareJob,
+    Emulation,
+    Entrypoint,
+    Facts,
+    Image,
+    ImageJob,
+    Options,
+    Outcome,
+    Platform,
+    Rule,
+    Run,
+    RunJob,
+    ServeJob,
+    Settings,
+    Target,
+)
+from pytest_mlcontainer.pipeline.background import Background
+from pytest_mlcontainer.pipeline.cleanup import clean_up
+from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
+from pytest_mlcontainer.pipeline.surroundings import Surroundings
+from pytest_mlcontainer.records import read_record
+from pytest_mlcontainer.runs import container as container_runs
+from pytest_mlcontainer.runs import host as host_runs
+from pytest_mlcontainer.runs.inputs import Input, absolute, folder_tar, plan_inputs
+from pytest_mlcontainer.runs.probe import Probe, read_facts
+from pytest_mlcontainer.sharing import Ledger, Store
+
+__all__ = ["DETAIL", "LogLine", "Pipeline", "Surroundings", "compare_runs", "require"]
+
+
+class Pipeline:
+    """Everything that one pytest process does with engines; each result is made at most once.
+
+    Methods raise `MlContainerError`s, the same one again for the same job.
+    """
+
+    def __init__(self, surroundings: Surroundings, options: Options) -> None:
+        self._world = surroundings
+        self._options = options
+        self._ledger = Ledger(surroundings.cache, surroundings.owner.session)
+        self._processes = Processes()
+        self._slots = threading.BoundedSemaphore(surroundings.parallel)
+        self._lock = threading.RLock()
+        self._work = Background()
+        self._engines: dict[str | None, DockerEngine] = {}
+        self._stores: dict[Path, Store] = {}
+
+    def image(self, settings: Settings, job: ImageJob) -> Image:
+        """The image for one platform: built or found, of the right platform, probed inside."""
+        return self._work.result((settings.file, job), partial(self._make_image, settings, job))
+
+    def run(self, settings: Settings, job: RunJob) -> Run:
+        """The run of one entrypoint on one target, failed or not."""
+        return self._work.result((settings.file, job), partial(self._make_run, settings, job))
+
+    def compare(self, settings: Settings, job: CompareJob) -> Outcome:
+        """One entrypoint's outputs on one target, against the reference's."""
+        self.prefetch(settings, (job.actual, job.expected))
+        actual, expected = (
+            require(self.run(settings, side)) for side in (job.actual, job.expected)
+        )
+        return compare_runs(actual, expected, job.actual.entrypoint.rules)
+
+    @contextmanager
+    def serve(self, settings: Settings, job: ServeJob) -> Iterator[Started]:
+        """A started server that has answered; removed at the end of the `with` block."""
+        image = self.image(settings, job.image)
+        needs = tuple(require(self.run(settings, need)) for need in job.needs)
+        entry = job.entrypoint
+        assert entry.server is not None
+        engine = self._engine(job.target)
+        workdir = entry.workdir or image.workdir
+        volumes, files = self._volumes(settings, entry, engine, image, workdir)
+        if files:
+            raise RunError(
+                f"an input of the server {entry.name} is a file",
+                files[0].name,
+                "servers take folders as inputs: declare the folder that holds it",
+            )
+        spec = ContainerSpec(
+            image=image.reference,
+            platform=image.platform,
+            command=entry.command,
+            entrypoint=entry.entrypoint,
+            env=entry.env,
+            workdir=entry.workdir,
+            limits=replace(entry.limits, gpus=job.target.gpus),
+            volumes=volumes,
+        )
+        placed = tuple(
+            (output, absolute(run, output.name, workdir)) for run in needs for output in run.outputs
+        )
+        with serve(
+            entry.name,
+            spec,
+            entry.server,
+            endpoint=job.target.engine,
+            environ=self._world.environ,
+            owner=self._world.owner,
+            files=placed,
+            writable=entry.writable,
+        ) as started:
+            yield started
+
+    def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
+        """Start jobs that will be asked for soon, side by side, without waiting for them."""
+        if self._world.parallel < 2:
+            return
+        for job in jobs:
+            self._begin(settings, job)
+
+    def close(self) -> None:
+        """End what still runs. What others of this session use stays; see `clean_up`."""
+        self._processes.kill_all()
+        for engine in self._engines.values():
+            engine.close()
+        if self._work.busy:
+            self.clean_up(last=False)
+        self._work.join()
+        for engine in self._engines.values():
+            engine.disconnect()
+
+    def clean_up(self, *, last: bool) -> None:
+        """Remove what this session made, workers included; `last` is for its very end."""
+        world = self._world
+        clean_up(world.cache, world.owner, world.environ, self._options.keep, last=last)
+
+    def kept(self) -> tuple[str, ...]:
+        """Containers that stay on their engine for a look, those of workers too."""
+        return tuple(entry["kept"] for entry in self._ledger.entries() if "kept" in entry)
+
+    def _begin(self, settings: Settings, job: ImageJob | RunJob) -> None:
+        if isinstance(job, ImageJob):
+            self._work.begin((settings.file, job), partial(self._make_image, settings, job))
+        else:
+            self._work.begin((settings.file, job), partial(self._make_run, settings, job))
+
+    # Images
+
+    def _make_image(self, settings: Settings, job: ImageJob) -> Image:
+        engine = self._engine(job.target)
+        platform = job.target.platform
+        self._check_emulation(settings, engine, platform)
+        store = self._store(settings)
+        if job.reference is None:
+            self._check_files(settings)
+        sources = "" if job.reference else self._sources(settings)
+        key = images.build_key(settings, job, engine.address, sources)
+        if job.reference is None:
+            # Also where another session builds it: the last one to end removes it.
+            self._ledger.add(
+                repository=images.repository(settings),
+                endpoint=job.target.engine or "",
+                store=str(store.root),
+            )
+
+        known = self._world.cache / "images" / digest([engine.address])
+
+        def make(_folder: Path) -> object:
+            if job.reference is not None:
+                return images.image_to_json(images.find(engine, job.reference, platform))
+            self._before(settings, sources)
+            return images.image_to_json(
+                images.build(engine, settings, platform, key, known, self._logger(str(job)))
+            )
+
+        raw, _folder = store.once("image", key, make)
+        image = images.image_from_json(raw)
+        seen = self._facts(settings, engine, image, job.target)
+        _check_inside(image, platform, seen)
+        return image
+
+    def _check_emulation(self, settings: Settings, engine: Engine, platform: Platform) -> None:
+        if settings.emulation is Emulation.ALLOW or not engine.emulates(platform):
+            return
+        native = engine.native()
+        what = f"{platform} is only emulated on this engine"
+        value = f"the engine {engine.name} is {native}; emulation = {settings.emulation.value!r}"
+        remedy = (
+            f'name a native engine: engines = {{ "{platform}" = "ssh://user@machine" }}, or '
+            'emulation = "allow"'
+        )
+        if settings.emulation is Emulation.SKIP:
+            raise PlatformSkipped(what, value, remedy)
+        raise PlatformError(what, value, remedy)
+
+    def _check_files(self, settings: Settings) -> None:
+        problems = check_files(settings)
+        if problems:
+            raise ConfigError(str(settings.file), problems)
+
+    def _sources(self, settings: Settings) -> str:
+        store = self._store(settings)
+        return store.session_value("sources", lambda: images.fingerprint(settings.build))
+
+    def _before(self, settings: Settings, sources: str) -> None:
+        if not settings.build.before and not images.wheels_copied(settings.build.dockerfile):
+            return
+        key = digest([sources, *settings.build.before])
+
+        def make(_folder: Path) -> object:
+            images.prepare(
+                settings.build,
+                settings.root,
+                self._world.environ,
+                self._processes,
+                self._logger("before-build"),
+            )
+            return None
+
+        self._store(settings).once("before", key, make)
+
+    def _facts(self, settings: Settings, engine: Engine, image: Image, target: Target) -> Facts:
+        """What the probe sees; one probe for all workers, and none where it is known already."""
+        env = common_env(settings)
+        key = facts_key(engine.identity(), image, target, env)
+        probe = Probe(engine, image, target, env, key, self._world.cache / "facts")
+        raw, _folder = self._store(settings).once(
+            "facts", key, lambda _folder: dict(read_facts(probe).values)
+        )
+        return Facts(tuple(sorted(raw.items())))
+
+    # Runs
+
+    def _make_run(self, settings: Settings, job: RunJob) -> Run:
+        if job.image is not None:
+            self._begin(settings, job.image)
+        needs = tuple(require(self.run(settings, need)) for need in job.needs)
+        if job.target.platform == HOST:
+            return self._make_host_run(settings, job, needs)
+        assert job.image is not None
+        image = self.image(settings, job.image)
+        engine = self._engine(job.target)
+        target = replace(job.target, emulated=engine.emulates(job.target.platform))
+        workdir = job.entrypoint.workdir or image.workdir
+        inputs = plan_inputs(job.entrypoint, settings.root, workdir)
+        key = run_key(job, target, needs, inputs, image.digest, engine.identity())
+
+        def make(folder: Path) -> object:
+            volumes, files = self._volumes(settings, job.entrypoint, engine, image, workdir)
+            record = folder / "record"
+            record.mkdir()
+            with self._slots:
+                self._world.log(f"{job}: running")
+                run = container_runs.execute(
+                    container_runs.ContainerRun(
+                        id=uuid.uuid4().hex,
+                        engine=engine,
+                        image=image,
+                        entry=job.entrypoint,
+                        target=target,
+                        volumes=volumes,
+                        files=files,
+                        needs=needs,
+                        facts=self._facts(settings, engine, image, target),
+                        folder=record,
+                    )
+                )
+                self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")
+            return None
+
+        return self._shared_run(settings, key, make)
+
+    def _make_host_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
+        inputs = plan_inputs(job.entrypoint, settings.root, "")
+        sources = self._sources(settings)
+        key = run_key(job, job.target, needs, inputs, sources, self._world.owner.host)
+        seen = self._host_facts(settings)
+
+        def make(folder: Path) -> object:
+            record = folder / "record"
+            record.mkdir()
+            with self._slots:
+                self._world.log(f"{job}: running")
+                host_runs.execute(
+                    host_runs.HostRun(
+                        id=uuid.uuid4().hex,
+                        processes=self._processes,
+                        project=settings.root,
+                        entry=job.entrypoint,
+                        target=replace(job.target, emulated=False),
+                        environ=self._world.environ,
+                        inputs=inputs,
+                        needs=needs,
+                        facts=seen,
+                        folder=record,
+                    )
+                )
+            return None
+
+        return self._shared_run(settings, key, make)
+
+    def _host_facts(self, settings: Settings) -> Facts:
+        return self._work.result(
+            (settings.file, "host facts"),
+            partial(host_runs.probe, self._processes, self._world.environ, settings.root),
+        )
+
+    def _shared_run(self, settings: Settings, key: str, make: Callable[[Path], object]) -> Run:
+        _value, folder = self._store(settings).once("run", key, make)
+        return read_record(folder / "record")
+
+    def _volumes(
+        self,
+        settings: Settings,
+        entry: Entrypoint,
+        engine: Engine,
+        image: Image,
+        workdir: str,
+    ) -> tuple[tuple[tuple[str, str], ...], tuple[Input, ...]]:
+        """Input folders as volumes, filled once for each session and engine; files as they are."""
+        volumes, files = [], []
+        for item in plan_inputs(entry, settings.root, workdir):
+            if not item.is_folder:
+                files.append(item)
+                continue
+            key = digest([engine.identity(), str(item.source)])[:16]
+            name = f"mlcontainer-{self._world.owner.session[:12]}-{key}"
+            source = item.source
+
+            def fill(name: str = name, source: Path = source) -> str:
+                engine.volume(name, image, folder_tar(source))
+                return name
+
+            self._store(settings).session_value(f"volume-{key}", fill)
+            volumes.append((name, item.target))
+        return tuple(volumes), tuple(files)
+
+    # Shared things
+
+    def _engine(self, target: Target) -> DockerEngine:
+        with self._lock:
+            engine = self._engines.get(target.engine)
+            if engine is None:
+                engine = DockerEngine(
+                    target.engine,
+                    self._world.environ,
+                    self._world.owner,
+                    self._options.keep,
+                    lambda container: self._ledger.add(kept=container[:12]),
+                )
+                self._engines[target.engine] = engine
+                self._ledger.add(endpoint=target.engine or "")
+                self._work.begin(("greeting", target.engine), partial(self._greet, engine))
+            return engine
+
+    def _greet(self, engine: DockerEngine) -> None:
+        """What has to be done once for an engine, beside the build that waits for it anyway."""
+        engine.identity()
+        for session in engine.sweep():
+            self._world.log(f"removed what the dead session {session} had left")
+
+    def _store(self, settings: Settings) -> Store:
+        with self._lock:
+            store = self._stores.get(settings.file)
+            if store is None:
+                name = digest([str(settings.file)])[:16]
+                store = Store(self._world.cache / name, self._world.owner)
+                store.open()
+                self._stores[settings.file] = store
+                self._ledger.add(store=str(store.root))
+            return store
+
+    def _logger(self, prefix: str) -> LogLine:
+        return lambda line: self._world.log(f"{prefix}: {line}")
+
+
+def require(run: Run) -> Run:
+    """The run, if it did its job.
+
+    Raises:
+        RunError: it did not.
+    """
+    if run.failure is not None:
+        raise RunError(run.failure.what, run.failure.value, run.failure.remedy)
+    return run
+
+
+def compare_runs(actual: Run, expected: Run, rules: tuple[Rule, ...]) -> Outcome:
+    """Hold one run's outputs against another's."""
+    differences, notes = compare_outputs(actual.outputs, expected.outputs, rules)
+    return Outcome(
+        entrypoint=actual.entrypoint,
+        target=actual.target,
+        reference=expected.target,
+        verdict=verdict_of(differences),
+        differences=differences,
+        facts=environment_facts.differing(actual.facts, expected.facts),
+        notes=notes,
+    )
+
+
+def _check_inside(image: Image, platform: Platform, seen: Facts) -> None:
+    if not environment_facts.machine_matches(seen, platform):
+        raise PlatformError(
+            f"the container does not run as {platform}",
+            f"inside {image.reference} the machine is {seen.get('machine')}",
+            "the image holds programs of another platform: look for copied binaries and a "
+            "FROM with a fixed --platform",
+        )

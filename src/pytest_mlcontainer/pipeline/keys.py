@@ -1,0 +1,60 @@
+"""What a shared result depends on, as a digest: equal keys mean that one result serves both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from pytest_mlcontainer.model import Image, Pairs, Run, RunJob, Settings, Target
+from pytest_mlcontainer.runs.inputs import Input, fingerprint
+
+
+def digest(parts: Sequence[object]) -> str:
+    """A digest of anything that JSON can hold, short enough for the name of a folder."""
+    text = json.dumps(parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+
+
+def run_key(
+    job: RunJob,
+    target: Target,
+    needs: tuple[Run, ...],
+    inputs: tuple[Input, ...],
+    program: str,
+    place: str,
+) -> str:
+    """Key of a run. Comparison rules are not part of it: they come later.
+
+    Args:
+        program: digest of the image or, on this machine, of the sources.
+        place: identity of the engine or the machine.
+    """
+    entry = asdict(replace(job.entrypoint, rules=()))
+    return digest(
+        [
+            json.dumps(entry, sort_keys=True, default=str),
+            repr(target),
+            [need.id for need in needs],
+            fingerprint(item.source for item in inputs),
+            program,
+            place,
+            job.repeat,
+        ]
+    )
+
+
+def facts_key(engine: str, image: Image, target: Target, env: Pairs) -> str:
+    """Key of the facts of an image on a target.
+
+    Args:
+        engine: identity of the engine.
+    """
+    return digest([engine, image.digest, str(target.platform), target.gpus, env])
+
+
+def common_env(settings: Settings) -> Pairs:
+    """Variables that every entrypoint gets."""
+    each = [set(entry.env) for entry in settings.entrypoints]
+    return tuple(sorted(set.intersection(*each))) if each else ()

@@ -1,0 +1,51 @@
+"""What a pipeline is given of the world around it, the same in pytest and in the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from pytest_mlcontainer.engines import LogLine
+from pytest_mlcontainer.model import Owner
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a pipeline is given of the world around it.
+
+    Args:
+        owner: whose labels everything made on an engine carries.
+        cache: folder on this machine for what workers share.
+        environ: environment variables for the engine's command, host commands and host runs.
+        log: called with a line whenever something happens, from several threads.
+        parallel: containers that may run at once in this process; 1 also means that nothing is
+            started before it is asked for.
+    """
+
+    owner: Owner
+    cache: Path
+    environ: Mapping[str, str]
+    log: LogLine
+    parallel: int
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where workers share results: `MLCONTAINER_CACHE_DIR`, or the user's cache folder."""
+    chosen = environ.get("MLCONTAINER_CACHE_DIR")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("pytest-mlcontainer")
+
+
+def with_programs_beside(python: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the programs installed beside a Python first on PATH.
+
+    What that Python has installed is what "this machine's Python" means to its user.
+
+    Args:
+        python: path of the interpreter.
+    """
+    path = os.pathsep.join((str(Path(python).parent), environ.get("PATH", "")))
+    return {**environ, "PATH": path}

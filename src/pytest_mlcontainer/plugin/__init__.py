@@ -1,0 +1,180 @@
+"""pytest's hooks. Each unpacks, calls and hands back; nothing heavy is imported without need.
+
+With `--container` absent this module costs what the few lines below cost: a test holds that neither
+docker nor numpy is imported then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mlcontainer.plugin.fixtures import (
+    compare_outputs,
+    inference_run,
+    inference_server,
+    mlcontainer_project,
+    platform_matrix,
+    project_image,
+    run_entrypoint,
+    training_run,
+)
+
+if TYPE_CHECKING:
+    from pytest_mlcontainer.plugin.session import State
+
+__all__ = [
+    "compare_outputs",
+    "inference_run",
+    "inference_server",
+    "mlcontainer_project",
+    "platform_matrix",
+    "project_image",
+    "run_entrypoint",
+    "training_run",
+]
+
+STATE: pytest.StashKey[State] = pytest.StashKey()
+OUTCOMES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+TABLE = b"tool.mlcontainer"
+SKIP_REASON = "runs containers: needs --container"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mlcontainer", "containers of machine-learning projects")
+    group.addoption(
+        "--container",
+        action="store_true",
+        help="build, run and compare in containers; without it such tests are skipped",
+    )
+    group.addoption(
+        "--container-platform",
+        metavar="LIST",
+        help="platforms instead of the configured ones: linux/amd64,linux/arm64,native,host",
+    )
+    group.addoption(
+        "--container-image", metavar="REF", help="test this image instead of building one"
+    )
+    group.addoption(
+        "--container-engine",
+        metavar="[PLATFORM=]URL",
+        action="append",
+        default=[],
+        help="engine to use, for one platform or for all: a URL or the name of a docker context",
+    )
+    group.addoption(
+        "--container-keep",
+        metavar="none|failed|all",
+        help="which containers stay on the engine for a look; `mlcontainer clean` removes them",
+    )
+    group.addoption(
+        "--container-report", metavar="DIR", type=Path, help="write report.json into this folder"
+    )
+    group.addoption(
+        "--container-gpus", metavar="SPEC", help="GPUs for every run, as docker run --gpus"
+    )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, object, object]:
+    # After every other plugin and conftest: a project may well have a --gpus of its own, which
+    # then wins, and argparse would refuse the second one.
+    result = yield
+    groups = getattr(parser, "_groups", ()), (getattr(parser, "_anonymous", None),)
+    options = (option for group in (*groups[0], *groups[1]) if group for option in group.options)
+    if not any("--gpus" in option.names() for option in options):
+        group = parser.getgroup("mlcontainer")
+        group.addoption(
+            "--gpus", dest="container_gpus", metavar="SPEC", help="the same as --container-gpus"
+        )
+    return result
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own, which makes the terminal reporter
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "container: builds or runs containers; needs --container")
+    if config.getoption("container"):
+        from pytest_mlcontainer.plugin import session
+
+        config.stash[STATE] = session.begin(config)
+        session.add_project_file(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if STATE in config.stash:
+        config.stash[STATE].end()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.name != "pyproject.toml" or TABLE not in file_path.read_bytes():
+        return None
+    from pytest_mlcontainer.plugin.items import ProjectFile
+
+    return ProjectFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    ours = [item for item in items if _uses_containers(item)]
+    for item in ours:
+        item.add_marker("container")
+        if not config.getoption("container"):
+            reason = getattr(item, "skip_reason", SKIP_REASON)
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if STATE in session.config.stash:
+        chosen = [item for item in session.items if _uses_containers(item)]
+        session.config.stash[STATE].select(chosen)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if STATE in item.config.stash:
+        item.config.stash[STATE].current = item
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if STATE in item.config.stash and call.excinfo is not None:
+        explained = item.config.stash[STATE].explain_in_test(item, call.excinfo)
+        report.longrepr = explained or report.longrepr
+    if OUTCOMES in item.stash and report.when == "call":
+        # An attribute of the report, because that is what xdist carries to its controller.
+        report.__dict__["mlcontainer"] = item.stash[OUTCOMES]
+    return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    if STATE in node.config.stash:
+        node.workerinput["mlcontainer_owner"] = node.config.stash[STATE].owner_for_workers()
+
+
+class _Controller:
+    """Hooks that only the process with a terminal needs; registered with `--container` alone."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._state.collect(report)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        self._state.summarise(terminalreporter)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        self._state.write_report()
+
+
+def _uses_containers(item: pytest.Item) -> bool:
+    names = getattr(item, "fixturenames", ())
+    return "mlcontainer_project" in names or getattr(item, "runs_containers", False)

@@ -1,0 +1,251 @@
+"""What the fixtures hand to tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from platform import machine
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_mlcontainer import matrix
+from pytest_mlcontainer.config import parse_platform, parse_rules
+from pytest_mlcontainer.errors import PlatformSkipped, RunError
+from pytest_mlcontainer.model import (
+    Image,
+    Outcome,
+    Platform,
+    Run,
+    RunJob,
+    Settings,
+)
+from pytest_mlcontainer.pipeline import compare_runs, require
+from pytest_mlcontainer.report import Result
+from pytest_mlcontainer.report.terminal import failure_lines
+
+if TYPE_CHECKING:
+    from pytest_mlcontainer.plugin.session import State
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers.
+
+    Args:
+        url: base URL without a trailing slash.
+        platform: where it runs.
+    """
+
+    url: str
+    platform: Platform
+    container: str
+
+
+class Project:
+    """The project under test; calling it runs an entrypoint."""
+
+    def __init__(self, settings: Settings, state: State) -> None:
+        self.settings = settings
+        self._state = state
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        platform: Platform | str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        repeat: int = 0,
+        check: bool = True,
+    ) -> Run:
+        """Run an entrypoint, or take the run already made with the same arguments.
+
+        Args:
+            platform: `linux/arm64`, `host`, …; the reference platform by default.
+            env: environment variables on top of the configured ones.
+            timeout: seconds of wall clock instead of the configured limit.
+            repeat: another number asks for another run of the same thing.
+            check: False returns a run that failed, with its `failure`.
+
+        Raises:
+            MlContainerError: unknown entrypoint, a failed build, or (with `check`) a failed run.
+        """
+        job = matrix.run_job(self.settings, self._state.options, name, self._platform(platform))
+        with _skipping():
+            run = self._state.pipeline.run(self.settings, _changed(job, env, timeout, repeat))
+        self._state.record(Result.of_run(run))
+        return require(run) if check else run
+
+    def image(self, platform: Platform | str | None = None) -> Image:
+        """The image for a platform, the reference's by default."""
+        job = matrix.image_job(self.settings, self._state.options, self._platform(platform))
+        with _skipping():
+            return self._state.pipeline.image(self.settings, job)
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        return matrix.platforms(self.settings, self._state.options)
+
+    @property
+    def reference(self) -> Platform:
+        return matrix.reference_platform(self.settings, self._state.options)
+
+    def find(self, fixture: str, *names: str) -> str:
+        """The first of these names that is an entrypoint.
+
+        Raises:
+            RunError: none is.
+        """
+        for name in names:
+            if self.settings.entrypoint(name) is not None:
+                return name
+        there = ", ".join(entry.name for entry in self.settings.entrypoints) or "none"
+        raise RunError(
+            f"the fixture {fixture} finds no entrypoint called {' or '.join(names)}",
+            f"entrypoints of {self.settings.name}: {there}",
+            'use run_entrypoint("NAME"), or rename the entrypoint',
+        )
+
+    @contextmanager
+    def serve(self, name: str | None = None) -> Iterator[RunningServer]:
+        """Start a server entrypoint on the reference platform."""
+        chosen = name or self._only_server()
+        job = matrix.serve_job(self.settings, self._state.options, chosen, self.reference)
+        with self._state.pipeline.serve(self.settings, job) as started:
+            yield RunningServer(started.url, job.target.platform, started.container)
+
+    def prefetch(self, name: str) -> None:
+        """Start an entrypoint on every platform, side by side."""
+        jobs = (
+            matrix.run_job(self.settings, self._state.options, name, platform)
+            for platform in self.platforms
+        )
+        self._state.pipeline.prefetch(self.settings, tuple(jobs))
+
+    def record(self, outcome: Outcome) -> None:
+        """Put a comparison into the session's report."""
+        self._state.record(Result.of_outcome(outcome))
+
+    def _only_server(self) -> str:
+        servers = [entry.name for entry in self.settings.entrypoints if entry.server is not None]
+        if len(servers) == 1:
+            return servers[0]
+        raise RunError(
+            "the fixture inference_server needs exactly one entrypoint with a `port`",
+            f"servers of {self.settings.name}: {', '.join(servers) or 'none'}",
+            "declare one: [tool.mlcontainer.entrypoints.serve] command = […], port = 8000, "
+            'health = "/health"',
+        )
+
+    def _platform(self, platform: Platform | str | None) -> Platform:
+        if platform is None:
+            return self.reference
+        return parse_platform(platform, machine()) if isinstance(platform, str) else platform
+
+
+class PlatformMatrix:
+    """The platforms under test, the reference first."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        return self._project.platforms
+
+    @property
+    def reference(self) -> Platform:
+        return self._project.reference
+
+    def __iter__(self) -> Iterator[Platform]:
+        return iter(self.platforms)
+
+    def __len__(self) -> int:
+        return len(self.platforms)
+
+    def run(self, name: str) -> dict[Platform, Run]:
+        """Run an entrypoint on every platform, side by side where cores allow."""
+        self._project.prefetch(name)
+        return {platform: self._project(name, platform=platform) for platform in self.platforms}
+
+
+class OutputComparison:
+    """Compares what runs wrote, by the entrypoint's rules."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def __call__(
+        self,
+        actual: Run | Mapping[Platform, Run],
+        expected: Run | None = None,
+        *,
+        rules: Mapping[str, Mapping[str, object]] | None = None,
+        check: bool = True,
+    ) -> tuple[Outcome, ...]:
+        """Compare a run with another, or all runs of `platform_matrix.run(…)` with the reference's.
+
+        Args:
+            rules: as `[tool.mlcontainer.entrypoints.NAME.compare]`, instead of those configured.
+            check: fail the test unless every verdict is `identical` or `equivalent`; False only
+                returns what was found.
+
+        Returns:
+            One outcome for each comparison.
+
+        Raises:
+            ConfigError: the rules are not valid.
+        """
+        pairs = _pairs(actual, expected, self._project.reference)
+        outcomes = tuple(self._compare(left, right, rules) for left, right in pairs)
+        if check:
+            bad = [outcome for outcome in outcomes if not outcome.verdict.passes]
+            if bad:
+                __tracebackhide__ = True
+                lines = [line for outcome in bad for line in failure_lines(outcome, "")]
+                pytest.fail("\n".join(lines), pytrace=False)
+        return outcomes
+
+    def _compare(
+        self, actual: Run, expected: Run, rules: Mapping[str, Mapping[str, object]] | None
+    ) -> Outcome:
+        entry = self._project.settings.entrypoint(actual.entrypoint)
+        configured = () if entry is None else entry.rules
+        outcome = compare_runs(
+            actual, expected, configured if rules is None else parse_rules(rules)
+        )
+        self._project.record(outcome)
+        return outcome
+
+
+@contextmanager
+def _skipping() -> Iterator[None]:
+    """A platform that the configuration wants skipped skips the test."""
+    try:
+        yield
+    except PlatformSkipped as error:
+        pytest.skip(str(error))
+
+
+def _pairs(
+    actual: Run | Mapping[Platform, Run], expected: Run | None, reference: Platform
+) -> list[tuple[Run, Run]]:
+    if isinstance(actual, Run):
+        if expected is None:
+            raise TypeError("compare_outputs(run, reference) needs the run to compare with")
+        return [(actual, expected)]
+    base = expected or actual[reference]
+    return [(run, base) for run in actual.values() if run is not base]
+
+
+def _changed(
+    job: RunJob, env: Mapping[str, str] | None, timeout: float | None, repeat: int
+) -> RunJob:
+    entry = job.entrypoint
+    if env:
+        entry = replace(entry, env=tuple({**dict(entry.env), **env}.items()))
+    if timeout is not None:
+        entry = replace(entry, limits=replace(entry.limits, timeout_s=timeout))
+    return replace(job, entrypoint=entry, repeat=repeat)

@@ -1,0 +1,153 @@
+"""The test items that `[tool.mlcontainer]` declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from platform import machine
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mlcontainer.config import check_host, load
+from pytest_mlcontainer.errors import ConfigError, MlContainerError, PlatformSkipped
+from pytest_mlcontainer.matrix import plan, platforms
+from pytest_mlcontainer.model import (
+    HOST,
+    CompareJob,
+    ImageJob,
+    Job,
+    Options,
+    Outcome,
+    RunJob,
+    ServeJob,
+    Settings,
+)
+from pytest_mlcontainer.pipeline import require
+from pytest_mlcontainer.plugin import STATE
+from pytest_mlcontainer.report import Result
+from pytest_mlcontainer.report.terminal import failure_lines
+
+if TYPE_CHECKING:
+    from pytest_mlcontainer.plugin.session import State
+
+
+class DriftError(Exception):
+    """A comparison whose verdict is no pass."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.entrypoint}: {outcome.verdict.value}")
+        self.outcome = outcome
+
+
+class ProjectFile(pytest.File):
+    """A `pyproject.toml` with our table: images, runs and servers; comparisons one level below."""
+
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        try:
+            settings, jobs = self._plan()
+        except MlContainerError as error:
+            if not self.config.getoption("container"):
+                yield Unread.from_parent(self, name="config")
+                return
+            raise self.CollectError(str(error)) from None
+        comparisons: dict[str, list[CompareJob]] = {}
+        for job in jobs:
+            if isinstance(job, CompareJob):
+                comparisons.setdefault(job.actual.entrypoint.name, []).append(job)
+            else:
+                yield JobItem.from_parent(self, name=str(job), settings=settings, job=job)
+        for name, found in comparisons.items():
+            yield EntrypointNode.from_parent(self, name=name, settings=settings, jobs=found)
+
+    def _plan(self) -> tuple[Settings, Iterable[Job]]:
+        state = self.config.stash.get(STATE, None)
+        options = Options() if state is None else state.options
+        settings = load(self.path, machine())
+        if settings is None:
+            return _nothing(self), ()
+        if HOST in platforms(settings, options) and HOST not in settings.platforms:
+            problems = check_host(settings)
+            if problems:
+                raise ConfigError(str(self.path), problems)
+        return settings, plan(settings, options)
+
+
+class EntrypointNode(pytest.Collector):
+    """An entrypoint's comparisons: `train::agrees[…]`."""
+
+    def __init__(self, *, settings: Settings, jobs: list[CompareJob], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._jobs = jobs
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for job in self._jobs:
+            name = str(job).partition("::")[2]
+            yield JobItem.from_parent(self, name=name, settings=self._settings, job=job)
+
+
+class ContainerItem(pytest.Item):
+    """An item that needs `--container`; its place is a table, which has no line of code."""
+
+    runs_containers = True
+
+    def reportinfo(self) -> tuple[Any, int | None, str]:
+        return self.path, 0, self.nodeid.partition("::")[2]
+
+
+class JobItem(ContainerItem):
+    """One job as a test."""
+
+    def __init__(self, *, settings: Settings, job: Job, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.job = job
+        self.settings = settings
+
+    def runtest(self) -> None:
+        state = self.config.stash[STATE]
+        try:
+            self._run(state)
+        except PlatformSkipped as error:
+            pytest.skip(str(error))
+
+    def _run(self, state: State) -> None:
+        job, settings, pipeline = self.job, self.settings, state.pipeline
+        if isinstance(job, ImageJob):
+            pipeline.prefetch(settings, state.beside(self))
+            image = pipeline.image(settings, job)
+            for note in image.notes:
+                state.record(Result(note=note))
+        elif isinstance(job, RunJob):
+            pipeline.prefetch(settings, state.beside(self))
+            run = pipeline.run(settings, job)
+            state.record(Result.of_run(run))
+            require(run)
+        elif isinstance(job, ServeJob):
+            with pipeline.serve(settings, job):
+                pass
+        else:
+            outcome = pipeline.compare(settings, job)
+            state.record(Result.of_outcome(outcome))
+            if not outcome.verdict.passes:
+                raise DriftError(outcome)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        error, state = excinfo.value, self.config.stash[STATE]
+        if isinstance(error, MlContainerError):
+            return state.explain(error, self.nodeid)
+        if isinstance(error, DriftError):
+            return "\n".join(failure_lines(error.outcome, state.repeat(self.nodeid)))
+        return super().repr_failure(excinfo, style)
+
+
+class Unread(ContainerItem):
+    """Stands for a configuration that cannot be read, in a run without `--container`."""
+
+    skip_reason = "run with --container to see what is wrong with [tool.mlcontainer]"
+
+    def runtest(self) -> None:
+        raise NotImplementedError(self.skip_reason)
+
+
+def _nothing(file: ProjectFile) -> Settings:
+    raise MlContainerError("no [tool.mlcontainer] table", str(file.path), "write one")

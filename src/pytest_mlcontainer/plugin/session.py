@@ -1,0 +1,279 @@
+"""What lives for one pytest session with `--container`: options, the pipeline, what came out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from platform import machine
+from typing import Any
+
+import pytest
+
+from pytest_mlcontainer.config import load, parse_options
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import ImageJob, Options, Owner, RunJob
+from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
+from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
+from pytest_mlcontainer.plugin import OUTCOMES, TABLE, _Controller
+from pytest_mlcontainer.plugin.api import Project
+from pytest_mlcontainer.plugin.items import JobItem
+from pytest_mlcontainer.report import Result, report_json, result_from_json, result_to_json
+from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.terminal import summary_lines
+
+_MOST_PARALLEL = 4  # runs at once: each may want much memory, and all cores
+_LONGEST_LINE = 2000
+_LOGGER = logging.getLogger("pytest_mlcontainer")
+
+
+class State:
+    """The session's state, on `config.stash`.
+
+    Args:
+        owner: the controller under pytest-xdist, else this process.
+    """
+
+    def __init__(self, config: pytest.Config, options: Options, owner: Owner) -> None:
+        self._config = config
+        # Made now, while pytest does not capture; its own writer is captured while a test runs.
+        self._log = _log(config)
+        self.options = options
+        self._owner = owner
+        self._started = time.monotonic()
+        self._pipeline: Pipeline | None = None
+        self._surroundings: Surroundings | None = None
+        self._selected: tuple[pytest.Item, ...] = ()
+        self._shown: dict[str, str] = {}
+        self._results: list[Result] = []
+        self.current: pytest.Item | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self.surroundings, self.options)
+        return self._pipeline
+
+    @property
+    def surroundings(self) -> Surroundings:
+        if self._surroundings is None:
+            self._surroundings = surroundings(self._config, self._owner, self._log)
+        return self._surroundings
+
+    def owner_for_workers(self) -> dict[str, Any]:
+        """This owner in a form that execnet can carry."""
+        return asdict(self._owner)
+
+    def select(self, items: Iterable[pytest.Item]) -> None:
+        """Take note of the items that will run.
+
+        Raises:
+            pytest.UsageError: tests of several projects use fixtures in one run.
+        """
+        self._selected = tuple(items)
+        projects = {
+            project_file(item.path, self._config.rootpath)
+            for item in self._selected
+            if "mlcontainer_project" in getattr(item, "fixturenames", ())
+        }
+        if len(projects) > 1:
+            names = ", ".join(sorted(str(project) for project in projects))
+            raise pytest.UsageError(
+                f"tests of several projects use container fixtures in one run: {names}\n"
+                "  → run pytest once for each (their collected items can run together)"
+            )
+
+    def beside(self, item: JobItem) -> tuple[ImageJob | RunJob, ...]:
+        """Selected images, or runs, of this item's project: to be started side by side.
+
+        A run waits for what it needs, so all of them can be begun at once, in the plan's order.
+        """
+        return tuple(
+            other.job
+            for other in self._selected
+            if isinstance(other, JobItem)
+            and other.settings.file == item.settings.file
+            and isinstance(other.job, (ImageJob, RunJob))
+            and type(other.job) is type(item.job)
+        )
+
+    def repeat(self, nodeid: str) -> str:
+        """The command that repeats one test just as it was, from where pytest was started."""
+        words = ["pytest", "--container"]
+        for name in ("platform", "image", "gpus"):
+            value = self._config.getoption(f"container_{name}")
+            words += [f"--container-{name}={value}"] if value else []
+        engines = self._config.getoption("container_engine")
+        words += [f"--container-engine={engine}" for engine in engines]
+        file, colons, item = nodeid.partition("::")
+        place = os.path.relpath(self._config.rootpath / file, self._config.invocation_params.dir)
+        return shlex.join([*words, f"{place}{colons}{item}"])
+
+    def explain(self, error: MlContainerError, where: str) -> str:
+        """The error in full the first time, and afterwards where it was explained.
+
+        Errors quote what containers printed, so that each line is escaped.
+        """
+        text = "\n".join(escape(line, _LONGEST_LINE) for line in str(error).split("\n"))
+        first = self._shown.setdefault(text, where)
+        if first == where:
+            return text
+        return f"not run: {escape(error.what)} (explained in full at {first})"
+
+    def explain_in_test(
+        self, item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> str | None:
+        """An error of ours in somebody's test, without our own frames; None for other errors."""
+        error = excinfo.value
+        if not isinstance(error, MlContainerError) or isinstance(item, JobItem):
+            return None
+        lines = [
+            f"{item.path.name}:{entry.lineno + 1}: {str(entry.statement).strip()}"
+            for entry in excinfo.traceback
+            if entry.path == item.path
+        ]
+        return "\n".join((*lines[-1:], self.explain(error, item.nodeid)))
+
+    def project(self) -> Project:
+        """The project of the test that runs now.
+
+        Raises:
+            pytest.UsageError: it has no configuration.
+        """
+        assert self.current is not None
+        file = project_file(self.current.path, self._config.rootpath)
+        settings = None if file is None else load(file, machine())
+        if settings is None:
+            raise pytest.UsageError(
+                f"no [tool.mlcontainer] table in any pyproject.toml above {self.current.path}\n"
+                "  → write one (`mlcontainer init` makes a first version of it)"
+            )
+        return Project(settings, self)
+
+    def record(self, result: Result) -> None:
+        """Attach a result to the test that runs now."""
+        if self.current is not None:
+            self.current.stash.setdefault(OUTCOMES, []).append(result_to_json(result))
+
+    def collect(self, report: pytest.TestReport) -> None:
+        """Take over what a test's report carries, from this process or a worker."""
+        self._results += [result_from_json(raw) for raw in getattr(report, "mlcontainer", ())]
+
+    def summarise(self, terminal: pytest.TerminalReporter) -> None:
+        """Print what was compared, at the end of the session."""
+        lines = summary_lines(self._results)
+        for container in self.pipeline.kept():
+            lines.append(f"kept: docker logs {container} (`mlcontainer clean` removes it)")
+        if lines:
+            terminal.section("containers")
+            for line in lines:
+                terminal.write_line(line)
+
+    def write_report(self) -> None:
+        """Write `report.json` where `--container-report` says."""
+        folder: Path | None = self._config.getoption("container_report")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            text = report_json(self._results, time.monotonic() - self._started)
+            (folder / "report.json").write_text(text, encoding="utf-8")
+
+    def end(self) -> None:
+        """Let go of everything; the controller also cleans up after its workers."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+        if not _is_worker(self._config):
+            self.pipeline.clean_up(last=True)
+
+
+def begin(config: pytest.Config) -> State:
+    """Read the options and make this session's state.
+
+    Raises:
+        pytest.UsageError: an option's value is wrong.
+    """
+    try:
+        options = parse_options(
+            machine(),
+            platforms=config.getoption("container_platform"),
+            gpus=config.getoption("container_gpus"),
+            image=config.getoption("container_image"),
+            engines=config.getoption("container_engine"),
+            keep=config.getoption("container_keep"),
+        )
+    except MlContainerError as error:
+        raise pytest.UsageError(str(error)) from error
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        return State(config, options, Owner(**worker["mlcontainer_owner"]))
+    state = State(config, options, current_owner(uuid.uuid4().hex))
+    config.pluginmanager.register(_Controller(state), "mlcontainer-controller")
+    return state
+
+
+def add_project_file(config: pytest.Config) -> None:
+    """Collect the root's `pyproject.toml` too where `testpaths` would leave it out."""
+    file = config.rootpath / "pyproject.toml"
+    if (
+        config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        and file.is_file()
+        and TABLE in file.read_bytes()
+        and not any(config.rootpath.samefile(arg) for arg in config.args if Path(arg).exists())
+    ):
+        config.args.append(str(file))
+
+
+def project_file(start: Path, root: Path) -> Path | None:
+    """The nearest `pyproject.toml` with our table, from `start` upwards to `root`'s top."""
+    for folder in (start, *start.parents, root):
+        file = folder / "pyproject.toml"
+        if file.is_file() and TABLE in file.read_bytes():
+            return file
+    return None
+
+
+def surroundings(config: pytest.Config, owner: Owner, log: LogLine) -> Surroundings:
+    """What this process and its environment give a pipeline."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Surroundings(
+        owner=owner,
+        cache=cache_folder(os.environ),
+        environ=with_programs_beside(sys.executable, environ),
+        log=log,
+        parallel=1 if _is_worker(config) else min(cores or 1, _MOST_PARALLEL),
+    )
+
+
+def _log(config: pytest.Config) -> LogLine:
+    """To the logger; with -v also to the terminal, because a silent build looks like a hang.
+
+    -v shows the steps of builds and runs, -vv also what those steps print.
+    """
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    verbosity = config.get_verbosity()
+    if terminal is None or verbosity < 1 or _is_worker(config):
+        return _LOGGER.info
+    screen = os.dup(sys.__stdout__.fileno()) if sys.__stdout__ else os.dup(1)
+
+    def log(line: str) -> None:
+        _LOGGER.info(line)
+        if verbosity < 2 and f": {DETAIL}" in line:
+            return
+        text = f"  {escape(line)}\n"
+        if terminal.currentfspath is not None:
+            # The name of the running test stands there without an end of line.
+            text, terminal.currentfspath = "\n" + text, None
+        os.write(screen, text.encode("utf-8", "replace"))
+
+    return log
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")

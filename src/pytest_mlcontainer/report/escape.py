@@ -1,0 +1,31 @@
+"""Text that came out of a container, made safe to show."""
+
+from __future__ import annotations
+
+_NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def escape(text: str, limit: int = 200) -> str:
+    """The text in one line, with nothing in it that acts on a terminal or a reader.
+
+    Control characters (escape sequences, newlines), bidirectional and invisible format characters,
+    line separators, unassigned and private characters and surrogates become backslash escapes.
+
+    Args:
+        limit: characters kept; what is cut is shown as `…`.
+    """
+    shown = "".join(_escape_character(character) for character in text[: limit + 1])
+    if len(text) <= limit and len(shown) <= limit:
+        return shown
+    return shown[: limit - 1] + "…"
+
+
+def _escape_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character in _NAMED:
+        return _NAMED[character]
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,133 @@
+"""What one test contributes to the session's report, and its form for another process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pytest_mlcontainer.model import (
+    Cause,
+    Difference,
+    Failure,
+    Outcome,
+    Platform,
+    Run,
+    Target,
+    Verdict,
+)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run that was made or reused.
+
+    Args:
+        id: the run's own; several tests may report the same run.
+    """
+
+    id: str
+    entrypoint: str
+    target: Target
+    exit_code: int | None
+    duration_s: float
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, a comparison, or a remark worth a line; one of them is set."""
+
+    run: RunResult | None = None
+    outcome: Outcome | None = None
+    note: str = ""
+
+    @classmethod
+    def of_run(cls, run: Run) -> Result:
+        return cls(
+            run=RunResult(
+                id=run.id,
+                entrypoint=run.entrypoint,
+                target=run.target,
+                exit_code=run.exit_code,
+                duration_s=run.duration_s,
+                failure=run.failure,
+            )
+        )
+
+    @classmethod
+    def of_outcome(cls, outcome: Outcome) -> Result:
+        return cls(outcome=outcome)
+
+
+def result_to_json(result: Result) -> dict[str, Any]:
+    """The result as mappings, lists and scalars, for a worker to send to its controller."""
+    raw: dict[str, Any] = _plain(asdict(result))
+    return raw
+
+
+def result_from_json(raw: Mapping[str, Any]) -> Result:
+    """The result that `result_to_json` was given."""
+    run, outcome = raw["run"], raw["outcome"]
+    return Result(
+        run=None if run is None else _run(run),
+        outcome=None if outcome is None else _outcome(outcome),
+        note=str(raw["note"]),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value.value if isinstance(value, Verdict) else value
+
+
+def _run(raw: Mapping[str, Any]) -> RunResult:
+    failure = raw["failure"]
+    return RunResult(
+        **{
+            **raw,
+            "target": _target(raw["target"]),
+            "failure": None if failure is None else Failure(**failure),
+        }
+    )
+
+
+def _outcome(raw: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        **{
+            **raw,
+            "target": _target(raw["target"]),
+            "reference": _target(raw["reference"]),
+            "verdict": Verdict(raw["verdict"]),
+            "differences": tuple(_difference(each) for each in raw["differences"]),
+            "causes": tuple(
+                Cause(**{**each, "names": tuple(each["names"])}) for each in raw["causes"]
+            ),
+            "facts": tuple((name, left, right) for name, left, right in raw["facts"]),
+            "notes": tuple(raw["notes"]),
+        }
+    )
+
+
+def _difference(raw: Mapping[str, Any]) -> Difference:
+    index = raw["worst_index"]
+    return Difference(
+        **{
+            **raw,
+            "verdict": Verdict(raw["verdict"]),
+            "worst_index": None if index is None else tuple(index),
+        }
+    )
+
+
+def _target(raw: Mapping[str, Any]) -> Target:
+    return Target(
+        **{
+            **raw,
+            "platform": Platform(**raw["platform"]),
+            "variations": tuple(raw["variations"]),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Image + job → `Run`: put the inputs in, start, watch, limit, collect, remove."""

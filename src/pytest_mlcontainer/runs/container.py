@@ -1,0 +1,242 @@
+"""One execution of an entrypoint in a container."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
+from pytest_mlcontainer.errors import OutputError
+from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Image, Run, Target
+from pytest_mlcontainer.outputs import Collected, Declared, collect_tar, names_in_tar
+from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
+from pytest_mlcontainer.runs.failures import (
+    CpuUse,
+    Ending,
+    explain,
+    explain_unstarted,
+    missing_outputs,
+)
+from pytest_mlcontainer.runs.inputs import (
+    Input,
+    file_tar,
+    folders_tar,
+    needs_tar,
+)
+
+# For a program that handles SIGTERM; one that does not, as process 1, ignores it.
+_GRACE_S = 3.0
+_WATCHED_S = 2.0  # the last part of a run's time, in which its use of the CPU is looked at
+_NAMES_SHOWN = 20
+_LINKS_FOLLOWED = 100
+_LINKS_IN_A_ROW = 8
+
+
+@dataclass(frozen=True)
+class ContainerRun:
+    """All that a run in a container needs, ready for use.
+
+    Args:
+        id: names the run in its record.
+        volumes: volume name → container path, for inputs that are folders.
+        files: inputs that are single files.
+        needs: finished runs whose outputs are put at the same paths.
+        facts: what the probe saw in this image on this target.
+        folder: empty folder on this machine for the record.
+    """
+
+    id: str
+    engine: Engine
+    image: Image
+    entry: Entrypoint
+    target: Target
+    volumes: tuple[tuple[str, str], ...]
+    files: tuple[Input, ...]
+    needs: tuple[Run, ...]
+    facts: Facts
+    folder: Path
+
+    @property
+    def workdir(self) -> str:
+        return posixpath.normpath(posixpath.join("/", self.image.workdir, self.entry.workdir or ""))
+
+
+def execute(job: ContainerRun) -> Run:
+    """Run once; the record is on disk when this returns.
+
+    A run that fails is returned with its `failure`, because its logs and partial outputs are worth
+    keeping.
+
+    Raises:
+        RunError: the command could not be started.
+        PlatformError, GpuError, EngineError: the engine could not do what was asked.
+    """
+    declared = Declared(job.entry.outputs, job.workdir)
+    with job.engine.container(_spec(job)) as container:
+        _fill(container, job)
+        started = time.monotonic()
+        container.start()
+        ended, cpu = _wait(container, job.entry.limits.timeout_s)
+        ending = _ending(container, job, ended, cpu, time.monotonic() - started)
+        stdout, stderr = job.folder / STDOUT_LOG, job.folder / STDERR_LOG
+        container.write_logs(stdout, stderr)
+        collected, refusal = _collect(container, declared, job.folder / OUTPUTS)
+        missing = collected.missing(job.entry.outputs)
+        there = _what_is_there(container, declared, missing) if missing else {}
+        run = _run(job, ending, collected)
+        failure = (
+            refusal
+            or explain_unstarted(run)
+            or explain(run, ending, job.entry, missing_outputs(missing, there))
+        )
+        run = replace(run, failure=failure)
+        container.failed = failure is not None
+    write_record(run)
+    return run
+
+
+def _spec(job: ContainerRun) -> ContainerSpec:
+    return ContainerSpec(
+        image=job.image.reference,
+        platform=job.image.platform,
+        command=job.entry.command,
+        entrypoint=job.entry.entrypoint,
+        env=job.entry.env,
+        workdir=job.entry.workdir and job.workdir,
+        # The command line's --gpus is in the target.
+        limits=replace(job.entry.limits, gpus=job.target.gpus),
+        volumes=job.volumes,
+    )
+
+
+def _fill(container: Container, job: ContainerRun) -> None:
+    if job.entry.writable:
+        paths = (posixpath.join(job.workdir, path) for path in job.entry.writable)
+        container.put("/", folders_tar(paths))
+    for item in job.files:
+        container.put("/", file_tar(item))
+    if job.needs:
+        container.put("/", needs_tar(job.needs, job.workdir))
+
+
+def _wait(container: Container, timeout_s: float) -> tuple[Exit | None, CpuUse | None]:
+    """Wait for the end; for a run that does not end in time also its use of the CPU."""
+    watched_s = min(_WATCHED_S, timeout_s / 4)
+    ended = container.wait(timeout_s - watched_s)
+    if ended is not None:
+        return ended, None
+    before = container.cpu_seconds()
+    ended = container.wait(watched_s)
+    if ended is not None:
+        return ended, None
+    after = container.cpu_seconds()
+    if before is None or after is None:
+        return None, None
+    return None, CpuUse(after, after - before, watched_s)
+
+
+def _ending(
+    container: Container,
+    job: ContainerRun,
+    ended: Exit | None,
+    cpu: CpuUse | None,
+    seconds: float,
+) -> Ending:
+    if ended is None:
+        container.kill(_GRACE_S)
+        return Ending(None, seconds, timed_out=True, cpu=cpu)
+    if ended.code in job.entry.exit_codes and not ended.error:
+        return Ending(ended.code, seconds)
+    known = container.inspect_exit()
+    return Ending(
+        ended.code, seconds, oom_killed=known.oom_killed, error=ended.error or known.error
+    )
+
+
+def _collect(
+    container: Container, declared: Declared, into: Path
+) -> tuple[Collected, Failure | None]:
+    collected = Collected()
+    into.mkdir()
+    try:
+        for root in declared.roots():
+            stream = container.get(root)
+            if stream is not None:
+                collect_tar(stream, root, declared, into, collected)
+        _follow_links(container, declared, into, collected)
+    except OutputError as error:
+        return collected, Failure(error.what, error.value, error.remedy)
+    return collected, None
+
+
+def _follow_links(
+    container: Container, declared: Declared, into: Path, collected: Collected
+) -> None:
+    """Fetch what declared outputs link to elsewhere in the container, under the link's name.
+
+    What is fetched may be a link again (`best → latest → step-20`), to be followed in its turn.
+    """
+    for _ in range(_LINKS_IN_A_ROW):
+        pending = dict(tuple(collected.links.items())[:_LINKS_FOLLOWED])
+        collected.links.clear()
+        for path, target in pending.items():
+            before = len(collected.outputs)
+            stream = container.get(target)
+            if stream is not None:
+                collect_tar(stream, path, declared, into, collected)
+            if len(collected.outputs) == before and path not in collected.links:
+                name = declared.name_of(path) or path
+                collected.refused.append(f"{name}: a link to {target}, where there is no file")
+    collected.refused += [f"{path}: a link in a circle" for path in collected.links]
+    collected.links.clear()
+
+
+def _what_is_there(
+    container: Container, declared: Declared, missing: tuple[str, ...]
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """For each missing output: the nearest folder that exists, and the first names in it."""
+    seen: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for pattern in missing:
+        (root,) = Declared((pattern,), declared.workdir).roots()
+        folder = root
+        stream = container.get(folder)
+        while stream is None and folder != "/":
+            folder = posixpath.dirname(folder)
+            stream = container.get(folder)
+        names = () if stream is None else names_in_tar(stream, _NAMES_SHOWN)
+        if not names and folder == root and folder != declared.workdir:
+            folder = posixpath.dirname(folder)
+        seen[pattern] = (folder, names)
+    return seen
+
+
+def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
+    paths = {posixpath.normpath(posixpath.join(job.workdir, name)) for name in collected.outputs}
+    holding = {above for path in paths for above in _folders_above(path)}
+    return Run(
+        id=job.id,
+        entrypoint=job.entry.name,
+        target=job.target,
+        exit_code=ending.exit_code,
+        duration_s=ending.duration_s,
+        folder=job.folder,
+        stdout=job.folder / STDOUT_LOG,
+        stderr=job.folder / STDERR_LOG,
+        outputs=tuple(sorted(collected.outputs.values(), key=lambda output: output.name)),
+        folders=tuple(
+            folder for path, folder in sorted(collected.folders.items()) if path in holding
+        ),
+        refused=tuple(collected.refused),
+        image=job.image.digest,
+        workdir=job.workdir,
+        facts=job.facts,
+    )
+
+
+def _folders_above(path: str) -> set[str]:
+    found = set()
+    while (path := posixpath.dirname(path)) != "/":
+        found.add(path)
+    return found

@@ -1,0 +1,248 @@
+"""Why a run did not do its job, in words; exit code, logs and outputs are all evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_mlcontainer.engines.failures import cut_line, explain_exec
+from pytest_mlcontainer.model import Entrypoint, Failure, Run
+
+_TAIL_LINES = 20
+_TAIL_BYTES = 16_384
+_IDLE_SHARE = 0.02  # of one core: a run below that hangs rather than works
+_EXEC_BYTES = 4096
+_NO_NETWORK = re.compile(
+    "name resolution|Name or service not known|Network is unreachable|Failed to establish a new "
+    "connection|Could not resolve host|getaddrinfo"
+)
+_KILLED, _SEGMENTATION_FAULT, _ILLEGAL_INSTRUCTION = 137, 139, 132
+
+
+@dataclass(frozen=True)
+class CpuUse:
+    """CPU seconds of a run: in all, and in its last `window_s` seconds."""
+
+    total_s: float
+    last_s: float
+    window_s: float
+
+    @property
+    def is_idle(self) -> bool:
+        return self.last_s < _IDLE_SHARE * self.window_s
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended.
+
+    Args:
+        exit_code: None when it was killed for running too long.
+        cpu: what a run past its limit had used, where the engine can tell.
+        error: the engine's own word.
+    """
+
+    exit_code: int | None
+    duration_s: float
+    timed_out: bool = False
+    cpu: CpuUse | None = None
+    oom_killed: bool = False
+    error: str = ""
+
+
+def explain(
+    run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...]
+) -> Failure | None:
+    """The failure of a run, or None.
+
+    Args:
+        missing: one line for each declared output that was not written.
+    """
+    if ending.timed_out:
+        return _timeout(run, ending, entry)
+    if ending.exit_code not in entry.exit_codes or ending.error:
+        return _exit(run, ending, entry, missing)
+    if missing:
+        lines = "\n".join((*missing, *(f"not taken over: {line}" for line in run.refused)))
+        return Failure(
+            f"{run.entrypoint} on {run.target} exited with code {ending.exit_code} "
+            "but did not write what it declares",
+            f"{lines}\n{tail(run)}",
+            "correct `outputs` (relative ones refer to the working directory "
+            f"{run.workdir}), or find out why the file was not written",
+        )
+    return None
+
+
+def missing_outputs(
+    missing: tuple[str, ...], there: Mapping[str, tuple[str, tuple[str, ...]]]
+) -> tuple[str, ...]:
+    """One line for each missing output, with what is there instead."""
+    lines = []
+    for pattern in missing:
+        folder, names = there.get(pattern, ("", ()))
+        shown = ", ".join(names) if names else "nothing"
+        lines.append(f"missing: {pattern}; in {folder} there is: {shown}")
+    return tuple(lines)
+
+
+def tail(run: Run) -> str:
+    """The last lines it printed: stderr's, or stdout's if it printed no errors."""
+    for name, file in (("stderr", run.stderr), ("stdout", run.stdout)):
+        lines = _last_lines(file)
+        if lines:
+            return "\n".join((f"last lines of {name} ({file}):", *(f"  {line}" for line in lines)))
+    return "it printed nothing"
+
+
+def explain_unstarted(run: Run) -> Failure | None:
+    """The failure of a run whose command could not even be executed; None for any other run."""
+    if run.exit_code in (0, None) or run.stdout.stat().st_size:
+        return None
+    if run.stderr.stat().st_size > _EXEC_BYTES:
+        return None
+    works = not run.target.emulated or bool(run.facts.values)
+    printed = run.stderr.read_text(encoding="utf-8", errors="replace")
+    error = explain_exec(printed, run.target.platform, works=works)
+    return None if error is None else Failure(error.what, error.value, error.remedy)
+
+
+def _timeout(run: Run, ending: Ending, entry: Entrypoint) -> Failure:
+    hangs = ending.cpu is not None and ending.cpu.is_idle
+    lines = [f"{entry.limits.timeout_s:g} s of wall clock{_cpu_use(ending.cpu)}"]
+    return Failure(
+        f"{run.entrypoint} on {run.target} ran past its timeout and was killed",
+        "\n".join([*lines, *_written(run, entry), tail(run)]),
+        _remedy_for_hanging(run, entry) if hangs else _remedy_for_slow(run, entry),
+    )
+
+
+def _cpu_use(cpu: CpuUse | None) -> str:
+    if cpu is None:
+        return ""
+    if cpu.is_idle:
+        return (
+            f"; it had used {cpu.total_s:.1f} s of CPU, and none in the last "
+            f"{cpu.window_s:.1g} s: it hangs rather than works"
+        )
+    return f"; it had used {cpu.total_s:.1f} s of CPU and was working"
+
+
+def _remedy_for_hanging(run: Run, entry: Entrypoint) -> str:
+    network = ', or the network (network = "none" here)' if entry.limits.network == "none" else ""
+    emulated = (
+        "; under emulation, a package that crashes as it is imported also looks like this: "
+        f"{_native_engine(run)}"
+        if run.target.emulated
+        else ""
+    )
+    return f"find out what it waits for: a lock, another process{network}{emulated}"
+
+
+def _remedy_for_slow(run: Run, entry: Entrypoint) -> str:
+    emulated = (
+        f"; this platform is emulated, which is 5 to 30 times slower: {_native_engine(run)}"
+        if run.target.emulated
+        else ""
+    )
+    return f"raise `timeout` in {_table(entry)}, or make it do less{emulated}"
+
+
+def _native_engine(run: Run) -> str:
+    return (
+        "a native engine can be named with "
+        f'engines = {{ "{run.target.platform}" = "ssh://user@machine" }}'
+    )
+
+
+def _table(entry: Entrypoint) -> str:
+    return f"[tool.mlcontainer.entrypoints.{entry.name}]"
+
+
+def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...]) -> Failure:
+    reason, remedy = _signal(run, ending, entry) or ("", _remedy_for_exit(run, ending, entry))
+    lines = [*_written(run, entry), *missing, tail(run)]
+    if ending.error:
+        lines.insert(0, f"the engine says: {ending.error}")
+    return Failure(
+        f"{run.entrypoint} on {run.target} exited with code {ending.exit_code}{reason}",
+        "\n".join(lines),
+        remedy,
+    )
+
+
+def _signal(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
+    """What an exit code above 128 means, and the remedy."""
+    emulated = (
+        "; under emulation this is often the emulator's fault, not the program's: confirm on a "
+        "native machine before looking for drift"
+        if run.target.emulated
+        else ""
+    )
+    if ending.oom_killed:
+        limit = entry.limits.memory_bytes
+        now = f" ({limit / 2**20:,.0f} MiB now)" if limit else ""
+        remedy = f"raise `memory`{now} in {_table(entry)}, or make it use less"
+        return " (it ran out of memory)", remedy
+    if ending.exit_code == _ILLEGAL_INSTRUCTION:
+        return (
+            " (an instruction that this CPU does not have)",
+            f"a package was built for a newer CPU; use a wheel for the baseline{emulated}",
+        )
+    if ending.exit_code == _SEGMENTATION_FAULT:
+        return " (a segmentation fault)", f"look for a broken native package{emulated}"
+    if ending.exit_code == _KILLED:
+        return " (it was killed)", "something sent SIGKILL: often the machine ran out of memory"
+    return None
+
+
+def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
+    printed = "\n".join((*_last_lines(run.stderr), *_last_lines(run.stdout)))
+    words = "the program's own words are above" if printed else "run it by hand in the image"
+    hint = _hint(printed, entry)
+    if hint:
+        return f"{words}; {hint}"
+    if entry.outputs and not run.outputs:
+        return words
+    return (
+        f"{words}; if this code is a success for it, declare "
+        f"exit-codes = [0, {ending.exit_code}] in {_table(entry)}"
+    )
+
+
+def _hint(printed: str, entry: Entrypoint) -> str:
+    """What usually helps where the cause is how the run was set up; "" where it is not."""
+    if re.search("Permission denied|PermissionError", printed):
+        return (
+            "a folder that its user may write to is made by "
+            f'writable = ["outputs"] in {_table(entry)}, or by chown in the Dockerfile'
+        )
+    if "Read-only file system" in printed:
+        return "inputs are read-only: let it copy them, or write elsewhere"
+    if entry.limits.network == "none" and _NO_NETWORK.search(printed):
+        return (
+            "the run has no network, so that it cannot quietly fetch anything: declare what it "
+            f'needs as inputs, or network = "bridge" in {_table(entry)}'
+        )
+    return ""
+
+
+def _written(run: Run, entry: Entrypoint) -> tuple[str, ...]:
+    names = [output.name for output in run.outputs]
+    if names:
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        return (f"outputs written all the same: {', '.join(names[:8])}{more}",)
+    return ("outputs written: none",) if entry.outputs else ()
+
+
+def _last_lines(file: Path) -> list[str]:
+    try:
+        with file.open("rb") as source:
+            source.seek(0, 2)
+            source.seek(max(0, source.tell() - _TAIL_BYTES))
+            text = source.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [cut_line(line) for line in text.splitlines() if line.strip()][-_TAIL_LINES:]

@@ -1,0 +1,241 @@
+"""One execution of an entrypoint without a container, in a copy of the project."""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_mlcontainer.engines.process import Completed, Processes
+from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.facts import parse_facts, probe_source
+from pytest_mlcontainer.model import Entrypoint, Facts, Run, Target
+from pytest_mlcontainer.outputs import Collected, Declared, collect_tree
+from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
+from pytest_mlcontainer.runs.failures import Ending, explain, missing_outputs
+from pytest_mlcontainer.runs.inputs import Input
+
+_NAMES_SHOWN = 20
+_PROBE_TIMEOUT_S = 60.0
+# What a checkout holds beside the project itself; copying it would only cost time.
+_LEFT_BEHIND = shutil.ignore_patterns(
+    ".git", ".hg", ".venv", "venv", ".tox", ".nox", "__pycache__", ".pytest_cache", ".mypy_cache",
+    ".ruff_cache", "node_modules", "*.egg-info",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HostRun:
+    """All that a run on this machine needs.
+
+    Args:
+        environ: the environment variables it gets, with those of the entrypoint on top.
+        inputs: project files with the container paths they have elsewhere; those paths are
+            replaced where they start an argument or a variable's value.
+        folder: empty folder for the record.
+    """
+
+    id: str
+    processes: Processes
+    project: Path
+    entry: Entrypoint
+    target: Target
+    environ: Mapping[str, str]
+    inputs: tuple[Input, ...]
+    needs: tuple[Run, ...]
+    facts: Facts
+    folder: Path
+
+
+def execute(job: HostRun) -> Run:
+    """Run once in a copy of the project; the record is on disk when this returns.
+
+    Raises:
+        RunError: the command cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlcontainer-host-") as temporary:
+        copy = Path(temporary) / (job.project.name or "project")
+        workdir = _prepare(copy, job)
+        done = _run_command(job, copy, workdir)
+        declared = Declared(job.entry.outputs, str(workdir))
+        collected = Collected()
+        into = job.folder / OUTPUTS
+        into.mkdir()
+        collect_tree(workdir, declared, into, collected)
+        missing = collected.missing(job.entry.outputs)
+        run = _result(job, done, collected)
+        ending = Ending(
+            None if done.timed_out else done.exit_code, done.duration_s, timed_out=done.timed_out
+        )
+        lines = missing_outputs(missing, {name: _what_is_there(workdir, name) for name in missing})
+        run = replace(run, failure=explain(run, ending, job.entry, lines))
+    write_record(run)
+    return run
+
+
+def probe(processes: Processes, environ: Mapping[str, str], project: Path) -> Facts:
+    """The facts of this machine's Python, the first on PATH; none without one."""
+    python = shutil.which("python3", path=environ.get("PATH")) or shutil.which(
+        "python", path=environ.get("PATH")
+    )
+    if python is None:
+        return Facts()
+    done = processes.run(
+        [python, "-c", probe_source()], cwd=project, env=environ, timeout_s=_PROBE_TIMEOUT_S
+    )
+    return parse_facts(done.output) or Facts()
+
+
+def _prepare(copy: Path, job: HostRun) -> Path:
+    shutil.copytree(job.project, copy, ignore=_LEFT_BEHIND, symlinks=True)
+    workdir = copy / (job.entry.workdir or "")
+    workdir.mkdir(parents=True, exist_ok=True)
+    for name in job.entry.writable:
+        (workdir / name).mkdir(parents=True, exist_ok=True)
+    _remove_old_outputs(workdir, job.entry)
+    for item in job.inputs:
+        _copy_input(item, copy, workdir)
+    for run in job.needs:
+        for output in run.outputs:
+            place = workdir / output.name.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(output.path, place)
+    return workdir
+
+
+def _remove_old_outputs(workdir: Path, entry: Entrypoint) -> None:
+    """What earlier runs left in the checkout must not pass for this run's output."""
+    declared = Declared(entry.outputs, str(workdir))
+    inside = Path(os.path.realpath(workdir))
+    for root in declared.roots():
+        place = Path(root)
+        if not Path(os.path.realpath(place)).is_relative_to(inside):
+            # The project keeps its outputs elsewhere; those are not ours to touch, or to write to.
+            if place.is_symlink():
+                place.unlink()
+                place.mkdir()
+            continue
+        for folder, _folders, files in os.walk(root):
+            for name in files:
+                path = Path(folder, name)
+                if declared.name_of(str(path)) is not None:
+                    path.unlink()
+        if place.is_file() and declared.name_of(root) is not None:
+            place.unlink()
+
+
+def _copy_input(item: Input, copy: Path, workdir: Path) -> None:
+    place = _input_place(item, copy, workdir)
+    if place.is_symlink():
+        # A link to data kept elsewhere: the run gets a copy, since inputs are never written to.
+        place.unlink()
+    elif place.exists():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if item.is_folder:
+        shutil.copytree(item.source, place)
+    else:
+        shutil.copyfile(item.source, place)
+
+
+def _input_place(item: Input, copy: Path, workdir: Path) -> Path:
+    if item.target.startswith("/"):
+        return copy / item.name
+    return workdir / item.target
+
+
+def _run_command(job: HostRun, copy: Path, workdir: Path) -> Completed:
+    argv = (*(job.entry.entrypoint or ()), *job.entry.command)
+    if not argv:
+        raise RunError(
+            f"{job.entry.name} has no command to run on the host",
+            "the image's own CMD is not known without a container",
+            f"declare one: [tool.mlcontainer.entrypoints.{job.entry.name}] command = […]",
+        )
+    relocate = _relocation(job, copy, workdir)
+    env = {**job.environ, **{name: relocate(value) for name, value in job.entry.env}}
+    argv = tuple(relocate(word) for word in argv)
+    program = _find(argv[0], workdir, env.get("PATH"))
+    if program is None:
+        searched = f"in {job.project}" if "/" in argv[0] else f"on PATH={env.get('PATH')}"
+        raise RunError(
+            f"the command of {job.entry.name} was not found on this machine",
+            f"{argv[0]!r}, {searched}",
+            "install the project into the Python that runs pytest (`pip install -e .`), or leave "
+            '"host" out of the platforms',
+        )
+    try:
+        return job.processes.run(
+            (program, *argv[1:]),
+            cwd=workdir,
+            env=env,
+            timeout_s=job.entry.limits.timeout_s,
+            stdout=job.folder / STDOUT_LOG,
+            stderr=job.folder / STDERR_LOG,
+        )
+    except OSError as error:
+        if error.errno == errno.ECANCELED:
+            raise RunError(f"{job.entry.name} on the host was ended", "", "run it again") from error
+        raise RunError(
+            f"the command of {job.entry.name} cannot be executed on this machine",
+            f"{argv[0]!r}: {error.strerror}",
+            "make it executable, with a first line that names its interpreter",
+        ) from error
+
+
+def _find(program: str, workdir: Path, path: str | None) -> str | None:
+    """Where a program is: on PATH, or, with a slash in its name, in the run's own folder."""
+    if "/" not in program:
+        return shutil.which(program, path=path)
+    local = workdir / program
+    return str(local) if local.exists() else None
+
+
+def _relocation(job: HostRun, copy: Path, workdir: Path) -> Callable[[str], str]:
+    """Replaces container paths of inputs at the start of a word, or of a `--flag=` value."""
+    places = [
+        (item.target, str(_input_place(item, copy, workdir)))
+        for item in job.inputs
+        if item.target.startswith("/")
+    ]
+
+    def relocate(word: str) -> str:
+        flag, equals, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
+        for target, place in places:
+            if value == target or value.startswith(target + "/"):
+                return f"{flag}{equals}{place}{value[len(target) :]}"
+        return word
+
+    return relocate
+
+
+def _result(job: HostRun, done: Completed, collected: Collected) -> Run:
+    return Run(
+        id=job.id,
+        entrypoint=job.entry.name,
+        target=job.target,
+        exit_code=None if done.timed_out else done.exit_code,
+        duration_s=done.duration_s,
+        folder=job.folder,
+        stdout=job.folder / STDOUT_LOG,
+        stderr=job.folder / STDERR_LOG,
+        outputs=tuple(sorted(collected.outputs.values(), key=lambda output: output.name)),
+        refused=(*collected.refused, *(f"{path}: a link" for path in collected.links)),
+        workdir="",
+        facts=job.facts,
+    )
+
+
+def _what_is_there(workdir: Path, pattern: str) -> tuple[str, tuple[str, ...]]:
+    (root,) = Declared((pattern,), str(workdir)).roots()
+    folder = Path(root)
+    while not folder.is_dir():
+        folder = folder.parent
+    names = sorted(child.name + ("/" if child.is_dir() else "") for child in folder.iterdir())
+    shown = posixpath.join(".", os.path.relpath(folder, workdir))
+    return shown, tuple(names[:_NAMES_SHOWN])

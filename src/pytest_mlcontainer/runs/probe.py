@@ -1,0 +1,115 @@
+"""Reading the facts of an environment from inside, once for each image and target."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_mlcontainer import facts
+from pytest_mlcontainer.engines import ContainerSpec, Engine
+from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
+from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.model import Facts, Image, Limits, Pairs, Platform, Target
+
+_LIMITS = Limits(timeout_s=120.0)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Where and how to look.
+
+    Args:
+        env: variables that every entrypoint gets, since they are part of the environment.
+        key: names this image, target and engine; facts are kept under it for later sessions.
+        cache: folder for what is kept.
+    """
+
+    engine: Engine
+    image: Image
+    target: Target
+    env: Pairs
+    key: str
+    cache: Path
+
+
+def read_facts(probe: Probe) -> Facts:
+    """What the probe sees; no facts where the image has neither a Python nor a shell.
+
+    Raises:
+        PlatformError: the engine cannot run the image's platform.
+        GpuError, EngineError: the container cannot be started.
+    """
+    file = probe.cache / f"{probe.key}.json"
+    with suppress(OSError, ValueError):
+        return _facts(json.loads(file.read_text(encoding="utf-8")))
+    seen = _look(probe)
+    if seen.values:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{uuid.uuid4().hex[:8]}")
+        draft.write_text(json.dumps(dict(seen.values)), encoding="utf-8")
+        draft.replace(file)
+    return seen
+
+
+def _look(probe: Probe) -> Facts:
+    source = facts.probe_source()
+    attempts: tuple[tuple[str, ...], ...] = (
+        ("/bin/sh", "-c", facts.shell_probe(), "probe", source),
+        ("python3", "-c", source),
+    )
+    for program, *arguments in attempts:
+        spec = ContainerSpec(
+            image=probe.image.reference,
+            platform=probe.image.platform,
+            entrypoint=(program,),
+            command=tuple(arguments),
+            env=probe.env,
+            limits=replace(_LIMITS, gpus=probe.target.gpus),
+            passing=True,
+        )
+        seen = _look_once(probe, spec)
+        if seen is not None:
+            return seen
+    return Facts()
+
+
+def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
+    """None when this program is not in the image."""
+    platform = probe.target.platform
+    folder = probe.cache / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    stdout, stderr = folder / "stdout", folder / "stderr"
+    try:
+        with probe.engine.container(spec) as container:
+            container.failed = False
+            try:
+                container.start()
+            except RunError as error:
+                if EXEC_FORMAT in str(error):
+                    _check_emulation(probe.engine, platform, error.value)
+                return None
+            if container.wait(spec.limits.timeout_s) is None:
+                container.kill(0)
+            container.write_logs(stdout, stderr)
+        if EXEC_FORMAT in stderr.read_text(errors="replace"):
+            _check_emulation(probe.engine, platform, EXEC_FORMAT)
+        return facts.parse_facts(stdout.read_text(errors="replace"))
+    finally:
+        stdout.unlink(missing_ok=True)
+        stderr.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _check_emulation(engine: Engine, platform: Platform, detail: str) -> None:
+    """A shell of a foreign platform that has the wrong format means that nothing runs it."""
+    if engine.emulates(platform):
+        raise no_emulation(platform, detail)
+
+
+def _facts(raw: Mapping[str, object]) -> Facts:
+    parsed = facts.parse_facts(facts.MARKER + json.dumps(raw))
+    return parsed or Facts()

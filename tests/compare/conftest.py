@@ -1,0 +1,73 @@
+"""Writes both sides of a comparison and compares them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_mlcontainer.compare import compare_outputs
+from pytest_mlcontainer.model import Difference, Output, Rule
+
+Compare = Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]]
+
+
+@pytest.fixture(scope="module")
+def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
+    """`compare("a.json", actual, expected, Tolerance(…))`; bytes as they are, arrays as npy,
+    mappings into an npz called .npz, anything else as JSON; None leaves the file out.
+    """
+    folder = tmp_path_factory.mktemp("outputs")
+
+    def run(name, actual, expected, tolerance=None, item=None, rules=()):
+        sides = [_write(folder / side, name, value) for side, value in _both(actual, expected)]
+        if tolerance is not None:
+            rules = (Rule(name, item, tolerance),)
+        return compare_outputs(sides[0], sides[1], tuple(rules))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def only(compare: Compare) -> Callable[..., Difference]:
+    """The same, for what gives exactly one difference."""
+
+    def run(*args, **kwargs):
+        differences, _notes = compare(*args, **kwargs)
+        (difference,) = differences
+        return difference
+
+    return run
+
+
+def _both(actual, expected):
+    return ("actual", actual), ("expected", expected)
+
+
+def _write(folder: Path, name: str, value: object) -> tuple[Output, ...]:
+    if value is None:
+        return ()
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = to_bytes(name, value)
+    path.write_bytes(data)
+    return (Output(name, path, len(data)),)
+
+
+def to_bytes(name: str, value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    stream = io.BytesIO()
+    if name.endswith(".npz"):
+        np.savez(stream, **value)
+    elif isinstance(value, np.ndarray):
+        np.save(stream, value, allow_pickle=True)
+    elif isinstance(value, str):
+        return value.encode()
+    else:
+        return json.dumps(value).encode()
+    return stream.getvalue()

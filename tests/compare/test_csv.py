@@ -1,0 +1,157 @@
+"""CSV and TSV: columns, types, and tables that cannot be compared."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_mlcontainer.model import Tolerance, Verdict
+
+PROPERTY = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+CELLS = st.one_of(
+    st.integers().map(str),
+    st.floats().map(repr),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"])),
+)
+
+
+def table(rows, **kwargs):
+    stream = io.StringIO()
+    csv.writer(stream, **kwargs).writerows(rows)
+    return stream.getvalue()
+
+
+def drifting(differences):
+    return {each.item: each for each in differences if not each.verdict.passes}
+
+
+@PROPERTY
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=6))
+def test_a_table_is_identical_with_itself_in_other_quotes(compare, rows):
+    rows = [("a", "b", "c"), *rows]
+    quoted = table(rows, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    differences, _notes = compare("a.csv", table(rows), quoted)
+    assert {each.verdict for each in differences} == {Verdict.IDENTICAL}
+
+
+def test_columns_are_items_of_their_own_type(compare):
+    expected = "id,score,label\n1,0.5,cat\n2,0.25,dog\n"
+    actual = "id,score,label\n1,0.5000000000001,cat\n3,0.25,eft\n"
+    found = {each.item: each for each in compare("p.csv", actual, expected)[0]}
+    assert found["score"].verdict is Verdict.EQUIVALENT
+    assert (found["id"].verdict, found["id"].rule) == (Verdict.DRIFT, "exact (int64 default)")
+    assert (found["label"].verdict, found["label"].worst_index) == (Verdict.DRIFT, (1,))
+    assert (found["label"].worst_actual, found["label"].worst_expected) == ("eft", "dog")
+
+
+def test_the_last_printed_digit_counts(compare):
+    differences, _notes = compare("p.csv", "x\n0.123457\n", "x\n0.123456\n")
+    assert set(drifting(differences)) == {"x"}
+
+
+def test_identical_columns_are_counted_not_listed(compare):
+    drift, folded = compare("p.csv", "a,b,c\n1,2,3\n", "a,b,c\n1,2,4\n")[0]
+    assert (drift.item, folded.size, folded.unit) == ("c", 2, "items")
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [("007", "7"), ("1_0", "10"), ("True", "1"), ("0x10", "16"), ("yes", "no"), ("1e3", "1001")],
+)
+def test_what_only_looks_alike_is_told_apart(compare, actual, expected):
+    differences, _notes = compare("p.csv", f"x\n{actual}\n", f"x\n{expected}\n")
+    assert set(drifting(differences)) == {"x"}
+
+
+def test_an_empty_cell_among_numbers_is_nan(compare):
+    text = "a,b\n1,\n2,3\n"
+    assert drifting(compare("p.csv", text, "a,b\n1,nan\n2,3.0\n")[0]) == {}
+    assert set(drifting(compare("p.csv", text, "a,b\n1,0\n2,3\n")[0])) == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("actual", "item", "note"),
+    [
+        ("a,b\n1,2\n", "", "rows: 1, expected 2"),
+        ("a\n1\n3\n", "b", "column missing in the actual run"),
+        ("a,b,c\n1,2,5\n3,4,5\n", "c", "column only in the actual run"),
+        ("b,a\n2,1\n4,3\n", "", "the columns are in another order"),
+        ("a;b\n1;2\n3;4\n", "", "delimiter ';', expected ','"),
+    ],
+)
+def test_another_structure_is_drift_and_says_what(compare, actual, item, note):
+    differences, _notes = compare("p.csv", actual, "a,b\n1,2\n3,4\n")
+    assert {(each.item, each.note) for each in drifting(differences).values()} == {(item, note)}
+
+
+def test_text_where_numbers_were_is_drift_with_a_note(compare):
+    differences, _notes = compare("p.csv", "a,b\n1,x\n", "a,b\n1,2\n")
+    assert drifting(differences)["b"].note == "a column of text, expected numbers"
+
+
+@pytest.mark.parametrize(
+    ("actual", "reason"),
+    [
+        ("a,b\n1,2\n3\n", "is ragged: line 3 has 1 cell, the first has 2"),
+        ("a,b\n1,2,3\n", "is ragged: line 2 has 3 cells, the first has 2"),
+        (b"a,b\n1,\xe9\n", "is not UTF-8 text (byte 6 is 0xe9)"),
+        ('a,b\n1,"2\n', "is broken CSV at line 2"),
+    ],
+)
+def test_a_table_that_cannot_be_read_fails_and_names_the_place(only, actual, reason):
+    found = only("p.csv", actual, "a,b\n1,2\n")
+    assert found.verdict is Verdict.FAILED
+    assert found.note.startswith(f"actual run: p.csv {reason}")
+
+
+def test_a_table_without_header_has_numbered_columns(compare):
+    differences, _notes = compare("p.csv", "1,2.5\n3,4.5\n", "1,2.5\n3,5.5\n")
+    assert set(drifting(differences)) == {"1"}
+
+
+def test_columns_of_the_same_name_are_all_compared(compare):
+    differences, _notes = compare("p.csv", "x,x,\n1,2,3\n", "x,x,\n1,9,8\n")
+    assert set(drifting(differences)) == {"x#1", "2"}
+
+
+def test_a_file_called_csv_that_holds_key_value_text_is_text(only):
+    found = only("m.csv", "accuracy: 0.91\nnote: a, b\n", "accuracy: 0.92\nnote: a, b\n")
+    assert (found.verdict, found.unit, found.worst_actual) == (
+        Verdict.DRIFT,
+        "lines",
+        "accuracy: 0.91",
+    )
+
+
+def test_one_column_of_times_is_a_table(compare):
+    differences, _notes = compare("t.csv", "t\n2024-01-01 00:00\n", "t\n2024-01-01 01:00\n")
+    assert set(drifting(differences)) == {"t"}
+
+
+def test_tsv_and_a_byte_order_mark_are_read(compare):
+    text = "\ufeffa\tb\n1\t2,5\n"
+    assert drifting(compare("p.tsv", text, "a\tb\n1\t2,5\n")[0]) == {}
+
+
+def test_a_rule_for_a_column_holds_for_it_alone(compare):
+    sides = "a,b\n1.1,1.1\n", "a,b\n1.0,1.0\n"
+    differences, _notes = compare("p.csv", *sides, Tolerance(rtol=0.2), item="a")
+    assert set(drifting(differences)) == {"b"}
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "a,b\n"])
+def test_tables_without_rows_are_compared(compare, text):
+    differences, _notes = compare("p.csv", text, text + "\n")
+    assert drifting(differences) == {}
+    assert drifting(compare("p.csv", text, "a,b\n1,2\n")[0])
+
+
+def test_ids_too_large_for_a_double_stay_exact_beside_an_empty_cell(compare):
+    sides = "id,x\n9007199254740993,1\n,1\n", "id,x\n9007199254740992,1\n,1\n"
+    assert set(drifting(compare("p.csv", *sides)[0])) == {"id"}

@@ -1,0 +1,242 @@
+"""What is printed and written about comparisons: complete, in one line where it has to be, safe."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from pytest_mlcontainer.model import (
+    Cause,
+    Difference,
+    Failure,
+    Outcome,
+    Platform,
+    Target,
+    Verdict,
+)
+from pytest_mlcontainer.report import Result, report_json, result_from_json, result_to_json
+from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.results import RunResult
+from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
+
+AMD64 = Target(Platform("linux", "amd64"), emulated=False)
+ARM64 = Target(Platform("linux", "arm64"), emulated=True)
+HOSTILE = "a\x1b[2J\x9b1m\n\u202eb\ud800\u2028\x07"
+DRIFT = Difference(
+    "outputs/w.npz",
+    "coef",
+    Verdict.DRIFT,
+    max_abs=0.0123456,
+    max_rel=0.3,
+    max_ulp=912345,
+    scale_error=0.001,
+    worst_index=(0, 3),
+    worst_actual="0.12345679",
+    worst_expected="0.12345678",
+    differing=88,
+    beyond=12,
+    size=128,
+    rule="rtol 1.3e-06 or 1.9e-06 of scale (float32 default)",
+)
+NEAR = Difference("outputs/w.npz", "bias", Verdict.EQUIVALENT, max_abs=1e-9, differing=1, size=2)
+SAME = Difference("outputs/m.json", "", Verdict.IDENTICAL, size=7, unit="items", note="7 items …")
+
+
+def outcome(*differences, **changes):
+    verdict = max((each.verdict for each in differences), key=lambda verdict: verdict.severity)
+    return replace(Outcome("train", ARM64, AMD64, verdict, differences), **changes)
+
+
+def run(**changes):
+    base = RunResult("r1", "infer", ARM64, 3, 1.5, Failure("the entrypoint failed", "x", "y"))
+    return Result(run=replace(base, **changes))
+
+
+def test_a_failure_names_the_entrypoint_both_targets_and_emulation():
+    head = failure_lines(outcome(DRIFT, NEAR), "")[0]
+    assert head.startswith("train on linux/arm64 (emulated) drifts from linux/amd64")
+
+
+def test_a_failure_shows_all_numbers_side_by_side_and_both_values():
+    text = "\n".join(failure_lines(outcome(DRIFT), ""))
+    assert "outputs/w.npz:coef" in text
+    assert "max abs 0.0123   max rel 0.3   max ULP 912,345   scale error 0.001" in text
+    assert "88 of 128 elements differ, 12 beyond rtol 1.3e-06 or 1.9e-06 of scale" in text
+    assert "worst at [0, 3]:" in text
+    assert "linux/arm64              0.12345679" in text
+    assert "linux/amd64 (reference)  0.12345678" in text
+
+
+def test_a_failure_sums_up_what_agrees():
+    lines = failure_lines(outcome(DRIFT, NEAR, SAME), "")
+    assert "within tolerance: 1 item, the worst outputs/w.npz:bias (max abs 1e-09)" in lines
+    assert "identical: 7 items of outputs/m.json" in lines
+
+
+def test_a_failure_ends_with_the_command_that_repeats_it():
+    assert failure_lines(outcome(DRIFT), "pytest -k x")[-2:] == [
+        "repeat just this:",
+        "  pytest -k x",
+    ]
+    assert "repeat just this:" not in failure_lines(outcome(DRIFT), "")
+
+
+def test_a_failure_shows_eight_facts_and_counts_the_others():
+    facts = tuple((f"fact{number}", f"ref{number}", None) for number in range(11))
+    lines = failure_lines(outcome(DRIFT, facts=facts), "")
+    assert sum("ref" in line.split()[-1] for line in lines if line.startswith("  fact")) == 8
+    assert "  … and 3 more" in lines
+
+
+def test_facts_stand_under_the_side_they_belong_to():
+    lines = failure_lines(outcome(DRIFT, facts=(("threads", 4, 2),)), "")
+    at = lines.index("the environments differ:")
+    assert lines[at + 1].split() == ["linux/arm64", "linux/amd64", "(reference)"]
+    assert lines[at + 2].split() == ["threads", "2", "4"]
+
+
+def test_many_drifting_items_are_cut_with_their_number():
+    many = [replace(DRIFT, item=f"c{number}") for number in range(25)]
+    lines = failure_lines(outcome(*many), "")
+    assert "… and 5 more; report.json has them" in lines
+    assert sum(line.startswith("outputs/w.npz:c") for line in lines) == 20
+
+
+def test_what_cannot_be_read_says_why():
+    failed = Difference("a.json", "", Verdict.FAILED, note="actual run: a.json is broken JSON")
+    lines = failure_lines(outcome(failed), "")
+    assert "cannot be compared" in lines[0]
+    assert "a.json  [failed]" in lines
+    assert "    actual run: a.json is broken JSON" in lines
+
+
+def test_repeats_on_one_platform_are_told_apart():
+    text = "\n".join(failure_lines(outcome(DRIFT, target=AMD64), ""))
+    assert "this run                 0.12345679" in text
+
+
+def test_lines_and_bytes_are_called_so():
+    text = replace(DRIFT, unit="lines", worst_index=(4,), rule="exact (text)")
+    assert "    line 5:" in failure_lines(outcome(text), "")
+    raw = replace(DRIFT, unit="bytes", worst_index=(4,), rule="exact (bytes)")
+    assert "    byte 4:" in failure_lines(outcome(raw), "")
+
+
+def test_text_from_a_container_cannot_act_on_the_terminal():
+    hostile = replace(
+        DRIFT,
+        output=HOSTILE,
+        item=HOSTILE,
+        worst_actual=HOSTILE,
+        worst_expected=HOSTILE,
+        rule=HOSTILE,
+        note=HOSTILE,
+    )
+    others = [replace(hostile, verdict=verdict) for verdict in Verdict]
+    whole = outcome(
+        *others, entrypoint=HOSTILE, facts=((HOSTILE, HOSTILE, HOSTILE),), notes=(HOSTILE,)
+    )
+    failed = run(failure=Failure(HOSTILE, HOSTILE, HOSTILE), entrypoint=HOSTILE)
+    lines = failure_lines(whole, "") + summary_lines([Result(outcome=whole), failed])
+    for line in lines:
+        assert line.isprintable(), line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 猫", "plain é 猫"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\u202e\u2066", r"\u202e\u2066"),
+        ("\ud800", r"\ud800"),
+        ("\x9b\x7f", r"\x9b\x7f"),
+        ("\U000e0041", r"\U000e0041"),
+    ],
+)
+def test_what_acts_is_escaped_and_the_rest_stays(text, shown):
+    assert escape(text) == shown
+
+
+@pytest.mark.parametrize("text", ["x" * 1000, "\n" * 1000, "\n" * 15])
+def test_escaped_text_keeps_its_limit(text):
+    assert len(escape(text, 20)) == 20
+    assert escape(text, 20).endswith("…")
+
+
+def test_the_summary_is_aligned_and_fits_100_columns():
+    long = replace(DRIFT, output="outputs/" + "deep/" * 30 + "w.npz")
+    lines = summary_lines(
+        [Result(outcome=outcome(long)), Result(outcome=outcome(SAME, entrypoint="x")), run()]
+    )
+    assert max(map(len, lines)) <= 100
+    assert len(lines) == 4
+    assert lines[-1] == "* emulated"
+    assert lines[1].index("linux/arm64*") == lines[2].index("linux/arm64*")
+    assert lines[1].index("drift") == lines[2].index("identical")
+
+
+def test_without_results_or_with_runs_that_worked_there_is_no_summary():
+    assert summary_lines([]) == []
+    assert summary_lines([run(failure=None)]) == []
+
+
+def test_report_json_has_the_documented_keys():
+    cause = Cause(("blas-kernel",), 7, "…")
+    found = Result(outcome=outcome(DRIFT, causes=(cause,)))
+    report = json.loads(report_json([found, run(), run(), run(id="r2", failure=None)], 31.5))
+    assert (report["schema"], report["runs"], report["duration_s"]) == (1, 2, 31.5)
+    (result,) = report["results"]
+    assert result["target"] == {
+        "platform": "linux/arm64",
+        "emulated": True,
+        "gpus": None,
+        "variations": [],
+    }
+    assert result["verdict"] == "drift"
+    assert result["causes"] == [{"names": ["blas-kernel"], "runs": 7, "evidence": "…"}]
+    (difference,) = result["differences"]
+    documented = {
+        "output": "outputs/w.npz",
+        "item": "coef",
+        "verdict": "drift",
+        "max_abs": 0.0123456,
+        "max_rel": 0.3,
+        "max_ulp": 912345,
+        "scale_error": 0.001,
+        "worst_index": [0, 3],
+        "differing": 88,
+        "size": 128,
+    }
+    assert documented.items() <= difference.items()
+    (failure,) = report["failures"]
+    assert (failure["entrypoint"], failure["what"]) == ("infer", "the entrypoint failed")
+
+
+def test_numbers_that_json_does_not_have_are_strings():
+    infinite = replace(DRIFT, max_abs=math.inf, max_rel=math.nan, scale_error=-math.inf)
+    text = report_json([Result(outcome=outcome(infinite))], 1.0)
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    (result,) = json.loads(text, parse_constant=refuse)["results"]
+    (found,) = result["differences"]
+    assert (found["max_abs"], found["max_rel"], found["scale_error"]) == ("inf", "nan", "-inf")
+
+
+def test_a_report_with_surrogates_can_be_written_as_utf_8():
+    text = report_json([Result(outcome=outcome(replace(DRIFT, item="\ud800")))], 1.0)
+    assert json.loads(text.encode("utf-8"))["results"][0]["differences"][0]["item"] == "\ud800"
+
+
+def test_results_travel_between_processes_unchanged():
+    whole = outcome(
+        DRIFT, NEAR, causes=(Cause(("a", "b"), 3, "e"),), facts=(("f", 1, None),), notes=("n",)
+    )
+    for result in (Result(outcome=whole), run(), run(failure=None)):
+        sent = json.loads(json.dumps(result_to_json(result)))
+        assert result_from_json(sent) == result

@@ -1,0 +1,490 @@
+"""The command `mlcontainer`: what it says, what it changes, and its exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import docker
+import pytest
+
+from pytest_mlcontainer.cli import main
+from pytest_mlcontainer.cli.dockerfile import Recipe, command_words, parse_dockerfile
+from pytest_mlcontainer.config import load
+from pytest_mlcontainer.engines.sessions import remove_dead
+from pytest_mlcontainer.model import LABEL, Owner, Server
+from pytest_mlcontainer.owners import current_owner, host_name
+
+BASE = "python:3.13-slim"
+
+TABLE = """\
+[project]
+name = "sample"
+version = "1"
+
+[tool.mlcontainer]
+platforms = ["native"]
+
+[tool.mlcontainer.entrypoints.train]
+command = ["python", "train.py"]
+outputs = ["outputs/*"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def sample(folder: Path) -> Path:
+    """A folder with a project in which nothing is wrong."""
+    (folder / "pyproject.toml").write_text(TABLE)
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
+    return folder
+
+
+def add_key(folder: Path, line: str) -> None:
+    """Add a key to the project's table."""
+    (folder / "pyproject.toml").write_text(TABLE.replace("platforms", f"{line}\nplatforms", 1))
+
+
+def lines_of(printed: str) -> dict[str, str]:
+    """What `doctor` says: name to the rest of its line and the indented ones below."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in printed.splitlines():
+        if not line.startswith(" "):
+            name, line = line[:13].strip(), line[13:]
+        found[name] = f"{found.get(name, '')}\n{line.strip()}".strip()
+    return found
+
+
+def native(engine: docker.APIClient) -> str:
+    machine = engine.info()["Architecture"]
+    return f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(machine, machine) }"
+
+
+def foreign(engine: docker.APIClient) -> str:
+    return ({"linux/amd64", "linux/arm64"} - {native(engine)}).pop()
+
+
+# doctor
+
+
+def test_doctor_says_ok_where_a_run_can_work(sample, engine, capsys):
+    assert main(["doctor"]) == 0
+    said = lines_of(capsys.readouterr().out)
+    assert said["engine"].startswith("ok")
+    assert engine.version()["Version"] in said["engine"]
+    assert f"API {engine.version()['ApiVersion']}" in said["engine"]
+    assert said["buildx"].startswith("ok")
+    assert "native" in said[native(engine)]
+    assert said["cache"] == f"ok       {os.environ['MLCONTAINER_CACHE_DIR']}"
+    assert "train on" in said["project"]
+
+
+@pytest.mark.emulation
+def test_doctor_says_how_it_knows_that_a_platform_is_emulated(folder, engine, capsys):
+    main(["doctor"])
+    said = lines_of(capsys.readouterr().out)[foreign(engine)]
+    assert said.startswith("ok       emulated")
+    assert "builder has tried it" in said or "binfmt_misc says so" in said
+
+
+def test_doctor_without_an_engine_names_its_address_and_checks_the_rest(sample, capsys):
+    assert main(["doctor", "--engine", f"unix://{sample}/no.sock"]) == 1
+    said = lines_of(capsys.readouterr().out)
+    assert said["engine"].startswith("missing  no engine answers")
+    assert f"{sample}/no.sock" in said["engine"]
+    assert "→ start Docker" in said["engine"]
+    assert "buildx" not in said
+    assert said["project"].startswith("ok")
+
+
+def test_doctor_asks_the_engine_that_docker_host_names(folder, capsys, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/other.sock")
+    assert main(["doctor"]) == 1
+    assert f"{folder}/other.sock" in capsys.readouterr().out
+
+
+def test_doctor_with_an_unknown_context_lists_those_there_are(folder, capsys):
+    assert main(["doctor", "--engine", "no-such-context"]) == 1
+    said = lines_of(capsys.readouterr().out)["engine"]
+    assert "'no-such-context'; known: default" in said
+
+
+def test_doctor_without_buildx_says_how_to_get_it(folder, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(folder))
+    assert main(["doctor"]) == 1
+    said = lines_of(capsys.readouterr().out)
+    assert said["buildx"].startswith("missing  there is no usable buildx")
+    assert "docker-buildx" in said["buildx"]
+
+
+def test_doctor_with_an_unknown_builder_names_the_command_that_failed(sample, capsys):
+    add_key(sample, 'builder = "no-such-builder"')
+    assert main(["doctor"]) == 1
+    said = lines_of(capsys.readouterr().out)["buildx"]
+    assert "docker buildx inspect no-such-builder" in said
+    assert "`docker buildx ls` lists the builders" in said
+
+
+def test_doctor_outside_a_project_only_warns(folder, engine, capsys):
+    assert main(["doctor"]) == 0
+    said = lines_of(capsys.readouterr().out)["project"]
+    assert said.startswith("warning  no [tool.mlcontainer]")
+    assert "→ `mlcontainer init`" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TABLE.replace("command", "comand"), "comand"),
+        ("[tool.mlcontainer\n", "pyproject.toml:1:18: not valid TOML"),
+        (TABLE, "there is no Dockerfile"),
+    ],
+)
+def test_doctor_shows_what_is_wrong_with_the_table(folder, capsys, text, expected):
+    (folder / "pyproject.toml").write_text(text)
+    assert main(["doctor"]) == 1
+    said = lines_of(capsys.readouterr().out)["project"]
+    assert said.startswith("missing")
+    assert expected in said
+
+
+def test_doctor_misses_the_program_that_before_build_needs(sample, capsys):
+    add_key(sample, 'before-build = ["no-such-packer --wheel", "cd x"]')
+    assert main(["doctor"]) == 1
+    said = lines_of(capsys.readouterr().out)["before-build"]
+    assert said.startswith("missing  no-such-packer is not on PATH")
+
+
+def test_doctor_misses_a_cache_folder_that_cannot_be_made(folder, capsys, monkeypatch):
+    (folder / "file").write_text("")
+    monkeypatch.setenv("MLCONTAINER_CACHE_DIR", str(folder / "file/cache"))
+    assert main(["doctor"]) == 1
+    said = lines_of(capsys.readouterr().out)["cache"]
+    assert "cannot be written" in said
+    assert "set MLCONTAINER_CACHE_DIR" in said
+
+
+def test_doctor_warns_of_another_engine_that_does_not_answer(sample, engine, capsys):
+    add_key(sample, f'engines = {{ "{foreign(engine)}" = "unix://{sample}/arm.sock" }}')
+    assert main(["doctor"]) == 0
+    said = lines_of(capsys.readouterr().out)["other engine"]
+    assert said.startswith("warning  no engine answers")
+
+
+# init
+
+
+def test_init_writes_what_the_project_says_and_a_run_accepts_it(folder, capsys):
+    (folder / "pyproject.toml").write_text(
+        '# kept\n[project]\nname = "rides"\nversion = "1"\n'
+        '[project.scripts]\nrides-train = "rides.cli:train"\nrides-predict = "rides.cli:infer"'
+    )
+    (folder / "Dockerfile").write_text(
+        f"FROM {BASE}\nWORKDIR /app\nCOPY dist/*.whl /tmp/\nRUN pip install /tmp/*.whl\n"
+    )
+    (folder / "src/rides").mkdir(parents=True)
+    (folder / "src/rides/cli.py").write_text('TARGET = "artifacts/model.joblib"\n')
+    (folder / "data").mkdir()
+    assert main(["init"]) == 0
+    assert (folder / "pyproject.toml").read_text().startswith('# kept\n[project]\nname = "rides"')
+    settings = load(folder / "pyproject.toml", "x86_64")
+    assert settings.build.before == ("uv build --wheel",)
+    assert [str(platform) for platform in settings.platforms] == ["linux/amd64", "linux/arm64"]
+    train, infer = settings.entrypoints
+    assert (train.name, train.command) == ("train", ("rides-train",))
+    assert (train.outputs, train.inputs) == (("artifacts/*",), (("data", "data"),))
+    assert (infer.name, infer.command, infer.needs) == ("infer", ("rides-predict",), ("train",))
+    assert "wrote [tool.mlcontainer]" in capsys.readouterr().out
+
+
+def test_init_print_leaves_the_file_alone_and_marks_what_is_guessed(folder, capsys):
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\nWORKDIR /app\nCOPY . .\n")
+    (folder / "train.py").write_text('open("models/m.bin", "wb")\n')
+    (folder / "predict.py").write_text("print(1)\n")
+    (folder / "data").mkdir()
+    assert main(["init", str(folder), "--print"]) == 0
+    assert not (folder / "pyproject.toml").exists()
+    said = capsys.readouterr().out
+    assert 'command = ["python", "train.py"]' in said
+    assert "# Guessed: the code names models." in said
+    assert 'outputs = ["models/*"]' in said
+    assert 'command = ["python", "predict.py"]' in said
+    assert said.count("# Guessed from ") == 2
+    assert "inputs" not in said, "the image copies everything already"
+
+
+def test_init_makes_a_pyproject_where_there_is_none(folder):
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
+    (folder / "train.py").write_text("")
+    assert main(["init"]) == 0
+    assert load(folder / "pyproject.toml", "x86_64").entrypoints[0].name == "train"
+
+
+def test_init_finds_the_subcommands_of_a_console_script(folder):
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "b"\nscripts = { b = "b.cli:main" }\n'
+    )
+    (folder / "b").mkdir()
+    (folder / "b/cli.py").write_text('add_parser("train")\nadd_parser("infer")\n')
+    (folder / "Dockerfile").write_text(f'FROM {BASE}\nENTRYPOINT ["b"]\nCMD ["train"]\n')
+    assert main(["init"]) == 0
+    train, infer = load(folder / "pyproject.toml", "x86_64").entrypoints
+    assert (train.entrypoint, train.command) == (None, ()), "the image's own CMD"
+    assert (infer.entrypoint, infer.command) == (None, ("infer",))
+
+
+def test_init_replaces_an_entrypoint_that_starts_something_else(folder):
+    (folder / "Dockerfile").write_text(f'FROM {BASE}\nENTRYPOINT ["python", "train.py"]\n')
+    (folder / "train.py").write_text("")
+    (folder / "infer.py").write_text("")
+    assert main(["init"]) == 0
+    train, infer = load(folder / "pyproject.toml", "x86_64").entrypoints
+    assert (train.entrypoint, train.command) == (None, ())
+    assert (infer.entrypoint, infer.command) == ((), ("python", "infer.py"))
+
+
+def test_init_declares_a_server_from_expose_and_its_health_path(folder):
+    (folder / "docker").mkdir()
+    (folder / "docker/api.Dockerfile").write_text(
+        f"FROM --platform=linux/amd64 {BASE}\nEXPOSE 9000/tcp\n"
+        'CMD ["uvicorn", "service:app", "--host", "0.0.0.0", "--port", "9000"]\n'
+    )
+    (folder / "service.py").write_text('@app.get("/healthz")\ndef healthz(): ...\n')
+    assert main(["init"]) == 0
+    settings = load(folder / "pyproject.toml", "x86_64")
+    assert settings.build.dockerfile == folder / "docker/api.Dockerfile"
+    assert [str(platform) for platform in settings.platforms] == ["linux/amd64"]
+    (serve,) = settings.entrypoints
+    assert (serve.name, serve.server) == ("serve", Server(9000, "/healthz"))
+
+
+def test_init_keeps_the_line_ends_of_the_file(folder):
+    (folder / "pyproject.toml").write_bytes(b'[project]\r\nname = "w"\r\n')
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
+    assert main(["init"]) == 0
+    after = (folder / "pyproject.toml").read_bytes()
+    assert after.count(b"\n") == after.count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TABLE, "there is a [tool.mlcontainer] already"),
+        ("[project\nname = 1\n", "not valid TOML"),
+        ("tool = { other = 1 }\n", "a table cannot be appended"),
+    ],
+)
+def test_init_refuses_a_file_that_it_would_spoil(folder, capsys, text, expected):
+    (folder / "pyproject.toml").write_text(text)
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
+    assert main(["init"]) == 1
+    assert expected in capsys.readouterr().err
+    assert (folder / "pyproject.toml").read_text() == text
+
+
+def test_init_without_a_dockerfile_or_a_folder_says_so(folder, capsys):
+    assert main(["init"]) == 1
+    assert "there is no Dockerfile" in capsys.readouterr().err
+    assert main(["init", "nowhere"]) == 1
+    assert "there is no such folder" in capsys.readouterr().err
+    assert not (folder / "pyproject.toml").exists()
+
+
+def test_a_dockerfile_is_read_over_stages_continuations_and_heredocs():
+    recipe = parse_dockerfile(
+        "# syntax=docker/dockerfile:1\n"
+        "ARG TAG=3\n"
+        "FROM base:${TAG} AS build\nCOPY --link ./a.py dist/*.whl /x/\n"
+        'FROM other AS common\nWORKDIR /srv\nENTRYPOINT ["tool"]\nCMD ["a"]\n'
+        "FROM common\nCOPY --from=build /x /y\nCOPY <<EOF /etc/conf\nCMD not this one\nEOF\n"
+        "RUN one \\\n  # a comment\n  && two\nEXPOSE 8080 53/udp\nCMD serve --port 1\n"
+    )
+    assert recipe == Recipe(
+        workdir="/srv",
+        entrypoint=("tool",),
+        command=("/bin/sh", "-c", "serve --port 1"),
+        ports=(8080,),
+        copied=("a.py", "dist/*.whl"),
+    )
+    assert command_words(recipe.command) == ("serve", "--port", "1")
+
+
+# clean
+
+
+def make(engine: docker.APIClient, owner: Owner, **labels: str) -> tuple[str, str]:
+    """A container with a labelled volume, as a run of `owner` makes them."""
+    volume = f"mlcontainer-{owner.session[:12]}-test"
+    engine.create_volume(volume, labels=owner.labels())
+    host = engine.create_host_config(network_mode="none", binds=[f"{volume}:/data"])
+    container = engine.create_container(
+        BASE, ["true"], labels={**owner.labels(), **labels}, host_config=host
+    )
+    return container["Id"], volume
+
+
+def exists(engine: docker.APIClient, made: tuple[str, str]) -> tuple[bool, bool]:
+    container, volume = made
+    volumes = engine.volumes(filters={"name": volume})["Volumes"] or ()
+    return (
+        bool(engine.containers(all=True, filters={"id": container})),
+        any(each["Name"] == volume for each in volumes),
+    )
+
+
+def remove(engine: docker.APIClient, *things: tuple[str, str]) -> None:
+    for container, volume in things:
+        if exists(engine, (container, volume))[0]:
+            engine.remove_container(container, force=True)
+        if exists(engine, (container, volume))[1]:
+            engine.remove_volume(volume)
+
+
+def dead_owner() -> Owner:
+    """A process of this machine that has ended."""
+    return Owner(uuid.uuid4().hex, host_name(), os.getpid(), "1@long-ago")
+
+
+def test_kept_containers_outlive_the_next_session_and_clean_removes_them(engine, alone, capsys):
+    owner = dead_owner()
+    kept = make(engine, owner, **{f"{LABEL}.keep": "true"})
+    gone = make(engine, dead_owner())
+    living = make(engine, current_owner(uuid.uuid4().hex))
+    away = make(engine, Owner(uuid.uuid4().hex, "ci-7/pid:[1]", 1, "1@x"))
+    try:
+        remove_dead(engine, current_owner(uuid.uuid4().hex))
+        assert exists(engine, gone) == (False, False)
+        assert exists(engine, kept) == (True, True), "a volume stays with its container"
+        assert owner.session not in remove_dead(engine, current_owner("x")), "nothing was removed"
+
+        assert main(["clean", "--dry-run"]) == 0
+        said = capsys.readouterr().out
+        assert exists(engine, kept) == (True, True)
+        (line,) = [line for line in said.splitlines() if f"session {owner.session[:8]}, k" in line]
+        assert line.startswith("  would remove  container ")
+        assert "kept by --container-keep" in line
+
+        assert main(["clean"]) == 0
+        said = capsys.readouterr().out
+        assert exists(engine, kept) == (False, False)
+        assert f"  removed       volume {kept[1]}" in said
+        assert exists(engine, living) == exists(engine, away) == (True, True)
+        assert f"process {os.getpid()} still runs" in said
+        assert "on ci-7/pid:[1]: only there is it known" in said
+    finally:
+        remove(engine, kept, gone, living, away)
+
+
+def test_a_run_with_container_keep_leaves_what_only_clean_removes(project, engine, alone, capsys):
+    project.write()
+    result = run_pytest(project.root, "--container-keep=all")
+    assert result.returncode == 0, result.stdout
+    kept = containers_of(engine, project.root)
+    assert kept
+    assert all(f"{LABEL}.keep" in container["Labels"] for container in kept)
+    assert run_pytest(project.root, "-k", "image").returncode == 0
+    ids = {container["Id"] for container in kept}
+    assert ids <= {container["Id"] for container in engine.containers(all=True)}, "swept"
+    assert main(["clean"]) == 0
+    said = capsys.readouterr().out
+    assert not ids & {container["Id"] for container in engine.containers(all=True)}
+    for container in kept:
+        assert f"removed       container {container['Names'][0].lstrip('/')}" in said
+        assert not engine.images(name=container["Image"])
+
+
+def test_clean_leaves_a_users_own_container_of_an_image_of_ours(engine, alone, capsys):
+    inherited = {LABEL: "true", f"{LABEL}.project": "sample"}
+    mine = engine.create_container(BASE, ["true"], labels=inherited, name=f"mine-{os.getpid()}")
+    try:
+        assert main(["clean"]) == 0
+        assert engine.containers(all=True, filters={"id": mine["Id"]})
+        assert f"mine-{os.getpid()}" not in capsys.readouterr().out
+    finally:
+        engine.remove_container(mine["Id"])
+
+
+def test_clean_empties_the_cache_of_sessions_that_are_gone(folder, alone, capsys):
+    cache = Path(os.environ["MLCONTAINER_CACHE_DIR"])
+    idle, busy = cache / "idle", cache / "busy"
+    for store, started in ((idle, "1@long-ago"), (busy, current_owner("b").pid_start)):
+        (store / "run-1").mkdir(parents=True)
+        (store / "run-1/big").write_bytes(b"0" * 2_000_000)
+        (store / "sessions").mkdir()
+        session = {"host": host_name(), "pid": os.getpid(), "pid_start": started}
+        (store / f"sessions/{store.name}.json").write_text(
+            json.dumps({**session, "started": 1.0, "ended": None})
+        )
+        (cache / f"session-{store.name}.jsonl").write_text(json.dumps({"store": str(store)}) + "\n")
+    assert main(["clean", "--dry-run"]) == 0
+    assert "would remove  1 results of sessions that ended (2.0 MB)" in capsys.readouterr().out
+    assert (idle / "run-1").exists()
+    assert main(["clean"]) == 0
+    assert not (idle / "run-1").exists()
+    assert not (cache / "session-idle.jsonl").exists()
+    assert (busy / "run-1/big").exists()
+    assert (cache / "session-busy.jsonl").exists()
+    capsys.readouterr()
+    assert main(["clean"]) == 0
+    assert "results of sessions" not in capsys.readouterr().out
+
+
+def test_clean_without_an_engine_says_so_and_forgets_nothing(folder, capsys):
+    cache = Path(os.environ["MLCONTAINER_CACHE_DIR"])
+    note = cache / "session-dead.jsonl"
+    note.write_text(json.dumps({"endpoint": f"unix://{folder}/gone.sock"}) + "\n")
+    hours_ago = time.time() - 7200
+    os.utime(note, (hours_ago, hours_ago))
+    assert main(["clean", "--dry-run"]) == 1
+    said = capsys.readouterr().out
+    assert f"engine unix://{folder}/gone.sock" in said
+    assert "no engine answers" in said
+    assert main(["clean", "--engine", f"unix://{folder}/none.sock"]) == 1
+    assert note.exists()
+
+
+# the command
+
+
+@pytest.mark.parametrize("argv", [[], ["cleen"], ["init", "--prnt"]])
+def test_a_wrong_command_line_ends_with_2_and_the_usage(argv, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert "usage: mlcontainer" in capsys.readouterr().err
+
+
+def test_the_installed_command_answers():
+    command = Path(sys.executable).with_name("mlcontainer")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
+    assert "doctor" in done.stdout
+    assert "clean" in done.stdout
+
+
+def run_pytest(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:randomly", "--container", *words],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+
+
+def containers_of(engine: docker.APIClient, root: Path) -> list[dict[str, object]]:
+    """Containers of images that were built for the project in `root`."""
+    where = hashlib.sha256(str(root).encode()).hexdigest()[:10]
+    found = engine.containers(all=True, filters={"label": [f"{LABEL}.session"]})
+    return [container for container in found if f"-{where}:" in container["Image"]]

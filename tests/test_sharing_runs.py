@@ -1,0 +1,109 @@
+"""One build for each platform and one run for each target, however many processes ask.
+
+Counted by the engine's own events, which no part of ours can embellish.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+CONFIG = """
+platforms = ["linux/amd64", "linux/arm64"]
+env = { QEMU_CPU = "neoverse-n1" }
+[tool.mlcontainer.entrypoints.train]
+command = ["python", "train.py"]
+outputs = ["outputs/*"]
+[tool.mlcontainer.entrypoints.infer]
+command = ["python", "infer.py"]
+needs = ["train"]
+outputs = ["outputs/result.txt"]
+"""
+INFER = "open('outputs/result.txt', 'w').write(open('outputs/metrics.json').read())"
+
+# One probe for each platform, then train and infer on each.
+CONTAINERS = 2 + 2 * 2
+
+
+def pytest_in(root: Path, *args: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--container", *args]
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+
+
+def made_since(engine: docker.APIClient, started: float, name: str) -> Counter[str]:
+    """How many images were tagged and containers created for the project."""
+    counted: Counter[str] = Counter()
+    for event in engine.events(since=int(started), until=int(time.time()) + 1, decode=True):
+        attributes = event["Actor"]["Attributes"]
+        kind = f"{event['Type']} {event['Action']}"
+        subject = attributes.get("image") or attributes.get("name", "")
+        if kind in ("image tag", "container create") and f"/{name}-" in subject:
+            counted[kind] += 1
+    return counted
+
+
+def images_of(engine: docker.APIClient, name: str) -> list[str]:
+    """Tags of the project's images."""
+    tags = (tag for image in engine.images() for tag in image.get("RepoTags") or ())
+    return [tag for tag in tags if f"/{name}-" in tag]
+
+
+@pytest.fixture
+def shared(project: Any, request: pytest.FixtureRequest) -> tuple[Path, str]:
+    """A project with a name of its own, so that its events are told from other tests'."""
+    name = f"shared-{os.getpid()}-{abs(hash(request.node.name)) % 10**6}"
+    root = project.write(CONFIG, infer__py=INFER)
+    config = (root / "pyproject.toml").read_text().replace('"sample"', f'"{name}"')
+    (root / "pyproject.toml").write_text(config)
+    return root, name
+
+
+def test_four_workers_build_and_run_once(
+    shared: tuple[Path, str], engine: docker.APIClient, leaves_nothing: None
+) -> None:
+    root, name = shared
+    started = time.time()
+
+    process = pytest_in(root, "-n", "4")
+    printed, _ = process.communicate(timeout=300)
+
+    assert process.returncode == 0, printed
+    assert made_since(engine, started, name) == {"image tag": 2, "container create": CONTAINERS}
+    assert not images_of(engine, name)
+
+
+def test_two_pytest_processes_at_once_build_and_run_once(
+    shared: tuple[Path, str], engine: docker.APIClient, leaves_nothing: None
+) -> None:
+    root, name = shared
+    started = time.time()
+
+    processes = [pytest_in(root), pytest_in(root)]
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], printed
+    assert made_since(engine, started, name) == {"image tag": 2, "container create": CONTAINERS}
+    assert not images_of(engine, name), "the last one to end removes the images of both"
+
+
+def test_a_later_session_runs_anew(
+    shared: tuple[Path, str], engine: docker.APIClient, leaves_nothing: None
+) -> None:
+    root, name = shared
+    started = time.time()
+
+    for _ in range(2):
+        process = pytest_in(root, "--container-platform=linux/amd64", "-k", "train")
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, printed
+
+    # The probe's facts are kept; the image is checked, and the entrypoint run, each time.
+    assert made_since(engine, started, name) == {"image tag": 2, "container create": 1 + 2}

@@ -1,0 +1,283 @@
+"""Who imports whom, and through which doors effects go: the table of CONTRIBUTING.md, held."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+PACKAGE = "pytest_mlcontainer"
+SOURCES = REPOSITORY / "src" / PACKAGE
+# Sent into images as text; it reads the environment there, not ours.
+RUNS_ELSEWHERE = "facts/probe.py"
+
+DOORS = {
+    "pytest": {"plugin"},
+    "_pytest": set(),
+    "xdist": {"plugin"},
+    "docker": {"engines"},
+    "testcontainers": {"engines"},
+    "subprocess": {"engines"},
+    "multiprocessing": set(),
+    "pty": set(),
+}
+STARTS_PROCESSES = re.compile(
+    r"(system|popen|fork|forkpty|posix_spawnp?|exec[lv]p?e?|spawn[lv]p?e?)$"
+)
+MUTATES = {
+    "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard",
+    "update", "setdefault", "popitem", "appendleft", "popleft",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file, parsed."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(SOURCES).as_posix()
+
+    @property
+    def row(self) -> str:
+        """The row of the table that it belongs to; "" for the package itself."""
+        parts = self.path.relative_to(SOURCES).with_suffix("").parts
+        return "" if parts == ("__init__",) else parts[0]
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text(encoding="utf-8"))
+
+    def imported(self) -> Iterator[tuple[str, int]]:
+        """Dotted names of what is imported anywhere in it, and the line."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((alias.name, node.lineno) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                above = [PACKAGE, *self.path.relative_to(SOURCES).parent.parts]
+                module = node.module or ""
+                if node.level:
+                    module = ".".join((*above[: len(above) + 1 - node.level], module)).rstrip(".")
+                for alias in node.names:
+                    yield f"{module}.{alias.name}", node.lineno
+
+    def reads(self, of: str) -> Iterator[tuple[str, int]]:
+        """Attributes of the module `of` that are used, however they were imported."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.value.id == of:
+                    yield node.attr, node.lineno
+            elif isinstance(node, ast.ImportFrom) and node.module == of:
+                yield from ((alias.name, node.lineno) for alias in node.names)
+
+
+MODULES = tuple(Module(path) for path in sorted(SOURCES.rglob("*.py")))
+
+
+def read_table(text: str) -> dict[str, frozenset[str]]:
+    """Each row's name and what it may import."""
+    found = re.search(r"<!-- structure:.*?-->\n(.*?)\n<!-- end", text, re.DOTALL)
+    assert found is not None, "CONTRIBUTING.md has no structure table"
+    table: dict[str, frozenset[str]] = {}
+    for line in found[1].splitlines()[2:]:
+        name, responsibility, allowed = (cell.strip() for cell in line.strip("|").split("|"))
+        assert responsibility, f"{name} has no responsibility"
+        table[name.strip("`")] = _allowed(allowed, table)
+    return table
+
+
+def _allowed(cell: str, above: dict[str, frozenset[str]]) -> frozenset[str]:
+    if cell == "–":
+        return frozenset()
+    if found := re.fullmatch(r"as (\w+)", cell):
+        return above[found[1]]
+    if found := re.fullmatch(r"all above but (\w+)", cell):
+        assert found[1] in above
+        return frozenset(above) - {found[1]}
+    return frozenset(re.split(r",\s*", cell))
+
+
+TABLE = read_table((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+
+
+def test_the_table_names_rows_above_only() -> None:
+    """So that imports point one way."""
+    rows = list(TABLE)
+    for number, (name, allowed) in enumerate(TABLE.items()):
+        assert allowed <= set(rows[:number]), f"{name}: {allowed - set(rows[:number])}"
+
+
+def test_every_module_has_a_row() -> None:
+    """A new responsibility is a decision, written down."""
+    assert {module.row for module in MODULES} - {""} <= set(TABLE)
+    assert len(MODULES) > 30
+
+
+def test_modules_import_what_their_row_allows() -> None:
+    """Nothing else of this package, also in functions."""
+    broken = []
+    for module in MODULES:
+        for name, line in module.imported():
+            package, _dot, rest = name.partition(".")
+            row = rest.partition(".")[0]
+            if package == PACKAGE and row in TABLE and row not in {module.row, *TABLE[module.row]}:
+                broken.append(f"{module.name}:{line}: {module.row} imports {row}")
+    assert broken == []
+
+
+def test_effects_go_through_their_doors() -> None:
+    """One place touches pytest, one talks to engines and starts processes."""
+    broken = [
+        f"{module.name}:{line}: {name}"
+        for module in MODULES
+        for name, line in module.imported()
+        if module.row not in DOORS.get(name.partition(".")[0], {module.row})
+    ]
+    broken += [
+        f"{module.name}:{line}: os.{name}"
+        for module in MODULES
+        for name, line in module.reads("os")
+        if STARTS_PROCESSES.match(name) and module.row != "engines"
+    ]
+    assert broken == []
+
+
+def test_the_environment_is_read_at_the_edge() -> None:
+    """The core gets what it needs as values, so that it does the same for all who call it."""
+    broken = [
+        f"{module.name}:{line}: {of}.{name}"
+        for module in MODULES
+        for of, forbidden in (("os", {"environ", "environb", "getenv"}), ("sys", {"argv"}))
+        for name, line in module.reads(of)
+        if name in forbidden
+        and module.row not in ("plugin", "cli")
+        and module.name != RUNS_ELSEWHERE
+    ]
+    assert broken == []
+
+
+def test_no_import_is_for_type_checkers_alone() -> None:
+    """It would hide an import cycle; `plugin` may name pytest's types that way, to start fast."""
+    broken = [
+        f"{module.name}:{node.lineno}"
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.If)
+        and "TYPE_CHECKING" in ast.unparse(node.test)
+        and module.row != "plugin"
+    ]
+    assert broken == []
+
+
+def test_no_module_keeps_state() -> None:
+    """What a module assigns at its top is never changed afterwards."""
+    assert [line for module in MODULES for line in changed_state(module.name, module.tree)] == []
+
+
+def changed_state(name: str, tree: ast.Module) -> Iterator[str]:
+    """Where something assigned at the top of a module is rebound or mutated."""
+    top = {
+        target.id
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield f"{name}:{node.lineno}: global {', '.join(node.names)}"
+        changed: ast.expr | None = None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            changed = node.func.value if node.func.attr in MUTATES else None
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            changed = node.value
+        elif isinstance(node, ast.AugAssign):
+            changed = node.target
+        if isinstance(changed, ast.Name) and changed.id in top - local_names(tree, node):
+            yield f"{name}:{node.lineno}: {changed.id}"
+
+
+def local_names(tree: ast.Module, wanted: ast.AST) -> set[str]:
+    """Names that a function around this node assigns or takes, which hide those at the top."""
+    hidden: set[str] = set()
+    for function in ast.walk(tree):
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        inside = list(ast.walk(function))
+        if any(node is wanted for node in inside):
+            hidden |= {node.arg for node in inside if isinstance(node, ast.arg)}
+            hidden |= {
+                node.id
+                for node in inside
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
+    return hidden
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "seen = []\ndef f():\n    seen.append(1)",
+        "seen = {}\ndef f():\n    seen['a'] = 1",
+        "seen: dict = {}\ndef f():\n    del seen['a']",
+        "seen = set()\nclass A:\n    def f(self):\n        seen.add(1)",
+        "count = 0\ndef f():\n    global count\n    count = 1",
+        "seen = []\nseen += [1]",
+    ],
+)
+def test_changed_state_is_found(source: str) -> None:
+    """The check above can fail."""
+    assert list(changed_state("m", ast.parse(source))) != []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "seen = []\ndef f():\n    seen = []\n    seen.append(1)",
+        "seen = ()\ndef f(seen):\n    seen.append(1)",
+        "class A:\n    def f(self):\n        self.seen.append(1)",
+        "names = {'a': 1}\ndef f():\n    return names['a']",
+    ],
+)
+def test_local_names_are_no_state(source: str) -> None:
+    """The check above does not cry wolf."""
+    assert list(changed_state("m", ast.parse(source))) == []
+
+
+def test_functions_fit_one_look() -> None:
+    """At most 40 lines, without the docstring."""
+    long = []
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0  # type: ignore[operator]
+                if lines > 40:
+                    long.append(f"{module.name}:{node.lineno}: {node.name} has {lines} lines")
+    assert long == []
+
+
+def test_no_third_party_import_at_the_top_but_declared_ones() -> None:
+    """Whatever is imported comes with the package: the standard library, or a dependency."""
+    declared = set(
+        re.findall(
+            r'^ +"([A-Za-z0-9_-]+)', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE
+        )
+    )
+    known = {*sys.stdlib_module_names, PACKAGE, "tomllib", "_pytest", "xdist", "requests"}
+    known |= {name.replace("-", "_") for name in declared}
+    unknown = {
+        f"{module.name}:{line}: {name}"
+        for module in MODULES
+        for name, line in module.imported()
+        if name.partition(".")[0] not in known
+    }
+    assert unknown == set()
