@@ -214,3 +214,21 @@ def test_the_command_to_repeat_has_the_options_it_needs(project: Any) -> None:
 
     repeated.assert_outcomes(failed=1)
     repeated.stdout.fnmatch_lines(["*train on host drifts from linux/amd64*"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_on_ci_the_summary_has_one_line_for_each_failure(
+    project: Any, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")  # pytest then leaves its summary uncut
+    project.write(ONE_PLATFORM, train="raise SystemExit('no such column')")
+
+    result = project.run("--junitxml=junit.xml", *workers)
+
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.stdout.str().count("no such column") == 1
+    (line,) = [line for line in result.outlines if line.startswith("FAILED ")]
+    assert line.endswith(" - train on linux/amd64 exited with code 1:")
+    junit = (project.pytester.path / "junit.xml").read_text(encoding="utf-8")
+    assert 'message="train on linux/amd64 exited with code 1:"' in junit
+    assert "no such column" in junit

@@ -144,8 +144,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if STATE in item.config.stash and call.excinfo is not None:
-        explained = item.config.stash[STATE].explain_in_test(item, call.excinfo)
-        report.longrepr = explained or report.longrepr
+        item.config.stash[STATE].explain(item, call.excinfo, report)
     if OUTCOMES in item.stash and report.when == "call":
         # An attribute of the report, because that is what xdist carries to its controller.
         report.__dict__["mlcontainer"] = item.stash[OUTCOMES]
@@ -164,6 +163,7 @@ class _Controller:
     def __init__(self, state: State) -> None:
         self._state = state
 
+    @pytest.hookimpl(tryfirst=True)  # before the terminal and JUnit take it over
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._state.collect(report)
 

@@ -134,7 +134,7 @@ class JobItem(ContainerItem):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         error, state = excinfo.value, self.config.stash[STATE]
         if isinstance(error, MlContainerError):
-            return state.explain(error, self.nodeid)
+            return state.explanation(error, self.nodeid)
         if isinstance(error, DriftError):
             return "\n".join(failure_lines(error.outcome, state.repeat(self.nodeid)))
         return super().repr_failure(excinfo, style)

@@ -22,7 +22,7 @@ from pytest_mlcontainer.model import ImageJob, Options, Owner, RunJob
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
-from pytest_mlcontainer.plugin import OUTCOMES, TABLE, _Controller
+from pytest_mlcontainer.plugin import OUTCOMES, TABLE, _Controller, explained
 from pytest_mlcontainer.plugin.api import Project
 from pytest_mlcontainer.plugin.items import JobItem
 from pytest_mlcontainer.report import Result, report_json, result_from_json, result_to_json
@@ -116,7 +116,7 @@ class State:
         place = os.path.relpath(self._config.rootpath / file, self._config.invocation_params.dir)
         return shlex.join([*words, f"{place}{colons}{item}"])
 
-    def explain(self, error: MlContainerError, where: str) -> str:
+    def explanation(self, error: MlContainerError, where: str) -> str:
         """The error in full the first time, and afterwards where it was explained.
 
         Errors quote what containers printed, so that each line is escaped.
@@ -127,7 +127,20 @@ class State:
             return text
         return f"not run: {escape(error.what)} (explained in full at {first})"
 
-    def explain_in_test(
+    def explain(
+        self,
+        item: pytest.Item,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        report: pytest.TestReport,
+    ) -> None:
+        """Make a report's text ours: of our items' failures, and of our errors in any test."""
+        text = self._explain_in_test(item, excinfo)
+        if text is not None:
+            report.longrepr = text
+        if isinstance(report.longrepr, str) and (text is not None or isinstance(item, JobItem)):
+            explained.mark(report)
+
+    def _explain_in_test(
         self, item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> str | None:
         """An error of ours in somebody's test, without our own frames; None for other errors."""
@@ -139,7 +152,7 @@ class State:
             for entry in excinfo.traceback
             if entry.path == item.path
         ]
-        return "\n".join((*lines[-1:], self.explain(error, item.nodeid)))
+        return "\n".join((*lines[-1:], self.explanation(error, item.nodeid)))
 
     def project(self) -> Project:
         """The project of the test that runs now.
@@ -164,6 +177,7 @@ class State:
 
     def collect(self, report: pytest.TestReport) -> None:
         """Take over what a test's report carries, from this process or a worker."""
+        explained.restore(report)
         self._results += [result_from_json(raw) for raw in getattr(report, "mlcontainer", ())]
 
     def summarise(self, terminal: pytest.TerminalReporter) -> None:
