@@ -7,6 +7,7 @@ process. Sizes are in bytes, times in seconds; a name says so where the type doe
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
@@ -56,6 +57,25 @@ class Keep(enum.Enum):
     NONE = "none"
     FAILED = "failed"
     ALL = "all"
+
+
+class Better(enum.Enum):
+    """Which way a metric improves: a change that way is no drift."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+class Free(enum.Enum):
+    """What a method leaves undetermined, so that it does not count.
+
+    SIGN: of each vector along the axis (eigenvectors, principal components). ORDER: of the vectors
+    along the axis (clusters, components). LABELS: their names (which cluster is called 0).
+    """
+
+    SIGN = "sign"
+    ORDER = "order"
+    LABELS = "labels"
 
 
 class Verdict(enum.Enum):
@@ -110,10 +130,21 @@ class Tolerance:
         scale: how many machine epsilons of the dtype, × the array's scale (its largest finite
             magnitude), an element may be off; None is the default multiple.
         ulp: if given, the only bound: units in the last place between the two values.
-        margin: if given, the only bound: absolute difference allowed of a metric, both directions.
+        margin: if given, the only bound: absolute difference allowed of a metric.
+        better: with `margin`: changes in this direction always pass; None counts both directions.
+        agreement: if given, the only bound: share of elements that have to be equal, 0 to 1.
+        equivalence: if given, means over seeds have to be equivalent within this margin (TOST).
+        calibrated: the bound is derived from repeats of the reference.
         exact: only identical values pass.
         ignore: not compared at all.
+        patterns: regular expressions; what they match inside text does not count.
+        key: names of the columns by which rows meet, in any order.
+        unordered: rows (or elements) are compared in any order.
+        free: what is left undetermined along `axis`.
+        curve: name of the column or item that is the abscissa; the others are compared as curves
+            over it, whose points need not be the same.
         equal_nan: NaN equals NaN at the same place.
+        any_dtype, any_shape: another dtype, or another shape of the same size, is no difference.
     """
 
     rtol: float | None = None
@@ -121,9 +152,21 @@ class Tolerance:
     scale: float | None = None
     ulp: int | None = None
     margin: float | None = None
+    better: Better | None = None
+    agreement: float | None = None
+    equivalence: float | None = None
+    calibrated: bool = False
     exact: bool = False
     ignore: bool = False
+    patterns: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    unordered: bool = False
+    free: tuple[Free, ...] = ()
+    axis: int = 0
+    curve: str | None = None
     equal_nan: bool = True
+    any_dtype: bool = False
+    any_shape: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,6 +233,10 @@ class Entrypoint:
         exit_codes: exit codes that count as success.
         server: set for an entrypoint that serves instead of ending.
         rules: comparison rules, the first that matches an item wins.
+        names: regular expression → replacement, for names of outputs and of items in them, so
+            that those called after times, hosts and ids meet their counterparts.
+        repeat: runs on each target; their disagreement is the noise floor.
+        seeds: values of the variable `seed_env`, one run on each target for every one.
     """
 
     name: str
@@ -206,6 +253,10 @@ class Entrypoint:
     limits: Limits = Limits()
     server: Server | None = None
     rules: tuple[Rule, ...] = ()
+    names: Pairs = ()
+    repeat: int = 1
+    seeds: tuple[str, ...] = ()
+    seed_env: str = "SEED"
 
 
 @dataclass(frozen=True)
@@ -451,6 +502,21 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Element:
+    """One element that differs, with both values as text.
+
+    Args:
+        index: where it is; a line or byte number for text and bytes.
+        error: |actual − expected|; None where values have no distance.
+    """
+
+    index: tuple[int, ...]
+    actual: str
+    expected: str
+    error: float | None = None
+
+
+@dataclass(frozen=True)
 class Difference:
     """One item's agreement with the reference, as numbers.
 
@@ -468,6 +534,10 @@ class Difference:
         note: what numbers cannot say: "dtype float64, expected float32", "only in linux/arm64".
         unit: what `differing`, `beyond` and `size` count: elements, lines, bytes; or items, where
             one difference stands for many items that are identical.
+        quantiles: (share, error) pairs: so many of the elements that differ are off by no more.
+        histogram: (low, high, count) of errors, low ≤ error < high, over elements that differ.
+        elements: the worst few of them.
+        noise: the largest error between repeats of the reference; None where it was not measured.
     """
 
     output: str
@@ -486,10 +556,34 @@ class Difference:
     rule: str = ""
     note: str = ""
     unit: str = "elements"
+    quantiles: tuple[tuple[float, float], ...] = ()
+    histogram: tuple[tuple[float, float, int], ...] = ()
+    elements: tuple[Element, ...] = ()
+    noise: float | None = None
 
     @property
     def where(self) -> str:
         return f"{self.output}:{self.item}" if self.item else self.output
+
+
+@dataclass(frozen=True)
+class Comparator:
+    """A format that a plugin adds: how a file is recognised, and what is in it.
+
+    Args:
+        name: in a few letters, as reports call the format.
+        read: path of a file → its items, by name: arrays, numbers, booleans and text. The name ""
+            stands for a file that is one value. Whatever it raises makes the comparison of this
+            file fail; it never passes.
+        suffixes: file names that say so, `.avro`.
+        recognises: whether a file of any name is of this format, given its path and its first
+            4096 bytes; asked before `suffixes`.
+    """
+
+    name: str
+    read: Callable[[Path], Mapping[str, object]]
+    suffixes: tuple[str, ...] = ()
+    recognises: Callable[[Path, bytes], bool] | None = None
 
 
 @dataclass(frozen=True)

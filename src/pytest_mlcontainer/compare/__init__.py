@@ -1,15 +1,15 @@
 """Two runs' outputs and the rules for them → differences. The only input is what the files hold.
 
-`formats` recognises a file, the module of that format reads both sides and compares item by item,
-`tolerance` says what is close enough, and `collect` keeps the result short.
+`formats` recognises a file, the module of that format reads both sides, `items` and `arrays`
+compare them, `tolerance` says what is close enough, and `collect` keeps the result short.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_mlcontainer.compare.collect import collect_items, worst_first
-from pytest_mlcontainer.compare.formats import find_format
+from pytest_mlcontainer.compare.collect import worst_first
+from pytest_mlcontainer.compare.formats import Formats
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import (
     Pair,
@@ -17,25 +17,30 @@ from pytest_mlcontainer.compare.sources import (
     make_pair,
     same_bytes,
 )
-from pytest_mlcontainer.model import Difference, Output, Rule, Verdict
+from pytest_mlcontainer.model import Comparator, Difference, Output, Rule, Verdict
 
 __all__ = ["compare_outputs", "verdict_of"]
 
 
 def compare_outputs(
-    actual: tuple[Output, ...], expected: tuple[Output, ...], rules: tuple[Rule, ...]
+    actual: tuple[Output, ...],
+    expected: tuple[Output, ...],
+    rules: tuple[Rule, ...],
+    comparators: tuple[Comparator, ...] = (),
 ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
     """Compare what two runs wrote, output by output.
 
     Args:
         actual: of the run to be judged; `expected`: of the reference.
         rules: the first that matches an item wins.
+        comparators: formats that plugins add.
 
     Returns:
         One difference for each item, worst first (at most 50 that differ for each output), and
         notes: what was not compared, rules that matched nothing, how many items are not listed.
     """
     book = RuleBook(rules)
+    formats = Formats(comparators)
     mine = {output.name: output for output in actual}
     theirs = {output.name: output for output in expected}
     found: list[Difference] = []
@@ -43,7 +48,7 @@ def compare_outputs(
     for name in sorted(mine.keys() | theirs.keys()):
         if name in mine and name in theirs:
             pair = make_pair(name, mine[name].path, theirs[name].path)
-            differences, more = _compare_pair(pair, book)
+            differences, more = _compare_pair(pair, book, formats)
             found += differences
             notes += more
         else:
@@ -59,17 +64,14 @@ def verdict_of(differences: Iterable[Difference]) -> Verdict:
     return max(verdicts, key=lambda verdict: verdict.severity, default=Verdict.IDENTICAL)
 
 
-def _compare_pair(pair: Pair, book: RuleBook) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+def _compare_pair(
+    pair: Pair, book: RuleBook, formats: Formats
+) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
     try:
         whole = _whole_answer(pair, book)
-        if whole is not None:
-            return whole, ()
-        format = find_format(pair)
     except UnreadableError as error:
-        return (_failed(pair, error),), ()
-    if isinstance(format, Difference):
-        return (format,), ()
-    return collect_items(pair.name, _guarded(pair, format.compare(pair, book)), format.folds)
+        return (Difference(pair.name, "", Verdict.FAILED, note=str(error)),), ()
+    return formats.compare(pair, book) if whole is None else (whole, ())
 
 
 def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
@@ -85,18 +87,6 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
     size = pair.expected.size_bytes()
     note = "the files are the same, byte for byte"
     return (Difference(pair.name, "", Verdict.IDENTICAL, size=size, note=note, unit="bytes"),)
-
-
-def _guarded(pair: Pair, differences: Iterator[Difference]) -> Iterator[Difference]:
-    """The same; a side that turns out unreadable becomes a difference too."""
-    try:
-        yield from differences
-    except UnreadableError as error:
-        yield _failed(pair, error)
-
-
-def _failed(pair: Pair, error: UnreadableError) -> Difference:
-    return Difference(pair.name, "", Verdict.FAILED, note=str(error))
 
 
 def _one_sided(name: str, in_actual: bool, book: RuleBook) -> Iterator[Difference]:

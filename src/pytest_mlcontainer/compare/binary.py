@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair
 from pytest_mlcontainer.model import Difference, Verdict
@@ -66,3 +67,6 @@ def _compare_bytes(pair: Pair) -> tuple[tuple[int, int, int] | None, int]:
 
 def _hex(first: tuple[int, int, int] | None, side: int) -> str:
     return "(more bytes)" if first is None else f"0x{first[side]:02x}"
+
+
+FORMAT = Format("bytes", compare)

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.measure import array_of
 from pytest_mlcontainer.compare.numbers import bring_together, integers
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.text import is_text
 from pytest_mlcontainer.model import Difference, Verdict
 
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
@@ -170,3 +172,11 @@ def _is_number(cell: str) -> bool:
 
 def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _is_table(side: Side) -> bool:
+    """Not so the `key: value` text that some tools write into files called .csv."""
+    return not is_text(side) or not is_key_value_text(side.read().decode("utf-8-sig"))
+
+
+FORMAT = Format("csv", compare, suffixes=(".csv", ".tsv"), folds=True, textual=True, fits=_is_table)

@@ -2,128 +2,70 @@
 
 from __future__ import annotations
 
-import codecs
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from pytest_mlcontainer.compare import binary, csv, json, npy, npz, text
-from pytest_mlcontainer.compare.json_text import JsonError
+from pytest_mlcontainer.compare.added import format_of
+from pytest_mlcontainer.compare.collect import collect_items
+from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, chunks
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError
+from pytest_mlcontainer.model import Comparator, Difference, Verdict
 
-_TEXT_LIMIT_BYTES = 1 << 26
-
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of file.
-
-    Args:
-        compare: gives one difference for each item.
-        has_content: whether a file is of this kind, by its bytes.
-        suffixes: names that say so when the bytes do not.
-        folds: whether items that agree are counted instead of listed.
-        textual: whether two files of different textual formats can still be compared as text.
-    """
-
-    name: str
-    compare: Callable[[Pair, RuleBook], Iterator[Difference]]
-    has_content: Callable[[Side], bool] | None = None
-    suffixes: tuple[str, ...] = ()
-    folds: bool = False
-    textual: bool = False
+_KNOWN = (npy.FORMAT, npz.FORMAT, json.FORMAT, csv.FORMAT)
 
 
-_BYTES = Format("bytes", binary.compare)
-_TEXT = Format("text", text.compare, textual=True)
+class Formats:
+    """All formats of one comparison, those that plugins add first."""
+
+    def __init__(self, comparators: tuple[Comparator, ...] = ()) -> None:
+        self._known = (*(format_of(each) for each in comparators), *_KNOWN)
+
+    def compare(self, pair: Pair, book: RuleBook) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+        """Two files whose bytes differ: their differences, and notes on what is not listed."""
+        try:
+            format = self.find(pair)
+        except UnreadableError as error:
+            return (_failed(pair, str(error)),), ()
+        if isinstance(format, Difference):
+            return (format,), ()
+        return collect_items(pair.name, _guarded(pair, book, format), format.folds)
+
+    def find(self, pair: Pair) -> Format | Difference:
+        """The format of both files; a difference where they have nothing in common."""
+        actual, expected = self.recognise(pair.actual), self.recognise(pair.expected)
+        if actual.name == expected.name:
+            return actual
+        if actual.textual and expected.textual:
+            return text.FORMAT
+        if {actual.name, expected.name} == {text.FORMAT.name, binary.FORMAT.name}:
+            return binary.FORMAT
+        note = f"the file is {actual.name}, expected {expected.name}"
+        return Difference(pair.name, "", Verdict.DRIFT, note=note)
+
+    def recognise(self, side: Side) -> Format:
+        """The format of one file."""
+        for format in self._known:
+            if format.has_content is not None and format.has_content(side):
+                return format
+        for format in self._known:
+            if side.name.lower().endswith(format.suffixes or ("\0",)) and format.may_be(side):
+                return format
+        return text.FORMAT if text.is_text(side) else binary.FORMAT
 
 
-def formats() -> tuple[Format, ...]:
-    """All but text and bytes, which take what is left."""
-    return (
-        Format("npy", npy.compare, lambda side: _begins(side, npy.MAGIC), (".npy",)),
-        Format("npz", npz.compare, _is_npz, (".npz",)),
-        Format("json", json.compare, _is_json, (".json",), folds=True, textual=True),
-        Format("csv", csv.compare, None, (".csv", ".tsv"), folds=True, textual=True),
-    )
-
-
-def find_format(pair: Pair) -> Format | Difference:
-    """The format of both files; a difference where they have nothing in common."""
-    actual, expected = recognise(pair.actual), recognise(pair.expected)
-    if actual.name == expected.name:
-        return actual
-    if actual.textual and expected.textual:
-        return _TEXT
-    if {actual.name, expected.name} == {"text", "bytes"}:
-        return _BYTES
-    note = f"the file is {actual.name}, expected {expected.name}"
-    return Difference(pair.name, "", Verdict.DRIFT, note=note)
-
-
-def recognise(side: Side) -> Format:
-    """The format of one file."""
-    known = formats()
-    for format in known:
-        if format.has_content is not None and format.has_content(side):
-            return format
-    for format in known:
-        if side.name.lower().endswith(format.suffixes):
-            return _TEXT if format.name == "csv" and _is_key_value(side) else format
-    return _TEXT if _is_text(side) else _BYTES
-
-
-def _begins(side: Side, magic: bytes) -> bool:
-    with side.open() as stream:
-        return stream.read(len(magic)) == magic
-
-
-def _is_npz(side: Side) -> bool:
-    if not (_begins(side, b"PK\x03\x04") or _begins(side, b"PK\x05\x06")):
-        return False
+def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:
+    """What the format finds; whatever goes wrong in it becomes a difference that fails."""
     try:
-        with side.open() as stream, zipfile.ZipFile(stream) as file:
-            names = file.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
-    return bool(names) and all(name.endswith(".npy") for name in names)
+        yield from format.compare(pair, book)
+    except UnreadableError as error:
+        yield _failed(pair, str(error))
+    except Exception as error:
+        # A plugin's comparator, or a library that a damaged file throws off: the other outputs
+        # are compared all the same, and this one never passes.
+        what = f"{type(error).__name__}: {error}"
+        yield _failed(pair, f"the comparator for {format.name} raised {what:.500}")
 
 
-def _is_json(side: Side) -> bool:
-    """An object or list that reads as JSON. What is only called .json is JSON by its name."""
-    if side.size_bytes() > _TEXT_LIMIT_BYTES:
-        return False
-    with side.open() as stream:
-        first = stream.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if first not in (b"{", b"[") or side.name.lower().endswith(".json"):
-        return False
-    try:
-        json.parse(side.read().decode("utf-8-sig"))
-    except (JsonError, UnicodeDecodeError):
-        return False
-    return True
-
-
-def _is_key_value(side: Side) -> bool:
-    if not _is_text(side):
-        return False
-    return csv.is_key_value_text(side.read().decode("utf-8-sig"))
-
-
-def _is_text(side: Side) -> bool:
-    """UTF-8 without NUL, and not too large to be shown line by line."""
-    if side.size_bytes() > _TEXT_LIMIT_BYTES:
-        return False
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with side.open() as stream:
-            for chunk in chunks(stream):
-                decoder.decode(chunk)
-                if b"\0" in chunk:
-                    return False
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _failed(pair: Pair, reason: str) -> Difference:
+    return Difference(pair.name, "", Verdict.FAILED, note=reason)

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.json_text import JsonError, parse_carefully
 from pytest_mlcontainer.compare.measure import array_of
 from pytest_mlcontainer.compare.numbers import bring_together, integers
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.text import LIMIT_BYTES
 from pytest_mlcontainer.model import Difference, Verdict
 
 _SHOWN = 80
@@ -253,3 +255,21 @@ def _show(value: Any) -> str:
         return repr(value)
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _is_json(side: Side) -> bool:
+    """An object or list that reads as JSON. What is only called .json is JSON by its name."""
+    if side.size_bytes() > LIMIT_BYTES:
+        return False
+    with side.open() as stream:
+        first = stream.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if first not in (b"{", b"[") or side.name.lower().endswith(".json"):
+        return False
+    try:
+        parse(side.read().decode("utf-8-sig"))
+    except (JsonError, UnicodeDecodeError):
+        return False
+    return True
+
+
+FORMAT = Format("json", compare, _is_json, (".json",), folds=True, textual=True)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.format import Format, begins
 from pytest_mlcontainer.compare.gaps import Dtype, Values
 from pytest_mlcontainer.compare.measure import Array, Order
 from pytest_mlcontainer.compare.rules import RuleBook
@@ -175,3 +176,6 @@ def _check(header: Header, size_bytes: int) -> None:
         )
     if there > promised:
         raise BadArrayError(f"has {there - promised} bytes after its array")
+
+
+FORMAT = Format("npy", compare, lambda side: begins(side, MAGIC), (".npy",))

@@ -12,6 +12,7 @@ from functools import partial
 from typing import IO
 
 from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.format import Format, begins
 from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.npy import (
     MAGIC,
@@ -205,3 +206,17 @@ def _same(left: IO[bytes], right: IO[bytes]) -> bool:
             return False
         if not mine:
             return True
+
+
+def _is_npz(side: Side) -> bool:
+    if not begins(side, b"PK\x03\x04", b"PK\x05\x06"):
+        return False
+    try:
+        with side.open() as stream, zipfile.ZipFile(stream) as file:
+            names = file.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    return bool(names) and all(name.endswith(_SUFFIX) for name in names)
+
+
+FORMAT = Format("npz", compare, _is_npz, (".npz",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from dataclasses import dataclass
@@ -40,6 +41,13 @@ class RuleBook:
         self._shadowed: list[Rule | None] = [None] * len(rules)
         self._names: dict[str, list[str]] = {}
         self._unread: set[str] = set()
+        self._inside: tuple[str, ...] = ()
+
+    def inside(self, member: str) -> RuleBook:
+        """The same rules for a file within the output, an archive's member: items begin with it."""
+        nested = copy.copy(self)  # what it remembers is shared
+        nested._inside = (*self._inside, member)
+        return nested
 
     def find(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> Applied:
         """The tolerance for an item.
@@ -48,6 +56,10 @@ class RuleBook:
             above: items that hold this one (`metrics` for `metrics.auc`); a rule for them is a
                 rule for it.
         """
+        if self._inside:
+            path = "/".join(self._inside)
+            above = tuple(f"{path}/{each}" for each in above) + self._parents(item)
+            item = f"{path}/{item}" if item else path
         self._remember(output, item)
         winner: Rule | None = None
         for number, rule in enumerate(self._rules):
@@ -81,6 +93,10 @@ class RuleBook:
             elif not used and not self._may_match_unread(rule):
                 lines.append(f"rule {rule} matched nothing{self._hint(rule)}")
         return tuple(lines)
+
+    def _parents(self, item: str) -> tuple[str, ...]:
+        depth = len(self._inside) if item else len(self._inside) - 1
+        return tuple("/".join(self._inside[:count]) for count in range(depth, 0, -1))
 
     def _applies(self, number: int, output: str, items: tuple[str, ...]) -> bool:
         if not matches(self._rules[number].output, output):

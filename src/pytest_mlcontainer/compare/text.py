@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 
+from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import Pair, Side, chunks, read_both
 from pytest_mlcontainer.model import Difference, Verdict
 
+LIMIT_BYTES = 1 << 26
 _SHOWN = 160
 _BEFORE = 40
 
@@ -95,3 +98,23 @@ def _excerpt(line: str | None, other: str | None) -> str:
     start = max(0, at - _BEFORE)
     end = start + _SHOWN
     return ("…" if start else "") + line[start:end] + ("…" if end < len(line) else "")
+
+
+def is_text(side: Side) -> bool:
+    """UTF-8 without NUL, and not too large to be shown line by line."""
+    if side.size_bytes() > LIMIT_BYTES:
+        return False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with side.open() as stream:
+            for chunk in chunks(stream):
+                decoder.decode(chunk)
+                if b"\0" in chunk:
+                    return False
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+FORMAT = Format("text", compare, textual=True)

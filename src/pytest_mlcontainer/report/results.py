@@ -9,6 +9,7 @@ from typing import Any
 from pytest_mlcontainer.model import (
     Cause,
     Difference,
+    Element,
     Failure,
     Outcome,
     Platform,
@@ -119,6 +120,11 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
             **raw,
             "verdict": Verdict(raw["verdict"]),
             "worst_index": None if index is None else tuple(index),
+            "quantiles": tuple((share, error) for share, error in raw["quantiles"]),
+            "histogram": tuple((low, high, count) for low, high, count in raw["histogram"]),
+            "elements": tuple(
+                Element(**{**each, "index": tuple(each["index"])}) for each in raw["elements"]
+            ),
         }
     )
 
