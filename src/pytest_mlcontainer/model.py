@@ -429,6 +429,8 @@ class Output:
         name: as the rules see it: relative to the working directory, or absolute.
         path: where its bytes are on this machine.
         mode, uid, gid: as in the container, to put it back the same way for another run.
+        opened: for a pickle: the folder with what was found in it inside the project's image;
+            None where it was not opened.
     """
 
     name: str
@@ -437,6 +439,7 @@ class Output:
     mode: int = 0o644
     uid: int = 0
     gid: int = 0
+    opened: Path | None = None
 
 
 @dataclass(frozen=True)

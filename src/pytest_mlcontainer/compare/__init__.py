@@ -47,7 +47,7 @@ def compare_outputs(
     notes: list[str] = []
     for name in sorted(mine.keys() | theirs.keys()):
         if name in mine and name in theirs:
-            pair = make_pair(name, mine[name].path, theirs[name].path)
+            pair = make_pair(name, mine[name], theirs[name])
             differences, more = _compare_pair(pair, book, formats)
             found += differences
             notes += more

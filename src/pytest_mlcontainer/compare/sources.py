@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from pytest_mlcontainer.model import Output
+
 ACTUAL = "actual run"
 EXPECTED = "reference"
 CHUNK_BYTES = 1 << 20
@@ -26,11 +28,13 @@ class Side:
     Args:
         label: `ACTUAL` or `EXPECTED`.
         name: the output's name, as messages show it.
+        opened: what was found in a pickle inside the project's image; see `model.Output`.
     """
 
     label: str
     name: str
     path: Path
+    opened: Path | None = None
 
     def unreadable(self, reason: str) -> UnreadableError:
         return UnreadableError(f"{self.label}: {self.name} {reason}")
@@ -67,8 +71,12 @@ class Pair:
     expected: Side
 
 
-def make_pair(name: str, actual: Path, expected: Path) -> Pair:
-    return Pair(name, Side(ACTUAL, name, actual), Side(EXPECTED, name, expected))
+def make_pair(name: str, actual: Output, expected: Output) -> Pair:
+    return Pair(
+        name,
+        Side(ACTUAL, name, actual.path, actual.opened),
+        Side(EXPECTED, name, expected.path, expected.opened),
+    )
 
 
 def read_both(pair: Pair, read: Callable[[Side], T]) -> tuple[T, T]:
