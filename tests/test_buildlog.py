@@ -272,6 +272,29 @@ class TestExplain:
         assert error.remedy
 
 
+class TestLostALayer:
+    DIGEST = "sha256:" + "6af80d7d40536964" * 4
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            f'failed to prepare extraction snapshot "extract-65-0jkm sha256:87": parent snapshot '
+            f"{DIGEST} does not exist: not found",
+            f"failed to solve: content digest {DIGEST}: not found",
+        ],
+    )
+    def test_the_removal_of_another_image_is_told_from_a_failure(self, error: str) -> None:
+        """containerd drops layers that another build is about to export."""
+        log, _lines = fed([started("a", "exporting to image", error=error)])
+        assert log.lost_a_layer
+
+    @pytest.mark.parametrize("printed", [FAILING_STEP, MISSING_FILE, MISSING_BASE, TYPO])
+    def test_other_failures_are_none(self, printed: str) -> None:
+        """They would only fail once more."""
+        log, _lines = fed(printed)
+        assert not log.lost_a_layer
+
+
 class TestLacksImage:
     @pytest.mark.parametrize(
         "reference", ["docker/dockerfile:1", "docker.io/docker/dockerfile:1", "docker/dockerfile"]

@@ -16,6 +16,8 @@ from pytest_mlcontainer.model import BuildSettings, Platform
 _LAST_LINES = 15
 _ERROR_LINES = 8  # of them, kept for stderr
 _STDERR = 2
+# What containerd says when it removes an image's layers while another that has them is exported.
+_LOST_LAYER = re.compile(r"(snapshot|digest|blob) sha256:[0-9a-f]+:? (does not exist|not found)")
 _STEP = re.compile(r"^\[[^\]]*\d+/\d+\]")
 
 
@@ -73,6 +75,11 @@ class BuildLog:
             for line in self.text.splitlines()
             for sign in ("failed to resolve source metadata", "failed to do request", "not found")
         )
+
+    @property
+    def lost_a_layer(self) -> bool:
+        """Whether the build ended because a layer was removed meanwhile: another try makes it."""
+        return self.failed and bool(_LOST_LAYER.search(self.text))
 
     @property
     def text(self) -> str:

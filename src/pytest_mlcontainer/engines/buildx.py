@@ -20,6 +20,7 @@ from pytest_mlcontainer.model import BuildSettings, Pairs, Platform
 
 MINIMUM_BUILDX = (0, 13)  # the first with --progress=rawjson
 _VERSION_TIMEOUT_S = 60
+_ATTEMPTS = 3
 # The block of `# key=value` lines that a Dockerfile begins with; any other line ends it.
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][\w-]*)\s*=\s*(\S+)")
 _HOW_TO_GET_BUILDX = (
@@ -79,6 +80,23 @@ class Buildx:
         return Built(seen.digest, (note,))
 
     def _build(
+        self,
+        build: BuildSettings,
+        dockerfile: Path,
+        platform: Platform,
+        tag: str,
+        labels: Pairs,
+        log: LogLine,
+    ) -> BuildLog:
+        """Build once; again where only the removal of another image was in the way."""
+        for _attempt in range(_ATTEMPTS - 1):
+            seen = self._build_once(build, dockerfile, platform, tag, labels, log)
+            if not seen.lost_a_layer:
+                return seen
+            log("a layer was removed while it was exported; building again")
+        return self._build_once(build, dockerfile, platform, tag, labels, log)
+
+    def _build_once(
         self,
         build: BuildSettings,
         dockerfile: Path,
