@@ -33,9 +33,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 def suggest(word: str, known: Iterable[str], noun: str = "known") -> str:
     """An instruction: the nearest name first, then every known one."""
     names = tuple(known)
-    listed = f"{noun}: {', '.join(names)}" if names else f"{noun}: none"
+    listed = f"{noun}: {', '.join(map(_printable, names))}" if names else f"{noun}: none"
     found = nearest(word, names)
-    return f"did you mean {found}? ({listed})" if found else listed
+    return f"did you mean {_printable(found)}? ({listed})" if found else listed
 
 
 def _plain(name: str) -> str:
