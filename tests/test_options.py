@@ -213,3 +213,31 @@ def _wait_for(condition: Any, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.1)
+
+
+def test_a_report_that_is_a_file_is_a_usage_error(project: Any) -> None:
+    """Before anything runs, not after everything has."""
+    root = project.write(CONFIG)
+    (root / "report").write_text("")
+
+    result = project.run("--container-report=report")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--container-report: not a folder*report*", "*name a folder*"])
+
+
+def test_a_report_that_cannot_be_written_fails_in_our_words(project: Any) -> None:
+    """What was run is still summed up."""
+    root = project.write('platforms = "host"\n' + CONFIG, train="x = 1")
+    (root / "train.py").write_text(
+        "import os\nos.mkdir('outputs')\nopen('outputs/x', 'w')\n"
+        f"os.makedirs({str(root / 'report' / 'report.json')!r})\n"
+    )
+
+    result = project.run("--container-report=report")
+
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*the report cannot be written: *report: Is a directory*"])
+    result.stdout.fnmatch_lines(["*name a folder that can be written*"])
+    result.stdout.no_fnmatch_line("*Traceback*")

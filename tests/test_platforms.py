@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any
 
 import pytest
@@ -66,3 +68,25 @@ def test_needs_are_the_references_or_the_same_platforms(
 
     # What the trainings wrote differs; whether inference sees that is what is configured.
     result.stdout.fnmatch_lines([f"infer*host vs {native}*{verdict}*"])
+
+
+def test_the_host_s_facts_are_seen_with_the_entrypoint_s_environment(project: Any) -> None:
+    """As in a container; else a report lays drift to a variable that was the same everywhere."""
+    root = project.write(
+        'platforms = "host"\n'
+        '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n'
+        'outputs = ["outputs/*"]\nenv = { OMP_NUM_THREADS = "3" }\n'
+        '[tool.mlcontainer.entrypoints.plain]\ncommand = ["python", "train.py"]\n'
+        'outputs = ["outputs/*"]\n',
+        train="import os\nos.makedirs('outputs', exist_ok=True)\nopen('outputs/x', 'w')",
+    )
+
+    project.run("--container-records=records").assert_outcomes(passed=2)
+
+    def facts(name: str) -> dict[str, Any]:
+        record = root / "records" / name / "host" / "record.json"
+        found: dict[str, Any] = json.loads(record.read_text())["facts"]
+        return found
+
+    assert facts("train")["env.OMP_NUM_THREADS"] == "3"
+    assert facts("plain").get("env.OMP_NUM_THREADS") == os.environ.get("OMP_NUM_THREADS")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
     HOST,
+    PRINTED,
+    BaselineJob,
     CompareJob,
     Entrypoint,
     ImageJob,
@@ -18,11 +21,13 @@ from pytest_mlcontainer.model import (
     NeedsFrom,
     Options,
     Platform,
+    RepeatsJob,
     RunJob,
     ServeJob,
     Settings,
     Target,
 )
+from pytest_mlcontainer.variations import changes, harmless
 
 
 def plan(settings: Settings, options: Options) -> tuple[Job, ...]:
@@ -37,7 +42,9 @@ def plan(settings: Settings, options: Options) -> tuple[Job, ...]:
                 jobs.append(run_job(settings, options, entry.name, platform))
             elif platform != HOST:
                 jobs.append(serve_job(settings, options, entry.name, platform))
-    return (*jobs, *_compare_jobs(jobs, selected[0]))
+    compared = [_with_further_runs(job, options) for job in _compare_jobs(jobs, selected[0])]
+    repeated = _repeats_jobs(jobs, options)
+    return (*jobs, *repeated, *compared, *_baseline_jobs(jobs, options))
 
 
 def platforms(settings: Settings, options: Options) -> tuple[Platform, ...]:
@@ -70,6 +77,8 @@ def image_job(settings: Settings, options: Options, platform: Platform) -> Image
 def run_job(settings: Settings, options: Options, name: str, platform: Platform) -> RunJob:
     """The run of the entrypoint `name` on a platform, with the runs whose outputs it needs.
 
+    Of an entrypoint with seeds it is the one with the first.
+
     Raises:
         MlContainerError: no entrypoint has this name, or it is a server.
     """
@@ -81,7 +90,7 @@ def run_job(settings: Settings, options: Options, name: str, platform: Platform)
             "start it with the fixture inference_server",
         )
     return RunJob(
-        entry,
+        _seeded(entry, entry.seeds[0]) if entry.seeds else entry,
         _target(settings, options, entry, platform),
         None if platform == HOST else image_job(settings, options, platform),
         _needed_runs(settings, options, entry, platform),
@@ -165,9 +174,75 @@ def _compare_jobs(jobs: list[Job], reference: Platform) -> Iterator[CompareJob]:
     """Each run with outputs against the reference's run of the same entrypoint."""
     expected: dict[str, RunJob] = {}
     for job in jobs:
-        if not isinstance(job, RunJob) or not job.entrypoint.outputs:
+        if not isinstance(job, RunJob) or not _is_compared(job.entrypoint):
             continue
         if job.target.platform == reference:
             expected[job.entrypoint.name] = job
         else:
             yield CompareJob(job, expected[job.entrypoint.name])
+
+
+def _is_compared(entry: Entrypoint) -> bool:
+    """Whether there is anything to compare: outputs, or what it prints where a rule says so."""
+    return bool(entry.outputs) or any(rule.output in PRINTED for rule in entry.rules)
+
+
+def _repeats_jobs(jobs: list[Job], options: Options) -> Iterator[RepeatsJob]:
+    """For each target that runs more than once, its runs; only those that write something."""
+    expected: dict[str, RunJob] = {}  # the reference comes first
+    for job in jobs:
+        if not isinstance(job, RunJob) or not job.entrypoint.outputs:
+            continue
+        first = expected.setdefault(job.entrypoint.name, job)
+        runs = _repeats(job, options)
+        if len(runs) > 1:
+            yield RepeatsJob(runs, _varied(first))
+
+
+def _with_further_runs(job: CompareJob, options: Options) -> CompareJob:
+    """With the runs besides one on each side that its entrypoint or the options ask for."""
+    repeats = [_repeats(side, options) for side in (job.expected, job.actual)]
+    further = job.actual.entrypoint.seeds[1:]
+    return replace(
+        job,
+        repeats=tuple(RepeatsJob(runs) for runs in repeats if len(runs) > 1),
+        seeds=tuple((_of_seed(job.actual, seed), _of_seed(job.expected, seed)) for seed in further),
+        varied=_varied(job.expected),
+    )
+
+
+def _repeats(job: RunJob, options: Options) -> tuple[RunJob, ...]:
+    count = job.entrypoint.repeat if options.repeat is None else options.repeat
+    return tuple(replace(job, repeat=number) for number in range(count))
+
+
+def _of_seed(job: RunJob, seed: str) -> RunJob:
+    return replace(job, entrypoint=_seeded(job.entrypoint, seed), seed=seed)
+
+
+def _seeded(entry: Entrypoint, seed: str) -> Entrypoint:
+    return replace(entry, env=tuple({**dict(entry.env), entry.seed_env: seed}.items()))
+
+
+def _varied(job: RunJob) -> tuple[RunJob, ...]:
+    """The run, then the same under variations, where a tolerance is to be calibrated by them."""
+    entry = job.entrypoint
+    if not any(rule.tolerance.calibrated for rule in entry.rules):
+        return ()
+    runs = [job]
+    for variation in harmless(job.target.platform):
+        changed = changes(variation, entry.env)
+        if changed:
+            target = replace(job.target, variations=(str(variation),))
+            varied = replace(entry, env=(*entry.env, *changed))
+            runs.append(replace(job, entrypoint=varied, target=target))
+    return tuple(runs)
+
+
+def _baseline_jobs(jobs: list[Job], options: Options) -> Iterator[BaselineJob]:
+    """Each target's own run against what the project keeps of it, where that is asked for."""
+    for job in jobs if options.baseline is not None else ():
+        if not isinstance(job, RunJob) or not job.entrypoint.outputs:
+            continue
+        if not job.repeat and job.seed is None and not job.target.variations:
+            yield BaselineJob(job)

@@ -89,11 +89,14 @@ class Verdict(enum.Enum):
 
     @property
     def severity(self) -> int:
-        return list(Verdict).index(self)
+        return _SEVERITY[self]
 
     @property
     def passes(self) -> bool:
         return self in (Verdict.IDENTICAL, Verdict.EQUIVALENT)
+
+
+_SEVERITY = {verdict: position for position, verdict in enumerate(Verdict)}
 
 
 @dataclass(frozen=True)
@@ -294,7 +297,11 @@ class BuildSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """`[tool.mlcontainer]`, checked. `root` is the folder of `file`; every path is absolute."""
+    """`[tool.mlcontainer]`, checked. `root` is the folder of `file`; every path is absolute.
+
+    Args:
+        baseline_limit_bytes: larger outputs are kept in a baseline as a summary.
+    """
 
     file: Path
     name: str
@@ -304,6 +311,7 @@ class Settings:
     emulation: Emulation = Emulation.ALLOW
     engines: tuple[tuple[Platform, str], ...] = ()
     entrypoints: tuple[Entrypoint, ...] = ()
+    baseline_limit_bytes: int = 1 << 20
 
     @property
     def root(self) -> Path:
@@ -320,6 +328,10 @@ class Options:
     Args:
         image: test this image reference instead of building.
         engines: engine for one platform, or, under the key None, for all others.
+        repeat: runs on each target.
+        records: folder that keeps every run.
+        baseline: folder with the records that runs are held against; `update` writes them.
+        report: folder for the reports.
     """
 
     platforms: tuple[Platform, ...] | None = None
@@ -327,6 +339,11 @@ class Options:
     image: str | None = None
     engines: tuple[tuple[Platform | None, str], ...] = ()
     keep: Keep = Keep.NONE
+    repeat: int | None = None
+    records: Path | None = None
+    baseline: Path | None = None
+    update: bool = False
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -342,16 +359,25 @@ class ImageJob:
 
 @dataclass(frozen=True)
 class RunJob:
-    """One entrypoint on one target, with the jobs whose outputs it needs."""
+    """One entrypoint on one target, with the jobs whose outputs it needs.
+
+    Args:
+        repeat: the same again under another number is another run.
+        seed: the value of the entrypoint's `seed_env`, where that is not the first of its seeds.
+    """
 
     entrypoint: Entrypoint
     target: Target
     image: ImageJob | None
     needs: tuple[RunJob, ...] = ()
     repeat: int = 0
+    seed: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.entrypoint.name}[{self.target.platform}]"
+        parts = [str(self.target.platform), *self.target.variations]
+        parts += [f"repeat {self.repeat}"] if self.repeat else []
+        parts += [f"{self.entrypoint.seed_env}={self.seed}"] if self.seed is not None else []
+        return f"{self.entrypoint.name}[{', '.join(parts)}]"
 
 
 @dataclass(frozen=True)
@@ -368,11 +394,48 @@ class ServeJob:
 
 
 @dataclass(frozen=True)
+class RepeatsJob:
+    """Several runs of the same on one target, held against one another.
+
+    Args:
+        varied: the reference, then the same under variations that must not matter; empty where
+            no tolerance is calibrated.
+    """
+
+    runs: tuple[RunJob, ...]
+    varied: tuple[RunJob, ...] = ()
+
+    @property
+    def entrypoint(self) -> Entrypoint:
+        return self.runs[0].entrypoint
+
+    def __str__(self) -> str:
+        return f"{self.entrypoint.name}::repeats[{self.runs[0].target.platform}]"
+
+
+@dataclass(frozen=True)
 class CompareJob:
-    """One entrypoint's outputs on one target, held against the reference target's."""
+    """One entrypoint's outputs on one target, held against the reference target's.
+
+    Args:
+        repeats: of both sides, all of them; empty where each target runs once.
+        seeds: the pairs for the seeds after the first, whose pair is `actual` and `expected`.
+        varied: as in `RepeatsJob`.
+    """
 
     actual: RunJob
     expected: RunJob
+    repeats: tuple[RepeatsJob, ...] = ()
+    seeds: tuple[tuple[RunJob, RunJob], ...] = ()
+    varied: tuple[RunJob, ...] = ()
+
+    @property
+    def runs(self) -> tuple[RunJob, ...]:
+        """All that have to be made, each once."""
+        pairs = ((self.actual, self.expected), *self.seeds)
+        every = [run for pair in pairs for run in pair]
+        every += [run for job in self.repeats for run in job.runs]
+        return tuple(dict.fromkeys((*every, *self.varied)))
 
     def __str__(self) -> str:
         return (
@@ -381,7 +444,17 @@ class CompareJob:
         )
 
 
-Job = Union[ImageJob, RunJob, ServeJob, CompareJob]
+@dataclass(frozen=True)
+class BaselineJob:
+    """One entrypoint's outputs on one target, held against what the project keeps of them."""
+
+    actual: RunJob
+
+    def __str__(self) -> str:
+        return f"{self.actual.entrypoint.name}::baseline[{self.actual.target.platform}]"
+
+
+Job = Union[ImageJob, RunJob, ServeJob, RepeatsJob, CompareJob, BaselineJob]
 
 
 @dataclass(frozen=True)
@@ -431,6 +504,8 @@ class Output:
         mode, uid, gid: as in the container, to put it back the same way for another run.
         opened: for a pickle: the folder with what was found in it inside the project's image;
             None where it was not opened.
+        summary: for an output of a baseline that is too large to keep: the file with what was
+            noted of it, which `path` then is, too.
     """
 
     name: str
@@ -440,6 +515,7 @@ class Output:
     uid: int = 0
     gid: int = 0
     opened: Path | None = None
+    summary: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -607,6 +683,8 @@ class Outcome:
         facts: names of environment facts that differ, with the reference's and the target's value,
             most suspicious first.
         notes: rules that matched nothing, what was not compared and why.
+        against: what the reference is, where it is not just another platform of the session:
+            "the baseline", "other repeats", "A's record".
     """
 
     entrypoint: str
@@ -617,6 +695,36 @@ class Outcome:
     causes: tuple[Cause, ...] = ()
     facts: tuple[tuple[str, Scalar, Scalar], ...] = ()
     notes: tuple[str, ...] = ()
+    against: str = ""
+
+
+class ChangeKind(enum.Enum):
+    """What became of a record of the baseline."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class BaselineChange:
+    """What `--container-update` did to one record.
+
+    Args:
+        place: the record's folder.
+        outcome: the run held against what was kept before; None where there was nothing to read.
+        added, removed: outputs that were not in it before, or no longer are.
+    """
+
+    kind: ChangeKind
+    entrypoint: str
+    target: Target
+    place: Path
+    outcome: Outcome | None = None
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -646,3 +754,4 @@ class Owner:
 
 
 LABEL = "pytest-mlcontainer"
+PRINTED = ("stdout", "stderr")  # names of what a run prints, where it wrote no such file

@@ -23,7 +23,7 @@ from typing import IO
 
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.globs import covers, fixed_part
-from pytest_mlcontainer.model import Folder, Output
+from pytest_mlcontainer.model import PRINTED, Folder, Output
 
 MAX_FILES = 100_000
 # No `%` in it: names that are not plain get one, so that no two outputs share a file.
@@ -50,11 +50,12 @@ class Collected:
     links: dict[str, str] = field(default_factory=dict)
 
     def missing(self, patterns: Iterable[str]) -> tuple[str, ...]:
-        """Patterns for which no file was found."""
+        """Patterns for which no file was found; stdout and stderr need none."""
         return tuple(
             pattern
             for pattern in patterns
-            if not any(covers(_clean(pattern), name) for name in self.outputs)
+            if pattern not in PRINTED
+            and not any(covers(_clean(pattern), name) for name in self.outputs)
         )
 
 

@@ -155,3 +155,70 @@ def test_tables_without_rows_are_compared(compare, text):
 def test_ids_too_large_for_a_double_stay_exact_beside_an_empty_cell(compare):
     sides = "id,x\n9007199254740993,1\n,1\n", "id,x\n9007199254740992,1\n,1\n"
     assert set(drifting(compare("p.csv", *sides)[0])) == {"id"}
+
+
+def test_a_semicolon_comes_with_a_decimal_comma(compare):
+    sides = "a;b\n1,5;x\n1.234,5;y\n", "a;b\n1,5;x\n1234,50000000001;y\n"
+    found = {each.item: each for each in compare("p.csv", *sides)[0]}
+    assert found["a"].verdict is Verdict.EQUIVALENT
+    assert set(drifting(compare("p.csv", "1,5;2\n", "1,5;3\n")[0])) == {"1"}
+    points = drifting(compare("p.csv", "a;b\n1.5;x\n1234.5;y\n", sides[0])[0])
+    assert points["a"].note == "written without the decimal comma that is expected"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_an_encoding_with_a_mark_is_read_and_another_one_is_said(compare, encoding):
+    text = "word,x\nnaïve,1\n日本,2\n"
+    sides = text.replace("2", "3").encode(encoding), text.encode(encoding)
+    assert set(drifting(compare("p.csv", *sides)[0])) == {"x"}
+    found = drifting(compare("p.csv", sides[1], text)[0])
+    notes = {each.note for each in found.values()}
+    assert notes == (set() if "8" in encoding else {f"encoding '{encoding}', expected 'utf-8'"})
+
+
+def test_text_in_another_encoding_says_which_byte(only):
+    text = ("word,x\n" + "plain,1\n" * 300_000).encode()
+    found = only("p.csv", text + "Größe,2\n".encode("cp1252"), text)
+    assert found.note == (
+        f"actual run: p.csv is not UTF-8 text (byte {len(text) + 2} is 0xf6); it may be cp1252 or "
+        'latin-1; write it with encoding="utf-8"'
+    )
+
+
+def test_newlines_inside_quotes_belong_to_the_cell(compare):
+    sides = 'a,b\n"x\ny",1\nz,2\n', 'a,b\n"x\nw",1\nz,2\n'
+    found = drifting(compare("p.csv", *sides)[0])
+    assert found["a"].worst_index == (0,)
+    ragged = drifting(compare("p.csv", 'a,b\n"x\ny",1\nz\n', sides[1])[0])
+    assert "is ragged: line 4 has 1 cell" in ragged[""].note
+
+
+@pytest.mark.parametrize(
+    ("actual", "reason"),
+    [
+        (b"a" * (1 << 25), "has a line of more than 16777216 bytes"),
+        (b"1," * 200_000, "has 200001 columns; at most 100000 are compared"),
+        (b'a,b\n"' + b"x" * 200_000, "is broken CSV at line 2: field larger than field limit"),
+    ],
+)
+def test_a_size_out_of_all_bounds_fails_and_is_named(only, actual, reason):
+    found = only("p.csv", actual, b"a,b\n1,2\n")
+    assert found.verdict is Verdict.FAILED
+    assert found.note.startswith(f"actual run: p.csv {reason}")
+
+
+def test_columns_that_turn_out_to_be_text_late_are_text_from_the_start(compare):
+    rows = ["x,y"] + ["1.50,1"] * 40_000 + ["2.5.1,2"]
+    text = "\n".join(rows)
+    assert drifting(compare("p.csv", text + "\n", text)[0]) == {}
+    other = text.replace("1.50", "1.5", 1)
+    found = drifting(compare("p.csv", other, text)[0])["x"]
+    assert (found.worst_actual, found.worst_expected, found.differing) == ("1.5", "1.50", 1)
+
+
+def test_a_hundred_columns_and_rows_past_a_block_keep_their_places(compare):
+    rows = [[str(row * column) for column in range(100)] for row in range(2000)]
+    changed = [row.copy() for row in rows]
+    changed[1999][77] = "0.5"
+    found = drifting(compare("p.csv", table(changed), table(rows))[0])
+    assert {item: each.worst_index for item, each in found.items()} == {"77": (1999,)}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_mlcontainer.compare import trees
+from pytest_mlcontainer.compare.few import MOST
 from pytest_mlcontainer.compare.json_text import parse_carefully
 from pytest_mlcontainer.model import Tolerance, Verdict
 
@@ -232,3 +235,87 @@ def test_json_is_recognised_without_its_name_and_text_is_not_json(only, compare)
     differences, _notes = compare("metrics.txt", '{"a": 1.0}', '{ "a": 1.00000000000001}')
     assert [(each.item, each.verdict) for each in differences] == [("a", Verdict.EQUIVALENT)]
     assert only("log.txt", "[info] 1", "[info] 2").unit == "lines"
+
+
+NUMBERS = st.one_of(
+    st.integers(-(10**20), 10**20),
+    st.floats(),
+    st.floats(width=32),
+    st.floats(0, 1).map(lambda value: round(value, 4)),
+)
+FIELDS = (
+    "item", "verdict", "max_abs", "max_rel", "max_ulp", "scale_error", "worst_index",
+    "worst_actual", "worst_expected", "differing", "beyond", "size", "note", "rule",
+)  # fmt: skip
+BOUNDS = st.sampled_from(
+    [
+        Tolerance(),
+        Tolerance(rtol=1e-3),
+        Tolerance(atol=0.5, rtol=0.1),
+        Tolerance(ulp=3),
+        Tolerance(margin=0.25),
+        Tolerance(exact=True),
+        Tolerance(scale=4.0),
+    ]
+)
+
+
+@PROPERTY
+@given(
+    st.lists(st.tuples(NUMBERS, NUMBERS, st.sampled_from([0, 1e-9, 1e-3, None])), min_size=1),
+    st.booleans(),
+    BOUNDS,
+)
+def test_a_few_numbers_are_compared_as_arrays_are(monkeypatch, compare, rows, scalar, tolerance):
+    expected = [row[0] for row in rows][:MOST]
+    actual = [_moved(*row) for row in rows][:MOST]
+    sides = (actual[0], expected[0]) if scalar else (actual, expected)
+    quick = compare("m.json", *({"a": side} for side in sides), tolerance)
+    with monkeypatch.context() as patched:
+        patched.setattr(trees, "MOST", -1)
+        slow = compare("m.json", *({"a": side} for side in sides), tolerance)
+    for left, right in zip(quick[0], slow[0], strict=True):
+        if left.verdict is not Verdict.IDENTICAL:
+            for field in FIELDS:
+                assert getattr(left, field) == getattr(right, field), field
+
+
+def _moved(value, other, factor):
+    if factor is None:
+        return other
+    return value if not factor or abs(value) > 1e300 else value * (1 + factor)
+
+
+def test_what_is_the_same_is_skipped_and_counted(compare):
+    same = {str(number): {"a": [1, 2.5], "b": None, "c": {"d": "x"}} for number in range(500)}
+    expected = {"first": same, "value": 1, "last": same}
+    differences, _notes = compare("m.json", {**expected, "value": 2}, expected)
+    (folded,) = (each for each in differences if each.verdict is Verdict.IDENTICAL)
+    assert folded.size == 3000
+    assert set(drifting(differences)) == {"value"}
+
+
+@pytest.mark.parametrize("other", ["0", "0.0", "true", "1e400", '"NaN"', "null"])
+def test_the_shortcut_takes_nothing_for_something_else(compare, other):
+    values = {"0": "-0.0", "0.0": "-0.0", "true": "1", "1e400": "NaN"}
+    same = ",".join(["{}", "null"] * 60)
+    sides = [
+        f'{{"same": [{same}], "deep": {{"deeper": {{"value": {value}}}}}}}'
+        for value in (other, values.get(other, "0.5"))
+    ]
+    if other in ("0", "0.0"):
+        exact = Tolerance(exact=True)
+        found = drifting(compare("m.json", *sides, exact)[0])
+    else:
+        found = drifting(compare("m.json", *sides)[0])
+    assert set(found) == {"deep.deeper.value"}
+
+
+def test_a_hundred_thousand_leaves_that_differ_take_seconds(compare):
+    rng = np.random.default_rng(0)
+    expected = {f"k{number}": value for number, value in enumerate(rng.random(100_000).tolist())}
+    actual = {key: value * 1.001 for key, value in expected.items()}
+    started = time.process_time()
+    differences, notes = compare("m.json", actual, expected)
+    assert time.process_time() - started < 20
+    assert (len(differences), notes[0].endswith("not listed: 99950 drift")) == (50, True)

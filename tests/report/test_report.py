@@ -17,9 +17,11 @@ from pytest_mlcontainer.model import (
     Target,
     Verdict,
 )
-from pytest_mlcontainer.report import Result, report_json, result_from_json, result_to_json
+from pytest_mlcontainer.report import Result, result_from_json, result_to_json
 from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.results import RunResult
+from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
 
 AMD64 = Target(Platform("linux", "amd64"), emulated=False)
@@ -101,8 +103,9 @@ def test_facts_stand_under_the_side_they_belong_to():
 def test_many_drifting_items_are_cut_with_their_number():
     many = [replace(DRIFT, item=f"c{number}") for number in range(25)]
     lines = failure_lines(outcome(*many), "")
-    assert "… and 5 more; report.json has them" in lines
-    assert sum(line.startswith("outputs/w.npz:c") for line in lines) == 20
+    assert "… and 15 more; report.json of --container-report (--report) has them" in lines
+    assert sum(line.startswith("outputs/w.npz:c") for line in lines) == 10
+    assert sum(line.startswith("  c") for line in lines) == 25, "the others with one line each"
 
 
 def test_what_cannot_be_read_says_why():
@@ -187,7 +190,9 @@ def test_without_results_or_with_runs_that_worked_there_is_no_summary():
 def test_report_json_has_the_documented_keys():
     cause = Cause(("blas-kernel",), 7, "…")
     found = Result(outcome=outcome(DRIFT, causes=(cause,)))
-    report = json.loads(report_json([found, run(), run(), run(id="r2", failure=None)], 31.5))
+    report = json.loads(
+        report_json(gather([found, run(), run(), run(id="r2", failure=None)], 31.5))
+    )
     assert (report["schema"], report["runs"], report["duration_s"]) == (1, 2, 31.5)
     (result,) = report["results"]
     assert result["target"] == {
@@ -218,7 +223,7 @@ def test_report_json_has_the_documented_keys():
 
 def test_numbers_that_json_does_not_have_are_strings():
     infinite = replace(DRIFT, max_abs=math.inf, max_rel=math.nan, scale_error=-math.inf)
-    text = report_json([Result(outcome=outcome(infinite))], 1.0)
+    text = report_json(gather([Result(outcome=outcome(infinite))], 1.0))
 
     def refuse(word):
         raise AssertionError(word)
@@ -229,7 +234,7 @@ def test_numbers_that_json_does_not_have_are_strings():
 
 
 def test_a_report_with_surrogates_can_be_written_as_utf_8():
-    text = report_json([Result(outcome=outcome(replace(DRIFT, item="\ud800")))], 1.0)
+    text = report_json(gather([Result(outcome=outcome(replace(DRIFT, item="\ud800")))], 1.0))
     assert json.loads(text.encode("utf-8"))["results"][0]["differences"][0]["item"] == "\ud800"
 
 

@@ -7,9 +7,13 @@ compare them, `tolerance` says what is close enough, and `collect` keeps the res
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
+from pytest_mlcontainer.compare import pytorch
 from pytest_mlcontainer.compare.collect import worst_first
 from pytest_mlcontainer.compare.formats import Formats
+from pytest_mlcontainer.compare.names import Meeting
+from pytest_mlcontainer.compare.opened import needs_opening, notes_on
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import (
     Pair,
@@ -17,9 +21,12 @@ from pytest_mlcontainer.compare.sources import (
     make_pair,
     same_bytes,
 )
-from pytest_mlcontainer.model import Comparator, Difference, Output, Rule, Verdict
+from pytest_mlcontainer.compare.study import ALONE, Study
+from pytest_mlcontainer.compare.summary import compare_summary
+from pytest_mlcontainer.compare.torch_archive import is_archive, is_legacy
+from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
-__all__ = ["compare_outputs", "verdict_of"]
+__all__ = ["compare_outputs", "has_to_be_opened", "unopened", "verdict_of"]
 
 
 def compare_outputs(
@@ -27,6 +34,8 @@ def compare_outputs(
     expected: tuple[Output, ...],
     rules: tuple[Rule, ...],
     comparators: tuple[Comparator, ...] = (),
+    names: Pairs = (),
+    study: Study = ALONE,
 ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
     """Compare what two runs wrote, output by output.
 
@@ -34,28 +43,76 @@ def compare_outputs(
         actual: of the run to be judged; `expected`: of the reference.
         rules: the first that matches an item wins.
         comparators: formats that plugins add.
+        names: regular expression → replacement, for names of outputs and items before they meet.
+        study: how this comparison belongs to others.
 
     Returns:
         One difference for each item, worst first (at most 50 that differ for each output), and
         notes: what was not compared, rules that matched nothing, how many items are not listed.
     """
-    book = RuleBook(rules)
+    book = RuleBook(rules, names, study)
     formats = Formats(comparators)
     mine = {output.name: output for output in actual}
     theirs = {output.name: output for output in expected}
     found: list[Difference] = []
     notes: list[str] = []
-    for name in sorted(mine.keys() | theirs.keys()):
-        if name in mine and name in theirs:
-            pair = make_pair(name, mine[name], theirs[name])
-            differences, more = _compare_pair(pair, book, formats)
+    for met in sorted(book.meet(sorted(mine), sorted(theirs)), key=lambda each: each.name):
+        if met.actual is not None and met.expected is not None:
+            sides = mine[met.actual], theirs[met.expected]
+            if sides[1].summary is not None:
+                differences, more = compare_summary(met.name, *sides, book, formats)
+            else:
+                differences, more = _compare_pair(make_pair(met.name, *sides), book, formats)
             found += differences
-            notes += more
+            notes += (*more, *((met.note,) if met.note else ()))
         else:
-            found += _one_sided(name, name in mine, book)
+            alone = tuple(_unpaired(met, book))
+            for each in alone:
+                study.on_difference(each)
+            found += alone
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
     return tuple(sorted(found, key=worst_first)), (*notes, *book.notes())
+
+
+def unopened(
+    actual: tuple[Output, ...],
+    expected: tuple[Output, ...],
+    rules: tuple[Rule, ...],
+    names: Pairs = (),
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Outputs of each side that have to be opened in the image before the two can be compared.
+
+    Those are the pickles that both have, whose bytes differ, and that no rule ignores as a whole.
+    """
+    book = RuleBook(rules, names)
+    mine = {output.name: output for output in actual}
+    theirs = {output.name: output for output in expected}
+    waiting: tuple[set[str], set[str]] = set(), set()
+    for met in book.meet(sorted(mine), sorted(theirs)):
+        if met.actual is None or met.expected is None:
+            continue
+        sides = mine[met.actual], theirs[met.expected]
+        if sides[1].summary is not None:
+            continue  # a baseline's, which is all that there is of it
+        closed = [side.opened is None for side in sides]
+        if not any(closed) or not any(has_to_be_opened(side) for side in sides):
+            continue
+        with suppress(UnreadableError):
+            if _whole_answer(make_pair(met.name, *sides), book) is None:
+                for names_, side, is_closed in zip(waiting, sides, closed, strict=True):
+                    names_ |= {side.name} if is_closed else set()
+    return frozenset(waiting[0]), frozenset(waiting[1])
+
+
+def has_to_be_opened(output: Output) -> bool:
+    """Whether an output can only be read by unpickling it, which only the image may do."""
+    side = make_pair(output.name, output, output).actual
+    with suppress(UnreadableError):
+        if is_archive(side) or is_legacy(side):
+            return pytorch.holds_objects(side)
+        return needs_opening(side)
+    return False
 
 
 def verdict_of(differences: Iterable[Difference]) -> Verdict:
@@ -71,7 +128,12 @@ def _compare_pair(
         whole = _whole_answer(pair, book)
     except UnreadableError as error:
         return (Difference(pair.name, "", Verdict.FAILED, note=str(error)),), ()
-    return formats.compare(pair, book) if whole is None else (whole, ())
+    if whole is None:
+        differences, notes = formats.compare(pair, book)
+        return differences, (*notes, *notes_on(pair))
+    for each in whole:
+        book.study.on_difference(each)
+    return whole, ()
 
 
 def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
@@ -80,18 +142,27 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
     if rules and rules[0].item is None and rules[0].tolerance.ignore:
         book.find(pair.name)
         return ()
-    if any(not rule.tolerance.equal_nan for rule in rules) or not same_bytes(pair):
+    if any(not rule.tolerance.equal_nan for rule in rules):
+        return None
+    if book.study.on_metric and any(rule.tolerance.equivalence is not None for rule in rules):
+        return None  # its values count, also where both runs have the same
+    size = same_bytes(pair)
+    if size is None:
         return None
     book.find(pair.name)
     book.leave_unread(pair.name)
-    size = pair.expected.size_bytes()
     note = "the files are the same, byte for byte"
     return (Difference(pair.name, "", Verdict.IDENTICAL, size=size, note=note, unit="bytes"),)
 
 
-def _one_sided(name: str, in_actual: bool, book: RuleBook) -> Iterator[Difference]:
-    if book.find(name).tolerance.ignore:
+def _unpaired(met: Meeting, book: RuleBook) -> Iterator[Difference]:
+    if book.find(met.name).tolerance.ignore:
         return
-    book.leave_unread(name)
-    note = "only in the actual run" if in_actual else "missing in the actual run"
-    yield Difference(name, "", Verdict.DRIFT, note=note)
+    book.leave_unread(met.name)
+    raw = met.actual or met.expected
+    if raw is None:
+        yield Difference(met.name, "", Verdict.FAILED, note=met.note)
+        return
+    note = "only in the actual run" if met.actual else "missing in the actual run"
+    called = f" (there called {raw})" if raw != met.name else ""
+    yield Difference(met.name, "", Verdict.DRIFT, note=note + called)

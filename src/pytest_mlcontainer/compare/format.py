@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
 
+from pytest_mlcontainer.compare.measure import Array
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side
 from pytest_mlcontainer.model import Difference
+
+# An array's name and how to have it, so that of many only one at a time is in memory.
+Named = tuple[str, Callable[[], Array]]
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Format:
         suffixes: names that say so when the bytes do not; `fits` has to agree, if given.
         folds: whether items that agree are counted instead of listed.
         textual: whether two files of different textual formats can still be compared as text.
+        arrays: every array in a file, by name, for as long as it is open; None for a format that
+            cannot name its arrays.
     """
 
     name: str
@@ -31,6 +38,7 @@ class Format:
     folds: bool = False
     textual: bool = False
     fits: Callable[[Side], bool] | None = None
+    arrays: Callable[[Side], AbstractContextManager[tuple[Named, ...]]] | None = None
 
     def may_be(self, side: Side) -> bool:
         """Whether a file with one of the suffixes can be taken at its name."""

@@ -4,22 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_mlcontainer.compare import binary, csv, json, npy, npz, text
+from pytest_mlcontainer.compare import (
+    arrow,
+    binary,
+    compressed,
+    csv,
+    hdf5,
+    images,
+    json,
+    jsonl,
+    npy,
+    npz,
+    onnx_file,
+    opened,
+    parquet,
+    pytorch,
+    safetensors,
+    sqlite,
+    tar_file,
+    text,
+    toml_file,
+    yaml_file,
+    zip_file,
+)
 from pytest_mlcontainer.compare.added import format_of
 from pytest_mlcontainer.compare.collect import collect_items
 from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.unpacking import Allowance
 from pytest_mlcontainer.model import Comparator, Difference, Verdict
 
-_KNOWN = (npy.FORMAT, npz.FORMAT, json.FORMAT, csv.FORMAT)
+_KNOWN = (
+    pytorch.FORMAT,  # before pickles, which its older form begins as
+    opened.FORMAT,
+    npy.FORMAT,
+    npz.FORMAT,
+    hdf5.FORMAT,
+    onnx_file.FORMAT,
+    safetensors.FORMAT,
+    parquet.FORMAT,
+    arrow.FORMAT,
+    sqlite.FORMAT,
+    jsonl.FORMAT,
+    json.FORMAT,
+    csv.FORMAT,
+    *images.FORMATS,
+    yaml_file.FORMAT,
+    toml_file.FORMAT,
+)
 
 
 class Formats:
     """All formats of one comparison, those that plugins add first."""
 
-    def __init__(self, comparators: tuple[Comparator, ...] = ()) -> None:
-        self._known = (*(format_of(each) for each in comparators), *_KNOWN)
+    def __init__(
+        self, comparators: tuple[Comparator, ...] = (), allowance: Allowance | None = None
+    ) -> None:
+        """`allowance` is given for what lies inside an archive."""
+        self._comparators = comparators
+        self._known = (
+            *(format_of(each) for each in comparators),
+            *_KNOWN,
+            zip_file.format_of(self._inside, allowance),
+            tar_file.format_of(self._inside, allowance),
+            *compressed.formats_of(self._inside, allowance),
+        )
 
     def compare(self, pair: Pair, book: RuleBook) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
         """Two files whose bytes differ: their differences, and notes on what is not listed."""
@@ -29,7 +79,21 @@ class Formats:
             return (_failed(pair, str(error)),), ()
         if isinstance(format, Difference):
             return (format,), ()
-        return collect_items(pair.name, _guarded(pair, book, format), format.folds)
+        found = _told(_guarded(pair, book, format), book)
+        return collect_items(pair.name, found, format.folds)
+
+    def _inside(self, pair: Pair, book: RuleBook, allowance: Allowance) -> Iterator[Difference]:
+        """The differences of two members of an archive, one by one."""
+        inner = Formats(self._comparators, allowance)
+        try:
+            format = inner.find(pair)
+        except UnreadableError as error:
+            yield _failed(pair, str(error))
+            return
+        if isinstance(format, Difference):
+            yield format
+        else:
+            yield from _guarded(pair, book, format)
 
     def find(self, pair: Pair) -> Format | Difference:
         """The format of both files; a difference where they have nothing in common."""
@@ -51,7 +115,13 @@ class Formats:
         for format in self._known:
             if side.name.lower().endswith(format.suffixes or ("\0",)) and format.may_be(side):
                 return format
-        return text.FORMAT if text.is_text(side) else binary.FORMAT
+        return text.FORMAT if text.is_readable(side) else binary.FORMAT
+
+
+def _told(found: Iterator[Difference], book: RuleBook) -> Iterator[Difference]:
+    for difference in found:
+        book.study.on_difference(difference)
+        yield difference
 
 
 def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:

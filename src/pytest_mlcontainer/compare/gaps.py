@@ -100,6 +100,10 @@ def largest_magnitude(values: Values) -> float:
     if kind not in (Kind.FLOAT, Kind.COMPLEX):
         return 0.0
     with np.errstate(all="ignore"):
+        if kind is Kind.FLOAT and values.size:
+            top = max(float(values.max()), -float(values.min()))
+            if np.isfinite(top):  # the quick answer for a block without NaN and infinity
+                return top
         magnitude = np.abs(values)
         return float(np.max(magnitude, initial=0, where=np.isfinite(magnitude)))
 

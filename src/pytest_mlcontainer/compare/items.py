@@ -8,10 +8,12 @@ from typing import Union
 import numpy as np
 
 from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.curves import split
 from pytest_mlcontainer.compare.gaps import Kind, kind_of
 from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.numbers import integers
 from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.model import Difference, Verdict
 
 Leaf = Union[Array, None, bool, int, float, complex, str, bytes]
@@ -27,13 +29,29 @@ def compare_items(
         actual, expected: item name → value. Scalars are compared as arrays without dimensions; a
             number is judged as float64 or as an integer, text and bytes have to be equal.
     """
+    actual, expected, undecided = book.rename(output, actual, expected)
+    yield from undecided
+    curves, taken = split(output, actual, expected, book)
+    yield from curves
     for item in dict.fromkeys((*expected, *actual)):
+        if item in taken:
+            continue
         if item not in actual:
             yield from _drift(output, item, "missing in the actual run", book)
         elif item not in expected:
             yield from _drift(output, item, "only in the actual run", book)
         else:
-            yield from _compare(Place(output, item), actual[item], expected[item], book)
+            yield from _compare_readable(Place(output, item), actual[item], expected[item], book)
+
+
+def _compare_readable(
+    place: Place, actual: Leaf, expected: Leaf, book: RuleBook
+) -> Iterator[Difference]:
+    """An item that turns out unreadable fails by itself; the others are compared all the same."""
+    try:
+        yield from _compare(place, actual, expected, book)
+    except UnreadableError as error:
+        yield Difference(place.output, place.item, Verdict.FAILED, note=str(error))
 
 
 def array_of_leaf(leaf: Leaf) -> Array:

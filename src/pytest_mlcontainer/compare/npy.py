@@ -9,15 +9,17 @@ import ast
 import math
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from pytest_mlcontainer.compare.arrays import Place, compare_arrays
-from pytest_mlcontainer.compare.format import Format, begins
+from pytest_mlcontainer.compare.dtypes import void_note
+from pytest_mlcontainer.compare.format import Format, Named, begins
 from pytest_mlcontainer.compare.gaps import Dtype, Values
 from pytest_mlcontainer.compare.measure import Array, Order
 from pytest_mlcontainer.compare.rules import RuleBook
@@ -59,7 +61,8 @@ class Header:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two files of one array each."""
     actual, expected = read_both(pair, _open_array)
-    yield from compare_arrays(Place(pair.name), actual, expected, book)
+    place = Place(pair.name, note=void_note(expected.dtype))
+    yield from compare_arrays(place, actual, expected, book)
 
 
 def _open_array(side: Side) -> Array:
@@ -178,4 +181,9 @@ def _check(header: Header, size_bytes: int) -> None:
         raise BadArrayError(f"has {there - promised} bytes after its array")
 
 
-FORMAT = Format("npy", compare, lambda side: begins(side, MAGIC), (".npy",))
+@contextmanager
+def _arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+    yield (("", partial(_open_array, side)),)
+
+
+FORMAT = Format("npy", compare, lambda side: begins(side, MAGIC), (".npy",), arrays=_arrays)

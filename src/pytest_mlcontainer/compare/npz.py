@@ -6,13 +6,17 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import IO
+from io import BufferedReader
+from typing import IO, cast
 
 from pytest_mlcontainer.compare.arrays import Place, compare_arrays
-from pytest_mlcontainer.compare.format import Format, begins
+from pytest_mlcontainer.compare.curves import split, wanted
+from pytest_mlcontainer.compare.dtypes import void_note
+from pytest_mlcontainer.compare.format import Format, Named, begins
 from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.npy import (
     MAGIC,
@@ -23,38 +27,60 @@ from pytest_mlcontainer.compare.npy import (
 )
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.zips import BAD_ZIP, ENCRYPTED, member_offset, open_zip
 from pytest_mlcontainer.model import Difference, Verdict
 
 _SUFFIX = ".npy"
-_IN_MEMORY_BYTES = 1 << 26
-_BAD_ZIP = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    UnicodeError,
-    ValueError,
-)
+_LARGE_BYTES = 1 << 22
+_IN_MEMORY_BYTES = 1 << 23
+_NUMPY_WRITES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One side's zip, open. `members` are in the order written."""
+    """One side's zip, open.
+
+    Args:
+        members: in the order written.
+        pool: makes checksums of large members, beside the reading, which that would double.
+        checksums: those already made or begun.
+    """
 
     side: Side
     file: zipfile.ZipFile
     members: dict[str, zipfile.ZipInfo]
+    pool: ThreadPoolExecutor
+    checksums: dict[str, Future[int]] = field(default_factory=dict)
+
+    def checksum(self, item: str) -> Future[int]:
+        """Of the bytes of a member that is not compressed."""
+        if item not in self.checksums:
+            info = self.members[item]
+            if info.file_size >= _LARGE_BYTES:
+                self.checksums[item] = self.pool.submit(_checksum, self.side, info)
+            else:
+                self.checksums[item] = Future()
+                self.checksums[item].set_result(_checksum(self.side, info))
+        return self.checksums[item]
 
     @contextmanager
     def open(self, item: str) -> Iterator[IO[bytes]]:
-        """The bytes of a member; what is wrong with them shows while they are read."""
+        """The bytes of a member; what is wrong with them shows while they are read.
+
+        A member that is not compressed is read from where it lies.
+        """
+        info = self.members[item]
         try:
-            with self.file.open(self.members[item]) as stream:
+            if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
+                with self.side.open() as file:
+                    yield cast(IO[bytes], _Stored(file, info, self.checksum(item)))
+                return
+            if info.compress_type not in _NUMPY_WRITES:
+                # zipfile unpacks a whole block of the others at once, however large it becomes.
+                raise self.unreadable(item, "is compressed in a way that NumPy never uses")
+            with self.file.open(info) as stream:
                 yield stream
-        except _BAD_ZIP as error:
+        except BAD_ZIP as error:
             raise self.unreadable(item, f"is damaged ({error})") from error
 
     def unreadable(self, item: str, reason: str) -> UnreadableError:
@@ -91,7 +117,16 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two archives, member by member."""
     with ExitStack() as stack:
         actual, expected = _open_both(pair, stack)
+        mine, theirs, undecided = book.rename(pair.name, actual.members, expected.members)
+        yield from undecided
+        actual = replace(actual, members=dict(mine))
+        expected = replace(expected, members=dict(theirs))
+        lines = [_lines(pair, side, book) for side in (actual, expected)]
+        curves, taken = split(pair.name, lines[0], lines[1], book)
+        yield from curves
         for item in dict.fromkeys((*expected.members, *actual.members)):
+            if item in taken:
+                continue
             if item in actual.members and item in expected.members:
                 yield from _compare_member(pair.name, item, actual, expected, book)
             elif not book.find(pair.name, item).tolerance.ignore:
@@ -99,6 +134,16 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
                 if item in actual.members:
                     note = "only in the actual run"
                 yield Difference(pair.name, item, Verdict.DRIFT, note=note)
+
+
+def _lines(pair: Pair, archive: Archive, book: RuleBook) -> dict[str, Array]:
+    """The arrays that can be read, where a rule asks for curves."""
+    found: dict[str, Array] = {}
+    for item in archive.members if wanted(pair.name, book) else ():
+        with suppress(BadArrayError, UnreadableError):
+            if archive.is_array(item):
+                found[item] = archive.array(item)
+    return found
 
 
 def _open_both(pair: Pair, stack: ExitStack) -> tuple[Archive, Archive]:
@@ -116,17 +161,42 @@ def _open_both(pair: Pair, stack: ExitStack) -> tuple[Archive, Archive]:
 
 @contextmanager
 def _open_archive(side: Side) -> Iterator[Archive]:
-    with side.open() as stream:
-        if not side.size_bytes():
-            raise side.unreadable("is empty")
-        try:
-            file = zipfile.ZipFile(stream)
-        except _BAD_ZIP as error:
-            raise side.unreadable(
-                f"cannot be read as npz, it is damaged or truncated ({error})"
-            ) from error
-        with file:
-            yield Archive(side, file, _members(side, file))
+    with open_zip(side, "npz") as file, ThreadPoolExecutor(1) as pool:
+        yield Archive(side, file, _members(side, file), pool)
+
+
+class _Stored:
+    """The bytes of a member that is not compressed, from where they lie in the file."""
+
+    def __init__(
+        self, file: BufferedReader, info: zipfile.ZipInfo, checksum: Future[int] | None = None
+    ) -> None:
+        """With a `checksum`, it is verified when the end is reached."""
+        file.seek(member_offset(file, info))
+        self._file, self._info, self._checksum = file, info, checksum
+        self._left = info.file_size
+
+    def read(self, count: int = -1) -> bytes:
+        wanted_bytes = self._left if count < 0 else min(count, self._left)
+        data = self._file.read(wanted_bytes)
+        if len(data) < wanted_bytes:
+            raise EOFError("the file ends within it")
+        self._left -= len(data)
+        if not self._left and self._checksum is not None:
+            self._verify(self._checksum)
+        return data
+
+    def _verify(self, checksum: Future[int]) -> None:
+        if checksum.result() != self._info.CRC:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {self._info.filename!r}")
+
+
+def _checksum(side: Side, info: zipfile.ZipInfo) -> int:
+    with side.open() as file:
+        stream, found = _Stored(file, info), 0
+        while data := stream.read(CHUNK_BYTES):
+            found = zlib.crc32(data, found)
+        return found
 
 
 def _members(side: Side, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -152,7 +222,8 @@ def _compare_member(
         if left is None or right is None:
             yield _compare_raw(output, item, actual, expected, reason)
             return
-        yield from compare_arrays(Place(output, item), left, right, book)
+        place = Place(output, item, note=void_note(right.dtype))
+        yield from compare_arrays(place, left, right, book)
     except UnreadableError as error:
         yield Difference(output, item, Verdict.FAILED, note=str(error))
 
@@ -211,12 +282,26 @@ def _same(left: IO[bytes], right: IO[bytes]) -> bool:
 def _is_npz(side: Side) -> bool:
     if not begins(side, b"PK\x03\x04", b"PK\x05\x06"):
         return False
+    named = side.name.lower().endswith(".npz")
     try:
-        with side.open() as stream, zipfile.ZipFile(stream) as file:
+        with open_zip(side, "npz") as file:
             names = file.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
-    return bool(names) and all(name.endswith(_SUFFIX) for name in names)
+    except UnreadableError:
+        return named
+    return named or (bool(names) and all(name.endswith(_SUFFIX) for name in names))
 
 
-FORMAT = Format("npz", compare, _is_npz, (".npz",))
+@contextmanager
+def _named_arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+    with _open_archive(side) as archive:
+        yield tuple((item, partial(_readable, archive, item)) for item in archive.members)
+
+
+def _readable(archive: Archive, item: str) -> Array:
+    try:
+        return archive.array(item)
+    except BadArrayError as error:
+        raise archive.unreadable(item, str(error)) from error
+
+
+FORMAT = Format("npz", compare, _is_npz, (".npz",), arrays=_named_arrays)

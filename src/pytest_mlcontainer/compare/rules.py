@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import copy
 import difflib
+import itertools
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+from pytest_mlcontainer.compare.measure import Array
+from pytest_mlcontainer.compare.names import Meeting, Names
+from pytest_mlcontainer.compare.study import ALONE, Metric, Study
+from pytest_mlcontainer.compare.tolerance import Calibration
 from pytest_mlcontainer.globs import matches
-from pytest_mlcontainer.model import Rule, Tolerance
+from pytest_mlcontainer.model import Difference, Pairs, Rule, Tolerance, Verdict
+
+T = TypeVar("T")
 
 _NAMES_KEPT = 5000
+_SPELLINGS_KEPT = 8
+_WAYS = 64
+_MET_KEPT = 20
 _DEFAULT = Tolerance()
 
 
 @dataclass(frozen=True)
 class Applied:
-    """The tolerance for one item, and the rule that it comes from; None is the default."""
+    """The tolerance for one item, and the rule that it comes from; None is the default.
+
+    Args:
+        calibration: for a tolerance that is calibrated; None where nothing is known to do so.
+    """
 
     tolerance: Tolerance
     rule: Rule | None = None
+    calibration: Calibration | None = None
 
     def origin(self, dtype: str) -> str:
         """Where the tolerance comes from: "rule outputs/*.npz", or "float32 default"."""
@@ -32,10 +49,19 @@ class RuleBook:
     The first rule that matches wins, in the order given. A rule without an item matches everything
     in its outputs; one with an item matches only items. In items `*` and `?` match any characters,
     `/` and `.` too, and all else is literal: `history[3].loss` is a name, not a set.
+
+    Args:
+        names: what is renamed before names meet; a rule may say the name from before or after.
+        study: how this comparison belongs to others.
     """
 
-    def __init__(self, rules: tuple[Rule, ...]) -> None:
+    def __init__(self, rules: tuple[Rule, ...], names: Pairs = (), study: Study = ALONE) -> None:
+        self.study = study
         self._rules = rules
+        self._renaming = Names(names)
+        self._spellings: dict[str, tuple[str, ...]] = {}
+        self._met_by_order: dict[str, None] = {}
+        self._numbers: dict[str, tuple[int, ...]] = {}
         self._items = [None if rule.item is None else _item_pattern(rule.item) for rule in rules]
         self._used = [0] * len(rules)
         self._shadowed: list[Rule | None] = [None] * len(rules)
@@ -56,25 +82,96 @@ class RuleBook:
             above: items that hold this one (`metrics` for `metrics.auc`); a rule for them is a
                 rule for it.
         """
-        if self._inside:
-            path = "/".join(self._inside)
-            above = tuple(f"{path}/{each}" for each in above) + self._parents(item)
-            item = f"{path}/{item}" if item else path
+        item, items = self._paths(item, above)
         self._remember(output, item)
         winner: Rule | None = None
-        for number, rule in enumerate(self._rules):
-            if not self._applies(number, output, (item, *above)):
+        for number in self._numbers_for(output):
+            if not self._applies(number, items):
                 continue
+            rule = self._rules[number]
             if winner is None:
                 winner = rule
                 self._used[number] += 1
             elif self._shadowed[number] is None:
                 self._shadowed[number] = winner
-        return Applied(_DEFAULT if winner is None else winner.tolerance, winner)
+        if winner is None:
+            return Applied(_DEFAULT)
+        calibrate = self.study.calibrate if winner.tolerance.calibrated else None
+        return Applied(winner.tolerance, winner, calibrate((output, item)) if calibrate else None)
+
+    def peek(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> Applied:
+        """As `find`, for a look ahead: nothing is remembered."""
+        items = self._paths(item, above)[1]
+        numbers = self._numbers_for(output)
+        winner = next((number for number in numbers if self._applies(number, items)), None)
+        return Applied(_DEFAULT) if winner is None else self._applied(winner)
+
+    def hand_on(
+        self, output: str, item: str, actual: Array, expected: Array, applied: Applied
+    ) -> bool:
+        """Whether the item is a metric that was taken, to be judged over several comparisons."""
+        margin, take = applied.tolerance.equivalence, self.study.on_metric
+        if margin is None or take is None:
+            return False
+        path = self._paths(item, ())[0]
+        return take(Metric((output, path), actual, expected, margin, applied.origin("")))
 
     def for_output(self, output: str) -> tuple[Rule, ...]:
         """The rules that can apply to the output or to something in it."""
-        return tuple(rule for rule in self._rules if matches(rule.output, output))
+        return tuple(self._rules[number] for number in self._numbers_for(output))
+
+    @property
+    def renames(self) -> bool:
+        """Whether any name may change before it meets its counterpart."""
+        return bool(self._renaming)
+
+    def rename(
+        self, output: str, actual: Mapping[str, T], expected: Mapping[str, T], under: str = ""
+    ) -> tuple[Mapping[str, T], Mapping[str, T], tuple[Difference, ...]]:
+        """Items of both sides under the names that they have in common.
+
+        Args:
+            under: what stands before an item's name in differences: `metrics.`.
+
+        Returns:
+            Both sides, each in its own order, and a difference for each name of which it cannot
+            be told who meets whom; those items are left out.
+        """
+        if not self._renaming:
+            return actual, expected, ()
+        mine: dict[str, str] = {}
+        theirs: dict[str, str] = {}
+        undecided: list[Difference] = []
+        for met in self.meet(actual, expected):
+            if met.actual is not None:
+                mine[met.actual] = met.name
+            if met.expected is not None:
+                theirs[met.expected] = met.name
+            item = under + met.name
+            for parent in self._spelled(under[:-1]):
+                raws = (met.name, met.actual, met.expected)
+                self._spell(item, *(raw and f"{parent}{under[-1:]}{raw}" for raw in raws))
+            if met.actual is None and met.expected is None:
+                if not self.find(output, item).tolerance.ignore:
+                    undecided.append(Difference(output, item, Verdict.FAILED, note=met.note))
+            elif met.note and len(self._met_by_order) < _MET_KEPT:
+                self._met_by_order[f"{output}: {met.note}"] = None
+        left = {mine[raw]: value for raw, value in actual.items() if raw in mine}
+        right = {theirs[raw]: value for raw, value in expected.items() if raw in theirs}
+        return left, right, tuple(undecided)
+
+    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> tuple[Meeting, ...]:
+        """Whose name is whose on the other side, for outputs, items, keys and members alike."""
+        meetings = tuple(self._renaming.meet(actual, expected))
+        for each in meetings if self._renaming else ():
+            self._spell(each.name, each.actual, each.expected)
+        return meetings
+
+    def normalise(self, name: str) -> str:
+        """The name that both sides have in common."""
+        common = self._renaming.normalise(name)
+        self._spell(common, name)
+        return common
 
     def leave_unread(self, output: str) -> None:
         """Its items were not looked at, so no rule for them can be called idle."""
@@ -83,7 +180,7 @@ class RuleBook:
 
     def notes(self) -> tuple[str, ...]:
         """What each rule left out, and which rules met nothing."""
-        lines = []
+        lines = [*self._met_by_order]
         for rule, used, shadow in zip(self._rules, self._used, self._shadowed, strict=True):
             if used and rule.tolerance.ignore:
                 what = "1 item" if used == 1 else f"{used} items"
@@ -94,13 +191,55 @@ class RuleBook:
                 lines.append(f"rule {rule} matched nothing{self._hint(rule)}")
         return tuple(lines)
 
-    def _parents(self, item: str) -> tuple[str, ...]:
-        depth = len(self._inside) if item else len(self._inside) - 1
-        return tuple("/".join(self._inside[:count]) for count in range(depth, 0, -1))
+    def _applied(self, number: int) -> Applied:
+        rule = self._rules[number]
+        return Applied(rule.tolerance, rule)
 
-    def _applies(self, number: int, output: str, items: tuple[str, ...]) -> bool:
-        if not matches(self._rules[number].output, output):
-            return False
+    def _spell(self, name: str, *others: str | None) -> None:
+        """Other spellings of the name, from before it was renamed."""
+        known = self._spellings.get(name, ())
+        new = {each: None for each in others if each is not None and each not in (name, *known)}
+        if new and len(self._spellings) < _NAMES_KEPT:
+            self._spellings[name] = (*known, *new)[:_SPELLINGS_KEPT]
+            self._numbers.pop(name, None)
+
+    def _spelled(self, name: str) -> tuple[str, ...]:
+        return (name, *self._spellings.get(name, ()))
+
+    def _paths(self, item: str, above: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The item's whole name, and every name that a rule for it may have."""
+        names = (item, *above)
+        if self._spellings:
+            names = tuple(each for name in names for each in self._spelled(name))
+        if not self._inside:
+            return item, names
+        paths = ["/".join(self._inside)]
+        if self._spellings:
+            ways = itertools.product(*(self._spelled(member) for member in self._inside))
+            paths = ["/".join(way) for way in itertools.islice(ways, _WAYS)]
+        whole = f"{paths[0]}/{item}" if item else paths[0]
+        inner = tuple(f"{path}/{name}" for path in paths for name in names if name)
+        return whole, (whole, *inner, *(up for path in paths for up in self._parents(path, item)))
+
+    def _parents(self, path: str, item: str) -> tuple[str, ...]:
+        # A member's name may have slashes of its own: its folders hold it, too.
+        parts = path.split("/")
+        depth = len(parts) if item else len(parts) - 1
+        return tuple("/".join(parts[:count]) for count in range(depth, 0, -1))
+
+    def _names_output(self, rule: Rule, output: str) -> bool:
+        return any(matches(rule.output, name) for name in self._spelled(output))
+
+    def _numbers_for(self, output: str) -> tuple[int, ...]:
+        """Numbers of the rules whose output is this one."""
+        found = self._numbers.get(output)
+        if found is None:
+            rules = enumerate(self._rules)
+            found = tuple(number for number, rule in rules if self._names_output(rule, output))
+            self._numbers[output] = found
+        return found
+
+    def _applies(self, number: int, items: tuple[str, ...]) -> bool:
         pattern = self._items[number]
         return pattern is None or any(pattern.fullmatch(item) for item in items if item)
 
@@ -110,10 +249,10 @@ class RuleBook:
             names.append(item)
 
     def _may_match_unread(self, rule: Rule) -> bool:
-        return any(matches(rule.output, output) for output in self._unread)
+        return any(self._names_output(rule, output) for output in self._unread)
 
     def _hint(self, rule: Rule) -> str:
-        outputs = [name for name in self._names if matches(rule.output, name)]
+        outputs = [name for name in self._names if self._names_output(rule, name)]
         if not outputs:
             return _nearest(rule.output, list(self._names), "outputs")
         names = [name for output in outputs for name in self._names[output]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -13,6 +13,7 @@ from pytest_mlcontainer.model import Output
 ACTUAL = "actual run"
 EXPECTED = "reference"
 CHUNK_BYTES = 1 << 20
+_FIRST_BYTES = 1 << 16
 
 T = TypeVar("T")
 
@@ -39,27 +40,29 @@ class Side:
     def unreadable(self, reason: str) -> UnreadableError:
         return UnreadableError(f"{self.label}: {self.name} {reason}")
 
-    @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
+    def open(self) -> BufferedReader:
         """The file for reading.
 
         Raises:
             UnreadableError: it is gone, a folder, or not permitted.
         """
         try:
-            stream = self.path.open("rb")
+            return open(self.path, "rb")  # noqa: PTH123 - faster; the caller closes it
         except OSError as error:
-            raise self.unreadable(f"cannot be opened ({error.strerror or error})") from error
-        with stream:
-            yield stream
+            raise self._unopened(error) from error
 
     def read(self) -> bytes:
         with self.open() as stream:
             return stream.read()
 
     def size_bytes(self) -> int:
-        with self.open() as stream:
-            return stream.seek(0, 2)
+        try:
+            return self.path.stat().st_size
+        except OSError as error:
+            raise self._unopened(error) from error
+
+    def _unopened(self, error: OSError) -> UnreadableError:
+        return self.unreadable(f"cannot be opened ({error.strerror or error})")
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,11 @@ class Pair:
 
 
 def make_pair(name: str, actual: Output, expected: Output) -> Pair:
+    """The pair called `name`; each side keeps its own name."""
     return Pair(
         name,
-        Side(ACTUAL, name, actual.path, actual.opened),
-        Side(EXPECTED, name, expected.path, expected.opened),
+        Side(ACTUAL, actual.name, actual.path, actual.opened),
+        Side(EXPECTED, expected.name, expected.path, expected.opened),
     )
 
 
@@ -93,8 +97,15 @@ def read_both(pair: Pair, read: Callable[[Side], T]) -> tuple[T, T]:
         except UnreadableError as error:
             reasons.append(str(error))
     if reasons:
-        raise UnreadableError("; ".join(reasons))
+        raise UnreadableError(_told_once(reasons))
     return found[0], found[1]
+
+
+def _told_once(reasons: list[str]) -> str:
+    """What is wrong with each side; a package that is missing is missing for both."""
+    told = {reason.partition(": ")[2] for reason in reasons}
+    same = len(reasons) > 1 and len(told) == 1
+    return f"both runs: {told.pop()}" if same else "; ".join(reasons)
 
 
 def chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -102,12 +113,19 @@ def chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def same_bytes(pair: Pair) -> bool:
-    """Whether both files hold the same bytes; read in chunks, up to the first difference."""
+def same_bytes(pair: Pair) -> int | None:
+    """How many bytes both files have, if they are the same; read in chunks, up to a difference."""
     with pair.actual.open() as actual, pair.expected.open() as expected:
+        left, right = actual.read(_FIRST_BYTES), expected.read(_FIRST_BYTES)
+        if left != right or len(left) < _FIRST_BYTES:
+            return len(left) if left == right else None
+        # Buffers that are used again; what they hold beyond the end is the same on both sides.
+        mine, theirs = bytearray(CHUNK_BYTES), bytearray(CHUNK_BYTES)
+        size = len(left)
         while True:
-            left, right = actual.read(CHUNK_BYTES), expected.read(CHUNK_BYTES)
-            if left != right:
-                return False
-            if not left:
-                return True
+            count = actual.readinto(mine)
+            if count != expected.readinto(theirs) or mine != theirs:
+                return None
+            if not count:
+                return size
+            size += count

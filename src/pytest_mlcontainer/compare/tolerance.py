@@ -13,6 +13,7 @@ atol 0, and
     bfloat16   1.6e-2    2     7.8e-3    1.6e-2
     float32    1.3e-6    16    1.2e-7    1.9e-6
     float64    1e-7      16    2.2e-16   3.6e-15
+    float8     eps       see below       1.6e-2
 
 Complex numbers take the values of their parts, and |.| is the modulus.
 
@@ -31,8 +32,23 @@ a plain loop against BLAS 11 to 15 at n = 1024. k = 16 is the power of two above
 little sight: one relative error of 1e-4 among a million weights is seen wherever the weight exceeds
 2% of the largest one, since 16 * eps / 1e-4 = 0.019; for standard normal weights, whose largest of
 a million is near 5, that is all but those below 0.1 in magnitude.
+
+Isolated differences. Rounding noise is never alone: where a sum was taken in another order, many
+elements of a large array differ in their last places. So where at least 100,000 elements were
+compared and at most one in 100,000 of them differs at all, the term for the scale does not apply,
+and rtol alone decides. One weight of a million that is off by 1e-4 is then seen, however small.
+
 float16 and bfloat16 are summed in float32 by every current library, so only the rounding of inputs
 and result remains, and k is 2.
+
+float8 (Micikevicius et al., FP8 Formats for Deep Learning, arXiv:2209.05433, and its variants) only
+stores: values are computed in bfloat16 or wider and rounded at the end. Results that agree before
+that lie at most one step apart after it, and a step is at most eps * |expected|: so rtol is eps
+(0.125 with 3 bits of mantissa, 0.25 with 2). The second term is what bfloat16 allows for values
+before they are rounded, 2 * 2**-7 * scale, written as a multiple of float8's eps; k = 2 of its own
+would be a quarter of the scale, and see nothing. Below the smallest normal number one step is let
+pass too. An array of float8_e8m0fnu holds powers of two that others are multiplied by, and has to
+be equal, as do formats of 6 and 4 bits.
 
 Integers, booleans, text and labels have to be equal unless a rule gives `rtol`, `atol` or `margin`,
 which then hold for integers too. A rule with `rtol` or `atol` and without `scale` means just that
@@ -45,7 +61,8 @@ which amd64 and arm64 differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.model import Tolerance
 
@@ -66,10 +83,29 @@ class Precision:
     tiny: float
 
 
+_ISOLATED_SIZE = 100_000
+_ISOLATED_SHARE = 1e-5
+
 FLOAT16 = Precision("float16", 1e-3, 2.0**-10, 2, 2.0**-14)
 BFLOAT16 = Precision("bfloat16", 1.6e-2, 2.0**-7, 2, 2.0**-126)
 FLOAT32 = Precision("float32", 1.3e-6, 2.0**-23, 16, 2.0**-126)
 FLOAT64 = Precision("float64", 1e-7, 2.0**-52, 16, 2.0**-1022)
+
+
+def _float8(name: str, mantissa_bits: int, lowest_exponent: int) -> Precision:
+    eps = 2.0**-mantissa_bits
+    return Precision(name, eps, eps, 2 * BFLOAT16.eps / eps, 2.0**lowest_exponent)
+
+
+_FLOAT8 = (
+    _float8("float8_e3m4", 4, -2),
+    _float8("float8_e4m3", 3, -6),
+    _float8("float8_e4m3fn", 3, -6),
+    _float8("float8_e4m3fnuz", 3, -7),
+    _float8("float8_e4m3b11fnuz", 3, -10),
+    _float8("float8_e5m2", 2, -14),
+    _float8("float8_e5m2fnuz", 2, -15),
+)
 
 
 def precision_of(dtype_name: str) -> Precision | None:
@@ -84,7 +120,7 @@ def precision_of(dtype_name: str) -> Precision | None:
         case "float64" | "complex128":
             return FLOAT64
         case _:
-            return None
+            return next((each for each in _FLOAT8 if each.name == dtype_name), None)
 
 
 @dataclass(frozen=True)
@@ -96,6 +132,7 @@ class Bound:
         atol, rtol, floor: an element passes when its error ≤ atol + max(rtol × |expected|, floor).
         ulp: if given, the only bound.
         exact: only identical values pass.
+        of_noise: `floor` is the default's, which stands for rounding noise.
     """
 
     text: str
@@ -104,15 +141,51 @@ class Bound:
     floor: float = 0.0
     ulp: int | None = None
     exact: bool = False
+    of_noise: bool = False
+
+    def without_noise(self) -> Bound:
+        """The same without the term for rounding noise."""
+        return replace(self, text=f"rtol {self.rtol:g}", floor=0.0, of_noise=False)
 
 
-def make_bound(tolerance: Tolerance, precision: Precision | None, scale: float) -> Bound:
+def is_isolated(differing: int, size: int) -> bool:
+    """Whether so few elements of a large array differ that rounding noise cannot be the reason."""
+    return 0 < differing <= size * _ISOLATED_SHARE and size >= _ISOLATED_SIZE
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A bound derived from runs of the reference; `noise` has the method.
+
+    Args:
+        bound: largest absolute difference that is still noise; 0 where the runs were identical,
+            infinite where they differed without a distance.
+        runs: how many there were.
+    """
+
+    bound: float
+    runs: int
+
+
+def make_bound(
+    tolerance: Tolerance,
+    precision: Precision | None,
+    scale: float,
+    calibration: Calibration | None = None,
+) -> Bound:
     """The bound that a tolerance means for an array.
 
     Args:
         precision: the format that the values are judged by; None for integers.
         scale: largest finite |expected|.
+        calibration: for a tolerance that is calibrated.
     """
+    if tolerance.calibrated:
+        default = make_bound(replace(tolerance, calibrated=False), precision, scale)
+        return _calibrated_bound(default, calibration)
+    if tolerance.equivalence is not None:
+        text = f"exact, for an equivalence of {tolerance.equivalence:g} is judged over seeds"
+        return Bound(text, exact=True)
     if tolerance.exact:
         return Bound("exact", exact=True)
     if tolerance.margin is not None:
@@ -122,6 +195,21 @@ def make_bound(tolerance: Tolerance, precision: Precision | None, scale: float) 
     if tolerance.ulp is not None:
         return Bound(f"{tolerance.ulp} ULP", ulp=tolerance.ulp)
     return _float_bound(tolerance, precision, max(scale, precision.tiny))
+
+
+def _calibrated_bound(default: Bound, calibration: Calibration | None) -> Bound:
+    """What runs of the reference differ by, besides what passes anyway."""
+    if calibration is None or not 0 < calibration.bound < math.inf:
+        why = "without runs of the reference"
+        if calibration is not None:
+            same = "are identical" if not calibration.bound else "differ without a distance"
+            why = f"{calibration.runs} runs {same}"
+        return replace(default, text=f"{default.text}, not calibrated: {why}")
+    text = f"calibrated {calibration.bound:.2g} from {calibration.runs} runs"
+    if default.exact:
+        return Bound(text, floor=calibration.bound)
+    floor = max(default.floor, calibration.bound)
+    return replace(default, text=f"{text} or {default.text}", floor=floor, of_noise=False)
 
 
 def _integer_bound(tolerance: Tolerance) -> Bound:
@@ -141,7 +229,9 @@ def _float_bound(tolerance: Tolerance, precision: Precision, scale: float) -> Bo
         _text(tolerance.atol, rtol, multiple * precision.eps),
         atol=tolerance.atol or 0.0,
         rtol=rtol,
-        floor=multiple * precision.eps * scale,
+        # Of formats with k below 1, a step between numbers below the normal ones is wider.
+        floor=max(multiple * scale, precision.tiny if multiple else 0.0) * precision.eps,
+        of_noise=tolerance == Tolerance(equal_nan=tolerance.equal_nan),
     )
 
 

@@ -14,6 +14,7 @@ from pytest_mlcontainer.config.paths import (
     parse_project_path,
     parse_workdir,
 )
+from pytest_mlcontainer.config.patterns import check_replacement, parse_regex
 from pytest_mlcontainer.config.reader import Reader
 from pytest_mlcontainer.config.rules import read_rules
 from pytest_mlcontainer.config.targets import NO_GPU, parse_gpus
@@ -27,6 +28,8 @@ from pytest_mlcontainer.config.values import (
     parse_health,
     parse_memory,
     parse_port,
+    parse_repeat,
+    parse_seed,
     parse_shm_size,
     parse_text,
     parse_user,
@@ -39,7 +42,7 @@ from pytest_mlcontainer.model import Entrypoint, Limits, NeedsFrom, Pairs, Serve
 
 
 def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
-    """`base` with what the table says about a run; `env` is merged, all else replaces."""
+    """`base` with what the table says about a run; `env` and `names` are merged."""
     old = base.limits
     exit_codes = reader.read_list("exit-codes", parse_exit_code, base.exit_codes)
     if not exit_codes and reader.values.get("exit-codes") == []:
@@ -59,6 +62,8 @@ def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
         workdir=reader.read("workdir", parse_workdir, base.workdir),
         writable=reader.read_list("writable", parse_container_path, base.writable),
         exit_codes=exit_codes,
+        names=_merged(base.names, _read_names(reader)),
+        repeat=reader.read("repeat", parse_repeat, base.repeat),
     )
 
 
@@ -105,6 +110,19 @@ def _parse_name(value: object) -> str:
     return name
 
 
+def _read_names(reader: Reader) -> Pairs:
+    """Regular expression → replacement."""
+    pairs = []
+    for pattern, replacement in reader.read_pairs("names", parse_regex, parse_text):
+        try:
+            check_replacement(pattern, replacement)
+        except MlContainerError as problem:
+            reader.note(f"names.{show_key(pattern)}", problem)
+        else:
+            pairs.append((pattern, replacement))
+    return tuple(pairs)
+
+
 def _read_entrypoint(reader: Reader, base: Entrypoint) -> Entrypoint:
     reader.refuse_unknown(
         ENTRYPOINT_KEYS, lambda key, value: entrypoint_remedy(base.name, key, value)
@@ -124,8 +142,52 @@ def _read_entrypoint(reader: Reader, base: Entrypoint) -> Entrypoint:
         ),
         server=server,
         rules=read_rules(reader.table("compare")),
+        seeds=reader.read_list("seeds", parse_seed),
+        seed_env=reader.read("seed-env", parse_variable_name, base.seed_env),
     )
+    _note_seeds(reader, entry)
     return entry if server is None else _reachable(reader, entry)
+
+
+def _note_seeds(reader: Reader, entry: Entrypoint) -> None:
+    """What does not go with seeds, or is missing for them."""
+    if "seeds" not in reader.values:
+        _note_missing_seeds(reader, entry)
+        return
+    shown = show(reader.values["seeds"])
+    if len(set(entry.seeds)) < len(entry.seeds):
+        twice = next(seed for seed in entry.seeds if entry.seeds.count(seed) > 1)
+        what = f"has {show(twice)} more than once"
+        problem = MlContainerError(what, shown, "seeds count as independent: give each once")
+        reader.note("seeds", problem)
+    elif len(entry.seeds) < 2 and not isinstance(reader.values["seeds"], list):
+        remedy = 'list them: seeds = ["0", "1", "2", "3", "4"]'
+        reader.note("seeds", MlContainerError("has to be a list of at least 2", shown, remedy))
+    elif len(reader.values["seeds"]) < 2:  # type: ignore[arg-type]
+        remedy = "give some more (5 or more to tell anything), or set one by env"
+        reader.note("seeds", MlContainerError("has fewer than 2 seeds", shown, remedy))
+    if entry.seed_env in dict(entry.env):
+        value = f"{entry.seed_env} = {show(dict(entry.env)[entry.seed_env])}"
+        remedy = "remove it from env, or name another variable: seed-env"
+        problem = MlContainerError(f"set {entry.seed_env}, and env does too", value, remedy)
+        reader.note("seeds", problem)
+
+
+def _note_missing_seeds(reader: Reader, entry: Entrypoint) -> None:
+    if "seed-env" in reader.values:
+        remedy = 'add seeds = ["0", "1", "2", "3", "4"], or remove seed-env'
+        what = "names the variable for seeds, and there are none"
+        reader.note("seed-env", MlContainerError(what, show(reader.values["seed-env"]), remedy))
+    for rule in entry.rules:
+        margin = rule.tolerance.equivalence
+        if margin is not None:
+            remedy = (
+                'add seeds = ["0", "1", "2", "3", "4"] to the entrypoint, or allow a difference of '
+                f"single runs: margin = {margin:g}"
+            )
+            what = "equivalence is judged over seeds, and the entrypoint has none"
+            problem = MlContainerError(what, f"equivalence = {margin:g}", remedy)
+            reader.table("compare").note(show_key(str(rule)), problem)
 
 
 def _once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -178,6 +240,10 @@ def _reachable(reader: Reader, entry: Entrypoint) -> Entrypoint:
                 "remove outputs, or remove port if this command ends by itself",
             ),
         )
+    for key in ("repeat", "seeds"):
+        if key in reader.values:
+            what, value = "a server writes nothing to compare", show(reader.values[key])
+            reader.note(key, MlContainerError(what, value, f"remove {key}"))
     if reader.values.get("network") == "none":
         remedy = 'remove it (a server then gets "bridge"), or name a network'
         problem = MlContainerError("without a network nobody reaches port", '"none"', remedy)

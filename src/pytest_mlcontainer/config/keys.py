@@ -20,7 +20,7 @@ BUILD_KEYS: Final = (
     "builder",
     "build-timeout",
 )
-MATRIX_KEYS: Final = ("platforms", "reference", "emulation", "engines")
+MATRIX_KEYS: Final = ("platforms", "reference", "emulation", "engines", "baseline-limit")
 RUN_KEYS: Final = (
     "timeout",
     "memory",
@@ -33,6 +33,8 @@ RUN_KEYS: Final = (
     "workdir",
     "writable",
     "exit-codes",
+    "names",
+    "repeat",
 )
 TOP_KEYS: Final = (*BUILD_KEYS, *MATRIX_KEYS, *RUN_KEYS, "entrypoints")
 ENTRYPOINT_KEYS: Final = (
@@ -43,6 +45,8 @@ ENTRYPOINT_KEYS: Final = (
     "needs",
     "needs-from",
     *RUN_KEYS,
+    "seeds",
+    "seed-env",
     "port",
     "health",
     "startup-timeout",
@@ -54,8 +58,19 @@ RULE_KEYS: Final = (
     "scale",
     "ulp",
     "margin",
+    "better",
+    "agreement",
+    "equivalence",
+    "tolerance",
     "exact",
     "ignore",
+    "key",
+    "unordered",
+    "free",
+    "axis",
+    "curve",
+    "dtype",
+    "shape",
     "equal-nan",
 )
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from pytest_mlcontainer.config.targets import parse_engine, parse_gpus, parse_platform
-from pytest_mlcontainer.config.values import parse_choice, parse_filled_text, parse_word
+from pytest_mlcontainer.config.values import (
+    parse_choice,
+    parse_filled_text,
+    parse_repeat,
+    parse_word,
+)
 from pytest_mlcontainer.config.words import show
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import HOST, Keep, Options, Platform
@@ -24,6 +31,11 @@ def parse_options(
     image: str | None = None,
     engines: Sequence[str] = (),
     keep: str | None = None,
+    records: str | None = None,
+    baseline: str | None = None,
+    update: bool = False,
+    repeat: str | None = None,
+    report: str | None = None,
 ) -> Options:
     """The checked options; None stands for an option that was not given.
 
@@ -34,6 +46,10 @@ def parse_options(
         image: `--container-image`.
         engines: every `--container-engine=[PLATFORM=]URL`; a later one replaces an earlier one.
         keep: `--container-keep`.
+        records, baseline, report: folders, `--container-records`, `--container-baseline` and
+            `--container-report`.
+        update: `--container-update`.
+        repeat: `--container-repeat`.
 
     Raises:
         ConfigError: with every problem.
@@ -51,10 +67,31 @@ def parse_options(
         image=check("--container-image", parse_word, image),
         engines=tuple(dict(filter(None, pairs)).items()),
         keep=check("--container-keep", lambda text: parse_choice(text, Keep), keep) or Keep.NONE,
+        records=check("--container-records", _parse_folder, records),
+        baseline=check("--container-baseline", _parse_folder, baseline),
+        update=update,
+        repeat=check("--container-repeat", _parse_repeat, repeat),
+        report=check("--container-report", _parse_folder, report),
     )
+    if update and baseline is None:
+        what = "--container-update: there is no folder to update"
+        problems.append(MlContainerError(what, "", "add --container-baseline=DIR"))
     if problems:
         raise ConfigError("command line", problems)
     return options
+
+
+def _parse_repeat(text: str) -> int:
+    return parse_repeat(int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text)
+
+
+def _parse_folder(text: str) -> Path:
+    """A folder that is there, or that can be made."""
+    path = Path(parse_filled_text(text)).absolute()
+    above = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    if not above.is_dir():
+        raise MlContainerError("not a folder", show(str(above)), "name a folder")
+    return path
 
 
 def _check(

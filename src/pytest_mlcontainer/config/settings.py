@@ -18,6 +18,7 @@ from pytest_mlcontainer.config.values import (
     parse_choice,
     parse_duration,
     parse_filled_text,
+    parse_size,
     parse_text,
     parse_variable_name,
     parse_word,
@@ -66,6 +67,7 @@ def parse_settings(
         ),
         engines=_read_engines(top, machine),
         entrypoints=read_entrypoints(top, read_run_keys(top, Entrypoint(name=""))),
+        baseline_limit_bytes=top.read("baseline-limit", parse_size, Settings.baseline_limit_bytes),
     )
     if HOST in platforms:
         top.problems.extend(check_host(settings))

@@ -28,6 +28,7 @@ _MEANT_AS_GIGABYTES: Final = 64
 _NUMBER: Final = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 _LONGEST_DURATION_S: Final = 30 * 24 * 3600
+MOST_REPEATS: Final = 50  # each is held against each other
 
 
 def parse_size(value: object) -> int:
@@ -188,6 +189,18 @@ def parse_ulp(value: object) -> int:
     return _whole_number(value, 0, 2**63 - 1, "not a number of ULP")
 
 
+def parse_repeat(value: object) -> int:
+    """How often each target runs."""
+    return _whole_number(value, 1, MOST_REPEATS, "not a number of runs")
+
+
+def parse_seed(value: object) -> str:
+    """The value of a variable, as text; whole numbers are written as such."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return parse_filled_text(value)
+
+
 def _whole_number(value: object, least: int, most: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise MlContainerError(what, show(value), f"write a whole number from {least} to {most}")
@@ -202,6 +215,52 @@ def parse_bound(value: object) -> float:
             "not a tolerance", show(value), "write a finite number from 0: 1e-5, 0.005"
         )
     return float(value)  # type: ignore[arg-type]
+
+
+def parse_width(value: object) -> float:
+    """A bound that leaves some room."""
+    width = parse_bound(value)
+    if not width:
+        raise MlContainerError("has to be more than 0", show(value), "write how far it may be off")
+    return width
+
+
+def parse_share(value: object) -> float:
+    """A share of elements, as a fraction."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value <= 1:  # type: ignore[operator]
+        percent = number and 1 < value <= 100  # type: ignore[operator]
+        hint = f"; did you mean {value / 100:g}?" if percent else ""  # type: ignore[operator]
+        remedy = f"write a fraction above 0 and at most 1: 0.99{hint}"
+        raise MlContainerError("not a share", show(value), remedy)
+    return float(value)  # type: ignore[arg-type]
+
+
+def parse_axis(value: object) -> int:
+    """An axis of an array along which vectors lie."""
+    if isinstance(value, bool) or value not in (0, 1):
+        remedy = "write 0 where rows are the vectors, 1 where columns are"
+        raise MlContainerError("not an axis", show(value), remedy)
+    return 1 if value == 1 else 0
+
+
+def parse_calibrated(value: object) -> bool:
+    """The word "calibrated"."""
+    if value != "calibrated":
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        hint = f"; a bound is written rtol = {show(value)}" if number else ""
+        remedy = f'write tolerance = "calibrated", or remove it{hint}'
+        raise MlContainerError("not a way to find the tolerance", show(value), remedy)
+    return True
+
+
+def parse_any(value: object) -> bool:
+    """The word "any"."""
+    if value != "any":
+        raise MlContainerError(
+            "not a choice", show(value), 'write "any" where it does not count, or remove it'
+        )
+    return True
 
 
 def parse_switch(value: object) -> bool:

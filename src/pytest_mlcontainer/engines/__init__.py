@@ -26,6 +26,10 @@ class ContainerSpec:
         entrypoint: replaces the image's ENTRYPOINT; None keeps it.
         volumes: volume name → container path, mounted read-only.
         writable_volumes: the same, mounted writable (to fill a volume).
+        scratch: container folders on volumes of its own, which go when it goes.
+        confined: for what nobody vouches for: the root file system is read-only, all that can be
+            written to is `scratch` and a small `/tmp` in memory; no capabilities and no way to
+            gain any, few processes, no swap, little log. The network is that of `limits`.
         passing: of no interest once it has ended, so that it is never kept for a look.
     """
 
@@ -38,6 +42,8 @@ class ContainerSpec:
     limits: Limits = Limits()
     volumes: Pairs = ()
     writable_volumes: Pairs = ()
+    scratch: tuple[str, ...] = ()
+    confined: bool = False
     passing: bool = False
 
 

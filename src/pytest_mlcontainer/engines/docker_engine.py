@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
-from docker.types import Mount
+from docker.types import LogConfig, Mount
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 
@@ -24,9 +24,19 @@ from pytest_mlcontainer.engines.failures import explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError, MlContainerError
-from pytest_mlcontainer.model import BuildSettings, Image, Keep, Owner, Pairs, Platform
+from pytest_mlcontainer.model import (
+    BuildSettings,
+    Image,
+    Keep,
+    Limits,
+    Owner,
+    Pairs,
+    Platform,
+)
 
 _PULL_TIMEOUT_S = 3600
+_CONFINED_TMP_BYTES = 1 << 30
+_CONFINED_PROCESSES = 1024  # threads count, and libraries start one for each core
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
 _COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
@@ -188,7 +198,9 @@ class DockerEngine:
             mounts=[
                 *(Mount(path, name, read_only=True) for name, path in spec.volumes),
                 *(Mount(path, name) for name, path in spec.writable_volumes),
+                *(Mount(path, None) for path in spec.scratch),
             ],
+            **(_confinement(limits) if spec.confined else {}),
         )
         try:
             made = self._api.create_container(
@@ -299,6 +311,19 @@ class DockerContainer:
             ) from error
         chunks: Iterator[bytes] = iter(stream)
         return chunks
+
+
+def _confinement(limits: Limits) -> dict[str, Any]:
+    """What a confined container is denied; see `ContainerSpec`."""
+    return {
+        "read_only": True,
+        "tmpfs": {"/tmp": f"size={_CONFINED_TMP_BYTES},mode=1777"},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "pids_limit": _CONFINED_PROCESSES,
+        "memswap_limit": limits.memory_bytes,
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"}),
+    }
 
 
 def _image(reference: str, raw: Mapping[str, Any]) -> Image:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer import images
-from pytest_mlcontainer.compare import compare_outputs, verdict_of
+from pytest_mlcontainer.compare import has_to_be_opened, unopened
 from pytest_mlcontainer.config import check_files
 from pytest_mlcontainer.engines import DETAIL, ContainerSpec, Engine, LogLine
 from pytest_mlcontainer.engines.docker_engine import DockerEngine
@@ -24,8 +25,21 @@ from pytest_mlcontainer.errors import (
     PlatformSkipped,
     RunError,
 )
+from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.judging.baselines import (
+    find_kept,
+    hold_against,
+    remove_stale,
+    stale,
+    update,
+)
+from pytest_mlcontainer.judging.evidence import judge, judge_repeats
+from pytest_mlcontainer.matrix import platforms
 from pytest_mlcontainer.model import (
     HOST,
+    BaselineChange,
+    BaselineJob,
+    Comparator,
     CompareJob,
     Emulation,
     Entrypoint,
@@ -34,7 +48,10 @@ from pytest_mlcontainer.model import (
     ImageJob,
     Options,
     Outcome,
+    Output,
+    Pairs,
     Platform,
+    RepeatsJob,
     Rule,
     Run,
     RunJob,
@@ -44,12 +61,21 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.cleanup import clean_up
+from pytest_mlcontainer.pipeline.evidence import gather, gather_repeats
+from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
-from pytest_mlcontainer.records import read_record
+from pytest_mlcontainer.pipeline.unpickling import (
+    images_to_open_in,
+    note_for,
+    open_in_turn,
+    place_for,
+)
+from pytest_mlcontainer.records import Conditions, keep_record, read_record
 from pytest_mlcontainer.runs import container as container_runs
 from pytest_mlcontainer.runs import host as host_runs
 from pytest_mlcontainer.runs.inputs import Input, absolute, folder_tar, plan_inputs
+from pytest_mlcontainer.runs.opening import Opening
 from pytest_mlcontainer.runs.probe import Probe, read_facts
 from pytest_mlcontainer.sharing import Ledger, Store
 
@@ -81,13 +107,92 @@ class Pipeline:
         """The run of one entrypoint on one target, failed or not."""
         return self._work.result((settings.file, job), partial(self._make_run, settings, job))
 
-    def compare(self, settings: Settings, job: CompareJob) -> Outcome:
-        """One entrypoint's outputs on one target, against the reference's."""
-        self.prefetch(settings, (job.actual, job.expected))
+    def compare(
+        self, settings: Settings, job: CompareJob, comparators: tuple[Comparator, ...] = ()
+    ) -> Outcome:
+        """One entrypoint's outputs on one target, against the reference's.
+
+        Args:
+            comparators: formats that plugins add.
+        """
+        self.prefetch(settings, job.runs)
+        if len(job.runs) > 2:
+            make = partial(self._run_opened, settings)
+            return judge(job.actual.entrypoint, gather(job, make), comparators)
         actual, expected = (
             require(self.run(settings, side)) for side in (job.actual, job.expected)
         )
-        return compare_runs(actual, expected, job.actual.entrypoint.rules)
+        entry = job.actual.entrypoint
+        actual, expected = self.open_differing(settings, actual, expected, entry.rules)
+        return compare_runs(actual, expected, entry.rules, comparators, entry.names, entry.outputs)
+
+    def repeats(
+        self, settings: Settings, job: RepeatsJob, comparators: tuple[Comparator, ...] = ()
+    ) -> Outcome:
+        """One entrypoint's repeats on one target, against one another; arguments as `compare`."""
+        self.prefetch(settings, (*job.runs, *job.varied))
+        evidence = gather_repeats(job, partial(self._run_opened, settings))
+        return judge_repeats(job.entrypoint, evidence, comparators)
+
+    def _run_opened(self, settings: Settings, job: RunJob) -> Run:
+        """The run, failed or not, ready to be compared with any other."""
+        run = self.run(settings, job)
+        return run if run.failure is not None else self.open_pickles(settings, run)
+
+    def open_differing(
+        self, settings: Settings, actual: Run, expected: Run, rules: tuple[Rule, ...]
+    ) -> tuple[Run, Run]:
+        """Both runs, with those pickles opened that cannot be compared otherwise."""
+        names = unopened(actual.outputs, expected.outputs, rules, _names_of(settings, actual))
+        begun = [
+            self._begin_opening(settings, run, chosen)
+            for run, chosen in zip((actual, expected), names, strict=True)
+        ]
+        return _opened(actual, begun[0]), _opened(expected, begun[1])
+
+    def open_pickles(self, settings: Settings, run: Run) -> Run:
+        """The run, with everything opened that only its image can read, for a record to keep."""
+        closed = (each for each in run.outputs if each.opened is None)
+        names = frozenset(each.name for each in closed if has_to_be_opened(each))
+        return _opened(run, self._begin_opening(settings, run, names))
+
+    def baseline(
+        self, settings: Settings, job: BaselineJob, comparators: tuple[Comparator, ...] = ()
+    ) -> Outcome | None:
+        """One entrypoint's outputs on one target, against what is kept; None if nothing is."""
+        run, conditions = self._for_baseline(settings, job)
+        run = require(run)
+        kept = find_kept(self._baseline, run, conditions, settings.reference)
+        if kept is None:
+            return None
+        entry = job.actual.entrypoint
+        run, expected = self.open_differing(settings, run, kept.record.run, entry.rules)
+        kept = replace(kept, record=replace(kept.record, run=expected))
+        return hold_against(run, kept, entry, comparators)
+
+    def update_baseline(
+        self, settings: Settings, job: BaselineJob, comparators: tuple[Comparator, ...] = ()
+    ) -> tuple[BaselineChange, ...]:
+        """Write what is kept of one run anew, unless it agrees; drop what nothing declares."""
+        run, conditions = self._for_baseline(settings, job)
+        if run.failure is None:
+            run = self.open_pickles(settings, run)
+        limit = settings.baseline_limit_bytes
+        change = update(run, conditions, job.actual.entrypoint, self._baseline, limit, comparators)
+        return (change, *remove_stale(self._baseline, settings))
+
+    def stale_baselines(self, settings: Settings) -> tuple[str, ...]:
+        """What is kept for entrypoints, platforms and outputs that there are no more."""
+        return stale(self._baseline, settings, platforms(settings, self._options))
+
+    @property
+    def _baseline(self) -> Path:
+        assert self._options.baseline is not None
+        return self._options.baseline
+
+    def _for_baseline(self, settings: Settings, job: BaselineJob) -> tuple[Run, Conditions]:
+        run = self.run(settings, job.actual)
+        return run, conditions_of(settings, job.actual)
 
     @contextmanager
     def serve(self, settings: Settings, job: ServeJob) -> Iterator[Started]:
@@ -162,6 +267,54 @@ class Pipeline:
             self._work.begin((settings.file, job), partial(self._make_image, settings, job))
         else:
             self._work.begin((settings.file, job), partial(self._make_run, settings, job))
+
+    # Pickles
+
+    def _begin_opening(
+        self, settings: Settings, run: Run, names: frozenset[str]
+    ) -> dict[str, Future[Path | None]]:
+        """Start to open these outputs, side by side."""
+        return {
+            output.name: self._work.begin(
+                (settings.file, "opening", run.id, output.name),
+                partial(self._open_pickle, settings, run, output),
+            )
+            for output in run.outputs
+            if output.name in names
+        }
+
+    def _open_pickle(self, settings: Settings, run: Run, output: Output) -> Path | None:
+        """The folder with what was found in it; None where there is no image to open it in."""
+        jobs = images_to_open_in(settings, self._options, run)
+        if not jobs:
+            return None
+
+        def make(spare: Path) -> str:
+            place = place_for(run, output, self._world.cache, spare)
+            openings = (self._opening(settings, run, output, job, place) for job in jobs)
+            with self._slots:
+                self._world.log(f"{run.entrypoint}[{run.target.platform}]: opening {output.name}")
+                open_in_turn(openings)
+            return str(place)
+
+        first = self.image(settings, jobs[0])
+        key = digest([run.id, output.name, first.digest])
+        place, _folder = self._store(settings).once("opened", key, make)
+        return Path(place)
+
+    def _opening(
+        self, settings: Settings, run: Run, output: Output, job: ImageJob, place: Path
+    ) -> Opening:
+        engine = self._engine(job.target)
+        return Opening(
+            engine=engine,
+            image=self.image(settings, job),
+            target=replace(job.target, emulated=engine.emulates(job.target.platform)),
+            entry=settings.entrypoint(run.entrypoint) or Entrypoint(run.entrypoint),
+            output=output,
+            folder=place,
+            note=note_for(run, job),
+        )
 
     # Images
 
@@ -287,13 +440,13 @@ class Pipeline:
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")
             return None
 
-        return self._shared_run(settings, key, make)
+        return self._shared_run(settings, job, key, make)
 
     def _make_host_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
         inputs = plan_inputs(job.entrypoint, settings.root, "")
         sources = self._sources(settings)
         key = run_key(job, job.target, needs, inputs, sources, self._world.owner.host)
-        seen = self._host_facts(settings)
+        seen = self._host_facts(settings, job.entrypoint)
 
         def make(folder: Path) -> object:
             record = folder / "record"
@@ -316,17 +469,24 @@ class Pipeline:
                 )
             return None
 
-        return self._shared_run(settings, key, make)
+        return self._shared_run(settings, job, key, make)
 
-    def _host_facts(self, settings: Settings) -> Facts:
+    def _host_facts(self, settings: Settings, entry: Entrypoint) -> Facts:
+        environ = {**self._world.environ, **dict(entry.env)}
         return self._work.result(
-            (settings.file, "host facts"),
-            partial(host_runs.probe, self._processes, self._world.environ, settings.root),
+            (settings.file, "host facts", entry.env),
+            partial(host_runs.probe, self._processes, environ, settings.root),
         )
 
-    def _shared_run(self, settings: Settings, key: str, make: Callable[[Path], object]) -> Run:
+    def _shared_run(
+        self, settings: Settings, job: RunJob, key: str, make: Callable[[Path], object]
+    ) -> Run:
         _value, folder = self._store(settings).once("run", key, make)
-        return read_record(folder / "record")
+        run = read_record(folder / "record")
+        if self._options.records is not None:
+            opened = run if run.failure is not None else self.open_pickles(settings, run)
+            keep_record(opened, conditions_of(settings, job), self._options.records)
+        return run
 
     def _volumes(
         self,
@@ -404,18 +564,18 @@ def require(run: Run) -> Run:
     return run
 
 
-def compare_runs(actual: Run, expected: Run, rules: tuple[Rule, ...]) -> Outcome:
-    """Hold one run's outputs against another's."""
-    differences, notes = compare_outputs(actual.outputs, expected.outputs, rules)
-    return Outcome(
-        entrypoint=actual.entrypoint,
-        target=actual.target,
-        reference=expected.target,
-        verdict=verdict_of(differences),
-        differences=differences,
-        facts=environment_facts.differing(actual.facts, expected.facts),
-        notes=notes,
+def _opened(run: Run, begun: Mapping[str, Future[Path | None]]) -> Run:
+    """The run with what was found in its outputs, once that is there."""
+    outputs = tuple(
+        replace(each, opened=begun[each.name].result()) if each.name in begun else each
+        for each in run.outputs
     )
+    return replace(run, outputs=outputs) if begun else run
+
+
+def _names_of(settings: Settings, run: Run) -> Pairs:
+    entry = settings.entrypoint(run.entrypoint)
+    return () if entry is None else entry.names
 
 
 def _check_inside(image: Image, platform: Platform, seen: Facts) -> None:

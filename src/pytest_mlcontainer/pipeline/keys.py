@@ -31,7 +31,7 @@ def run_key(
         program: digest of the image or, on this machine, of the sources.
         place: identity of the engine or the machine.
     """
-    entry = asdict(replace(job.entrypoint, rules=()))
+    entry = asdict(replace(job.entrypoint, rules=(), names=()))
     return digest(
         [
             json.dumps(entry, sort_keys=True, default=str),

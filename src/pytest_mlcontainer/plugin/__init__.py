@@ -39,6 +39,7 @@ __all__ = [
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
 OUTCOMES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+UPDATES: pytest.StashKey[list[str]] = pytest.StashKey()
 TABLE = b"tool.mlcontainer"
 SKIP_REASON = "runs containers: needs --container"
 
@@ -71,10 +72,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="which containers stay on the engine for a look; `mlcontainer clean` removes them",
     )
     group.addoption(
-        "--container-report", metavar="DIR", type=Path, help="write report.json into this folder"
+        "--container-gpus", metavar="SPEC", help="GPUs for every run, as docker run --gpus"
     )
     group.addoption(
-        "--container-gpus", metavar="SPEC", help="GPUs for every run, as docker run --gpus"
+        "--container-repeat",
+        metavar="N",
+        help="run everything N times on each platform; what differs then is noise, not drift",
+    )
+    _add_folders(group)
+
+
+def _add_folders(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--container-report",
+        metavar="DIR",
+        help="write report.html, report.json and summary.md into this folder",
+    )
+    group.addoption(
+        "--container-records", metavar="DIR", help="keep a record of every run in this folder"
+    )
+    group.addoption(
+        "--container-baseline",
+        metavar="DIR",
+        help="hold every run against the records kept in this folder, too",
+    )
+    group.addoption(
+        "--container-update",
+        action="store_true",
+        help="write the records of --container-baseline anew where they no longer agree",
     )
 
 
@@ -148,6 +173,8 @@ def pytest_runtest_makereport(
     if OUTCOMES in item.stash and report.when == "call":
         # An attribute of the report, because that is what xdist carries to its controller.
         report.__dict__["mlcontainer"] = item.stash[OUTCOMES]
+    if UPDATES in item.stash and report.when == "call":
+        report.__dict__["mlcontainer_updates"] = item.stash[UPDATES]
     return report
 
 
@@ -171,8 +198,9 @@ class _Controller:
         self._state.summarise(terminalreporter)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        self._state.write_report()
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self._state.write_report() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _uses_containers(item: pytest.Item) -> bool:

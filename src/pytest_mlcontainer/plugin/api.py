@@ -14,9 +14,12 @@ from pytest_mlcontainer import matrix
 from pytest_mlcontainer.config import parse_platform, parse_rules
 from pytest_mlcontainer.errors import PlatformSkipped, RunError
 from pytest_mlcontainer.model import (
+    Comparator,
+    Entrypoint,
     Image,
     Outcome,
     Platform,
+    Rule,
     Run,
     RunJob,
     Settings,
@@ -92,6 +95,11 @@ class Project:
     def reference(self) -> Platform:
         return matrix.reference_platform(self.settings, self._state.options)
 
+    @property
+    def comparators(self) -> tuple[Comparator, ...]:
+        """Formats that plugins add."""
+        return self._state.comparators
+
     def find(self, fixture: str, *names: str) -> str:
         """The first of these names that is an entrypoint.
 
@@ -123,6 +131,13 @@ class Project:
             for platform in self.platforms
         )
         self._state.pipeline.prefetch(self.settings, tuple(jobs))
+
+    def open_differing(
+        self, actual: Run, expected: Run, rules: tuple[Rule, ...]
+    ) -> tuple[Run, Run]:
+        """Both runs, with those pickles opened that cannot be compared otherwise."""
+        with _skipping():
+            return self._state.pipeline.open_differing(self.settings, actual, expected, rules)
 
     def record(self, outcome: Outcome) -> None:
         """Put a comparison into the session's report."""
@@ -211,10 +226,11 @@ class OutputComparison:
     def _compare(
         self, actual: Run, expected: Run, rules: Mapping[str, Mapping[str, object]] | None
     ) -> Outcome:
-        entry = self._project.settings.entrypoint(actual.entrypoint)
-        configured = () if entry is None else entry.rules
+        entry = self._project.settings.entrypoint(actual.entrypoint) or Entrypoint("")
+        chosen = entry.rules if rules is None else parse_rules(rules)
+        actual, expected = self._project.open_differing(actual, expected, chosen)
         outcome = compare_runs(
-            actual, expected, configured if rules is None else parse_rules(rules)
+            actual, expected, chosen, self._project.comparators, entry.names, entry.outputs
         )
         self._project.record(outcome)
         return outcome

@@ -13,22 +13,28 @@ from pytest_mlcontainer.errors import ConfigError, MlContainerError, PlatformSki
 from pytest_mlcontainer.matrix import plan, platforms
 from pytest_mlcontainer.model import (
     HOST,
+    BaselineJob,
     CompareJob,
     ImageJob,
     Job,
     Options,
     Outcome,
+    RepeatsJob,
     RunJob,
     ServeJob,
     Settings,
 )
 from pytest_mlcontainer.pipeline import require
 from pytest_mlcontainer.plugin import STATE
+from pytest_mlcontainer.plugin.baselines import hold
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.terminal import failure_lines
 
 if TYPE_CHECKING:
     from pytest_mlcontainer.plugin.session import State
+
+
+Comparison = RepeatsJob | CompareJob | BaselineJob
 
 
 class DriftError(Exception):
@@ -50,9 +56,11 @@ class ProjectFile(pytest.File):
                 yield Unread.from_parent(self, name="config")
                 return
             raise self.CollectError(str(error)) from None
-        comparisons: dict[str, list[CompareJob]] = {}
+        comparisons: dict[str, list[Comparison]] = {}
         for job in jobs:
-            if isinstance(job, CompareJob):
+            if isinstance(job, RepeatsJob):
+                comparisons.setdefault(job.entrypoint.name, []).append(job)
+            elif isinstance(job, (CompareJob, BaselineJob)):
                 comparisons.setdefault(job.actual.entrypoint.name, []).append(job)
             else:
                 yield JobItem.from_parent(self, name=str(job), settings=settings, job=job)
@@ -75,7 +83,7 @@ class ProjectFile(pytest.File):
 class EntrypointNode(pytest.Collector):
     """An entrypoint's comparisons: `train::agrees[…]`."""
 
-    def __init__(self, *, settings: Settings, jobs: list[CompareJob], **kwargs: Any) -> None:
+    def __init__(self, *, settings: Settings, jobs: list[Comparison], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._settings = settings
         self._jobs = jobs
@@ -125,11 +133,30 @@ class JobItem(ContainerItem):
         elif isinstance(job, ServeJob):
             with pipeline.serve(settings, job):
                 pass
+        elif isinstance(job, BaselineJob):
+            held = hold(state, settings, job, self.nodeid)
+            if held is not None:
+                self._judge(state, held)
+        elif isinstance(job, RepeatsJob):
+            outcome = pipeline.repeats(settings, job, state.comparators)
+            self._record_runs(state, job.runs[1:])
+            self._judge(state, outcome)
         else:
-            outcome = pipeline.compare(settings, job)
-            state.record(Result.of_outcome(outcome))
-            if not outcome.verdict.passes:
-                raise DriftError(outcome)
+            outcome = pipeline.compare(settings, job, state.comparators)
+            self._record_runs(state, job.runs[2:])
+            self._judge(state, outcome)
+
+    def _record_runs(self, state: State, jobs: Iterable[RunJob]) -> None:
+        """Runs that no other item reports; what failed without harm is in a note already."""
+        for job in jobs:
+            run = state.pipeline.run(self.settings, job)
+            if run.failure is None:
+                state.record(Result.of_run(run))
+
+    def _judge(self, state: State, outcome: Outcome) -> None:
+        state.record(Result.of_outcome(outcome))
+        if not outcome.verdict.passes:
+            raise DriftError(outcome)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         error, state = excinfo.value, self.config.stash[STATE]

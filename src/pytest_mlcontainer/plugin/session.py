@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from platform import machine
 from typing import Any
@@ -18,14 +18,15 @@ import pytest
 
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import ImageJob, Options, Owner, RunJob
+from pytest_mlcontainer.hooks import load_comparators
+from pytest_mlcontainer.model import Comparator, ImageJob, Options, Owner, RunJob, ServeJob
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
-from pytest_mlcontainer.plugin import OUTCOMES, TABLE, _Controller, explained
+from pytest_mlcontainer.plugin import OUTCOMES, TABLE, UPDATES, _Controller, explained
 from pytest_mlcontainer.plugin.api import Project
 from pytest_mlcontainer.plugin.items import JobItem
-from pytest_mlcontainer.report import Result, report_json, result_from_json, result_to_json
+from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import summary_lines
 
@@ -50,9 +51,12 @@ class State:
         self._started = time.monotonic()
         self._pipeline: Pipeline | None = None
         self._surroundings: Surroundings | None = None
+        self._comparators: tuple[Comparator, ...] | None = None
         self._selected: tuple[pytest.Item, ...] = ()
         self._shown: dict[str, str] = {}
         self._results: list[Result] = []
+        self._updates: list[str] = []
+        self._unwritten: MlContainerError | None = None
         self.current: pytest.Item | None = None
 
     @property
@@ -67,6 +71,18 @@ class State:
             self._surroundings = surroundings(self._config, self._owner, self._log)
         return self._surroundings
 
+    @property
+    def comparators(self) -> tuple[Comparator, ...]:
+        """Formats that plugins add: packages, plugins of pytest, and conftest modules.
+
+        Raises:
+            MlContainerError: one of them does not work.
+        """
+        if self._comparators is None:
+            plugins = self._config.pluginmanager
+            self._comparators = load_comparators(plugins.list_name_plugin(), plugins.is_blocked)
+        return self._comparators
+
     def owner_for_workers(self) -> dict[str, Any]:
         """This owner in a form that execnet can carry."""
         return asdict(self._owner)
@@ -75,9 +91,11 @@ class State:
         """Take note of the items that will run.
 
         Raises:
-            pytest.UsageError: tests of several projects use fixtures in one run.
+            pytest.UsageError: tests of several projects use fixtures in one run; or a plugin that
+                adds formats does not work, which is better known before anything is built.
         """
         self._selected = tuple(items)
+        self._check_one_project()
         projects = {
             project_file(item.path, self._config.rootpath)
             for item in self._selected
@@ -89,6 +107,27 @@ class State:
                 f"tests of several projects use container fixtures in one run: {names}\n"
                 "  → run pytest once for each (their collected items can run together)"
             )
+        if any(_compares(item) for item in self._selected) and not _is_worker(self._config):
+            self._check_comparators()
+
+    def _check_one_project(self) -> None:
+        """Records are called after entrypoints, which several projects may well share."""
+        files = {item.settings.file for item in self._selected if isinstance(item, JobItem)}
+        for name in ("records", "baseline"):
+            if len(files) > 1 and getattr(self.options, name) is not None:
+                raise pytest.UsageError(
+                    f"--container-{name}: records of several projects cannot share a folder: "
+                    f"{', '.join(sorted(map(str, files)))}\n"
+                    "  → run pytest once for each, with a folder of its own"
+                )
+
+    def _check_comparators(self) -> None:
+        if self._config.getoption("collectonly"):
+            return
+        try:
+            _loaded = self.comparators
+        except MlContainerError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def beside(self, item: JobItem) -> tuple[ImageJob | RunJob, ...]:
         """Selected images, or runs, of this item's project: to be started side by side.
@@ -107,7 +146,7 @@ class State:
     def repeat(self, nodeid: str) -> str:
         """The command that repeats one test just as it was, from where pytest was started."""
         words = ["pytest", "--container"]
-        for name in ("platform", "image", "gpus"):
+        for name in ("platform", "image", "gpus", "repeat", "baseline"):
             value = self._config.getoption(f"container_{name}")
             words += [f"--container-{name}={value}"] if value else []
         engines = self._config.getoption("container_engine")
@@ -173,30 +212,48 @@ class State:
     def record(self, result: Result) -> None:
         """Attach a result to the test that runs now."""
         if self.current is not None:
+            if result.outcome is not None and not result.outcome.verdict.passes:
+                result = replace(result, repeat=self.repeat(self.current.nodeid))
             self.current.stash.setdefault(OUTCOMES, []).append(result_to_json(result))
+
+    def record_update(self, lines: list[str]) -> None:
+        """Attach what was written to the test that runs now."""
+        if self.current is not None:
+            self.current.stash.setdefault(UPDATES, []).extend(lines)
 
     def collect(self, report: pytest.TestReport) -> None:
         """Take over what a test's report carries, from this process or a worker."""
         explained.restore(report)
         self._results += [result_from_json(raw) for raw in getattr(report, "mlcontainer", ())]
+        self._updates += getattr(report, "mlcontainer_updates", ())
 
     def summarise(self, terminal: pytest.TerminalReporter) -> None:
         """Print what was compared, at the end of the session."""
         lines = summary_lines(self._results)
+        if self._unwritten is not None:
+            lines += str(self._unwritten).split("\n")
         for container in self.pipeline.kept():
             lines.append(f"kept: docker logs {container} (`mlcontainer clean` removes it)")
         if lines:
             terminal.section("containers")
             for line in lines:
                 terminal.write_line(line)
+        if self._updates:
+            terminal.section("baseline")
+            for line in self._updates:
+                terminal.write_line(line)
 
-    def write_report(self) -> None:
-        """Write `report.json` where `--container-report` says."""
-        folder: Path | None = self._config.getoption("container_report")
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            text = report_json(self._results, time.monotonic() - self._started)
-            (folder / "report.json").write_text(text, encoding="utf-8")
+    def write_report(self) -> bool:
+        """Write the reports where `--container-report` says; False where that cannot be done."""
+        folder = self.options.report
+        try:
+            if folder is not None:
+                write_reports(folder, self._results, time.monotonic() - self._started)
+        except OSError as error:
+            value = f"{folder}: {error.strerror or error}"
+            remedy = "name a folder that can be written"
+            self._unwritten = MlContainerError("the report cannot be written", value, remedy)
+        return self._unwritten is None
 
     def end(self) -> None:
         """Let go of everything; the controller also cleans up after its workers."""
@@ -220,6 +277,11 @@ def begin(config: pytest.Config) -> State:
             image=config.getoption("container_image"),
             engines=config.getoption("container_engine"),
             keep=config.getoption("container_keep"),
+            records=config.getoption("container_records"),
+            baseline=config.getoption("container_baseline"),
+            update=config.getoption("container_update"),
+            repeat=config.getoption("container_repeat"),
+            report=config.getoption("container_report"),
         )
     except MlContainerError as error:
         raise pytest.UsageError(str(error)) from error
@@ -287,6 +349,12 @@ def _log(config: pytest.Config) -> LogLine:
         os.write(screen, text.encode("utf-8", "replace"))
 
     return log
+
+
+def _compares(item: pytest.Item) -> bool:
+    if isinstance(item, JobItem):
+        return not isinstance(item.job, (ImageJob, RunJob, ServeJob))
+    return "compare_outputs" in getattr(item, "fixturenames", ())
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -1,8 +1,35 @@
-"""Outcomes → what people and machines read. Nothing is computed here that is not in the values."""
+"""Outcomes → what people and machines read. Nothing is computed here that is not in the values.
+
+`tree` and `session` put everything in order once, `words` has the sentences that presenters share,
+and `terminal`, `json`, `html` and `markdown` draw.
+"""
 
 from __future__ import annotations
 
-from pytest_mlcontainer.report.json import report_json
-from pytest_mlcontainer.report.results import Result, result_from_json, result_to_json
+from collections.abc import Iterable
+from pathlib import Path
 
-__all__ = ["Result", "report_json", "result_from_json", "result_to_json"]
+from pytest_mlcontainer.report.html import report_html
+from pytest_mlcontainer.report.json import report_json
+from pytest_mlcontainer.report.markdown import summary_md
+from pytest_mlcontainer.report.results import Result, result_from_json, result_to_json
+from pytest_mlcontainer.report.session import gather
+
+__all__ = ["Result", "result_from_json", "result_to_json", "write_reports"]
+
+
+def write_reports(folder: Path, results: Iterable[Result], duration_s: float) -> None:
+    """Write `report.json`, `report.html` and `summary.md`, all of the same values.
+
+    Args:
+        folder: made if need be; files of these names in it are replaced.
+        duration_s: wall clock of the session.
+    """
+    session = gather(results, duration_s)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in (
+        ("report.json", report_json),
+        ("report.html", report_html),
+        ("summary.md", summary_md),
+    ):
+        (folder / name).write_text(draw(session), encoding="utf-8")

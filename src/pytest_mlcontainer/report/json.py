@@ -4,48 +4,75 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Any
 
-from pytest_mlcontainer.model import Difference, Outcome, Target
-from pytest_mlcontainer.report.results import Result, RunResult
+from pytest_mlcontainer.model import Element, Outcome, Target
+from pytest_mlcontainer.report.results import RunResult
+from pytest_mlcontainer.report.session import Comparison, Session
+from pytest_mlcontainer.report.tree import Counts, Leaf
 
 SCHEMA = 1
 
 
-def report_json(results: Iterable[Result], duration_s: float) -> str:
+def report_json(session: Session) -> str:
     """The report as text.
 
-    JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan". A run
-    that several tests used counts once. Beside what every reader needs, a difference carries
-    `beyond`, `worst_actual`, `worst_expected`, `rule`, `note` and `unit`, a result `facts` and
-    `notes`, and the report the runs that failed
-    and notes.
+    JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
-    Args:
-        duration_s: wall clock of the session.
+    The report: `schema`, `results`, `failures` (runs that failed), `notes`, `runs` (one that
+    several tests used counts once), `verdicts` (comparisons by verdict), `duration_s`.
+
+    A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
+    `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
+    because there are more than 500), `outputs` (each with its verdict and its counts of what is
+    listed), `causes`, `facts` that differ, `notes`, `repeat` (a command, or null).
+
+    A difference: `output`, `item`, `path` (the output, then the item in parts: joined they are its
+    name), `verdict`, `max_abs`, `max_rel`, `max_ulp`, `scale_error`, `worst_index`,
+    `worst_actual`, `worst_expected`, `differing`, `beyond`, `size`, `unit`, `rule`, `note`,
+    `quantiles` ([share, error] pairs), `histogram` ([low, high, count]), `elements` (the worst
+    few: `index`, `actual`, `expected`, `error`), `noise` (between repeats of the reference; null
+    where it was not measured). `model.Difference` says what each means.
     """
-    found = list(results)
-    runs = {result.run.id: result.run for result in found if result.run is not None}
     report = {
         "schema": SCHEMA,
-        "results": [_outcome(result.outcome) for result in found if result.outcome is not None],
-        "failures": [_failure(run) for run in runs.values() if run.failure is not None],
-        "notes": list(dict.fromkeys(result.note for result in found if result.note)),
-        "runs": len(runs),
-        "duration_s": round(duration_s, 3),
+        "results": [_comparison(each) for each in session.comparisons],
+        "failures": [_failure(run) for run in session.failures],
+        "notes": list(session.notes),
+        "verdicts": _counts(session.counts),
+        "runs": session.runs,
+        "duration_s": round(session.duration_s, 3),
     }
     # Escaped to ASCII, because names may hold surrogates, which no encoding of a file takes.
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    tree, outcome = comparison.tree, comparison.tree.outcome
     return {
         "entrypoint": outcome.entrypoint,
         "target": _target(outcome.target),
         "reference": _target(outcome.reference),
+        "against": outcome.against,
         "verdict": outcome.verdict.value,
-        "differences": [_difference(each) for each in outcome.differences],
+        "differences": [_difference(leaf) for leaf in tree.leaves],
+        "counts": _counts(tree.counts),
+        "unlisted": _counts(tree.unlisted),
+        "outputs": [
+            {
+                "output": node.output,
+                "verdict": node.verdict.value,
+                "counts": _counts(node.counts),
+            }
+            for node in tree.outputs
+        ],
+        **_context(outcome),
+        "repeat": comparison.repeat or None,
+    }
+
+
+def _context(outcome: Outcome) -> dict[str, Any]:
+    return {
         "causes": [
             {"names": list(cause.names), "runs": cause.runs, "evidence": cause.evidence}
             for cause in outcome.causes
@@ -67,11 +94,13 @@ def _target(target: Target) -> dict[str, Any]:
     }
 
 
-def _difference(difference: Difference) -> dict[str, Any]:
+def _difference(leaf: Leaf) -> dict[str, Any]:
+    difference = leaf.difference
     index = difference.worst_index
     return {
         "output": difference.output,
         "item": difference.item,
+        "path": list(leaf.path),
         "verdict": difference.verdict.value,
         "max_abs": _number(difference.max_abs),
         "max_rel": _number(difference.max_rel),
@@ -86,6 +115,21 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "rule": difference.rule,
         "note": difference.note,
         "unit": difference.unit,
+        "quantiles": [[_number(share), _number(error)] for share, error in difference.quantiles],
+        "histogram": [
+            [_number(low), _number(high), count] for low, high, count in difference.histogram
+        ],
+        "elements": [_element(each) for each in leaf.elements],
+        "noise": _number(difference.noise),
+    }
+
+
+def _element(element: Element) -> dict[str, Any]:
+    return {
+        "index": list(element.index),
+        "actual": element.actual,
+        "expected": element.expected,
+        "error": _number(element.error),
     }
 
 
@@ -99,6 +143,10 @@ def _failure(run: RunResult) -> dict[str, Any]:
         "value": run.failure.value,
         "remedy": run.failure.remedy,
     }
+
+
+def _counts(counts: Counts) -> dict[str, int]:
+    return {verdict.value: count for verdict, count in counts}
 
 
 def _number(value: Any) -> Any:

@@ -17,6 +17,7 @@ from pytest_mlcontainer.model import (
     Target,
     Verdict,
 )
+from pytest_mlcontainer.report.tree import Counts, cut
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,18 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Result:
-    """A run, a comparison, or a remark worth a line; one of them is set."""
+    """A run, a comparison, or a remark worth a line; one of them is set.
+
+    Args:
+        unlisted: items of the comparison that are only counted, because there are very many.
+        repeat: the command that repeats just this; "" where none is known.
+    """
 
     run: RunResult | None = None
     outcome: Outcome | None = None
     note: str = ""
+    unlisted: Counts = ()
+    repeat: str = ""
 
     @classmethod
     def of_run(cls, run: Run) -> Result:
@@ -58,7 +66,8 @@ class Result:
 
     @classmethod
     def of_outcome(cls, outcome: Outcome) -> Result:
-        return cls(outcome=outcome)
+        listed, unlisted = cut(outcome)
+        return cls(outcome=listed, unlisted=unlisted)
 
 
 def result_to_json(result: Result) -> dict[str, Any]:
@@ -74,6 +83,8 @@ def result_from_json(raw: Mapping[str, Any]) -> Result:
         run=None if run is None else _run(run),
         outcome=None if outcome is None else _outcome(outcome),
         note=str(raw["note"]),
+        unlisted=tuple((Verdict(verdict), count) for verdict, count in raw["unlisted"]),
+        repeat=str(raw["repeat"]),
     )
 
 

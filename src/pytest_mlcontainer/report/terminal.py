@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdict
+from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.results import Result, RunResult
+from pytest_mlcontainer.report.session import gather
+from pytest_mlcontainer.report.tree import Leaf, Node, Tree, build_tree
 
-_BLOCKS = 20
+_BLOCKS = 10
+_ROWS = 40
+_ELEMENTS = 3
+_ELEMENT_WIDTH = 32
 _FACTS = 8
 _FACT_WIDTH = 30
+_CAUSES = 5
+_NOTES = 15
+_LABEL_WIDTH = 56
 _WIDTH = 100
-_LEGEND = (
-    "(scale: the largest finite |expected| of an array; scale error: max abs / scale; "
-    "ULP: unit in the last place)"
-)
+_SUMMARY = 200
+_ALL = "report.json of --container-report (--report) has them"
 
 
 def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
     """A comparison that did not pass, for someone who sees it for the first time.
 
+    At most some 200 lines, whatever was compared.
+
     Args:
         repeat: the command that repeats just this; "" leaves the line out.
     """
-    bad = [each for each in outcome.differences if not each.verdict.passes]
-    lines = [_headline(outcome), ""]
-    for difference in bad[:_BLOCKS]:
-        lines += [*_block(difference, outcome), ""]
-    if len(bad) > _BLOCKS:
-        lines += [f"… and {len(bad) - _BLOCKS} more; report.json has them", ""]
-    if any(each.scale_error is not None for each in bad[:_BLOCKS]):
-        lines += [_LEGEND, ""]
-    lines += _harmless(outcome.differences)
+    tree = build_tree(outcome)
+    blocks = tree.failing[:_BLOCKS]
+    lines = [escape(words.headline(outcome, tree.failing_count), 300), ""]
+    if len(tree.failing) > 1:
+        lines += [*_overview(tree), ""]
+    for leaf in blocks:
+        lines += [*_block(leaf, outcome), ""]
+    if tree.failing_count > len(blocks):
+        lines += [f"… and {tree.failing_count - len(blocks):,} more; {_ALL}", ""]
+    if any(leaf.difference.scale_error is not None for leaf in blocks):
+        lines += [words.LEGEND, ""]
+    lines += _harmless(tree)
+    lines += _causes(outcome)
     lines += _facts(outcome)
-    lines += [f"note: {escape(note, 300)}" for note in outcome.notes]
+    lines += _notes(outcome.notes)
     if repeat:
         lines += ["repeat just this:", f"  {repeat}"]
     while lines and not lines[-1]:
@@ -48,171 +60,186 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
 
     No line of the table is wider than 100 characters.
     """
-    found = list(results)
-    outcomes = [result.outcome for result in found if result.outcome is not None]
-    runs = {result.run.id: result.run for result in found if result.run is not None}
-    rows = [_failed_row(run) for run in runs.values() if run.failure is not None]
-    rows += [_row(outcome) for outcome in outcomes]
-    remarks = dict.fromkeys(result.note for result in found if result.note)
-    notes = [f"note: {escape(remark, 300)}" for remark in remarks]
+    session = gather(results, 0.0)
+    rows = [_failed_row(run) for run in session.failures]
+    rows += [_row(comparison.tree) for comparison in session.comparisons]
+    notes = _notes(session.notes)
     if not rows:
         return notes
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    # The worst of very many; else all of them, in the order in which they were made.
+    shown = rows if len(rows) <= _SUMMARY else sorted(rows, key=_severity, reverse=True)[:_SUMMARY]
+    widths = [max(len(row[column]) for row in shown) for column in range(3)]
     lines = []
-    for row in rows:
+    for row in shown:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         lines.append(_cut("  ".join([*cells, row[3]]).rstrip(), _WIDTH))
-    if any(row[1].endswith("*") or "* vs" in row[1] for row in rows):
+    if len(rows) > len(shown):
+        lines.append(f"… and {len(rows) - len(shown):,} more")
+    if any(row[1].endswith("*") or "* vs" in row[1] for row in shown):
         lines.append("* emulated")
     return [*lines, *notes]
 
 
-def _headline(outcome: Outcome) -> str:
-    target, reference = str(outcome.target), str(outcome.reference)
-    match outcome.verdict:
-        case Verdict.FAILED:
-            says = f"on {target} cannot be compared with {reference}"
-        case Verdict.NONDETERMINISTIC:
-            says = f"on {target}: repeats of one target disagree"
-        case Verdict.DRIFT:
-            says = f"on {target} drifts from {reference}"
-        case _:
-            says = f"on {target} agrees with {reference}"
-    bad = sum(not each.verdict.passes for each in outcome.differences)
-    items = "1 item" if bad == 1 else f"{bad} items"
-    return f"{escape(outcome.entrypoint)} {says} (the reference): {items} not within tolerance"
+def _overview(tree: Tree) -> list[str]:
+    """Every place that does not pass, one line each, with what is in it."""
+    rows = [row for node in tree.outputs if not node.passes for row in _rows(node, "")]
+    shown = rows[:_ROWS]
+    width = max(len(label) for label, _text in shown)
+    lines = [_cut(f"{label:<{width}}  {text}", _WIDTH).rstrip() for label, text in shown]
+    if len(rows) > len(shown):
+        lines.append(f"… and {len(rows) - len(shown):,} more places")
+    return lines
 
 
-def _block(difference: Difference, outcome: Outcome) -> list[str]:
+def _rows(node: Node, indent: str) -> Iterator[tuple[str, str]]:
+    label = indent + escape(node.label.lstrip("./") or node.label, _LABEL_WIDTH)
+    own = [leaf.difference for leaf in node.leaves if not leaf.passes]
+    if node.children or not own:
+        yield label, words.counts_text(node.counts)
+    elif len(own) == 1:
+        yield label, _verdict_and_brief(own[0])
+    else:
+        yield label, words.counts_text(node.counts)
+        yield from ((f"{indent}  ·", _verdict_and_brief(each)) for each in own)
+    for child in node.children:
+        if not child.passes:
+            yield from _rows(child, indent + "  ")
+
+
+def _verdict_and_brief(difference: Difference) -> str:
+    return f"{difference.verdict.value}  {escape(words.brief(difference), 80)}".rstrip()
+
+
+def _block(leaf: Leaf, outcome: Outcome) -> list[str]:
+    difference = leaf.difference
     head = escape(difference.where)
     if difference.verdict is not Verdict.DRIFT:
         head += f"  [{difference.verdict.value}]"
-    lines = [head]
-    numbers = _numbers(difference)
-    if numbers:
-        lines.append("    " + "   ".join(numbers))
-    if difference.differing and difference.size > 1:
-        lines.append(f"    {_counts(difference)}")
-    elif difference.rule and difference.beyond:
-        beyond = "beyond " if _is_bound(difference) else ""
-        lines.append(f"    {beyond}{escape(difference.rule)}")
-    if difference.note:
-        lines.append(f"    {escape(difference.note, 600)}")
-    return lines + _worst(difference, outcome)
-
-
-def _numbers(difference: Difference) -> list[str]:
-    """All four side by side; one that has no meaning here is left out."""
-    ulp = difference.max_ulp
-    named = (
-        ("max abs", _short(difference.max_abs)),
-        ("max rel", _short(difference.max_rel)),
-        ("max ULP", None if ulp is None else _short_count(ulp)),
-        ("scale error", _short(difference.scale_error)),
-    )
-    return [f"{name} {text}" for name, text in named if text is not None]
-
-
-def _counts(difference: Difference) -> str:
-    text = f"{difference.differing:,} of {difference.size:,} {difference.unit} differ"
-    if not _is_bound(difference):
-        return f"{text}; rule: {escape(difference.rule)}"
-    return f"{text}, {difference.beyond:,} beyond {escape(difference.rule)}"
-
-
-def _is_bound(difference: Difference) -> bool:
-    """Whether the rule is a bound that a number can be beyond, not a demand to be equal."""
-    return not difference.rule.startswith(("exact", "dtype"))
-
-
-def _worst(difference: Difference, outcome: Outcome) -> list[str]:
-    if difference.worst_index is None:
-        return []
-    names = _names_of_sides(outcome)
-    width = max(len(name) for name in names)
-    values = escape(difference.worst_actual), escape(difference.worst_expected)
-    where = _place(difference)
-    lines = [f"    {where}"] if where else []
-    return lines + [
-        f"      {name:<{width}}  {value}" for name, value in zip(names, values, strict=True)
+    said = [
+        "   ".join(f"{name} {text}" for name, text in words.numbers(difference)),
+        escape(words.how_many(difference), 300),
+        *_spread(difference),
+        words.noise_text(difference),
+        escape(difference.note, 600),
     ]
+    return [head, *(f"    {line}" for line in said if line), *_elements(leaf, outcome)]
 
 
-def _names_of_sides(outcome: Outcome) -> tuple[str, str]:
-    target, reference = str(outcome.target.platform), str(outcome.reference.platform)
-    return ("this run" if target == reference else target), f"{reference} (reference)"
+def _spread(difference: Difference) -> list[str]:
+    """How the errors are spread: quantiles, and a histogram in one line."""
+    errors, shown = words.errors_text(difference), words.bins(difference)
+    lines = [f"errors: {errors}"] if errors else []
+    if len(shown) > 1:
+        low, high = words.short(shown[0][0]), words.short(shown[-1][1])
+        lines.append(f"{low} │{words.bars(shown)}│ {high}")
+    return lines
 
 
-def _place(difference: Difference) -> str:
-    index = difference.worst_index
-    if not index:
-        return ""
-    if difference.unit == "lines":
-        return f"line {index[0] + 1}:"
-    if difference.unit == "bytes":
-        return f"byte {index[0]}:"
-    return f"worst at [{', '.join(str(part) for part in index)}]:"
+def _elements(leaf: Leaf, outcome: Outcome) -> list[str]:
+    """The worst few side by side; where they are long, the worst alone, in full."""
+    difference, names = leaf.difference, words.names_of_sides(outcome)
+    rows = [
+        (
+            words.place(difference, each.index),
+            escape(each.actual),
+            escape(each.expected),
+            words.error_of(each),
+        )
+        for each in leaf.elements[:_ELEMENTS]
+    ]
+    if not rows:
+        return []
+    if len(rows) > 1 and max(len(cell) for row in rows for cell in row) <= _ELEMENT_WIDTH:
+        below = [(f"  {where}", *cells) for where, *cells in rows]
+        return [f"    {line}" for line in _columns([("worst at", *names, "off by"), *below])]
+    width = max(len(name) for name in names)
+    where, actual, expected, _error = rows[0]
+    head = "" if not where else f"worst at {where}:" if where.startswith("[") else f"{where}:"
+    lines = [f"    {head}"] if head else []
+    sides = zip(names, (actual, expected), strict=True)
+    return lines + [f"      {name:<{width}}  {value}".rstrip() for name, value in sides]
 
 
-def _harmless(differences: tuple[Difference, ...]) -> list[str]:
-    near = [each for each in differences if each.verdict is Verdict.EQUIVALENT]
-    same = [each for each in differences if each.verdict is Verdict.IDENTICAL]
+def _harmless(tree: Tree) -> list[str]:
+    counts = dict(tree.counts)
+    near = [each for each in tree.leaves if each.difference.verdict is Verdict.EQUIVALENT]
+    same = [each for each in tree.leaves if each.difference.verdict is Verdict.IDENTICAL]
     lines = []
     if near:
-        numbers = ", ".join(_numbers(near[0]))
-        worst = f"{escape(near[0].where)}{f' ({numbers})' if numbers else ''}"
-        lines.append(f"within tolerance: {_items(len(near))}, the worst {worst}")
+        worst = near[0].difference
+        numbers = ", ".join(f"{name} {text}" for name, text in words.numbers(worst))
+        where = f"{escape(worst.where)}{f' ({numbers})' if numbers else ''}"
+        count = words.items(counts[Verdict.EQUIVALENT])
+        lines.append(f"within tolerance: {count}, the worst {where}")
     if same:
         lines.append(f"identical: {_names(same)}")
     return [*lines, ""] if lines else []
 
 
-def _names(differences: list[Difference]) -> str:
-    shown = [_identical_name(each) for each in differences[:4]]
-    more = f" and {len(differences) - 4} more" if len(differences) > 4 else ""
+def _names(same: list[Leaf]) -> str:
+    shown = [_identical_name(leaf.difference) for leaf in same[:4]]
+    more = f" and {len(same) - 4:,} more" if len(same) > 4 else ""
     return ", ".join(shown) + more
 
 
 def _identical_name(difference: Difference) -> str:
     where = escape(difference.where)
-    return f"{_items(difference.size)} of {where}" if difference.unit == "items" else where
+    return f"{words.items(difference.size)} of {where}" if difference.unit == "items" else where
 
 
-def _items(count: int) -> str:
-    return "1 item" if count == 1 else f"{count} items"
+def _causes(outcome: Outcome) -> list[str]:
+    if not outcome.causes:
+        return []
+    lines = ["what makes it come and go:"]
+    for cause in outcome.causes[:_CAUSES]:
+        names = escape(", ".join(cause.names), 100)
+        runs = "1 run" if cause.runs == 1 else f"{cause.runs} runs"
+        lines.append(f"  {names} ({runs}): {escape(cause.evidence, 300)}")
+    return [*lines, ""]
 
 
 def _facts(outcome: Outcome) -> list[str]:
     if not outcome.facts:
         return []
-    rows = [("", *_names_of_sides(outcome))]
+    rows = [("", *words.names_of_sides(outcome))]
     rows += [
         (escape(name, _FACT_WIDTH), _fact(actual), _fact(expected))
         for name, expected, actual in outcome.facts[:_FACTS]
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    lines = ["the environments differ:"]
-    for name, actual, expected in rows:
-        lines.append(f"  {name:<{widths[0]}}  {actual:<{widths[1]}}  {expected}".rstrip())
+    lines = ["the environments differ:", *(f"  {line}" for line in _columns(rows))]
     if len(outcome.facts) > _FACTS:
         lines.append(f"  … and {len(outcome.facts) - _FACTS} more")
     return [*lines, ""]
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _fact(value: Scalar) -> str:
     return "-" if value is None else escape(str(value), _FACT_WIDTH)
 
 
-def _row(outcome: Outcome) -> tuple[str, str, str, str]:
-    worst = next(iter(outcome.differences), None)
-    text = ""
-    if worst is not None and worst.verdict is not Verdict.IDENTICAL:
-        where, numbers = escape(worst.where, 50), ", ".join(_numbers(worst)[:2])
-        detail = escape(worst.note, 60) or (_counts(worst) if worst.differing else "")
-        text = f"{numbers} in {where}" if numbers else f"{where}: {detail}"
+def _notes(notes: tuple[str, ...]) -> list[str]:
+    lines = [f"note: {escape(note, 300)}" for note in notes[:_NOTES]]
+    if len(notes) > _NOTES:
+        lines.append(f"… and {len(notes) - _NOTES:,} more notes")
+    return lines
+
+
+def _row(tree: Tree) -> tuple[str, str, str, str]:
+    outcome, text = tree.outcome, ""
+    if tree.leaves and tree.leaves[0].difference.verdict is not Verdict.IDENTICAL:
+        worst = tree.leaves[0].difference
+        where, found = escape(worst.where, 50), escape(words.brief(worst), 60)
+        text = f"{found} in {where}" if words.numbers(worst) else f"{where}: {found}"
     return (
         escape(outcome.entrypoint, 20),
-        f"{_name(outcome.target)} vs {outcome.reference.platform}",
+        f"{_name(outcome.target)} vs {outcome.against or outcome.reference.platform}",
         outcome.verdict.value,
         text,
     )
@@ -223,19 +250,12 @@ def _failed_row(run: RunResult) -> tuple[str, str, str, str]:
     return escape(run.entrypoint, 20), _name(run.target), Verdict.FAILED.value, what
 
 
+def _severity(row: tuple[str, str, str, str]) -> int:
+    return Verdict(row[2]).severity
+
+
 def _name(target: Target) -> str:
     return f"{target.platform}{'*' if target.emulated else ''}"
-
-
-def _short(value: float | None) -> str | None:
-    """Three significant digits."""
-    if value is None:
-        return None
-    return str(value) if not math.isfinite(value) else f"{value:.3g}"
-
-
-def _short_count(value: int) -> str:
-    return f"{value:,}" if value < 10**9 else f"{value:.3g}"
 
 
 def _cut(text: str, width: int) -> str:

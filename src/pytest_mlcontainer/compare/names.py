@@ -1,0 +1,99 @@
+"""Names that differ from run to run (times, hosts, ids): who is called what, and meets whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pytest_mlcontainer.model import Pairs
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """One thing on both sides.
+
+    Args:
+        name: what it is called here; the side's own names are in `actual` and `expected`.
+        actual, expected: None where that side has none; both None where it cannot be told who
+            meets whom, and `note` says why.
+        note: what to know about the meeting.
+    """
+
+    name: str
+    actual: str | None
+    expected: str | None
+    note: str = ""
+
+
+class Names:
+    """Regular expressions and replacements, applied one after the other; `re.sub` has the rules."""
+
+    def __init__(self, pairs: Pairs = ()) -> None:
+        self._pairs = tuple((re.compile(pattern), text) for pattern, text in pairs)
+
+    def __bool__(self) -> bool:
+        return bool(self._pairs)
+
+    def normalise(self, name: str) -> str:
+        for pattern, replacement in self._pairs:
+            name = pattern.sub(replacement, name)
+        return name
+
+    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> Iterator[Meeting]:
+        """Every name of both sides once, those of the reference first, in its order."""
+        mine, theirs = list(dict.fromkeys(actual)), list(dict.fromkeys(expected))
+        if not self._pairs:
+            known = {*mine}, {*theirs}
+            for name in dict.fromkeys((*theirs, *mine)):
+                left, right = (name if name in side else None for side in known)
+                yield Meeting(name, left, right)
+            return
+        left_groups, right_groups = self._groups(mine), self._groups(theirs)
+        for name in dict.fromkeys((*right_groups, *left_groups)):
+            yield from _meet_group(name, left_groups.get(name, []), right_groups.get(name, []))
+
+    def _groups(self, names: list[str]) -> dict[str, list[str]]:
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault(self.normalise(name), []).append(name)
+        return groups
+
+
+def _meet_group(name: str, actual: list[str], expected: list[str]) -> Iterator[Meeting]:
+    """Those with one name from here on: first who is called the same, then in sorted order."""
+    if len(actual) <= 1 and len(expected) <= 1:
+        mine, theirs = (side[0] if side else None for side in (actual, expected))
+        yield Meeting(name, mine, theirs)
+        return
+    same = {*actual} & {*expected}
+    yield from (Meeting(each, each, each) for each in expected if each in same)
+    left, right = (sorted(each for each in side if each not in same) for side in (actual, expected))
+    if left and right and len(left) != len(right):
+        note = (
+            f"by `names` {_count(left)} of the actual run and {_count(right)} of the reference are "
+            f"called {name}, so it cannot be told who meets whom: {_listed(left)} and "
+            f"{_listed(right)}; make the patterns in `names` keep what tells them apart"
+        )
+        yield Meeting(name, None, None, note)
+    elif not left or not right:
+        yield from (Meeting(each, each, None) for each in left)
+        yield from (Meeting(each, None, each) for each in right)
+    else:
+        pairs = zip(left, right, strict=True)
+        for number, (one, other) in enumerate(pairs, 1):
+            note = f"{one} and {other} met in sorted order, of {len(left)} called {name}"
+            if len(left) == 1:
+                yield Meeting(name, one, other)
+            else:
+                yield Meeting(f"{name}#{number}", one, other, note)
+
+
+def _count(names: list[str]) -> str:
+    return "1 name" if len(names) == 1 else f"{len(names)} names"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

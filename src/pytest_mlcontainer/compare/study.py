@@ -1,0 +1,53 @@
+"""What one comparison takes from other runs, and what it hands on to be judged over several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_mlcontainer.compare.measure import Array
+from pytest_mlcontainer.compare.tolerance import Calibration
+from pytest_mlcontainer.model import Difference
+
+Item = tuple[str, str]
+"""An output's name and an item in it."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """An item of both runs whose rule asks for equivalence over seeds.
+
+    Args:
+        margin: how far the means may be apart.
+        rule: where that comes from, as text.
+    """
+
+    item: Item
+    actual: Array
+    expected: Array
+    margin: float
+    rule: str
+
+
+def _pass_over(_difference: Difference) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Study:
+    """How one comparison belongs to others; by default it stands alone.
+
+    Args:
+        calibrate: gives the bound for an item whose tolerance is calibrated; None where there
+            were no runs to derive it from.
+        on_difference: is told of every item compared, those that are not listed in the end too.
+        on_metric: takes items whose rule asks for equivalence; True if it took this one, for which
+            there is no difference then. None takes none.
+    """
+
+    calibrate: Callable[[Item], Calibration] | None = None
+    on_difference: Callable[[Difference], None] = _pass_over
+    on_metric: Callable[[Metric], bool] | None = None
+
+
+ALONE = Study()

@@ -1,0 +1,413 @@
+"""Two trees of values, leaf by leaf: what JSON, YAML and TOML are once they are read.
+
+A tree is made of dict, list, `Tagged`, and leaves: str, int, float, bool, None. An item is the path
+to a leaf: `accuracy`, `metrics.auc`, `history[3].loss`. A rectangular list (of lists …) of numbers,
+of strings or of booleans is one item with an index, so `losses` is compared as an array. There is
+one type of number: 1 and 1.0 are the same value, with a note. The order of keys does not count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import marshal
+import math
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.curves import split, wanted
+from pytest_mlcontainer.compare.few import MOST, Few
+from pytest_mlcontainer.compare.gaps import Values
+from pytest_mlcontainer.compare.measure import Array, array_of
+from pytest_mlcontainer.compare.numbers import bring_together, integers
+from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.rules import Applied, RuleBook
+from pytest_mlcontainer.model import Difference, Verdict
+
+_SHOWN = 80
+_DIMENSIONS = 30
+_LONGEST_PATH = 2000
+_DEEPEST_RULE = 50
+_NAMED = 50
+_MARSHAL_WITHOUT_REFERENCES = 2
+_READ_IN_VAIN_BYTES = 1 << 28
+_ATTEMPT_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A value with a type of its own, of which only the name is known: `!!python/object:a.B`."""
+
+    tag: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.tag} {self.value}"
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A rectangular list: its leaves in order, all of one `kind`, and its shape."""
+
+    leaves: list[Any]
+    shape: tuple[int, ...]
+    kind: str
+
+
+class _Node(NamedTuple):
+    item: str
+    above: tuple[str, ...]
+    actual: Any
+    expected: Any
+
+    def child(self, step: str, actual: Any, expected: Any) -> _Node:
+        above = self.above
+        if not self.item:
+            return _Node(step.removeprefix(".")[:_LONGEST_PATH], above, actual, expected)
+        if len(above) < _DEEPEST_RULE:
+            above = (self.item, *above)
+        return _Node(f"{self.item}{step}"[:_LONGEST_PATH], above, actual, expected)
+
+
+def compare_trees(output: str, actual: Any, expected: Any, book: RuleBook) -> Iterator[Difference]:
+    """One difference for each leaf, in the reference's order; without recursion, so of any depth.
+
+    Args:
+        actual, expected: trees; lists and dicts in them may be shared, but hold no cycle.
+    """
+    return _Walk(output, book).compare(_Node("", (), actual, expected))
+
+
+class _Walk:
+    """One comparison. `_unnamed` counts the identical items that a report can still name."""
+
+    def __init__(self, output: str, book: RuleBook) -> None:
+        self._output = output
+        self._book = book
+        self._ruled = bool(book.for_output(output))
+        self._curved = wanted(output, book)
+        self._masks = Masks()
+        self._few = Few()
+        self._unnamed = _NAMED
+        self._left_bytes = _READ_IN_VAIN_BYTES
+
+    def compare(self, top: _Node) -> Iterator[Difference]:
+        waiting = [iter((top,))]
+        while waiting:
+            node = next(waiting[-1], None)
+            if node is None:
+                waiting.pop()
+                continue
+            kinds = type(node.actual), type(node.expected)
+            if kinds[0] is not kinds[1] or kinds[0] not in (dict, list, Tagged):
+                yield from self._compare_leaf(node)
+            elif self._is_skipped(node):
+                same = Difference(self._output, node.item, Verdict.IDENTICAL, size=1)
+                yield from itertools.repeat(same, _count_items(node.expected))
+            elif kinds[0] is dict:
+                node, found = self._prepare(node)
+                yield from found
+                yield from self._compare_keys(node)
+                waiting.append(_shared_keys(node))
+            elif kinds[0] is Tagged:
+                yield from self._compare_tags(node)
+                value = node.actual.value, node.expected.value
+                waiting.append(iter((node._replace(actual=value[0], expected=value[1]),)))
+            else:
+                yield from self._compare_lists(node, waiting)
+
+    def _prepare(self, node: _Node) -> tuple[_Node, tuple[Difference, ...]]:
+        """Keys under the names that both sides have in common, and without those of curves."""
+        under = f"{node.item}." if node.item else ""
+        rename = self._book.rename(self._output, node.actual, node.expected, under)
+        node, found = node._replace(actual=rename[0], expected=rename[1]), rename[2]
+        if not self._curved:
+            return node, found
+        lines = [_lines(node, side) for side in (node.actual, node.expected)]
+        above = (node.item, *node.above) if node.item else node.above
+        curves, taken = split(self._output, lines[0], lines[1], self._book, above)
+        sides = [
+            {key: value for key, value in side.items() if _path(node, key) not in taken}
+            for side in (node.actual, node.expected)
+        ]
+        return node._replace(actual=sides[0], expected=sides[1]), (*found, *curves)
+
+    def _is_skipped(self, node: _Node) -> bool:
+        """Whether both hold the same, down to types, NaN and the sign of zero, and no rule asks.
+
+        The names of the first few identical items go into reports, so those are walked to. What is
+        read in vain is bounded: a deep tree would be read again at each of its levels.
+        """
+        if self._ruled or self._unnamed > 0:
+            return False
+        if self._left_bytes <= 0:
+            return False
+        expected = _bytes_of(node.expected)
+        if expected and expected == _bytes_of(node.actual):
+            return True
+        self._left_bytes -= len(expected) + _ATTEMPT_BYTES
+        return False
+
+    def _compare_lists(self, node: _Node, waiting: list[Iterator[_Node]]) -> Iterator[Difference]:
+        grids = _grid(node.actual), _grid(node.expected)
+        if grids[0] is not None and grids[1] is not None:
+            yield from self._compare_grids(node, grids[0], grids[1])
+            return
+        lengths = len(node.actual), len(node.expected)
+        if lengths[0] != lengths[1]:
+            yield from self._drift(node, f"a list of {lengths[0]}, expected a list of {lengths[1]}")
+        waiting.append(_shared_places(node))
+
+    def _compare_keys(self, node: _Node) -> Iterator[Difference]:
+        for key, value in node.expected.items():
+            if key not in node.actual:
+                child = node.child(_step(key), None, value)
+                yield from self._drift(child, f"missing in the actual run; expected {_show(value)}")
+        for key, value in node.actual.items():
+            if key not in node.expected:
+                child = node.child(_step(key), value, None)
+                yield from self._drift(child, f"only in the actual run: {_show(value)}")
+
+    def _compare_tags(self, node: _Node) -> Iterator[Difference]:
+        actual, expected = node.actual.tag, node.expected.tag
+        if actual != expected:
+            yield from self._drift(node, f"the type {actual}, expected {expected}")
+
+    def _compare_leaf(self, node: _Node) -> Iterator[Difference]:
+        actual, expected = node.actual, node.expected
+        kinds = _kind(actual), _kind(expected)
+        if kinds[0] != kinds[1]:
+            yield from self._drift(node, f"{_describe(actual)}, expected {_describe(expected)}")
+        elif _plainly_equal(actual, expected):
+            if not self._find(node).tolerance.ignore:
+                yield self._identical(node, 1)
+        else:
+            applied = self._find(node)
+            if not applied.tolerance.ignore:
+                yield from self._compare_scalars(node, kinds[0], applied)
+
+    def _compare_scalars(self, node: _Node, kind: str, applied: Applied) -> Iterator[Difference]:
+        place = Place(self._output, node.item, node.above)
+        sides = [node.actual], [node.expected]
+        found = self._few_answer(kind, place, sides, (), applied)
+        if found is not None:
+            yield found
+        else:
+            grids = _Grid(sides[0], (), kind), _Grid(sides[1], (), kind)
+            yield from self._compare_many(place, *grids, applied)
+
+    def _compare_grids(self, node: _Node, actual: _Grid, expected: _Grid) -> Iterator[Difference]:
+        kinds = {actual.kind, expected.kind} - {"nothing"}
+        if len(kinds) > 1:
+            yield from self._drift(node, f"a list of {actual.kind}, expected {expected.kind}")
+            return
+        applied = self._find(node)
+        if applied.tolerance.ignore:
+            return
+        place = Place(self._output, node.item, node.above)
+        if actual.shape == expected.shape and kinds:
+            if applied.tolerance.equal_nan:
+                both = _bytes_of(actual.leaves), _bytes_of(expected.leaves)
+                if both[0] and both[0] == both[1]:
+                    yield self._identical(node, len(expected.leaves))
+                    return
+            sides = actual.leaves, expected.leaves
+            found = self._few_answer(expected.kind, place, sides, expected.shape, applied)
+            if found is not None:
+                yield found
+                return
+        yield from self._compare_many(place, actual, expected, applied)
+
+    def _few_answer(
+        self,
+        kind: str,
+        place: Place,
+        sides: tuple[list[Any], list[Any]],
+        shape: tuple[int, ...],
+        applied: Applied,
+    ) -> Difference | None:
+        if len(sides[1]) > MOST:
+            return None
+        if kind == "numbers":
+            return self._few.compare_numbers(place, *sides, shape, applied)
+        if kind == "strings" and not applied.tolerance.patterns:
+            return self._few.compare_texts(place, *sides, shape, applied)
+        return None
+
+    def _compare_many(
+        self, place: Place, actual: _Grid, expected: _Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        if expected.kind != "strings" or not applied.tolerance.patterns:
+            yield from _compare_values(place, actual, expected, self._book)
+            return
+        masked = [self._masked(grid, applied) for grid in (actual, expected)]
+        for each in _compare_values(place, masked[0], masked[1], self._book):
+            mere = each.verdict is Verdict.IDENTICAL and actual.leaves != expected.leaves
+            yield replace(each, verdict=Verdict.EQUIVALENT, note=ONLY_MASKED) if mere else each
+
+    def _masked(self, grid: _Grid, applied: Applied) -> _Grid:
+        patterns = applied.tolerance.patterns
+        return replace(grid, leaves=[self._masks.mask(leaf, patterns) for leaf in grid.leaves])
+
+    def _identical(self, node: _Node, size: int) -> Difference:
+        self._unnamed -= 1
+        return Difference(self._output, node.item, Verdict.IDENTICAL, size=size)
+
+    def _drift(self, node: _Node, note: str) -> Iterator[Difference]:
+        if not self._find(node).tolerance.ignore:
+            yield Difference(self._output, node.item, Verdict.DRIFT, note=note)
+
+    def _find(self, node: _Node) -> Applied:
+        return self._book.find(self._output, node.item, node.above)
+
+
+def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
+    """The lists of numbers in an object, as arrays by their path."""
+    found: dict[str, Array] = {}
+    for key, value in side.items():
+        grid = _grid(value) if type(value) is list else None
+        if grid is not None and grid.kind == "numbers" and len(grid.shape) == 1:
+            with contextlib.suppress(OverflowError):
+                values = np.array([float(leaf) for leaf in grid.leaves])
+                found[_path(node, key)] = array_of(values)
+    return found
+
+
+def _path(node: _Node, key: str) -> str:
+    return node.child(_step(key), None, None).item
+
+
+def _shared_keys(node: _Node) -> Iterator[_Node]:
+    for key, value in node.expected.items():
+        if key in node.actual:
+            yield node.child(_step(key), node.actual[key], value)
+
+
+def _shared_places(node: _Node) -> Iterator[_Node]:
+    for index, pair in enumerate(zip(node.actual, node.expected, strict=False)):
+        yield node.child(f"[{index}]", *pair)
+
+
+def _compare_values(
+    place: Place, actual: _Grid, expected: _Grid, book: RuleBook
+) -> Iterator[Difference]:
+    left, right = _values(actual), _values(expected)
+    if left is None or right is None:
+        left, right = _texts(actual), _texts(expected)
+    elif "numbers" in (actual.kind, expected.kind):
+        both = bring_together(left, right)
+        left, right = both.actual, both.expected
+        place = replace(place, judged_as=both.judged_as, note=both.note)
+    left, right = left.reshape(actual.shape), right.reshape(expected.shape)
+    if not actual.leaves or not expected.leaves:
+        left, right = left.astype(right.dtype), right
+    yield from compare_arrays(place, array_of(left), array_of(right), book)
+
+
+def _plainly_equal(actual: Any, expected: Any) -> bool:
+    """The cheap answer for most leaves: same type and value, no NaN, the same sign of zero."""
+    if type(actual) is not type(expected) or actual != expected:
+        return False
+    return not isinstance(actual, float) or math.copysign(1, actual) == math.copysign(1, expected)
+
+
+def _bytes_of(value: Any) -> bytes:
+    """A value as bytes that are the same for the same value only; empty where it is too deep."""
+    try:
+        return marshal.dumps(value, _MARSHAL_WITHOUT_REFERENCES)
+    except ValueError:
+        return b""
+
+
+def _count_items(value: Any) -> int:
+    """How many items a tree has."""
+    count = 0
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            waiting += value.values()
+        elif type(value) is list and _grid(value) is None:
+            waiting += value
+        else:
+            count += 1
+    return count
+
+
+def _grid(value: list[Any]) -> _Grid | None:
+    """The list as an array, if it is rectangular and its leaves are of one kind."""
+    leaves: list[Any] = value
+    shape = [len(value)]
+    while leaves and set(map(type, leaves)) == {list}:
+        lengths = set(map(len, leaves))
+        if len(lengths) > 1:
+            return None
+        shape.append(lengths.pop())
+        leaves = list(itertools.chain.from_iterable(leaves))
+        if len(shape) > _DIMENSIONS:
+            return None
+    kinds = {_KINDS.get(each, "objects") for each in set(map(type, leaves))}
+    if len(kinds) > 1 or kinds & {"objects", "lists", "nulls", "typed values"}:
+        return None
+    return _Grid(leaves, tuple(shape), kinds.pop() if kinds else "nothing")
+
+
+def _values(grid: _Grid) -> Values | None:
+    """None for numbers that no type of this machine holds."""
+    if grid.kind != "numbers":
+        return np.array(grid.leaves, object if grid.kind == "strings" else bool)
+    if set(map(type, grid.leaves)) == {int}:
+        return integers(grid.leaves)
+    try:
+        return np.array([float(leaf) for leaf in grid.leaves], np.float64)
+    except OverflowError:
+        return None
+
+
+def _texts(grid: _Grid) -> Values:
+    return np.array([repr(leaf) for leaf in grid.leaves], object)
+
+
+_KINDS: dict[type, str] = {
+    bool: "booleans",
+    int: "numbers",
+    float: "numbers",
+    type(None): "nulls",
+    str: "strings",
+    list: "lists",
+    dict: "objects",
+    Tagged: "typed values",
+}
+
+
+def _kind(value: Any) -> str:
+    return _KINDS[type(value)]
+
+
+def _describe(value: Any) -> str:
+    """The value with its type: `the number 1`, `an object of 3`."""
+    if value is None or isinstance(value, (list, dict, Tagged)):
+        return _show(value)
+    return f"the {_kind(value)[:-1]} {_show(value)}"
+
+
+def _step(key: Hashable) -> str:
+    return f".{key}" if key != "" else '.""'
+
+
+def _show(value: Any) -> str:
+    """A value in a few words; never all of a large one, and without recursion."""
+    if isinstance(value, (list, dict)):
+        noun = "a list" if isinstance(value, list) else "an object"
+        return f"{noun} of {len(value)}"
+    if isinstance(value, Tagged):
+        return f"a value of the type {value.tag}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

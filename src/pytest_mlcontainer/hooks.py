@@ -1,0 +1,183 @@
+"""What other packages, and a project's own conftest.py, can add: formats of outputs.
+
+A plugin is a module (or any object) with a function
+
+    @hookimpl
+    def mlcontainer_comparators() -> list[Comparator]: ...
+
+that a package names under the entry points of the group `mlcontainer`, or that stands in a
+`conftest.py` or a pytest plugin. `docs/extending.md` shows it step by step. Nothing is loaded
+before something has to be compared, and a plugin that does not work is an error, never left out:
+without its comparator, its files would be compared byte by byte, and drift for no reason.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import Comparator
+
+__all__ = ["Comparator", "hookimpl", "hookspec", "load_comparators"]
+
+PROJECT = "mlcontainer"
+GROUP = "mlcontainer"
+_PREFIX = "mlcontainer_"
+_COMPARATORS = "mlcontainer_comparators"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Specification:
+    """The hooks that there are."""
+
+    @hookspec
+    def mlcontainer_comparators(self) -> Iterable[Comparator]:  # type: ignore[empty-body]
+        """Formats that this plugin adds; they are asked before those that come with the package.
+
+        Called once in a process, before the first comparison.
+        """
+
+
+def load_comparators(
+    others: Iterable[tuple[str, object]] = (), blocked: Callable[[str], bool] = lambda _name: False
+) -> tuple[Comparator, ...]:
+    """The comparators of all plugins: of entry points, and of `others`.
+
+    Args:
+        others: names and plugins from elsewhere, such as conftest modules; those without a hook
+            of ours are passed over.
+        blocked: whether the plugin of an entry point, by its name, is not wanted.
+
+    Returns:
+        In the order in which they are asked: of two plugins, the one registered last comes first.
+
+    Raises:
+        MlContainerError: a plugin cannot be loaded, or gives something else than comparators.
+    """
+    manager = _Manager(PROJECT)
+    manager.add_hookspecs(Specification)
+    for entry in entry_points(group=GROUP):
+        if not blocked(entry.name):
+            _register(manager, _load(entry), _name(entry))
+    for name, plugin in others:
+        if any(each.startswith(_PREFIX) for each in dir(plugin)):
+            _register(manager, plugin, name)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise _wrong(manager.get_name(error.plugin) or "", str(error)) from error
+    return _gathered(manager)
+
+
+class _Manager(pluggy.PluginManager):
+    """As pytest's own: a function called like a hook is one, marked or not."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        # Before anything is looked up: a plugin of pytest may have properties that do things.
+        if not name.startswith(_PREFIX):
+            return None
+        options = super().parse_hookimpl_opts(plugin, name)
+        unmarked = options is None and name == _COMPARATORS
+        return {} if unmarked and inspect.isroutine(getattr(plugin, name, None)) else options
+
+
+def _load(entry: EntryPoint) -> object:
+    try:
+        return entry.load()
+    except Exception as error:
+        raise MlContainerError(
+            f"the plugin {_name(entry)} cannot be loaded",
+            f"{entry.value}: {type(error).__name__}: {error}",
+            "repair or uninstall it; pytest does without it after `-p no:" + entry.name + "`",
+        ) from error
+
+
+def _name(entry: EntryPoint) -> str:
+    return f"{entry.name} of {entry.dist.name}" if entry.dist is not None else entry.name
+
+
+def _register(manager: _Manager, plugin: object, name: str) -> None:
+    # A package may be a plugin of pytest as well: the same module, found twice.
+    if manager.is_registered(plugin):
+        return
+    if manager.has_plugin(name):
+        raise _wrong(name, "two plugins have this name")
+    try:
+        manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise _wrong(name, str(error)) from error
+
+
+def _gathered(manager: _Manager) -> tuple[Comparator, ...]:
+    owners: dict[str, str] = {}
+    found: list[Comparator] = []
+    for hook in reversed(manager.hook.mlcontainer_comparators.get_hookimpls()):
+        for comparator in _asked(hook):
+            _check(hook.plugin_name, comparator)
+            other = owners.setdefault(comparator.name, hook.plugin_name)
+            if any(each.name == comparator.name for each in found):
+                raise _wrong(
+                    hook.plugin_name,
+                    f"a comparator is called {comparator.name!r}, as one of {other} is",
+                )
+            found.append(comparator)
+    return tuple(found)
+
+
+def _asked(hook: pluggy.HookImpl) -> list[Comparator]:
+    """What one plugin gives.
+
+    Raises:
+        MlContainerError: it raises, or gives something else.
+    """
+    try:
+        given: Any = hook.function()
+        listed = None if given is None or isinstance(given, (str, Comparator)) else list(given)
+    except Exception as error:
+        what = f"{_COMPARATORS}() raised {type(error).__name__}: {error}"
+        raise _wrong(hook.plugin_name, what) from error
+    if listed is None:
+        raise _wrong(
+            hook.plugin_name, f"{_COMPARATORS}() returned {given!r:.200}, expected a list of them"
+        )
+    for each in listed:
+        if not isinstance(each, Comparator):
+            what = f"{_COMPARATORS}() returned a list with {each!r:.200}, which is no Comparator"
+            raise _wrong(hook.plugin_name, what)
+    return [*listed]
+
+
+def _check(plugin: str, comparator: Comparator) -> None:
+    """Refuse what would be found out later, or never."""
+    name, suffixes = comparator.name, comparator.suffixes
+    problem = ""
+    if not isinstance(name, str) or not name.strip():
+        problem = f"a comparator's name is {name!r}, expected a short text such as 'avro'"
+    elif not callable(comparator.read):
+        problem = f"read of {name} is {comparator.read!r:.200}, expected a function of a path"
+    elif not isinstance(suffixes, tuple) or not all(isinstance(each, str) for each in suffixes):
+        problem = f"suffixes of {name} is {suffixes!r:.200}, expected a tuple such as ('.avro',)"
+    elif any(not each.startswith(".") or each == "." for each in suffixes):
+        wrong = next(each for each in suffixes if not each.startswith(".") or each == ".")
+        problem = f"a suffix of {name} is {wrong!r:.200}, expected one with a dot such as '.avro'"
+    elif comparator.recognises is not None and not callable(comparator.recognises):
+        problem = f"recognises of {name} is {comparator.recognises!r:.200}, expected a function"
+    elif comparator.recognises is None and not suffixes:
+        problem = f"{name} has neither suffixes nor recognises, so that no file can be of it"
+    if problem:
+        raise _wrong(plugin, problem)
+
+
+def _wrong(plugin: str, problem: str) -> MlContainerError:
+    return MlContainerError(
+        f"the plugin {plugin} cannot be used",
+        problem,
+        "docs/extending.md of pytest-mlcontainer shows what a plugin looks like",
+    )

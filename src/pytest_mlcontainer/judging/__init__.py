@@ -1,0 +1,66 @@
+"""Two runs, wherever they come from, and the rules for them → an outcome. No engine is needed."""
+
+from __future__ import annotations
+
+from pytest_mlcontainer import facts as environment_facts
+from pytest_mlcontainer.compare import compare_outputs, verdict_of
+from pytest_mlcontainer.model import (
+    PRINTED,
+    Comparator,
+    Outcome,
+    Output,
+    Pairs,
+    Rule,
+    Run,
+)
+
+__all__ = ["compare_runs", "printed"]
+
+
+def compare_runs(
+    actual: Run,
+    expected: Run,
+    rules: tuple[Rule, ...],
+    comparators: tuple[Comparator, ...] = (),
+    names: Pairs = (),
+    declared: tuple[str, ...] = (),
+) -> Outcome:
+    """Hold one run's outputs against another's.
+
+    Args:
+        comparators: formats that plugins add.
+        names: of the entrypoint, as `model.Entrypoint.names`.
+        declared: what the entrypoint declares as its outputs; stdout and stderr are compared where
+            they are among these, or where a rule's output is one of them.
+    """
+    mine = printed(actual, expected, rules, declared)
+    theirs = printed(expected, actual, rules, declared)
+    differences, notes = compare_outputs(
+        (*actual.outputs, *mine), (*expected.outputs, *theirs), rules, comparators, names
+    )
+    return Outcome(
+        entrypoint=actual.entrypoint,
+        target=actual.target,
+        reference=expected.target,
+        verdict=verdict_of(differences),
+        differences=differences,
+        facts=environment_facts.differing(actual.facts, expected.facts),
+        notes=notes,
+    )
+
+
+def printed(
+    run: Run, other: Run, rules: tuple[Rule, ...], declared: tuple[str, ...]
+) -> tuple[Output, ...]:
+    """What the run printed, as outputs, where that is asked for; arguments as `compare_runs`.
+
+    A file of that name, on either side, comes first.
+    """
+    asked = {*declared, *(rule.output for rule in rules)} & {*PRINTED}
+    written = {output.name for side in (run, other) for output in side.outputs}
+    files = zip(PRINTED, (run.stdout, run.stderr), strict=True)
+    return tuple(
+        Output(name, path, path.stat().st_size)
+        for name, path in files
+        if name in asked and name not in written and path.is_file()
+    )

@@ -1,0 +1,233 @@
+"""Several runs of each side → one outcome: repeats, seeds, and a tolerance that is calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from pytest_mlcontainer import facts as environment_facts
+from pytest_mlcontainer.compare import compare_outputs, verdict_of
+from pytest_mlcontainer.compare.equivalence import Metrics
+from pytest_mlcontainer.compare.noise import (
+    LEAST_RUNS,
+    Found,
+    Outputs,
+    Spread,
+    add_note,
+    keep_worst,
+    measure_spread,
+    shorten,
+)
+from pytest_mlcontainer.compare.study import Item, Study
+from pytest_mlcontainer.compare.tolerance import Calibration
+from pytest_mlcontainer.judging import printed
+from pytest_mlcontainer.model import (
+    Comparator,
+    Difference,
+    Entrypoint,
+    Outcome,
+    Rule,
+    Run,
+    Verdict,
+)
+
+Calibrate = Callable[[Item], Calibration]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs that one comparison is made of, each of which did its job.
+
+    Args:
+        pairs: for each seed (one without a name where there are none): the run to be judged, and
+            the reference's.
+        repeats: for each target its runs of the same, the reference's first; or nothing.
+        varied: the reference and the same under variations, by name; or nothing.
+        notes: what was left out of it, and why.
+    """
+
+    pairs: tuple[tuple[str, Run, Run], ...] = ()
+    repeats: tuple[tuple[Run, ...], ...] = ()
+    varied: tuple[tuple[str, Run], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def judge(
+    entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...] = ()
+) -> Outcome:
+    """Hold the runs on one target against the reference's."""
+    return _Judge(entry, evidence, comparators).outcome()
+
+
+def judge_repeats(
+    entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...] = ()
+) -> Outcome:
+    """Hold the repeats of one target against one another."""
+    return _Judge(entry, evidence, comparators).of_repeats()
+
+
+class _Judge:
+    def __init__(
+        self, entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...]
+    ) -> None:
+        self._entry = entry
+        self._evidence = evidence
+        self._comparators = comparators
+        self._notes: list[str] = list(evidence.notes)
+        self._calibrate = self._calibration()
+
+    def outcome(self) -> Outcome:
+        _seed, actual, expected = self._evidence.pairs[0]
+        differences = self._of_seeds()
+        spreads = [(runs, self._spread(runs)) for runs in self._evidence.repeats]
+        if spreads:
+            floor = spreads[0][1].floor
+            differences = [_against_noise(each, floor(each)) for each in differences]
+            self._notes.append(_count_repeats(spreads))
+        for runs, spread in spreads:
+            differences = _unsteady(differences, spread, str(runs[0].target.platform))
+        return self._outcome(actual, expected, differences)
+
+    def of_repeats(self) -> Outcome:
+        (runs,) = self._evidence.repeats
+        spread = self._spread(runs)
+        self._notes += [*spread.notes, _count_repeats([(runs, spread)])]
+        differences = [
+            replace(_nondeterministic(each), noise=spread.floor(each))
+            for each in spread.differences
+        ]
+        outcome = self._outcome(runs[0], runs[0], differences)
+        return replace(outcome, against="other repeats")
+
+    def _outcome(self, actual: Run, expected: Run, differences: Iterable[Difference]) -> Outcome:
+        listed, cut = shorten(differences)
+        return Outcome(
+            entrypoint=actual.entrypoint,
+            target=actual.target,
+            reference=expected.target,
+            verdict=verdict_of(listed),
+            differences=listed,
+            facts=environment_facts.differing(actual.facts, expected.facts),
+            notes=tuple(dict.fromkeys((*self._notes, *cut))),
+        )
+
+    def _of_seeds(self) -> list[Difference]:
+        """The comparison of each seed, put together; metrics over all of them."""
+        pairs = self._evidence.pairs
+        if len(pairs) == 1:
+            _seed, actual, expected = pairs[0]
+            study = Study(calibrate=self._calibrate)
+            return list(self._compare(self._outputs(actual), self._outputs(expected), study)[0])
+        metrics = Metrics(tuple(seed for seed, _actual, _expected in pairs))
+        parts = []
+        for seed, actual, expected in pairs:
+            study = Study(self._calibrate, metrics.watcher(seed), metrics.taker(seed))
+            found, _notes = self._compare(self._outputs(actual), self._outputs(expected), study)
+            parts.append((f"seed {seed}", found))
+        self._notes.append(
+            f"{len(pairs)} seeds, each run on both platforms; what is not judged over all of them "
+            "is shown for the seed where it is furthest off"
+        )
+        return list(keep_worst([*parts, ("", tuple(metrics.judge()))]))
+
+    def _outputs(self, run: Run) -> Outputs:
+        return (*run.outputs, *printed(run, run, self._entry.rules, self._entry.outputs))
+
+    def _compare(self, actual: Outputs, expected: Outputs, study: Study) -> Found:
+        found = compare_outputs(
+            actual, expected, self._entry.rules, self._comparators, self._entry.names, study
+        )
+        self._notes += found[1]
+        return found
+
+    def _spread(self, runs: tuple[Run, ...]) -> Spread:
+        rules = tuple(_for_repeats(rule) for rule in self._entry.rules)
+
+        def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
+            study = replace(study, calibrate=self._calibrate)
+            return compare_outputs(
+                actual, expected, rules, self._comparators, self._entry.names, study
+            )
+
+        labels = [f"repeat {number}" for number in range(len(runs))]
+        return measure_spread([self._outputs(run) for run in runs], labels, compare)
+
+    def _calibration(self) -> Calibrate | None:
+        """Bounds from runs under variations; with too few of them none, which is noted."""
+        varied = self._evidence.varied
+        if not varied:
+            return None
+        if len(varied) < LEAST_RUNS:
+            runs = "1 run" if len(varied) == 1 else f"{len(varied)} runs"
+            why = f"{runs} of the reference, with those under variations; it takes {LEAST_RUNS}"
+            self._notes.append(f"not calibrated, so the default tolerance holds: {why}")
+            return None
+
+        def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
+            rules, names = self._entry.rules, self._entry.names
+            return compare_outputs(actual, expected, rules, self._comparators, names, study)
+
+        names = [name for name, _run in varied]
+        spread = measure_spread([self._outputs(run) for _name, run in varied], names, compare)
+        platform = varied[0][1].target.platform
+        text = f"calibrated by {len(varied)} runs on {platform}: as it is, {', '.join(names[1:])}"
+        self._notes.append(text)
+        alike = [names[number] for number in spread.like_first]
+        if alike:
+            self._notes.append(f"variations that changed no file: {', '.join(alike)}")
+        return spread.calibration
+
+
+def _for_repeats(rule: Rule) -> Rule:
+    """The same rule for runs of one seed: nothing varies that equivalence could allow for.
+
+    NaN that is the same in every repeat is no disagreement of repeats.
+    """
+    tolerance = replace(rule.tolerance, equal_nan=True)
+    if tolerance.equivalence is not None:
+        tolerance = replace(tolerance, equivalence=None, margin=tolerance.equivalence)
+    return replace(rule, tolerance=tolerance)
+
+
+def _against_noise(difference: Difference, noise: float | None) -> Difference:
+    difference = replace(difference, noise=noise)
+    error = difference.max_abs
+    if error and noise is not None and error <= noise:
+        return add_note(difference, "no more than repeats of the reference differ by")
+    return difference
+
+
+def _unsteady(differences: list[Difference], spread: Spread, platform: str) -> list[Difference]:
+    """With each item whose repeats disagree marked as such, also where two runs happened to agree.
+
+    What a comparison of two runs says of such an item says nothing of their platforms.
+    """
+    note = f"repeats on {platform} disagree"
+    listed = {(each.output, each.item) for each in differences}
+    marked = [
+        add_note(replace(each, verdict=Verdict.NONDETERMINISTIC), note)
+        if spread.disagrees(each) and each.verdict is not Verdict.FAILED
+        else each
+        for each in differences
+    ]
+    marked += [
+        add_note(replace(_nondeterministic(each), noise=spread.floor(each)), f"on {platform}")
+        for each in spread.differences
+        if each.verdict is Verdict.DRIFT and (each.output, each.item) not in listed
+    ]
+    return list(keep_worst([("", marked)]))
+
+
+def _nondeterministic(difference: Difference) -> Difference:
+    if difference.verdict is not Verdict.DRIFT:
+        return difference
+    return replace(difference, verdict=Verdict.NONDETERMINISTIC)
+
+
+def _count_repeats(spreads: list[tuple[tuple[Run, ...], Spread]]) -> str:
+    each = [
+        f"{spread.runs} runs on {runs[0].target.platform} wrote "
+        + ("the same files" if spread.distinct == 1 else f"{spread.distinct} different results")
+        for runs, spread in spreads
+    ]
+    return f"repeats: {', '.join(each)}"

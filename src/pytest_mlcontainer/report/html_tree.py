@@ -1,0 +1,164 @@
+"""The tree of one comparison as HTML: nested `<details>`, which open without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape as escape_html
+
+from pytest_mlcontainer.model import Difference, Outcome, Verdict
+from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.tree import Leaf, Node, Tree
+
+_OPEN = 3
+_ELEMENTS = 5
+_HEAD = 160
+_BAR, _GAP, _HEIGHT = 14, 2, 48
+
+
+def t(text: str, limit: int = 200) -> str:
+    """Text of anyone's, on one line, as text in HTML or in a quoted attribute."""
+    return escape_html(escape(text, limit))
+
+
+def verdict_html(verdict: Verdict, said: str = "") -> str:
+    """A verdict as sign, word and colour."""
+    sign = f'<span aria-hidden="true">{words.SIGNS[verdict]}</span>'
+    return f'<span class="verdict {verdict.value}">{sign} {said or verdict.value}</span>'
+
+
+def head_html(heads: Iterable[str]) -> str:
+    """The first row of a table."""
+    cells = "".join(f'<th scope="col">{t(head)}</th>' for head in heads)
+    return f"<thead><tr>{cells}</tr></thead>"
+
+
+def tree_html(tree: Tree, most: int) -> Iterator[str]:
+    """The tree with at most so many leaves, the worst ones."""
+    shown = {id(leaf) for leaf in tree.leaves[:most]}
+    is_open = {id(leaf) for leaf in tree.failing[:_OPEN]}
+    yield '<div class="tree">'
+    for node in tree.outputs:
+        yield from _node(node, tree.outcome, shown, is_open)
+    yield "</div>"
+    more = sum(count for _verdict, count in tree.unlisted) + max(0, len(tree.leaves) - most)
+    if more:
+        yield f"<p>… and {words.items(more)} more, not drawn here.</p>"
+
+
+def _node(node: Node, outcome: Outcome, shown: set[int], is_open: set[int]) -> Iterator[str]:
+    inside = [leaf for leaf in _leaves(node) if id(leaf) in shown]
+    if not inside:
+        return
+    if not node.children and len(node.leaves) == 1:
+        yield from _leaf(node.label, node.leaves[0], outcome, id(node.leaves[0]) in is_open)
+        return
+    opens = any(id(leaf) in is_open for leaf in inside)
+    counts = t(words.counts_text(node.counts))
+    yield f"<details{' open' if opens else ''}>"
+    yield f"<summary>{_label(node.label)} {verdict_html(node.verdict)} "
+    yield f'<span class="quiet">{counts}</span></summary>\n<div class="below">'
+    for leaf in node.leaves:
+        if id(leaf) in shown:
+            yield from _leaf("", leaf, outcome, id(leaf) in is_open)
+    for child in node.children:
+        yield from _node(child, outcome, shown, is_open)
+    yield "</div>\n</details>"
+
+
+def _leaves(node: Node) -> Iterator[Leaf]:
+    yield from node.leaves
+    for child in node.children:
+        yield from _leaves(child)
+
+
+def _label(label: str) -> str:
+    return f"<code>{t(label.lstrip('./') or label)}</code>"
+
+
+def _leaf(label: str, leaf: Leaf, outcome: Outcome, is_open: bool) -> Iterator[str]:
+    difference = leaf.difference
+    said = words.brief(difference) or difference.note
+    head = f"{_label(label)} " if label else ""
+    head += verdict_html(difference.verdict)
+    head += f' <span class="quiet">{t(said, _HEAD)}</span>' if said else ""
+    body = list(_details(leaf, outcome))
+    if not body:
+        yield f'<div class="leaf">{head}</div>'
+        return
+    yield f'<details class="leaf"{" open" if is_open else ""}>\n<summary>{head}</summary>'
+    yield '<div class="below">'
+    yield from body
+    yield "</div>\n</details>"
+
+
+def _details(leaf: Leaf, outcome: Outcome) -> Iterator[str]:
+    difference = leaf.difference
+    if difference.verdict is Verdict.IDENTICAL and not difference.differing:
+        return
+    found = words.numbers(difference)
+    if found:
+        cells = "".join(f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in found)
+        yield f'<dl class="numbers">{cells}</dl>'
+    said = (words.how_many(difference), words.noise_text(difference), difference.note)
+    headed = words.brief(difference)[:_HEAD]
+    yield from (f"<p>{t(line, 1000)}</p>" for line in said if line and line != headed)
+    yield from _spread(difference)
+    if leaf.elements:
+        yield from _elements(leaf, outcome)
+
+
+def _spread(difference: Difference) -> Iterator[str]:
+    """How errors are spread: a histogram, and quantiles below it."""
+    shown, errors = words.bins(difference), words.errors_text(difference)
+    if len(shown) < 2:
+        if errors:
+            yield f"<p>errors: {t(errors)}</p>"
+        return
+    most = max(count for _low, _high, count in shown)
+    low, high = words.short(shown[0][0]), words.short(shown[-1][1])
+    width = len(shown) * (_BAR + _GAP) - _GAP
+    label = f"histogram of errors from {low} to {high}: {errors}"
+    yield '<figure class="spread">'
+    yield f'<svg role="img" aria-label="{t(label, 400)}" viewBox="0 0 {width} {_HEIGHT}"'
+    yield f' width="{width}" height="{_HEIGHT}">'
+    for number, (start, end, count) in enumerate(shown):
+        height = max(1.5, _HEIGHT * count / most) if count else 0
+        title = f"{words.short(start)} to {words.short(end)}: {count:,}"
+        yield (
+            f'<rect x="{number * (_BAR + _GAP)}" y="{_HEIGHT - height:.1f}" width="{_BAR}" '
+            f'height="{height:.1f}"><title>{title}</title></rect>'
+        )
+    yield "</svg>"
+    yield f'<div class="axis" style="width:{width}px"><span>{low}</span><span>{high}</span></div>'
+    yield f"<figcaption>errors: {t(errors)}</figcaption>\n</figure>"
+
+
+def _elements(leaf: Leaf, outcome: Outcome) -> Iterator[str]:
+    difference = leaf.difference
+    shown = leaf.elements[:_ELEMENTS]
+    placed = any(each.index for each in shown)
+    measured = any(each.error is not None for each in shown)
+    heads = [*(["worst at"] if placed else []), *words.names_of_sides(outcome)]
+    heads += ["off by"] if measured else []
+    yield f'<div class="wide">\n<table class="elements">\n{head_html(heads)}\n<tbody>'
+    for each in shown:
+        where = t(words.place(difference, each.index))
+        same = _common_start(escape(each.actual), escape(each.expected))
+        row = f'<th scope="row">{where}</th>' if placed else ""
+        row += "".join(f"<td>{_value(side, same)}</td>" for side in (each.actual, each.expected))
+        row += f"<td>{words.error_of(each)}</td>" if measured else ""
+        yield f"<tr>{row}</tr>"
+    yield "</tbody>\n</table>\n</div>"
+
+
+def _common_start(left: str, right: str) -> str:
+    pairs = zip(left, right, strict=False)
+    first = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
+    return left[:first]
+
+
+def _value(text: str, same: str) -> str:
+    """The value; what both sides begin with stands back, so that the eye finds the difference."""
+    shown = escape(text)
+    return f'<span class="same">{escape_html(same)}</span>{escape_html(shown[len(same) :])}'

@@ -1,0 +1,129 @@
+"""`summary.md`: what a CI service shows beside a job, such as GitHub's step summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.results import RunResult
+from pytest_mlcontainer.report.session import Comparison, Session
+from pytest_mlcontainer.report.tree import Tree
+
+_ROWS = 60
+_WORST = 20
+_WORST_OF_ONE = 5
+_FAILURES = 10
+_LOG_LINES = 20
+_NOTES = 20
+# Inside a code span these have, or may get, a meaning of their own; a table's cell ends at a pipe.
+_UNSAFE_IN_CODE = re.compile(r"[`|\\]|^ | $|^$")
+# A colon before a space begins no address and no emoji; a line that begins with a letter no list.
+_UNSAFE = re.compile(r"^[^A-Za-z(/]|[!-$&'*;-<>-@\[-`{-~]|:(?! )")
+
+
+def summary_md(session: Session) -> str:
+    """The verdicts in a table, then the worst differences, then runs that failed and remarks."""
+    parts = [[f"## {words.session_headline(session.counts, len(session.failures))}"]]
+    parts += [_verdicts(session), _worst(session)]
+    parts += [_failure(run) for run in session.failures[:_FAILURES]]
+    if len(session.failures) > _FAILURES:
+        parts.append([f"… and {len(session.failures) - _FAILURES:,} more runs that failed"])
+    notes = [f"- {text(note, 300)}" for note in session.notes[:_NOTES]]
+    if len(session.notes) > _NOTES:
+        notes.append(f"- … and {len(session.notes) - _NOTES:,} more")
+    parts += [notes, [f"{words.runs(session.runs)}, {session.duration_s:.1f} s"]]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def code(said: str, limit: int = 200) -> str:
+    """Text as code, on one line, with nothing in it that Markdown, a table or HTML takes up."""
+    shown = escape(said, limit)
+    if _UNSAFE_IN_CODE.search(shown):
+        return f"<code>{_entities(shown)}</code>"
+    return f"`{shown}`"
+
+
+def text(said: str, limit: int = 200) -> str:
+    """Text as running text, equally safe."""
+    return _entities(escape(said, limit))
+
+
+def _entities(shown: str) -> str:
+    """Character references never make Markdown structure (CommonMark, §2.5)."""
+    return _UNSAFE.sub(lambda found: f"&#{ord(found[0])};", shown)
+
+
+def _verdicts(session: Session) -> list[str]:
+    if not session.comparisons:
+        return []
+    ordered = _worst_first(session)
+    rows = [_verdict(each.tree) for each in ordered[:_ROWS]]
+    lines = _table(("entrypoint", "run", "reference", "verdict", "worst difference"), rows)
+    if len(ordered) > _ROWS:
+        lines += ["", f"… and {len(ordered) - _ROWS:,} more comparisons"]
+    return lines
+
+
+def _verdict(tree: Tree) -> tuple[str, ...]:
+    outcome, worst = tree.outcome, ""
+    if tree.leaves and words.brief(tree.leaves[0].difference):
+        difference = tree.leaves[0].difference
+        worst = f"{code(difference.where, 80)}: {text(words.brief(difference), 120)}"
+    verdict = f"{words.SIGNS[outcome.verdict]} {outcome.verdict.value}"
+    return (
+        code(outcome.entrypoint, 60),
+        text(words.name_of_target(outcome.target)),
+        text(words.name_of_reference(outcome)),
+        verdict if outcome.verdict.passes else f"**{verdict}**",
+        worst,
+    )
+
+
+def _worst(session: Session) -> list[str]:
+    rows = []
+    for comparison in _worst_first(session):
+        outcome = comparison.tree.outcome
+        for leaf in comparison.tree.failing[:_WORST_OF_ONE]:
+            difference = leaf.difference
+            found = dict(words.numbers(difference))
+            cells = (found.get(name, "") for name in words.NUMBERS)
+            said = words.how_many(difference) or difference.note
+            where = f"{code(outcome.entrypoint, 40)} {text(str(outcome.target))}"
+            rows.append((where, code(difference.where, 80), *cells, text(said, 160)))
+    if not rows:
+        return []
+    failing = sum(comparison.tree.failing_count for comparison in session.comparisons)
+    shown = rows[:_WORST]
+    heading = ("run", "where", *words.NUMBERS, "")
+    lines = ["### Worst differences", "", *_table(heading, shown, right=len(words.NUMBERS))]
+    if failing > len(shown):
+        lines += ["", f"… and {failing - len(shown):,} more; report.json has them"]
+    return lines
+
+
+def _failure(run: RunResult) -> list[str]:
+    assert run.failure is not None
+    name = f"{code(run.entrypoint, 60)} on {text(words.name_of_target(run.target))}"
+    lines = [f"### {name} failed", "", text(run.failure.what, 300), "", *_log(run.failure.value)]
+    return [*lines, "", f"→ {text(run.failure.remedy, 1000)}"] if run.failure.remedy else lines
+
+
+def _log(said: str) -> Iterator[str]:
+    """Indented by four, which no line of it can end; the last lines, where errors stand."""
+    lines = said.splitlines()
+    if len(lines) > _LOG_LINES:
+        yield f"    … ({len(lines) - _LOG_LINES:,} lines before)"
+    yield from (f"    {escape(line, 300)}" for line in lines[-_LOG_LINES:])
+
+
+def _worst_first(session: Session) -> list[Comparison]:
+    return sorted(session.comparisons, key=lambda each: -each.tree.outcome.verdict.severity)
+
+
+def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]], right: int = 0) -> list[str]:
+    """A table; `right` columns before the last are aligned to the right."""
+    first = len(heading) - 1 - right
+    rules = ["---:" if right and first <= n < first + right else "---" for n in range(len(heading))]
+    return [f"| {' | '.join(cells)} |" for cells in (heading, tuple(rules), *rows)]

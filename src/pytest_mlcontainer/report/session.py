@@ -1,0 +1,62 @@
+"""All results of a session, in the form that every report of it is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_mlcontainer.model import Verdict
+from pytest_mlcontainer.report.results import Result, RunResult
+from pytest_mlcontainer.report.tree import Counts, Tree, add_counts, build_tree
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison; `repeat` is the command that repeats just this, "" where none is known."""
+
+    tree: Tree
+    repeat: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What was run and compared.
+
+    Args:
+        comparisons: in the order in which they were made.
+        failures: runs that failed.
+        notes: remarks, each once.
+        runs: how many there were; one that several tests used counts once.
+        counts: comparisons by verdict, the worst first.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    failures: tuple[RunResult, ...]
+    notes: tuple[str, ...]
+    runs: int
+    counts: Counts
+    duration_s: float
+
+    @property
+    def passes(self) -> bool:
+        return not self.failures and all(verdict.passes for verdict, _count in self.counts)
+
+
+def gather(results: Iterable[Result], duration_s: float) -> Session:
+    """Sort out what the tests of a session contributed."""
+    found = list(results)
+    runs = {result.run.id: result.run for result in found if result.run is not None}
+    comparisons = tuple(
+        Comparison(build_tree(result.outcome, result.unlisted), result.repeat)
+        for result in found
+        if result.outcome is not None
+    )
+    ones: list[tuple[Verdict, int]] = [(each.tree.outcome.verdict, 1) for each in comparisons]
+    return Session(
+        comparisons=comparisons,
+        failures=tuple(run for run in runs.values() if run.failure is not None),
+        notes=tuple(dict.fromkeys(result.note for result in found if result.note)),
+        runs=len(runs),
+        counts=add_counts(tuple(ones)),
+        duration_s=duration_s,
+    )
