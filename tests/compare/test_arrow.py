@@ -117,3 +117,14 @@ def test_no_damage_crashes(compare, place, bytes_):
     differences, _notes = compare("t.arrow", damaged[: len(GOOD)], GOOD)
     assert differences
     assert not any("comparator for arrow raised" in each.note for each in differences)
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_an_index_outside_its_dictionary_is_damage(only, index):
+    """It must not be taken for a value from the dictionary's end."""
+    indices = pa.array([0, index], pa.int8())
+    wild = pa.DictionaryArray.from_arrays(indices, pa.array(["x", "y"]), safe=False)
+    tame = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), pa.array(["x", "y"]))
+    found = only("t.arrow", *(ipc(pa.table({"d": side})) for side in (wild, tame)))
+    assert found.verdict is Verdict.FAILED
+    assert "out of bounds" in found.note

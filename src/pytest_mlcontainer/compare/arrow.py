@@ -246,6 +246,9 @@ def _looked_up(pa: Any, array: Any) -> tuple[Values, Values | None]:
     places = _raw(indices, np.dtype(indices.type.to_pandas_dtype()))
     if nulls is not None:
         places = np.where(nulls > 0, 0, places)
+    real = places if nulls is None else places[nulls == 0]
+    if len(real) and (real.min() < 0 or real.max() >= len(values)):
+        raise pa.ArrowInvalid(f"an index outside its dictionary of {len(values)}")
     if not len(values):
         return np.zeros(len(array), values.dtype), nulls
     if absent is not None:

@@ -200,7 +200,7 @@ def _checksum(side: Side, info: zipfile.ZipInfo) -> int:
 
 
 def _members(side: Side, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    infos = [info for info in file.infolist() if not info.is_dir()]
+    infos = [info for info in file.infolist() if not info.filename.endswith("/")]
     names = [info.filename.removesuffix(_SUFFIX) for info in infos]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
