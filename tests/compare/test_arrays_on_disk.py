@@ -233,3 +233,13 @@ def test_an_ignored_member_is_not_even_read(compare):
     differences, notes = compare("w.npz", *sides, Tolerance(ignore=True), item="n")
     assert [each.item for each in differences] == ["w"]
     assert notes == ("not compared: 1 item by rule w.npz:n (ignore)",)
+
+
+def test_a_member_without_a_name_is_one_like_others(only):
+    """A name in the zip's directory may begin with NUL, where it then ends."""
+    sides = [bytearray(archive([("a", npy(value))])) for value in (WHOLE, WHOLE + 1)]
+    for side in sides:
+        side[side.rfind(b"PK\1\2") + 46] = 0
+    found = only("w.npz", *map(bytes, sides))
+    assert found.verdict is Verdict.DRIFT
+    assert "raised" not in found.note

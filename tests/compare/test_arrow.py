@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_mlcontainer.compare.arrow import _looked_up
 from pytest_mlcontainer.model import Verdict
 
 PROPERTY = settings(
@@ -128,3 +129,12 @@ def test_an_index_outside_its_dictionary_is_damage(only, index):
     found = only("t.arrow", *(ipc(pa.table({"d": side})) for side in (wild, tame)))
     assert found.verdict is Verdict.FAILED
     assert "out of bounds" in found.note
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_no_index_is_looked_up_outside_its_dictionary(index):
+    """Parquet's are not checked by its reader, unlike those of Arrow files."""
+    indices = pa.array([0, None, index], pa.int8())
+    wild = pa.DictionaryArray.from_arrays(indices, pa.array([1.5, 2.5]), safe=False)
+    with pytest.raises(pa.ArrowInvalid, match="outside its dictionary of 2"):
+        _looked_up(pa, wild)
