@@ -1,0 +1,120 @@
+"""The plan: what is to be built, run and compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+from pytest_mlcontainer.model.basics import Target
+from pytest_mlcontainer.model.settings import Entrypoint
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image to have: built for (or, with `reference`, found on) the target's platform."""
+
+    target: Target
+    reference: str | None = None
+
+    def __str__(self) -> str:
+        return f"image[{self.target.platform}]"
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """One entrypoint on one target, with the jobs whose outputs it needs.
+
+    Args:
+        repeat: the same again under another number is another run.
+        seed: the value of the entrypoint's `seed_env`, where that is not the first of its seeds.
+    """
+
+    entrypoint: Entrypoint
+    target: Target
+    image: ImageJob | None
+    needs: tuple[RunJob, ...] = ()
+    repeat: int = 0
+    seed: str | None = None
+
+    def __str__(self) -> str:
+        parts = [str(self.target.platform), *self.target.variations]
+        parts += [f"repeat {self.repeat}"] if self.repeat else []
+        parts += [f"{self.entrypoint.seed_env}={self.seed}"] if self.seed is not None else []
+        return f"{self.entrypoint.name}[{', '.join(parts)}]"
+
+
+@dataclass(frozen=True)
+class ServeJob:
+    """One server entrypoint on one target: it has to start and answer."""
+
+    entrypoint: Entrypoint
+    target: Target
+    image: ImageJob
+    needs: tuple[RunJob, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.entrypoint.name}[{self.target.platform}]"
+
+
+@dataclass(frozen=True)
+class RepeatsJob:
+    """Several runs of the same on one target, held against one another.
+
+    Args:
+        varied: the reference, then the same under variations that must not matter; empty where
+            no tolerance is calibrated.
+    """
+
+    runs: tuple[RunJob, ...]
+    varied: tuple[RunJob, ...] = ()
+
+    @property
+    def entrypoint(self) -> Entrypoint:
+        return self.runs[0].entrypoint
+
+    def __str__(self) -> str:
+        return f"{self.entrypoint.name}::repeats[{self.runs[0].target.platform}]"
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """One entrypoint's outputs on one target, held against the reference target's.
+
+    Args:
+        repeats: of both sides, all of them; empty where each target runs once.
+        seeds: the pairs for the seeds after the first, whose pair is `actual` and `expected`.
+        varied: as in `RepeatsJob`.
+    """
+
+    actual: RunJob
+    expected: RunJob
+    repeats: tuple[RepeatsJob, ...] = ()
+    seeds: tuple[tuple[RunJob, RunJob], ...] = ()
+    varied: tuple[RunJob, ...] = ()
+
+    @property
+    def runs(self) -> tuple[RunJob, ...]:
+        """All that have to be made, each once."""
+        pairs = ((self.actual, self.expected), *self.seeds)
+        every = [run for pair in pairs for run in pair]
+        every += [run for job in self.repeats for run in job.runs]
+        return tuple(dict.fromkeys((*every, *self.varied)))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.actual.entrypoint.name}::agrees"
+            f"[{self.actual.target.platform} vs {self.expected.target.platform}]"
+        )
+
+
+@dataclass(frozen=True)
+class BaselineJob:
+    """One entrypoint's outputs on one target, held against what the project keeps of them."""
+
+    actual: RunJob
+
+    def __str__(self) -> str:
+        return f"{self.actual.entrypoint.name}::baseline[{self.actual.target.platform}]"
+
+
+Job = Union[ImageJob, RunJob, ServeJob, RepeatsJob, CompareJob, BaselineJob]
