@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_mlcontainer.model.basics import Platform, Scalar, Target, Verdict
+from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Image:
         reference: what the engine knows it by (an id or a tag).
         digest: `sha256:…`, the image's id on its engine.
         platform: what its own configuration says; checked against the platform asked for.
-        entrypoint, command, user, workdir: from its configuration.
+        entrypoint, command, user, workdir, env: from its configuration.
         built: whether we made it (and may remove it).
     """
 
@@ -30,6 +30,7 @@ class Image:
     command: tuple[str, ...] = ()
     user: str = ""
     workdir: str = "/"
+    env: Pairs = ()
     built: bool = False
     notes: tuple[str, ...] = ()
 
@@ -220,11 +221,59 @@ class Comparator:
 
 @dataclass(frozen=True)
 class Cause:
-    """A smallest set of changes that makes a drift come and go, and how that was shown."""
+    """A smallest set of changes that makes a drift come and go, and how that was shown.
+
+    Args:
+        names: of the changes, sorted; `randomness` alone where no change of the environment does.
+        runs: how many runs show it: with just these changes, and with all others but these.
+        evidence: in a sentence.
+    """
 
     names: tuple[str, ...]
     runs: int
     evidence: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a search came upon beside causes.
+
+    Args:
+        kind: `crash` (fails under these changes), `flaky`, `amplifier` (what makes a small
+            difference large), `part` (of a drift between platforms, what explains some of it).
+        names: of the changes; empty where it is none of them.
+        text: in a sentence.
+        advice: what usually helps; "" where nothing is known. `source` is where that is from.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    text: str
+    advice: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was done to explain an outcome, and what came of it beside its causes.
+
+    Args:
+        runs: all that were made for it.
+        tried: variations that took effect, with their settings: `threads=1`.
+        not_exercised: names of variations, with the reason why each counts as not tried.
+        findings: what was found beside causes.
+        materiality: what the drift amounts to: labels flipped, a metric moved, or only bits.
+        open: what is not known, in sentences.
+        suspects: names among which the cause is, where it could not be narrowed further.
+    """
+
+    runs: int = 0
+    tried: tuple[str, ...] = ()
+    not_exercised: Pairs = ()
+    findings: tuple[Finding, ...] = ()
+    materiality: str = ""
+    open: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -238,6 +287,7 @@ class Outcome:
         notes: rules that matched nothing, what was not compared and why.
         against: what the reference is, where it is not just another platform of the session:
             "the baseline", "other repeats", "A's record".
+        explanation: of a comparison whose cause was looked for.
     """
 
     entrypoint: str
@@ -249,6 +299,7 @@ class Outcome:
     facts: tuple[tuple[str, Scalar, Scalar], ...] = ()
     notes: tuple[str, ...] = ()
     against: str = ""
+    explanation: Explanation | None = None
 
 
 class ChangeKind(enum.Enum):

@@ -1,0 +1,1 @@
+"""Which changes cause a drift: the search, as plans and observations. Nothing is run here."""

@@ -1,0 +1,154 @@
+"""Changes of the environment: what they are made of, and who offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Union
+
+from pytest_mlcontainer.model.basics import Pairs, Platform
+from pytest_mlcontainer.model.results import Facts, Image
+from pytest_mlcontainer.model.settings import Entrypoint
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """How the environment of a run is changed. What is None or empty stays as it is.
+
+    Args:
+        env: variables that are set.
+        unset: variables that are taken away; on `host` only, where there are others than ours.
+        hostname: the container's name for itself.
+        cpuset: processors that it may use, as `docker run --cpuset-cpus`.
+        memory_bytes, shm_size_bytes, network, user: as in `Limits`.
+        read_only: nothing may be written but declared outputs and /tmp.
+        wrapper: program and arguments put before the command; it has to execute what follows.
+        workdir: absolute path at which the run finds a copy of its working directory, and works.
+        preload: the library of `variations.preload` is loaded into every program; `env` steers it.
+        personality: the wrapper may change its personality, which switches address space
+            randomisation off.
+    """
+
+    env: Pairs = ()
+    unset: tuple[str, ...] = ()
+    hostname: str | None = None
+    cpuset: str | None = None
+    memory_bytes: int | None = None
+    shm_size_bytes: int | None = None
+    network: str | None = None
+    user: str | None = None
+    read_only: bool = False
+    wrapper: tuple[str, ...] = ()
+    workdir: str | None = None
+    preload: bool = False
+    personality: bool = False
+
+    def __add__(self, other: Knobs) -> Knobs:
+        """Both together; where they collide, the other's holds."""
+        return Knobs(
+            env=tuple({**dict(self.env), **dict(other.env)}.items()),
+            unset=tuple(dict.fromkeys((*self.unset, *other.unset))),
+            hostname=other.hostname or self.hostname,
+            cpuset=other.cpuset or self.cpuset,
+            memory_bytes=other.memory_bytes or self.memory_bytes,
+            shm_size_bytes=other.shm_size_bytes or self.shm_size_bytes,
+            network=other.network or self.network,
+            user=other.user or self.user,
+            read_only=other.read_only or self.read_only,
+            wrapper=(*other.wrapper, *self.wrapper),
+            workdir=other.workdir or self.workdir,
+            preload=other.preload or self.preload,
+            personality=other.personality or self.personality,
+        )
+
+    @property
+    def needs_container(self) -> bool:
+        """Whether a run without a container cannot have them."""
+        return replace(self, env=(), unset=(), wrapper=(), preload=False) != Knobs()
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One named change of the environment, in one setting.
+
+    Args:
+        name: of its family, as reports and labels use it: `threads`.
+        setting: which of the family's settings: `1`.
+        witness: facts of which at least one is another under the variation, if it took effect;
+            a name that ends with a dot stands for all that begin with it. Where the value that
+            a fact has to have is known, it is given: `folder=/elsewhere`.
+    """
+
+    name: str
+    setting: str
+    knobs: Knobs = Knobs()
+    witness: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.setting}"
+
+
+@dataclass(frozen=True)
+class NotExercised:
+    """Why a family has nothing to change here."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Where a variation is wanted.
+
+    Args:
+        facts: what the probe saw with nothing varied.
+        entry: with its variables and limits, as configured.
+        image: None on `host`.
+        leaked: variables of this machine that the project's sources mention, with their values.
+    """
+
+    platform: Platform
+    facts: Facts
+    entry: Entrypoint
+    image: Image | None = None
+    leaked: Pairs = ()
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """Variables that the project sets itself, by its configuration or in its image."""
+        image = () if self.image is None else self.image.env
+        return {**dict(image), **dict(self.entry.env)}
+
+
+Choice = Union[Variation, NotExercised]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of change, and how one is chosen that has an effect here.
+
+    Args:
+        name: as reports, labels and `--container-vary` use it.
+        what: what is changed, in a few words ("how many threads share the work").
+        choose: gives the variation that differs from what a run has anyway, or why there is none.
+        hints: regular expressions; where the project's sources match one, the family is suspected
+            first. They only order the search.
+        weight: how often it is the cause, against others, where nothing is known yet.
+        numeric: whether it changes the last digits of numbers rather than what is computed.
+        natural: whether any two runs differ in it by themselves: a drift that it causes is
+            nondeterminism until it is pinned.
+        pin: how a run is kept from differing in it; None where it does not differ by itself.
+        on_request: whether it is varied only where it is named.
+        apart: names of families that hide it, or that it hides: never varied in the same run
+            unless each alone does nothing.
+    """
+
+    name: str
+    what: str
+    choose: Callable[[Situation], Choice]
+    hints: tuple[str, ...] = ()
+    weight: float = 1.0
+    numeric: bool = False
+    natural: bool = False
+    pin: Callable[[Situation], Choice] | None = None
+    on_request: bool = False
+    apart: tuple[str, ...] = ()
