@@ -112,6 +112,7 @@ def image_from_json(raw: Mapping[str, Any]) -> Image:
     values["platform"] = Platform(**values["platform"])
     for name in ("entrypoint", "command", "notes"):
         values[name] = tuple(values[name])
+    values["env"] = tuple((name, value) for name, value in values["env"])
     return Image(**values)
 
 

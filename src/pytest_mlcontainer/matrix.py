@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
+    ALL_VARIATIONS,
     HOST,
     PRINTED,
     BaselineJob,
@@ -26,6 +27,7 @@ from pytest_mlcontainer.model import (
     ServeJob,
     Settings,
     Target,
+    VariesJob,
 )
 from pytest_mlcontainer.variations import changes, harmless
 
@@ -44,7 +46,8 @@ def plan(settings: Settings, options: Options) -> tuple[Job, ...]:
                 jobs.append(serve_job(settings, options, entry.name, platform))
     compared = [_with_further_runs(job, options) for job in _compare_jobs(jobs, selected[0])]
     repeated = _repeats_jobs(jobs, options)
-    return (*jobs, *repeated, *compared, *_baseline_jobs(jobs, options))
+    varied = _varies_jobs(jobs, selected[0], options)
+    return (*jobs, *repeated, *compared, *varied, *_baseline_jobs(jobs, options))
 
 
 def platforms(settings: Settings, options: Options) -> tuple[Platform, ...]:
@@ -185,6 +188,26 @@ def _compare_jobs(jobs: list[Job], reference: Platform) -> Iterator[CompareJob]:
 def _is_compared(entry: Entrypoint) -> bool:
     """Whether there is anything to compare: outputs, or what it prints where a rule says so."""
     return bool(entry.outputs) or any(rule.output in PRINTED for rule in entry.rules)
+
+
+def _varies_jobs(jobs: list[Job], reference: Platform, options: Options) -> Iterator[VariesJob]:
+    """Each of the reference's runs with outputs, where its environment is to be varied."""
+    for job in jobs:
+        if isinstance(job, RunJob) and job.target.platform == reference:
+            names = varied_names(job.entrypoint, options)
+            if names != () and _is_compared(job.entrypoint):
+                yield VariesJob(job, names, budget(job.entrypoint, options))
+
+
+def varied_names(entry: Entrypoint, options: Options) -> tuple[str, ...] | None:
+    """Names of the variations asked for an entrypoint; () for none, None for all that apply."""
+    names = entry.vary if options.vary is None else options.vary
+    return None if names == ALL_VARIATIONS else names
+
+
+def budget(entry: Entrypoint, options: Options) -> int:
+    """The most runs that a search may make for an entrypoint."""
+    return entry.vary_budget if options.budget is None else options.budget
 
 
 def _repeats_jobs(jobs: list[Job], options: Options) -> Iterator[RepeatsJob]:

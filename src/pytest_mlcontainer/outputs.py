@@ -80,6 +80,14 @@ class Declared:
                 kept.append(path)
         return tuple(kept)
 
+    def folders(self) -> tuple[str, ...]:
+        """The container folders into which what is declared is written, where that is known."""
+        parts = [(fixed_part(_clean(pattern)), _clean(pattern)) for pattern in self.patterns]
+        return tuple(
+            self.absolute(fixed if fixed != whole else posixpath.dirname(whole))
+            for fixed, whole in parts
+        )
+
     def absolute(self, name: str) -> str:
         """An output name as an absolute path in the container."""
         return posixpath.normpath(posixpath.join(self.workdir, name))

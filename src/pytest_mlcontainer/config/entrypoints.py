@@ -20,6 +20,7 @@ from pytest_mlcontainer.config.rules import read_rules
 from pytest_mlcontainer.config.targets import NO_GPU, parse_gpus
 from pytest_mlcontainer.config.values import (
     parse_arguments,
+    parse_budget,
     parse_choice,
     parse_cpus,
     parse_duration,
@@ -34,11 +35,12 @@ from pytest_mlcontainer.config.values import (
     parse_text,
     parse_user,
     parse_variable_name,
+    parse_variation,
     parse_word,
 )
 from pytest_mlcontainer.config.words import show, show_key
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import Entrypoint, Limits, NeedsFrom, Pairs, Server
+from pytest_mlcontainer.model import ALL_VARIATIONS, Entrypoint, Limits, NeedsFrom, Pairs, Server
 
 
 def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
@@ -64,7 +66,17 @@ def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
         exit_codes=exit_codes,
         names=_merged(base.names, _read_names(reader)),
         repeat=reader.read("repeat", parse_repeat, base.repeat),
+        vary=_read_vary(reader, base.vary),
+        vary_budget=reader.read("vary-budget", parse_budget, base.vary_budget),
     )
+
+
+def _read_vary(reader: Reader, base: tuple[str, ...]) -> tuple[str, ...]:
+    """`true` for all variations that apply, `false` for none, or their names."""
+    value = reader.values.get("vary")
+    if isinstance(value, bool):
+        return ALL_VARIATIONS if value else ()
+    return _once(reader.read_list("vary", parse_variation, base))
 
 
 def _parse_gpus_or_none(value: object) -> str | None:
@@ -240,7 +252,7 @@ def _reachable(reader: Reader, entry: Entrypoint) -> Entrypoint:
                 "remove outputs, or remove port if this command ends by itself",
             ),
         )
-    for key in ("repeat", "seeds"):
+    for key in ("repeat", "seeds", "vary"):
         if key in reader.values:
             what, value = "a server writes nothing to compare", show(reader.values[key])
             reader.note(key, MlContainerError(what, value, f"remove {key}"))

@@ -35,6 +35,8 @@ RUN_KEYS: Final = (
     "exit-codes",
     "names",
     "repeat",
+    "vary",
+    "vary-budget",
 )
 TOP_KEYS: Final = (*BUILD_KEYS, *MATRIX_KEYS, *RUN_KEYS, "entrypoints")
 ENTRYPOINT_KEYS: Final = (

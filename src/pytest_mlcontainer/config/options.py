@@ -11,9 +11,11 @@ from typing import TypeVar
 
 from pytest_mlcontainer.config.targets import parse_engine, parse_gpus, parse_platform
 from pytest_mlcontainer.config.values import (
+    parse_budget,
     parse_choice,
     parse_filled_text,
     parse_repeat,
+    parse_variation,
     parse_word,
 )
 from pytest_mlcontainer.config.words import show
@@ -36,6 +38,8 @@ def parse_options(
     update: bool = False,
     repeat: str | None = None,
     report: str | None = None,
+    vary: str | None = None,
+    budget: str | None = None,
 ) -> Options:
     """The checked options; None stands for an option that was not given.
 
@@ -50,6 +54,8 @@ def parse_options(
             `--container-report`.
         update: `--container-update`.
         repeat: `--container-repeat`.
+        vary: `--container-vary`: names, separated by commas, or `all`.
+        budget: `--container-budget`.
 
     Raises:
         ConfigError: with every problem.
@@ -72,6 +78,8 @@ def parse_options(
         update=update,
         repeat=check("--container-repeat", _parse_repeat, repeat),
         report=check("--container-report", _parse_folder, report),
+        vary=check("--container-vary", _parse_vary, vary),
+        budget=check("--container-budget", lambda text: parse_budget(_number(text)), budget),
     )
     if update and baseline is None:
         what = "--container-update: there is no folder to update"
@@ -82,7 +90,16 @@ def parse_options(
 
 
 def _parse_repeat(text: str) -> int:
-    return parse_repeat(int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text)
+    return parse_repeat(_number(text))
+
+
+def _parse_vary(text: str) -> tuple[str, ...]:
+    names = (name.strip() for name in text.split(","))
+    return tuple(dict.fromkeys(parse_variation(name) for name in names))
+
+
+def _number(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
 
 def _parse_folder(text: str) -> Path:

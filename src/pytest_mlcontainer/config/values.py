@@ -29,6 +29,7 @@ _NUMBER: Final = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 _LONGEST_DURATION_S: Final = 30 * 24 * 3600
 MOST_REPEATS: Final = 50  # each is held against each other
+MOST_RUNS: Final = 1000
 
 
 def parse_size(value: object) -> int:
@@ -192,6 +193,21 @@ def parse_ulp(value: object) -> int:
 def parse_repeat(value: object) -> int:
     """How often each target runs."""
     return _whole_number(value, 1, MOST_REPEATS, "not a number of runs")
+
+
+def parse_budget(value: object) -> int:
+    """The most runs that a search may make."""
+    return _whole_number(value, 1, MOST_RUNS, "not a number of runs")
+
+
+def parse_variation(value: object) -> str:
+    """The name of a family of variations. Which there are is known once plugins are loaded."""
+    name = parse_word(value)
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise MlContainerError(
+            "not the name of a variation", show(name), 'write one such as "threads" or "hash-seed"'
+        )
+    return name
 
 
 def parse_seed(value: object) -> str:

@@ -31,6 +31,11 @@ class ContainerSpec:
             written to is `scratch` and a small `/tmp` in memory; no capabilities and no way to
             gain any, few processes, no swap, little log. The network is that of `limits`.
         passing: of no interest once it has ended, so that it is never kept for a look.
+        hostname: its name for itself; None lets the engine choose one.
+        cpuset: processors that it may use, as `docker run --cpuset-cpus`.
+        read_only: its root file system cannot be written to; `scratch` and `/tmp` can.
+        personality: its programs may change their personality (`setarch -R`), which engines
+            otherwise forbid.
     """
 
     image: str
@@ -45,6 +50,10 @@ class ContainerSpec:
     scratch: tuple[str, ...] = ()
     confined: bool = False
     passing: bool = False
+    hostname: str | None = None
+    cpuset: str | None = None
+    read_only: bool = False
+    personality: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,13 @@ class Engine(Protocol):
 
     def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
         """Make a volume filled with what the tar stream holds. Its owner's cleaning removes it."""
+
+    def internal_network(self) -> str:
+        """The session's network without a way out; made when it is asked for first.
+
+        Raises:
+            EngineError: the engine cannot make one.
+        """
 
     def sweep(self) -> tuple[str, ...]:
         """Remove what dead owners of this host left; returns the names of what was removed."""

@@ -23,6 +23,7 @@ from pytest_mlcontainer.engines.connect import address, open_client
 from pytest_mlcontainer.engines.failures import explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.engines.seccomp import ALLOWS_PERSONALITY
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.model import (
     BuildSettings,
@@ -70,6 +71,7 @@ class DockerEngine:
         self._processes = Processes()
         self._buildx = Buildx(endpoint, environ, self._processes)
         self._info_lock = threading.Lock()
+        self._network_lock = threading.Lock()
         self.name = endpoint or "default"
         self.address = address(endpoint, environ)
 
@@ -140,6 +142,20 @@ class DockerEngine:
         finally:
             self._remove(carrier.id)
 
+    def internal_network(self) -> str:
+        name = f"mlcontainer-{self._owner.session[:12]}-internal"
+        with self._network_lock:
+            try:
+                if not self._api.networks(names=[name]):
+                    self._api.create_network(
+                        name, driver="bridge", internal=True, labels=self._owner.labels()
+                    )
+            except APIError as error:
+                raise EngineError(
+                    "the engine cannot make a network", str(error.explanation)
+                ) from error
+        return name
+
     def sweep(self) -> tuple[str, ...]:
         return sessions.remove_dead(self._api, self._owner)
 
@@ -200,7 +216,8 @@ class DockerEngine:
                 *(Mount(path, name) for name, path in spec.writable_volumes),
                 *(Mount(path, None) for path in spec.scratch),
             ],
-            **(_confinement(limits) if spec.confined else {}),
+            cpuset_cpus=spec.cpuset,
+            **(_confinement(limits) if spec.confined else _restrictions(spec)),
         )
         try:
             made = self._api.create_container(
@@ -210,6 +227,7 @@ class DockerEngine:
                 environment=dict(spec.env),
                 working_dir=spec.workdir,
                 user=limits.user,
+                hostname=spec.hostname,
                 labels=self._owner.labels() | kept,
                 host_config=host,
                 platform=str(spec.platform),
@@ -326,6 +344,16 @@ def _confinement(limits: Limits) -> dict[str, Any]:
     }
 
 
+def _restrictions(spec: ContainerSpec) -> dict[str, Any]:
+    """What the spec takes from, or gives to, an ordinary container."""
+    found: dict[str, Any] = {}
+    if spec.read_only:
+        found |= {"read_only": True, "tmpfs": {"/tmp": "mode=1777"}}
+    if spec.personality:
+        found["security_opt"] = [f"seccomp={ALLOWS_PERSONALITY}"]
+    return found
+
+
 def _image(reference: str, raw: Mapping[str, Any]) -> Image:
     config = raw.get("Config") or {}
     return Image(
@@ -339,7 +367,13 @@ def _image(reference: str, raw: Mapping[str, Any]) -> Image:
         command=tuple(config.get("Cmd") or ()),
         user=str(config.get("User") or ""),
         workdir=str(config.get("WorkingDir") or "/"),
+        env=tuple(_variable(text) for text in config.get("Env") or ()),
     )
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, _equals, value = text.partition("=")
+    return name, value
 
 
 def _variant(raw: Mapping[str, Any]) -> str:

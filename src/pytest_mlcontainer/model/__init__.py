@@ -30,6 +30,7 @@ from pytest_mlcontainer.model.jobs import (
     RepeatsJob,
     RunJob,
     ServeJob,
+    VariesJob,
 )
 from pytest_mlcontainer.model.results import (
     BaselineChange,
@@ -49,6 +50,8 @@ from pytest_mlcontainer.model.results import (
     Run,
 )
 from pytest_mlcontainer.model.settings import (
+    ALL_VARIATIONS,
+    DEFAULT_BUDGET,
     BuildSettings,
     Entrypoint,
     Limits,
@@ -69,6 +72,8 @@ from pytest_mlcontainer.model.variations import (
 )
 
 __all__ = [
+    "ALL_VARIATIONS",
+    "DEFAULT_BUDGET",
     "HOST",
     "LABEL",
     "PRINTED",
@@ -119,5 +124,6 @@ __all__ = [
     "Target",
     "Tolerance",
     "Variation",
+    "VariesJob",
     "Verdict",
 ]

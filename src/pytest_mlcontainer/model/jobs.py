@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 from pytest_mlcontainer.model.basics import Target
-from pytest_mlcontainer.model.settings import Entrypoint
+from pytest_mlcontainer.model.settings import DEFAULT_BUDGET, Entrypoint
+from pytest_mlcontainer.model.variations import Knobs, Variation
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class RunJob:
     Args:
         repeat: the same again under another number is another run.
         seed: the value of the entrypoint's `seed_env`, where that is not the first of its seeds.
+        variations: how the environment is changed; the target has their names.
     """
 
     entrypoint: Entrypoint
@@ -35,6 +37,21 @@ class RunJob:
     needs: tuple[RunJob, ...] = ()
     repeat: int = 0
     seed: str | None = None
+    variations: tuple[Variation, ...] = ()
+
+    @property
+    def knobs(self) -> Knobs:
+        """All that is changed, put together."""
+        knobs = Knobs()
+        for variation in self.variations:
+            knobs += variation.knobs
+        return knobs
+
+    def varied(self, variations: tuple[Variation, ...], repeat: int = 0) -> RunJob:
+        """The same in an environment that is changed."""
+        names = tuple(str(variation) for variation in variations)
+        target = replace(self.target, variations=names)
+        return replace(self, target=target, variations=variations, repeat=repeat)
 
     def __str__(self) -> str:
         parts = [str(self.target.platform), *self.target.variations]
@@ -117,4 +134,21 @@ class BaselineJob:
         return f"{self.actual.entrypoint.name}::baseline[{self.actual.target.platform}]"
 
 
-Job = Union[ImageJob, RunJob, ServeJob, RepeatsJob, CompareJob, BaselineJob]
+@dataclass(frozen=True)
+class VariesJob:
+    """One entrypoint on one target, in environments that must not change what it writes.
+
+    Args:
+        names: of the variations that are asked for; None stands for all that apply.
+        budget: the most runs that the search for a cause may make.
+    """
+
+    run: RunJob
+    names: tuple[str, ...] | None = None
+    budget: int = DEFAULT_BUDGET
+
+    def __str__(self) -> str:
+        return f"{self.run.entrypoint.name}::varies[{self.run.target.platform}]"
+
+
+Job = Union[ImageJob, RunJob, ServeJob, RepeatsJob, CompareJob, BaselineJob, VariesJob]

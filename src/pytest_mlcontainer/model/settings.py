@@ -15,6 +15,9 @@ from pytest_mlcontainer.model.basics import (
     Platform,
 )
 
+ALL_VARIATIONS = ("all",)
+DEFAULT_BUDGET = 40  # runs: some five causes that are hard to find
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -133,6 +136,9 @@ class Entrypoint:
             that those called after times, hosts and ids meet their counterparts.
         repeat: runs on each target; their disagreement is the noise floor.
         seeds: values of the variable `seed_env`, one run on each target for every one.
+        vary: names of variations that must not change what it writes; () for none, and
+            `ALL_VARIATIONS` for all that apply.
+        vary_budget: the most runs that the search for a cause may make.
     """
 
     name: str
@@ -153,6 +159,8 @@ class Entrypoint:
     repeat: int = 1
     seeds: tuple[str, ...] = ()
     seed_env: str = "SEED"
+    vary: tuple[str, ...] = ()
+    vary_budget: int = DEFAULT_BUDGET
 
 
 @dataclass(frozen=True)
@@ -225,6 +233,8 @@ class Options:
         records: folder that keeps every run.
         baseline: folder with the records that runs are held against; `update` writes them.
         report: folder for the reports.
+        vary: names of variations for every entrypoint, as `Entrypoint.vary`.
+        budget: as `Entrypoint.vary_budget`.
     """
 
     platforms: tuple[Platform, ...] | None = None
@@ -237,3 +247,5 @@ class Options:
     baseline: Path | None = None
     update: bool = False
     report: Path | None = None
+    vary: tuple[str, ...] | None = None
+    budget: int | None = None

@@ -36,6 +36,7 @@ def run_key(
         [
             json.dumps(entry, sort_keys=True, default=str),
             repr(target),
+            repr(job.variations),
             [need.id for need in needs],
             fingerprint(item.source for item in inputs),
             program,
@@ -45,13 +46,15 @@ def run_key(
     )
 
 
-def facts_key(engine: str, image: Image, target: Target, env: Pairs) -> str:
+def facts_key(engine: str, image: Image, target: Target, env: Pairs, *more: object) -> str:
     """Key of the facts of an image on a target.
 
     Args:
         engine: identity of the engine.
+        more: what else the facts depend on.
     """
-    return digest([engine, image.digest, str(target.platform), target.gpus, env])
+    parts = [engine, image.digest, str(target.platform), target.gpus, env]
+    return digest([*parts, *map(repr, more)])
 
 
 def common_env(settings: Settings) -> Pairs:

@@ -41,6 +41,7 @@ STATE: pytest.StashKey[State] = pytest.StashKey()
 OUTCOMES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 UPDATES: pytest.StashKey[list[str]] = pytest.StashKey()
 TABLE = b"tool.mlcontainer"
+VARY = "--container-vary"
 SKIP_REASON = "runs containers: needs --container"
 
 
@@ -79,6 +80,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="run everything N times on each platform; what differs then is noise, not drift",
     )
+    group.addoption(
+        VARY,
+        metavar="NAMES",
+        nargs="?",
+        const="all",
+        help="change the environment in ways that must not matter, all that apply or "
+        "threads,simd,…, and name the cause where outputs drift; `mlcontainer explain --list` "
+        "lists them",
+    )
+    group.addoption(
+        "--container-budget", metavar="N", help="the most runs that the search for a cause may make"
+    )
     _add_folders(group)
 
 
@@ -104,7 +117,11 @@ def _add_folders(group: pytest.OptionGroup) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, object, object]:
+def pytest_load_initial_conftests(
+    parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    # Without a value it would take the file that follows for one.
+    args[:] = [f"{VARY}=all" if arg == VARY else arg for arg in args]
     # After every other plugin and conftest: a project may well have a --gpus of its own, which
     # then wins, and argparse would refuse the second one.
     result = yield

@@ -146,7 +146,7 @@ class State:
     def repeat(self, nodeid: str) -> str:
         """The command that repeats one test just as it was, from where pytest was started."""
         words = ["pytest", "--container"]
-        for name in ("platform", "image", "gpus", "repeat", "baseline"):
+        for name in ("platform", "image", "gpus", "repeat", "baseline", "vary", "budget"):
             value = self._config.getoption(f"container_{name}")
             words += [f"--container-{name}={value}"] if value else []
         engines = self._config.getoption("container_engine")
@@ -282,6 +282,8 @@ def begin(config: pytest.Config) -> State:
             update=config.getoption("container_update"),
             repeat=config.getoption("container_repeat"),
             report=config.getoption("container_report"),
+            vary=config.getoption("container_vary"),
+            budget=config.getoption("container_budget"),
         )
     except MlContainerError as error:
         raise pytest.UsageError(str(error)) from error

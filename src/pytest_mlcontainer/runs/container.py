@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
 from pytest_mlcontainer.errors import OutputError
-from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Image, Run, Target
+from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Image, Knobs, Run, Target
 from pytest_mlcontainer.outputs import Collected, Declared, collect_tar, names_in_tar
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.failures import (
@@ -21,10 +21,12 @@ from pytest_mlcontainer.runs.failures import (
 )
 from pytest_mlcontainer.runs.inputs import (
     Input,
+    absolute,
     file_tar,
     folders_tar,
     needs_tar,
 )
+from pytest_mlcontainer.runs.knobs import Means, outermost, turn
 
 # For a program that handles SIGTERM; one that does not, as process 1, ignores it.
 _GRACE_S = 3.0
@@ -44,6 +46,7 @@ class ContainerRun:
         files: inputs that are single files.
         needs: finished runs whose outputs are put at the same paths.
         facts: what the probe saw in this image on this target.
+        knobs: how its environment is changed; `means` is what the engine has ready for that.
         folder: empty folder on this machine for the record.
     """
 
@@ -57,10 +60,31 @@ class ContainerRun:
     needs: tuple[Run, ...]
     facts: Facts
     folder: Path
+    knobs: Knobs = Knobs()
+    means: Means = Means()
+
+    @property
+    def home(self) -> str:
+        """The working directory that the image or the project names."""
+        return posixpath.normpath(posixpath.join("/", self.image.workdir, self.entry.workdir or ""))
 
     @property
     def workdir(self) -> str:
-        return posixpath.normpath(posixpath.join("/", self.image.workdir, self.entry.workdir or ""))
+        """The working directory that it runs in."""
+        return self.knobs.workdir or self.home
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Folders that it has to be able to write to, or that files are put into."""
+        declared = Declared(self.entry.outputs, self.workdir)
+        given = [posixpath.dirname(item.target) for item in self.files]
+        for run in self.needs:
+            given += [
+                posixpath.dirname(absolute(run, each.name, self.home)) for each in run.outputs
+            ]
+        made = [posixpath.join(self.home, path) for path in self.entry.writable]
+        elsewhere = [self.workdir] if self.knobs.workdir else []
+        return outermost((*declared.folders(), *given, *made, *elsewhere))
 
 
 def execute(job: ContainerRun) -> Run:
@@ -98,27 +122,34 @@ def execute(job: ContainerRun) -> Run:
 
 
 def _spec(job: ContainerRun) -> ContainerSpec:
-    return ContainerSpec(
+    spec = ContainerSpec(
         image=job.image.reference,
         platform=job.image.platform,
         command=job.entry.command,
         entrypoint=job.entry.entrypoint,
         env=job.entry.env,
-        workdir=job.entry.workdir and job.workdir,
+        workdir=job.entry.workdir and job.home,
         # The command line's --gpus is in the target.
         limits=replace(job.entry.limits, gpus=job.target.gpus),
         volumes=job.volumes,
     )
+    return turn(spec, job.knobs, job.image, job.home, job.means, job.written)
 
 
 def _fill(container: Container, job: ContainerRun) -> None:
-    if job.entry.writable:
-        paths = (posixpath.join(job.workdir, path) for path in job.entry.writable)
-        container.put("/", folders_tar(paths))
-    for item in job.files:
-        container.put("/", file_tar(item))
-    if job.needs:
-        container.put("/", needs_tar(job.needs, job.workdir))
+    made = tuple(posixpath.join(job.home, path) for path in job.entry.writable)
+    if job.knobs.user or job.knobs.read_only:
+        made += job.written  # another user, and a volume that is new, have to be let in
+    elif job.knobs.workdir:
+        made += (job.workdir,)
+    # Nothing can be put into a root file system that is read-only, only into what is mounted.
+    for root in job.written if job.knobs.read_only else ("/",):
+        if made:
+            container.put(root, folders_tar(made, root))
+        for item in job.files:
+            container.put(root, file_tar(item, root))
+        if job.needs:
+            container.put(root, needs_tar(job.needs, job.home, root))
 
 
 def _wait(container: Container, timeout_s: float) -> tuple[Exit | None, CpuUse | None]:

@@ -1,0 +1,122 @@
+"""Knobs → what a container is created with."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pytest_mlcontainer.engines import ContainerSpec
+from pytest_mlcontainer.model import Image, Knobs, Limits
+
+FOLDER = "/mlcontainer-preload"
+
+
+def preload_env(existing: str | None) -> tuple[str, str]:
+    return ("LD_PRELOAD", f"{FOLDER}/x.so" + (f":{existing}" if existing else ""))
+
+
+INTERNAL_NETWORK = "mlcontainer-internal"
+
+# Inputs that are mounted inside are not copied: they are mounted at the other place as well.
+_COPY = (
+    'cp -ax "$1/." "$2/" 2>/dev/null || cp -a "$1/." "$2/" 2>/dev/null; '
+    'cd "$2" || exit 126; shift 2; exec "$@"'
+)
+
+
+@dataclass(frozen=True)
+class Means:
+    """What an engine has ready for those knobs that need something made.
+
+    Args:
+        preload: the volume that holds the preloaded library.
+        network: the network without a way out.
+    """
+
+    preload: str | None = None
+    network: str | None = None
+
+
+def turn(
+    spec: ContainerSpec,
+    knobs: Knobs,
+    image: Image,
+    workdir: str = "/",
+    means: Means = Means(),
+    written: Iterable[str] = (),
+) -> ContainerSpec:
+    """The spec with the environment changed.
+
+    Args:
+        image: whose entrypoint, command and variables the spec leaves as they are.
+        workdir: absolute path of the working directory without knobs.
+        written: absolute folders that the run has to be able to write to.
+    """
+    if knobs == Knobs():
+        return spec
+    spec = replace(
+        spec,
+        env=_variables(spec, knobs, image),
+        limits=_limits(spec.limits, knobs, means),
+        hostname=knobs.hostname,
+        cpuset=knobs.cpuset,
+        personality=knobs.personality,
+        volumes=_volumes(spec, knobs, workdir, means),
+    )
+    if knobs.read_only:
+        spec = replace(spec, read_only=True, scratch=outermost((*spec.scratch, *written)))
+    wrapper = knobs.wrapper
+    if knobs.workdir is not None:
+        wrapper = ("/bin/sh", "-c", _COPY, "sh", workdir, knobs.workdir, *wrapper)
+    return _wrapped(spec, wrapper, image) if wrapper else spec
+
+
+def outermost(folders: Iterable[str]) -> tuple[str, ...]:
+    """Those that lie in none of the others; the root, which holds everything, is none of them."""
+    kept: list[str] = []
+    for folder in sorted({posixpath.normpath(each) for each in folders} - {"/"}):
+        if not any(folder == above or folder.startswith(f"{above}/") for above in kept):
+            kept.append(folder)
+    return tuple(kept)
+
+
+def _variables(spec: ContainerSpec, knobs: Knobs, image: Image) -> tuple[tuple[str, str], ...]:
+    found = {**dict(spec.env), **dict(knobs.env)}
+    if knobs.preload:
+        name, value = preload_env({**dict(image.env), **found}.get("LD_PRELOAD"))
+        found[name] = value
+    return tuple(found.items())
+
+
+def _limits(limits: Limits, knobs: Knobs, means: Means) -> Limits:
+    network = means.network if knobs.network == INTERNAL_NETWORK else knobs.network
+    return replace(
+        limits,
+        memory_bytes=knobs.memory_bytes or limits.memory_bytes,
+        shm_size_bytes=knobs.shm_size_bytes or limits.shm_size_bytes,
+        network=network or limits.network,
+        user=knobs.user or limits.user,
+    )
+
+
+def _volumes(
+    spec: ContainerSpec, knobs: Knobs, workdir: str, means: Means
+) -> tuple[tuple[str, str], ...]:
+    volumes = list(spec.volumes)
+    if knobs.workdir is not None:
+        volumes += [
+            (name, knobs.workdir + path[len(workdir) :])
+            for name, path in spec.volumes
+            if path.startswith(f"{workdir}/")
+        ]
+    if knobs.preload and means.preload is not None:
+        volumes.append((means.preload, FOLDER))
+    return tuple(volumes)
+
+
+def _wrapped(spec: ContainerSpec, wrapper: tuple[str, ...], image: Image) -> ContainerSpec:
+    """The spec with a program before its own. The image's command goes with its entrypoint."""
+    program = image.entrypoint if spec.entrypoint is None else spec.entrypoint
+    command = spec.command or (image.command if spec.entrypoint is None else ())
+    return replace(spec, entrypoint=wrapper[:1], command=(*wrapper[1:], *program, *command))
