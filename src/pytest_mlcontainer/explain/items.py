@@ -1,0 +1,126 @@
+"""What a compared item is, as far as its name and its numbers tell."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import PurePosixPath
+
+from pytest_mlcontainer.model import Difference, Verdict
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+\d?|\d+")
+_LAST = re.compile(r"(?:[./]|^)([^./\[\]]+)(?:\[\d+\])*$")
+_METRICS = frozenset({
+    "accuracy", "acc", "auc", "auroc", "auprc", "f1", "fbeta", "precision", "recall",
+    "sensitivity", "specificity", "mae", "mse", "rmse", "mape", "smape", "loss", "r2",
+    "logloss", "perplexity", "ppl", "bleu", "rouge", "wer", "cer", "ndcg", "mrr", "iou", "dice",
+    "brier", "kappa", "mcc", "score", "error", "silhouette", "inertia", "likelihood", "elbo",
+})  # fmt: skip
+_LABELS = frozenset({
+    "label", "labels", "class", "classes", "pred", "preds", "prediction", "predictions",
+    "predicted", "category", "categories", "cluster", "clusters", "decision", "decisions",
+    "assignment", "assignments", "flag", "flags", "answer", "answers",
+})  # fmt: skip
+_PROBABILITIES = frozenset({
+    "proba", "probas", "prob", "probs", "probability", "probabilities", "softmax", "confidence",
+    "confidences",
+})  # fmt: skip
+_WEIGHTS = frozenset({
+    "weight", "weights", "coef", "coefs", "coefficient", "coefficients", "kernel", "bias",
+    "biases", "intercept", "embedding", "embeddings", "param", "params", "parameter",
+    "parameters", "theta", "beta", "model", "state",
+})  # fmt: skip
+_ULP_OF_BITS = 4
+_SCALE_OF_BITS = 1e-6
+
+
+def is_float(difference: Difference) -> bool:
+    """Whether its values are floating-point numbers, of one type on both sides."""
+    return difference.max_ulp is not None
+
+
+def is_integer(difference: Difference) -> bool:
+    return (
+        difference.max_ulp is None
+        and difference.max_abs is not None
+        and difference.scale_error is not None
+        and difference.unit == "elements"
+        and not difference.rule.startswith("dtype")
+    )
+
+
+def is_discrete(difference: Difference) -> bool:
+    """Whether its values have no distance: booleans and text, in arrays or alone."""
+    return (
+        difference.max_abs is None
+        and difference.unit == "elements"
+        and difference.differing > 0
+        and difference.verdict is not Verdict.FAILED
+    )
+
+
+def is_boolean(difference: Difference) -> bool:
+    return is_discrete(difference) and difference.worst_expected in ("True", "False")
+
+
+def is_labels(difference: Difference) -> bool:
+    """Whether its values choose among a few: what a classifier predicts, say."""
+    if is_boolean(difference):
+        return difference.size > 1
+    if difference.size < 2 or not (is_integer(difference) or is_discrete(difference)):
+        return False
+    return not _LABELS.isdisjoint(words_of(difference))
+
+
+def is_metric(difference: Difference) -> bool:
+    """Whether it is one number, called as a measure of quality is."""
+    return (
+        is_float(difference)
+        and difference.size == 1
+        and difference.unit == "elements"
+        and not _METRICS.isdisjoint(own_words(difference))
+    )
+
+
+def is_probability(difference: Difference) -> bool:
+    return is_float(difference) and not _PROBABILITIES.isdisjoint(words_of(difference))
+
+
+def is_weights(difference: Difference) -> bool:
+    return is_float(difference) and not _WEIGHTS.isdisjoint(words_of(difference))
+
+
+def is_bits(difference: Difference) -> bool:
+    """Whether its numbers differ by no more than rounding alone explains."""
+    if not is_float(difference) or not difference.differing or not _finite(difference.max_abs):
+        return False
+    of_scale = difference.scale_error
+    return (difference.max_ulp or 0) <= _ULP_OF_BITS or (
+        of_scale is not None and of_scale <= _SCALE_OF_BITS
+    )
+
+
+def own_name(difference: Difference) -> str:
+    """The last part of its name: `accuracy` of `outputs/m.json:test.accuracy`."""
+    if not difference.item:
+        return PurePosixPath(difference.output).stem
+    found = _LAST.search(difference.item)
+    return found[1] if found else difference.item
+
+
+def own_words(difference: Difference) -> frozenset[str]:
+    """The words of its last part, in lower case."""
+    return _words(own_name(difference))
+
+
+def words_of(difference: Difference) -> frozenset[str]:
+    """The words of its name and of its output's, in lower case; file endings are not among them."""
+    return _words(PurePosixPath(difference.output).stem) | _words(difference.item)
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(name[:500]))
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,234 @@
+"""What a drift amounts to, from its differences alone: labels flipped, a metric moved, or bits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from pytest_mlcontainer.explain.items import (
+    is_bits,
+    is_boolean,
+    is_discrete,
+    is_float,
+    is_integer,
+    is_labels,
+    is_metric,
+    is_probability,
+    is_weights,
+    own_name,
+)
+from pytest_mlcontainer.model import Difference, Verdict
+
+_CLAUSES = 2
+_NAMED = 2
+_TEXT = 40
+_LEAST_MOVE = 1e-4
+_ONE_SIDE = ("only in the actual run", "missing in the actual run")
+_ROWS = re.compile(r"rows: (\d+), expected (\d+)")
+_OTHER = re.compile(r"(shape|dtype) (.+?), expected (.+?)(?:;|$)")
+
+
+def materiality(differences: Iterable[Difference]) -> str:
+    """What these amount to in one or two short clauses, the most material first.
+
+    Where something does not pass, what passes counts only for labels and metrics, which a reader
+    wants to know of anyway. Names in it are as containers wrote them.
+
+    Returns:
+        "" where nothing differs.
+    """
+    differing = [each for each in differences if each.differing or not each.verdict.passes]
+    failing = [each for each in differing if not each.verdict.passes]
+    said = list(_clauses(failing or differing, differing))
+    return ", ".join(said[:_CLAUSES])
+
+
+def _clauses(chosen: Sequence[Difference], differing: Sequence[Difference]) -> Iterator[str]:
+    yield from _files(chosen)
+    yield from _not_finite(chosen)
+    yield from _labels(differing)
+    yield from _metrics(differing)
+    yield from _structure(chosen)
+    order = [each for each in chosen if is_reordered(each)]
+    yield from _order(order)
+    rest = [each for each in chosen if each not in order and not is_labels(each)]
+    yield from _choices(rest)
+    yield from _numbers(rest)
+    yield from _text(rest)
+    yield from _bits(rest)
+
+
+def is_reordered(difference: Difference) -> bool:
+    """Whether all that differs is known, and is the same values at other places."""
+    elements = difference.elements
+    return (
+        1 < difference.differing <= len(elements)
+        and sorted(each.actual for each in elements) == sorted(each.expected for each in elements)
+        and any(each.actual != each.expected for each in elements)
+    )
+
+
+def _files(chosen: Sequence[Difference]) -> Iterator[str]:
+    for note, says in zip(_ONE_SIDE, ("new", "missing"), strict=True):
+        found = [each for each in chosen if each.note.startswith(note)]
+        if found:
+            noun = "output" if len(found) == 1 else "outputs"
+            be = "is" if len(found) == 1 else "are"
+            yield f"{len(found):,} {noun} {be} {says} ({_names(found)})"
+    unread = [each for each in chosen if each.verdict is Verdict.FAILED]
+    if unread:
+        what = _names(unread) if len(unread) <= _NAMED else f"{len(unread):,} items"
+        yield f"{what} cannot be compared"
+
+
+def _not_finite(chosen: Sequence[Difference]) -> Iterator[str]:
+    found = [
+        each
+        for each in chosen
+        if is_float(each) and each.max_abs is not None and not math.isfinite(each.max_abs)
+    ]
+    if found:
+        yield f"NaN or infinite values on one side only in {_names(found)}"
+
+
+def _labels(differing: Sequence[Difference]) -> Iterator[str]:
+    found = [each for each in differing if is_labels(each) and not is_reordered(each)]
+    if not found:
+        return
+    worst = max(found, key=lambda each: each.differing / max(1, each.size))
+    noun = "values" if is_boolean(worst) else "labels"
+    where = f" in {worst.where}" if len(found) > 1 or noun == "values" else ""
+    yield f"{worst.differing:,} of {worst.size:,} {noun} flipped{where}"
+
+
+def _metrics(differing: Sequence[Difference]) -> Iterator[str]:
+    found = [
+        each
+        for each in differing
+        if is_metric(each)
+        and not is_bits(each)
+        and (not each.verdict.passes or (each.max_rel or 0.0) >= _LEAST_MOVE)
+    ]
+    found.sort(key=lambda each: (each.verdict.passes, -(each.max_rel or 0.0)))
+    said = [
+        f"{own_name(each)} {_move(each.worst_expected, each.worst_actual)}"
+        for each in found[:_NAMED]
+    ]
+    more = len(found) - len(said)
+    if more:
+        said.append(f"{more:,} more {'metric' if more == 1 else 'metrics'}")
+    if said:
+        yield " and ".join(said) if len(said) < 3 else f"{said[0]}, {said[1]} and {said[2]}"
+
+
+def _move(expected: str, actual: str) -> str:
+    """Both numbers with as many digits as tell them apart, three at least."""
+    try:
+        left, right = float(expected), float(actual)
+    except ValueError:
+        return f"{_short(expected)} → {_short(actual)}"
+    digits = 3
+    while digits < 17 and f"{left:.{digits}g}" == f"{right:.{digits}g}":
+        digits += 1
+    return f"{left:.{digits}g} → {right:.{digits}g}"
+
+
+def _structure(chosen: Sequence[Difference]) -> Iterator[str]:
+    for each in chosen:
+        rows = _ROWS.search(each.note)
+        if rows:
+            yield f"{int(rows[1]):,} instead of {int(rows[2]):,} rows in {each.where}"
+            return
+    for each in chosen:
+        other = _OTHER.search(each.note)
+        if other:
+            noun = "shape" if other[1] == "shape" else "type"
+            same = " with the same values" if "the values are the same" in each.note else ""
+            change = f"{_short(other[2])} instead of {_short(other[3])}"
+            yield f"another {noun} of {each.where}: {change}{same}"
+            return
+
+
+def _order(found: Sequence[Difference]) -> Iterator[str]:
+    if found:
+        noun = "lines" if found[0].unit == "lines" else "values"
+        yield f"the same {noun} in another order in {_names(found)}"
+
+
+def _choices(rest: Sequence[Difference]) -> Iterator[str]:
+    """Single texts and whole numbers, which something was chosen by; then arrays of such."""
+    single = [each for each in rest if each.size == 1 and (is_discrete(each) or is_integer(each))]
+    for each in single[:1]:
+        change = f"{_short(each.worst_expected)} → {_short(each.worst_actual)}"
+        more = f" and {len(single) - 1:,} more" if len(single) > 1 else ""
+        yield f"{own_name(each)} {change}{more}"
+    many = [each for each in rest if each.size > 1 and (is_discrete(each) or is_integer(each))]
+    if many:
+        worst = max(many, key=lambda each: each.differing / each.size)
+        noun = "texts" if is_discrete(worst) else "whole numbers"
+        yield f"{worst.differing:,} of {worst.size:,} {noun} changed in {worst.where}"
+
+
+def _numbers(rest: Sequence[Difference]) -> Iterator[str]:
+    moved = [
+        each
+        for each in rest
+        if is_float(each)
+        and not is_bits(each)
+        and not is_metric(each)
+        and math.isfinite(each.max_abs or 0.0)
+    ]
+    likely = [each for each in moved if is_probability(each)]
+    if likely:
+        most = max(each.max_abs or 0.0 for each in likely)
+        yield f"predicted probabilities moved by at most {most:.2g}"
+    weights = [each for each in moved if is_weights(each) and each not in likely]
+    others = [each for each in moved if each not in likely and each not in weights]
+    for noun, found in (("weights", weights), ("numbers", others)):
+        if found:
+            worst = max(found, key=lambda each: each.scale_error or 0.0)
+            where = f" in {worst.where}" if noun == "numbers" else ""
+            yield f"{noun} moved by {_share(worst)}{where}"
+
+
+def _share(difference: Difference) -> str:
+    of_scale = difference.scale_error
+    if of_scale is None:
+        return f"up to {difference.max_abs or 0.0:.2g}"
+    if of_scale >= 1e-3:
+        return f"up to {of_scale * 100:.2g}% of their scale"
+    return f"up to {of_scale:.1g} of their scale"
+
+
+def _text(rest: Sequence[Difference]) -> Iterator[str]:
+    text = [each for each in rest if each.unit == "lines"]
+    if text:
+        first = text[0]
+        what = "only line ends" if "only line ends differ" in first.note else "only text"
+        if not first.differing:
+            what = "only the encoding of text"
+        lines = f": {first.differing:,} of {first.size:,} lines" if first.differing else ""
+        yield f"{what} in {_names(text)}{lines if len(text) == 1 else ''}"
+    raw = [each for each in rest if each.unit == "bytes"]
+    if raw:
+        yield f"bytes of {_names(raw)}, whose meaning is not known"
+
+
+def _bits(rest: Sequence[Difference]) -> Iterator[str]:
+    found = [each for each in rest if is_bits(each)]
+    if found:
+        ulp = max(each.max_ulp or 0 for each in found)
+        scale = max(each.scale_error or 0.0 for each in found)
+        by = f"at most {ulp:,} ULP" if ulp <= 100 else f"at most {scale:.1g} of their scale"
+        yield f"{'only ' if len(found) == len(rest) else ''}the last bits of numbers ({by})"
+
+
+def _names(found: Sequence[Difference]) -> str:
+    shown = ", ".join(_short(each.where, 80) for each in found[:_NAMED])
+    more = len(found) - _NAMED
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _short(text: str, most: int = _TEXT) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
