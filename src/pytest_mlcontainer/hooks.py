@@ -1,9 +1,12 @@
-"""What other packages, and a project's own conftest.py, can add: formats of outputs.
+"""What other packages, and a project's own conftest.py, can add: formats of outputs, variations.
 
-A plugin is a module (or any object) with a function
+A plugin is a module (or any object) with one of the functions, or both,
 
     @hookimpl
     def mlcontainer_comparators() -> list[Comparator]: ...
+
+    @hookimpl
+    def mlcontainer_variations() -> list[Family]: ...
 
 that a package names under the entry points of the group `mlcontainer`, or that stands in a
 `conftest.py` or a pytest plugin. `docs/extending.md` shows it step by step. Nothing is loaded
@@ -14,21 +17,44 @@ without its comparator, its files would be compared byte by byte, and drift for 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import Comparator
+from pytest_mlcontainer.model import (
+    Comparator,
+    Family,
+    Knobs,
+    NotExercised,
+    Situation,
+    Variation,
+)
 
-__all__ = ["Comparator", "hookimpl", "hookspec", "load_comparators"]
+__all__ = [
+    "Comparator",
+    "Family",
+    "Knobs",
+    "NotExercised",
+    "Situation",
+    "Variation",
+    "hookimpl",
+    "hookspec",
+    "load_comparators",
+    "load_families",
+]
+
+T = TypeVar("T", Comparator, Family)
+Plugins = Iterable[tuple[str, object]]
 
 PROJECT = "mlcontainer"
 GROUP = "mlcontainer"
 _PREFIX = "mlcontainer_"
 _COMPARATORS = "mlcontainer_comparators"
+_VARIATIONS = "mlcontainer_variations"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -44,9 +70,16 @@ class Specification:
         Called once in a process, before the first comparison.
         """
 
+    @hookspec
+    def mlcontainer_variations(self) -> Iterable[Family]:  # type: ignore[empty-body]
+        """Families of variations that this plugin adds to those that come with the package.
+
+        Called once in a process, before anything is varied.
+        """
+
 
 def load_comparators(
-    others: Iterable[tuple[str, object]] = (), blocked: Callable[[str], bool] = lambda _name: False
+    others: Plugins = (), blocked: Callable[[str], bool] = lambda _name: False
 ) -> tuple[Comparator, ...]:
     """The comparators of all plugins: of entry points, and of `others`.
 
@@ -61,6 +94,22 @@ def load_comparators(
     Raises:
         MlContainerError: a plugin cannot be loaded, or gives something else than comparators.
     """
+    hooks = _manager(others, blocked).hook.mlcontainer_comparators.get_hookimpls()
+    return _gathered(hooks, Comparator, "comparator", {})
+
+
+def load_families(
+    known: tuple[Family, ...],
+    others: Plugins = (),
+    blocked: Callable[[str], bool] = lambda _name: False,
+) -> tuple[Family, ...]:
+    """`known`, then the families of variations of all plugins; otherwise as `load_comparators`."""
+    hooks = _manager(others, blocked).hook.mlcontainer_variations.get_hookimpls()
+    taken = {family.name: "this package" for family in known}
+    return (*known, *_gathered(hooks, Family, "variation", taken))
+
+
+def _manager(others: Plugins, blocked: Callable[[str], bool]) -> _Manager:
     manager = _Manager(PROJECT)
     manager.add_hookspecs(Specification)
     for entry in entry_points(group=GROUP):
@@ -73,7 +122,7 @@ def load_comparators(
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _wrong(manager.get_name(error.plugin) or "", str(error)) from error
-    return _gathered(manager)
+    return manager
 
 
 class _Manager(pluggy.PluginManager):
@@ -84,7 +133,7 @@ class _Manager(pluggy.PluginManager):
         if not name.startswith(_PREFIX):
             return None
         options = super().parse_hookimpl_opts(plugin, name)
-        unmarked = options is None and name == _COMPARATORS
+        unmarked = options is None and name in (_COMPARATORS, _VARIATIONS)
         return {} if unmarked and inspect.isroutine(getattr(plugin, name, None)) else options
 
 
@@ -115,47 +164,83 @@ def _register(manager: _Manager, plugin: object, name: str) -> None:
         raise _wrong(name, str(error)) from error
 
 
-def _gathered(manager: _Manager) -> tuple[Comparator, ...]:
-    owners: dict[str, str] = {}
-    found: list[Comparator] = []
-    for hook in reversed(manager.hook.mlcontainer_comparators.get_hookimpls()):
-        for comparator in _asked(hook):
-            _check(hook.plugin_name, comparator)
-            other = owners.setdefault(comparator.name, hook.plugin_name)
-            if any(each.name == comparator.name for each in found):
+def _gathered(
+    hooks: list[pluggy.HookImpl], kind: type[T], noun: str, taken: dict[str, str]
+) -> tuple[T, ...]:
+    """What all plugins give, each of a name of its own.
+
+    Args:
+        taken: names that are in use, with whose they are.
+    """
+    owners = dict(taken)
+    found: list[T] = []
+    for hook in reversed(hooks):
+        for each in _asked(hook, kind):
+            _check(hook.plugin_name, each)
+            if each.name in owners:
                 raise _wrong(
                     hook.plugin_name,
-                    f"a comparator is called {comparator.name!r}, as one of {other} is",
+                    f"a {noun} is called {each.name!r}, as one of {owners[each.name]} is",
                 )
-            found.append(comparator)
+            owners[each.name] = hook.plugin_name
+            found.append(each)
     return tuple(found)
 
 
-def _asked(hook: pluggy.HookImpl) -> list[Comparator]:
+def _asked(hook: pluggy.HookImpl, kind: type[T]) -> list[T]:
     """What one plugin gives.
 
     Raises:
         MlContainerError: it raises, or gives something else.
     """
+    name = _COMPARATORS if kind is Comparator else _VARIATIONS
     try:
         given: Any = hook.function()
-        listed = None if given is None or isinstance(given, (str, Comparator)) else list(given)
+        wrong = given is None or isinstance(given, (str, Comparator, Family))
+        listed: list[Any] | None = None if wrong else list(given)
     except Exception as error:
-        what = f"{_COMPARATORS}() raised {type(error).__name__}: {error}"
+        what = f"{name}() raised {type(error).__name__}: {error}"
         raise _wrong(hook.plugin_name, what) from error
     if listed is None:
-        raise _wrong(
-            hook.plugin_name, f"{_COMPARATORS}() returned {given!r:.200}, expected a list of them"
-        )
+        raise _wrong(hook.plugin_name, f"{name}() returned {given!r:.200}, expected a list of them")
+    found: list[T] = []
     for each in listed:
-        if not isinstance(each, Comparator):
-            what = f"{_COMPARATORS}() returned a list with {each!r:.200}, which is no Comparator"
+        if not isinstance(each, kind):
+            what = f"{name}() returned a list with {each!r:.200}, which is no {kind.__name__}"
             raise _wrong(hook.plugin_name, what)
-    return [*listed]
+        found.append(each)
+    return found
 
 
-def _check(plugin: str, comparator: Comparator) -> None:
+def _check(plugin: str, given: Comparator | Family) -> None:
     """Refuse what would be found out later, or never."""
+    if isinstance(given, Family):
+        _check_family(plugin, given)
+    else:
+        _check_comparator(plugin, given)
+
+
+def _check_family(plugin: str, family: Family) -> None:
+    problem = ""
+    if not isinstance(family.name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", family.name):
+        problem = f"a variation's name is {family.name!r}, expected one such as 'my-cache'"
+    elif not callable(family.choose):
+        problem = f"choose of {family.name} is {family.choose!r:.200}, expected a function"
+    elif family.pin is not None and not callable(family.pin):
+        problem = f"pin of {family.name} is {family.pin!r:.200}, expected a function"
+    else:
+        for hint in family.hints:
+            try:
+                re.compile(hint)
+            except re.error as error:
+                problem = (
+                    f"a hint of {family.name} is no regular expression: {hint!r:.200}: {error}"
+                )
+    if problem:
+        raise _wrong(plugin, problem)
+
+
+def _check_comparator(plugin: str, comparator: Comparator) -> None:
     name, suffixes = comparator.name, comparator.suffixes
     problem = ""
     if not isinstance(name, str) or not name.strip():

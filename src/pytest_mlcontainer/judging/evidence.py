@@ -93,7 +93,7 @@ class _Judge:
         spread = self._spread(runs)
         self._notes += [*spread.notes, _count_repeats([(runs, spread)])]
         differences = [
-            replace(_nondeterministic(each), noise=spread.floor(each))
+            replace(nondeterministic(each), noise=spread.floor(each))
             for each in spread.differences
         ]
         outcome = self._outcome(runs[0], runs[0], differences)
@@ -141,7 +141,7 @@ class _Judge:
         return found
 
     def _spread(self, runs: tuple[Run, ...]) -> Spread:
-        rules = tuple(_for_repeats(rule) for rule in self._entry.rules)
+        rules = tuple(for_repeats(rule) for rule in self._entry.rules)
 
         def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
             study = replace(study, calibrate=self._calibrate)
@@ -178,7 +178,7 @@ class _Judge:
         return spread.calibration
 
 
-def _for_repeats(rule: Rule) -> Rule:
+def for_repeats(rule: Rule) -> Rule:
     """The same rule for runs of one seed: nothing varies that equivalence could allow for.
 
     NaN that is the same in every repeat is no disagreement of repeats.
@@ -211,14 +211,15 @@ def _unsteady(differences: list[Difference], spread: Spread, platform: str) -> l
         for each in differences
     ]
     marked += [
-        add_note(replace(_nondeterministic(each), noise=spread.floor(each)), f"on {platform}")
+        add_note(replace(nondeterministic(each), noise=spread.floor(each)), f"on {platform}")
         for each in spread.differences
         if each.verdict is Verdict.DRIFT and (each.output, each.item) not in listed
     ]
     return list(keep_worst([("", marked)]))
 
 
-def _nondeterministic(difference: Difference) -> Difference:
+def nondeterministic(difference: Difference) -> Difference:
+    """The same, where what differs are runs of the very same."""
     if difference.verdict is not Verdict.DRIFT:
         return difference
     return replace(difference, verdict=Verdict.NONDETERMINISTIC)

@@ -138,6 +138,8 @@ class Family:
             nondeterminism until it is pinned.
         pin: how a run is kept from differing in it; None where it does not differ by itself.
         on_request: whether it is varied only where it is named.
+        demanding: whether it takes away what a program may well rely on, such as a file system
+            that can be written to: failing under it is no drift unless it was named.
         apart: names of families that hide it, or that it hides: never varied in the same run
             unless each alone does nothing.
     """
@@ -151,4 +153,5 @@ class Family:
     natural: bool = False
     pin: Callable[[Situation], Choice] | None = None
     on_request: bool = False
+    demanding: bool = False
     apart: tuple[str, ...] = ()

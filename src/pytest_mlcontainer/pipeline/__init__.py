@@ -44,8 +44,10 @@ from pytest_mlcontainer.model import (
     Emulation,
     Entrypoint,
     Facts,
+    Family,
     Image,
     ImageJob,
+    Knobs,
     Options,
     Outcome,
     Output,
@@ -58,12 +60,15 @@ from pytest_mlcontainer.model import (
     ServeJob,
     Settings,
     Target,
+    VariesJob,
 )
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.cleanup import clean_up
 from pytest_mlcontainer.pipeline.evidence import gather, gather_repeats
+from pytest_mlcontainer.pipeline.explaining import explain_variations
 from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
+from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unpickling import (
     images_to_open_in,
@@ -74,10 +79,12 @@ from pytest_mlcontainer.pipeline.unpickling import (
 from pytest_mlcontainer.records import Conditions, keep_record, read_record
 from pytest_mlcontainer.runs import container as container_runs
 from pytest_mlcontainer.runs import host as host_runs
-from pytest_mlcontainer.runs.inputs import Input, absolute, folder_tar, plan_inputs
+from pytest_mlcontainer.runs.inputs import Input, absolute, content_tar, folder_tar, plan_inputs
+from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
 from pytest_mlcontainer.runs.opening import Opening
 from pytest_mlcontainer.runs.probe import Probe, read_facts
 from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.variations.preload import NAME, library
 
 __all__ = ["DETAIL", "LogLine", "Pipeline", "Surroundings", "compare_runs", "require"]
 
@@ -133,6 +140,37 @@ class Pipeline:
         self.prefetch(settings, (*job.runs, *job.varied))
         evidence = gather_repeats(job, partial(self._run_opened, settings))
         return judge_repeats(job.entrypoint, evidence, comparators)
+
+    def vary(
+        self,
+        settings: Settings,
+        job: VariesJob,
+        families: tuple[Family, ...],
+        comparators: tuple[Comparator, ...] = (),
+    ) -> Outcome:
+        """One entrypoint in environments that must not matter; the cause where they do.
+
+        Args:
+            families: of variations, all that there are.
+        """
+        return explain_variations(self._laboratory(settings), job, families, comparators)
+
+    def look(self, settings: Settings, job: RunJob, knobs: Knobs) -> Facts:
+        """What the probe sees where a run would be, with its environment changed."""
+        key = (settings.file, "look", replace(job, repeat=0, variations=()), knobs)
+        return self._work.result(key, partial(self._look, settings, job, knobs))
+
+    def _laboratory(self, settings: Settings) -> Laboratory:
+        return Laboratory(
+            run=partial(self.run, settings),
+            prefetch=partial(self.prefetch, settings),
+            look=partial(self.look, settings),
+            image=partial(self.image, settings),
+            open=partial(self.open_differing, settings),
+            environ=self._world.environ,
+            root=settings.root,
+            log=self._world.log,
+        )
 
     def _run_opened(self, settings: Settings, job: RunJob) -> Run:
         """The run, failed or not, ready to be compared with any other."""
@@ -401,6 +439,53 @@ class Pipeline:
         )
         return Facts(tuple(sorted(raw.items())))
 
+    def _look(self, settings: Settings, job: RunJob, knobs: Knobs) -> Facts:
+        if job.image is None:
+            environ = host_runs.environment(self._world.environ, job.entrypoint, knobs)
+            return host_runs.probe(
+                self._processes, environ, settings.root, knobs.wrapper, deep=True
+            )
+        image, engine = self.image(settings, job.image), self._engine(job.target)
+        entry = job.entrypoint
+        limits = replace(entry.limits, gpus=job.target.gpus)
+        place = (limits, entry.workdir, knobs, "deep")
+        key = facts_key(engine.identity(), image, job.target, entry.env, *place)
+        probe = Probe(
+            engine,
+            image,
+            job.target,
+            entry.env,
+            key,
+            self._world.cache / "facts",
+            knobs=knobs,
+            deep=True,
+            limits=limits,
+            workdir=entry.workdir,
+            means=self._means(settings, engine, image, knobs),
+        )
+        raw, _folder = self._store(settings).once(
+            "facts", key, lambda _folder: dict(read_facts(probe).values)
+        )
+        return Facts(tuple(sorted(raw.items())))
+
+    def _means(self, settings: Settings, engine: DockerEngine, image: Image, knobs: Knobs) -> Means:
+        """What an engine has to have ready for some knobs, made once for all workers."""
+        network = engine.internal_network() if knobs.network == INTERNAL_NETWORK else None
+        if not knobs.preload:
+            return Means(network=network)
+        architecture = image.platform.architecture
+        content = library(architecture)
+        assert content is not None  # no variation asks for it elsewhere
+        name = f"mlcontainer-{self._world.owner.session[:12]}-preload-{architecture}"
+
+        def fill() -> str:
+            engine.volume(name, image, content_tar({NAME: content}))
+            return name
+
+        place = digest([engine.identity(), architecture])[:16]
+        self._store(settings).session_value(f"preload-{place}", fill)
+        return Means(name, network)
+
     # Runs
 
     def _make_run(self, settings: Settings, job: RunJob) -> Run:
@@ -435,6 +520,8 @@ class Pipeline:
                         needs=needs,
                         facts=self._facts(settings, engine, image, target),
                         folder=record,
+                        knobs=job.knobs,
+                        means=self._means(settings, engine, image, job.knobs),
                     )
                 )
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")
@@ -465,6 +552,7 @@ class Pipeline:
                         needs=needs,
                         facts=seen,
                         folder=record,
+                        knobs=job.knobs,
                     )
                 )
             return None
@@ -483,7 +571,8 @@ class Pipeline:
     ) -> Run:
         _value, folder = self._store(settings).once("run", key, make)
         run = read_record(folder / "record")
-        if self._options.records is not None:
+        # What a search tries on the way is no run of the project's own.
+        if self._options.records is not None and not job.variations:
             opened = run if run.failure is not None else self.open_pickles(settings, run)
             keep_record(opened, conditions_of(settings, job), self._options.records)
         return run

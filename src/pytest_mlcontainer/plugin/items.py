@@ -23,6 +23,7 @@ from pytest_mlcontainer.model import (
     RunJob,
     ServeJob,
     Settings,
+    VariesJob,
 )
 from pytest_mlcontainer.pipeline import require
 from pytest_mlcontainer.plugin import STATE
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_mlcontainer.plugin.session import State
 
 
-Comparison = RepeatsJob | CompareJob | BaselineJob
+Comparison = RepeatsJob | CompareJob | BaselineJob | VariesJob
 
 
 class DriftError(Exception):
@@ -60,6 +61,8 @@ class ProjectFile(pytest.File):
         for job in jobs:
             if isinstance(job, RepeatsJob):
                 comparisons.setdefault(job.entrypoint.name, []).append(job)
+            elif isinstance(job, VariesJob):
+                comparisons.setdefault(job.run.entrypoint.name, []).append(job)
             elif isinstance(job, (CompareJob, BaselineJob)):
                 comparisons.setdefault(job.actual.entrypoint.name, []).append(job)
             else:
@@ -141,6 +144,8 @@ class JobItem(ContainerItem):
             outcome = pipeline.repeats(settings, job, state.comparators)
             self._record_runs(state, job.runs[1:])
             self._judge(state, outcome)
+        elif isinstance(job, VariesJob):
+            self._judge(state, pipeline.vary(settings, job, state.families, state.comparators))
         else:
             outcome = pipeline.compare(settings, job, state.comparators)
             self._record_runs(state, job.runs[2:])

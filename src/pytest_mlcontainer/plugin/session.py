@@ -18,8 +18,17 @@ import pytest
 
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.hooks import load_comparators
-from pytest_mlcontainer.model import Comparator, ImageJob, Options, Owner, RunJob, ServeJob
+from pytest_mlcontainer.hooks import load_comparators, load_families
+from pytest_mlcontainer.model import (
+    Comparator,
+    Family,
+    ImageJob,
+    Options,
+    Owner,
+    RunJob,
+    ServeJob,
+    VariesJob,
+)
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
@@ -29,6 +38,8 @@ from pytest_mlcontainer.plugin.items import JobItem
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import summary_lines
+from pytest_mlcontainer.variations import FAMILIES
+from pytest_mlcontainer.variations.wanted import wanted
 
 _MOST_PARALLEL = 4  # runs at once: each may want much memory, and all cores
 _LONGEST_LINE = 2000
@@ -52,6 +63,7 @@ class State:
         self._pipeline: Pipeline | None = None
         self._surroundings: Surroundings | None = None
         self._comparators: tuple[Comparator, ...] | None = None
+        self._families: tuple[Family, ...] | None = None
         self._selected: tuple[pytest.Item, ...] = ()
         self._shown: dict[str, str] = {}
         self._results: list[Result] = []
@@ -83,6 +95,15 @@ class State:
             self._comparators = load_comparators(plugins.list_name_plugin(), plugins.is_blocked)
         return self._comparators
 
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """All families of variations, those of plugins too; errors as of `comparators`."""
+        if self._families is None:
+            plugins = self._config.pluginmanager
+            others = plugins.list_name_plugin()
+            self._families = load_families(FAMILIES, others, plugins.is_blocked)
+        return self._families
+
     def owner_for_workers(self) -> dict[str, Any]:
         """This owner in a form that execnet can carry."""
         return asdict(self._owner)
@@ -108,7 +129,7 @@ class State:
                 "  → run pytest once for each (their collected items can run together)"
             )
         if any(_compares(item) for item in self._selected) and not _is_worker(self._config):
-            self._check_comparators()
+            self._check_plugins()
 
     def _check_one_project(self) -> None:
         """Records are called after entrypoints, which several projects may well share."""
@@ -121,11 +142,15 @@ class State:
                     "  → run pytest once for each, with a folder of its own"
                 )
 
-    def _check_comparators(self) -> None:
+    def _check_plugins(self) -> None:
+        """What plugins add, and that there are variations of the names asked for."""
         if self._config.getoption("collectonly"):
             return
         try:
             _loaded = self.comparators
+            for item in self._selected:
+                if isinstance(item, JobItem) and isinstance(item.job, VariesJob):
+                    wanted(self.families, item.job.names)
         except MlContainerError as error:
             raise pytest.UsageError(str(error)) from error
 

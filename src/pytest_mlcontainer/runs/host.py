@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.facts import parse_facts, probe_source
-from pytest_mlcontainer.model import Entrypoint, Facts, Run, Target
+from pytest_mlcontainer.model import Entrypoint, Facts, Knobs, Run, Target
 from pytest_mlcontainer.outputs import Collected, Declared, collect_tree
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.failures import Ending, explain, missing_outputs
@@ -38,6 +38,7 @@ class HostRun:
         inputs: project files with the container paths they have elsewhere; those paths are
             replaced where they start an argument or a variable's value.
         folder: empty folder for the record.
+        knobs: how its environment is changed, as far as that needs no container.
     """
 
     id: str
@@ -50,6 +51,7 @@ class HostRun:
     needs: tuple[Run, ...]
     facts: Facts
     folder: Path
+    knobs: Knobs = Knobs()
 
 
 def execute(job: HostRun) -> Run:
@@ -78,15 +80,36 @@ def execute(job: HostRun) -> Run:
     return run
 
 
-def probe(processes: Processes, environ: Mapping[str, str], project: Path) -> Facts:
-    """The facts of this machine's Python, the first on PATH; none without one."""
+def environment(environ: Mapping[str, str], entry: Entrypoint, knobs: Knobs) -> dict[str, str]:
+    """The variables that a run gets: this machine's, the entrypoint's, and what is varied."""
+    kept = {name: value for name, value in environ.items() if name not in knobs.unset}
+    return {**kept, **dict(entry.env), **dict(knobs.env)}
+
+
+def probe(
+    processes: Processes,
+    environ: Mapping[str, str],
+    project: Path,
+    wrapper: tuple[str, ...] = (),
+    *,
+    deep: bool = False,
+) -> Facts:
+    """The facts of this machine's Python, the first on PATH; none without one.
+
+    Args:
+        wrapper: a program, with its arguments, that executes what follows.
+        deep: with canaries, which take longer.
+    """
     python = shutil.which("python3", path=environ.get("PATH")) or shutil.which(
         "python", path=environ.get("PATH")
     )
     if python is None:
         return Facts()
     done = processes.run(
-        [python, "-c", probe_source()], cwd=project, env=environ, timeout_s=_PROBE_TIMEOUT_S
+        [*wrapper, python, "-c", probe_source(), *(("deep",) if deep else ())],
+        cwd=project,
+        env=environ,
+        timeout_s=_PROBE_TIMEOUT_S,
     )
     return parse_facts(done.output) or Facts()
 
@@ -158,7 +181,8 @@ def _run_command(job: HostRun, copy: Path, workdir: Path) -> Completed:
             f"declare one: [tool.mlcontainer.entrypoints.{job.entry.name}] command = […]",
         )
     relocate = _relocation(job, copy, workdir)
-    env = {**job.environ, **{name: relocate(value) for name, value in job.entry.env}}
+    env = environment(job.environ, job.entry, job.knobs)
+    env |= {name: relocate(value) for name, value in job.entry.env if value == env[name]}
     argv = tuple(relocate(word) for word in argv)
     program = _find(argv[0], workdir, env.get("PATH"))
     if program is None:
@@ -171,7 +195,7 @@ def _run_command(job: HostRun, copy: Path, workdir: Path) -> Completed:
         )
     try:
         return job.processes.run(
-            (program, *argv[1:]),
+            (*job.knobs.wrapper, program, *argv[1:]),
             cwd=workdir,
             env=env,
             timeout_s=job.entry.limits.timeout_s,

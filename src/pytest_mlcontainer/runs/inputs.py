@@ -10,7 +10,7 @@ import os
 import posixpath
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -102,6 +102,19 @@ def needs_tar(runs: Iterable[Run], workdir: str = "/", root: str = "/") -> Itera
 def folders_tar(paths: Iterable[str], root: str = "/") -> Iterator[bytes]:
     """Empty folders that every user may write to, for unpacking at `root`; as `needs_tar`."""
     return _tar_below(root, ((_folder_entry(path, _EVERYBODY, 0, 0), None) for path in paths))
+
+
+def content_tar(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    """A few small files, readable by everybody.
+
+    Args:
+        files: name → content.
+    """
+    for name, content in files.items():
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(content), _READ_ONLY_FILE | _EXECUTABLE
+        yield _header(entry) + content + b"\0" * (-entry.size % tarfile.BLOCKSIZE)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
 
 
 def fingerprint(paths: Iterable[Path]) -> str:

@@ -1,0 +1,202 @@
+"""Trials on a bench: each is run, held against the control, and told to the search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_mlcontainer.compare import unopened
+from pytest_mlcontainer.errors import EngineError, MlContainerError, RunError
+from pytest_mlcontainer.explain.trials import (
+    Findings,
+    Observation,
+    Observations,
+    Plan,
+    Reading,
+    Search,
+    Trial,
+)
+from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.judging.evidence import for_repeats
+from pytest_mlcontainer.model import (
+    Comparator,
+    Difference,
+    Failure,
+    Outcome,
+    Output,
+    Run,
+    RunJob,
+    Variation,
+)
+from pytest_mlcontainer.pipeline.laboratory import Laboratory
+
+_PRINTED_BYTES = 200_000
+_MORE_CONTROLS = 3
+_FIRST_SPARE_REPEAT = 1000  # numbers that no search asks for
+
+
+class Bench:
+    """One entrypoint on one target, to be run under changes.
+
+    Args:
+        job: the run with nothing changed.
+    """
+
+    def __init__(
+        self, lab: Laboratory, job: RunJob, comparators: tuple[Comparator, ...] = ()
+    ) -> None:
+        self._lab = lab
+        self._job = job
+        self._comparators = comparators
+        self._rules = tuple(for_repeats(rule) for rule in job.entrypoint.rules)
+        self._groups: list[Run] = []
+        self._runs: dict[Trial, Run] = {}
+        self._readings: dict[Trial, Reading] = {}
+        self._failure: Failure | None = None
+        self.spent = 0
+
+    def drive(self, search: Search, changes: Mapping[str, Variation]) -> Findings:
+        """Run what a search asks for until it ends.
+
+        Args:
+            changes: the variations behind the names that trials have.
+        """
+        try:
+            plan = next(search)
+            while True:
+                plan = search.send(self._observe_all(plan, changes))
+        except StopIteration as end:
+            findings: Findings = end.value
+            return findings
+
+    def run_of(self, trial: Trial) -> Run:
+        """The run of a trial that did not fail."""
+        return self._runs[trial]
+
+    def printed(self, trial: Trial) -> tuple[str, ...]:
+        """What a trial, and the control, printed: one text each."""
+        runs = (self._runs[trial], self._groups[0])
+        return tuple(f"{_text(run.stdout)}\n{_text(run.stderr)}" for run in runs)
+
+    def differences(self, trial: Trial) -> tuple[Difference, ...]:
+        """How a trial's outputs differ from the control's; none where either failed."""
+        if not self._groups or trial not in self._runs:
+            return ()
+        return self._compare(self._runs[trial], self._groups[0]).differences
+
+    def drifting(self, names: tuple[str, ...]) -> Trial | None:
+        """A trial that drifts: with just these changes, else with as few as there are."""
+        found = [trial for trial, reading in self._readings.items() if reading is Reading.DRIFTS]
+        return min(
+            found,
+            key=lambda trial: (trial.changes != names, len(trial.changes), trial.repeat),
+            default=None,
+        )
+
+    def agreeing(self) -> Trial:
+        """The trial with the most changes that agrees; the control where none does."""
+        found = [trial for trial, reading in self._readings.items() if reading is Reading.AGREES]
+        return max(found, key=lambda trial: len(trial.changes), default=Trial())
+
+    def outcome(self, trial: Trial) -> Outcome:
+        """The trial held against the control, in full."""
+        actual, expected = self._runs[trial], self._groups[0]
+        actual, expected = self._lab.open(actual, expected, self._rules)
+        return self._compare(actual, expected)
+
+    def failure(self) -> MlContainerError:
+        """Why the control fails."""
+        known = self._failure or Failure("the run failed", "", "")
+        return RunError(known.what, known.value, known.remedy)
+
+    def _observe_all(self, plan: Plan, changes: Mapping[str, Variation]) -> Observations:
+        jobs = {trial: self._varied(trial, changes) for trial in plan}
+        self.spent += len(plan)
+        self._lab.prefetch(tuple(jobs.values()))
+        seen: Observations = {}
+        # The control first: what else there is gets held against it.
+        for trial, job in sorted(jobs.items(), key=lambda pair: len(pair[0].changes)):
+            if trial.changes and not self._groups:
+                self._find_control()
+            seen[trial] = self._observe(trial, job)
+            self._readings[trial] = seen[trial].reading
+        return seen
+
+    def _varied(self, trial: Trial, changes: Mapping[str, Variation]) -> RunJob:
+        if not trial.changes:
+            return replace(self._job, repeat=trial.repeat)
+        return self._job.varied(tuple(changes[name] for name in trial.changes), trial.repeat)
+
+    def _find_control(self) -> None:
+        """A control that works, where the first ones have failed, so that trials can be read."""
+        for number in range(_MORE_CONTROLS):
+            run = self._run(replace(self._job, repeat=_FIRST_SPARE_REPEAT + number))
+            self.spent += 1
+            if isinstance(run, Run):
+                self._groups.append(run)
+                return
+
+    def _observe(self, trial: Trial, job: RunJob) -> Observation:
+        run = self._run(job)
+        if isinstance(run, Failure):
+            if not trial.changes:
+                self._failure = run
+            return Observation(Reading.FAILS, -1, failure_line(run))
+        self._runs[trial] = run
+        group = self._group(run)
+        return Observation(Reading.AGREES if group == 0 else Reading.DRIFTS, group)
+
+    def _run(self, job: RunJob) -> Run | Failure:
+        """A run that cannot even be started is one that failed: that is the changes' doing."""
+        try:
+            run = self._lab.run(job)
+        except (RunError, EngineError) as error:
+            if not job.variations:
+                raise
+            return Failure(error.what, error.value, error.remedy)
+        return run if run.failure is None else run.failure
+
+    def _group(self, run: Run) -> int:
+        for number, other in enumerate(self._groups):
+            if self._agree(run, other):
+                return number
+        self._groups.append(run)
+        return len(self._groups) - 1
+
+    def _agree(self, actual: Run, expected: Run) -> bool:
+        """Whether two runs agree. Pickles take a container to open: only if all else agrees."""
+        names = self._job.entrypoint.names
+        closed = unopened(actual.outputs, expected.outputs, self._rules, names)
+        if any(closed):
+            rest = _without(actual, closed[0]), _without(expected, closed[1])
+            if (rest[0].outputs or rest[1].outputs) and not self._compare(*rest).verdict.passes:
+                return False
+            actual, expected = self._lab.open(actual, expected, self._rules)
+        return self._compare(actual, expected).verdict.passes
+
+    def _compare(self, actual: Run, expected: Run) -> Outcome:
+        entry = self._job.entrypoint
+        return compare_runs(
+            actual, expected, self._rules, self._comparators, entry.names, entry.outputs
+        )
+
+
+def failure_line(failure: Failure) -> str:
+    """What a run failed with, and the last thing that it said, in one line."""
+    lines = [line.strip() for line in failure.value.splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    return f"{failure.what}: {last}" if last else failure.what
+
+
+def _text(file: Path) -> str:
+    """The end of what was printed: that is where programs say how it went."""
+    with file.open("rb") as source:
+        source.seek(0, 2)
+        source.seek(max(0, source.tell() - _PRINTED_BYTES))
+        return source.read().decode("utf-8", "replace")
+
+
+def _without(run: Run, names: frozenset[str]) -> Run:
+    outputs: tuple[Output, ...] = tuple(each for each in run.outputs if each.name not in names)
+    return replace(run, outputs=outputs)

@@ -1,0 +1,317 @@
+"""What makes an entrypoint's outputs vary on one target: trials are run, and the search is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from pytest_mlcontainer.explain.amplifiers import amplifiers
+from pytest_mlcontainer.explain.materiality import materiality
+from pytest_mlcontainer.explain.priors import after_drift, after_failure
+from pytest_mlcontainer.explain.search import search_causes
+from pytest_mlcontainer.explain.trials import Crash, Findings, Kind
+from pytest_mlcontainer.facts import differing
+from pytest_mlcontainer.pipeline.interim import took_effect
+from pytest_mlcontainer.judging.evidence import nondeterministic
+from pytest_mlcontainer.model import (
+    Cause,
+    Comparator,
+    Explanation,
+    Facts,
+    Family,
+    Finding,
+    Outcome,
+    Pairs,
+    Scalar,
+    Situation,
+    Variation,
+    VariesJob,
+    Verdict,
+)
+from pytest_mlcontainer.pipeline.bench import Bench
+from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
+from pytest_mlcontainer.variations import apart_pairs, choose, pins, suspect, together
+from pytest_mlcontainer.variations.wanted import wanted
+
+PIN = "pin:"
+_SUSPECTED = 3.0  # so many times its own weight, by hints: natural variation is looked at twice
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What can be varied here, and what is known before the first trial.
+
+    Args:
+        before: the facts with nothing varied.
+        variations: those that take effect, by name, with what shows it.
+        pins: what keeps runs from differing, by name.
+        not_exercised: name → why it counts as not tried.
+        weights: how much each name is suspected.
+    """
+
+    before: Facts
+    variations: Mapping[str, tuple[Variation, str]]
+    pins: Mapping[str, Variation]
+    not_exercised: Pairs
+    weights: Mapping[str, float]
+
+    def known(self, names: tuple[str, ...]) -> tuple[Variation, ...]:
+        """The variations of these names; those that have one."""
+        return tuple(self.variations[name][0] for name in names if name in self.variations)
+
+
+def explain_variations(
+    lab: Laboratory,
+    job: VariesJob,
+    families: tuple[Family, ...],
+    comparators: tuple[Comparator, ...] = (),
+) -> Outcome:
+    """Vary the environment, and find what makes the outputs drift.
+
+    Args:
+        families: all that there are.
+
+    Raises:
+        MlContainerError: a variation that is asked for does not exist.
+        RunError: the entrypoint fails with nothing varied.
+    """
+    return _Explaining(lab, job, families, comparators).explain()
+
+
+class _Explaining:
+    def __init__(
+        self,
+        lab: Laboratory,
+        job: VariesJob,
+        families: tuple[Family, ...],
+        comparators: tuple[Comparator, ...],
+    ) -> None:
+        self._lab = lab
+        self._job = job
+        self._families = families
+        self._asked = wanted(families, job.names)
+        self._bench = Bench(lab, job.run, comparators)
+        self._sources = read_sources(lab.root)
+
+    def explain(self) -> Outcome:
+        prepared = self._prepare()
+        names = tuple(prepared.variations)
+        named = {**{name: each for name, (each, _text) in prepared.variations.items()}}
+        named |= {PIN + name: each for name, each in prepared.pins.items()}
+        by_name = {family.name: family for family in self._families}
+        search = search_causes(
+            names,
+            prepared.weights,
+            natural=tuple(name for name in names if by_name[name].natural),
+            pins=tuple(prepared.pins),
+            apart=apart_pairs(self._asked),
+            budget=self._job.budget,
+            extra_controls=self._extra_controls(prepared),
+            reweigh=lambda trial, _seen: after_drift(
+                self._bench.differences(trial), self._families
+            ),
+            crash_weights=lambda seen: after_failure(seen.failure),
+        )
+        findings = self._bench.drive(search, named)
+        return self._outcome(prepared, findings)
+
+    # Before the first trial
+
+    def _prepare(self) -> Prepared:
+        run = self._job.run
+        image = None if run.image is None else self._lab.image(run.image)
+        before = self._lab.look(run, run.knobs)
+        texts = tuple(text for _name, text in self._sources)
+        situation = Situation(
+            run.target.platform,
+            before,
+            run.entrypoint,
+            image,
+            leaked(self._sources, self._lab.environ),
+        )
+        chosen, unfit = choose(self._asked, situation)
+        shown = self._witnessed(chosen, before)
+        effective = {each.name: (each, shown[each.name]) for each in chosen if shown[each.name]}
+        without = [
+            (each.name, f"{each} had no effect: {_witnesses(each)} stayed the same")
+            for each in chosen
+            if not shown[each.name]
+        ]
+        return Prepared(
+            before=before,
+            variations=effective,
+            pins={each.name: each for each in pins(situation)},
+            not_exercised=(*unfit, *without),
+            weights=suspect(texts, self._families),
+        )
+
+    def _witnessed(self, chosen: tuple[Variation, ...], before: Facts) -> dict[str, str]:
+        """For each variation what shows that it takes effect; "" where nothing does."""
+        shown: dict[str, str] = {}
+        for round_ in rounds(chosen, apart_pairs(self._asked)):
+            after = self._lab.look(self._job.run, together(round_))
+            for each in round_:
+                text = took_effect(each.witness, before, after) if after.values else ""
+                shown[each.name] = text or self._witnessed_alone(each, before)
+        return shown
+
+    def _witnessed_alone(self, variation: Variation, before: Facts) -> str:
+        """Another variation may hide it, or keep the probe from working."""
+        after = self._lab.look(self._job.run, variation.knobs)
+        return took_effect(variation.witness, before, after)
+
+    def _extra_controls(self, prepared: Prepared) -> int:
+        """More runs with nothing varied, where the sources say that they may well differ."""
+        return sum(
+            1
+            for family in self._asked
+            if family.natural
+            and family.name in prepared.variations
+            and prepared.weights.get(family.name, 0.0) >= _SUSPECTED * family.weight
+        )
+
+    # After the last trial
+
+    def _outcome(self, prepared: Prepared, findings: Findings) -> Outcome:
+        if findings.kind is Kind.FAILED:
+            raise self._bench.failure()
+        outcome = self._drawn(findings)
+        causes = tuple(self._shown(cause, prepared) for cause in findings.causes)
+        crashes = tuple(each for each in findings.crashes if not _is_out_of_memory(each))
+        serious = tuple(each for each in crashes if self._is_serious(each))
+        if findings.kind is Kind.CLEAN and serious:
+            outcome = replace(outcome, verdict=Verdict.FAILED)
+            causes = tuple(Cause(each.names, findings.runs, _crash_text(each)) for each in serious)
+        tried = tuple(str(each) for each, _text in prepared.variations.values())
+        target = replace(outcome.target, variations=tried)
+        return replace(
+            outcome,
+            target=target,
+            reference=replace(target, variations=()),
+            causes=causes,
+            facts=self._facts_of(causes, prepared),
+            explanation=self._explanation(prepared, findings, outcome, crashes),
+        )
+
+    def _drawn(self, findings: Findings) -> Outcome:
+        """The comparison that shows what was found: a trial that drifts, else one that agrees."""
+        if findings.kind is Kind.CLEAN:
+            return replace(self._bench.outcome(self._bench.agreeing()), against="nothing varied")
+        names = findings.causes[0].names if findings.causes else ()
+        trial = self._bench.drifting(names)
+        if trial is None:
+            return replace(self._bench.outcome(self._bench.agreeing()), verdict=Verdict.DRIFT)
+        outcome = replace(self._bench.outcome(trial), against="nothing varied")
+        if findings.kind is not Kind.NONDETERMINISTIC:
+            return outcome
+        marked = tuple(nondeterministic(each) for each in outcome.differences)
+        return replace(
+            outcome,
+            differences=marked,
+            verdict=Verdict.NONDETERMINISTIC,
+            against="other repeats",
+        )
+
+    def _explanation(
+        self, prepared: Prepared, findings: Findings, outcome: Outcome, crashes: tuple[Crash, ...]
+    ) -> Explanation:
+        drifts = not outcome.verdict.passes and bool(outcome.differences)
+        return Explanation(
+            runs=self._bench.spent,
+            tried=tuple(str(each) for each, _text in prepared.variations.values()),
+            not_exercised=(
+                *prepared.not_exercised,
+                *(
+                    (_names(each), _why_left_out(each))
+                    for each in findings.crashes
+                    if _is_out_of_memory(each)
+                ),
+            ),
+            findings=(
+                *(Finding("crash", each.names, _crash_text(each)) for each in crashes),
+                *(self._amplifiers(outcome, findings) if drifts else ()),
+                *_flaky(findings),
+            ),
+            materiality=materiality(outcome.differences) if drifts else "",
+            open=findings.open,
+            suspects=findings.suspects,
+        )
+
+    def _is_serious(self, crash: Crash) -> bool:
+        """Whether failing under these changes fails the test, too."""
+        demanding = {each.name for each in self._asked if each.demanding}
+        return self._job.names is not None or not demanding.issuperset(crash.names)
+
+    def _shown(self, cause: Cause, prepared: Prepared) -> Cause:
+        """The cause with what shows, inside the container, that just these changes took effect."""
+        known = [
+            prepared.variations[name][0] for name in cause.names if name in prepared.variations
+        ]
+        if not known:
+            return cause
+        after = self._lab.look(self._job.run, together(known))
+        texts = [took_effect(each.witness, prepared.before, after) for each in known]
+        shown = "; ".join(text for text in texts if text)
+        return replace(cause, evidence=f"{shown}: {cause.evidence}" if shown else cause.evidence)
+
+    def _facts_of(
+        self, causes: tuple[Cause, ...], prepared: Prepared
+    ) -> tuple[tuple[str, Scalar, Scalar], ...]:
+        """How the environment of the first cause differs from the unvaried one."""
+        known = prepared.known(causes[0].names if causes else ())
+        if not known:
+            return ()
+        return differing(self._lab.look(self._job.run, together(known)), prepared.before)
+
+    def _amplifiers(self, outcome: Outcome, findings: Findings) -> tuple[Finding, ...]:
+        names = findings.causes[0].names if findings.causes else ()
+        trial = self._bench.drifting(names)
+        if trial is None:
+            return ()
+        printed = self._bench.printed(trial)
+        return amplifiers(printed, outcome.differences, self._sources, names)
+
+
+def rounds(
+    chosen: tuple[Variation, ...], apart: Collection[frozenset[str]]
+) -> tuple[tuple[Variation, ...], ...]:
+    """The fewest sets in which no two hide each other, each variation in one of them."""
+    made: list[list[Variation]] = []
+    for each in chosen:
+        for round_ in made:
+            if not any(frozenset((each.name, other.name)) in apart for other in round_):
+                round_.append(each)
+                break
+        else:
+            made.append([each])
+    return tuple(tuple(round_) for round_ in made)
+
+
+def _witnesses(variation: Variation) -> str:
+    return ", ".join(name.partition("=")[0].rstrip(".") for name in variation.witness) or "all"
+
+
+def _is_out_of_memory(crash: Crash) -> bool:
+    """Whether it only says that the run needs more memory than the variation leaves it."""
+    return crash.names == ("memory",) and "out of memory" in crash.failure
+
+
+def _why_left_out(crash: Crash) -> str:
+    return f"the run needs more than it leaves: {crash.failure}"
+
+
+def _names(crash: Crash) -> str:
+    return " + ".join(crash.names)
+
+
+def _crash_text(crash: Crash) -> str:
+    times = f"{crash.confirmed} of {crash.confirmed} runs"
+    return f"fails with just this changed ({times}): {crash.failure}"
+
+
+def _flaky(findings: Findings) -> tuple[Finding, ...]:
+    if not findings.flaky:
+        return ()
+    runs = "1 run" if findings.flaky == 1 else f"{findings.flaky} runs"
+    text = f"{runs} of {findings.runs} failed, and worked when made again: it fails at random"
+    return (Finding("flaky", (), text),)

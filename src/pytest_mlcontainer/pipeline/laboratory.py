@@ -1,0 +1,83 @@
+"""What a search for causes is given to work with, and what it may read of a project."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytest_mlcontainer.engines import LogLine
+from pytest_mlcontainer.model import Facts, Image, ImageJob, Knobs, Pairs, Rule, Run, RunJob
+
+_SKIPPED: Final = {
+    ".git", ".hg", ".venv", "venv", ".tox", ".nox", "__pycache__", "node_modules", "build", "dist",
+    "tests", "test", "docs", "site-packages",
+}  # fmt: skip
+_SUFFIXES: Final = (".py", ".sh", ".r", ".R", ".jl", ".pyx")
+_MOST_FILES = 400
+_LARGEST_FILE_BYTES = 400_000
+_MENTIONED: Final = re.compile(
+    r"""(?:environ(?:\.get\(|\.setdefault\(|\.pop\(|\[)|getenv\()\s*["']([A-Za-z_]\w*)["']"""
+)
+_SECRET: Final = re.compile("KEY|TOKEN|SECRET|PASS|CRED|AUTH|PRIVATE|SESSION|COOKIE", re.IGNORECASE)
+# What engines, launchers and shells need themselves.
+_OURS: Final = re.compile("PATH|HOME|DOCKER_|PYTEST_|MLCONTAINER_|LD_|VIRTUAL_ENV|PYTHON")
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """What a search is given to work with.
+
+    Args:
+        run: gives a run, failed or not, made at most once.
+        prefetch: starts runs that will be asked for soon, side by side.
+        look: the facts of a run's environment under knobs, canaries included.
+        image: the image that a run is of.
+        open: both runs, with those pickles opened that cannot be compared otherwise.
+        environ: this machine's variables.
+        root: the project's folder.
+    """
+
+    run: Callable[[RunJob], Run]
+    prefetch: Callable[[tuple[RunJob, ...]], None]
+    look: Callable[[RunJob, Knobs], Facts]
+    image: Callable[[ImageJob], Image]
+    open: Callable[[Run, Run, tuple[Rule, ...]], tuple[Run, Run]]
+    environ: Mapping[str, str]
+    root: Path
+    log: LogLine
+
+
+def read_sources(root: Path) -> tuple[tuple[str, str], ...]:
+    """Names and texts of a project's programs, as far as that is a moderate amount."""
+    found = []
+    for path in _programs(root):
+        with suppress(OSError):
+            if path.stat().st_size <= _LARGEST_FILE_BYTES:
+                text = path.read_text(encoding="utf-8", errors="replace")
+                found.append((path.relative_to(root).as_posix(), text))
+        if len(found) == _MOST_FILES:
+            break
+    return tuple(found)
+
+
+def leaked(sources: tuple[tuple[str, str], ...], environ: Mapping[str, str]) -> Pairs:
+    """Variables of this machine that programs read, but for secrets and what places need."""
+    names = {name for _file, text in sources for name in _MENTIONED.findall(text)}
+    return tuple(
+        (name, environ[name])
+        for name in sorted(names)
+        if name in environ and not _SECRET.search(name) and not _OURS.match(name)
+    )
+
+
+def _programs(root: Path) -> Iterator[Path]:
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if name not in _SKIPPED and name[0] != ".")
+        for name in sorted(files):
+            if name.endswith(_SUFFIXES):
+                yield Path(folder, name)
