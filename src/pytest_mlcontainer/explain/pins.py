@@ -1,0 +1,278 @@
+"""Which part of the environment has to be pinned for repeats to agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_mlcontainer.explain.search_book import (
+    CONTROL,
+    Asking,
+    Book,
+    BudgetEndsError,
+    Names,
+    listed,
+)
+from pytest_mlcontainer.explain.search_crashes import Cleared, clear_crashes
+from pytest_mlcontainer.explain.search_sets import (
+    ContradictionError,
+    Prior,
+    Question,
+    narrow,
+    suspicion,
+)
+from pytest_mlcontainer.explain.trials import Findings, Kind, Observations, Search
+from pytest_mlcontainer.model import Cause
+
+PREFIX = "pin:"
+RANDOMNESS = "randomness"
+
+# Runs under a pin that have to agree before it is named.
+CONFIRMED = 3
+CONTROLS = 4
+# A pin is named when the chance that all runs which disagreed are runs without it, were it without
+# effect, is at most this.
+LUCK = 0.05
+# Rounds of further runs, each of two with the pin and two without, before that is left open.
+ROUNDS = 5
+# Runs that agree before the search believes that a set of pins is enough, at most.
+MOST_REPEATS = 5
+
+
+@dataclass
+class Steady(Question):
+    """Do repeats agree when these are pinned?
+
+    That two disagree cannot come about by chance where they are all that matters; that they agree
+    can. So only what disagreed tells something about other sets: about smaller ones.
+    """
+
+    least: int = 2
+
+    def seen(self, names: Names) -> bool | None:
+        worked = self.book.worked(names)
+        if not self.book.repeatable(names):
+            return False
+        return True if len(worked) >= self.least else None
+
+    def known(self, names: Names) -> bool | None:
+        if any(other >= names and self.seen(other) is False for other in self.book.sets):
+            return False
+        return self.seen(names)
+
+    def ask(self, names: Names) -> Asking[bool]:
+        known = self.known(names)
+        if known is None:
+            yield from self.book.repeat(names, self.least)
+            known = self.seen(names)
+        return known is True
+
+    def recheck(self, names: Names) -> Asking[None]:
+        yield from self.book.repeat(names, CONFIRMED)
+        if not self.book.repeatable(names):
+            raise ContradictionError(
+                names, f"with {bare(names)} pinned, two runs agree and a third not"
+            )
+
+
+@dataclass
+class Pinning:
+    """The search for the smallest pin: what it goes by, and what came of it so far."""
+
+    book: Book
+    pinned: Names
+    prior: Prior
+    causes: list[Cause] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    suspects: Names = frozenset()
+
+    def findings(self) -> Findings:
+        return Findings(
+            Kind.NONDETERMINISTIC,
+            causes=tuple(self.causes),
+            flaky=self.book.flaky,
+            runs=self.book.runs,
+            open=tuple(self.open),
+            suspects=tuple(sorted(plain(self.suspects))),
+        )
+
+    def run(self) -> Asking[None]:
+        """Find the smallest pin; what came of it is in `causes`, `open` and `suspects`."""
+        try:
+            yield from self._run()
+        except BudgetEndsError:
+            self._cut_short()
+
+    def _run(self) -> Asking[None]:
+        cleared = Cleared(self.pinned)
+        if self.pinned:
+            yield from self.book.ask([self.pinned] * 2)
+        yield from clear_crashes(self.book, self.prior, None, cleared)
+        self.pinned = cleared.works
+        self.open += [
+            f"{bare(frozenset(crash.names))} could not be pinned: {crash.failure}"
+            for crash in cleared.crashes
+        ]
+        if not self.pinned:
+            self._name_randomness("the same run gives different results, and nothing can be pinned")
+            return
+        question = Steady(self.book)
+        while question.least <= MOST_REPEATS:
+            yield from self.book.repeat(self.pinned, question.least)
+            if not self.book.repeatable(self.pinned):
+                times = len(self.book.worked(self.pinned))
+                self._name_randomness(
+                    f"with {bare(self.pinned)} pinned all at once, {times} runs still disagree"
+                )
+                return
+            if (yield from self._attempt(question)):
+                return
+            question.least += 1
+        self._leave_open(self.pinned, "what has to be pinned is not known: repeats contradict")
+
+    def _attempt(self, question: Steady) -> Asking[bool]:
+        """Search once. False where the set found turns out not to be enough."""
+        try:
+            found = yield from narrow(question, self.prior, self.pinned, CONTROL)
+            found = yield from self._minimal(question, found)
+        except ContradictionError:
+            return False
+        return (yield from self._confirm(found))
+
+    def _minimal(self, question: Steady, found: Names) -> Asking[Names]:
+        for name in sorted(found) if len(found) > 1 else ():
+            if (yield from question.ask(found - {name})):
+                return (yield from self._minimal(question, found - {name}))
+        return found
+
+    def _confirm(self, found: Names) -> Asking[bool]:
+        """Repeat until luck is no explanation. False where two runs under the pins disagree."""
+        book = self.book
+        others = self.pinned - found
+        yield from book.ask(
+            [
+                *[found] * max(0, CONFIRMED - len(book.worked(found))),
+                *[others] * (max(0, 2 - len(book.of(others))) if others else 0),
+                *[CONTROL] * max(0, CONTROLS - len(book.worked(CONTROL))),
+            ]
+        )
+        yield from book.repeat(found, CONFIRMED)
+        for _ in range(ROUNDS):
+            if not book.repeatable(found):
+                return False
+            if self._luck(found) <= LUCK:
+                self._name(found)
+                return True
+            yield from book.ask([found, found, CONTROL, CONTROL])
+        if not book.repeatable(found):
+            return False
+        self._leave_open(
+            found,
+            f"repeats disagree too rarely to tell whether pinning {bare(found)} is what helps",
+        )
+        return True
+
+    def _luck(self, found: Names) -> float:
+        """The chance that no run with `found` pinned disagreed, were that without effect.
+
+        Of as many runs that could have disagreed with an earlier one of the same kind, with the
+        pins and without, so many did; all of them without. The first two controls do not count:
+        had they agreed, nobody would be looking for pins.
+        """
+        with_pins = without = disagreed = 0
+        for names in self.book.sets:
+            if names and not names <= self.pinned:
+                continue
+            groups = Counter(seen.group for seen in self.book.worked(names))
+            runs = sum(groups.values())
+            if found <= names:
+                with_pins += max(0, runs - 1)
+            elif runs:
+                without += runs - 1
+                disagreed += runs - max(groups.values())
+        without, disagreed = max(0, without - 1), max(0, disagreed - 1)
+        chance = 1.0
+        for done in range(disagreed):
+            chance *= (without - done) / (without + with_pins - done)
+        return chance
+
+    def _name(self, found: Names) -> None:
+        book = self.book
+        others = self.pinned - found
+        text = f"with it pinned, {len(book.worked(found))} of {len(book.worked(found))} runs agree"
+        if len(found) > 1:
+            text = text.replace("it", "them", 1)
+        if others and not book.repeatable(others):
+            text += ", with all others pinned they disagree"
+        elif others:
+            text += f"; pinning {bare(others)} instead may be enough, too"
+        self._add(tuple(sorted(plain(found))), text)
+
+    def _name_randomness(self, text: str) -> None:
+        self._add((RANDOMNESS,), text)
+
+    def _add(self, names: tuple[str, ...], text: str) -> None:
+        self.suspects = frozenset()
+        self.causes.append(Cause(names, self.book.runs, text))
+
+    def _leave_open(self, suspects: Names, text: str) -> None:
+        self.suspects = suspects
+        self.open.append(text)
+
+    def _cut_short(self) -> None:
+        question = Steady(self.book)
+        enough = [n for n in self.book.sets if n and n <= self.pinned and question.seen(n)]
+        suspects = min(enough, key=len, default=self.pinned)
+        known = (
+            f"pinning {bare(suspects)} made repeats agree"
+            if enough
+            else "whether pinning helps was not tried"
+        )
+        self._leave_open(
+            suspects,
+            f"the same run gives different results; {known}, and the budget of runs ended before"
+            " the smallest pin was found and confirmed",
+        )
+
+
+def prefixed(names: Sequence[str]) -> Names:
+    """Names of pins as trials have them, so that none is taken for a change."""
+    return frozenset(PREFIX + name for name in names)
+
+
+def plain(pins: Names) -> Names:
+    return frozenset(name.removeprefix(PREFIX) for name in pins)
+
+
+def bare(pins: Names) -> str:
+    """Pins in a sentence."""
+    return listed(plain(pins))
+
+
+def pinning(book: Book, names: Sequence[str], weights: Mapping[str, float]) -> Pinning:
+    """A search for pins that goes on with what a book has seen."""
+    pinned = prefixed(names)
+    prior = suspicion(pinned, {PREFIX + name: weight for name, weight in weights.items()})
+    return Pinning(book, pinned, prior, suspects=pinned)
+
+
+def search_pins(
+    names: Sequence[str],
+    weights: Mapping[str, float],
+    first: Observations,
+    *,
+    budget: int = 40,
+) -> Search:
+    """Which of `names` has to be pinned for a run that disagrees with itself to agree.
+
+    Trials have the names with `pin:` before each.
+
+    Args:
+        weights: how much each is suspected; they order the search and decide nothing.
+        first: controls that were run, at least two, and what came of them; they count as runs.
+        budget: how many trials may be asked for, with those.
+    """
+    state = pinning(Book(budget, dict(first)), names, weights)
+    yield from state.run()
+    return state.findings()

@@ -1,0 +1,366 @@
+"""Which changes of the environment cause a drift, found by intervention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_mlcontainer.explain.pins import pinning
+from pytest_mlcontainer.explain.search_book import (
+    CONTROL,
+    PATIENCE_WHEN_FLAKY,
+    Asking,
+    Book,
+    BudgetEndsError,
+    Names,
+    listed,
+)
+from pytest_mlcontainer.explain.search_crashes import (
+    CONFIRMED,
+    Cleared,
+    CrashWeights,
+    clear_crashes,
+)
+from pytest_mlcontainer.explain.search_rounds import plan_rounds
+from pytest_mlcontainer.explain.search_sets import (
+    ContradictionError,
+    Drifts,
+    Prior,
+    narrow,
+    suspicion,
+)
+from pytest_mlcontainer.explain.trials import (
+    Crash,
+    Findings,
+    Kind,
+    Observation,
+    Reading,
+    Search,
+    Trial,
+)
+from pytest_mlcontainer.model import Cause
+
+Reweigh = Callable[[Trial, Observation], Mapping[str, float]]
+
+# Sets of changes left out while further causes are looked for, at most.
+MOST_BRANCHES = 24
+
+
+class ControlsDisagreeError(Exception):
+    """The same run with nothing changed gave different results."""
+
+
+@dataclass(frozen=True)
+class Aims:
+    """What is searched, and in which order; see `search_causes`."""
+
+    names: tuple[str, ...]
+    weights: Mapping[str, float]
+    natural: Names = frozenset()
+    pins: tuple[str, ...] = ()
+    pin_weights: Mapping[str, float] = field(default_factory=dict)
+    apart: tuple[Names, ...] = ()
+    extra_controls: int = 0
+    reweigh: Reweigh | None = None
+    crash_weights: CrashWeights | None = None
+
+
+@dataclass
+class CauseSearch:
+    """The search for causes: what it goes by, and what it found so far.
+
+    Args:
+        found: causes that are confirmed.
+        closed: sets that were left out, all at once, for what is left to agree.
+        crashes, open, suspects: as in `Findings`.
+        scope: what is being narrowed, known to drift; empty where nothing is.
+    """
+
+    aims: Aims
+    book: Book
+    found: list[Names] = field(default_factory=list)
+    closed: list[Names] = field(default_factory=list)
+    crashes: list[Crash] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    suspects: Names = frozenset()
+    scope: Names = frozenset()
+    by_itself: bool = False
+
+    def run(self) -> Search:
+        try:
+            return (yield from self._run())
+        except BudgetEndsError:
+            self._cut_short()
+        except ControlsDisagreeError:
+            return (yield from self._pin())
+        return self._findings(self._kind())
+
+    def _run(self) -> Search:
+        rounds = plan_rounds(self.aims.names, self.aims.weights, self.aims.apart)
+        controls = [CONTROL] * (2 + self.aims.extra_controls)
+        yield from self.book.ask([*controls, *rounds])
+        if not (yield from self._controls_work()):
+            return self._findings(Kind.FAILED)
+        self._hold_controls()
+        yield from self.book.settle(rounds)
+        try:
+            yield from self._explore_all(rounds)
+        except ContradictionError as contradiction:
+            yield from self._doubt(contradiction)
+        return self._findings(self._kind())
+
+    def _controls_work(self) -> Asking[bool]:
+        """Get two controls that work. False where none does."""
+        book = self.book
+        if not any(book.worked(names) for names in book.sets):
+            return False
+        tries = 0
+        while len(book.worked(CONTROL)) < 2 and tries < PATIENCE_WHEN_FLAKY - 1:
+            yield from book.ask([CONTROL])
+            tries += 1
+        if not book.worked(CONTROL):
+            works = listed(next(names for names in book.sets if book.worked(names)))
+            self.open.append(f"it fails as it is, but works with {works} changed")
+        return bool(book.worked(CONTROL))
+
+    def _hold_controls(self) -> None:
+        if not self.book.repeatable(CONTROL):
+            raise ControlsDisagreeError
+
+    def _explore_all(self, rounds: Sequence[Names]) -> Asking[None]:
+        waiting = list(rounds)
+        while waiting and not self.by_itself:
+            cleared = Cleared(waiting.pop(0))
+            prior = suspicion(cleared.works, self.aims.weights, self.aims.natural)
+            try:
+                yield from clear_crashes(self.book, prior, self.aims.crash_weights, cleared)
+            finally:
+                self.crashes += cleared.crashes
+                self.open += cleared.open
+            waiting += cleared.alone
+            if cleared.works:
+                yield from self._explore(cleared.works)
+
+    def _explore(self, whole: Names) -> Asking[None]:
+        """Find every smallest set within `whole`, by leaving out members of those found."""
+        drifts = Drifts(self.book)
+        waiting, met = [CONTROL], {CONTROL}
+        while waiting:
+            without = waiting.pop(0)
+            rest = whole - without
+            cause = next((found for found in self.found if found <= rest), None)
+            if cause is None:
+                if not rest or not (yield from drifts.ask(rest)):
+                    self._close(without, rest)
+                    continue
+                cause = yield from self._cause_within(rest)
+                if self.by_itself:
+                    return
+            branches = [without | {name} for name in sorted(cause)]
+            waiting += [branch for branch in branches if branch not in met]
+            met.update(branches)
+            if len(met) > MOST_BRANCHES:
+                self.open.append("there may be further causes that share changes with those found")
+                return
+
+    def _close(self, without: Names, rest: Names) -> None:
+        if without:
+            self.closed.append(without)
+        if rest and self.book.reading(rest) is Reading.FAILS:
+            self.open.append(
+                f"with {listed(rest)} changed, but not {listed(without)}, it fails; whether there"
+                " are other causes among those is not known"
+            )
+
+    def _cause_within(self, rest: Names) -> Asking[Names]:
+        """One smallest cause within `rest`, which drifts; confirmed."""
+        self.scope = rest
+        drifts = Drifts(self.book)
+        cause = yield from narrow(drifts, self._prior(rest), rest, CONTROL)
+        cause = yield from self._minimal(drifts, cause)
+        natural = len(cause) == 1 and cause <= self.aims.natural
+        yield from self._confirm(cause, CONTROL if natural else rest)
+        self.scope = frozenset()
+        self.found.append(cause)
+        if natural:
+            self.by_itself = True
+            self.found = [cause]
+        return cause
+
+    def _prior(self, rest: Names) -> Prior:
+        weights = self.aims.weights
+        worked = [
+            (trial, seen)
+            for trial, seen in self.book.seen.items()
+            if frozenset(trial.changes) == rest and seen.reading is not Reading.FAILS
+        ]
+        if self.aims.reweigh is not None and worked:
+            weights = self.aims.reweigh(*worked[0])
+        return suspicion(rest, weights, self.aims.natural)
+
+    def _minimal(self, drifts: Drifts, cause: Names) -> Asking[Names]:
+        """Leave out what is not needed, where changes that hide others misled the search."""
+        for name in sorted(cause) if len(cause) > 1 else ():
+            if (yield from drifts.ask(cause - {name})):
+                return (yield from self._minimal(drifts, cause - {name}))
+        return cause
+
+    def _confirm(self, cause: Names, rest: Names) -> Asking[None]:
+        """Repeat a cause, and run what is left without each of its members, all at once.
+
+        Raises:
+            ContradictionError: the cause does not drift each time.
+            ControlsDisagreeError: controls asked for to settle it disagree.
+        """
+        book, drifts = self.book, Drifts(self.book)
+        others = [
+            rest - {name}
+            for name in sorted(cause)
+            if len(rest) > 1 and not any(found <= rest - {name} for found in self.found)
+        ] or [CONTROL] * (not rest)
+        untried = [names for names in others if names == CONTROL or drifts.known(names) is None]
+        yield from book.ask([*[cause] * max(0, 2 - len(book.worked(cause))), *untried])
+        yield from book.repeat(cause, 2)
+        yield from book.settle(untried)
+        self._hold_controls()
+        self._hold_cause(cause)
+        if not book.repeatable(cause):
+            yield from book.ask([cause, cause, CONTROL, CONTROL])
+            self._hold_controls()
+            self._hold_cause(cause)
+
+    def _hold_cause(self, cause: Names) -> None:
+        worked = self.book.worked(cause)
+        drifted = sum(self.book.judged(seen) is Reading.DRIFTS for seen in worked)
+        if len(worked) < 2 or drifted < len(worked):
+            text = (
+                f"with {listed(cause)} changed, {drifted} of {len(self.book.of(cause))} runs drift"
+            )
+            raise ContradictionError(cause, text)
+
+    def _doubt(self, contradiction: ContradictionError) -> Asking[None]:
+        """Nothing that was found can be trusted: see whether controls agree after all."""
+        self.suspects = contradiction.names.union(*self.found)
+        self.found, self.closed, self.scope = [], [], frozenset()
+        self.open.append(f"{contradiction.text}, so no cause is named")
+        yield from self.book.ask([CONTROL, CONTROL])
+        self._hold_controls()
+
+    def _pin(self) -> Search:
+        """The program is not repeatable as it is: look for what has to be pinned."""
+        state = pinning(self.book, self.aims.pins, self.aims.pin_weights)
+        yield from state.run()
+        return state.findings()
+
+    def _kind(self) -> Kind:
+        sets = self.book.sets
+        if self.by_itself or not self.book.repeatable(CONTROL):
+            return Kind.NONDETERMINISTIC
+        if not self.found and not all(self.book.repeatable(names) for names in sets):
+            return Kind.NONDETERMINISTIC
+        drifts = any(self.book.reading(names) is Reading.DRIFTS for names in sets)
+        return Kind.DRIFT if drifts else Kind.CLEAN
+
+    def _findings(self, kind: Kind) -> Findings:
+        return Findings(
+            kind,
+            causes=tuple(self._cause(names) for names in self.found),
+            crashes=(*self.crashes, *self._crashes_met()),
+            flaky=self.book.flaky,
+            runs=self.book.runs,
+            open=tuple(self.open),
+            suspects=tuple(sorted(self.suspects)),
+        )
+
+    def _cause(self, names: Names) -> Cause:
+        times = len(self.book.worked(names))
+        it = "it" if len(names) == 1 else "them"
+        text = f"drifts with {it} alone ({times} of {times} runs)"
+        if self.by_itself:
+            text += (
+                " and gives the same each time it is fixed; by itself it differs from run to run,"
+                " so that runs with nothing changed agree only by luck"
+            )
+        elif any(closed <= names for closed in self.closed):
+            text += f" and agrees with all others but {it}"
+        elif any(closed & names for closed in self.closed):
+            text += " and agrees with all others but the causes named"
+        return Cause(tuple(sorted(names)), self.book.runs, text)
+
+    def _crashes_met(self) -> list[Crash]:
+        """Single changes that failed again and again while something else was looked for."""
+        known = {crash.names for crash in self.crashes}
+        return [
+            Crash(tuple(names), self.book.failures(names)[0], len(self.book.failures(names)))
+            for names in self.book.sets
+            if len(names) == 1 and tuple(names) not in known and self.book.failing(names, CONFIRMED)
+        ]
+
+    def _cut_short(self) -> None:
+        """Say what is known at the end of the budget."""
+        if len(self.book.worked(CONTROL)) < 2:
+            self.open.append(
+                f"a budget of {self.book.budget} is too small: not even two runs with nothing"
+                " changed could be held against each other"
+            )
+        elif not self.book.repeatable(CONTROL):
+            self.suspects = frozenset()
+        drifting = [n for n in self.book.sets if self.book.reading(n) is Reading.DRIFTS]
+        inside = [names for names in drifting if names <= self.scope] if self.scope else []
+        smallest = min(inside, key=len, default=self.scope)
+        agreeing = [n for n in self.book.sets if self.book.reading(n) is Reading.AGREES]
+        left = smallest.difference(*agreeing) or smallest
+        self.suspects |= left
+        if left:
+            self.open.append(self._known(smallest, left, agreeing))
+        else:
+            self.open.append(f"the budget of {self.book.budget} runs ended before all was tried")
+
+    def _known(self, drifting: Names, left: Names, agreeing: Sequence[Names]) -> str:
+        innocent = sorted({listed(names & drifting) for names in agreeing if names & drifting})
+        but = f"; not with {', nor with '.join(innocent)}" if innocent else ""
+        return (
+            f"it drifts with {listed(drifting)} changed at once{but}; where one change alone causes"
+            f" it, it is among {listed(left)}; the budget of {self.book.budget} runs ended there"
+        )
+
+
+def search_causes(
+    names: Sequence[str],
+    weights: Mapping[str, float],
+    *,
+    natural: Collection[str] = (),
+    pins: Sequence[str] = (),
+    pin_weights: Mapping[str, float] | None = None,
+    apart: Collection[frozenset[str]] = (),
+    budget: int = 40,
+    extra_controls: int = 0,
+    reweigh: Reweigh | None = None,
+    crash_weights: CrashWeights | None = None,
+) -> Search:
+    """Find every smallest set of changes that makes a result drift, each shown by intervention.
+
+    Args:
+        names: of the changes that can be made.
+        weights: how much each is suspected; they order the search and decide nothing.
+        natural: of the changes, those in which any two runs differ by themselves.
+        pins: what can be kept from differing between runs; asked for, with `pin:` before each
+            name, where runs with nothing changed disagree.
+        apart: pairs that hide each other, and are never in the same trial.
+        budget: how many trials may be asked for.
+        extra_controls: further controls in the first plan.
+        reweigh: weights from how a trial of everything, or of all but causes found, came out.
+        crash_weights: weights from what a trial failed with.
+    """
+    aims = Aims(
+        tuple(names),
+        weights,
+        frozenset(natural),
+        tuple(pins),
+        {} if pin_weights is None else pin_weights,
+        tuple(apart),
+        extra_controls,
+        reweigh,
+        crash_weights,
+    )
+    return CauseSearch(aims, Book(max(0, budget))).run()

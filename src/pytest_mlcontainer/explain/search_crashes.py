@@ -1,0 +1,89 @@
+"""Changes under which the run fails: found, and taken out so that they hide no drift."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pytest_mlcontainer.explain.search_book import (
+    CONTROL,
+    PATIENCE_WHEN_FLAKY,
+    Asking,
+    Book,
+    Names,
+    listed,
+)
+from pytest_mlcontainer.explain.search_sets import (
+    ContradictionError,
+    Crashes,
+    Prior,
+    narrow,
+    suspicion,
+)
+from pytest_mlcontainer.explain.trials import Crash, Observation, Reading
+
+CrashWeights = Callable[[Observation], Mapping[str, float]]
+
+# Failures under one set of changes that confirm it, where nothing fails at random.
+CONFIRMED = 3
+# Searches for one crash that observations may contradict before it is left alone.
+ATTEMPTS = 3
+
+
+@dataclass
+class Cleared:
+    """What is left of a set of changes once those that make it fail are out.
+
+    Args:
+        works: with these it runs; empty where nothing is left.
+        crashes: what was taken out for.
+        alone: single changes that are not in `works` although they alone do not fail.
+        open: what is not known, in sentences.
+    """
+
+    works: Names
+    crashes: list[Crash] = field(default_factory=list)
+    alone: list[Names] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+
+
+def clear_crashes(
+    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: Cleared
+) -> Asking[None]:
+    """Take changes out of `cleared.works` until it runs."""
+    attempts = 0
+    yield from book.settle([cleared.works])
+    while cleared.works and book.reading(cleared.works) is Reading.FAILS:
+        try:
+            yield from _take_out_one(book, prior, crash_weights, cleared)
+        except ContradictionError as contradiction:
+            attempts += 1
+            if attempts == ATTEMPTS:
+                cleared.open.append(f"what makes it fail is not known: {contradiction.text}")
+                cleared.works = CONTROL
+        yield from book.settle([cleared.works])
+
+
+def _take_out_one(
+    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: Cleared
+) -> Asking[None]:
+    failed = [seen for seen in book.of(cleared.works) if seen.reading is Reading.FAILS]
+    failure = Counter(seen.failure for seen in failed).most_common(1)[0][0]
+    told = next(seen for seen in failed if seen.failure == failure)
+    suspected = prior if crash_weights is None else suspicion(cleared.works, crash_weights(told))
+    question = Crashes(book, failure)
+    names = yield from narrow(question, suspected, cleared.works, CONTROL)
+    out = prior.order(names)[-1:]
+    left = cleared.works - frozenset(out)
+    needed = PATIENCE_WHEN_FLAKY if book.flaky else CONFIRMED
+    missing = max(0, needed - len(book.failures(names)))
+    untried = [left] if left and not book.of(left) else []
+    yield from book.ask([*[names] * missing, *untried])
+    if book.worked(names):
+        text = f"with {listed(names)} changed, one run fails and another works"
+        raise ContradictionError(names, text)
+    cleared.works = left
+    cleared.crashes.append(Crash(tuple(sorted(names)), failure, len(book.failures(names))))
+    if len(names) > 1:
+        cleared.alone.append(frozenset(out))
