@@ -132,8 +132,8 @@ class TestPlan:
         found = harmless(platform)
 
         assert len({str(each) for each in found}) == len(found) >= 4
-        assert len({each.env for each in found}) == len(found)
-        assert all(changes(each, ()) == each.env for each in found)
+        assert len({each.knobs for each in found}) == len(found)
+        assert all(changes(each, ()) == each.knobs.env for each in found)
 
 
 class Runs:

@@ -542,5 +542,5 @@ def test_the_docs_name_every_variation() -> None:
         for variation in harmless(platform):
             name = "blas-kernel=…" if variation.name == "blas-kernel" else str(variation)
             assert f"`{name}`" in text
-            assert all(f"`{key}" in text for key, _value in variation.env)
+            assert all(f"`{key}" in text for key, _value in variation.knobs.env)
     assert f"N = {len(harmless(AMD64)) + 1} runs" in text

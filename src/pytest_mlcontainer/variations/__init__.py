@@ -1,16 +1,148 @@
-"""Changes of the environment that must not change results: their names, and how to apply one.
+"""Changes of the environment that must not change results: their names, and how to choose one.
 
-A family of knobs has one file. What it offers depends on the platform, and what a project sets
+A family of knobs has one file. What it offers depends on the situation, and what a project sets
 itself stays as it is.
 """
 
 from __future__ import annotations
 
-from pytest_mlcontainer.model import HOST, Pairs, Platform
-from pytest_mlcontainer.variations import blas_kernel, hash_seed, simd, threads
-from pytest_mlcontainer.variations.variation import Variation
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Final
 
-__all__ = ["Variation", "changes", "harmless"]
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import (
+    HOST,
+    Family,
+    Knobs,
+    NotExercised,
+    Pairs,
+    Platform,
+    Situation,
+    Variation,
+)
+from pytest_mlcontainer.variations import (
+    aslr,
+    blas_kernel,
+    clock,
+    cpus,
+    environment,
+    file_order,
+    hash_seed,
+    home,
+    hostname,
+    libm,
+    locales,
+    memory,
+    network,
+    precision,
+    read_only,
+    shm,
+    simd,
+    threads,
+    timezone,
+    umask,
+    user,
+    workdir,
+)
+from pytest_mlcontainer.variations.hints import suspect
+
+__all__ = [
+    "FAMILIES",
+    "apart_pairs",
+    "changes",
+    "choose",
+    "harmless",
+    "pins",
+    "suspect",
+    "together",
+    "wanted",
+]
+
+FAMILIES: Final[tuple[Family, ...]] = (
+    threads.FAMILY,
+    blas_kernel.FAMILY,
+    simd.FAMILY,
+    libm.FAMILY,
+    precision.FAMILY,
+    hash_seed.FAMILY,
+    file_order.FAMILY,
+    clock.FAMILY,
+    timezone.FAMILY,
+    cpus.FAMILY,
+    hostname.FAMILY,
+    locales.LOCALE,
+    locales.ENCODING,
+    user.FAMILY,
+    home.FAMILY,
+    environment.FAMILY,
+    network.FAMILY,
+    read_only.FAMILY,
+    memory.FAMILY,
+    shm.FAMILY,
+    workdir.FAMILY,
+    umask.FAMILY,
+    aslr.FAMILY,
+)
+
+
+def wanted(families: Sequence[Family], names: Sequence[str] | None) -> tuple[Family, ...]:
+    """The families of these names, in their own order; of None, all that need no asking for.
+
+    Raises:
+        MlContainerError: there is none of a name; every such name is in the message.
+    """
+    if names is None:
+        return tuple(family for family in families if not family.on_request)
+    known = [family.name for family in families]
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    if unknown:
+        raise MlContainerError(
+            "there is no variation of this name" if len(unknown) == 1 else "unknown variations",
+            ", ".join(unknown),
+            _suggestion(unknown, known),
+        )
+    return tuple(family for family in families if family.name in names)
+
+
+def _suggestion(unknown: Sequence[str], known: Sequence[str]) -> str:
+    near = (get_close_matches(name.lower().replace("_", "-"), known, n=1) for name in unknown)
+    meant = ", ".join(name for names in near for name in names)
+    return f"{f'did you mean {meant}? ' if meant else ''}(known: {', '.join(known)})"
+
+
+def choose(families: Iterable[Family], situation: Situation) -> tuple[tuple[Variation, ...], Pairs]:
+    """What to vary, and of the other families the name and why there is nothing to vary."""
+    varied: list[Variation] = []
+    others: list[tuple[str, str]] = []
+    for family in families:
+        choice = family.choose(situation)
+        if isinstance(choice, NotExercised):
+            others.append((family.name, choice.why))
+        else:
+            varied.append(choice)
+    return tuple(varied), tuple(others)
+
+
+def together(variations: Iterable[Variation]) -> Knobs:
+    """All of them at once. What two of them set, the later one sets."""
+    knobs = Knobs()
+    for variation in variations:
+        knobs += variation.knobs
+    return knobs
+
+
+def pins(situation: Situation, families: Sequence[Family] = FAMILIES) -> tuple[Variation, ...]:
+    """What keeps runs from differing by themselves, as far as anything is left to keep."""
+    choices = (family.pin(situation) for family in families if family.pin is not None)
+    return tuple(choice for choice in choices if not isinstance(choice, NotExercised))
+
+
+def apart_pairs(families: Iterable[Family]) -> frozenset[frozenset[str]]:
+    """Names of families that hide each other; it is enough that one of the two says so."""
+    return frozenset(
+        frozenset((family.name, other)) for family in families for other in family.apart
+    )
 
 
 def harmless(platform: Platform) -> tuple[Variation, ...]:
@@ -33,4 +165,4 @@ def changes(variation: Variation, env: Pairs) -> Pairs:
     A variable that the project sets is the same on every platform, so it is no source of drift.
     """
     pinned = dict(env)
-    return tuple((name, value) for name, value in variation.env if name not in pinned)
+    return tuple((name, value) for name, value in variation.knobs.env if name not in pinned)

@@ -1,10 +1,23 @@
-"""`threads`: into how many parts sums are cut."""
+"""`threads`: into how many parts sums are cut.
+
+Each library has a variable of its own: OpenMP's (OpenMP 5.2, section 21.2), OpenBLAS's, MKL's and
+NumExpr's ("Threadpool configuration"); scikit-learn and PyTorch follow OpenMP's.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from pytest_mlcontainer.variations.variation import Variation
+from pytest_mlcontainer.model import (
+    Choice,
+    Family,
+    Knobs,
+    NotExercised,
+    Pairs,
+    Situation,
+    Variation,
+)
+from pytest_mlcontainer.variations.choosing import has_package, number, unpinned, where
 
 _COUNTS: Final = (
     "OMP_NUM_THREADS",
@@ -12,11 +25,70 @@ _COUNTS: Final = (
     "MKL_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+_POOLS: Final = ("blas.threads", "openmp.threads", "mkl.threads")
 
 
-def _threads(count: str) -> Variation:
-    return Variation("threads", count, tuple((name, count) for name in _COUNTS))
+def _env(count: str) -> Pairs:
+    return tuple((name, count) for name in _COUNTS)
+
+
+def _variation(count: str, env: Pairs) -> Variation:
+    return Variation("threads", count, Knobs(env=env), _POOLS)
 
 
 # Whatever number of cores there is, at least one of them is another than the usual.
-SETTINGS: Final = (_threads("1"), _threads("2"))
+SETTINGS: Final = tuple(_variation(count, _env(count)) for count in ("1", "2"))
+
+
+def choose(situation: Situation) -> Choice:
+    """One thread, or two where there is one now."""
+    return _choose(situation, "1" if _present(situation) != 1 else "2")
+
+
+def pin(situation: Situation) -> Choice:
+    """One thread, where there are more: with it no two of them race."""
+    if _present(situation) == 1:
+        return NotExercised("there is one thread anyway")
+    return _choose(situation, "1")
+
+
+def _choose(situation: Situation, count: str) -> Choice:
+    pools = any(number(situation, name) is not None for name in _POOLS)
+    if not pools and not has_package(situation, "numpy", "scipy", "torch", "numexpr", "numba"):
+        return NotExercised(f"no OpenMP, OpenBLAS or MKL {where(situation)}")
+    env = unpinned(situation, _env(count))
+    return env if isinstance(env, NotExercised) else _variation(count, env)
+
+
+def _present(situation: Situation) -> int | None:
+    """Threads of the largest pool; of a pool that is not seen, as many as there are processors."""
+    pools = [size for name in _POOLS if (size := number(situation, name)) is not None]
+    return max(pools) if pools else number(situation, "cpu.usable")
+
+
+FAMILY: Final = Family(
+    "threads",
+    "how many threads share the work",
+    choose,
+    hints=(
+        r"\bset_num_(?:interop_)?threads\(",
+        r"\b(?:intra|inter)_op_parallelism",
+        r"\bthreadpool_limits\(",
+        r"\b(?:OMP|OPENBLAS|MKL|NUMEXPR)_NUM_THREADS\b",
+        r"\bprange\(",
+        r"\bparallel\s*=\s*True",
+        r"\bnthreads?\s*=",
+        r"\bnum_threads\s*=",
+        r"\bprefer\s*=\s*[\"']threads",
+        r"\w\)?\]? @ [\w(]",
+        r"\b(?:matmul|einsum|tensordot)\(",
+        r"\.dot\(",
+        r"\blinalg\b",
+        r"\b(?:LogisticRegression|LinearRegression|Ridge|SVC|SVR|PCA|TruncatedSVD|NMF|KMeans"
+        r"|GaussianMixture|MLP(?:Classifier|Regressor)|HistGradientBoosting\w+|XGB\w+|LGBM\w+)\(",
+        r"\.backward\(",
+    ),
+    weight=3.0,
+    numeric=True,
+    pin=pin,
+)

@@ -1,0 +1,93 @@
+"""What choosing a setting asks of a situation, for all families alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from pytest_mlcontainer.model import HOST, NotExercised, Pairs, Situation
+
+PRELOADED: Final = ("amd64", "arm64")
+
+_MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def architecture(situation: Situation) -> str:
+    """As in a platform: `amd64`. On `host` it is this machine's; "" where that is not known."""
+    if situation.platform != HOST:
+        return situation.platform.architecture
+    machine = str(situation.facts.get("machine") or "")
+    return _MACHINES.get(machine, machine)
+
+
+def where(situation: Situation) -> str:
+    """What reasons call the place: a run has an image, or this machine."""
+    return "on this machine" if situation.platform == HOST else "in the image"
+
+
+def unknown_architecture(situation: Situation) -> NotExercised:
+    return NotExercised(f"no settings are known for {architecture(situation) or 'this machine'}")
+
+
+def no_python(situation: Situation) -> NotExercised | None:
+    """That there is no Python whose behaviour could be changed; None where there is."""
+    if situation.facts.get("python.version") is not None:
+        return None
+    return NotExercised(f"no Python {where(situation)}")
+
+
+def no_container(situation: Situation) -> NotExercised | None:
+    """That what only a container has cannot be changed; None in a container."""
+    return NotExercised("needs a container") if situation.platform == HOST else None
+
+
+def has_package(situation: Situation, *names: str) -> bool:
+    return any(situation.facts.get(f"package.{name}") is not None for name in names)
+
+
+def has_fact(situation: Situation, prefix: str) -> bool:
+    """Whether anything is known whose name begins so."""
+    return any(
+        name.startswith(prefix) and value is not None for name, value in situation.facts.values
+    )
+
+
+def number(situation: Situation, name: str) -> int | None:
+    """A fact that is a whole number; None where it is not known."""
+    value = situation.facts.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def unpinned(situation: Situation, env: Pairs) -> Pairs | NotExercised:
+    """The variables that the project does not set itself, or that it sets all of them.
+
+    What it sets is the same wherever it runs, so that it is no source of drift.
+    """
+    free = tuple(pair for pair in env if pair[0] not in situation.pinned)
+    return free or pinned_by_project(name for name, _value in env)
+
+
+def pinned_by_project(names: Iterable[str]) -> NotExercised:
+    return NotExercised(f"the project sets {_listed(tuple(names))} itself")
+
+
+def preload_missing(situation: Situation) -> NotExercised | None:
+    """Why no library can be loaded into the programs of a run; None where it can."""
+    if situation.platform != HOST and situation.platform.os != "linux":
+        return NotExercised(f"the preloaded library is for linux, not {situation.platform.os}")
+    if situation.platform == HOST and not situation.facts.get("libc"):
+        return NotExercised("the preloaded library is for linux")
+    built_for = architecture(situation)
+    if built_for not in PRELOADED:
+        return NotExercised(f"no library to preload for {built_for or 'this machine'}")
+    return None
+
+
+def size_text(size_bytes: int) -> str:
+    """As `docker run --memory` writes it: `1g`, `512m`."""
+    gibibytes, rest = divmod(size_bytes, 1 << 30)
+    return f"{size_bytes >> 20}m" if rest else f"{gibibytes}g"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

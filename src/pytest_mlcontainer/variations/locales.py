@@ -1,0 +1,121 @@
+"""`locale` and `encoding`: how text is sorted and written, and how it becomes bytes.
+
+Both turn `LC_ALL`, which overrules all other variables of the locale (POSIX.1-2017, section 8.2),
+so that neither shows behind the other.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_mlcontainer.model import (
+    Choice,
+    Family,
+    Knobs,
+    NotExercised,
+    Pairs,
+    Situation,
+    Variation,
+)
+from pytest_mlcontainer.variations.choosing import (
+    has_fact,
+    no_python,
+    pinned_by_project,
+    unpinned,
+    where,
+)
+
+_VARIABLE: Final = "LC_ALL"
+# Those that write a decimal comma, and sort otherwise than bytes.
+_COMMA: Final = ("de_DE", "fr_FR", "sv_SE", "tr_TR")
+_POINT: Final = ("en_US",)
+# Python takes the C locale for UTF-8 unless both are off (PEP 538, PEP 540).
+_POSIX: Final = ((_VARIABLE, "POSIX"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0"))
+_UTF8: Final = ((_VARIABLE, "C.UTF-8"), ("PYTHONUTF8", "1"))
+
+
+def choose_locale(situation: Situation) -> Choice:
+    """One with another decimal sign, or at least another order, than there is now."""
+    pinned = _pinned(situation, (_VARIABLE, "LANG"))
+    if pinned is not None:
+        return pinned
+    if not has_fact(situation, "locale.available"):
+        return NotExercised(f"no other locale {where(situation)} (locale -a)")
+    available = str(situation.facts.get("locale.available")).split()
+    comma = str(situation.facts.get("locale.decimal") or ".") == ","
+    for language in (*_POINT, *_COMMA) if comma else (*_COMMA, *_POINT):
+        name = next((each for each in available if each.startswith(f"{language}.")), None)
+        if name is not None and not _is_present(situation, language):
+            witness = ("locale.decimal", "locale.collation")
+            return Variation("locale", name, Knobs(env=((_VARIABLE, name),)), witness)
+    return NotExercised(f"no other locale {where(situation)} (locale -a)")
+
+
+def choose_encoding(situation: Situation) -> Choice:
+    """ASCII; UTF-8 where the default is something else."""
+    missing = no_python(situation)
+    pinned = _pinned(situation, ("PYTHONUTF8", _VARIABLE, "LANG"))
+    if missing is not None or pinned is not None:
+        return missing or pinned or NotExercised("")
+    present = str(situation.facts.get("locale.encoding") or "utf-8").lower().replace("-", "")
+    name, wanted = ("POSIX", _POSIX) if present in ("utf8", "") else ("UTF-8", _UTF8)
+    env = unpinned(situation, wanted)
+    if isinstance(env, NotExercised):
+        return env
+    return Variation("encoding", name, Knobs(env=env), ("locale.encoding",))
+
+
+def _pinned(situation: Situation, names: tuple[str, ...]) -> NotExercised | None:
+    """What the project says of it. A base image's LANG is no word of the project's."""
+    said: Pairs = situation.entry.env
+    configured = {name for name, _value in said}
+    for name in names:
+        if name in configured or (name != "LANG" and name in situation.pinned):
+            return pinned_by_project([name])
+    return None
+
+
+def _is_present(situation: Situation, language: str) -> bool:
+    """Whether the variables that there are anyway ask for it."""
+    for name in (_VARIABLE, "LC_NUMERIC", "LANG"):
+        value = situation.facts.get(f"env.{name}") or situation.pinned.get(name)
+        if value:
+            return str(value).startswith(language)
+    return False
+
+
+LOCALE: Final = Family(
+    "locale",
+    "how text is sorted and numbers are written",
+    choose_locale,
+    hints=(
+        r"\bsetlocale\(",
+        r"\bstr(?:coll|xfrm)\b",
+        r"\blocale\.(?:atof|atoi|format_string|currency|str|localeconv|getlocale)\b",
+        r"\bLC_(?:ALL|COLLATE|NUMERIC|CTYPE|TIME)\b",
+        r"[\"']LANG[\"']",
+        r"\b(?:run|Popen|check_output|check_call|call|system)\([^\n]*"
+        r"\b(?:sort|ls|join|comm|awk|uniq|printf)\b",
+        r"\bnatsort|\bhumansorted\b|\bpyicu\b|\bicu\.",
+    ),
+    weight=0.7,
+    apart=("encoding",),
+)
+ENCODING: Final = Family(
+    "encoding",
+    "the default encoding of text",
+    choose_encoding,
+    hints=(
+        r"(?<![.\w])open\((?![^\n]*(?:encoding|[\"'][rwaxt+]*b[rwaxt+]*[\"']))",
+        r"\.open\(\s*(?:[\"'][rwaxt+]+[\"'])?\s*\)",
+        r"\.read_text\(\s*\)",
+        r"\.write_text\((?![^\n]*encoding)",
+        r"\bcodecs\.open\(|\bio\.TextIOWrapper\((?![^\n]*encoding)",
+        r"\bget(?:preferred|filesystem|default|)encoding\(",
+        r"\b(?:text|universal_newlines)\s*=\s*True",
+        r"\bPYTHON(?:UTF8|IOENCODING|COERCECLOCALE)\b",
+        r"\bsurrogateescape\b|\bUnicode(?:De|En)?codeError\b",
+    ),
+    weight=0.5,
+    apart=("locale",),
+)
