@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parent.parent
 PACKAGE = "pytest_mlcontainer"
 SOURCES = REPOSITORY / "src" / PACKAGE
 # Sent into images as text; they read the environment there, not ours.
-RUNS_ELSEWHERE = ("facts/probe.py", "runs/opener.py")
+RUNS_ELSEWHERE = ("facts/probe.py", "pipeline/transplant.py", "runs/opener.py")
 
 DOORS = {
     "pytest": {"plugin"},

@@ -1,0 +1,333 @@
+"""Which changes lead from one image to another, and which of them cannot be apart. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pytest_mlcontainer.explain.versions import jump, parse_requirement
+from pytest_mlcontainer.model import Pairs
+
+BASE, PROJECT, ENV = "base-image", "project", "env"
+
+# What computes comes first; what only builds, downloads or tests comes last.
+_NUMERIC = (
+    "numpy", "scipy", "scikit-learn", "torch", "tensorflow", "jax", "jaxlib", "pandas", "xgboost",
+    "lightgbm", "catboost", "torchvision", "torchaudio", "transformers", "tokenizers", "polars",
+    "numba", "statsmodels", "onnxruntime", "opencv-python", "opencv-python-headless", "pillow",
+    "scikit-image", "librosa", "sentence-transformers", "keras", "pyarrow", "openblas", "mkl",
+)  # fmt: skip
+_TOOLING = (
+    "pip", "setuptools", "wheel", "certifi", "uv", "virtualenv", "pytest", "pluggy", "iniconfig",
+    "coverage", "ruff", "mypy", "black", "ipython", "jupyter", "typing-extensions", "packaging",
+    "urllib3", "requests", "idna", "charset-normalizer", "six", "colorama", "tqdm", "click", "rich",
+)  # fmt: skip
+# Variables that belong to the system and its Python: with another base they have to stay its own.
+_OF_BASE = (
+    "PATH", "HOME", "HOSTNAME", "GPG_KEY", "LD_LIBRARY_PATH", "LIBRARY_PATH", "VIRTUAL_ENV",
+    "PYTHONHOME", "PYTHON_", "CONDA_", "CUDA_", "NVIDIA_", "NV_", "NVARCH", "MAMBA_",
+)  # fmt: skip
+# Variables whose values say nothing secret.
+_SHOWN = (
+    "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "BLIS_", "VECLIB_", "PYTHONHASHSEED", "TZ", "LC_",
+    "LANG", "NPY_", "ATEN_", "ONEDNN_", "GLIBC_TUNABLES", "TF_ENABLE", "TF_DETERMINISTIC",
+    "XLA_FLAGS", "CUBLAS_WORKSPACE_CONFIG", "JAX_ENABLE", "PYTHONUTF8", "SEED",
+)  # fmt: skip
+
+
+class Kind(enum.Enum):
+    """What a change is of."""
+
+    PACKAGE = "package"
+    BASE = "base"
+    PROJECT = "project"
+    ENV = "env"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A Python distribution, as an image holds it.
+
+    Args:
+        name: normalised.
+        site, info: the folder it is installed in, and the name of its metadata in there.
+        digest: of what it brings; equal versions with other digests are other builds.
+        compiled: whether it brings machine code; `bound`: for one minor version of Python alone.
+        requires: its `Requires-Dist`.
+        modules: names that can be imported because of it.
+        own: whether it is the project's own, installed from its folder.
+    """
+
+    name: str
+    version: str
+    site: str
+    info: str
+    digest: str = ""
+    compiled: bool = False
+    bound: bool = False
+    requires: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an image holds.
+
+    Args:
+        python: its version, `3.13.5`; `executable`, `cache_tag` and `site`, the folder that
+            packages go into, are of the same Python.
+        machine: as `uname -m` has it.
+        managed: whether pip refuses to install there without being told twice.
+        workdir: the project's folder; `project` has the files in it, with their digests.
+        base: everything that is neither of a distribution nor of the project, with digests.
+        env: variables of the image.
+        release, libc: names of the system and of its C library.
+    """
+
+    python: str
+    machine: str
+    executable: str = ""
+    cache_tag: str = ""
+    site: str = ""
+    managed: bool = False
+    workdir: str = "/"
+    distributions: tuple[Distribution, ...] = ()
+    project: Pairs = ()
+    base: Pairs = ()
+    env: Pairs = ()
+    release: str = ""
+    libc: str = ""
+
+    @property
+    def minor(self) -> str:
+        return ".".join(self.python.split(".")[:2])
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing in which image B differs from image A.
+
+    Args:
+        name: of the distribution, or one of `base-image`, `project` and `env`.
+        text: what becomes of it, `numpy 2.3.5 → 2.4.6`.
+        before, after: the distributions, A's and B's; None where there is none.
+        own: of the project: its own distributions, `before` and `after`.
+        weight: how often such a change is the cause, against others.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    weight: float
+    before: Distribution | None = None
+    after: Distribution | None = None
+    own: tuple[tuple[Distribution, ...], tuple[Distribution, ...]] = ((), ())
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Where `name` is changed, `needs` has to be, too; `why` in a sentence."""
+
+    name: str
+    needs: str
+    why: str
+
+
+def changes(a: Contents, b: Contents, project: str = "") -> tuple[Change, ...]:
+    """All that leads from A to B, the most suspicious first.
+
+    Args:
+        project: the project's name: the distribution called so is part of the change `project`.
+    """
+    mine, theirs = _packages(a, project), _packages(b, project)
+    found = list(_package_changes(mine, theirs))
+    found += _project_change(a, b, project)
+    found += _env_change(a, b)
+    found += _base_change(a, b)
+    return tuple(sorted(found, key=lambda change: (-change.weight, change.name)))
+
+
+def ties(found: Iterable[Change], a: Contents, b: Contents) -> tuple[Tie, ...]:
+    """Which packages cannot be changed without another, by what they say themselves."""
+    packages = {change.name: change for change in found if change.kind is Kind.PACKAGE}
+    made = []
+    for change in packages.values():
+        for side, python, changed in (
+            (change.after, b.python, True),
+            (change.before, a.python, False),
+        ):
+            for text in () if side is None else side.requires:
+                wanted = parse_requirement(text, python)
+                other = None if wanted is None else packages.get(wanted.name)
+                if side is None or wanted is None or other is None or other is change:
+                    continue
+                left_behind = other.before if changed else other.after
+                if left_behind is not None and wanted.accepts(left_behind.version):
+                    continue
+                there = "nothing" if left_behind is None else left_behind.version
+                why = f"{side.name} {side.version} requires {wanted}, not {there}"
+                pair = (change.name, other.name) if changed else (other.name, change.name)
+                made.append(Tie(*pair, why))
+    return tuple(made)
+
+
+def closed(names: Iterable[str], bound: Iterable[Tie]) -> frozenset[str]:
+    """The names with all that cannot be apart from them."""
+    chosen, links = set(names), tuple(bound)
+    while missing := {tie.needs for tie in links if tie.name in chosen} - chosen:
+        chosen |= missing
+    return frozenset(chosen)
+
+
+def crossing(
+    names: Iterable[str], found: Iterable[Change], mentioned: Iterable[str] = ()
+) -> tuple[Tie, ...]:
+    """Ties that would explain why these changes alone fail: packages of which one requires the
+    other, and of which only one was changed.
+
+    Args:
+        mentioned: modules that the failure names; pairs with one of these come alone, if any.
+    """
+    chosen, named = set(names), set(mentioned)
+    packages = {change.name: change for change in found if change.kind is Kind.PACKAGE}
+    pairs = []
+    for change in packages.values():
+        for side in filter(None, (change.before, change.after)):
+            for text in side.requires:
+                wanted = parse_requirement(text, "3")
+                other = None if wanted is None else packages.get(wanted.name)
+                if other is not None and (change.name in chosen) != (other.name in chosen):
+                    pairs.append((change, other))
+    told = [pair for pair in pairs if _modules(pair[0]) & named] or [
+        pair for pair in pairs if _modules(pair[1]) & named
+    ]
+    made = []
+    for user, used in told or pairs:
+        inside, outside = (user, used) if user.name in chosen else (used, user)
+        why = f"it fails with only one of {inside.name} and {outside.name} changed"
+        made.append(Tie(inside.name, outside.name, why))
+    return tuple(dict.fromkeys(made))
+
+
+def shown(name: str, value: str) -> str:
+    """A variable's value, where it is known to be no secret."""
+    return value if name.startswith(_SHOWN) else "…"
+
+
+def env_differences(a: Contents, b: Contents) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Variables that differ and are not the system's own: name, A's value, B's value."""
+    mine, theirs = dict(a.env), dict(b.env)
+    return tuple(
+        (name, mine.get(name), theirs.get(name))
+        for name in sorted(mine.keys() | theirs.keys())
+        if mine.get(name) != theirs.get(name) and not name.startswith(_OF_BASE)
+    )
+
+
+def _modules(change: Change) -> set[str]:
+    sides = (change.before, change.after)
+    return {name for side in sides if side is not None for name in side.modules}
+
+
+def _packages(contents: Contents, project: str) -> dict[str, Distribution]:
+    every = contents.distributions
+    return {each.name: each for each in every if not _is_own(each, project)}
+
+
+def _is_own(each: Distribution, project: str) -> bool:
+    return each.own or (bool(project) and each.name == project)
+
+
+def _package_changes(
+    mine: dict[str, Distribution], theirs: dict[str, Distribution]
+) -> Iterator[Change]:
+    for name in sorted(mine.keys() | theirs.keys()):
+        before, after = mine.get(name), theirs.get(name)
+        if before is not None and after is not None:
+            if before.version == after.version and before.digest == after.digest:
+                continue
+            if before.version == after.version:
+                text = f"{name} {before.version}, another build"
+            else:
+                text = f"{name} {before.version} → {after.version}"
+        elif before is not None:
+            text = f"{name} {before.version} → none"
+        else:
+            assert after is not None
+            text = f"{name} none → {after.version}"
+        # A package may be called like one of our own words.
+        own_word = name in (BASE, PROJECT, ENV)
+        called = f"{name} (package)" if own_word else name
+        yield Change(called, Kind.PACKAGE, text, _weight(before, after), before, after)
+
+
+def _weight(before: Distribution | None, after: Distribution | None) -> float:
+    either = after or before
+    assert either is not None
+    name = either.name
+    if name in _TOOLING or name.startswith(("types-", "pytest-")):
+        return 0.05
+    weight = 1.0
+    if name in _NUMERIC:
+        weight = 12.0 - 8.0 * _NUMERIC.index(name) / len(_NUMERIC)
+    if either.compiled:
+        weight *= 2.0
+    if before is None or after is None:
+        return weight * 0.3  # what a program uses is mostly in both
+    return weight * (0.5, 0.7, 1.0, 1.4)[jump(before.version, after.version)]
+
+
+def _project_change(a: Contents, b: Contents, project: str) -> Iterator[Change]:
+    own = tuple(
+        tuple(each for each in side.distributions if _is_own(each, project)) for side in (a, b)
+    )
+    mine, theirs = dict(a.project), dict(b.project)
+    files = [
+        name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)
+    ]
+    installed = [{(each.name, each.version, each.digest) for each in side} for side in own]
+    names = sorted({name for name, _version, _digest in installed[0] ^ installed[1]})
+    if files or names or a.workdir != b.workdir:
+        text = f"the project's code ({_few([*names, *files])})"
+        yield Change(PROJECT, Kind.PROJECT, text, 10.0, own=(own[0], own[1]))
+
+
+def _env_change(a: Contents, b: Contents) -> Iterator[Change]:
+    found = env_differences(a, b)
+    if found:
+        texts = [
+            f"{name}: {_value(name, mine)} → {_value(name, theirs)}" for name, mine, theirs in found
+        ]
+        yield Change(ENV, Kind.ENV, f"ENV ({_few(texts)})", 4.0)
+
+
+def _value(name: str, value: str | None) -> str:
+    return "unset" if value is None else shown(name, value)
+
+
+def _base_change(a: Contents, b: Contents) -> Iterator[Change]:
+    mine, theirs = dict(a.base), dict(b.base)
+    files = [
+        name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)
+    ]
+    if not files and a.python == b.python:
+        return
+    told = [
+        f"{what} {one} → {other}"
+        for what, one, other in (
+            ("Python", a.python, b.python),
+            ("system", a.release, b.release),
+            ("libc", a.libc, b.libc),
+        )
+        if one != other
+    ]
+    # The same system and Python: some files that a build left, seldom a cause.
+    weight = 5.0 if told else 0.5
+    yield Change(BASE, Kind.BASE, f"the base image ({_few(told or files)})", weight)
+
+
+def _few(texts: list[str], most: int = 3) -> str:
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
