@@ -17,7 +17,9 @@ from pytest_mlcontainer.model import (
     Cause,
     Difference,
     Element,
+    Explanation,
     Failure,
+    Finding,
     Outcome,
     Platform,
     Target,
@@ -128,8 +130,22 @@ def everything(said: str) -> Any:
         entrypoint=said, target=target, reference=target, notes=(said,),
         facts=((said, said, said),), causes=(Cause((said,), 1, said),),
     )  # fmt: skip
+    explained = Explanation(
+        3, (said,), ((said, said),),
+        tuple(Finding(kind, (said, "x"), said, said, said)
+              for kind in ("crash", "flaky", "amplifier", "part", said)),
+        said, (said, said), (said,),
+    )  # fmt: skip
+    passing = Outcome(said, target, target, Verdict.IDENTICAL, explanation=explained)
+    bare = replace(whole, explanation=explained, differences=())
+    others = (
+        bare,
+        replace(bare, causes=(), verdict=Verdict.DRIFT),
+        replace(passing, against="nothing varied"),
+    )
     run = failed_run(entrypoint=said, target=target, failure=Failure(said, said, said))
-    return session(Result(outcome=whole, repeat=said), run, Result(note=said))
+    results = (Result(outcome=each, repeat=said) for each in (whole, *others))
+    return session(*results, run, Result(note=said))
 
 
 def test_the_page_says_what_was_compared_and_what_came_of_it():
@@ -166,7 +182,7 @@ def test_the_page_says_what_was_compared_and_what_came_of_it():
         "infer on linux/arm64 (emulated) + threads + gpus all, exit code 3",
         "Traceback line 2 boom", "look at the data", "2 of 4 elements differ, 1 beyond rtol 1e-05",
         "5 × the noise between repeats (0.05)", "errors: median 0.1, max 0.25",
-        "blas-kernel (7 runs): gone with the same kernel", "a rule matched nothing",
+        "cause blas-kernel — gone with the same kernel; 7 runs", "a rule matched nothing",
         "machine – x86_64", "pytest 'a b'", "built twice", "1 run, 31.5 s",
     ):  # fmt: skip
         assert part in said, part

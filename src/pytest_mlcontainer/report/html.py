@@ -11,6 +11,7 @@ from importlib.resources import files
 
 from pytest_mlcontainer.model import Outcome, Scalar, Verdict
 from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
 from pytest_mlcontainer.report.html_tree import head_html, t, tree_html, verdict_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
@@ -23,8 +24,9 @@ _FACTS = 60
 _FAILURES = 30
 _LOG_LINES = 200
 _NOTES = 50
+_SAID = 2000
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_HEADS = ("entrypoint", "run", "reference", "verdict", "items", "worst difference")
+_HEADS = ("entrypoint", "run", "reference", "verdict", "items", "cause", "worst difference")
 _TERMS = (
     ("max abs", "the largest |actual − expected|"),
     ("max rel", "the largest |actual − expected| / |expected|"),
@@ -76,9 +78,9 @@ def _body(session: Session) -> Iterator[str]:
     leaves = max(_FEWEST_LEAVES, _LEAVES // max(1, len(sections)))
     for number, comparison in sections:
         yield from _comparison(number, comparison, leaves)
-    if session.notes:
+    if session.remarks or session.notes:
         yield "<section>\n<h2>Remarks</h2>"
-        yield from _notes(session.notes)
+        yield from _notes((*session.remarks, *session.notes))
         yield "</section>"
 
 
@@ -88,10 +90,12 @@ def _overview(
     if not session.comparisons:
         return
     yield '<section>\n<h2>Comparisons</h2>\n<div class="wide">'
-    yield f'<table class="overview" role="table">\n{head_html(_HEADS)}'
+    with_causes = any(in_brief(each.tree.outcome) for _number, each in numbered[:_ROWS])
+    heads = head_html(_heads(with_causes))
+    yield f'<table class="overview" role="table">\n{heads}'
     yield "<tbody>"
     for number, comparison in numbered[:_ROWS]:
-        yield _row(number, comparison, number in linked)
+        yield _row(number, comparison, number in linked, with_causes)
     yield "</tbody>\n</table>\n</div>"
     if len(numbered) > len(linked):
         shown = f"{len(linked):,} of {len(numbered):,} comparisons"
@@ -99,7 +103,11 @@ def _overview(
     yield "</section>"
 
 
-def _row(number: int, comparison: Comparison, linked: bool) -> str:
+def _heads(with_causes: bool) -> tuple[str, ...]:
+    return _HEADS if with_causes else tuple(head for head in _HEADS if head != "cause")
+
+
+def _row(number: int, comparison: Comparison, linked: bool, with_causes: bool) -> str:
     tree, outcome = comparison.tree, comparison.tree.outcome
     name, worst = f"<code>{t(outcome.entrypoint, 60)}</code>", ""
     if tree.leaves and words.brief(tree.leaves[0].difference):
@@ -111,13 +119,14 @@ def _row(number: int, comparison: Comparison, linked: bool) -> str:
         t(words.name_of_reference(outcome)),
         verdict_html(outcome.verdict),
         t(words.counts_text(tree.counts)),
+        t(in_brief(outcome), 100),
         worst,
     )
-    first, *others = cells
+    first, *others = cells if with_causes else (*cells[:-2], cells[-1])
     # On a phone a row is a block: the roles keep it a row for screen readers.
     rest = "".join(
         f'<td role="cell" data-head="{head}">{cell}</td>'
-        for head, cell in zip(_HEADS[1:], others, strict=True)
+        for head, cell in zip(_heads(with_causes)[1:], others, strict=True)
     )
     return f'<tr role="row"><th scope="row" role="rowheader">{first}</th>{rest}</tr>'
 
@@ -159,9 +168,15 @@ def _comparison(number: int, comparison: Comparison, leaves: int) -> Iterator[st
         f"against {t(words.name_of_reference(outcome))}"
     )
     yield f"<summary><h2>{title}</h2> {verdict_html(outcome.verdict)}</summary>"
+    if why(outcome):
+        yield f"<p><strong>{t(words.headline(outcome, tree.failing_count), 300)}</strong></p>"
+    yield from _statements(answer(outcome), "answer")
     yield f"<p>Items compared: {t(words.counts_text(tree.counts))}.</p>"
     yield from tree_html(tree, leaves)
-    yield from _causes(outcome)
+    others = rest(outcome)
+    if others:
+        yield "<h3>What else was found</h3>"
+        yield from _statements(others, "rest")
     yield from _facts(outcome)
     if outcome.notes:
         yield "<h3>Notes</h3>"
@@ -172,14 +187,19 @@ def _comparison(number: int, comparison: Comparison, leaves: int) -> Iterator[st
     yield "</details>\n</section>"
 
 
-def _causes(outcome: Outcome) -> Iterator[str]:
-    if not outcome.causes:
+def _statements(statements: tuple[Statement, ...], kind: str) -> Iterator[str]:
+    if not statements:
         return
-    yield "<h3>What makes it come and go</h3>\n<ul>"
-    for cause in outcome.causes[:_NOTES]:
-        names = ", ".join(f"<code>{t(name)}</code>" for name in cause.names[:_NOTES])
-        yield f"<li>{names} ({words.runs(cause.runs)}): {t(cause.evidence, 1000)}</li>"
-    yield "</ul>"
+    yield f'<dl class="{kind}">'
+    for each in statements[:_NOTES]:
+        names = ", ".join(f"<code>{t(name)}</code>" for name in each.names[:_NOTES])
+        said = " ".join(part for part in (names, t(each.text, _SAID)) if part)
+        yield f"<div><dt>{t(each.label, 100)}</dt><dd>{said}"
+        for label, text in each.below:
+            head = f'<span class="quiet">{t(label)}:</span>'
+            yield f'<div class="below">{head} {t(text, _SAID)}</div>'
+        yield "</dd></div>"
+    yield "</dl>"
 
 
 def _facts(outcome: Outcome) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from pytest_mlcontainer.model import Element, Outcome, Target
+from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.tree import Counts, Leaf
@@ -25,7 +25,12 @@ def report_json(session: Session) -> str:
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
     because there are more than 500), `outputs` (each with its verdict and its counts of what is
-    listed), `causes`, `facts` that differ, `notes`, `repeat` (a command, or null).
+    listed), `causes`, `explanation` (null where no cause was looked for), `facts` that differ,
+    `notes`, `repeat` (a command, or null).
+
+    An explanation: `runs`, `tried`, `not_exercised` (`name` and `why`), `findings` (`kind`,
+    `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`.
+    `model.Explanation` says what each means.
 
     A difference: `output`, `item`, `path` (the output, then the item in parts: joined they are its
     name), `verdict`, `max_abs`, `max_rel`, `max_ulp`, `scale_error`, `worst_index`,
@@ -77,11 +82,35 @@ def _context(outcome: Outcome) -> dict[str, Any]:
             {"names": list(cause.names), "runs": cause.runs, "evidence": cause.evidence}
             for cause in outcome.causes
         ],
+        "explanation": _explanation(outcome.explanation),
         "facts": [
             {"name": name, "expected": _number(expected), "actual": _number(actual)}
             for name, expected, actual in outcome.facts
         ],
         "notes": list(outcome.notes),
+    }
+
+
+def _explanation(explanation: Explanation | None) -> dict[str, Any] | None:
+    if explanation is None:
+        return None
+    return {
+        "runs": explanation.runs,
+        "tried": list(explanation.tried),
+        "not_exercised": [{"name": name, "why": why} for name, why in explanation.not_exercised],
+        "findings": [
+            {
+                "kind": each.kind,
+                "names": list(each.names),
+                "text": each.text,
+                "advice": each.advice,
+                "source": each.source,
+            }
+            for each in explanation.findings
+        ],
+        "materiality": explanation.materiality,
+        "open": list(explanation.open),
+        "suspects": list(explanation.suspects),
     }
 
 

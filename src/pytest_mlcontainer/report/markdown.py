@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.answer import Statement, answer, in_brief
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
@@ -17,6 +18,9 @@ _WORST_OF_ONE = 5
 _FAILURES = 10
 _LOG_LINES = 20
 _NOTES = 20
+_ANSWERS = 10
+_WORST_HEAD = "worst difference"
+_NAMES = 10
 # Inside a code span these have, or may get, a meaning of their own; a table's cell ends at a pipe.
 _UNSAFE_IN_CODE = re.compile(r"[`|\\]|^ | $|^$")
 # A colon before a space begins no address and no emoji; a line that begins with a letter no list.
@@ -26,13 +30,14 @@ _UNSAFE = re.compile(r"^[^A-Za-z(/]|[!-$&'*;-<>-@\[-`{-~]|:(?! )")
 def summary_md(session: Session) -> str:
     """The verdicts in a table, then the worst differences, then runs that failed and remarks."""
     parts = [[f"## {words.session_headline(session.counts, len(session.failures))}"]]
-    parts += [_verdicts(session), _worst(session)]
+    parts += [_verdicts(session), _answers(session), _worst(session)]
     parts += [_failure(run) for run in session.failures[:_FAILURES]]
     if len(session.failures) > _FAILURES:
         parts.append([f"… and {len(session.failures) - _FAILURES:,} more runs that failed"])
-    notes = [f"- {text(note, 300)}" for note in session.notes[:_NOTES]]
-    if len(session.notes) > _NOTES:
-        notes.append(f"- … and {len(session.notes) - _NOTES:,} more")
+    said = (*session.remarks, *session.notes)
+    notes = [f"- {text(note, 300)}" for note in said[:_NOTES]]
+    if len(said) > _NOTES:
+        notes.append(f"- … and {len(said) - _NOTES:,} more")
     parts += [notes, [f"{words.runs(session.runs)}, {session.duration_s:.1f} s"]]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
@@ -60,7 +65,10 @@ def _verdicts(session: Session) -> list[str]:
         return []
     ordered = _worst_first(session)
     rows = [_verdict(each.tree) for each in ordered[:_ROWS]]
-    lines = _table(("entrypoint", "run", "reference", "verdict", "worst difference"), rows)
+    heading: tuple[str, ...] = ("entrypoint", "run", "reference", "verdict", "cause", _WORST_HEAD)
+    if not any(row[-2] for row in rows):
+        heading, rows = (*heading[:-2], _WORST_HEAD), [(*row[:-2], row[-1]) for row in rows]
+    lines = _table(heading, rows)
     if len(ordered) > _ROWS:
         lines += ["", f"… and {len(ordered) - _ROWS:,} more comparisons"]
     return lines
@@ -77,8 +85,29 @@ def _verdict(tree: Tree) -> tuple[str, ...]:
         text(words.name_of_target(outcome.target)),
         text(words.name_of_reference(outcome)),
         verdict if outcome.verdict.passes else f"**{verdict}**",
+        text(in_brief(outcome), 80),
         worst,
     )
+
+
+def _answers(session: Session) -> list[str]:
+    """Why each comparison that was looked into does not pass: what is said first in a terminal."""
+    lines = []
+    for comparison in _worst_first(session)[:_ANSWERS]:
+        outcome = comparison.tree.outcome
+        said = answer(outcome)
+        if said and not outcome.verdict.passes:
+            failing = comparison.tree.failing_count
+            lines.append(f"- {text(words.headline(outcome, failing), 300)}")
+            lines += [line for each in said for line in _statement(each)]
+    return ["### Why", "", *lines] if lines else []
+
+
+def _statement(statement: Statement) -> list[str]:
+    names = ", ".join(code(name, 80) for name in statement.names[:_NAMES])
+    parts = (f"**{text(statement.label, 80)}:**", names, text(statement.text, 600))
+    lines = [f"  - {' '.join(part for part in parts if part)}"]
+    return lines + [f"    - {text(f'{label}: {said}', 600)}" for label, said in statement.below]
 
 
 def _worst(session: Session) -> list[str]:

@@ -10,7 +10,9 @@ from pytest_mlcontainer.model import (
     Cause,
     Difference,
     Element,
+    Explanation,
     Failure,
+    Finding,
     Outcome,
     Platform,
     Run,
@@ -108,6 +110,7 @@ def _run(raw: Mapping[str, Any]) -> RunResult:
 
 
 def _outcome(raw: Mapping[str, Any]) -> Outcome:
+    explanation = raw["explanation"]
     return Outcome(
         **{
             **raw,
@@ -120,6 +123,22 @@ def _outcome(raw: Mapping[str, Any]) -> Outcome:
             ),
             "facts": tuple((name, left, right) for name, left, right in raw["facts"]),
             "notes": tuple(raw["notes"]),
+            "explanation": None if explanation is None else _explanation(explanation),
+        }
+    )
+
+
+def _explanation(raw: Mapping[str, Any]) -> Explanation:
+    return Explanation(
+        **{
+            **raw,
+            "tried": tuple(raw["tried"]),
+            "not_exercised": tuple((name, why) for name, why in raw["not_exercised"]),
+            "findings": tuple(
+                Finding(**{**each, "names": tuple(each["names"])}) for each in raw["findings"]
+            ),
+            "open": tuple(raw["open"]),
+            "suspects": tuple(raw["suspects"]),
         }
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_mlcontainer.model import Verdict
+from pytest_mlcontainer.report.answer import remarks
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.tree import Counts, Tree, add_counts, build_tree
 
@@ -25,13 +26,15 @@ class Session:
     Args:
         comparisons: in the order in which they were made.
         failures: runs that failed.
-        notes: remarks, each once.
+        remarks: what has to be seen of comparisons that pass.
+        notes: what else tests had to say, each once.
         runs: how many there were; one that several tests used counts once.
         counts: comparisons by verdict, the worst first.
     """
 
     comparisons: tuple[Comparison, ...]
     failures: tuple[RunResult, ...]
+    remarks: tuple[str, ...]
     notes: tuple[str, ...]
     runs: int
     counts: Counts
@@ -55,6 +58,7 @@ def gather(results: Iterable[Result], duration_s: float) -> Session:
     return Session(
         comparisons=comparisons,
         failures=tuple(run for run in runs.values() if run.failure is not None),
+        remarks=tuple(line for each in comparisons for line in remarks(each.tree.outcome)),
         notes=tuple(dict.fromkeys(result.note for result in found if result.note)),
         runs=len(runs),
         counts=add_counts(tuple(ones)),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdict
 from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_varied, rest
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
@@ -17,7 +19,8 @@ _ELEMENTS = 3
 _ELEMENT_WIDTH = 32
 _FACTS = 8
 _FACT_WIDTH = 30
-_CAUSES = 5
+_SAID = 1500
+_REMARKS = 30
 _NOTES = 15
 _LABEL_WIDTH = 56
 _WIDTH = 100
@@ -35,7 +38,9 @@ def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
     """
     tree = build_tree(outcome)
     blocks = tree.failing[:_BLOCKS]
-    lines = [escape(words.headline(outcome, tree.failing_count), 300), ""]
+    said = answer(outcome)
+    lines = [escape(words.headline(outcome, tree.failing_count), 300)]
+    lines += [*(line for each in said for line in _statement(each)), ""]
     if len(tree.failing) > 1:
         lines += [*_overview(tree), ""]
     for leaf in blocks:
@@ -45,7 +50,8 @@ def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
     if any(leaf.difference.scale_error is not None for leaf in blocks):
         lines += [words.LEGEND, ""]
     lines += _harmless(tree)
-    lines += _causes(outcome)
+    more = [line for each in rest(outcome) for line in _statement(each)]
+    lines += [*more, ""] if more else []
     lines += _facts(outcome)
     lines += _notes(outcome.notes)
     if repeat:
@@ -63,7 +69,7 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
     session = gather(results, 0.0)
     rows = [_failed_row(run) for run in session.failures]
     rows += [_row(comparison.tree) for comparison in session.comparisons]
-    notes = _notes(session.notes)
+    notes = [*_remarks(session.remarks), *_notes(session.notes)]
     if not rows:
         return notes
     # The worst of very many; else all of them, in the order in which they were made.
@@ -75,7 +81,7 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
         lines.append(_cut("  ".join([*cells, row[3]]).rstrip(), _WIDTH))
     if len(rows) > len(shown):
         lines.append(f"… and {len(rows) - len(shown):,} more")
-    if any(row[1].endswith("*") or "* vs" in row[1] for row in shown):
+    if any(row[1].endswith("*") or "* v" in row[1] for row in shown):
         lines.append("* emulated")
     return [*lines, *notes]
 
@@ -187,15 +193,15 @@ def _identical_name(difference: Difference) -> str:
     return f"{words.items(difference.size)} of {where}" if difference.unit == "items" else where
 
 
-def _causes(outcome: Outcome) -> list[str]:
-    if not outcome.causes:
-        return []
-    lines = ["what makes it come and go:"]
-    for cause in outcome.causes[:_CAUSES]:
-        names = escape(", ".join(cause.names), 100)
-        runs = "1 run" if cause.runs == 1 else f"{cause.runs} runs"
-        lines.append(f"  {names} ({runs}): {escape(cause.evidence, 300)}")
-    return [*lines, ""]
+def _statement(statement: Statement) -> list[str]:
+    """One line, a long list of names in several, and what is said under it."""
+    names = escape(", ".join(statement.names), 100)
+    head = " ".join(part for part in (f"{escape(statement.label, 80)}:", names) if part)
+    line = f"{head} {escape(statement.text, _SAID)}"
+    lines = [line]
+    if not statement.names and len(line) > _WIDTH and statement.is_list:
+        lines = wrap(line, _WIDTH, subsequent_indent="  ", break_long_words=False)
+    return lines + [f"  {label}: {escape(text, _SAID)}" for label, text in statement.below]
 
 
 def _facts(outcome: Outcome) -> list[str]:
@@ -231,17 +237,29 @@ def _notes(notes: tuple[str, ...]) -> list[str]:
     return lines
 
 
+def _remarks(remarks: tuple[str, ...]) -> list[str]:
+    """Those that have to be seen, each in full, so that they may take several lines."""
+    lines = []
+    for each in remarks[:_REMARKS]:
+        lines += wrap(escape(each, _SAID), _WIDTH, subsequent_indent="  ", break_long_words=False)
+    if len(remarks) > _REMARKS:
+        lines.append(f"… and {len(remarks) - _REMARKS:,} more remarks; {_ALL}")
+    return lines
+
+
 def _row(tree: Tree) -> tuple[str, str, str, str]:
     outcome, text = tree.outcome, ""
     if tree.leaves and tree.leaves[0].difference.verdict is not Verdict.IDENTICAL:
         worst = tree.leaves[0].difference
         where, found = escape(worst.where, 50), escape(words.brief(worst), 60)
         text = f"{found} in {where}" if words.numbers(worst) else f"{where}: {found}"
+    brief = ("cause: " if outcome.causes else "") + escape(in_brief(outcome), 60)
+    other = outcome.against or outcome.reference.platform
     return (
         escape(outcome.entrypoint, 20),
-        f"{_name(outcome.target)} vs {outcome.against or outcome.reference.platform}",
+        f"{_name(outcome.target)} {'varied' if is_varied(outcome) else f'vs {other}'}",
         outcome.verdict.value,
-        text,
+        f"{brief}; {text}" if brief and text else brief or text,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from pytest_mlcontainer.model import Difference, Element, Outcome, Target, Verdict
+from pytest_mlcontainer.report.answer import UNVARIED, is_varied, why
 from pytest_mlcontainer.report.tree import Bins, Counts, merge_bins
 
 LEGEND = (
@@ -20,6 +21,7 @@ SIGNS = {
 }
 NUMBERS = ("max abs", "max rel", "max ULP", "scale error")
 _BINS = 24
+_NAMED = 3
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -27,17 +29,22 @@ def headline(outcome: Outcome, failing: int) -> str:
     """What was found, for someone who sees it for the first time."""
     target = str(outcome.target)
     reference = outcome.against or f"{outcome.reference} (the reference)"
+    found = f"{items(failing)} not within tolerance"
+    known = why(outcome)
+    if known and outcome.verdict is not Verdict.NONDETERMINISTIC:
+        return f"{outcome.entrypoint} on {target} {known}{f': {found}' if failing else ''}"
     match outcome.verdict:
         case Verdict.FAILED:
             says = f"on {target} cannot be compared with {reference}"
         case Verdict.NONDETERMINISTIC:
             found = f"{items(failing)} not the same, or not within tolerance"
-            return f"{outcome.entrypoint} on {target}: repeats of one target disagree: {found}"
+            known = known or "repeats of one target disagree"
+            return f"{outcome.entrypoint} on {target}: {known}: {found}"
         case Verdict.DRIFT:
             says = f"on {target} drifts from {reference}"
         case _:
             says = f"on {target} agrees with {reference}"
-    return f"{outcome.entrypoint} {says}: {items(failing)} not within tolerance"
+    return f"{outcome.entrypoint} {says}: {found}"
 
 
 def session_headline(counts: Counts, failures: int) -> str:
@@ -64,6 +71,8 @@ def runs(count: int) -> str:
 
 def names_of_sides(outcome: Outcome) -> tuple[str, str]:
     """What the two columns of values are called."""
+    if is_varied(outcome) and outcome.against == UNVARIED:
+        return "varied", UNVARIED
     target, reference = str(outcome.target.platform), str(outcome.reference.platform)
     other = outcome.against or f"{reference} (reference)"
     return ("this run" if target == reference else target), other
@@ -71,13 +80,16 @@ def names_of_sides(outcome: Outcome) -> tuple[str, str]:
 
 def name_of_reference(outcome: Outcome) -> str:
     """What the target was held against."""
+    if is_varied(outcome):
+        return outcome.against
     name = name_of_target(outcome.reference)
     return f"{outcome.against} ({name})" if outcome.against else name
 
 
 def name_of_target(target: Target) -> str:
     """The target with all that tells it from others."""
-    parts = [str(target), *target.variations]
+    varied = target.variations
+    parts = [str(target), *(varied if len(varied) <= _NAMED else (f"{len(varied)} variations",))]
     return " + ".join([*parts, f"gpus {target.gpus}"] if target.gpus else parts)
 
 

@@ -1,0 +1,221 @@
+"""What was found out about an outcome, in the order in which a reader wants it.
+
+First why: the cause, what the drift amounts to, what makes it large. After the numbers the rest:
+what else was found, what was varied in vain, what could not be, and what is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_mlcontainer.model import Cause, Explanation, Finding, Outcome, Verdict
+from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
+
+UNVARIED = "nothing varied"
+REPEATS = "other repeats"
+_CAUSES = 5
+_FINDINGS = 20
+_HELPS = "usually helps"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One thing that is said. Nothing in it is escaped yet.
+
+    Args:
+        label: what is spoken of: "cause".
+        names: of changes, before the text.
+        text: in a sentence, or a list.
+        below: what is said under it, each with its own label: ("usually helps", …).
+        is_list: whether the text is a list, which may be broken anywhere.
+    """
+
+    label: str
+    text: str = ""
+    names: tuple[str, ...] = ()
+    below: tuple[tuple[str, str], ...] = ()
+    is_list: bool = False
+
+
+def is_varied(outcome: Outcome) -> bool:
+    """Whether one target was held against itself, with its environment varied."""
+    return (
+        outcome.explanation is not None
+        and outcome.target.platform == outcome.reference.platform
+        and outcome.against in (UNVARIED, REPEATS)
+    )
+
+
+def why(outcome: Outcome) -> str:
+    """The answer as the end of a headline's first clause; "" where there is none.
+
+    `drifts when threads change`, `repeats disagree until hash-seed is pinned`.
+    """
+    causes = [cause.names for cause in outcome.causes[:_CAUSES]]
+    if not causes:
+        varied = is_varied(outcome) and outcome.against == UNVARIED
+        return f"{_verb(outcome)} when its environment changes" if varied else ""
+    if outcome.verdict is Verdict.NONDETERMINISTIC:
+        if (RANDOMNESS,) in causes:
+            return "repeats disagree whatever is pinned"
+        pins = " or ".join(" and ".join(names) for names in causes)
+        one = all(len(names) == 1 for names in causes)
+        return f"repeats disagree until {pins} {'is' if one else 'are'} pinned"
+    if not is_varied(outcome):
+        return ""
+    return f"{_verb(outcome)} when {', or when '.join(changes(names) for names in causes)}"
+
+
+def _verb(outcome: Outcome) -> str:
+    if outcome.verdict is not Verdict.FAILED:
+        return "agrees" if outcome.verdict.passes else "drifts"
+    unreadable = any(each.verdict is Verdict.FAILED for each in outcome.differences)
+    return "cannot be compared" if unreadable else "fails"
+
+
+def answer(outcome: Outcome) -> tuple[Statement, ...]:
+    """Cause, then what it explains of the drift, what it amounts to, and what makes it large."""
+    explained = outcome.explanation
+    # Of what repeats differ in, a setting that was varied says nothing.
+    tried = (
+        () if explained is None or outcome.verdict is Verdict.NONDETERMINISTIC else explained.tried
+    )
+    said = [_cause(cause, tried) for cause in outcome.causes[:_CAUSES]]
+    if len(outcome.causes) > _CAUSES:
+        said.append(Statement("cause", f"{len(outcome.causes) - _CAUSES:,} more"))
+    if explained is None:
+        return tuple(said)
+    if not outcome.causes and not outcome.verdict.passes:
+        said.append(_no_cause(explained))
+    said += [
+        Statement("explained in part", f"— {each.text}", each.names, _advice(each))
+        for each in _of_kind(explained, "part")
+    ]
+    if explained.materiality:
+        said.append(Statement("what it amounts to", explained.materiality))
+    said += [
+        Statement("why it is this large", each.text, each.names, _advice(each))
+        for each in _of_kind(explained, "amplifier")
+    ]
+    return tuple(said)
+
+
+def rest(outcome: Outcome) -> tuple[Statement, ...]:
+    """Other findings, then what was varied in vain, what was not, and what is not known."""
+    explained = outcome.explanation
+    if explained is None:
+        return ()
+    open_ = explained.open if outcome.causes or outcome.verdict.passes else explained.open[1:]
+    said = [*_others(outcome, explained), *_tried(outcome, explained)]
+    if explained.not_exercised:
+        said.append(Statement("not exercised", _reasons(explained), is_list=True))
+    said += [Statement("not known", each) for each in open_]
+    if not outcome.causes:
+        said.append(Statement("runs made for this", f"{explained.runs:,}"))
+    return tuple(said)
+
+
+def remarks(outcome: Outcome) -> tuple[str, ...]:
+    """What a reader has to see although the outcome passes, each in a line."""
+    explained = outcome.explanation
+    if explained is None or not outcome.verdict.passes:
+        return ()
+    said = [f"{each.label}: {each.text}" for each in _others(outcome, explained)]
+    if explained.not_exercised:
+        said.append(f"not exercised: {_reasons(explained)}")
+    said += [f"not known: {each}" for each in explained.open]
+    return tuple(f"{outcome.entrypoint} on {outcome.target}: {each}" for each in said)
+
+
+def in_brief(outcome: Outcome) -> str:
+    """The cause, or what else was found and how much was varied in vain; "" where nothing was."""
+    if outcome.causes:
+        return " or ".join(" + ".join(cause.names) for cause in outcome.causes)
+    if outcome.explanation is not None and outcome.verdict.passes:
+        count = len(_without_effect(outcome, outcome.explanation))
+        found = [each.label for each in _others(outcome, outcome.explanation)]
+        found.append(f"{count:,} {'variation' if count == 1 else 'variations'} without effect")
+        return ", ".join(found)
+    return ""
+
+
+def _cause(cause: Cause, tried: tuple[str, ...]) -> Statement:
+    settings = [
+        each for each in tried for name in cause.names if each.startswith((f"{name}=", f"{name} "))
+    ]
+    runs = "1 run" if cause.runs == 1 else f"{cause.runs:,} runs"
+    if cause.names == (RANDOMNESS,):
+        head = "(an unseeded generator, or a race) — "
+    else:
+        head = f"({', '.join(settings)}) — " if settings else "— "
+    # A package is called by its own name; its setting says from which version to which.
+    versions = any(" → " in each for each in settings)
+    helps = dict.fromkeys(
+        advice(name) or (advice("dependency") if versions else "") for name in cause.names
+    )
+    return Statement(
+        "cause",
+        f"{head}{cause.evidence.rstrip('.')}; {runs}",
+        cause.names,
+        tuple((_HELPS, each) for each in helps if each),
+    )
+
+
+def _no_cause(explained: Explanation) -> Statement:
+    known = bool(explained.suspects)
+    text = "— not narrowed down further: it is among these" if known else "not found"
+    if explained.open:
+        text += f"; {explained.open[0]}"
+    return Statement("cause", text, explained.suspects)
+
+
+def _of_kind(explained: Explanation, kind: str) -> list[Finding]:
+    return [each for each in explained.findings if each.kind == kind][:_FINDINGS]
+
+
+def _advice(finding: Finding) -> tuple[tuple[str, str], ...]:
+    if not finding.advice:
+        return ()
+    source = f" ({finding.source})" if finding.source else ""
+    return ((_HELPS, f"{finding.advice}{source}"),)
+
+
+def _others(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
+    """Crashes that are not the outcome's cause anyway, runs that failed at random, and the like."""
+    causes = {cause.names for cause in outcome.causes}
+    for each in explained.findings[:_FINDINGS]:
+        if each.kind in ("amplifier", "part") or (each.kind == "crash" and each.names in causes):
+            continue
+        label = f"{each.kind} under {' + '.join(each.names)}" if each.names else each.kind
+        yield Statement(label, each.text, (), _advice(each))
+
+
+def _tried(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
+    """Of a program that is not repeatable, and after an unfinished search, less can be claimed."""
+    names = _without_effect(outcome, explained)
+    if not names or outcome.verdict is Verdict.NONDETERMINISTIC:
+        return
+    finished = outcome.verdict.passes or (outcome.causes and not explained.open)
+    label = "varied without effect on the results" if finished else "also varied"
+    yield Statement(label, ", ".join(names), is_list=True)
+
+
+def _without_effect(outcome: Outcome, explained: Explanation) -> tuple[str, ...]:
+    """Names of what took effect and is no part of a cause, a crash or what is suspected."""
+    involved = {name for cause in outcome.causes for name in cause.names}
+    involved |= {name for each in explained.findings for name in each.names}
+    involved |= set(explained.suspects)
+    names = dict.fromkeys(each.partition("=")[0] for each in explained.tried)
+    return tuple(name for name in names if name not in involved)
+
+
+def _reasons(explained: Explanation) -> str:
+    """Names with their reason; those that share one together."""
+    names: dict[str, list[str]] = {}
+    for name, reason in explained.not_exercised:
+        names.setdefault(reason, []).append(name)
+    return ", ".join(
+        f"{' and '.join(alike)} ({reason})" if reason else " and ".join(alike)
+        for reason, alike in names.items()
+    )
