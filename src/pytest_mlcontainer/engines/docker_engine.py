@@ -113,7 +113,7 @@ class DockerEngine:
 
     @contextmanager
     def container(self, spec: ContainerSpec) -> Iterator[Container]:
-        made = DockerContainer(self._api, self._create(spec), spec)
+        made = DockerContainer(self._api, self._create(spec), spec, self._carrier)
         failed = True
         try:
             if self._closed:
@@ -121,6 +121,8 @@ class DockerEngine:
             yield made
             failed = made.failed
         finally:
+            if made.carrier is not None:
+                self._remove(made.carrier.id, volumes=False)
             wanted = self._keep is Keep.ALL or (self._keep is Keep.FAILED and failed)
             if wanted and not spec.passing:
                 self._on_keep(made.id)
@@ -136,7 +138,7 @@ class DockerEngine:
             command=("none",),
             writable_volumes=((name, "/mlcontainer-input"),),
         )
-        carrier = DockerContainer(self._api, self._create(spec), spec)
+        carrier = DockerContainer(self._api, self._create(spec), spec, self._carrier)
         try:
             carrier.put("/mlcontainer-input", tar)
         finally:
@@ -155,6 +157,16 @@ class DockerEngine:
                     "the engine cannot make a network", str(error.explanation)
                 ) from error
         return name
+
+    def _carrier(self, container: DockerContainer) -> DockerContainer:
+        """A container that is never started, and has the other's volumes."""
+        spec = ContainerSpec(
+            image=container.spec.image,
+            platform=container.spec.platform,
+            command=("none",),
+            passing=True,
+        )
+        return DockerContainer(self._api, self._create(spec, container.id), spec, self._carrier)
 
     def sweep(self) -> tuple[str, ...]:
         return sessions.remove_dead(self._api, self._owner)
@@ -201,7 +213,7 @@ class DockerEngine:
         except APIError as error:
             raise EngineError("no registry has this image", str(error.explanation)) from error
 
-    def _create(self, spec: ContainerSpec) -> str:
+    def _create(self, spec: ContainerSpec, volumes_of: str | None = None) -> str:
         limits = spec.limits
         may_stay = self._keep is not Keep.NONE and not spec.passing
         kept = {sessions.KEEP_LABEL: "true"} if may_stay else {}
@@ -217,6 +229,7 @@ class DockerEngine:
                 *(Mount(path, None) for path in spec.scratch),
             ],
             cpuset_cpus=spec.cpuset,
+            volumes_from=None if volumes_of is None else [volumes_of],
             **(_confinement(limits) if spec.confined else _restrictions(spec)),
         )
         try:
@@ -236,10 +249,10 @@ class DockerEngine:
             raise explain_create(str(error.explanation), spec) from error
         return str(made["Id"])
 
-    def _remove(self, container: str) -> None:
+    def _remove(self, container: str, *, volumes: bool = True) -> None:
         with suppress(NotFound, RequestsConnectionError):
             try:
-                self._api.remove_container(container, force=True, v=True)
+                self._api.remove_container(container, force=True, v=volumes)
             except APIError as error:
                 # "removal … is already in progress": the session's own cleaning was faster.
                 if error.status_code != 409:
@@ -247,15 +260,33 @@ class DockerEngine:
 
 
 class DockerContainer:
-    """See `engines.Container`."""
+    """See `engines.Container`.
 
-    def __init__(self, api: docker.APIClient, id: str, spec: ContainerSpec) -> None:
+    Args:
+        carry: makes a container with the same volumes. Nothing can be put into one whose root
+            file system is read-only, nor can its folders be opened to other users; so that goes
+            by another, into those volumes.
+    """
+
+    def __init__(
+        self,
+        api: docker.APIClient,
+        id: str,
+        spec: ContainerSpec,
+        carry: Callable[[DockerContainer], DockerContainer],
+    ) -> None:
         self._api = api
-        self._spec = spec
+        self._carry = carry
+        self.spec = spec
         self.id = id
         self.failed = False
+        self.carrier: DockerContainer | None = None
 
     def put(self, path: str, tar: Iterable[bytes]) -> None:
+        if self.spec.read_only:
+            self.carrier = self.carrier or self._carry(self)
+            self.carrier.put(path, tar)
+            return
         try:
             self._api.put_archive(self.id, path, _streamed(tar))
         except APIError as error:
@@ -270,7 +301,7 @@ class DockerContainer:
             self._api.start(self.id)
         except APIError as error:
             inspected = self._api.inspect_container(self.id)
-            raise explain_start(str(error.explanation), inspected, self._spec) from error
+            raise explain_start(str(error.explanation), inspected, self.spec) from error
 
     def wait(self, timeout_s: float) -> Exit | None:
         deadline = time.monotonic() + timeout_s

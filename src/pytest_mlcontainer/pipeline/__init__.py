@@ -64,8 +64,9 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.cleanup import clean_up
+from pytest_mlcontainer.pipeline.environments import Workshop
 from pytest_mlcontainer.pipeline.evidence import gather, gather_repeats
-from pytest_mlcontainer.pipeline.explaining import explain_variations
+from pytest_mlcontainer.pipeline.explaining import explain_variations, varied_run
 from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
@@ -154,6 +155,16 @@ class Pipeline:
             families: of variations, all that there are.
         """
         return explain_variations(self._laboratory(settings), job, families, comparators)
+
+    def run_varied(
+        self,
+        settings: Settings,
+        job: RunJob,
+        families: tuple[Family, ...],
+        names: tuple[str, ...],
+    ) -> Run:
+        """The run with its environment changed; arguments and errors as of `varied_run`."""
+        return self.run(settings, varied_run(self._laboratory(settings), job, families, names))
 
     def look(self, settings: Settings, job: RunJob, knobs: Knobs) -> Facts:
         """What the probe sees where a run would be, with its environment changed."""
@@ -485,6 +496,16 @@ class Pipeline:
         place = digest([engine.identity(), architecture])[:16]
         self._store(settings).session_value(f"preload-{place}", fill)
         return Means(name, network)
+
+    def workshop(self, settings: Settings, target: Target) -> Workshop:
+        """What making environments takes; their images go when the session does."""
+        engine, store = self._engine(target), self._store(settings)
+        repository = images.repository(settings)
+        place = {"endpoint": target.engine or "", "store": str(store.root)}
+        self._ledger.add(repository=repository, **place)
+        known = self._world.cache / "images" / digest([engine.address])
+        environ, log = self._world.environ, self._logger("explain")
+        return Workshop(engine, store, self._processes, environ, known, log)
 
     # Runs
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.explain.amplifiers import amplifiers
 from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
-from pytest_mlcontainer.explain.trials import Crash, Findings, Kind
+from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Trial
 from pytest_mlcontainer.facts import differing
-from pytest_mlcontainer.pipeline.interim import took_effect
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.model import (
     Cause,
@@ -22,6 +22,7 @@ from pytest_mlcontainer.model import (
     Finding,
     Outcome,
     Pairs,
+    RunJob,
     Scalar,
     Situation,
     Variation,
@@ -29,11 +30,12 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.bench import Bench
+from pytest_mlcontainer.pipeline.interim import took_effect
 from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
-from pytest_mlcontainer.variations import apart_pairs, choose, pins, suspect, together
-from pytest_mlcontainer.variations.wanted import wanted
+from pytest_mlcontainer.variations import apart_pairs, choose, pins, suspect, together, wanted
 
 PIN = "pin:"
+_UNSUSPECTED = 0.2  # of a failure whose text does not speak of it
 _SUSPECTED = 3.0  # so many times its own weight, by hints: natural variation is looked at twice
 
 
@@ -78,6 +80,44 @@ def explain_variations(
     return _Explaining(lab, job, families, comparators).explain()
 
 
+def varied_run(
+    lab: Laboratory, job: RunJob, families: tuple[Family, ...], names: tuple[str, ...]
+) -> RunJob:
+    """The run with its environment changed, each change shown to take effect.
+
+    Raises:
+        MlContainerError: there is no variation of a name, it has nothing to change here, or it
+            has no effect.
+    """
+    situation = look_around(lab, job)
+    chosen, unfit = choose(wanted(families, names), situation)
+    problems = dict(unfit)
+    if chosen:
+        after = lab.look(job, together(chosen))
+        for each in chosen:
+            if not took_effect(each.witness, situation.facts, after):
+                problems[each.name] = _no_effect(each)
+    if problems:
+        lines = "\n".join(f"{name}: {why}" for name, why in problems.items())
+        raise MlContainerError(
+            f"not every variation asked for can be applied to {job.entrypoint.name}",
+            lines,
+            "leave it out, or change the image or the configuration so that it can",
+        )
+    return job.varied(chosen, job.repeat)
+
+
+def look_around(lab: Laboratory, job: RunJob) -> Situation:
+    """Where a variation is wanted: a run with nothing varied."""
+    return Situation(
+        job.target.platform,
+        lab.look(job, job.knobs),
+        job.entrypoint,
+        None if job.image is None else lab.image(job.image),
+        leaked(read_sources(lab.root), lab.environ),
+    )
+
+
 class _Explaining:
     def __init__(
         self,
@@ -104,13 +144,12 @@ class _Explaining:
             prepared.weights,
             natural=tuple(name for name in names if by_name[name].natural),
             pins=tuple(prepared.pins),
+            pin_weights=prepared.weights,
             apart=apart_pairs(self._asked),
             budget=self._job.budget,
             extra_controls=self._extra_controls(prepared),
-            reweigh=lambda trial, _seen: after_drift(
-                self._bench.differences(trial), self._families
-            ),
-            crash_weights=lambda seen: after_failure(seen.failure),
+            reweigh=lambda trial, _seen: self._weights_of_drift(prepared, trial),
+            crash_weights=lambda seen: self._weights_of_failure(prepared, seen),
         )
         findings = self._bench.drive(search, named)
         return self._outcome(prepared, findings)
@@ -118,25 +157,13 @@ class _Explaining:
     # Before the first trial
 
     def _prepare(self) -> Prepared:
-        run = self._job.run
-        image = None if run.image is None else self._lab.image(run.image)
-        before = self._lab.look(run, run.knobs)
+        situation = look_around(self._lab, self._job.run)
+        before = situation.facts
         texts = tuple(text for _name, text in self._sources)
-        situation = Situation(
-            run.target.platform,
-            before,
-            run.entrypoint,
-            image,
-            leaked(self._sources, self._lab.environ),
-        )
         chosen, unfit = choose(self._asked, situation)
         shown = self._witnessed(chosen, before)
         effective = {each.name: (each, shown[each.name]) for each in chosen if shown[each.name]}
-        without = [
-            (each.name, f"{each} had no effect: {_witnesses(each)} stayed the same")
-            for each in chosen
-            if not shown[each.name]
-        ]
+        without = [(each.name, _no_effect(each)) for each in chosen if not shown[each.name]]
         return Prepared(
             before=before,
             variations=effective,
@@ -169,6 +196,14 @@ class _Explaining:
             and family.name in prepared.variations
             and prepared.weights.get(family.name, 0.0) >= _SUSPECTED * family.weight
         )
+
+    def _weights_of_drift(self, prepared: Prepared, trial: Trial) -> dict[str, float]:
+        factors = after_drift(self._bench.differences(trial), self._families)
+        return {name: weight * factors.get(name, 1.0) for name, weight in prepared.weights.items()}
+
+    def _weights_of_failure(self, prepared: Prepared, seen: Observation) -> dict[str, float]:
+        factors = after_failure(seen.failure)
+        return {name: factors.get(name, _UNSUSPECTED) for name in prepared.weights}
 
     # After the last trial
 
@@ -287,8 +322,10 @@ def rounds(
     return tuple(tuple(round_) for round_ in made)
 
 
-def _witnesses(variation: Variation) -> str:
-    return ", ".join(name.partition("=")[0].rstrip(".") for name in variation.witness) or "all"
+def _no_effect(variation: Variation) -> str:
+    """Why a variation counts as not tried: what should have changed did not."""
+    facts = ", ".join(name.partition("=")[0].rstrip(".") for name in variation.witness)
+    return f"{variation} had no effect: {facts or 'what was looked at'} stayed the same"
 
 
 def _is_out_of_memory(crash: Crash) -> bool:

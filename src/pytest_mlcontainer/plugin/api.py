@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from platform import machine
@@ -61,6 +61,7 @@ class Project:
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         repeat: int = 0,
+        vary: Sequence[str] = (),
         check: bool = True,
     ) -> Run:
         """Run an entrypoint, or take the run already made with the same arguments.
@@ -70,14 +71,21 @@ class Project:
             env: environment variables on top of the configured ones.
             timeout: seconds of wall clock instead of the configured limit.
             repeat: another number asks for another run of the same thing.
+            vary: names of variations that the run is made under, such as `threads`.
             check: False returns a run that failed, with its `failure`.
 
         Raises:
-            MlContainerError: unknown entrypoint, a failed build, or (with `check`) a failed run.
+            MlContainerError: unknown entrypoint, a failed build, a variation that is unknown or
+                has no effect here, or (with `check`) a failed run.
         """
         job = matrix.run_job(self.settings, self._state.options, name, self._platform(platform))
+        job = _changed(job, env, timeout, repeat)
+        pipeline, names = self._state.pipeline, (vary,) if isinstance(vary, str) else tuple(vary)
         with _skipping():
-            run = self._state.pipeline.run(self.settings, _changed(job, env, timeout, repeat))
+            if names:
+                run = pipeline.run_varied(self.settings, job, self._state.families, names)
+            else:
+                run = pipeline.run(self.settings, job)
         self._state.record(Result.of_run(run))
         return require(run) if check else run
 

@@ -38,8 +38,7 @@ from pytest_mlcontainer.plugin.items import JobItem
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import summary_lines
-from pytest_mlcontainer.variations import FAMILIES
-from pytest_mlcontainer.variations.wanted import wanted
+from pytest_mlcontainer.variations import FAMILIES, wanted
 
 _MOST_PARALLEL = 4  # runs at once: each may want much memory, and all cores
 _LONGEST_LINE = 2000

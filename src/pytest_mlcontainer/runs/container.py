@@ -142,14 +142,12 @@ def _fill(container: Container, job: ContainerRun) -> None:
         made += job.written  # another user, and a volume that is new, have to be let in
     elif job.knobs.workdir:
         made += (job.workdir,)
-    # Nothing can be put into a root file system that is read-only, only into what is mounted.
-    for root in job.written if job.knobs.read_only else ("/",):
-        if made:
-            container.put(root, folders_tar(made, root))
-        for item in job.files:
-            container.put(root, file_tar(item, root))
-        if job.needs:
-            container.put(root, needs_tar(job.needs, job.home, root))
+    if made:
+        container.put("/", folders_tar(made))
+    for item in job.files:
+        container.put("/", file_tar(item))
+    if job.needs:
+        container.put("/", needs_tar(job.needs, job.home))
 
 
 def _wait(container: Container, timeout_s: float) -> tuple[Exit | None, CpuUse | None]:

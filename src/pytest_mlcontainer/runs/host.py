@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import RunError
-from pytest_mlcontainer.facts import parse_facts, probe_source
+from pytest_mlcontainer.facts import parse_facts, probe_sources
 from pytest_mlcontainer.model import Entrypoint, Facts, Knobs, Run, Target
 from pytest_mlcontainer.outputs import Collected, Declared, collect_tree
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
@@ -106,7 +106,7 @@ def probe(
     if python is None:
         return Facts()
     done = processes.run(
-        [*wrapper, python, "-c", probe_source(), *(("deep",) if deep else ())],
+        [*wrapper, python, "-c", probe_sources()[0], *(("deep",) if deep else ())],
         cwd=project,
         env=environ,
         timeout_s=_PROBE_TIMEOUT_S,

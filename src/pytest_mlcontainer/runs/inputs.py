@@ -82,26 +82,25 @@ def folder_tar(folder: Path) -> Iterator[bytes]:
     return _entries_tar(_input_entry(name, path, link) for name, path, link in _walk(folder))
 
 
-def file_tar(item: Input, root: str = "/") -> Iterator[bytes]:
-    """One file under its absolute path, for unpacking at `root`; as `needs_tar`."""
-    return _tar_below(root, (_input_entry(item.target.lstrip("/"), item.source, ""),))
+def file_tar(item: Input) -> Iterator[bytes]:
+    """One file under its absolute path, for unpacking at `/`."""
+    return _entries_tar((_input_entry(item.target.lstrip("/"), item.source, ""),))
 
 
-def needs_tar(runs: Iterable[Run], workdir: str = "/", root: str = "/") -> Iterator[bytes]:
-    """The outputs of other runs at their paths, with their owners and modes.
+def needs_tar(runs: Iterable[Run], workdir: str = "/") -> Iterator[bytes]:
+    """The outputs of other runs at their paths, with their owners and modes, for unpacking at `/`.
 
     Their folders come too, as those runs left them, so that whoever could write there still can.
 
     Args:
         workdir: where a run's outputs go that had no working directory of a container.
-        root: the container's folder at which it will be unpacked; what is not below is left out.
     """
-    return _tar_below(root, (entry for run in runs for entry in _run_entries(run, workdir)))
+    return _entries_tar(entry for run in runs for entry in _run_entries(run, workdir))
 
 
-def folders_tar(paths: Iterable[str], root: str = "/") -> Iterator[bytes]:
-    """Empty folders that every user may write to, for unpacking at `root`; as `needs_tar`."""
-    return _tar_below(root, ((_folder_entry(path, _EVERYBODY, 0, 0), None) for path in paths))
+def folders_tar(paths: Iterable[str]) -> Iterator[bytes]:
+    """Empty folders that every user may write to, for unpacking at `/`."""
+    return _entries_tar((_folder_entry(path, _EVERYBODY, 0, 0), None) for path in paths)
 
 
 def content_tar(files: Mapping[str, bytes]) -> Iterator[bytes]:
@@ -211,19 +210,6 @@ def _readable(path: Path) -> Iterator[None]:
             f"{error.filename or path}: {error.strerror}",
             "make it readable for the user who runs pytest, and leave it in place while tests run",
         ) from error
-
-
-def _tar_below(root: str, entries: Iterable[_Entry]) -> Iterator[bytes]:
-    """What is at or below a folder, named from there."""
-    return _entries_tar(_named_from(root.strip("/"), entries))
-
-
-def _named_from(root: str, entries: Iterable[_Entry]) -> Iterator[_Entry]:
-    for entry, path in entries:
-        if root and entry.name != root and not entry.name.startswith(f"{root}/"):
-            continue
-        entry.name = entry.name[len(root) :].lstrip("/") or "."
-        yield entry, path
 
 
 def _entries_tar(entries: Iterable[_Entry]) -> Iterator[bytes]:

@@ -8,13 +8,7 @@ from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.model import Image, Knobs, Limits
-
-FOLDER = "/mlcontainer-preload"
-
-
-def preload_env(existing: str | None) -> tuple[str, str]:
-    return ("LD_PRELOAD", f"{FOLDER}/x.so" + (f":{existing}" if existing else ""))
-
+from pytest_mlcontainer.variations.preload import FOLDER, preload_env
 
 INTERNAL_NETWORK = "mlcontainer-internal"
 

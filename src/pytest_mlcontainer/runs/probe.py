@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +14,9 @@ from pytest_mlcontainer import facts
 from pytest_mlcontainer.engines import ContainerSpec, Engine
 from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
 from pytest_mlcontainer.errors import RunError
-from pytest_mlcontainer.model import Facts, Image, Limits, Pairs, Platform, Target
+from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platform, Target
+from pytest_mlcontainer.runs.inputs import folders_tar
+from pytest_mlcontainer.runs.knobs import Means, turn
 
 _LIMITS = Limits(timeout_s=120.0)
 
@@ -26,6 +29,9 @@ class Probe:
         env: variables that every entrypoint gets, since they are part of the environment.
         key: names this image, target and engine; facts are kept under it for later sessions.
         cache: folder for what is kept.
+        deep: with canaries, small computations whose last bits tell processors apart.
+        knobs: how the environment is changed; `means` is what the engine has ready for that.
+        limits, workdir: of the run whose environment it is; None for that of any run.
     """
 
     engine: Engine
@@ -34,6 +40,11 @@ class Probe:
     env: Pairs
     key: str
     cache: Path
+    deep: bool = False
+    knobs: Knobs = Knobs()
+    means: Means = Means()
+    limits: Limits | None = None
+    workdir: str | None = None
 
 
 def read_facts(probe: Probe) -> Facts:
@@ -56,11 +67,12 @@ def read_facts(probe: Probe) -> Facts:
 
 
 def _look(probe: Probe) -> Facts:
-    source = facts.probe_source()
+    sources = facts.probe_sources(deep=probe.deep)
     attempts: tuple[tuple[str, ...], ...] = (
-        ("/bin/sh", "-c", facts.shell_probe(), "probe", source),
-        ("python3", "-c", source),
+        ("/bin/sh", "-c", facts.shell_probe(), "probe", *sources),
+        ("python3", "-c", *sources),
     )
+    limits = replace(probe.limits or _LIMITS, timeout_s=_LIMITS.timeout_s, gpus=probe.target.gpus)
     for program, *arguments in attempts:
         spec = ContainerSpec(
             image=probe.image.reference,
@@ -68,13 +80,20 @@ def _look(probe: Probe) -> Facts:
             entrypoint=(program,),
             command=tuple(arguments),
             env=probe.env,
-            limits=replace(_LIMITS, gpus=probe.target.gpus),
+            workdir=probe.workdir,
+            limits=limits,
             passing=True,
         )
-        seen = _look_once(probe, spec)
+        seen = _look_once(probe, _turned(probe, spec))
         if seen is not None:
             return seen
     return Facts()
+
+
+def _turned(probe: Probe, spec: ContainerSpec) -> ContainerSpec:
+    workdir = posixpath.normpath(posixpath.join("/", probe.image.workdir, probe.workdir or ""))
+    elsewhere = (probe.knobs.workdir,) if probe.knobs.workdir else ()
+    return turn(spec, probe.knobs, probe.image, workdir, probe.means, elsewhere)
 
 
 def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
@@ -86,6 +105,8 @@ def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
     try:
         with probe.engine.container(spec) as container:
             container.failed = False
+            if probe.knobs.workdir:
+                container.put("/", folders_tar((probe.knobs.workdir,)))
             try:
                 container.start()
             except RunError as error:
