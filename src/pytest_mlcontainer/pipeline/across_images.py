@@ -1,0 +1,582 @@
+"""What makes an entrypoint's outputs in one image drift from those in another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
+from pytest_mlcontainer.explain.materiality import materiality
+from pytest_mlcontainer.explain.packages import (
+    Contents,
+    Distribution,
+    Kind,
+    changes,
+    closed,
+    crossing,
+    ties,
+)
+from pytest_mlcontainer.explain.search import search_causes
+from pytest_mlcontainer.explain.trials import (
+    Crash,
+    Findings,
+    Observation,
+    Observations,
+    Plan,
+    Reading,
+    Trial,
+)
+from pytest_mlcontainer.explain.trials import Kind as Ended
+from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.judging.evidence import for_repeats, nondeterministic
+from pytest_mlcontainer.matrix import image_job, run_job
+from pytest_mlcontainer.model import (
+    HOST,
+    Cause,
+    Comparator,
+    Difference,
+    Entrypoint,
+    Explanation,
+    Failure,
+    Finding,
+    ImageJob,
+    NeedsFrom,
+    Options,
+    Outcome,
+    Pairs,
+    Rule,
+    Run,
+    RunJob,
+    Settings,
+    Target,
+    Verdict,
+)
+from pytest_mlcontainer.pipeline.bench import failure_line
+from pytest_mlcontainer.pipeline.environments import (
+    Mixture,
+    Side,
+    Workshop,
+    build_environment,
+    fetch_wheels,
+    find_side,
+    fitted,
+    look,
+    look_here,
+    needs_wheel,
+    pack_here,
+    plan_recipe,
+    sides_differ,
+    spare_folder,
+)
+
+HERE = "host"
+_TRACEBACK_BYTES = 50_000
+_MODULE = re.compile(r"(?:site|dist)-packages/([A-Za-z_]\w*)|No module named '([A-Za-z_]\w*)")
+_GROWN = 3  # times that a failing environment is tried with what may belong to it
+_NAMED = 6
+
+
+class Runner(Protocol):
+    """What is asked of a pipeline; see `pipeline.Pipeline`."""
+
+    def run(self, settings: Settings, job: RunJob) -> Run:
+        """The run, failed or not."""
+
+    def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
+        """Start what will be asked for soon."""
+
+    def open_differing(
+        self, settings: Settings, actual: Run, expected: Run, rules: tuple[Rule, ...]
+    ) -> tuple[Run, Run]:
+        """Both, with those pickles opened that cannot be compared otherwise."""
+
+    def workshop(self, settings: Settings, target: Target) -> Workshop:
+        """What building environments takes."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Args:
+        settings: with a container platform as `reference`.
+        options: with image A as `image`.
+        entry: the entrypoint, one of those of the settings.
+        b: image B, or `host`.
+        budget: how many runs may be made to find causes.
+    """
+
+    settings: Settings
+    options: Options
+    entry: Entrypoint
+    b: str
+    comparators: tuple[Comparator, ...] = ()
+    budget: int = 40
+
+    @property
+    def a(self) -> str:
+        assert self.options.image is not None
+        return self.options.image
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of it.
+
+    Args:
+        headlines: one line for each thing found; the outcome has the numbers.
+        details: what is to be said below them.
+    """
+
+    outcome: Outcome
+    headlines: tuple[str, ...]
+    details: tuple[str, ...] = ()
+
+
+def explain_images(runner: Runner, question: Question) -> Answer:
+    """Find the smallest sets of changes between two images that make outputs drift.
+
+    Raises:
+        MlContainerError: an image is not there, or has no Python; both are the same; their
+            platforms differ; the entrypoint fails in image A.
+    """
+    settings, options, name = question.settings, question.options, question.entry.name
+    target = run_job(settings, options, name, settings.reference).target
+    shop = runner.workshop(settings, target)
+    a = _side(shop, question, question.a)
+    assert a.image is not None
+    platform = a.image.platform
+    settings = replace(settings, platforms=(platform,), reference=platform)
+    question = replace(question, settings=settings)
+    b = _side(shop, question, question.b)
+    problem = sides_differ(a, b)
+    if problem is not None:
+        raise problem
+    mixture, not_exercised = mix(shop, settings, a, b)
+    return _Explaining(runner, shop, question, mixture, not_exercised).answer()
+
+
+def _side(shop: Workshop, question: Question, name: str) -> Side:
+    if name == HERE:
+        return Side(HERE, look_here(shop, question.settings.root))
+    image = find_side(shop, name, question.settings)
+    return Side(name, look(shop, image, question.entry, name), image)
+
+
+def mix(shop: Workshop, settings: Settings, a: Side, b: Side) -> tuple[Mixture, Pairs]:
+    """What can be chosen from either of two environments; and what cannot, with the reasons."""
+    project = re.sub(r"[-_.]+", "-", settings.name).lower()
+    found = changes(a.contents, b.contents, project)
+    if b.image is None:
+        found = tuple(change for change in found if change.kind is Kind.PACKAGE)
+    packages = [change for change in found if change.kind is Kind.PACKAGE]
+    forth = _wanted(b.contents, a.contents, (change.after for change in packages))
+    back = _wanted(a.contents, b.contents, (change.before for change in packages))
+    wheels = (
+        fetch_wheels(shop, settings, a, forth),
+        fetch_wheels(shop, settings, b, () if b.image is None else back),
+    )
+    missing = {name: why for side in wheels for name, why in side.missing}
+    kept = tuple(change for change in found if change.name not in missing)
+    packed = None
+    if b.image is None:
+        packed = spare_folder(shop)
+        pack_here(shop, kept, b.contents, packed)
+    return Mixture(a, b, kept, wheels, packed), tuple(sorted(missing.items()))
+
+
+def _wanted(
+    donor: Contents, base: Contents, packages: Iterable[Distribution | None]
+) -> tuple[Distribution, ...]:
+    return tuple(each for each in packages if each is not None and needs_wheel(donor, base, each))
+
+
+class _Explaining:
+    """Runs what the search asks for, and says what it found.
+
+    A trial's changes are made with all that cannot be apart from them.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        shop: Workshop,
+        question: Question,
+        mixture: Mixture,
+        not_exercised: Pairs,
+    ) -> None:
+        self._runner = runner
+        self._shop = shop
+        self._question = question
+        self._mixture = mixture
+        self._not_exercised = list(not_exercised)
+        self._changes = {change.name: change for change in mixture.changes}
+        self._ties = ties(mixture.changes, mixture.a.contents, mixture.b.contents)
+        self._rules = tuple(for_repeats(rule) for rule in question.entry.rules)
+        self._runs: dict[tuple[frozenset[str], int], Run | Failure] = {}
+        self._groups: list[Run] = []
+        self._read: dict[frozenset[str], list[Reading]] = {}
+
+    def answer(self) -> Answer:
+        host = self._run_here() if self._mixture.b.image is None else None
+        if isinstance(host, Run):
+            control = self._run(frozenset(), 0)
+            if isinstance(control, Run) and self._compare(host, control).verdict.passes:
+                return self._agreeing(host, control)
+        weights = {name: change.weight for name, change in self._changes.items()}
+        findings = self._drive(weights)
+        if findings.kind is Ended.FAILED:
+            raise self._control_failed()
+        causes = tuple(self._cause(cause) for cause in self._minimal(findings.causes))
+        outcome = self._outcome(findings, causes, host)
+        return _Words(self._question, self._mixture, outcome).answer()
+
+    # Trials
+
+    def _drive(self, weights: Mapping[str, float]) -> Findings:
+        search = search_causes(tuple(weights), weights, budget=self._question.budget)
+        try:
+            plan = next(search)
+            while True:
+                plan = search.send(self._observe_all(plan))
+        except StopIteration as end:
+            findings: Findings = end.value
+            return findings
+
+    def _observe_all(self, plan: Plan) -> Observations:
+        jobs = []
+        for trial in plan:
+            try:
+                jobs.append(self._job(self._closed(trial.changes), trial.repeat))
+            except BuildError:
+                continue  # it is told where the trial is read
+        self._runner.prefetch(self._question.settings, tuple(jobs))
+        ordered = sorted(plan, key=lambda trial: len(trial.changes))
+        return {trial: self._observe(trial) for trial in ordered}
+
+    def _observe(self, trial: Trial) -> Observation:
+        names = self._closed(trial.changes)
+        run = self._run(names, trial.repeat)
+        if isinstance(run, Failure) and names and names != self._mixture.names:
+            names, run = self._grow(names, trial.repeat, run)
+        if isinstance(run, Failure):
+            self._read.setdefault(names, []).append(Reading.FAILS)
+            return Observation(Reading.FAILS, -1, failure_line(run))
+        group = self._group(run)
+        reading = Reading.AGREES if group == 0 else Reading.DRIFTS
+        self._read.setdefault(names, []).append(reading)
+        return Observation(reading, group)
+
+    def _grow(
+        self, names: frozenset[str], repeat: int, failed: Failure
+    ) -> tuple[frozenset[str], Run | Failure]:
+        """Try what fails together with the packages that it may not be apart from.
+
+        Ties that make it work are kept; without such it is the changes themselves that fail.
+        """
+        known, grown, run = self._ties, names, failed
+        mentioned = _modules_in(failed)
+        for _ in range(_GROWN):
+            more = crossing(grown, self._mixture.changes, mentioned)
+            if not more or grown == self._mixture.names:
+                break
+            self._ties = (*self._ties, *more)
+            grown = self._closed(grown)
+            found = self._run(grown, repeat)
+            if isinstance(found, Run):
+                return grown, found
+            mentioned = _modules_in(found)
+        self._ties = known
+        return names, run
+
+    def _closed(self, names: Iterable[str]) -> frozenset[str]:
+        return closed(names, self._ties)
+
+    def _run(self, names: frozenset[str], repeat: int) -> Run | Failure:
+        """The run with just these changes; what cannot be built or started has failed."""
+        key = (names, repeat)
+        if key not in self._runs:
+            try:
+                run = self._runner.run(self._question.settings, self._job(names, repeat))
+                self._runs[key] = run if run.failure is None else _with_log(run.failure, run)
+            except (RunError, BuildError, EngineError) as error:
+                if not names:
+                    raise
+                if isinstance(error, BuildError):
+                    self._note_unbuilt(names, error)
+                self._runs[key] = Failure(error.what, error.value, error.remedy)
+        return self._runs[key]
+
+    def _note_unbuilt(self, names: frozenset[str], error: BuildError) -> None:
+        last = (error.value.strip().splitlines() or [""])[-1]
+        self._not_exercised.append((_listed(sorted(names)), f"{error.what}: {last}"))
+
+    def _job(self, names: frozenset[str], repeat: int) -> RunJob:
+        """The run in the environment with just these changes, which is built if need be."""
+        question, settings = self._question, self._question.settings
+        job = run_job(settings, question.options, question.entry.name, settings.reference)
+        recipe = plan_recipe(self._mixture, names)
+        reference = build_environment(self._shop, settings, self._mixture, recipe)
+        image = replace(
+            image_job(settings, question.options, settings.reference), reference=reference
+        )
+
+        def moved(each: RunJob) -> RunJob:
+            same = each.entrypoint.needs_from is NeedsFrom.SAME
+            needs = tuple(moved(need) for need in each.needs) if same else each.needs
+            entry = fitted(each.entrypoint, recipe)
+            return replace(each, entrypoint=entry, image=image, needs=needs)
+
+        return replace(moved(job), repeat=repeat)
+
+    def _run_here(self) -> Run | Failure:
+        question = self._question
+        job = run_job(question.settings, question.options, question.entry.name, HOST)
+        try:
+            run = self._runner.run(question.settings, job)
+        except RunError as error:
+            return Failure(error.what, error.value, error.remedy)
+        return run if run.failure is None else run.failure
+
+    def _control_failed(self) -> MlContainerError:
+        control = self._run(frozenset(), 0)
+        assert isinstance(control, Failure)
+        return RunError(
+            f"{self._question.entry.name} fails in image A, {self._question.a}: {control.what}",
+            control.value,
+            control.remedy or "A is what B is held against: name an image in which it works",
+        )
+
+    def _group(self, run: Run) -> int:
+        for number, other in enumerate(self._groups):
+            if self._compare(run, other).verdict.passes:
+                return number
+        self._groups.append(run)
+        return len(self._groups) - 1
+
+    def _compare(self, actual: Run, expected: Run) -> Outcome:
+        question, entry = self._question, self._question.entry
+        actual, expected = self._runner.open_differing(
+            question.settings, actual, expected, self._rules
+        )
+        return compare_runs(
+            actual, expected, self._rules, question.comparators, entry.names, entry.outputs
+        )
+
+    # What was found
+
+    def _minimal(self, causes: Iterable[Cause]) -> tuple[Cause, ...]:
+        """The causes with all that cannot be apart from them, as far as that matters."""
+        found: dict[frozenset[str], Cause] = {}
+        for cause in causes:
+            names = self._closed(cause.names)
+            if names <= self._changes.keys():
+                names = self._smallest(names)
+            found.setdefault(names, replace(cause, names=tuple(sorted(names))))
+        return tuple(
+            cause for names, cause in found.items() if not any(each < names for each in found)
+        )
+
+    def _smallest(self, names: frozenset[str]) -> frozenset[str]:
+        """A part that drifts and can be made alone; the names themselves where there is none."""
+        for name in sorted(names):
+            part = frozenset(each for each in names if name not in self._closed([each]))
+            if part and part != names and self._closed(part) == part:
+                seen = self._observe(Trial(tuple(sorted(part))))
+                if seen.reading is Reading.DRIFTS:
+                    return self._smallest(part)
+        return names
+
+    def _cause(self, cause: Cause) -> Cause:
+        names = frozenset(cause.names)
+        if not names <= self._changes.keys():
+            return cause  # `randomness`
+        seen = self._read.get(names, [])
+        drifted = sum(1 for reading in seen if reading is Reading.DRIFTS)
+        texts = _listed([self._changes[name].text for name in sorted(names)])
+        verb = "makes" if len(names) == 1 else "together make"
+        run, control = self._run(names, 0), self._run(frozenset(), 0)
+        parts = []
+        if isinstance(run, Run) and isinstance(control, Run):
+            parts.append(f"{texts} {verb} {_what_drifts(self._compare(run, control).differences)}")
+        parts.append(f"with nothing else changed it drifts in {drifted} of {len(seen)} runs")
+        without = max(
+            (each for each in self._agreeing_sets() if not names <= each),
+            key=lambda each: (len(each - names), -len(each & names)),
+            default=frozenset[str](),
+        )
+        if without - names:
+            rest = len(without - names)
+            parts.append(
+                f"with {rest} other change{'s' if rest > 1 else ''} and without it, it agrees"
+            )
+        together = [tie.why for tie in self._ties if {tie.name, tie.needs} <= names]
+        parts += list(dict.fromkeys(together))[:2]
+        return replace(cause, runs=len(seen), evidence="; ".join(parts))
+
+    def _agreeing_sets(self) -> Iterator[frozenset[str]]:
+        for names, readings in self._read.items():
+            if names and all(reading is Reading.AGREES for reading in readings):
+                yield names
+
+    def _outcome(
+        self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
+    ) -> Outcome:
+        drawn = self._drawn(findings, causes, host)
+        crashes = tuple(self._crash(each) for each in findings.crashes)
+        cleared = frozenset[str]().union(*self._agreeing_sets())
+        explanation = Explanation(
+            runs=len(self._runs) + (host is not None),
+            tried=tuple(change.text for change in self._mixture.changes),
+            not_exercised=tuple(dict.fromkeys(self._not_exercised)),
+            findings=(*crashes, *self._harmless(causes, cleared)),
+            materiality=materiality(drawn.differences) if not drawn.verdict.passes else "",
+            open=(*findings.open, *self._open(findings, causes, host)),
+            suspects=tuple(sorted(findings.suspects)),
+        )
+        return replace(
+            drawn, causes=causes, against=f"image {self._question.a}", explanation=explanation
+        )
+
+    def _drawn(
+        self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
+    ) -> Outcome:
+        """The comparison that shows it: B with A; where B fails, a cause with A."""
+        control = self._run(frozenset(), 0)
+        assert isinstance(control, Run)
+        whole = host if host is not None else self._run(self._mixture.names, 0)
+        if findings.kind is Ended.NONDETERMINISTIC:
+            others = [run for run in self._groups if run is not control]
+            outcome = self._compare(others[0], control) if others else self._same(control)
+            marked = tuple(nondeterministic(each) for each in outcome.differences)
+            return replace(outcome, differences=marked, verdict=Verdict.NONDETERMINISTIC)
+        if isinstance(whole, Run):
+            return self._compare(whole, control)
+        for cause in causes:
+            run = self._run(frozenset(cause.names), 0)
+            if isinstance(run, Run):
+                return replace(self._compare(run, control), verdict=Verdict.FAILED)
+        return replace(self._same(control), verdict=Verdict.FAILED, notes=(failure_line(whole),))
+
+    def _same(self, control: Run) -> Outcome:
+        return replace(self._compare(control, control), differences=(), notes=())
+
+    def _agreeing(self, actual: Run, control: Run) -> Answer:
+        outcome = replace(self._compare(actual, control), against=f"image {self._question.a}")
+        explanation = Explanation(runs=2, not_exercised=tuple(self._not_exercised))
+        outcome = replace(outcome, explanation=explanation)
+        return _Words(self._question, self._mixture, outcome).answer()
+
+    def _crash(self, crash: Crash) -> Finding:
+        names = tuple(sorted(crash.names))
+        texts = _listed([self._changes[name].text for name in names if name in self._changes])
+        verb = "makes" if len(names) == 1 else "together make"
+        text = f"{texts} {verb} {self._question.entry.name} fail: {crash.failure}"
+        return Finding("crash", names, text)
+
+    def _harmless(self, causes: tuple[Cause, ...], cleared: frozenset[str]) -> Iterator[Finding]:
+        named = {name for cause in causes for name in cause.names}
+        chosen = [each for name, each in self._changes.items() if name in cleared - named]
+        if chosen:
+            names = tuple(change.name for change in chosen)
+            texts = _listed([change.text for change in chosen], _NAMED)
+            yield Finding("harmless", names, f"differs without an effect: {texts}")
+
+    def _open(
+        self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
+    ) -> Iterator[str]:
+        if host is not None and not causes and findings.kind is Ended.CLEAN:
+            yield (
+                f"the container agrees with image {self._question.a} also with all packages of "
+                "this machine that could be tried: it is Python, the system, its libraries, the "
+                "processor or the environment of this machine that makes the difference"
+            )
+        elif not causes and findings.kind is Ended.CLEAN and self._not_exercised:
+            yield "what could not be tried alone counts as part of the base image"
+
+
+class _Words:
+    """What is said of an outcome, besides the numbers."""
+
+    def __init__(self, question: Question, mixture: Mixture, outcome: Outcome) -> None:
+        self._question = question
+        self._changes = {change.name: change for change in mixture.changes}
+        self._outcome = outcome
+        assert outcome.explanation is not None
+        self._explanation = outcome.explanation
+
+    def answer(self) -> Answer:
+        return Answer(self._outcome, tuple(self._headlines()), tuple(self._details()))
+
+    def _headlines(self) -> Iterator[str]:
+        question, outcome = self._question, self._outcome
+        crashes = [each for each in self._explanation.findings if each.kind == "crash"]
+        known = [cause for cause in outcome.causes if set(cause.names) <= self._changes.keys()]
+        for cause in known:
+            texts = _listed([self._changes[name].text for name in cause.names])
+            verb = "makes" if len(cause.names) == 1 else "together make"
+            yield f"{texts} {verb} {_files(outcome.differences)} drift"
+        yield from (each.text for each in crashes)
+        if outcome.verdict is Verdict.NONDETERMINISTIC:
+            yield (
+                f"{question.entry.name} writes something else each time in {question.a}: "
+                "nothing can be said of the images before it repeats itself"
+            )
+        elif outcome.verdict.passes and not known:
+            count = len(self._changes)
+            differ = f"{count} thing{'s' if count != 1 else ''} in which they differ"
+            yield f"{question.b} agrees with {question.a}, whatever of the {differ}"
+        elif not known and not crashes:
+            suspects = _listed(list(self._explanation.suspects) or ["all that differs"], _NAMED)
+            yield f"{question.b} drifts from {question.a}; the cause is not known, among {suspects}"
+
+    def _details(self) -> Iterator[str]:
+        explained = self._explanation
+        if explained.materiality:
+            yield f"what it amounts to: {explained.materiality}"
+        yield from (each.text for each in explained.findings if each.kind != "crash")
+        yield from (f"not tried: {name}: {why}" for name, why in explained.not_exercised)
+        yield from (f"not known: {text}" for text in explained.open)
+        yield f"{explained.runs} runs, at most {self._question.budget} for the search"
+
+
+def _what_drifts(differences: tuple[Difference, ...]) -> str:
+    worst = next((each for each in differences if not each.verdict.passes), None)
+    if worst is None:
+        return "it drift"
+    size = "" if worst.max_abs is None else f" (max abs {worst.max_abs:.3g})"
+    return f"{worst.where} drift{size}"
+
+
+def _files(differences: tuple[Difference, ...]) -> str:
+    """The outputs that drift, by their file names alone where these tell them apart."""
+    outputs = list(dict.fromkeys(each.output for each in differences if not each.verdict.passes))
+    short = [name.rpartition("/")[2] for name in outputs]
+    return _listed(short if len(set(short)) == len(short) else outputs, 3) or "the outputs"
+
+
+def _listed(texts: list[str], most: int = 8) -> str:
+    if len(texts) > most:
+        return f"{', '.join(texts[:most])} and {len(texts) - most} more"
+    return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
+
+
+def _modules_in(failure: Failure) -> frozenset[str]:
+    found = _MODULE.findall(f"{failure.value}")
+    return frozenset(name for pair in found for name in pair if name)
+
+
+def _with_log(failure: Failure, run: Run) -> Failure:
+    """The failure with the end of what it printed, which names the packages that took part."""
+    text = _end(run.stderr)
+    return failure if text in failure.value else replace(failure, value=f"{text}\n{failure.value}")
+
+
+def _end(file: Path) -> str:
+    with file.open("rb") as source:
+        source.seek(0, 2)
+        source.seek(max(0, source.tell() - _TRACEBACK_BYTES))
+        return source.read().decode("utf-8", "replace").strip()
