@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import machine
@@ -15,7 +15,7 @@ from pytest_mlcontainer.cli.surroundings import here
 from pytest_mlcontainer.config import load, parse_engine, parse_settings
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_comparators
-from pytest_mlcontainer.model import HOST, PRINTED, Entrypoint, Options, Platform, Settings
+from pytest_mlcontainer.model import HOST, PRINTED, Entrypoint, Options, Outcome, Platform, Settings
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.across_images import HERE, Answer, Question
@@ -212,11 +212,25 @@ def _surroundings(asked: Asked) -> Surroundings:
 
 
 def _print(answer: Answer) -> None:
-    lines = [*answer.headlines, "", *(f"  {text}" for text in answer.details)]
-    shown = [escape(line, _WIDTH) for line in lines]
-    if not answer.outcome.verdict.passes and answer.outcome.differences:
-        shown += ["", *failure_lines(answer.outcome, "")]
-    print("\n".join(shown))
+    lines = [escape(line, _WIDTH) for line in answer.headlines]
+    outcome = answer.outcome
+    if outcome.differences and not outcome.verdict.passes:
+        lines += ["", *failure_lines(outcome, "")]
+    else:
+        lines += ["", *(f"  {escape(text, _WIDTH)}" for text in _details(outcome))]
+    print("\n".join(lines))
+
+
+def _details(outcome: Outcome) -> Iterator[str]:
+    """What else is known, where there are no numbers to show."""
+    explained = outcome.explanation
+    assert explained is not None
+    yield from outcome.notes
+    if explained.tried:
+        yield f"differing: {', '.join(explained.tried)}"
+    yield from (f"not tried: {name}: {why}" for name, why in explained.not_exercised)
+    yield from (f"not known: {text}" for text in explained.open)
+    yield "1 run" if explained.runs == 1 else f"{explained.runs} runs"
 
 
 def _write(folder: Path, answer: Answer, duration_s: float) -> None:

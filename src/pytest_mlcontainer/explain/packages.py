@@ -111,7 +111,7 @@ class Change:
 
     Args:
         name: of the distribution, or one of `base-image`, `project` and `env`.
-        text: what becomes of it, `numpy 2.3.5 → 2.4.6`.
+        text: what becomes of it, `numpy 2.3.5 → 2.4.6`; `setting` is that without its name.
         before, after: the distributions, A's and B's; None where there is none.
         own: of the project: its own distributions, `before` and `after`.
         weight: how often such a change is the cause, against others.
@@ -120,6 +120,7 @@ class Change:
     name: str
     kind: Kind
     text: str
+    setting: str
     weight: float
     before: Distribution | None = None
     after: Distribution | None = None
@@ -245,22 +246,18 @@ def _package_changes(
 ) -> Iterator[Change]:
     for name in sorted(mine.keys() | theirs.keys()):
         before, after = mine.get(name), theirs.get(name)
-        if before is not None and after is not None:
-            if before.version == after.version and before.digest == after.digest:
+        if before is not None and after is not None and before.version == after.version:
+            if before.digest == after.digest:
                 continue
-            if before.version == after.version:
-                text = f"{name} {before.version}, another build"
-            else:
-                text = f"{name} {before.version} → {after.version}"
-        elif before is not None:
-            text = f"{name} {before.version} → none"
+            setting = f"{before.version}, another build"
         else:
-            assert after is not None
-            text = f"{name} none → {after.version}"
+            versions = ("none" if side is None else side.version for side in (before, after))
+            setting = " → ".join(versions)
         # A package may be called like one of our own words.
         own_word = name in (BASE, PROJECT, ENV)
         called = f"{name} (package)" if own_word else name
-        yield Change(called, Kind.PACKAGE, text, _weight(before, after), before, after)
+        text, weight = f"{name} {setting}", _weight(before, after)
+        yield Change(called, Kind.PACKAGE, text, setting, weight, before, after)
 
 
 def _weight(before: Distribution | None, after: Distribution | None) -> float:
@@ -290,8 +287,9 @@ def _project_change(a: Contents, b: Contents, project: str) -> Iterator[Change]:
     installed = [{(each.name, each.version, each.digest) for each in side} for side in own]
     names = sorted({name for name, _version, _digest in installed[0] ^ installed[1]})
     if files or names or a.workdir != b.workdir:
-        text = f"the project's code ({_few([*names, *files])})"
-        yield Change(PROJECT, Kind.PROJECT, text, 10.0, own=(own[0], own[1]))
+        setting = _few([*names, *files]) or f"{a.workdir} → {b.workdir}"
+        text = f"the project's code ({setting})"
+        yield Change(PROJECT, Kind.PROJECT, text, setting, 10.0, own=(own[0], own[1]))
 
 
 def _env_change(a: Contents, b: Contents) -> Iterator[Change]:
@@ -300,7 +298,8 @@ def _env_change(a: Contents, b: Contents) -> Iterator[Change]:
         texts = [
             f"{name}: {_value(name, mine)} → {_value(name, theirs)}" for name, mine, theirs in found
         ]
-        yield Change(ENV, Kind.ENV, f"ENV ({_few(texts)})", 4.0)
+        setting = _few(texts)
+        yield Change(ENV, Kind.ENV, f"ENV ({setting})", setting, 4.0)
 
 
 def _value(name: str, value: str | None) -> str:
@@ -325,7 +324,8 @@ def _base_change(a: Contents, b: Contents) -> Iterator[Change]:
     ]
     # The same system and Python: some files that a build left, seldom a cause.
     weight = 5.0 if told else 0.5
-    yield Change(BASE, Kind.BASE, f"the base image ({_few(told or files)})", weight)
+    setting = _few(told or files)
+    yield Change(BASE, Kind.BASE, f"the base image ({setting})", setting, weight)
 
 
 def _few(texts: list[str], most: int = 3) -> str:

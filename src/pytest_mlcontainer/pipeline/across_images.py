@@ -60,6 +60,7 @@ from pytest_mlcontainer.pipeline.environments import (
     Side,
     Workshop,
     build_environment,
+    check_sides,
     fetch_wheels,
     find_side,
     fitted,
@@ -68,7 +69,6 @@ from pytest_mlcontainer.pipeline.environments import (
     needs_wheel,
     pack_here,
     plan_recipe,
-    sides_differ,
     spare_folder,
 )
 
@@ -127,13 +127,11 @@ class Answer:
     """What came of it.
 
     Args:
-        headlines: one line for each thing found; the outcome has the numbers.
-        details: what is to be said below them.
+        headlines: one line for each thing found; the outcome has all else.
     """
 
     outcome: Outcome
     headlines: tuple[str, ...]
-    details: tuple[str, ...] = ()
 
 
 def explain_images(runner: Runner, question: Question) -> Answer:
@@ -146,24 +144,24 @@ def explain_images(runner: Runner, question: Question) -> Answer:
     settings, options, name = question.settings, question.options, question.entry.name
     target = run_job(settings, options, name, settings.reference).target
     shop = runner.workshop(settings, target)
-    a = _side(shop, question, question.a)
+    a, b = (
+        Side(name, Contents("", ""), None if name == HERE else find_side(shop, name, settings))
+        for name in (question.a, question.b)
+    )
+    check_sides(a, b)
     assert a.image is not None
     platform = a.image.platform
     settings = replace(settings, platforms=(platform,), reference=platform)
     question = replace(question, settings=settings)
-    b = _side(shop, question, question.b)
-    problem = sides_differ(a, b)
-    if problem is not None:
-        raise problem
+    a, b = (_looked_into(shop, question, side) for side in (a, b))
     mixture, not_exercised = mix(shop, settings, a, b)
     return _Explaining(runner, shop, question, mixture, not_exercised).answer()
 
 
-def _side(shop: Workshop, question: Question, name: str) -> Side:
-    if name == HERE:
-        return Side(HERE, look_here(shop, question.settings.root))
-    image = find_side(shop, name, question.settings)
-    return Side(name, look(shop, image, question.entry, name), image)
+def _looked_into(shop: Workshop, question: Question, side: Side) -> Side:
+    if side.image is None:
+        return replace(side, contents=look_here(shop, question.settings.root))
+    return replace(side, contents=look(shop, side.image, question.entry, side.name))
 
 
 def mix(shop: Workshop, settings: Settings, a: Side, b: Side) -> tuple[Mixture, Pairs]:
@@ -232,7 +230,7 @@ class _Explaining:
             raise self._control_failed()
         causes = tuple(self._cause(cause) for cause in self._minimal(findings.causes))
         outcome = self._outcome(findings, causes, host)
-        return _Words(self._question, self._mixture, outcome).answer()
+        return Answer(outcome, tuple(self._headlines(outcome)))
 
     # Trials
 
@@ -396,30 +394,32 @@ class _Explaining:
             return cause  # `randomness`
         seen = self._read.get(names, [])
         drifted = sum(1 for reading in seen if reading is Reading.DRIFTS)
-        texts = _listed([self._changes[name].text for name in sorted(names)])
-        verb = "makes" if len(names) == 1 else "together make"
-        run, control = self._run(names, 0), self._run(frozenset(), 0)
-        parts = []
-        if isinstance(run, Run) and isinstance(control, Run):
-            parts.append(f"{texts} {verb} {_what_drifts(self._compare(run, control).differences)}")
-        parts.append(f"with nothing else changed it drifts in {drifted} of {len(seen)} runs")
-        without = max(
-            (each for each in self._agreeing_sets() if not names <= each),
-            key=lambda each: (len(each - names), -len(each & names)),
-            default=frozenset[str](),
-        )
-        if without - names:
-            rest = len(without - names)
-            parts.append(
-                f"with {rest} other change{'s' if rest > 1 else ''} and without it, it agrees"
-            )
+        just = "just this" if len(names) == 1 else "just these"
+        differences = self._differences(names)
+        parts = [
+            f"with {just}, {_what_drifts(differences)} in {drifted} of {len(seen)} runs"
+            f"{_size(differences)}"
+        ]
+        others = max((each - names for each in self._agreeing_sets(names)), key=len, default=())
+        if others:
+            noun = "change" if len(others) == 1 else "changes"
+            without = "it" if len(names) == 1 else "all of these"
+            parts.append(f"with {len(others)} other {noun}, without {without}, nothing drifts")
         together = [tie.why for tie in self._ties if {tie.name, tie.needs} <= names]
         parts += list(dict.fromkeys(together))[:2]
         return replace(cause, runs=len(seen), evidence="; ".join(parts))
 
-    def _agreeing_sets(self) -> Iterator[frozenset[str]]:
+    def _differences(self, names: frozenset[str]) -> tuple[Difference, ...]:
+        """How the outputs with just these changes differ from A's."""
+        run, control = self._run(names, 0), self._run(frozenset(), 0)
+        if isinstance(run, Run) and isinstance(control, Run):
+            return self._compare(run, control).differences
+        return ()
+
+    def _agreeing_sets(self, cause: frozenset[str]) -> Iterator[frozenset[str]]:
+        """What was changed without an effect, and without all of the cause."""
         for names, readings in self._read.items():
-            if names and all(reading is Reading.AGREES for reading in readings):
+            if all(reading is Reading.AGREES for reading in readings) and not cause <= names:
                 yield names
 
     def _outcome(
@@ -427,12 +427,11 @@ class _Explaining:
     ) -> Outcome:
         drawn = self._drawn(findings, causes, host)
         crashes = tuple(self._crash(each) for each in findings.crashes)
-        cleared = frozenset[str]().union(*self._agreeing_sets())
         explanation = Explanation(
             runs=len(self._runs) + (host is not None),
-            tried=tuple(change.text for change in self._mixture.changes),
+            tried=self._tried(),
             not_exercised=tuple(dict.fromkeys(self._not_exercised)),
-            findings=(*crashes, *self._harmless(causes, cleared)),
+            findings=crashes,
             materiality=materiality(drawn.differences) if not drawn.verdict.passes else "",
             open=(*findings.open, *self._open(findings, causes, host)),
             suspects=tuple(sorted(findings.suspects)),
@@ -466,9 +465,11 @@ class _Explaining:
 
     def _agreeing(self, actual: Run, control: Run) -> Answer:
         outcome = replace(self._compare(actual, control), against=f"image {self._question.a}")
-        explanation = Explanation(runs=2, not_exercised=tuple(self._not_exercised))
+        explanation = Explanation(
+            runs=2, tried=self._tried(), not_exercised=tuple(self._not_exercised)
+        )
         outcome = replace(outcome, explanation=explanation)
-        return _Words(self._question, self._mixture, outcome).answer()
+        return Answer(outcome, tuple(self._headlines(outcome)))
 
     def _crash(self, crash: Crash) -> Finding:
         names = tuple(sorted(crash.names))
@@ -477,13 +478,8 @@ class _Explaining:
         text = f"{texts} {verb} {self._question.entry.name} fail: {crash.failure}"
         return Finding("crash", names, text)
 
-    def _harmless(self, causes: tuple[Cause, ...], cleared: frozenset[str]) -> Iterator[Finding]:
-        named = {name for cause in causes for name in cause.names}
-        chosen = [each for name, each in self._changes.items() if name in cleared - named]
-        if chosen:
-            names = tuple(change.name for change in chosen)
-            texts = _listed([change.text for change in chosen], _NAMED)
-            yield Finding("harmless", names, f"differs without an effect: {texts}")
+    def _tried(self) -> tuple[str, ...]:
+        return tuple(f"{each.name}={each.setting}" for each in self._mixture.changes)
 
     def _open(
         self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
@@ -497,58 +493,38 @@ class _Explaining:
         elif not causes and findings.kind is Ended.CLEAN and self._not_exercised:
             yield "what could not be tried alone counts as part of the base image"
 
-
-class _Words:
-    """What is said of an outcome, besides the numbers."""
-
-    def __init__(self, question: Question, mixture: Mixture, outcome: Outcome) -> None:
-        self._question = question
-        self._changes = {change.name: change for change in mixture.changes}
-        self._outcome = outcome
-        assert outcome.explanation is not None
-        self._explanation = outcome.explanation
-
-    def answer(self) -> Answer:
-        return Answer(self._outcome, tuple(self._headlines()), tuple(self._details()))
-
-    def _headlines(self) -> Iterator[str]:
-        question, outcome = self._question, self._outcome
-        crashes = [each for each in self._explanation.findings if each.kind == "crash"]
+    def _headlines(self, outcome: Outcome) -> Iterator[str]:
+        question, explained = self._question, outcome.explanation
+        assert explained is not None
         known = [cause for cause in outcome.causes if set(cause.names) <= self._changes.keys()]
         for cause in known:
             texts = _listed([self._changes[name].text for name in cause.names])
             verb = "makes" if len(cause.names) == 1 else "together make"
-            yield f"{texts} {verb} {_files(outcome.differences)} drift"
-        yield from (each.text for each in crashes)
+            files = _files(self._differences(frozenset(cause.names)))
+            yield f"{texts} {verb} {files} drift"
+        yield from (each.text for each in explained.findings)
         if outcome.verdict is Verdict.NONDETERMINISTIC:
             yield (
-                f"{question.entry.name} writes something else each time in {question.a}: "
-                "nothing can be said of the images before it repeats itself"
+                f"{question.entry.name} writes something else each time in {question.a}: nothing "
+                "can be said of the images before it repeats itself"
             )
         elif outcome.verdict.passes and not known:
             count = len(self._changes)
-            differ = f"{count} thing{'s' if count != 1 else ''} in which they differ"
-            yield f"{question.b} agrees with {question.a}, whatever of the {differ}"
-        elif not known and not crashes:
-            suspects = _listed(list(self._explanation.suspects) or ["all that differs"], _NAMED)
+            differ = "1 thing" if count == 1 else f"{count} things"
+            yield f"{question.b} agrees with {question.a}, though {differ} differ in them"
+        elif not known and not explained.findings:
+            suspects = _listed(list(explained.suspects) or ["all that differs"], _NAMED)
             yield f"{question.b} drifts from {question.a}; the cause is not known, among {suspects}"
-
-    def _details(self) -> Iterator[str]:
-        explained = self._explanation
-        if explained.materiality:
-            yield f"what it amounts to: {explained.materiality}"
-        yield from (each.text for each in explained.findings if each.kind != "crash")
-        yield from (f"not tried: {name}: {why}" for name, why in explained.not_exercised)
-        yield from (f"not known: {text}" for text in explained.open)
-        yield f"{explained.runs} runs, at most {self._question.budget} for the search"
 
 
 def _what_drifts(differences: tuple[Difference, ...]) -> str:
     worst = next((each for each in differences if not each.verdict.passes), None)
-    if worst is None:
-        return "it drift"
-    size = "" if worst.max_abs is None else f" (max abs {worst.max_abs:.3g})"
-    return f"{worst.where} drift{size}"
+    return "it drifts" if worst is None else f"{worst.where} drifts"
+
+
+def _size(differences: tuple[Difference, ...]) -> str:
+    sizes = [each.max_abs for each in differences if not each.verdict.passes and each.max_abs]
+    return f" (max abs {max(sizes):.3g})" if sizes else ""
 
 
 def _files(differences: tuple[Difference, ...]) -> str:

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -25,7 +25,7 @@ from typing import Any
 from pytest_mlcontainer import images
 from pytest_mlcontainer.engines import ContainerSpec, Engine, LogLine
 from pytest_mlcontainer.engines.process import Processes
-from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
+from pytest_mlcontainer.errors import BuildError, EngineError, RunError
 from pytest_mlcontainer.explain.packages import (
     BASE,
     Change,
@@ -411,8 +411,7 @@ def build_environment(shop: Workshop, settings: Settings, mixture: Mixture, reci
         return base.reference
     plan = json.dumps(transplant_plan(recipe), sort_keys=True)
     donor = recipe.donor.image.digest if recipe.donor.image else str(mixture.packed)
-    install = [dict(mixture.a.contents.env).get("", ""), *recipe.install]
-    key = digest([base.digest, donor, plan, install, script()])
+    key = digest([base.digest, donor, plan, recipe.install, script()])
     contexts = () if mixture.packed is None else (("donor", str(mixture.packed)),)
     files = {"plan.json": plan, "transplant.py": script(), "Dockerfile": dockerfile(recipe)}
     return _build(shop, settings, base, key, files, contexts).reference
@@ -564,27 +563,24 @@ def spare_folder(shop: Workshop) -> Path:
     return shop.known.parent / "packed" / uuid.uuid4().hex
 
 
-def sides_differ(a: Side, b: Side) -> MlContainerError | None:
-    """Why these two cannot be held against each other; None if they can."""
+def check_sides(a: Side, b: Side) -> None:
+    """See that these two can be held against each other.
+
+    Raises:
+        EngineError: they cannot.
+    """
     if a.image is None or b.image is None:
-        return None
+        return
     if a.image.digest == b.image.digest:
-        return EngineError(
+        raise EngineError(
             "both are the same image",
             f"{a.name} and {b.name} are {a.image.digest[:19]}",
             "name two images that differ",
         )
     if a.image.platform != b.image.platform:
-        return EngineError(
+        raise EngineError(
             "the images are of different platforms",
             f"{a.name} is {a.image.platform}, {b.name} is {b.image.platform}",
             "name two of the same platform; what a platform changes is found by "
             f"`pytest --container --container-platform={a.image.platform},{b.image.platform}`",
         )
-    return None
-
-
-def moved(recipe: Recipe) -> Iterator[str]:
-    """What a recipe does, in words, for the log."""
-    yield from (f"− {each.name} {each.version}" for each in recipe.drop)
-    yield from (f"+ {each.name} {each.version}" for each in recipe.take)
