@@ -78,7 +78,8 @@ FAMILY: Final = Family(
         r"|TruncatedSVD|NMF|KMeans|GaussianMixture|GaussianProcess\w*|MLP(?:Classifier|Regressor)"
         r"|LinearDiscriminantAnalysis|PLSRegression)\(",
         r"\bnn\.Linear\(",
+        r"^(?:from|import) (?:numpy|scipy|sklearn|torch|tensorflow|jax)\b",
     ),
-    weight=3.0,
+    weight=3.5,
     numeric=True,
 )

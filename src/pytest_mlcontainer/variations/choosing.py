@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pytest_mlcontainer.model import HOST, NotExercised, Pairs, Situation
-
-PRELOADED: Final = ("amd64", "arm64")
+from pytest_mlcontainer.variations.preload import library
 
 _MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -71,15 +70,12 @@ def pinned_by_project(names: Iterable[str]) -> NotExercised:
     return NotExercised(f"the project sets {_listed(tuple(names))} itself")
 
 
-def preload_missing(situation: Situation) -> NotExercised | None:
+def no_preload(situation: Situation) -> NotExercised | None:
     """Why no library can be loaded into the programs of a run; None where it can."""
-    if situation.platform != HOST and situation.platform.os != "linux":
-        return NotExercised(f"the preloaded library is for linux, not {situation.platform.os}")
-    if situation.platform == HOST and not situation.facts.get("libc"):
-        return NotExercised("the preloaded library is for linux")
-    built_for = architecture(situation)
-    if built_for not in PRELOADED:
-        return NotExercised(f"no library to preload for {built_for or 'this machine'}")
+    if situation.platform == HOST:
+        return no_container(situation)
+    if situation.platform.os != "linux" or library(situation.platform.architecture) is None:
+        return NotExercised(f"no library to preload for {situation.platform}")
     return None
 
 

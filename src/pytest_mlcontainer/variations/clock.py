@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from typing import Final
 
 from pytest_mlcontainer.model import Choice, Family, Knobs, Situation, Variation
-from pytest_mlcontainer.variations.choosing import preload_missing
+from pytest_mlcontainer.variations.choosing import no_preload
+from pytest_mlcontainer.variations.preload import CLOCK_FIXED, CLOCK_OFFSET
 
 # Weekday, day, month, year, hour and minute all become others, wherever in the year one starts:
 # it is more than a leap year, by more than a month and less than two, and no multiple of a week.
@@ -21,21 +22,21 @@ _PINNED_S: Final = int(datetime(2025, 1, 15, 12, tzinfo=timezone.utc).timestamp(
 
 def choose(situation: Situation) -> Choice:
     """More than a year ahead."""
-    missing = preload_missing(situation)
+    missing = no_preload(situation)
     if missing is not None:
         return missing
-    knobs = Knobs(env=(("MLCONTAINER_CLOCK_OFFSET_S", str(_OFFSET_S)),), preload=True)
+    knobs = Knobs(env=((CLOCK_OFFSET, str(_OFFSET_S)),), preload=True)
     return Variation("clock", "+401d", knobs, ("clock.date",))
 
 
 def pin(situation: Situation) -> Choice:
     """Noon of the day on which the facts were read, for good."""
-    missing = preload_missing(situation)
+    missing = no_preload(situation)
     if missing is not None:
         return missing
     noon_s = _noon_s(str(situation.facts.get("clock.date") or ""))
     day = datetime.fromtimestamp(noon_s, timezone.utc).date().isoformat()
-    knobs = Knobs(env=(("MLCONTAINER_CLOCK_FIXED_S", str(noon_s)),), preload=True)
+    knobs = Knobs(env=((CLOCK_FIXED, str(noon_s)),), preload=True)
     return Variation("clock", day, knobs, (f"clock.date={day}",))
 
 
@@ -64,7 +65,7 @@ FAMILY: Final = Family(
         r"\buuid1\(",
         r"\btf\.timestamp\(",
     ),
-    weight=1.5,
+    weight=3.0,
     natural=True,
     pin=pin,
 )

@@ -61,6 +61,8 @@ FAMILY: Final = Family(
         r"\bParallel\(",
         r"\bnproc\b|/proc/cpuinfo",
         r"\bAUTOTUNE\b",
+        # As many threads as there are processors is what numeric libraries start.
+        r"^(?:from|import) (?:numpy|scipy|sklearn|torch|tensorflow|jax|xgboost|lightgbm|numba)\b",
     ),
-    weight=1.5,
+    weight=2.0,
 )

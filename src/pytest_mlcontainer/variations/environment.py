@@ -73,5 +73,5 @@ FAMILY: Final = Family(
         r"\bload_dotenv\(|\bBaseSettings\b|\benvvar\s*=|\bdecouple\b",
         r"\bgetpass\.getuser\(|\bget_terminal_size\(|\bisatty\(",
     ),
-    weight=0.7,
+    weight=1.0,
 )

@@ -10,15 +10,16 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_mlcontainer.model import Choice, Family, Knobs, Situation, Variation
-from pytest_mlcontainer.variations.choosing import preload_missing
+from pytest_mlcontainer.variations.choosing import no_preload
+from pytest_mlcontainer.variations.preload import FILE_ORDER
 
 
 def choose(situation: Situation) -> Choice:
     """The other way round."""
-    missing = preload_missing(situation)
+    missing = no_preload(situation)
     if missing is not None:
         return missing
-    knobs = Knobs(env=(("MLCONTAINER_FILE_ORDER", "reverse"),), preload=True)
+    knobs = Knobs(env=((FILE_ORDER, "reverse"),), preload=True)
     return Variation("file-order", "reverse", knobs, ("files.listing",))
 
 
@@ -37,5 +38,5 @@ FAMILY: Final = Family(
         _UNSORTED + r"\b(?:run|Popen|check_output|system)\([^\n]*\bfind\b",
         r"\b(?:TextLineDataset|FileDataset|DirectoryLoader)\(",
     ),
-    weight=2.0,
+    weight=3.0,
 )

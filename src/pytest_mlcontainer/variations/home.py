@@ -33,5 +33,5 @@ FAMILY: Final = Family(
         r"\bget_data_home\(|\bplatformdirs\b|\bappdirs\b|\buser_(?:cache|data|config)_dir\(",
         r"\btorch\.hub\b|\bget_dir\(",
     ),
-    weight=0.7,
+    weight=2.0,
 )

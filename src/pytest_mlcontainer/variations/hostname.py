@@ -45,7 +45,7 @@ FAMILY: Final = Family(
         r"[\"']HOSTNAME[\"']|\$HOSTNAME|/etc/hostname",
         r"\b(?:run|check_output|popen|getoutput)\([^\n]*[\"']hostname\b",
     ),
-    weight=1.0,
+    weight=3.0,
     natural=True,
     pin=pin,
 )

@@ -13,7 +13,6 @@ from pytest_mlcontainer.model import (
     Family,
     Knobs,
     NotExercised,
-    Pairs,
     Situation,
     Variation,
 )
@@ -53,10 +52,9 @@ def choose_locale(situation: Situation) -> Choice:
 
 def choose_encoding(situation: Situation) -> Choice:
     """ASCII; UTF-8 where the default is something else."""
-    missing = no_python(situation)
-    pinned = _pinned(situation, ("PYTHONUTF8", _VARIABLE, "LANG"))
-    if missing is not None or pinned is not None:
-        return missing or pinned or NotExercised("")
+    refusal = no_python(situation) or _pinned(situation, ("PYTHONUTF8", _VARIABLE, "LANG"))
+    if refusal is not None:
+        return refusal
     present = str(situation.facts.get("locale.encoding") or "utf-8").lower().replace("-", "")
     name, wanted = ("POSIX", _POSIX) if present in ("utf8", "") else ("UTF-8", _UTF8)
     env = unpinned(situation, wanted)
@@ -67,8 +65,7 @@ def choose_encoding(situation: Situation) -> Choice:
 
 def _pinned(situation: Situation, names: tuple[str, ...]) -> NotExercised | None:
     """What the project says of it. A base image's LANG is no word of the project's."""
-    said: Pairs = situation.entry.env
-    configured = {name for name, _value in said}
+    configured = dict(situation.entry.env)
     for name in names:
         if name in configured or (name != "LANG" and name in situation.pinned):
             return pinned_by_project([name])
@@ -98,7 +95,7 @@ LOCALE: Final = Family(
         r"\b(?:sort|ls|join|comm|awk|uniq|printf)\b",
         r"\bnatsort|\bhumansorted\b|\bpyicu\b|\bicu\.",
     ),
-    weight=0.7,
+    weight=2.0,
     apart=("encoding",),
 )
 ENCODING: Final = Family(
@@ -106,16 +103,17 @@ ENCODING: Final = Family(
     "the default encoding of text",
     choose_encoding,
     hints=(
-        r"(?<![.\w])open\((?![^\n]*(?:encoding|[\"'][rwaxt+]*b[rwaxt+]*[\"']))",
-        r"\.open\(\s*(?:[\"'][rwaxt+]+[\"'])?\s*\)",
+        # What is written is mostly numbers; what is read may be anything.
+        r"(?<![.\w])open\((?![^\n]*(?:encoding|,\s*(?:mode\s*=\s*)?[\"'][rt+]*[wabx]))",
+        r"\.open\(\s*(?:[\"']rt?[\"'])?\s*\)",
         r"\.read_text\(\s*\)",
-        r"\.write_text\((?![^\n]*encoding)",
+        r"\bensure_ascii\s*=\s*False|[^\x00-\x7f]",
         r"\bcodecs\.open\(|\bio\.TextIOWrapper\((?![^\n]*encoding)",
         r"\bget(?:preferred|filesystem|default|)encoding\(",
         r"\b(?:text|universal_newlines)\s*=\s*True",
         r"\bPYTHON(?:UTF8|IOENCODING|COERCECLOCALE)\b",
         r"\bsurrogateescape\b|\bUnicode(?:De|En)?codeError\b",
     ),
-    weight=0.5,
+    weight=1.0,
     apart=("locale",),
 )

@@ -40,5 +40,5 @@ FAMILY: Final = Family(
         r"\bSC_(?:AV)?PHYS_PAGES\b",
         r"\b(?:mem_get_info|memory_limit|max_memory|working_memory|memory_budget)\b",
     ),
-    weight=0.7,
+    weight=2.0,
 )

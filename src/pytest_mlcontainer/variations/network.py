@@ -56,6 +56,6 @@ FAMILY: Final = Family(
         r"\bread_(?:csv|json|parquet|html)\(\s*f?[\"'](?:https?|s3|gs):",
         r"\bboto3\b|\bs3fs\b|\bgcsfs\b|\bwandb\.init\(",
     ),
-    weight=0.8,
+    weight=1.5,
     pin=pin,
 )

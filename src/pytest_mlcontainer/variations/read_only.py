@@ -31,5 +31,5 @@ FAMILY: Final = Family(
         r"\bMemory\(|\bcache\s*=\s*True|\bnumba\b",
         r"[\"']/(?:var|opt|srv|cache|data)/",
     ),
-    weight=0.7,
+    weight=1.0,
 )

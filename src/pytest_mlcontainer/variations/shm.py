@@ -37,5 +37,5 @@ FAMILY: Final = Family(
         r"\bRawArray\(|\bmp\.Array\(|\bmultiprocessing\.Array\(",
         r"\bJOBLIB_TEMP_FOLDER\b|\bmax_nbytes\b|\bmmap_mode\b",
     ),
-    weight=0.4,
+    weight=0.7,
 )

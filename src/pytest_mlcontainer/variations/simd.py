@@ -83,6 +83,7 @@ FAMILY: Final = Family(
         r"\bfloat(?:32|16)\b",
         r"\bHistGradientBoosting\w+\(",
         r"\b(?:MLP(?:Classifier|Regressor)|LogisticRegression|GaussianProcess\w*|TSNE|UMAP)\(",
+        r"^(?:from|import) (?:numpy|sklearn|torch|tensorflow|jax)\b",
     ),
     weight=3.0,
     numeric=True,

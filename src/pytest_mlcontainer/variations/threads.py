@@ -87,6 +87,7 @@ FAMILY: Final = Family(
         r"\b(?:LogisticRegression|LinearRegression|Ridge|SVC|SVR|PCA|TruncatedSVD|NMF|KMeans"
         r"|GaussianMixture|MLP(?:Classifier|Regressor)|HistGradientBoosting\w+|XGB\w+|LGBM\w+)\(",
         r"\.backward\(",
+        r"^(?:from|import) (?:numpy|scipy|sklearn|torch|tensorflow|jax|xgboost|lightgbm|numba)\b",
     ),
     weight=3.0,
     numeric=True,

@@ -47,5 +47,5 @@ FAMILY: Final = Family(
         r"[\"']TZ[\"']",
         r"\bgetmtime\(|\bst_mtime\b",
     ),
-    weight=1.5,
+    weight=2.5,
 )

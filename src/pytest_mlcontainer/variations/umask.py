@@ -35,5 +35,5 @@ FAMILY: Final = Family(
         r"\btarfile\.open\(|\.add(?:file)?\([^\n]*arcname|\bgettarinfo\(",
         r"\bos\.access\(",
     ),
-    weight=0.4,
+    weight=1.0,
 )

@@ -40,6 +40,8 @@ FAMILY: Final = Family(
         r"\bPermissionError\b",
         r"\bos\.(?:f|l)?chown\(|\bshutil\.chown\(|\.owner\(\s*\)",
         r"[\"'](?:USER|LOGNAME)[\"']",
+        # Another user has another home.
+        r"\bexpanduser\(|\bPath\.home\(",
     ),
-    weight=0.7,
+    weight=1.5,
 )

@@ -70,5 +70,5 @@ FAMILY: Final = Family(
         r"\bos\.path\.getsize\(|\binspect\.get(?:file|sourcefile)\(",
         r"[\"']PWD[\"']",
     ),
-    weight=0.5,
+    weight=1.0,
 )
