@@ -123,6 +123,24 @@ def test_the_same_lines_in_another_order_are_told_from_other_lines(
     assert says(tmp_path, {"names.txt": "a\nb\nc\n"}, {"names.txt": actual}) == said
 
 
+def test_labels_that_flip_to_and_fro_are_not_called_reordered(tmp_path: Path) -> None:
+    """One up and one down are the same values at other places, and are no other order."""
+    flipped = LABELS.copy()
+    flipped[[4, 5]] = flipped[[5, 4]]
+    text = says(tmp_path, {"p.npz": {"label": LABELS}}, {"p.npz": {"label": flipped}})
+    assert text == "2 of 400 labels flipped"
+
+
+def test_a_list_of_classes_in_another_order_is_called_so(tmp_path: Path) -> None:
+    """Each name is there once, and most stand elsewhere."""
+    text = says(
+        tmp_path,
+        {"m.json": {"classes": ["cat", "dog", "owl"]}},
+        {"m.json": {"classes": ["owl", "cat", "dog"]}},
+    )
+    assert text == "the same values in another order in outputs/m.json:classes"
+
+
 def test_a_chosen_text_or_number_is_shown(tmp_path: Path) -> None:
     """Which model won is worth both names."""
     text = says(tmp_path, {"m.json": {"best": "forest"}}, {"m.json": {"best": "boosting"}})

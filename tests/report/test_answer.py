@@ -185,6 +185,19 @@ def test_a_package_is_advised_on_as_one() -> None:
     assert cause.below == (("usually helps", advice("dependency")),)
 
 
+def test_what_images_differ_in_is_no_variation_without_effect() -> None:
+    """Versions are tried one against another; who tried them says what is harmless."""
+    harmless = Finding("harmless", ("rich",), "differs without an effect: rich 13 → 14")
+    images = explained(
+        replace(VARIED, causes=(Cause(("numpy",), 5, "e"),), against="image b"),
+        tried=("numpy 2.3.0 → 2.4.6", "rich 13 → 14"), findings=(harmless,),
+    )  # fmt: skip
+    assert [(each.label, each.text) for each in rest(images)][:2] == [
+        ("harmless", "differs without an effect: rich 13 → 14"),
+        ("not exercised", "locale (no other locale), simd and precision (no NumPy)"),
+    ]
+
+
 def test_findings_of_what_passes_are_seen_in_the_summary() -> None:
     """A crash and what was not exercised are no failure of the results, and are not silent."""
     lines = summary_lines([Result(outcome=PASSES)])

@@ -60,13 +60,20 @@ def _clauses(chosen: Sequence[Difference], differing: Sequence[Difference]) -> I
 
 
 def is_reordered(difference: Difference) -> bool:
-    """Whether all that differs is known, and is the same values at other places."""
+    """Whether all that differs is known, and is the same values at other places.
+
+    Two labels that flip in opposite directions look so, too: of labels, most have to be at other
+    places, and no value may be there twice.
+    """
     elements = difference.elements
-    return (
-        1 < difference.differing <= len(elements)
-        and sorted(each.actual for each in elements) == sorted(each.expected for each in elements)
-        and any(each.actual != each.expected for each in elements)
-    )
+    expected = [each.expected for each in elements]
+    if not 1 < difference.differing <= len(elements) or len(set(expected)) < len(expected):
+        return False
+    if is_boolean(difference) or (
+        is_labels(difference) and difference.differing < difference.size / 2
+    ):
+        return False
+    return sorted(each.actual for each in elements) == sorted(expected)
 
 
 def _files(chosen: Sequence[Difference]) -> Iterator[str]:

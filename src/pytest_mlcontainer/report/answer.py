@@ -6,6 +6,7 @@ what else was found, what was varied in vain, what could not be, and what is not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ REPEATS = "other repeats"
 _CAUSES = 5
 _FINDINGS = 20
 _HELPS = "usually helps"
+_SETTING = re.compile(r"([\w.-]+)=")
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def in_brief(outcome: Outcome) -> str:
     if outcome.explanation is not None and outcome.verdict.passes:
         count = len(_without_effect(outcome, outcome.explanation))
         found = [each.label for each in _others(outcome, outcome.explanation)]
-        found.append(f"{count:,} {'variation' if count == 1 else 'variations'} without effect")
+        if count:
+            found.append(f"{count:,} {'variation' if count == 1 else 'variations'} without effect")
         return ", ".join(found)
     return ""
 
@@ -187,7 +190,8 @@ def _others(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
     for each in explained.findings[:_FINDINGS]:
         if each.kind in ("amplifier", "part") or (each.kind == "crash" and each.names in causes):
             continue
-        label = f"{each.kind} under {' + '.join(each.names)}" if each.names else each.kind
+        crash = each.kind == "crash" and each.names
+        label = f"crash under {' + '.join(each.names)}" if crash else each.kind
         yield Statement(label, each.text, (), _advice(each))
 
 
@@ -202,11 +206,12 @@ def _tried(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
 
 
 def _without_effect(outcome: Outcome, explained: Explanation) -> tuple[str, ...]:
-    """Names of what took effect and is no part of a cause, a crash or what is suspected."""
+    """Names of variations that took effect and are no part of a cause, a crash or suspects."""
     involved = {name for cause in outcome.causes for name in cause.names}
     involved |= {name for each in explained.findings for name in each.names}
     involved |= set(explained.suspects)
-    names = dict.fromkeys(each.partition("=")[0] for each in explained.tried)
+    settings = [found for each in explained.tried if (found := _SETTING.match(each))]
+    names = dict.fromkeys(found[1] for found in settings)
     return tuple(name for name in names if name not in involved)
 
 
