@@ -45,7 +45,7 @@ def texts(found: tuple[Finding, ...]) -> list[str]:
             "/usr/lib/python3/site-packages/sklearn/linear_model/_logistic.py:465: "
             "ConvergenceWarning: lbfgs failed to converge after 100 iteration(s) (status=1):\n"
             "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT\n\n  n_iter_i = _check(\n",
-            "ConvergenceWarning: lbfgs failed to converge after 100 iteration(s) (status=1):",
+            "ConvergenceWarning: lbfgs failed to converge after 100 iteration(s) (status=1)",
         ),
         (
             "a.py:1: ConvergenceWarning: Liblinear failed to converge, increase the number of "

@@ -228,6 +228,13 @@ def test_the_summary_names_the_cause_before_the_number() -> None:
     assert in_brief(replace(VARIED, causes=(), explanation=None)) == ""
 
 
+def test_runs_in_search_of_causes_are_counted_apart() -> None:
+    """No test reports them, and they take most of the time."""
+    session = gather([Result(outcome=VARIED), Result(outcome=PASSES)], 1.0)
+    assert "0 runs, 12 runs in search of causes, 1.0 s" in report_html(session)
+    assert summary_md(session).endswith("0 runs, 12 runs in search of causes, 1.0 s\n")
+
+
 def test_a_page_and_a_summary_say_the_same_as_the_terminal() -> None:
     """All of the answer is in each; the page also has the rest."""
     session = gather([Result(outcome=VARIED)], 1.0)

@@ -336,7 +336,7 @@ def _first_line(said: Sequence[str], wanted: re.Pattern[str]) -> str:
             end = text.find("\n", found.end())
             line = text[start : end if end >= 0 else len(text)].strip()
             named = _WARNING.search(line)
-            line = named[0] if named else line
+            line = (named[0] if named else line).rstrip(": ")
             return line if len(line) <= _QUOTE else line[: _QUOTE - 1] + "…"
     return ""
 

@@ -65,7 +65,8 @@ def _header(session: Session, title: str) -> Iterator[str]:
         for verdict, count in session.counts:
             yield f"<li>{verdict_html(verdict, f'{count:,} {verdict.value}')}</li>"
         yield "</ul>"
-    yield f'<p class="quiet">{words.runs(session.runs)}, {session.duration_s:.1f} s</p>\n</header>'
+    runs = words.session_runs(session.runs, session.more_runs)
+    yield f'<p class="quiet">{runs}, {session.duration_s:.1f} s</p>\n</header>'
 
 
 def _body(session: Session) -> Iterator[str]:

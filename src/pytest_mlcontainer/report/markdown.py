@@ -38,7 +38,10 @@ def summary_md(session: Session) -> str:
     notes = [f"- {text(note, 300)}" for note in said[:_NOTES]]
     if len(said) > _NOTES:
         notes.append(f"- … and {len(said) - _NOTES:,} more")
-    parts += [notes, [f"{words.runs(session.runs)}, {session.duration_s:.1f} s"]]
+    parts += [
+        notes,
+        [f"{words.session_runs(session.runs, session.more_runs)}, {session.duration_s:.1f} s"],
+    ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 

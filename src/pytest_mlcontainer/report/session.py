@@ -29,6 +29,7 @@ class Session:
         remarks: what has to be seen of comparisons that pass.
         notes: what else tests had to say, each once.
         runs: how many there were; one that several tests used counts once.
+        more_runs: those that searches for causes asked for; some may be among `runs`.
         counts: comparisons by verdict, the worst first.
     """
 
@@ -37,6 +38,7 @@ class Session:
     remarks: tuple[str, ...]
     notes: tuple[str, ...]
     runs: int
+    more_runs: int
     counts: Counts
     duration_s: float
 
@@ -61,6 +63,11 @@ def gather(results: Iterable[Result], duration_s: float) -> Session:
         remarks=tuple(line for each in comparisons for line in remarks(each.tree.outcome)),
         notes=tuple(dict.fromkeys(result.note for result in found if result.note)),
         runs=len(runs),
+        more_runs=sum(
+            each.tree.outcome.explanation.runs
+            for each in comparisons
+            if each.tree.outcome.explanation is not None
+        ),
         counts=add_counts(tuple(ones)),
         duration_s=duration_s,
     )

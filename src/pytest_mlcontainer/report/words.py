@@ -69,6 +69,11 @@ def runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count:,} runs"
 
 
+def session_runs(count: int, more: int) -> str:
+    """How many there were, and how many of them, or besides, searches for causes asked for."""
+    return f"{runs(count)}, {runs(more)} in search of causes" if more else runs(count)
+
+
 def names_of_sides(outcome: Outcome) -> tuple[str, str]:
     """What the two columns of values are called."""
     if is_varied(outcome) and outcome.against == UNVARIED:
