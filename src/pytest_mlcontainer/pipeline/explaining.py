@@ -11,7 +11,7 @@ from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Trial
-from pytest_mlcontainer.facts import differing
+from pytest_mlcontainer.facts import differing, took_effect
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.model import (
     Cause,
@@ -30,7 +30,6 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.bench import Bench
-from pytest_mlcontainer.pipeline.interim import took_effect
 from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
 from pytest_mlcontainer.variations import apart_pairs, choose, pins, suspect, together, wanted
 

@@ -66,6 +66,5 @@ FAMILY: Final = Family(
         r"\btf\.timestamp\(",
     ),
     weight=3.0,
-    natural=True,
     pin=pin,
 )

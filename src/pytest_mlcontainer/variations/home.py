@@ -34,4 +34,5 @@ FAMILY: Final = Family(
         r"\btorch\.hub\b|\bget_dir\(",
     ),
     weight=2.0,
+    demanding=True,
 )

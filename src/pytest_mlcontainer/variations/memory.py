@@ -41,4 +41,5 @@ FAMILY: Final = Family(
         r"\b(?:mem_get_info|memory_limit|max_memory|working_memory|memory_budget)\b",
     ),
     weight=2.0,
+    demanding=True,
 )

@@ -58,4 +58,5 @@ FAMILY: Final = Family(
     ),
     weight=1.5,
     pin=pin,
+    demanding=True,
 )

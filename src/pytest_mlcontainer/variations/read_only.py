@@ -32,4 +32,5 @@ FAMILY: Final = Family(
         r"[\"']/(?:var|opt|srv|cache|data)/",
     ),
     weight=1.0,
+    demanding=True,
 )

@@ -38,4 +38,5 @@ FAMILY: Final = Family(
         r"\bJOBLIB_TEMP_FOLDER\b|\bmax_nbytes\b|\bmmap_mode\b",
     ),
     weight=0.7,
+    demanding=True,
 )

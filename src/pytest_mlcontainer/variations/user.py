@@ -44,4 +44,5 @@ FAMILY: Final = Family(
         r"\bexpanduser\(|\bPath\.home\(",
     ),
     weight=1.5,
+    demanding=True,
 )
