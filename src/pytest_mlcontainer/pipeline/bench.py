@@ -49,6 +49,7 @@ class Bench:
         self._lab = lab
         self._job = job
         self._comparators = comparators
+        self._names = job.entrypoint.names
         self._rules = tuple(for_repeats(rule) for rule in job.entrypoint.rules)
         self._groups: list[Run] = []
         self._runs: dict[Trial, Run] = {}
@@ -80,10 +81,16 @@ class Bench:
         return tuple(f"{_text(run.stdout)}\n{_text(run.stderr)}" for run in runs)
 
     def differences(self, trial: Trial) -> tuple[Difference, ...]:
-        """How a trial's outputs differ from the control's; none where either failed."""
+        """How a trial's outputs differ from the control's; none where either failed.
+
+        Pickles that nobody has opened yet are not among them: all that is known is their bytes.
+        """
         if not self._groups or trial not in self._runs:
             return ()
-        return self._compare(self._runs[trial], self._groups[0]).differences
+        actual, expected = self._runs[trial], self._groups[0]
+        closed = unopened(actual.outputs, expected.outputs, self._rules, self._names)
+        rest = _without(actual, closed[0]), _without(expected, closed[1])
+        return self._compare(*rest).differences
 
     def drifting(self, names: tuple[str, ...]) -> Trial | None:
         """A trial that drifts: with just these changes, else with as few as there are."""
@@ -166,8 +173,7 @@ class Bench:
 
     def _agree(self, actual: Run, expected: Run) -> bool:
         """Whether two runs agree. Pickles take a container to open: only if all else agrees."""
-        names = self._job.entrypoint.names
-        closed = unopened(actual.outputs, expected.outputs, self._rules, names)
+        closed = unopened(actual.outputs, expected.outputs, self._rules, self._names)
         if any(closed):
             rest = _without(actual, closed[0]), _without(expected, closed[1])
             if (rest[0].outputs or rest[1].outputs) and not self._compare(*rest).verdict.passes:
@@ -178,7 +184,7 @@ class Bench:
     def _compare(self, actual: Run, expected: Run) -> Outcome:
         entry = self._job.entrypoint
         return compare_runs(
-            actual, expected, self._rules, self._comparators, entry.names, entry.outputs
+            actual, expected, self._rules, self._comparators, self._names, entry.outputs
         )
 
 
