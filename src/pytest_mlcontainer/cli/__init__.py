@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from platform import machine
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.report.escape import escape
@@ -37,6 +38,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from pytest_mlcontainer.cli.init import init
 
         return init(arguments.folder, only_print=arguments.print)
+    if arguments.command == "explain":
+        return _explain(arguments)
     from pytest_mlcontainer.cli.clean import clean
     from pytest_mlcontainer.cli.doctor import examine
     from pytest_mlcontainer.cli.surroundings import here
@@ -57,6 +60,61 @@ def _compare(arguments: argparse.Namespace) -> int:
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 2
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    """2 for what cannot be explained, so that 1 always means a drift."""
+    images = tuple(arguments.image)
+    log = _log if arguments.verbose else _quiet
+    try:
+        if arguments.list:
+            from pytest_mlcontainer.cli.explain import list_variations
+
+            return list_variations()
+        if len(images) < 2 and not arguments.command_line:
+            from pytest_mlcontainer.cli.explain import Asked, explain
+
+            return explain(
+                Asked(
+                    config=arguments.config or Path("pyproject.toml"),
+                    entrypoint=arguments.entrypoint,
+                    platform=arguments.platform,
+                    image=images[0] if images else None,
+                    vary=arguments.vary,
+                    budget=arguments.budget,
+                    engine=arguments.engine,
+                    report=arguments.report,
+                    log=log,
+                )
+            )
+        from pytest_mlcontainer.cli import explain_images as two
+        from pytest_mlcontainer.config import parse_options
+
+        budget = parse_options(machine(), budget=arguments.budget).budget
+        return two.explain_images(
+            two.Asked(
+                images=images,
+                entrypoint=arguments.entrypoint,
+                config=arguments.config,
+                command=arguments.command_line,
+                outputs=tuple(arguments.outputs),
+                report=arguments.report,
+                budget=two.BUDGET if budget is None else budget,
+                engine=arguments.engine,
+                log=log,
+            )
+        )
+    except MlContainerError as error:
+        print(_shown(error), file=sys.stderr)
+        return 2
+
+
+def _log(line: str) -> None:
+    print(f"  {escape(line)}", file=sys.stderr, flush=True)
+
+
+def _quiet(_line: str) -> None:
+    """What happens is not wanted."""
 
 
 def _shown(error: MlContainerError) -> str:
@@ -83,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     clean_parser.add_argument("--dry-run", action="store_true", help="only say what would go")
 
     _add_compare(commands)
+    _add_explain(commands)
     for each in (doctor, clean_parser):
         each.add_argument(
             "--engine", metavar="URL|CONTEXT", help="this engine instead of the default one"
@@ -109,3 +168,50 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--platform", metavar="PLATFORM", help="this one alone, where records of it are"
     )
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "name what makes outputs drift: a change of the environment, a platform, a package"
+    parser = commands.add_parser("explain", help=text, description=text)
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the project's pyproject.toml; default: here"
+    )
+    parser.add_argument("--entrypoint", metavar="NAME", help="this entrypoint alone")
+    parser.add_argument(
+        "--platform",
+        metavar="LIST",
+        help="platforms instead of the configured ones; of two, what makes them drift",
+    )
+    parser.add_argument(
+        "--image",
+        metavar="REF",
+        action="append",
+        default=[],
+        help="test this image instead of building one; given twice, what between the two images "
+        "makes outputs drift; the second may be `host`",
+    )
+    parser.add_argument(
+        "--vary", metavar="NAMES", default="all", help="variations to try: threads,simd,…"
+    )
+    parser.add_argument("--budget", metavar="N", help="the most runs that may be made")
+    parser.add_argument(
+        "--command",
+        dest="command_line",
+        metavar="COMMAND",
+        help="with two images: run this instead of an entrypoint",
+    )
+    parser.add_argument(
+        "--outputs",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="with --command: what it writes; else what it prints is compared",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write report.json and its like there"
+    )
+    parser.add_argument(
+        "--engine", metavar="URL|CONTEXT", help="this engine instead of the default one"
+    )
+    parser.add_argument("--list", action="store_true", help="only list the variations there are")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is being run")

@@ -34,7 +34,7 @@ from pytest_mlcontainer.judging.baselines import (
     update,
 )
 from pytest_mlcontainer.judging.evidence import judge, judge_repeats
-from pytest_mlcontainer.matrix import platforms
+from pytest_mlcontainer.matrix import budget, platforms, varied_names
 from pytest_mlcontainer.model import (
     HOST,
     BaselineChange,
@@ -61,7 +61,9 @@ from pytest_mlcontainer.model import (
     Settings,
     Target,
     VariesJob,
+    Verdict,
 )
+from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.cleanup import clean_up
 from pytest_mlcontainer.pipeline.environments import Workshop
@@ -155,6 +157,23 @@ class Pipeline:
             families: of variations, all that there are.
         """
         return explain_variations(self._laboratory(settings), job, families, comparators)
+
+    def explain(
+        self,
+        settings: Settings,
+        job: CompareJob,
+        outcome: Outcome,
+        families: tuple[Family, ...],
+        comparators: tuple[Comparator, ...] = (),
+    ) -> Outcome:
+        """A comparison that drifts, with its cause, where variations are asked for."""
+        entry = job.actual.entrypoint
+        names = varied_names(entry, self._options)
+        if outcome.verdict is not Verdict.DRIFT or names == ():
+            return outcome
+        asked = VariesJob(job.expected, names, budget(entry, self._options))
+        lab = self._laboratory(settings)
+        return explain_platforms(lab, job, outcome, asked, families, comparators)
 
     def run_varied(
         self,

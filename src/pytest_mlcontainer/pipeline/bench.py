@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,22 +63,11 @@ class Bench:
         Args:
             changes: the variations behind the names that trials have.
         """
-        try:
-            plan = next(search)
-            while True:
-                plan = search.send(self._observe_all(plan, changes))
-        except StopIteration as end:
-            findings: Findings = end.value
-            return findings
+        return drive(search, lambda plan: self._observe_all(plan, changes))
 
     def run_of(self, trial: Trial) -> Run:
-        """The run of a trial that did not fail."""
-        return self._runs[trial]
-
-    def printed(self, trial: Trial) -> tuple[str, ...]:
-        """What a trial, and the control, printed: one text each."""
-        runs = (self._runs[trial], self._groups[0])
-        return tuple(f"{_text(run.stdout)}\n{_text(run.stderr)}" for run in runs)
+        """The run of a trial that did not fail; of a control, the one that others are held to."""
+        return self._runs[trial] if trial.changes else self._groups[0]
 
     def differences(self, trial: Trial) -> tuple[Difference, ...]:
         """How a trial's outputs differ from the control's; none where either failed.
@@ -188,6 +177,22 @@ class Bench:
         )
 
 
+def drive(search: Search, observe: Callable[[Plan], Observations]) -> Findings:
+    """Make the trials that a search asks for until it ends."""
+    try:
+        plan = next(search)
+        while True:
+            plan = search.send(observe(plan))
+    except StopIteration as end:
+        findings: Findings = end.value
+        return findings
+
+
+def printed(run: Run) -> str:
+    """The end of what a run printed: that is where programs say how it went."""
+    return f"{_text(run.stdout)}\n{_text(run.stderr)}"
+
+
 def failure_line(failure: Failure) -> str:
     """What a run failed with, and the last thing that it said, in one line."""
     lines = [line.strip() for line in failure.value.splitlines() if line.strip()]
@@ -196,7 +201,6 @@ def failure_line(failure: Failure) -> str:
 
 
 def _text(file: Path) -> str:
-    """The end of what was printed: that is where programs say how it went."""
     with file.open("rb") as source:
         source.seek(0, 2)
         source.seek(max(0, source.tell() - _PRINTED_BYTES))

@@ -22,6 +22,7 @@ from pytest_mlcontainer.model import (
     Finding,
     Outcome,
     Pairs,
+    Run,
     RunJob,
     Scalar,
     Situation,
@@ -29,7 +30,7 @@ from pytest_mlcontainer.model import (
     VariesJob,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.bench import Bench
+from pytest_mlcontainer.pipeline.bench import Bench, printed
 from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
 from pytest_mlcontainer.variations import apart_pairs, choose, pins, suspect, together, wanted
 
@@ -114,6 +115,24 @@ def look_around(lab: Laboratory, job: RunJob) -> Situation:
         job.entrypoint,
         None if job.image is None else lab.image(job.image),
         leaked(read_sources(lab.root), lab.environ),
+    )
+
+
+def what_it_means(
+    lab: Laboratory, outcome: Outcome, causes: tuple[Cause, ...], runs: tuple[Run, ...]
+) -> Explanation:
+    """What a drift amounts to and what makes it large, as parts of an explanation.
+
+    Args:
+        runs: the two that were compared, for what they printed.
+    """
+    if outcome.verdict.passes or not outcome.differences:
+        return Explanation()
+    names = tuple(name for cause in causes for name in cause.names)
+    texts = tuple(printed(run) for run in runs)
+    return Explanation(
+        findings=amplifiers(texts, outcome.differences, read_sources(lab.root), names),
+        materiality=materiality(outcome.differences),
     )
 
 
@@ -249,7 +268,9 @@ class _Explaining:
     def _explanation(
         self, prepared: Prepared, findings: Findings, outcome: Outcome, crashes: tuple[Crash, ...]
     ) -> Explanation:
-        drifts = not outcome.verdict.passes and bool(outcome.differences)
+        trial = self._bench.drifting(findings.causes[0].names if findings.causes else ())
+        runs = () if trial is None else (self._bench.run_of(trial), self._bench.run_of(Trial()))
+        meant = what_it_means(self._lab, outcome, findings.causes[:1], runs)
         return Explanation(
             runs=self._bench.spent,
             tried=tuple(str(each) for each, _text in prepared.variations.values()),
@@ -263,10 +284,10 @@ class _Explaining:
             ),
             findings=(
                 *(Finding("crash", each.names, _crash_text(each)) for each in crashes),
-                *(self._amplifiers(outcome, findings) if drifts else ()),
+                *meant.findings,
                 *_flaky(findings),
             ),
-            materiality=materiality(outcome.differences) if drifts else "",
+            materiality=meant.materiality,
             open=findings.open,
             suspects=findings.suspects,
         )
@@ -296,14 +317,6 @@ class _Explaining:
         if not known:
             return ()
         return differing(self._lab.look(self._job.run, together(known)), prepared.before)
-
-    def _amplifiers(self, outcome: Outcome, findings: Findings) -> tuple[Finding, ...]:
-        names = findings.causes[0].names if findings.causes else ()
-        trial = self._bench.drifting(names)
-        if trial is None:
-            return ()
-        printed = self._bench.printed(trial)
-        return amplifiers(printed, outcome.differences, self._sources, names)
 
 
 def rounds(

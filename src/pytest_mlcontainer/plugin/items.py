@@ -148,6 +148,7 @@ class JobItem(ContainerItem):
             self._judge(state, pipeline.vary(settings, job, state.families, state.comparators))
         else:
             outcome = pipeline.compare(settings, job, state.comparators)
+            outcome = pipeline.explain(settings, job, outcome, state.families, state.comparators)
             self._record_runs(state, job.runs[2:])
             self._judge(state, outcome)
 

@@ -1,0 +1,331 @@
+"""What makes two platforms drift: the same settings on both sides until they agree, or do not.
+
+Each trial runs the entrypoint on both platforms with some of their settings made alike: one thread
+each, the least of vector instructions, the same date. A smallest set that makes them agree is the
+cause. Where none does, the reference alone is varied: what moves the same items there, and by as
+much, explains that part, and the report says what remains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from pytest_mlcontainer.explain.search import search_causes
+from pytest_mlcontainer.explain.trials import (
+    Findings,
+    Kind,
+    Observation,
+    Observations,
+    Plan,
+    Reading,
+    Trial,
+)
+from pytest_mlcontainer.facts import suspicion, took_effect
+from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.model import (
+    HOST,
+    Cause,
+    Comparator,
+    CompareJob,
+    Difference,
+    Explanation,
+    Facts,
+    Family,
+    Finding,
+    NotExercised,
+    Outcome,
+    Pairs,
+    Run,
+    RunJob,
+    Situation,
+    Variation,
+    VariesJob,
+)
+from pytest_mlcontainer.pipeline.bench import drive, failure_line
+from pytest_mlcontainer.pipeline.explaining import explain_variations, look_around, what_it_means
+from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.variations import choose, together, wanted
+
+# What can be made alike besides arithmetic and what differs between any two runs.
+_ALIKE = ("cpus", "timezone", "locale", "encoding", "home", "memory", "shm")
+_LEAST_SUSPICION = 0.15
+_TRIALS = 10  # each is a run on both sides, and one of the two may be emulated
+_COMPARABLE = 0.1  # of the drift between the platforms: what moves less explains little
+_PLATFORM = "platform"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Settings that can be made alike, by name, for each side that is not so by itself."""
+
+    actual: Mapping[str, Variation]
+    expected: Mapping[str, Variation]
+    not_exercised: Pairs
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.expected, *self.actual)))
+
+
+def explain_platforms(
+    lab: Laboratory,
+    job: CompareJob,
+    outcome: Outcome,
+    asked: VariesJob,
+    families: tuple[Family, ...],
+    comparators: tuple[Comparator, ...] = (),
+) -> Outcome:
+    """The outcome of a comparison that drifts, with its cause.
+
+    Args:
+        outcome: what the comparison said.
+        asked: the same entrypoint on the reference platform, with the names of the variations
+            that may be tried, and the budget of runs.
+
+    Raises:
+        MlContainerError: a variation that is asked for does not exist.
+    """
+    return _Across(lab, job, outcome, asked, families, comparators).explain()
+
+
+class _Across:
+    def __init__(
+        self,
+        lab: Laboratory,
+        job: CompareJob,
+        outcome: Outcome,
+        asked: VariesJob,
+        families: tuple[Family, ...],
+        comparators: tuple[Comparator, ...],
+    ) -> None:
+        self._lab = lab
+        self._job = job
+        self._outcome = outcome
+        self._asked = asked
+        self._families = families
+        self._chosen = wanted(families, asked.names)
+        self._comparators = comparators
+        self._pairs: dict[Trial, tuple[Run, Run]] = {}
+        self._runs = 0
+
+    def explain(self) -> Outcome:
+        there, here = (
+            look_around(self._lab, side) for side in (self._job.expected, self._job.actual)
+        )
+        sides = self._sides(here, there)
+        weights = suspicion(there.facts, here.facts)
+        search = search_causes(
+            sides.names,
+            {name: weights.get(name, 0.0) + _LEAST_SUSPICION for name in sides.names},
+            budget=max(0, min(self._asked.budget // 2, _TRIALS)),
+        )
+        findings = drive(search, lambda plan: self._observe_all(plan, sides))
+        if findings.kind is Kind.DRIFT and findings.causes:
+            return self._aligned(findings, sides, here, there)
+        return self._in_part(findings, sides)
+
+    # Trials
+
+    def _sides(self, here: Situation, there: Situation) -> Sides:
+        weights = suspicion(there.facts, here.facts)
+        actual: dict[str, Variation] = {}
+        expected: dict[str, Variation] = {}
+        others: list[tuple[str, str]] = []
+        for family in self._chosen:
+            if not _can_be_alike(family, weights.get(family.name, 0.0)):
+                continue
+            mine, theirs = _alike(family, here), _alike(family, there)
+            found = [each for each in (mine, theirs) if isinstance(each, Variation)]
+            if not found:
+                others.append((family.name, theirs.why if isinstance(theirs, NotExercised) else ""))
+            if not family.numeric and len(found) == 2:
+                # One and the same setting: what each would choose for itself may be another.
+                mine = theirs
+            if isinstance(mine, Variation) and not _impossible(mine, here):
+                actual[family.name] = mine
+            if isinstance(theirs, Variation) and not _impossible(theirs, there):
+                expected[family.name] = theirs
+        return Sides(actual, expected, tuple(others))
+
+    def _observe_all(self, plan: Plan, sides: Sides) -> Observations:
+        jobs = {
+            trial: (
+                _varied(self._job.actual, sides.actual, trial),
+                _varied(self._job.expected, sides.expected, trial),
+            )
+            for trial in plan
+        }
+        every = tuple(dict.fromkeys(job for pair in jobs.values() for job in pair))
+        self._runs += len(every)
+        self._lab.prefetch(every)
+        return {trial: self._observe(trial, pair) for trial, pair in jobs.items()}
+
+    def _observe(self, trial: Trial, pair: tuple[RunJob, RunJob]) -> Observation:
+        """The drift is what there is anyway; agreeing is the change that is looked for."""
+        actual, expected = (self._lab.run(job) for job in pair)
+        for run in (actual, expected):
+            if run.failure is not None:
+                return Observation(Reading.FAILS, -1, failure_line(run.failure))
+        self._pairs[trial] = (actual, expected)
+        agree = self._compare(actual, expected).verdict.passes
+        return Observation(Reading.DRIFTS, 1) if agree else Observation(Reading.AGREES, 0)
+
+    def _compare(self, actual: Run, expected: Run) -> Outcome:
+        entry = self._job.actual.entrypoint
+        actual, expected = self._lab.open(actual, expected, entry.rules)
+        return compare_runs(
+            actual, expected, entry.rules, self._comparators, entry.names, entry.outputs
+        )
+
+    # What it comes to
+
+    def _aligned(
+        self, findings: Findings, sides: Sides, here: Situation, there: Situation
+    ) -> Outcome:
+        causes = tuple(
+            Cause(
+                cause.names,
+                self._runs,
+                f"{self._what_took_effect(cause, sides, here, there)}with the same settings on "
+                "both sides the outputs agree, in two runs of each; without them they drift",
+            )
+            for cause in findings.causes
+        )
+        return self._said(causes, sides, findings, ())
+
+    def _what_took_effect(
+        self, cause: Cause, sides: Sides, here: Situation, there: Situation
+    ) -> str:
+        parts = []
+        for situation, job, known in (
+            (here, self._job.actual, sides.actual),
+            (there, self._job.expected, sides.expected),
+        ):
+            chosen = [known[name] for name in cause.names if name in known]
+            after = self._lab.look(job, together(chosen)) if chosen else Facts()
+            texts = [took_effect(each.witness, situation.facts, after) for each in chosen]
+            parts += [f"{situation.platform}: {text}" for text in texts if text]
+        return f"{'; '.join(parts)}: " if parts else ""
+
+    def _in_part(self, findings: Findings, sides: Sides) -> Outcome:
+        """Nothing makes both agree: what moves the reference alone, and as much?"""
+        alone = explain_variations(self._lab, self._asked, self._families, self._comparators)
+        causes, parts = self._comparable(alone)
+        runs = 0 if alone.explanation is None else alone.explanation.runs
+        self._runs += runs
+        remains = self._remains()
+        if not causes:
+            platform = self._job.actual.target.platform
+            evidence = (
+                f"nothing that was varied makes {platform} and {self._job.expected.target.platform}"
+                " agree, and nothing moves the same outputs on one of them alone"
+            )
+            causes = (Cause((_PLATFORM,), self._runs, evidence),)
+        return self._said(causes, sides, findings, (*parts, *remains))
+
+    def _comparable(self, alone: Outcome) -> tuple[tuple[Cause, ...], tuple[Finding, ...]]:
+        """Causes on the reference alone that move what differs between the platforms."""
+        between = _drifting(self._outcome.differences)
+        moved = _drifting(alone.differences)
+        both = between.keys() & moved.keys()
+        most = max((between[place] for place in both), default=0.0)
+        reached = max((moved[place] for place in both), default=0.0)
+        if not alone.causes or not both or reached < _COMPARABLE * most:
+            return (), ()
+        platform = self._job.expected.target.platform
+        text = (
+            f"on {platform} alone it moves {len(both)} of the {len(between)} items that drift, by "
+            f"up to {reached:.3g} of their scale; between the platforms it is {most:.3g}"
+        )
+        causes = tuple(
+            Cause(cause.names, self._runs, f"{text} ({cause.evidence})") for cause in alone.causes
+        )
+        return causes, tuple(Finding("part", cause.names, text) for cause in causes)
+
+    def _remains(self) -> tuple[Finding, ...]:
+        """What is left where everything is alike that can be."""
+        trial = max(self._pairs, key=lambda each: len(each.changes), default=Trial())
+        if not trial.changes:
+            return ()
+        left = _drifting(self._compare(*self._pairs[trial]).differences)
+        before = _drifting(self._outcome.differences)
+        text = (
+            f"with {', '.join(trial.changes)} alike on both sides {len(left)} items drift, by up "
+            f"to {max(left.values(), default=0.0):.3g} of their scale; without, {len(before)}, by "
+            f"up to {max(before.values(), default=0.0):.3g}"
+        )
+        return (Finding("part", trial.changes, text),)
+
+    def _said(
+        self,
+        causes: tuple[Cause, ...],
+        sides: Sides,
+        findings: Findings,
+        parts: tuple[Finding, ...],
+    ) -> Outcome:
+        meant = what_it_means(self._lab, self._outcome, causes, self._printed())
+        return replace(
+            self._outcome,
+            causes=causes,
+            explanation=Explanation(
+                runs=self._runs,
+                tried=tuple(str(sides.expected.get(name, name)) for name in sides.names),
+                not_exercised=sides.not_exercised,
+                findings=(*parts, *meant.findings, *self._emulated()),
+                materiality=meant.materiality,
+                open=tuple(_as_alike(text) for text in findings.open),
+            ),
+        )
+
+    def _emulated(self) -> Iterable[Finding]:
+        for side in (self._outcome.target, self._outcome.reference):
+            if side.emulated:
+                text = (
+                    f"{side.platform} is emulated here, which has a CPU and artefacts of its own: "
+                    "confirm on a native machine"
+                )
+                yield Finding("part", (_PLATFORM,), text)
+
+    def _printed(self) -> tuple[Run, ...]:
+        return self._pairs.get(Trial(), ())
+
+
+def _can_be_alike(family: Family, suspected: float) -> bool:
+    """Whether making it alike may help: what two runs never share, and what facts speak of."""
+    if family.numeric or family.pin is not None:
+        return True
+    return family.name in _ALIKE and suspected >= _LEAST_SUSPICION
+
+
+def _alike(family: Family, situation: Situation) -> Variation | NotExercised:
+    if family.pin is not None:
+        return family.pin(situation)
+    (chosen, others) = choose((family,), situation)
+    return chosen[0] if chosen else NotExercised(dict(others).get(family.name, ""))
+
+
+def _impossible(variation: Variation, situation: Situation) -> bool:
+    return situation.platform == HOST and variation.knobs.needs_container
+
+
+def _varied(job: RunJob, known: Mapping[str, Variation], trial: Trial) -> RunJob:
+    chosen = tuple(known[name] for name in trial.changes if name in known)
+    return job.varied(chosen, trial.repeat) if chosen else replace(job, repeat=trial.repeat)
+
+
+def _drifting(differences: Iterable[Difference]) -> dict[tuple[str, str], float]:
+    """Items that do not pass, with how far each is off: of its scale, 1 where that is unknown."""
+    found = {}
+    for each in differences:
+        if not each.verdict.passes:
+            off = each.scale_error
+            known = off is not None and math.isfinite(off)
+            found[each.output, each.item] = off if known and off is not None else 1.0
+    return found
+
+
+def _as_alike(text: str) -> str:
+    """What a search says of changes, said of settings made alike."""
+    return f"of settings made alike on both sides: {text}"
