@@ -11,7 +11,7 @@ import subprocess
 import sys
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import pytest
 from pytest_mlcontainer.cli.explain_images import Asked, explain_images
 from pytest_mlcontainer.engines.buildx import Buildx
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.explain.packages import (
     BASE,
     ENV,
@@ -401,12 +402,15 @@ def test_the_script_says_what_this_python_has() -> None:
 # With real images
 
 
-def wheel(folder: Path, name: str, version: str, value: object) -> None:
+def wheel(
+    folder: Path, name: str, version: str, value: object, requires: Iterable[str] = ()
+) -> None:
     """A pure wheel of one module; the same bytes every time."""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}/__init__.py": f"value = {value!r}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + "".join(f"Requires-Dist: {each}\n" for each in requires),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = f"{info}/RECORD,,\n"
@@ -428,13 +432,18 @@ def build(engine: docker.APIClient, tmp_path_factory: pytest.TempPathFactory) ->
     buildx = Buildx(None, os.environ, Processes())
     native = Platform("linux", engine.version()["Arch"])
 
-    def build(dockerfile: str, files: dict[str, str], **values: object) -> str:
+    def build(
+        dockerfile: str,
+        files: dict[str, str],
+        needs: dict[str, list[str]] | None = None,
+        **values: object,
+    ) -> str:
         folder = tmp_path_factory.mktemp("image")
         for name, text in files.items():
             write(folder / name, text)
         for name, value in values.items():
             package, version = name.rsplit("_", 1)
-            wheel(folder, package, f"{version}.0", value)
+            wheel(folder, package, f"{version}.0", value, (needs or {}).get(package, ()))
         file = write(folder / "Dockerfile", dockerfile)
         tag = f"mlcontainer-test-{uuid.uuid4().hex[:12]}:1"
         settings = BuildSettings(folder, file)
@@ -524,3 +533,158 @@ def test_code_and_variables_of_an_image_are_causes_too(
         "the project's code (code_.py) makes result.json drift",
     ]
     assert not [tag for tag in tags(engine) if tag.startswith("pytest-mlcontainer/bikes")]
+
+
+def test_a_package_without_which_a_program_fails_is_named(
+    build: Build, capsys: pytest.CaptureFixture[str], leaves_nothing: None
+) -> None:
+    """Image B does not work at all: what it fails with, and since which version."""
+    script = "import alpha, beta\nprint(1 // (2 - alpha.value))\n"
+    first = build(INSTALL, {"run.py": script}, alpha_1=1, beta_1=1)
+    second = build(INSTALL, {"run.py": script}, alpha_2=2, beta_2=2)
+    code, lines = explained(capsys, Asked((first, second), command="python run.py"))
+    assert code == 1
+    assert lines[0].startswith("alpha 1.0 → 2.0 makes command fail: ")
+    assert "ZeroDivisionError" in lines[0]
+
+
+def test_packages_that_only_work_together_are_changed_together(
+    build: Build, capsys: pytest.CaptureFixture[str], leaves_nothing: None
+) -> None:
+    """What fails alone is tried with what requires it; an ABI is seldom declared."""
+    script = (
+        "import json, alpha, beta\n"
+        "assert int(alpha.value) == int(beta.value), 'site-packages/beta'\n"
+        "json.dump({'sum': alpha.value + beta.value}, open('result.json', 'w'))\n"
+    )
+    needs = {"beta": ["alpha"]}
+    first = build(INSTALL, {"run.py": script}, needs=needs, alpha_1=1.0, beta_1=1.0)
+    second = build(INSTALL, {"run.py": script}, needs=needs, alpha_2=2.0, beta_2=2.0)
+    asked = Asked((first, second), command="python run.py", outputs=("result.json",))
+    code, lines = explained(capsys, asked)
+    assert code == 1
+    assert lines[0] == "alpha 1.0 → 2.0 and beta 1.0 → 2.0 together make result.json drift"
+
+
+def test_images_that_agree_say_so_in_three_runs(
+    build: Build, capsys: pytest.CaptureFixture[str], leaves_nothing: None
+) -> None:
+    """A, A again, and B; what differs between them is listed all the same."""
+    files = {"run.py": "print(1.5)\n"}
+    first, second = build(INSTALL, files, alpha_1=1), build(INSTALL, files, alpha_2=2)
+    code, lines = explained(capsys, Asked((first, second), command="python run.py"))
+    assert code == 0
+    assert lines[0] == f"{second} agrees with {first}, though 1 thing differs in them"
+    assert lines[2:] == ["  differing: alpha=1.0 → 2.0", "  3 runs"]
+
+
+def test_a_program_that_never_repeats_itself_says_nothing_of_images(
+    build: Build, capsys: pytest.CaptureFixture[str], leaves_nothing: None
+) -> None:
+    """No package is blamed for an unseeded generator."""
+    files = {"run.py": "import random\nprint(random.random())\n"}
+    first, second = build(INSTALL, files, alpha_1=1), build(INSTALL, files, alpha_2=2)
+    code, lines = explained(capsys, Asked((first, second), command="python run.py"))
+    assert code == 1
+    assert lines[0].startswith("command writes something else each time")
+    assert "alpha 1.0 → 2.0 makes" not in "\n".join(lines)
+
+
+def test_packages_of_this_machine_are_tried_in_the_container(
+    build: Build,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    leaves_nothing: None,
+) -> None:
+    """`--image host`: the Python first on PATH is the donor, and runs the program, too."""
+    script = "import alpha\nprint(alpha.value)\n"
+    first = build(INSTALL, {"run.py": script}, alpha_1=1.0)
+    project, site = tmp_path / "project", tmp_path / "venv" / "lib" / "site-packages"
+    write(project / "run.py", script)
+    installed(site, "alpha", "2.0", {"alpha/__init__.py": "value = 2.0\n"})
+    python = write(
+        tmp_path / "venv" / "bin" / "python3",
+        f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} -S "$@"\n',
+    )
+    python.chmod(0o755)
+    (python.parent / "python").symlink_to(python)
+    monkeypatch.setattr(sys, "executable", str(python))  # what "this Python" is
+    monkeypatch.chdir(project)
+    code, lines = explained(capsys, Asked((first, "host"), command="python run.py"))
+    assert code == 1
+    assert lines[0] == "alpha 1.0 → 2.0 makes stdout drift"
+
+
+# Bad input
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two entrypoints that write, and one that does not."""
+    table = "tool.mlcontainer.entrypoints"
+    write(
+        tmp_path / "pyproject.toml",
+        f'[{table}.train]\noutputs = ["a"]\n[{table}.infer]\noutputs = ["b"]\n[{table}.check]\n',
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        (Asked(("a:1",), command="x"), "two images are held against each other"),
+        (Asked(("host", "a:1"), command="x"), "image A cannot be this machine"),
+        (Asked(("a:1", "a:1"), command="x"), "both are the same image"),
+        (Asked(("a:1", "b:1"), command="x", budget=2), "the budget is too small"),
+        (Asked(("a:1", "b:1"), command="x 'y"), "the command cannot be read"),
+        (Asked(("a:1", "b:1"), command="x", entrypoint="train"), "both a command and an entry"),
+        (Asked(("a:1", "b:1"), outputs=("x",)), "outputs are given without a command"),
+        (Asked(("a:1", "b:1")), "several entrypoints of pyproject.toml could be meant"),
+        (Asked(("a:1", "b:1"), entrypoint="tran"), "no entrypoint has this name"),
+        (Asked(("a:1", "b:1"), entrypoint="check"), "no entrypoint of this name writes"),
+        (Asked(("a:1", "b:1"), config=Path("none.toml")), ""),
+        (Asked(("0123456789ab", "b:1"), command="x"), "an image has to be named"),
+        (Asked((f"{BASE_IMAGE}", "no-such-image:1"), command="x"), "there is no such image"),
+        (Asked((BASE_IMAGE, f"docker.io/library/{BASE_IMAGE}"), command="x"), "both are the same"),
+    ],
+)
+def test_bad_input_is_said_in_three_parts(
+    asked: Asked, what: str, project: Path, engine: docker.APIClient
+) -> None:
+    """What, the value, and what to do; before anything is run."""
+    with pytest.raises(MlContainerError) as raised:
+        explain_images(asked)
+    assert raised.value.what.startswith(what)
+    assert raised.value.value or raised.value.what.count("\n")
+
+
+def test_without_a_project_a_command_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the error says how to give one."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MlContainerError, match="--command"):
+        explain_images(Asked(("a:1", "b:1")))
+
+
+def test_images_without_python_or_of_another_platform_are_refused(
+    build: Build, engine: docker.APIClient, native: str
+) -> None:
+    """The error names the image, and where to look instead."""
+    bare = build("FROM scratch\nCOPY run.py /\n", {"run.py": ""})
+    with pytest.raises(MlContainerError, match=f"no Python in the image {bare}"):
+        explain_images(Asked((BASE_IMAGE, bare), command="python run.py"))
+    other = build("FROM scratch\n# linux/arm64\nCOPY run.py /\n", {"run.py": ""})
+    with pytest.raises(MlContainerError, match="of different platforms"):
+        explain_images(Asked((bare, other), command="python run.py"))
+
+
+def test_an_entrypoint_that_fails_in_image_a_ends_it(
+    build: Build, engine: docker.APIClient
+) -> None:
+    """There is nothing to hold B against."""
+    first = build(INSTALL, {"run.py": "raise SystemExit(3)\n"}, alpha_1=1)
+    with pytest.raises(MlContainerError, match="command fails in image A"):
+        explain_images(Asked((first, BASE_IMAGE), command="python run.py"))

@@ -69,7 +69,6 @@ from pytest_mlcontainer.pipeline.environments import (
     needs_wheel,
     pack_here,
     plan_recipe,
-    spare_folder,
 )
 
 HERE = "host"
@@ -179,10 +178,7 @@ def mix(shop: Workshop, settings: Settings, a: Side, b: Side) -> tuple[Mixture, 
     )
     missing = {name: why for side in wheels for name, why in side.missing}
     kept = tuple(change for change in found if change.name not in missing)
-    packed = None
-    if b.image is None:
-        packed = spare_folder(shop)
-        pack_here(shop, kept, b.contents, packed)
+    packed = pack_here(shop, kept, b.contents) if b.image is None else None
     return Mixture(a, b, kept, wheels, packed), tuple(sorted(missing.items()))
 
 
@@ -510,8 +506,8 @@ class _Explaining:
             )
         elif outcome.verdict.passes and not known:
             count = len(self._changes)
-            differ = "1 thing" if count == 1 else f"{count} things"
-            yield f"{question.b} agrees with {question.a}, though {differ} differ in them"
+            differ = "1 thing differs" if count == 1 else f"{count} things differ"
+            yield f"{question.b} agrees with {question.a}, though {differ} in them"
         elif not known and not explained.findings:
             suspects = _listed(list(explained.suspects) or ["all that differs"], _NAMED)
             yield f"{question.b} drifts from {question.a}; the cause is not known, among {suspects}"

@@ -13,7 +13,6 @@ import re
 import shlex
 import shutil
 import tempfile
-import uuid
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -255,17 +254,26 @@ def look_here(shop: Workshop, folder: Path) -> Contents:
     return _contents(raw)
 
 
-def pack_here(shop: Workshop, found: Iterable[Change], contents: Contents, folder: Path) -> None:
-    """This machine's files of these packages, in a folder, for builds to take them from."""
+def pack_here(shop: Workshop, found: Iterable[Change], contents: Contents) -> Path:
+    """A folder with this machine's files of these packages, for builds to take them from.
+
+    It goes with what else the session shares.
+    """
     take = [change.after for change in found if change.kind is Kind.PACKAGE]
     plan = {
         "take": [_place(each, "") for each in take if each is not None],
         "cache_tag": contents.cache_tag,
     }
-    file = folder.with_suffix(".json")
-    file.write_text(json.dumps(plan), encoding="utf-8")
-    folder.mkdir(parents=True, exist_ok=True)
-    _here(shop, folder, ("pack", str(file), str(folder)))
+
+    def make(folder: Path) -> str:
+        file, packed = folder / "plan.json", folder / "packed"
+        file.write_text(json.dumps(plan), encoding="utf-8")
+        packed.mkdir()
+        _here(shop, folder, ("pack", str(file), str(packed)))
+        return str(packed)
+
+    place, _folder = shop.store.once("packed", digest([plan]), make)
+    return Path(place)
 
 
 def _here(shop: Workshop, folder: Path, words: tuple[str, ...]) -> str:
@@ -556,11 +564,6 @@ def find_side(shop: Workshop, reference: str, settings: Settings) -> Image:
 
 def _place(each: Distribution, into: str) -> dict[str, str]:
     return {"site": each.site, "info": each.info, "into": into}
-
-
-def spare_folder(shop: Workshop) -> Path:
-    """A new folder for this machine's packages, in the cache."""
-    return shop.known.parent / "packed" / uuid.uuid4().hex
 
 
 def check_sides(a: Side, b: Side) -> None:
