@@ -1,0 +1,3 @@
+"""Reports."""
+
+WIDTH = 100

@@ -1,0 +1,5 @@
+"""Stems of words."""
+
+
+def stem(word):
+    return word.removesuffix("s")

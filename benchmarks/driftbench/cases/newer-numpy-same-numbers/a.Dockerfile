@@ -1,0 +1,4 @@
+FROM python:3.13-slim
+RUN pip install --no-cache-dir --root-user-action=ignore numpy==2.2.6
+WORKDIR /app
+COPY *.py ./
