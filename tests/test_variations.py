@@ -77,12 +77,15 @@ USUAL: dict[str, Scalar] = {
 }
 
 
+TRAIN = Entrypoint("train", ("python", "train.py"), outputs=("out/*",))
+
+
 def situation(
     platform: Platform = AMD64,
     facts: dict[str, Scalar] | None = None,
     env: Pairs = (),
     image_env: Pairs = (),
-    entry: Entrypoint = Entrypoint("train", ("python", "train.py"), outputs=("out/*",)),
+    entry: Entrypoint = TRAIN,
     leaked: Pairs = (),
     workdir: str = "/app",
 ) -> Situation:
@@ -717,7 +720,7 @@ class TestHints:
 
     def test_flags_of_one_hint_hold_for_it_alone(self) -> None:
         """Hints come from plugins, too, each an expression of its own."""
-        family = Family("x", "x", lambda at: NotExercised("x"), hints=("(?i)abc", "DEF"))
+        family = Family("x", "x", lambda _at: NotExercised("x"), hints=("(?i)abc", "DEF"))
 
         found = {text: suspect([f"y = {text}\n"], [family])["x"] for text in ("aBc", "DEF", "def_")}
 
