@@ -113,7 +113,7 @@ def test_a_metric_within_rounding_is_no_metric_that_moved(tmp_path: Path) -> Non
     ("actual", "said"),
     [
         ("c\nb\na\n", "the same lines in another order in outputs/names.txt"),
-        ("c\nb\nd\n", "only text in outputs/names.txt: 2 of 3 lines"),
+        ("c\nb\nd\n", "only text of outputs/names.txt: 2 of 3 lines"),
     ],
 )
 def test_the_same_lines_in_another_order_are_told_from_other_lines(
@@ -121,6 +121,34 @@ def test_the_same_lines_in_another_order_are_told_from_other_lines(
 ) -> None:
     """Only where all lines that differ are known, and are the same ones."""
     assert says(tmp_path, {"names.txt": "a\nb\nc\n"}, {"names.txt": actual}) == said
+
+
+def test_a_value_that_is_there_twice_is_no_other_order(tmp_path: Path) -> None:
+    """Where it went cannot be told."""
+    counts = np.array([3, 1, 1, 3, 5, 6])
+    moved = np.array([1, 3, 3, 1, 5, 6])
+    text = says(tmp_path, {"c.npz": {"counts": counts}}, {"c.npz": {"counts": moved}})
+    assert text == "4 of 6 whole numbers changed in outputs/c.npz:counts"
+
+
+def test_of_a_metric_at_many_steps_the_step_that_moved_most_is_named(tmp_path: Path) -> None:
+    """By its whole name; the others are counted."""
+    steps = [{"loss": 0.5}, {"loss": 0.4}, {"loss": 0.3}]
+    moved = [{"loss": 0.49}, {"loss": 0.4}, {"loss": 0.2}]
+    text = says(tmp_path, {"m.json": {"h": steps}}, {"m.json": {"h": moved}})
+    assert text == "h[2].loss 0.3 → 0.2 and 1 more metric"
+
+
+def test_lines_that_differ_in_numbers_alone_are_called_so(tmp_path: Path) -> None:
+    """A log line with another loss is not another text."""
+    text = says(tmp_path, {"log.txt": "loss 0.5\nend\n"}, {"log.txt": "loss 6e-1\nend\n"})
+    assert text == "only numbers in text of outputs/log.txt: 1 of 2 lines"
+
+
+def test_a_whole_number_that_was_zero_is_one_as_well(tmp_path: Path) -> None:
+    """It has no scale."""
+    text = says(tmp_path, {"m.json": {"cat": 0}}, {"m.json": {"cat": 1}})
+    assert text == "cat 0 → 1"
 
 
 def test_labels_that_flip_to_and_fro_are_not_called_reordered(tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ def test_without_a_cause_the_suspects_are_named_as_such() -> None:
         "cause: simd, threads — not narrowed down further: it is among these; the budget ended"
     )
     assert "not known: more" in lines
+    assert "also varied: hash-seed, umask" in lines, "and not what is suspected"
     assert "not known: the budget ended" not in lines
     assert failure_lines(replace(VARIED, causes=()), "")[1] == "cause: not found"
 

@@ -30,6 +30,7 @@ _WEIGHTS = frozenset({
     "biases", "intercept", "embedding", "embeddings", "param", "params", "parameter",
     "parameters", "theta", "beta", "model", "state",
 })  # fmt: skip
+_WHOLE = re.compile(r"[-+]?\d+")
 _ULP_OF_BITS = 4
 _SCALE_OF_BITS = 1e-6
 
@@ -40,10 +41,11 @@ def is_float(difference: Difference) -> bool:
 
 
 def is_integer(difference: Difference) -> bool:
+    """Whether its values are whole numbers, of a type that holds no others. Times are none."""
     return (
         difference.max_ulp is None
         and difference.max_abs is not None
-        and difference.scale_error is not None
+        and _WHOLE.fullmatch(difference.worst_expected) is not None
         and difference.unit == "elements"
         and not difference.rule.startswith("dtype")
     )

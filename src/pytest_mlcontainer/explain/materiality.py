@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_mlcontainer.explain.items import (
@@ -25,6 +26,7 @@ _NAMED = 2
 _TEXT = 40
 _LEAST_MOVE = 1e-4
 _ONE_SIDE = ("only in the actual run", "missing in the actual run")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?")
 _ROWS = re.compile(r"rows: (\d+), expected (\d+)")
 _OTHER = re.compile(r"(shape|dtype) (.+?), expected (.+?)(?:;|$)")
 
@@ -118,9 +120,15 @@ def _metrics(differing: Sequence[Difference]) -> Iterator[str]:
         and (not each.verdict.passes or (each.max_rel or 0.0) >= _LEAST_MOVE)
     ]
     found.sort(key=lambda each: (each.verdict.passes, -(each.max_rel or 0.0)))
+    # Of one metric at many steps, the step that moved most.
+    names = Counter(own_name(each) for each in found)
+    worst = {own_name(each): each for each in reversed(found)}
+    shown = sorted(worst.values(), key=found.index)[:_NAMED]
     said = [
-        f"{own_name(each)} {_move(each.worst_expected, each.worst_actual)}"
-        for each in found[:_NAMED]
+        f"{name if names[name] == 1 else _short(each.item)} "
+        f"{_move(each.worst_expected, each.worst_actual)}"
+        for each in shown
+        for name in (own_name(each),)
     ]
     more = len(found) - len(said)
     if more:
@@ -213,13 +221,23 @@ def _text(rest: Sequence[Difference]) -> Iterator[str]:
     if text:
         first = text[0]
         what = "only line ends" if "only line ends differ" in first.note else "only text"
+        if what == "only text" and _differs_in_numbers(first):
+            what = "only numbers in text"
         if not first.differing:
-            what = "only the encoding of text"
+            what = "only the encoding"
         lines = f": {first.differing:,} of {first.size:,} lines" if first.differing else ""
-        yield f"{what} in {_names(text)}{lines if len(text) == 1 else ''}"
+        yield f"{what} of {_names(text)}{lines if len(text) == 1 else ''}"
     raw = [each for each in rest if each.unit == "bytes"]
     if raw:
         yield f"bytes of {_names(raw)}, whose meaning is not known"
+
+
+def _differs_in_numbers(difference: Difference) -> bool:
+    """Whether lines that are shown are the same but for their numbers."""
+    return bool(difference.elements) and all(
+        _NUMBER.sub("#", each.actual) == _NUMBER.sub("#", each.expected)
+        for each in difference.elements
+    )
 
 
 def _bits(rest: Sequence[Difference]) -> Iterator[str]:
