@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp, lgamma
 
 from pytest_mlcontainer.explain.search_book import (
     CONTROL,
@@ -31,13 +32,16 @@ RANDOMNESS = "randomness"
 # Runs under a pin that have to agree before it is named.
 CONFIRMED = 3
 CONTROLS = 4
-# A pin is named when the chance that all runs which disagreed are runs without it, were it without
-# effect, is at most this.
-LUCK = 0.05
-# Rounds of further runs, each of two with the pin and two without, before that is left open.
-ROUNDS = 5
-# Runs that agree before the search believes that a set of pins is enough, at most.
-MOST_REPEATS = 5
+# A pin is named when what was seen is so much less likely were it without effect; for a pin that is
+# one of several, so much less again as it is less suspected than all together.
+LUCK = 0.04
+# Rounds of further runs, each of one with the pin and one without, before that is left open.
+ROUNDS = 12
+# Runs that agree before the search believes that a set of pins is enough: where no two runs with
+# nothing pinned had the same result; where some had; and at most, after luck misled it.
+REPEATS = 2
+REPEATS_WHEN_ALIKE = 4
+MOST_REPEATS = 6
 
 
 @dataclass
@@ -48,7 +52,7 @@ class Steady(Question):
     can. So only what disagreed tells something about other sets: about smaller ones.
     """
 
-    least: int = 2
+    least: int = REPEATS
 
     def seen(self, names: Names) -> bool | None:
         worked = self.book.worked(names)
@@ -63,13 +67,14 @@ class Steady(Question):
 
     def ask(self, names: Names) -> Asking[bool]:
         known = self.known(names)
-        if known is None:
-            yield from self.book.repeat(names, self.least)
-            known = self.seen(names)
+        for runs in range(2, self.least + 2, 2):
+            if known is None:
+                yield from self.book.repeat(names, min(runs, self.least))
+                known = self.seen(names)
         return known is True
 
     def recheck(self, names: Names) -> Asking[None]:
-        yield from self.book.repeat(names, CONFIRMED)
+        yield from self.book.repeat(names, self.least + 1)
         if not self.book.repeatable(names):
             raise ContradictionError(
                 names, f"with {bare(names)} pinned, two runs agree and a third not"
@@ -117,7 +122,7 @@ class Pinning:
         if not self.pinned:
             self._name_randomness("the same run gives different results, and nothing can be pinned")
             return
-        question = Steady(self.book)
+        question = Steady(self.book, REPEATS_WHEN_ALIKE if self._alike() else REPEATS)
         while question.least <= MOST_REPEATS:
             yield from self.book.repeat(self.pinned, question.least)
             if not self.book.repeatable(self.pinned):
@@ -130,6 +135,12 @@ class Pinning:
                 return
             question.least += 1
         self._leave_open(self.pinned, "what has to be pinned is not known: repeats contradict")
+
+    def _alike(self) -> bool:
+        """Whether runs that nothing pins give the same now and then: repeats then agree by luck."""
+        free = [names for names in self.book.sets if not names & self.pinned]
+        groups = Counter(seen.group for names in free for seen in self.book.worked(names))
+        return max(groups.values(), default=0) > 1
 
     def _attempt(self, question: Steady) -> Asking[bool]:
         """Search once. False where the set found turns out not to be enough."""
@@ -161,10 +172,10 @@ class Pinning:
         for _ in range(ROUNDS):
             if not book.repeatable(found):
                 return False
-            if self._luck(found) <= LUCK:
+            if self._luck(found) <= LUCK * self.prior.share(found):
                 self._name(found)
                 return True
-            yield from book.ask([found, found, CONTROL, CONTROL])
+            yield from book.ask([found, CONTROL])
         if not book.repeatable(found):
             return False
         self._leave_open(
@@ -174,11 +185,13 @@ class Pinning:
         return True
 
     def _luck(self, found: Names) -> float:
-        """The chance that no run with `found` pinned disagreed, were that without effect.
+        """How much less likely what was seen is, were pinning `found` without effect.
 
-        Of as many runs that could have disagreed with an earlier one of the same kind, with the
-        pins and without, so many did; all of them without. The first two controls do not count:
-        had they agreed, nobody would be looking for pins.
+        Of the runs that could have disagreed with an earlier one of the same kind, so many did,
+        all of them without the pins. Either all runs disagree as often as each other, or those
+        with the pins never do; how often is unknown, and evenly likely from never to always. (The
+        ratio of two beta-binomial likelihoods.) One control that disagrees does not count: had
+        none, nobody would be looking for pins.
         """
         with_pins = without = disagreed = 0
         for names in self.book.sets:
@@ -191,11 +204,14 @@ class Pinning:
             elif runs:
                 without += runs - 1
                 disagreed += runs - max(groups.values())
-        without, disagreed = max(0, without - 1), max(0, disagreed - 1)
-        chance = 1.0
-        for done in range(disagreed):
-            chance *= (without - done) / (without + with_pins - done)
-        return chance
+        agreed = max(0, without - disagreed)
+        disagreed = max(0, disagreed - 1)
+        return exp(
+            lgamma(agreed + with_pins + 1)
+            - lgamma(agreed + with_pins + disagreed + 2)
+            - lgamma(agreed + 1)
+            + lgamma(agreed + disagreed + 2)
+        )
 
     def _name(self, found: Names) -> None:
         book = self.book

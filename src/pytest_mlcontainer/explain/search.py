@@ -16,7 +16,6 @@ from pytest_mlcontainer.explain.search_book import (
     listed,
 )
 from pytest_mlcontainer.explain.search_crashes import (
-    CONFIRMED,
     Cleared,
     CrashWeights,
     clear_crashes,
@@ -44,6 +43,16 @@ Reweigh = Callable[[Trial, Observation], Mapping[str, float]]
 
 # Sets of changes left out while further causes are looked for, at most.
 MOST_BRANCHES = 24
+# Runs under a cause that confirm it; one more where there was little reason to suspect it, that is
+# where it had less than this share of suspicion or is not the first: chance has more ways then to
+# look like a cause.
+CONFIRMED = 2
+CONFIRMED_UNSUSPECTED = 3
+SUSPECTED = 0.1
+# Failures that confirm a change that was met failing while something else was looked for.
+FAILURES = 3
+# So many causes are found sooner where the first control is the one that is not like others.
+MANY = 4
 
 
 class ControlsDisagreeError(Exception):
@@ -112,15 +121,16 @@ class CauseSearch:
     def _controls_work(self) -> Asking[bool]:
         """Get two controls that work. False where none does."""
         book = self.book
-        if not any(book.worked(names) for names in book.sets):
+        failures = {failure for names in book.sets for failure in book.failures(names)}
+        if len(failures) == 1 and not any(book.worked(names) for names in book.sets):
             return False
         tries = 0
         while len(book.worked(CONTROL)) < 2 and tries < PATIENCE_WHEN_FLAKY - 1:
             yield from book.ask([CONTROL])
             tries += 1
-        if not book.worked(CONTROL):
-            works = listed(next(names for names in book.sets if book.worked(names)))
-            self.open.append(f"it fails as it is, but works with {works} changed")
+        works = next((names for names in book.sets if names and book.worked(names)), CONTROL)
+        if works and not book.worked(CONTROL):
+            self.open.append(f"it fails as it is, but works with {listed(works)} changed")
         return bool(book.worked(CONTROL))
 
     def _hold_controls(self) -> None:
@@ -176,12 +186,18 @@ class CauseSearch:
         """One smallest cause within `rest`, which drifts; confirmed."""
         self.scope = rest
         drifts = Drifts(self.book)
-        cause = yield from narrow(drifts, self._prior(rest), rest, CONTROL)
+        prior = self._prior(rest)
+        cause = yield from narrow(drifts, prior, rest, CONTROL)
         cause = yield from self._minimal(drifts, cause)
         natural = len(cause) == 1 and cause <= self.aims.natural
-        yield from self._confirm(cause, CONTROL if natural else rest)
+        suspected = not self.found and prior.share(cause) >= SUSPECTED
+        times = CONFIRMED if suspected else CONFIRMED_UNSUSPECTED
+        yield from self._confirm(cause, CONTROL if natural else rest, times)
         self.scope = frozenset()
         self.found.append(cause)
+        if len(self.found) == MANY:
+            yield from self.book.ask([CONTROL, CONTROL])
+            self._hold_controls()
         if natural:
             self.by_itself = True
             self.found = [cause]
@@ -205,7 +221,7 @@ class CauseSearch:
                 return (yield from self._minimal(drifts, cause - {name}))
         return cause
 
-    def _confirm(self, cause: Names, rest: Names) -> Asking[None]:
+    def _confirm(self, cause: Names, rest: Names, times: int) -> Asking[None]:
         """Repeat a cause, and run what is left without each of its members, all at once.
 
         Raises:
@@ -219,8 +235,8 @@ class CauseSearch:
             if len(rest) > 1 and not any(found <= rest - {name} for found in self.found)
         ] or [CONTROL] * (not rest)
         untried = [names for names in others if names == CONTROL or drifts.known(names) is None]
-        yield from book.ask([*[cause] * max(0, 2 - len(book.worked(cause))), *untried])
-        yield from book.repeat(cause, 2)
+        yield from book.ask([*[cause] * max(0, times - len(book.worked(cause))), *untried])
+        yield from book.repeat(cause, times)
         yield from book.settle(untried)
         self._hold_controls()
         self._hold_cause(cause)
@@ -293,7 +309,7 @@ class CauseSearch:
         return [
             Crash(tuple(names), self.book.failures(names)[0], len(self.book.failures(names)))
             for names in self.book.sets
-            if len(names) == 1 and tuple(names) not in known and self.book.failing(names, CONFIRMED)
+            if len(names) == 1 and tuple(names) not in known and self.book.failing(names, FAILURES)
         ]
 
     def _cut_short(self) -> None:

@@ -99,11 +99,26 @@ class Book:
             return all(self.judged(seen) is Reading.AGREES for seen in worked)
         return len({seen.group for seen in worked}) <= 1
 
+    @property
+    def chance_failures(self) -> frozenset[str]:
+        """What runs failed with although the same had worked."""
+        return frozenset(
+            f for names in self.sets if self.worked(names) for f in self.failures(names)
+        )
+
     def failing(self, names: Names, least: int) -> bool:
-        """Whether these changes make it fail, as far as failures in a row tell."""
-        unsure = self.flaky > 0 or any(names < other for other in self.sets if self.worked(other))
-        needed = PATIENCE_WHEN_FLAKY if unsure else least
-        return not self.worked(names) and len(self.failures(names)) >= needed
+        """Whether these changes make it fail, as far as failures in a row tell.
+
+        A failure that is known to come by chance, or that a larger set of changes does not have,
+        has to be seen more often.
+        """
+        failures = self.failures(names)
+        by_chance = self.chance_failures
+        telling = sum(failure not in by_chance for failure in failures)
+        if any(names < other for other in self.sets if self.worked(other)):
+            telling = 0
+        enough = telling >= least or len(failures) >= PATIENCE_WHEN_FLAKY
+        return enough and not self.worked(names)
 
     def ask(self, wanted: Iterable[Names]) -> Asking[None]:
         """One run more for each set, all in one plan; a set may be there several times.

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import abc
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 
-from pytest_mlcontainer.explain.search_book import Asking, Book, Names, listed
+from pytest_mlcontainer.explain.search_book import (
+    PATIENCE_WHEN_FLAKY,
+    Asking,
+    Book,
+    Names,
+    listed,
+)
 from pytest_mlcontainer.explain.trials import Reading
 
 # A suspect with this share of all suspicion is tried alone: where it is the one, nothing else has
 # to be asked, while half of the suspects leaves the question which of them.
-ALONE = 0.3
+ALONE = 0.25
 # The share of suspicion that is spread evenly, so that no weight, however wrong, makes the search
 # go through the names one by one.
 DOUBT = 0.15
@@ -102,14 +108,21 @@ class Crashes(Question):
         failures = self.book.failures(names)
         if self.book.worked(names):
             return False
-        if not failures or Counter(failures).most_common(1)[0][0] != self.failure:
+        if self.failure not in failures or not self.book.failing(names, 1):
             return None
-        return self.book.failing(names, 1)
+        return True
+
+    def _failed_otherwise(self, names: Names) -> bool:
+        """Whether it failed so far with something else only, which may have come by chance."""
+        failures = self.book.failures(names)
+        return self.failure not in failures and len(failures) < PATIENCE_WHEN_FLAKY
 
     def ask(self, names: Names) -> Asking[bool]:
         known = self.known(names)
         if known is None:
             yield from self.book.settle([names], least=1)
+            while not self.book.worked(names) and self._failed_otherwise(names):
+                yield from self.book.ask([names])
             known = self.seen(names)
         return known is True
 
@@ -146,6 +159,11 @@ class Prior:
         order.sort(key=lambda name: name not in self.first)
         heads = [order[:size] for size in range(1, len(order))]
         return frozenset(min(heads, key=lambda head: abs(self._mass(head) - total / 2)))
+
+    def share(self, names: Names) -> float:
+        """How likely just these were held to be, of 1; less for several together."""
+        total = self._mass(self.weights)
+        return prod(self.weights[name] / total for name in names)
 
     def _mass(self, names: Iterable[str]) -> float:
         return sum(self.weights[name] for name in names)
