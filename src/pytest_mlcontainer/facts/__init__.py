@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from importlib import resources
 
+from pytest_mlcontainer.facts.effects import suspicion, took_effect
+from pytest_mlcontainer.facts.probe import ENVIRONMENT, FLAGS, MARKER, NOT_REACHED, UNFINISHED
+from pytest_mlcontainer.facts.ranking import differing, telling
 from pytest_mlcontainer.model import Facts, Platform, Scalar
 
-MARKER = "mlcontainer-facts:"
+__all__ = [
+    "MARKER",
+    "UNREAD",
+    "differing",
+    "machine_matches",
+    "parse_facts",
+    "probe_source",
+    "probe_sources",
+    "shell_probe",
+    "suspicion",
+    "telling",
+    "took_effect",
+    "unfinished",
+]
 
-# What explains differing numbers comes first; what differs on every machine comes last.
-_SUSPICION = (
-    "machine",
-    "blas.",
-    "package.numpy",
-    "package.scipy",
-    "package.scikit-learn",
-    "package.torch",
-    "package.",
-    "cpu.flags",
-    "libc",
-    "python.version",
-    "env.",
-    "cpu.usable",
-    "cpu.count",
-    "cpu.model",
-    "memory.",
-    "distribution",
-    "locale.",
-    "timezone.",
-    "python.",
-)
-# True of any two runs, or no cause of anything.
-_BORING = ("folder", "kernel", "user.id", "python.platform", "unread.")
+UNREAD = "unread."
+# A name list is as long as it is; any other long text is no fact.
+_LONGEST = {"environment.names": 20_000}
+_LONG = 500
+_MOST = 20_000
 
 _MACHINES = {
     "x86_64": "amd64",
@@ -52,32 +48,65 @@ _MACHINES = {
 
 def probe_source() -> str:
     """The text of the probe, for an image's Python to run."""
-    return resources.files(__name__).joinpath("probe.py").read_text(encoding="utf-8")
+    return _source("probe.py")
+
+
+def probe_sources(*, deep: bool = False) -> tuple[str, ...]:
+    """The probe and, for a deep look, what it then executes besides: its first argument."""
+    return (probe_source(), _source("canaries.py")) if deep else (probe_source(),)
 
 
 def shell_probe() -> str:
-    """A shell script that runs the probe, its first argument, or says at least the machine.
+    """A POSIX shell script that runs the probe, its first argument, handing on the others.
 
-    It prints the facts and ends with 0 even where there is no Python.
+    Where there is no Python, or it does not come to its end, the shell tells what it can see
+    itself. It ends with 0 where there is no Python, otherwise as Python did.
     """
-    return (
-        'for python in python3 python; do if command -v "$python" >/dev/null 2>&1; then '
-        'exec "$python" -c "$1"; fi; done; '
-        f'printf \'{MARKER}{{"machine": "%s"}}\\n\' "$(uname -m)"'
+    given = {
+        "@MARKER@": MARKER,
+        "@UNFINISHED@": UNFINISHED,
+        "@FLAGS@": " ".join(FLAGS),
+        "@ENVIRONMENT@": " ".join(ENVIRONMENT),
+    }
+    text = _source("probe.sh")
+    for name, value in given.items():
+        text = text.replace(name, value)
+    return text
+
+
+def parse_facts(printed: str, ended: str = "") -> Facts | None:
+    """The facts among what the probe's container printed; None when there are none.
+
+    A later line only adds to what earlier ones told, but for whether a stage was read.
+
+    Args:
+        ended: how the probe ended, where it did not end by itself: why the stage that it was in
+            is not known.
+    """
+    lines = [
+        _object(each[len(MARKER) :]) for each in printed.splitlines() if each.startswith(MARKER)
+    ]
+    told = [line for line in lines if line is not None]
+    found: dict[str, Scalar] = {}
+    for name, value in (pair for line in told for pair in line.items()):
+        if name.startswith(UNREAD) or (name not in found and len(found) < _MOST):
+            found[name] = _scalar(value, _LONGEST.get(name, _LONG))
+    if "python.version" in found:
+        found.pop(f"{UNREAD}python", None)  # the shell says so of a Python that ended badly
+    read = {
+        name: f"{value}: {ended}" if value == UNFINISHED and ended else value
+        for name, value in found.items()
+        if value is not None or not name.startswith(UNREAD)
+    }
+    return Facts(tuple(sorted(read.items()))) if told else None
+
+
+def unfinished(facts: Facts) -> bool:
+    """Whether the probe ended in the midst of a stage."""
+    return any(
+        name.startswith(UNREAD) and str(value).startswith((UNFINISHED, NOT_REACHED))
+        for name, value in facts.values
     )
-
-
-def parse_facts(printed: str) -> Facts | None:
-    """The facts among what the probe's container printed; None when there are none."""
-    for line in printed.splitlines():
-        if line.startswith(MARKER):
-            try:
-                raw = json.loads(line[len(MARKER) :])
-            except (ValueError, RecursionError):
-                return None
-            if isinstance(raw, dict):
-                return Facts(tuple(sorted((str(name), _scalar(raw[name])) for name in raw)))
-    return None
 
 
 def machine_matches(facts: Facts, platform: Platform) -> bool:
@@ -91,39 +120,21 @@ def machine_matches(facts: Facts, platform: Platform) -> bool:
     return architecture in family.get(platform.architecture, (platform.architecture,))
 
 
-def differing(actual: Facts, expected: Facts) -> tuple[tuple[str, Scalar, Scalar], ...]:
-    """What differs: name, the expected side's value, the actual side's, most suspicious first."""
-    left, right = dict(expected.values), dict(actual.values)
-    if not left or not right:
-        return ()
-    names = [
-        name
-        for name in sorted(left.keys() | right.keys())
-        if left.get(name) != right.get(name) and not name.startswith(_BORING)
-    ]
-    names.sort(key=lambda name: (_one_sided(name, left, right), _rank(name)))
-    return tuple((name, left.get(name), right.get(name)) for name in names)
+def _source(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _one_sided(name: str, left: Mapping[str, Scalar], right: Mapping[str, Scalar]) -> bool:
-    """Whether only one side has this package: two environments have many of those, and what a
-    program uses is mostly in both."""
-    return name.startswith("package.") and (left.get(name) is None or right.get(name) is None)
+def _object(text: str) -> dict[str, object] | None:
+    try:
+        raw = json.loads(text, strict=False)  # a shell does not escape a tab
+    except (ValueError, RecursionError):
+        return None
+    return raw if isinstance(raw, dict) else None
 
 
-def _rank(name: str) -> int:
-    ranks = [rank for rank, prefix in enumerate(_SUSPICION) if name.startswith(prefix)]
-    return min(ranks, default=len(_SUSPICION))
-
-
-def _scalar(value: object) -> Scalar:
+def _scalar(value: object, longest: int) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # NaN differs from itself
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return str(value)[:500]
-
-
-def telling(facts: Facts) -> Facts:
-    """Without what is true of any two runs, such as the folder they ran in."""
-    return Facts(tuple(pair for pair in facts.values if not pair[0].startswith(_BORING)))
+    return str(value)[:longest]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import posixpath
+import signal
 import uuid
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from pytest_mlcontainer import facts
-from pytest_mlcontainer.engines import ContainerSpec, Engine
+from pytest_mlcontainer.engines import Container, ContainerSpec, Engine
 from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platform, Target
@@ -19,6 +22,7 @@ from pytest_mlcontainer.runs.inputs import folders_tar
 from pytest_mlcontainer.runs.knobs import Means, turn
 
 _LIMITS = Limits(timeout_s=120.0)
+_SIGNALLED = 128  # what a shell adds to the number of the signal that ended a program
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,30 @@ def read_facts(probe: Probe) -> Facts:
         PlatformError: the engine cannot run the image's platform.
         GpuError, EngineError: the container cannot be started.
     """
-    file = probe.cache / f"{probe.key}.json"
+    file = probe.cache / f"{probe.key}-{_kind(probe)}.json"
     with suppress(OSError, ValueError):
-        return _facts(json.loads(file.read_text(encoding="utf-8")))
+        if _is_of_today(file):
+            return _facts(json.loads(file.read_text(encoding="utf-8")))
     seen = _look(probe)
-    if seen.values:
+    # What a crash or a busy machine hid may be seen the next time.
+    if seen.values and not facts.unfinished(seen):
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(f".{uuid.uuid4().hex[:8]}")
         draft.write_text(json.dumps(dict(seen.values)), encoding="utf-8")
         draft.replace(file)
     return seen
+
+
+def _kind(probe: Probe) -> str:
+    """What looks: another version of the probe sees other facts, and so does a deeper look."""
+    text = "".join((facts.shell_probe(), *facts.probe_sources(deep=probe.deep)))
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _is_of_today(file: Path) -> bool:
+    """The date is one of the facts."""
+    made = datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)
+    return made.date() == datetime.now(timezone.utc).date()
 
 
 def _look(probe: Probe) -> Facts:
@@ -113,16 +131,30 @@ def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
                 if EXEC_FORMAT in str(error):
                     _check_emulation(probe.engine, platform, error.value)
                 return None
-            if container.wait(spec.limits.timeout_s) is None:
-                container.kill(0)
+            ended = _wait(container, spec.limits.timeout_s)
             container.write_logs(stdout, stderr)
         if EXEC_FORMAT in stderr.read_text(errors="replace"):
             _check_emulation(probe.engine, platform, EXEC_FORMAT)
-        return facts.parse_facts(stdout.read_text(errors="replace"))
+        return facts.parse_facts(stdout.read_text(errors="replace"), ended)
     finally:
         stdout.unlink(missing_ok=True)
         stderr.unlink(missing_ok=True)
         folder.rmdir()
+
+
+def _wait(container: Container, timeout_s: float) -> str:
+    """How the probe ended, where it did not end by itself; "" otherwise."""
+    ended = container.wait(timeout_s)
+    if ended is None:
+        container.kill(0)
+        return f"killed after {timeout_s:g} s"
+    if not ended.code or ended.code <= _SIGNALLED:
+        return ""
+    if container.inspect_exit().oom_killed:
+        return "killed, out of memory"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(ended.code - _SIGNALLED).name}"
+    return ""
 
 
 def _check_emulation(engine: Engine, platform: Platform, detail: str) -> None:
