@@ -15,7 +15,8 @@
  * from the wall clock are translated to the kernel's where it waits for them.
  *
  * Not seen: static programs, system calls made without libc's wrappers, absolute timerfd and POSIX
- * timers, message queues, C11's cnd_timedwait and mtx_timedlock.
+ * timers, message queues, C11's cnd_timedwait and mtx_timedlock; and the folders that libc reads for
+ * itself in glob, scandir, nftw and fts.
  *
  * Compile with scripts/preload.py, which writes the two libraries beside this file.
  */
