@@ -64,49 +64,55 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _explain(arguments: argparse.Namespace) -> int:
     """2 for what cannot be explained, so that 1 always means a drift."""
-    images = tuple(arguments.image)
-    log = _log if arguments.verbose else _quiet
     try:
         if arguments.list:
             from pytest_mlcontainer.cli.explain import list_variations
 
             return list_variations()
-        if len(images) < 2 and not arguments.command_line:
-            from pytest_mlcontainer.cli.explain import Asked, explain
-
-            return explain(
-                Asked(
-                    config=arguments.config or Path("pyproject.toml"),
-                    entrypoint=arguments.entrypoint,
-                    platform=arguments.platform,
-                    image=images[0] if images else None,
-                    vary=arguments.vary,
-                    budget=arguments.budget,
-                    engine=arguments.engine,
-                    report=arguments.report,
-                    log=log,
-                )
-            )
-        from pytest_mlcontainer.cli import explain_images as two
-        from pytest_mlcontainer.config import parse_options
-
-        budget = parse_options(machine(), budget=arguments.budget).budget
-        return two.explain_images(
-            two.Asked(
-                images=images,
-                entrypoint=arguments.entrypoint,
-                config=arguments.config,
-                command=arguments.command_line,
-                outputs=tuple(arguments.outputs),
-                report=arguments.report,
-                budget=two.BUDGET if budget is None else budget,
-                engine=arguments.engine,
-                log=log,
-            )
-        )
+        if len(arguments.image) > 1 or arguments.command_line:
+            return _explain_images(arguments)
+        return _explain_project(arguments)
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 2
+
+
+def _explain_project(arguments: argparse.Namespace) -> int:
+    from pytest_mlcontainer.cli.explain import Asked, explain
+
+    return explain(
+        Asked(
+            config=arguments.config or Path("pyproject.toml"),
+            entrypoint=arguments.entrypoint,
+            platform=arguments.platform,
+            image=next(iter(arguments.image), None),
+            vary=arguments.vary,
+            budget=arguments.budget,
+            engine=arguments.engine,
+            report=arguments.report,
+            log=_log if arguments.verbose else _quiet,
+        )
+    )
+
+
+def _explain_images(arguments: argparse.Namespace) -> int:
+    from pytest_mlcontainer.cli.explain_images import BUDGET, Asked, explain_images
+    from pytest_mlcontainer.config import parse_options
+
+    budget = parse_options(machine(), budget=arguments.budget).budget
+    return explain_images(
+        Asked(
+            images=tuple(arguments.image),
+            entrypoint=arguments.entrypoint,
+            config=arguments.config,
+            command=arguments.command_line,
+            outputs=tuple(arguments.outputs),
+            report=arguments.report,
+            budget=BUDGET if budget is None else budget,
+            engine=arguments.engine,
+            log=_log if arguments.verbose else _quiet,
+        )
+    )
 
 
 def _log(line: str) -> None:
@@ -195,6 +201,18 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--budget", metavar="N", help="the most runs that may be made")
     parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write report.json and its like there"
+    )
+    parser.add_argument(
+        "--engine", metavar="URL|CONTEXT", help="this engine instead of the default one"
+    )
+    parser.add_argument("--list", action="store_true", help="only list the variations there are")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is being run")
+    _add_command(parser)
+
+
+def _add_command(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--command",
         dest="command_line",
         metavar="COMMAND",
@@ -207,11 +225,3 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=[],
         help="with --command: what it writes; else what it prints is compared",
     )
-    parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="write report.json and its like there"
-    )
-    parser.add_argument(
-        "--engine", metavar="URL|CONTEXT", help="this engine instead of the default one"
-    )
-    parser.add_argument("--list", action="store_true", help="only list the variations there are")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what is being run")

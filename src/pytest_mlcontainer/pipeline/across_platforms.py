@@ -212,7 +212,7 @@ class _Across:
     def _in_part(self, findings: Findings, sides: Sides) -> Outcome:
         """Nothing makes both agree: what moves the reference alone, and as much?"""
         alone = explain_variations(self._lab, self._asked, self._families, self._comparators)
-        causes, parts = self._comparable(alone)
+        causes = self._comparable(alone)
         runs = 0 if alone.explanation is None else alone.explanation.runs
         self._runs += runs
         remains = self._remains()
@@ -223,9 +223,9 @@ class _Across:
                 " agree, and nothing moves the same outputs on one of them alone"
             )
             causes = (Cause((_PLATFORM,), self._runs, evidence),)
-        return self._said(causes, sides, findings, (*parts, *remains))
+        return self._said(causes, sides, findings, remains)
 
-    def _comparable(self, alone: Outcome) -> tuple[tuple[Cause, ...], tuple[Finding, ...]]:
+    def _comparable(self, alone: Outcome) -> tuple[Cause, ...]:
         """Causes on the reference alone that move what differs between the platforms."""
         between = _drifting(self._outcome.differences)
         moved = _drifting(alone.differences)
@@ -233,16 +233,16 @@ class _Across:
         most = max((between[place] for place in both), default=0.0)
         reached = max((moved[place] for place in both), default=0.0)
         if not alone.causes or not both or reached < _COMPARABLE * most:
-            return (), ()
+            return ()
         platform = self._job.expected.target.platform
         text = (
             f"on {platform} alone it moves {len(both)} of the {len(between)} items that drift, by "
             f"up to {reached:.3g} of their scale; between the platforms it is {most:.3g}"
         )
-        causes = tuple(
-            Cause(cause.names, self._runs, f"{text} ({cause.evidence})") for cause in alone.causes
+        return tuple(
+            Cause(cause.names, self._runs, f"in part: {text} ({cause.evidence})")
+            for cause in alone.causes
         )
-        return causes, tuple(Finding("part", cause.names, text) for cause in causes)
 
     def _remains(self) -> tuple[Finding, ...]:
         """What is left where everything is alike that can be."""

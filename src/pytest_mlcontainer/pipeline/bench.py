@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 
+_EXITED = re.compile(r"exit(?:ed with)? code \d+.*", re.DOTALL)
 _PRINTED_BYTES = 200_000
 _MORE_CONTROLS = 3
 _FIRST_SPARE_REPEAT = 1000  # numbers that no search asks for
@@ -196,8 +198,9 @@ def printed(run: Run) -> str:
 def failure_line(failure: Failure) -> str:
     """What a run failed with, and the last thing that it said, in one line."""
     lines = [line.strip() for line in failure.value.splitlines() if line.strip()]
-    last = lines[-1] if lines else ""
-    return f"{failure.what}: {last}" if last else failure.what
+    exited = _EXITED.search(failure.what)
+    what = exited[0] if exited else failure.what
+    return f"{what}: {lines[-1]}" if lines else what
 
 
 def _text(file: Path) -> str:

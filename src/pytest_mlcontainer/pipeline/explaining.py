@@ -242,7 +242,7 @@ class _Explaining:
             target=target,
             reference=replace(target, variations=()),
             causes=causes,
-            facts=self._facts_of(causes, prepared),
+            facts=self._facts_of(causes, prepared) if findings.kind is Kind.DRIFT else (),
             explanation=self._explanation(prepared, findings, outcome, crashes),
         )
 

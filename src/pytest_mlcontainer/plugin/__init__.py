@@ -80,6 +80,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="run everything N times on each platform; what differs then is noise, not drift",
     )
+    _add_searching(group)
+    _add_folders(group)
+
+
+def _add_searching(group: pytest.OptionGroup) -> None:
     group.addoption(
         VARY,
         metavar="NAMES",
@@ -92,7 +97,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--container-budget", metavar="N", help="the most runs that the search for a cause may make"
     )
-    _add_folders(group)
 
 
 def _add_folders(group: pytest.OptionGroup) -> None:
