@@ -34,7 +34,7 @@ CONFIRMED = 3
 CONTROLS = 4
 # A pin is named when what was seen is so much less likely were it without effect; for a pin that is
 # one of several, so much less again as it is less suspected than all together.
-LUCK = 0.04
+LUCK = 0.02
 # Rounds of further runs, each of one with the pin and one without, before that is left open.
 ROUNDS = 12
 # Runs that agree before the search believes that a set of pins is enough: where no two runs with
