@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -50,7 +51,8 @@ def staged(case: Case, folder: Path) -> Iterator[Staged]:
     if (project / _PACKAGES).is_dir():
         write_wheels(project / _PACKAGES, project / _WHEELS)
     sides = ("a", "b") if case.kind == "pair" else ()
-    tags = tuple(f"driftbench/{case.name}:{side}" for side in sides)
+    # Two measurements may run side by side, and neither may take the other's images away.
+    tags = tuple(f"driftbench/{case.name}:{side}-{os.getpid()}" for side in sides)
     try:
         for side, tag in zip(sides, tags, strict=True):
             build(tag, project / f"{side}.Dockerfile", project)

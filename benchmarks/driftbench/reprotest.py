@@ -8,6 +8,7 @@ users and domains need privileges. Cases of two images are not its question.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -70,7 +71,7 @@ def read_output(text: str) -> Answer:
 
 
 def _ask(case: Case, work: Path, contexts: Mapping[str, str]) -> Answer:
-    tag, project = f"driftbench/{NAME}-{case.name}:1", work / NAME / case.name
+    tag, project = f"driftbench/{NAME}-{case.name}:{os.getpid()}", work / NAME / case.name
     shutil.copytree(case.folder, project, ignore=shutil.ignore_patterns("label.toml"))
     named = [f"--build-context={base}=docker-image://{tag}" for base, tag in contexts.items()]
     build(tag, project / "Dockerfile", project, *named)
