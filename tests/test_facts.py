@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,12 @@ from pytest_mlcontainer.facts import (
     machine_matches,
     parse_facts,
     probe_source,
+    probe_sources,
     shell_probe,
+    suspicion,
+    telling,
+    took_effect,
+    unfinished,
 )
 from pytest_mlcontainer.model import HOST, Facts, Platform
 
@@ -104,6 +112,168 @@ class TestProbe:
         assert seen.get("machine") == platform.machine()
         assert seen.get("python.version") is None
 
+    def test_old_pythons_can_parse_it(self) -> None:
+        """Images have what they have; 3.6 is the oldest that is promised."""
+        for source in probe_sources(deep=True):
+            ast.parse(source, feature_version=(3, 6))
+
+    def test_names_of_variables_are_seen_and_no_values(self) -> None:
+        """Not even where the second line of a value looks like a variable, or without Python."""
+        secret = "s3cret\nHIDDEN=s3cret"
+        script = shell_probe().replace("for python in python3 python", "for python in nothing")
+        for argv in (
+            (sys.executable, "-c", probe_source()),
+            ("/bin/sh", "-c", script, "probe", probe_source()),
+        ):
+            out = printed_by(*argv, API_TOKEN=secret)
+            assert "s3cret" not in out
+            seen = parse_facts(out)
+            assert seen is not None
+            names = str(seen.get("environment.names")).split()
+            assert "API_TOKEN" in names
+            assert "HIDDEN" not in names
+
+    def test_a_shell_and_python_see_the_same(self) -> None:
+        """So that an image without Python can be held against one that has it."""
+        env = {"TZ": "Asia/Tokyo", "LANG": "C", "OMP_NUM_THREADS": "1"}
+        script = shell_probe().replace("for python in python3 python", "for python in nothing")
+        by_shell = parse_facts(printed_by("/bin/sh", "-c", script, "probe", "", **env))
+        by_python = parse_facts(printed_by(sys.executable, "-c", probe_source(), **env))
+        assert by_shell is not None
+        assert by_python is not None
+        told = dict(by_shell.values)
+        told.pop("environment.names")
+        assert {name: by_python.get(name) for name in told} == told
+        assert {
+            "machine", "kernel", "distribution", "libc", "cpu.count", "cpu.usable", "host.name",
+            "user.id", "env.TZ", "timezone.name",
+        } <= set(told)  # fmt: skip
+
+    def test_nothing_that_a_shell_reads_breaks_what_it_prints(self) -> None:
+        """Quotes, backslashes, tabs and commands in a value stay a value."""
+        awkward = "a\"b\\c\td $(echo ran) `echo ran` ' * %s"
+        script = shell_probe().replace("for python in python3 python", "for python in nothing")
+        seen = parse_facts(printed_by("/bin/sh", "-c", script, "probe", "", TZ=awkward))
+        assert seen is not None
+        assert seen.get("env.TZ") == awkward.replace('"', "'").replace("\\", "'")
+
+    def test_packages_as_the_import_system_finds_them(self, tmp_path: Path) -> None:
+        """Names normalised, the first on the path, and where one is from no index its origin."""
+        first, second = tmp_path / "first", tmp_path / "second"
+        for folder, version in ((first, "2.0+cpu"), (second, "1.0")):
+            info = folder / f"Some_Pack.age-{version}.dist-info"
+            info.mkdir(parents=True)
+            text = f"Metadata-Version: 2.1\nName: Some_Pack.age\nVersion: {version}\n\nVersion: 9\n"
+            (info / "METADATA").write_text(text)
+        url = "https://user:pa55@example.org/p.git?token=pa55"
+        vcs = {"vcs": "git", "commit_id": "abc"}
+        (first / "Some_Pack.age-2.0+cpu.dist-info" / "direct_url.json").write_text(
+            json.dumps({"url": url, "vcs_info": vcs})
+        )
+        (second / "old.egg-info").write_text("Name: old\nVersion: 3\n")
+        path = os.pathsep.join((str(first), str(second)))
+        seen = parse_facts(printed_by(sys.executable, "-c", probe_source(), PYTHONPATH=path))
+        assert seen is not None
+        assert seen.get("package.some-pack-age") == "2.0+cpu"
+        assert seen.get("package.some-pack-age.origin") == "git+https://example.org/p.git@abc"
+        assert seen.get("package.old") == "3"
+
+    def test_packages_agree_with_importlib(self) -> None:
+        """The head of the metadata says what all of it says."""
+        seen = parse_facts(printed_by(sys.executable, "-I", "-c", probe_source()))
+        assert seen is not None
+        found = {
+            name: value
+            for name, value in seen.values
+            if name.startswith("package.") and not name.endswith(".origin")
+        }
+        known: dict[str, object] = {}
+        for each in metadata.distributions():
+            name = re.sub("[-_.]+", "-", each.metadata["Name"]).lower()
+            known.setdefault(f"package.{name}", each.version)
+        assert found == known
+
+
+class TestStages:
+    def deep(self, numpy: str, folder: Path) -> tuple[Facts, int]:
+        """A deep look, with a module `numpy` of this text, and the exit status."""
+        (folder / "numpy.py").write_text(numpy)
+        sources = probe_sources(deep=True)
+        texts = [text.replace("_IMPORTING_S = 60", "_IMPORTING_S = 1") for text in sources]
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", *texts],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)},
+        )  # fmt: skip
+        seen = parse_facts(done.stdout)
+        assert seen is not None
+        return seen, done.returncode
+
+    def test_a_deep_look_sees_what_a_quick_one_does_and_more(self) -> None:
+        """The same digests twice, of every canary that the packages here allow."""
+        out = [printed_by(sys.executable, "-c", *probe_sources(deep=True), PYTHONHASHSEED="0")
+               for _ in range(2)]  # fmt: skip
+        seen = parse_facts(out[0])
+        assert seen is not None
+        assert seen == parse_facts(out[1])
+        assert {"machine", "numpy.simd", "numpy.build", "canary.libm", "canary.exp",
+                "canary.matmul", "canary.sort", "canary.reduce", "canary.hash"} <= {
+            name for name, _value in seen.values
+        }  # fmt: skip
+        assert not unfinished(seen)
+
+    def test_a_crash_leaves_what_was_seen_before(self, tmp_path: Path) -> None:
+        """And names the stage, and those that were still to come."""
+        seen, status = self.deep("import os; os.kill(os.getpid(), 11)", tmp_path)
+        assert status == -11
+        assert seen.get("machine") == platform.machine()
+        assert seen.get("canary.libm") is not None
+        assert seen.get("unread.numpy") == "not finished"
+        assert seen.get("unread.torch") == "not reached"
+        assert unfinished(seen)
+
+    def test_a_hang_is_given_up(self, tmp_path: Path) -> None:
+        """Also where it blocks what Python itself could do about it."""
+        seen, status = self.deep(
+            "import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, {14})\n"
+            "import ctypes; ctypes.PyDLL(None).sleep(50)",
+            tmp_path,
+        )
+        assert status == 1
+        assert seen.get("canary.libm") is not None
+        assert seen.get("unread.numpy") == "not finished"
+
+    def test_an_error_is_a_reason_and_no_end(self, tmp_path: Path) -> None:
+        """A package may do anything when it is imported, also leave."""
+        seen, status = self.deep("print('no line end', end=''); raise SystemExit(3)", tmp_path)
+        assert status == 0
+        assert seen.get("unread.numpy") == "SystemExit(3)"
+        assert seen.get("unread.torch") is None
+        assert not unfinished(seen)
+
+    def test_further_stages_that_are_none(self) -> None:
+        """The quick look is as it is without them."""
+        seen = parse_facts(printed_by(sys.executable, "-c", probe_source(), "no stages"))
+        assert seen is not None
+        assert "SyntaxError" in str(seen.get("unread.further"))
+        assert seen.get("python.version") == platform.python_version()
+
+    def test_a_python_that_does_not_start_leaves_it_to_the_shell(self, tmp_path: Path) -> None:
+        """With the status that says how it ended."""
+        python = tmp_path / "python3"
+        python.write_text("#!/bin/sh\nkill -11 $$\n")
+        python.chmod(0o755)
+        done = subprocess.run(
+            ["/bin/sh", "-c", shell_probe(), "probe", probe_source()],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60,
+            env={"PATH": f"{tmp_path}:/bin:/usr/bin"},
+        )  # fmt: skip
+        assert done.returncode == 139
+        seen = parse_facts(done.stdout, "killed by SIGSEGV")
+        assert seen is not None
+        assert seen.get("unread.python") == "not finished: killed by SIGSEGV"
+        assert seen.get("distribution")
+
 
 class TestParse:
     def test_the_facts_among_other_lines(self) -> None:
@@ -124,6 +294,30 @@ class TestParse:
         """A long text is cut, and NaN, which differs from itself, is text."""
         seen = parse_facts(f'{MARKER}{{"a": "{"x" * 10**6}", "b": NaN, "c": -Infinity}}')
         assert seen == facts(a="x" * 500, b="nan", c="-inf")
+
+    def test_lines_add_up(self) -> None:
+        """What was told first stays; of a stage counts what was said last; broken lines do not."""
+        out = "\n".join(
+            (f'{MARKER}{{"a": 1, "unread.x": "not reached", "unread.y": "not reached"}}',
+             f'{MARKER}{{"unread.x": "not finished"}}', f"{MARKER}{{",
+             f'{MARKER}{{"a": 2, "b": 3, "unread.x": null}}',
+             f'{MARKER}{{"unread.y": "not finished"}}')
+        )  # fmt: skip
+        assert parse_facts(out) == facts(a=1, b=3, unread__y="not finished")
+        killed = facts(a=1, b=3, unread__y="not finished: killed")
+        assert parse_facts(out, "killed") == killed
+
+    def test_the_shell_speaks_of_a_python_that_ended_badly(self) -> None:
+        """Where Python had said what it sees, only the stage is unknown in which it ended."""
+        out = f'{MARKER}{{"python.version": "3"}}\n{MARKER}{{"unread.python": "not finished"}}'
+        assert parse_facts(out) == facts(python__version="3")
+
+    def test_names_of_variables_are_not_cut(self) -> None:
+        """Half of them would be a difference."""
+        names = " ".join(f"NAME_{number}" for number in range(300))
+        assert parse_facts(f'{MARKER}{{"environment.names": "{names}"}}') == facts(
+            environment__names=names
+        )
 
     @given(st.text())
     def test_any_output_can_be_read(self, out: str) -> None:
@@ -190,6 +384,43 @@ class TestDiffering:
             ("package.scipy", "1", None),
         )
 
+    def test_what_differs_between_any_two_runs_is_no_difference(self) -> None:
+        """The date, a host name that the engine gave, and stages that were not read."""
+        one = facts(clock__date="2026-01-01", host__name="0123456789ab", folder="/a")
+        other = facts(clock__date="2026-01-02", host__name="ba9876543210", folder="/b")
+        assert differing(one, other) == ()
+        assert differing(facts(host__name="a"), facts(host__name="b")) == (("host.name", "b", "a"),)
+
+    def test_of_names_of_variables_those_of_one_side(self) -> None:
+        """Not two long lists."""
+        one, other = facts(environment__names="A B C"), facts(environment__names="C B D")
+        assert differing(one, other) == (("environment.names", "D", "A"),)
+        assert differing(one, facts(environment__names="C A B")) == ()
+
+    def test_what_one_probe_did_not_look_for_is_no_difference(self) -> None:
+        """A deep look against a quick one, or a version of the probe that saw less."""
+        quick = facts(machine="x86_64", unread__blas="not finished", package__a="1")
+        deep = facts(machine="x86_64", canary__exp="1", files__listing="2", blas__kernel="Zen",
+                     package__b="1", env__TZ="UTC")  # fmt: skip
+        assert differing(quick, deep) == (
+            ("env.TZ", "UTC", None), ("package.a", None, "1"), ("package.b", "1", None),
+        )  # fmt: skip
+
+    def test_evidence_comes_before_circumstances(self) -> None:
+        """Canaries near the top, who ran it at the end; an origin beside its package."""
+        names = ("machine", "canary.exp", "blas.kernel", "numpy.simd", "package.numpy",
+                 "package.numpy.origin", "cpu.flags", "python.hash_seed", "locale.collation",
+                 "user.umask", "network.interfaces", "host.name")  # fmt: skip
+        one = Facts(tuple(sorted((name, "1") for name in names)))
+        other = Facts(tuple(sorted((name, "2") for name in names)))
+        assert tuple(name for name, _left, _right in differing(one, other)) == names
+
+    def test_a_baseline_keeps_nothing_of_one_person(self) -> None:
+        """It lies in a repository."""
+        given_facts = facts(host__name="anna", user__home="/home/anna", environment__names="A",
+                            clock__date="2026-01-01", machine="x86_64")  # fmt: skip
+        assert telling(given_facts) == facts(machine="x86_64")
+
     @given(FACTS)
     def test_the_same_environment_does_not_differ(self, given_facts: Facts) -> None:
         """Nor does one of which nothing is known."""
@@ -201,3 +432,74 @@ class TestDiffering:
         """In the same order, with the values exchanged."""
         turned = tuple((name, right, left) for name, left, right in differing(one, other))
         assert turned == differing(other, one)
+
+
+class TestTookEffect:
+    @pytest.mark.parametrize(
+        ("witness", "shown"),
+        [
+            (("blas.kernel",), "blas.kernel Haswell → Nehalem"),
+            (("threads",), ""),
+            (("threads", "blas.kernel"), "blas.kernel Haswell → Nehalem"),
+            (("blas.",), "blas.kernel Haswell → Nehalem, blas.threads 2 → 1"),
+            (("folder=/b",), "folder /a → /b"),
+            (("folder=/c",), ""),
+            (("machine=x86_64",), ""),
+            (("env.TZ",), "env.TZ none → UTC"),
+            (("canary.exp",), ""),
+            (("python.hash_seed=0",), "python.hash_seed none → 0"),
+            (("environment.names",), "environment.names -A +B"),
+            (("numpy.simd",), "numpy.simd -V3 -V4"),
+            ((), ""),
+        ],
+    )
+    def test_a_witness_that_differs_shows_it(self, witness: tuple[str, ...], shown: str) -> None:
+        """One is enough; a value that is demanded has to come; what one side never read is none."""
+        before = facts(machine="x86_64", blas__kernel="Haswell", blas__threads=2, folder="/a",
+                       python__hash_seed=None, environment__names="A C",
+                       numpy__simd="V1 V2 V3 V4")  # fmt: skip
+        after = facts(machine="x86_64", blas__kernel="Nehalem", blas__threads=1, folder="/b",
+                      env__TZ="UTC", canary__exp="1", python__hash_seed="0",
+                      environment__names="B C", numpy__simd="V1 V2")  # fmt: skip
+        assert took_effect(witness, before, after) == shown
+
+    @given(FACTS, st.lists(NAMES).map(tuple))
+    def test_nothing_takes_effect_where_nothing_changes(
+        self, given_facts: Facts, witness: tuple[str, ...]
+    ) -> None:
+        """Whatever the witness."""
+        assert took_effect(witness, given_facts, given_facts) == ""
+
+
+class TestSuspicion:
+    def test_canaries_convict_and_clear(self) -> None:
+        """A kernel that is another but multiplies alike did nothing; libm computes otherwise."""
+        before = facts(blas__kernel="Zen", canary__matmul="1", canary__libm="1", libc="glibc 2.36")
+        after = facts(blas__kernel="Haswell", canary__matmul="1", canary__libm="2",
+                      libc="glibc 2.41")  # fmt: skip
+        found = suspicion(before, after)
+        assert found["libm"] > 0.9 > 0.1 > found["blas-kernel"] > 0
+
+    def test_without_canaries_facts_have_to_do(self) -> None:
+        """And the more of them, the more."""
+        before = facts(blas__kernel="Zen", machine="x86_64", blas__threads=2)
+        kernel = facts(blas__kernel="Haswell", machine="x86_64", blas__threads=2)
+        machine = facts(blas__kernel="neoversen1", machine="aarch64", blas__threads=2)
+        some, more = suspicion(before, kernel), suspicion(before, machine)
+        assert 1 > more["blas-kernel"] > some["blas-kernel"] > 0.5
+        assert some["threads"] == some["simd"] == 0 < more["simd"]
+
+    def test_packages_that_compute_are_suspected_first(self) -> None:
+        """NumPy before a package for colours."""
+        numpy = suspicion(facts(package__numpy="1"), facts(package__numpy="2"))
+        colours = suspicion(facts(package__colorama="1"), facts(package__colorama="2"))
+        assert numpy["dependency"] > colours["dependency"] > 0
+
+    @given(FACTS, FACTS)
+    def test_every_family_has_its_share(self, one: Facts, other: Facts) -> None:
+        """Between 0 and 1, the same both ways, and 0 where nothing differs."""
+        found = suspicion(one, other)
+        assert found == suspicion(other, one)
+        assert all(0 <= share <= 1 for share in found.values())
+        assert set(suspicion(one, one).values()) == {0.0}
+        assert len(found) == 25

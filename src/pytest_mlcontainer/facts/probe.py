@@ -142,7 +142,9 @@ def _cpu() -> "dict[str, object]":
         if not line.strip() and "processor" in seen:
             break  # the others are like the first, and there may be hundreds
     part = seen.get("cpu implementer", "") + "/" + seen.get("cpu part", "")
-    flags = (seen.get("flags") or seen.get("features") or "").split()
+    # Emulated, a program sees the list of the machine below, which has a name of its own.
+    arm = platform.machine().startswith(("aarch64", "arm"))
+    flags = seen.get("features" if arm else "flags", "").split()
     return {
         "cpu.model": seen.get("model name") or (part if part != "/" else None),
         "cpu.flags": " ".join(flag for flag in FLAGS if flag in flags) or None,

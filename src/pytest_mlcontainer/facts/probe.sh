@@ -83,7 +83,8 @@ see_cpu() {
             value=${line#*: }
             case $line in
                 'model name'*) model=$value ;;
-                flags* | Features*) flags=$value ;;
+                flags*) case $machine in aarch64 | arm*) ;; *) flags=$value ;; esac ;;
+                Features*) case $machine in aarch64 | arm*) flags=$value ;; esac ;;
                 'CPU implementer'*) implementer=$value ;;
                 'CPU part'*) part=$value ;;
                 '') break ;;
@@ -139,7 +140,8 @@ see_user() {
     text environment.names "${names# }"
 }
 
-text machine "$(uname -m 2>/dev/null)"
+machine=$(uname -m 2>/dev/null)
+text machine "$machine"
 say
 for python in python3 python; do
     if command -v "$python" >/dev/null 2>&1; then
