@@ -237,6 +237,14 @@ def test_the_page_has_a_place_for_both_tables() -> None:
         assert "new" in put_into(page, name, "new")
 
 
+def test_the_page_counts_the_cases_that_there_are() -> None:
+    """The number of cases of each class in the docs is that of the folders."""
+    page = (CASES.parents[2] / "docs" / "driftbench.md").read_text("utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
+    said = {row[1].strip(): row[2].strip() for row in rows if row[1].strip() in CLASSES}
+    assert said == {name: str(count) for name, count in Counter(x.group for x in ALL).items()}
+
+
 def test_the_answer_is_the_explained_result_of_the_entrypoint() -> None:
     """Verdict, causes in their order and runs are read; another entrypoint's are not."""
     staged = Staged(CLOCK, Path("clock"))
