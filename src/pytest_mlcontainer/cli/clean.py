@@ -15,6 +15,8 @@ from pytest_mlcontainer.engines.cleaning import Cleaner, Leftover
 from pytest_mlcontainer.engines.diagnosis import shown_endpoint
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.owners import current_owner, host_name, is_alive
+from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
+from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.sharing import Ledger, Store
 
 _LEDGER = "session-"
@@ -103,10 +105,14 @@ def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
     results = [path for store in idle for path in sorted(store.iterdir()) if _is_result(path)]
     size_mb = sum(_size(path) for path in results) / 1e6
     verb = "would remove " if dry_run else "removed      "
-    if not results and not dead:
+    unfinished = [] if len(idle) < len(stores) else sorted(cache.glob(f"{UNFINISHED}/*"))
+    if not results and not dead and not unfinished:
         print("  nothing there")
     if results:
         print(f"  {verb} {len(results)} results of sessions that ended ({size_mb:.1f} MB)")
+    if unfinished:
+        count = "1 search" if len(unfinished) == 1 else f"{len(unfinished)} searches"
+        print(f"  {verb} the runs of {count} for a cause, interrupted before the end")
     for session in dead:
         print(f"  {verb} notes of session {session.id[:8]}, which was killed")
     if dry_run:
@@ -117,6 +123,8 @@ def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
         store = Store(folder, owner)
         store.open()
         store.close()
+    for folder in unfinished:
+        Unfinished(folder).forget()
     for session in dead:
         Ledger(cache, session.id).remove()
 

@@ -22,6 +22,7 @@ from pytest_mlcontainer.explain.items import (
 from pytest_mlcontainer.model import Difference, Verdict
 
 _CLAUSES = 2
+_MANY = 9.5  # from here on, percent of a scale are hard to read
 _NAMED = 2
 _TEXT = 40
 _LEAST_MOVE = 1e-4
@@ -212,7 +213,9 @@ def _share(difference: Difference) -> str:
     if of_scale is None:
         return f"up to {difference.max_abs or 0.0:.2g}"
     if of_scale >= 1e-3:
-        return f"up to {of_scale * 100:.2g}% of their scale"
+        if of_scale >= _MANY:
+            return f"up to {of_scale:,.0f} times their scale"
+        return f"up to {of_scale * 100:.3g}% of their scale"
     return f"up to {of_scale:.1g} of their scale"
 
 

@@ -21,6 +21,7 @@ from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.server import Started, serve
 from pytest_mlcontainer.errors import (
     ConfigError,
+    MlContainerError,
     PlatformError,
     PlatformSkipped,
     RunError,
@@ -73,6 +74,8 @@ from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
+from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
+from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.pipeline.unpickling import (
     images_to_open_in,
     note_for,
@@ -108,6 +111,7 @@ class Pipeline:
         self._work = Background()
         self._engines: dict[str | None, DockerEngine] = {}
         self._stores: dict[Path, Store] = {}
+        self._searches: dict[tuple[Path, str], Unfinished] = {}
 
     def image(self, settings: Settings, job: ImageJob) -> Image:
         """The image for one platform: built or found, of the right platform, probed inside."""
@@ -156,7 +160,10 @@ class Pipeline:
         Args:
             families: of variations, all that there are.
         """
-        return explain_variations(self._laboratory(settings), job, families, comparators)
+        lab = self._laboratory(settings)
+        with self._resumable(settings, job.run.entrypoint) as kept:
+            outcome = explain_variations(lab, job, families, comparators)
+        return _with_resumed(outcome, kept)
 
     def explain(
         self,
@@ -173,7 +180,9 @@ class Pipeline:
             return outcome
         asked = VariesJob(job.expected, names, budget(entry, self._options))
         lab = self._laboratory(settings)
-        return explain_platforms(lab, job, outcome, asked, families, comparators)
+        with self._resumable(settings, entry) as kept:
+            outcome = explain_platforms(lab, job, outcome, asked, families, comparators)
+        return _with_resumed(outcome, kept)
 
     def run_varied(
         self,
@@ -189,6 +198,22 @@ class Pipeline:
         """What the probe sees where a run would be, with its environment changed."""
         key = (settings.file, "look", replace(job, repeat=0, variations=()), knobs)
         return self._work.result(key, partial(self._look, settings, job, knobs))
+
+    @contextmanager
+    def _resumable(self, settings: Settings, entry: Entrypoint) -> Iterator[Unfinished]:
+        """Keeps the runs that are made meanwhile, until it is done or cannot be done."""
+        search = (settings.file, entry.name)
+        name = digest([str(settings.file), entry.name])
+        kept = Unfinished(self._world.cache / UNFINISHED / name)
+        self._searches[search] = kept
+        try:
+            yield kept
+            kept.forget()
+        except MlContainerError:
+            kept.forget()
+            raise
+        finally:
+            del self._searches[search]
 
     def _laboratory(self, settings: Settings) -> Laboratory:
         return Laboratory(
@@ -609,7 +634,17 @@ class Pipeline:
     def _shared_run(
         self, settings: Settings, job: RunJob, key: str, make: Callable[[Path], object]
     ) -> Run:
-        _value, folder = self._store(settings).once("run", key, make)
+        kept = self._searches.get((settings.file, job.entrypoint.name))
+
+        def make_or_resume(folder: Path) -> object:
+            if kept is None or not (job.variations or job.repeat):
+                return make(folder)
+            if not kept.find(key, folder / "record"):
+                make(folder)
+                kept.keep(key, folder / "record")
+            return None
+
+        _value, folder = self._store(settings).once("run", key, make_or_resume)
         run = read_record(folder / "record")
         # What a search tries on the way is no run of the project's own.
         if self._options.records is not None and not job.variations:
@@ -700,6 +735,14 @@ def _opened(run: Run, begun: Mapping[str, Future[Path | None]]) -> Run:
         for each in run.outputs
     )
     return replace(run, outputs=outputs) if begun else run
+
+
+def _with_resumed(outcome: Outcome, kept: Unfinished) -> Outcome:
+    if not kept.resumed:
+        return outcome
+    runs = "1 run was" if kept.resumed == 1 else f"{kept.resumed} runs were"
+    note = f"{runs} made by an earlier search of the last day that was interrupted"
+    return replace(outcome, notes=(*outcome.notes, note))
 
 
 def _names_of(settings: Settings, run: Run) -> Pairs:

@@ -316,7 +316,13 @@ class _Explaining:
         known = prepared.known(causes[0].names if causes else ())
         if not known:
             return ()
-        return differing(self._lab.look(self._job.run, together(known)), prepared.before)
+        after = self._lab.look(self._job.run, together(known))
+        # The variables that make it so are no news.
+        return tuple(
+            fact
+            for fact in differing(after, prepared.before)
+            if not fact[0].startswith(("environment.names", "env."))
+        )
 
 
 def rounds(

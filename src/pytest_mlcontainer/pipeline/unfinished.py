@@ -1,0 +1,74 @@
+"""Runs of a search that was interrupted, for the next one to go on with.
+
+    FOLDER/KEY/record/    the record of a run, linked rather than copied
+
+A search that comes to its end removes what it kept: only one that Ctrl-C or the end of the machine
+cut short leaves anything, and only the same search takes it up. A run's key holds all that it
+depends on, so that a change of the sources, of the image or of an input begins anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+import uuid
+from pathlib import Path
+
+_RECORD = "record"
+_LIFE_S = 24 * 3600.0
+FOLDER = "unfinished"
+
+
+class Unfinished:
+    """The runs of one search.
+
+    Args:
+        root: its folder below the cache folder; made when needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self.resumed = 0
+
+    def find(self, key: str, into: Path) -> bool:
+        """Put the record of a run there, if there is one that is recent enough.
+
+        Args:
+            into: the folder for it, which is not there yet.
+        """
+        kept = self._root / key / _RECORD
+        try:
+            if time.time() - kept.stat().st_mtime > _LIFE_S:
+                return False
+            shutil.copytree(kept, into, copy_function=_link, symlinks=True)
+        except OSError:
+            shutil.rmtree(into, ignore_errors=True)
+            return False
+        with self._lock:
+            self.resumed += 1
+        return True
+
+    def keep(self, key: str, record: Path) -> None:
+        """Keep the record of a run; one that cannot be kept is made again, no more."""
+        draft = self._root / f"{key}.{uuid.uuid4().hex[:8]}"
+        try:
+            shutil.copytree(record, draft / _RECORD, copy_function=_link, symlinks=True)
+            draft.rename(self._root / key)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove them all: the search has come to its end."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> str:
+    """Records are never changed, so that a second name for the same bytes will do."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+    return target
