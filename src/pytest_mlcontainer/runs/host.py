@@ -105,12 +105,8 @@ def probe(
     )
     if python is None:
         return Facts()
-    done = processes.run(
-        [*wrapper, python, "-c", probe_sources()[0], *(("deep",) if deep else ())],
-        cwd=project,
-        env=environ,
-        timeout_s=_PROBE_TIMEOUT_S,
-    )
+    command = [*wrapper, python, "-c", *probe_sources(deep=deep)]
+    done = processes.run(command, cwd=project, env=environ, timeout_s=_PROBE_TIMEOUT_S)
     return parse_facts(done.output) or Facts()
 
 
