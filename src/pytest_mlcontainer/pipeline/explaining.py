@@ -288,7 +288,7 @@ class _Explaining:
                 *_flaky(findings),
             ),
             materiality=meant.materiality,
-            open=findings.open,
+            open=(*findings.open, *_masked(findings)),
             suspects=findings.suspects,
         )
 
@@ -362,6 +362,12 @@ def _names(crash: Crash) -> str:
 def _crash_text(crash: Crash) -> str:
     times = f"{crash.confirmed} of {crash.confirmed} runs"
     return f"fails with just this changed ({times}): {crash.failure}"
+
+
+def _masked(findings: Findings) -> tuple[str, ...]:
+    if findings.kind is not Kind.NONDETERMINISTIC:
+        return ()
+    return ("whether anything else makes it drift cannot be told as long as repeats disagree",)
 
 
 def _flaky(findings: Findings) -> tuple[Finding, ...]:
