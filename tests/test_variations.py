@@ -227,7 +227,6 @@ REFUSED = [
     ("memory", situation(facts={"memory.total_bytes": GIB}), "the machine has no more than 1g"),
     ("memory", limited(memory_bytes=100 << 20), "it is limited to 100m anyway"),
     ("workdir", situation(workdir="/"), "the working directory is /"),
-    ("workdir", situation(facts={"program.sh": None}), "no shell in the image"),
     (
         "workdir",
         situation(entry=Entrypoint("t", ("python", "/app/train.py"))),

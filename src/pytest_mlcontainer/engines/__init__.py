@@ -34,6 +34,9 @@ class ContainerSpec:
         hostname: its name for itself; None lets the engine choose one.
         cpuset: processors that it may use, as `docker run --cpuset-cpus`.
         read_only: its root file system cannot be written to; `scratch` and `/tmp` can.
+        copy: a folder of the image, and the path at which a copy of it is mounted: with the same
+            owners and modes, and of this container alone.
+        copy_read_only: the copy cannot be written to.
         personality: its programs may change their personality (`setarch -R`), which engines
             otherwise forbid.
     """
@@ -53,6 +56,8 @@ class ContainerSpec:
     hostname: str | None = None
     cpuset: str | None = None
     read_only: bool = False
+    copy: tuple[str, str] | None = None
+    copy_read_only: bool = False
     personality: bool = False
 
 
@@ -88,8 +93,13 @@ class Container(Protocol):
     id: str
     failed: bool
 
-    def put(self, path: str, tar: Iterable[bytes]) -> None:
-        """Unpack a tar stream into the existing folder `path`."""
+    def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
+        """Unpack a tar stream into the existing folder `path`.
+
+        Args:
+            copy: what the stream has below the folder that the spec copies goes into the copy
+                instead, under the names that it has there; the rest is dropped.
+        """
 
     def start(self) -> None:
         """Start it.

@@ -113,7 +113,15 @@ class DockerEngine:
 
     @contextmanager
     def container(self, spec: ContainerSpec) -> Iterator[Container]:
-        made = DockerContainer(self._api, self._create(spec), spec, self._carrier)
+        copy = None if spec.copy is None else self._copied(spec, spec.copy[0])
+        try:
+            made = DockerContainer(
+                self._api, self._create(spec, copy=copy), spec, self._carrier, copy
+            )
+        except BaseException:
+            if copy is not None:
+                self._remove(copy.id)
+            raise
         failed = True
         try:
             if self._closed:
@@ -128,6 +136,26 @@ class DockerEngine:
                 self._on_keep(made.id)
             else:
                 self._remove(made.id)
+            if copy is not None:
+                self._remove(copy.id)
+
+    def _copied(self, spec: ContainerSpec, folder: str) -> DockerContainer:
+        """A container that is never started, and has a copy of a folder of the image.
+
+        An engine fills a new volume with what the image has in its place.
+        """
+        holder = ContainerSpec(
+            image=spec.image,
+            platform=spec.platform,
+            command=("none",),
+            scratch=(folder,),
+            passing=True,
+        )
+        return DockerContainer(self._api, self._create(holder), holder, self._carrier)
+
+    def _volume_of(self, container: DockerContainer) -> str:
+        (mount,) = self._api.inspect_container(container.id)["Mounts"]
+        return str(mount["Name"])
 
     def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
         """See `Engine`. A container that is never started carries the files in."""
@@ -213,7 +241,12 @@ class DockerEngine:
         except APIError as error:
             raise EngineError("no registry has this image", str(error.explanation)) from error
 
-    def _create(self, spec: ContainerSpec, volumes_of: str | None = None) -> str:
+    def _create(
+        self,
+        spec: ContainerSpec,
+        volumes_of: str | None = None,
+        copy: DockerContainer | None = None,
+    ) -> str:
         limits = spec.limits
         may_stay = self._keep is not Keep.NONE and not spec.passing
         kept = {sessions.KEEP_LABEL: "true"} if may_stay else {}
@@ -227,6 +260,7 @@ class DockerEngine:
                 *(Mount(path, name, read_only=True) for name, path in spec.volumes),
                 *(Mount(path, name) for name, path in spec.writable_volumes),
                 *(Mount(path, None) for path in spec.scratch),
+                *self._copy_mount(spec, copy),
             ],
             cpuset_cpus=spec.cpuset,
             volumes_from=None if volumes_of is None else [volumes_of],
@@ -249,6 +283,12 @@ class DockerEngine:
             raise explain_create(str(error.explanation), spec) from error
         return str(made["Id"])
 
+    def _copy_mount(self, spec: ContainerSpec, copy: DockerContainer | None) -> list[Mount]:
+        if copy is None or spec.copy is None:
+            return []
+        volume = self._volume_of(copy)
+        return [Mount(spec.copy[1], volume, read_only=spec.copy_read_only)]
+
     def _remove(self, container: str, *, volumes: bool = True) -> None:
         with suppress(NotFound, RequestsConnectionError):
             try:
@@ -266,6 +306,7 @@ class DockerContainer:
         carry: makes a container with the same volumes. Nothing can be put into one whose root
             file system is read-only, nor can its folders be opened to other users; so that goes
             by another, into those volumes.
+        copy: the container that has, in its place, the volume with the copied folder.
     """
 
     def __init__(
@@ -274,15 +315,21 @@ class DockerContainer:
         id: str,
         spec: ContainerSpec,
         carry: Callable[[DockerContainer], DockerContainer],
+        copy: DockerContainer | None = None,
     ) -> None:
         self._api = api
         self._carry = carry
+        self._copy = copy
         self.spec = spec
         self.id = id
         self.failed = False
         self.carrier: DockerContainer | None = None
 
-    def put(self, path: str, tar: Iterable[bytes]) -> None:
+    def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
+        if copy:
+            if self._copy is not None:
+                self._copy.put(path, tar)
+            return
         if self.spec.read_only:
             self.carrier = self.carrier or self._carry(self)
             self.carrier.put(path, tar)

@@ -21,6 +21,7 @@ from pytest_mlcontainer.runs.failures import (
 )
 from pytest_mlcontainer.runs.inputs import (
     Input,
+    Move,
     absolute,
     file_tar,
     folders_tar,
@@ -83,8 +84,7 @@ class ContainerRun:
                 posixpath.dirname(absolute(run, each.name, self.home)) for each in run.outputs
             ]
         made = [posixpath.join(self.home, path) for path in self.entry.writable]
-        elsewhere = [self.workdir] if self.knobs.workdir else []
-        return outermost((*declared.folders(), *given, *made, *elsewhere))
+        return outermost((*declared.folders(), *given, *made))
 
 
 def execute(job: ContainerRun) -> Run:
@@ -140,14 +140,43 @@ def _fill(container: Container, job: ContainerRun) -> None:
     made = tuple(posixpath.join(job.home, path) for path in job.entry.writable)
     if job.knobs.user or job.knobs.read_only:
         made += job.written  # another user, and a volume that is new, have to be let in
-    elif job.knobs.workdir:
-        made += (job.workdir,)
+    if job.knobs.workdir is not None:
+        # First: what is mounted inside the copy needs its folder there.
+        _fill_copy(container, job, job.knobs.workdir, made)
+    _put(container, job, made)
+
+
+def _put(container: Container, job: ContainerRun, made: tuple[str, ...]) -> None:
     if made:
         container.put("/", folders_tar(made))
     for item in job.files:
         container.put("/", file_tar(item))
     if job.needs:
         container.put("/", needs_tar(job.needs, job.home))
+
+
+def _fill_copy(
+    container: Container, job: ContainerRun, elsewhere: str, made: tuple[str, ...]
+) -> None:
+    """The same in the copy of the working directory, where relative paths lead now."""
+    there = tuple(_moved(path, elsewhere, job.home) for path in made)
+    within = tuple(path for path in there if path.startswith(f"{job.home}/") or path == job.home)
+    if within:
+        container.put("/", folders_tar(within), copy=True)
+    for item in job.files:
+        if item.target.startswith(f"{job.home}/"):
+            container.put("/", file_tar(item), copy=True)
+    if not job.needs:
+        return
+    container.put("/", needs_tar(job.needs, job.home), copy=True)
+    if job.knobs.read_only:
+        # Folders that can be written to lie over those of the copy, which cannot.
+        container.put("/", needs_tar(job.needs, job.home, Move(job.home, elsewhere, job.written)))
+
+
+def _moved(path: str, source: str, target: str) -> str:
+    inside = path == source or path.startswith(f"{source}/")
+    return target + path[len(source) :] if inside else path
 
 
 def _wait(container: Container, timeout_s: float) -> tuple[Exit | None, CpuUse | None]:

@@ -87,7 +87,17 @@ def file_tar(item: Input) -> Iterator[bytes]:
     return _entries_tar((_input_entry(item.target.lstrip("/"), item.source, ""),))
 
 
-def needs_tar(runs: Iterable[Run], workdir: str = "/") -> Iterator[bytes]:
+@dataclass(frozen=True)
+class Move:
+    """Where things go instead: what is below `source` to `target`, if it is in a folder of `into`;
+    all else is left out."""
+
+    source: str
+    target: str
+    into: tuple[str, ...]
+
+
+def needs_tar(runs: Iterable[Run], workdir: str = "/", move: Move | None = None) -> Iterator[bytes]:
     """The outputs of other runs at their paths, with their owners and modes, for unpacking at `/`.
 
     Their folders come too, as those runs left them, so that whoever could write there still can.
@@ -95,7 +105,8 @@ def needs_tar(runs: Iterable[Run], workdir: str = "/") -> Iterator[bytes]:
     Args:
         workdir: where a run's outputs go that had no working directory of a container.
     """
-    return _entries_tar(entry for run in runs for entry in _run_entries(run, workdir))
+    entries = (entry for run in runs for entry in _run_entries(run, workdir))
+    return _entries_tar(entries if move is None else _moved(entries, move))
 
 
 def folders_tar(paths: Iterable[str]) -> Iterator[bytes]:
@@ -135,6 +146,16 @@ def absolute(run: Run, name: str, workdir: str = "/") -> str:
         workdir: where the outputs of a run go that had no working directory of a container.
     """
     return posixpath.normpath(posixpath.join(run.workdir or workdir, name))
+
+
+def _moved(entries: Iterable[_Entry], move: Move) -> Iterator[_Entry]:
+    for entry, path in entries:
+        name = f"/{entry.name}"
+        if name.startswith(f"{move.source}/"):
+            name = move.target + name[len(move.source) :]
+            if any(name.startswith(f"{folder}/") for folder in move.into):
+                entry.name = name.lstrip("/")
+                yield entry, path
 
 
 def _run_entries(run: Run, workdir: str) -> Iterator[_Entry]:

@@ -12,12 +12,6 @@ from pytest_mlcontainer.variations.preload import FOLDER, preload_env
 
 INTERNAL_NETWORK = "mlcontainer-internal"
 
-# Inputs that are mounted inside are not copied: they are mounted at the other place as well.
-_COPY = (
-    'cp -ax "$1/." "$2/" 2>/dev/null || cp -a "$1/." "$2/" 2>/dev/null; '
-    'cd "$2" || exit 126; shift 2; exec "$@"'
-)
-
 
 @dataclass(frozen=True)
 class Means:
@@ -58,12 +52,15 @@ def turn(
         personality=knobs.personality,
         volumes=_volumes(spec, knobs, workdir, means),
     )
-    if knobs.read_only:
-        spec = replace(spec, read_only=True, scratch=outermost((*spec.scratch, *written)))
-    wrapper = knobs.wrapper
+    folders = tuple(written)
     if knobs.workdir is not None:
-        wrapper = ("/bin/sh", "-c", _COPY, "sh", workdir, knobs.workdir, *wrapper)
-    return _wrapped(spec, wrapper, image) if wrapper else spec
+        confined = knobs.read_only and knobs.workdir not in folders
+        copy = (workdir, knobs.workdir)
+        spec = replace(spec, workdir=knobs.workdir, copy=copy, copy_read_only=confined)
+    if knobs.read_only:
+        scratch = (each for each in folders if each != knobs.workdir)
+        spec = replace(spec, read_only=True, scratch=outermost((*spec.scratch, *scratch)))
+    return _wrapped(spec, knobs.wrapper, image) if knobs.wrapper else spec
 
 
 def outermost(folders: Iterable[str]) -> tuple[str, ...]:

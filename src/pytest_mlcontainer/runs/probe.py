@@ -18,7 +18,6 @@ from pytest_mlcontainer.engines import Container, ContainerSpec, Engine
 from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platform, Target
-from pytest_mlcontainer.runs.inputs import folders_tar
 from pytest_mlcontainer.runs.knobs import Means, turn
 
 _LIMITS = Limits(timeout_s=120.0)
@@ -110,8 +109,7 @@ def _look(probe: Probe) -> Facts:
 
 def _turned(probe: Probe, spec: ContainerSpec) -> ContainerSpec:
     workdir = posixpath.normpath(posixpath.join("/", probe.image.workdir, probe.workdir or ""))
-    elsewhere = (probe.knobs.workdir,) if probe.knobs.workdir else ()
-    return turn(spec, probe.knobs, probe.image, workdir, probe.means, elsewhere)
+    return turn(spec, probe.knobs, probe.image, workdir, probe.means)
 
 
 def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
@@ -123,8 +121,6 @@ def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
     try:
         with probe.engine.container(spec) as container:
             container.failed = False
-            if probe.knobs.workdir:
-                container.put("/", folders_tar((probe.knobs.workdir,)))
             try:
                 container.start()
             except RunError as error:
