@@ -217,7 +217,8 @@ def test_the_table_says_what_was_measured() -> None:
     assert "| bytes | 1.00 | 1.00 | 0 | 1.00 |" in table
     assert "- other: not measured. It is not there." in table
     values = as_json(measured)
-    assert values["scores"]["bytes"]["top1"] == 0
+    assert values["scores"]["mlcontainer"]["top1"] == 1
+    assert values["scores"]["bytes"]["top1"] is None
     assert values["cases"][0]["answers"]["mlcontainer"][0]["causes"] == [["clock"]]
 
 

@@ -1,8 +1,8 @@
 """Other ways to find out, beside which the product's scores stand.
 
-Each gets what two runs of a case wrote and what it wrote with everything varied (of a pair of
-images: what the second wrote), and the files of the case. None of them knows its label, nor has
-one of them a way to be told of comparison rules.
+Each gets what two runs of a case wrote and what it wrote on two machines where everything is
+another (of a pair of images: what the second wrote), and the files of the case. None of them
+knows its label, nor has one of them a way to be told of comparison rules.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.driftbench.outputs import FIRST, OTHER, SECOND
+from benchmarks.driftbench.outputs import FIRST, OTHERS, SECOND
 from benchmarks.driftbench.scoring import Answer
 
-_RUNS = 3
 Agrees = Callable[[Path, Path], bool]
 
 
 def judge(folder: Path, agrees: Agrees) -> Answer:
     """The verdict of comparing files, by what `agrees` says of two of them."""
+    others = [folder / side for side in OTHERS if (folder / side).is_dir()]
+    runs = 2 + len(others)
     if not _folders_agree(folder / FIRST, folder / SECOND, agrees):
-        return Answer("nondeterministic", runs=_RUNS)
-    if not _folders_agree(folder / FIRST, folder / OTHER, agrees):
-        return Answer("drift", runs=_RUNS)
-    return Answer("identical", runs=_RUNS)
+        return Answer("nondeterministic", runs=runs)
+    if not all(_folders_agree(folder / FIRST, other, agrees) for other in others):
+        return Answer("drift", runs=runs)
+    return Answer("identical", runs=runs)
 
 
 def same_bytes(one: Path, other: Path) -> bool:

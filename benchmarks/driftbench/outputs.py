@@ -1,4 +1,4 @@
-"""What a case wrote, for the baselines: twice as it is, and once on another machine."""
+"""What a case wrote, for the baselines: twice as it is, and on two other machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 
 from benchmarks.driftbench.images import Staged
 
-FIRST, SECOND, OTHER = "first", "second", "other"
+FIRST, SECOND, OTHERS = "first", "second", ("other", "another")
+# POSIX hides every locale, and a copy of the folder can be written to where the folder cannot.
+_APART = ("encoding", "workdir")
 
 # The product's fixtures are the simplest way to run a project under given variations. What is
 # held against what is up to the baselines.
@@ -32,25 +34,28 @@ def test_runs(run_entrypoint):
 
 
 def write_outputs(staged: Staged, folder: Path, varied: tuple[str, ...]) -> None:
-    """Fill `folder` with the folders `first`, `second` and `other`, each with a run's outputs.
+    """Fill `folder` with the folders `first`, `second` and those of `OTHERS`, each a run's outputs.
 
     Args:
-        varied: names of variations that have an effect here; `other` is run under all of them, or
-            is the second image of a pair. A run that failed has fewer outputs than others.
+        varied: names of variations that have an effect here; between them the others have all of
+            them. Of a pair of images there is one other, the second image. A run that failed has
+            fewer outputs than others.
 
     Raises:
         RuntimeError: the runs could not be made.
     """
-    plain = {FIRST: {"repeat": 0}, SECOND: {"repeat": 1}}
+    plain: dict[str, object] = {FIRST: {"repeat": 0}, SECOND: {"repeat": 1}}
     if staged.images:
         a, b = staged.images
         _run(staged, folder, plain, f"--container-image={a}")
-        _run(staged, folder, {OTHER: {"repeat": 0}}, f"--container-image={b}")
-    else:
-        # POSIX hides every locale.
-        hidden = {"encoding"} if "locale" in varied else set()
-        names = [name for name in varied if name not in hidden]
-        _run(staged, folder, {**plain, OTHER: {"vary": names}})
+        _run(staged, folder, {OTHERS[0]: {"repeat": 0}}, f"--container-image={b}")
+        return
+    groups = (
+        [name for name in varied if name not in _APART],
+        [name for name in varied if name in _APART],
+    )
+    sides = zip(OTHERS, groups, strict=True)
+    _run(staged, folder, {**plain, **{side: {"vary": names} for side, names in sides if names}})
 
 
 def _run(staged: Staged, folder: Path, runs: dict[str, object], *options: str) -> None:

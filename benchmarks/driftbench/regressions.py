@@ -10,12 +10,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.driftbench.outputs import FIRST, OTHER, SECOND
+from benchmarks.driftbench.outputs import FIRST, OTHERS, SECOND
 from benchmarks.driftbench.scoring import Answer
 
 NAME = "pytest-regressions"
 _NEEDS = ("pytest-regressions==2.8.3", "numpy", "pandas", "pyyaml", "pillow")
-_RUNS = 3
 
 # One test for each output, with the fixture that its format asks for.
 _TEST = """\
@@ -30,6 +29,8 @@ FILES = sorted(
 @pytest.mark.parametrize(("case", "name"), FILES, ids=[f"{c}::{n}" for c, n in FILES])
 def test_output(case, name, request):
     path, base = RUNS / case / SIDE / name, f"{case}--{name}"
+    if not path.parent.is_dir():
+        pytest.skip("there is one other machine")
     fixture = request.getfixturevalue
     if path.suffix == ".npz":
         with np.load(path) as archive:
@@ -71,11 +72,11 @@ def judge(python: Path, runs: Path, work: Path) -> Mapping[str, Answer]:
     (work / "test_outputs.py").write_text(_TEST)
     _outcomes(python, runs, work, FIRST, "--force-regen")
     noisy = _outcomes(python, runs, work, SECOND)
-    drifting = _outcomes(python, runs, work, OTHER)
+    drifting = set[str]().union(*(_outcomes(python, runs, work, side) for side in OTHERS))
     answers = {}
-    for case in sorted(path.name for path in runs.iterdir()):
+    for case, sides in {path.name: len(list(path.iterdir())) for path in runs.iterdir()}.items():
         verdict = "drift" if case in drifting else "identical"
-        answers[case] = Answer("nondeterministic" if case in noisy else verdict, runs=_RUNS)
+        answers[case] = Answer("nondeterministic" if case in noisy else verdict, runs=sides)
     return answers
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.driftbench.cases import CLASSES, Case
@@ -100,7 +100,11 @@ def put_into(page: str, which: str, table: str) -> str:
 def _scores(measured: Measurement, tool: str, group: str | None = None) -> Scores:
     answers = measured.tools[tool]
     chosen = [case for case in measured.cases if group in (None, case.group)]
-    return score([(case, answers[case.name]) for case in chosen if answers.get(case.name)])
+    scores = score([(case, answers[case.name]) for case in chosen if answers.get(case.name)])
+    if any(answer.causes for several in answers.values() for answer in several):
+        return scores
+    # A tool that has no word for causes does not get them wrong.
+    return replace(scores, top1=None, set_f1=None, abstention=None)
 
 
 def _table(first: str, rows: Iterable[tuple[str, Scores]], counted: bool = False) -> Iterable[str]:
