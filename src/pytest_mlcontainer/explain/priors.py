@@ -14,7 +14,7 @@ from pytest_mlcontainer.model import Difference, Family
 
 _ROUNDING_OF_SCALE = 0.5  # an amplified rounding error still is a small part of the whole
 _FLIPPED = 0.3
-_LIKELY, _UNLIKELY = 8.0, 0.25
+_LIKELY, _RATHER, _UNLIKELY = 8.0, 2.0, 0.25
 _SIGNS: Final = (
     (r"Read-only file system|Errno 30", ("read-only",)),
     (
@@ -52,13 +52,20 @@ def after_drift(
 ) -> Mapping[str, float]:
     """Factors for weights, from how outputs differ when everything is varied.
 
-    Numbers that are off by a part of their scale, and nothing else, speak for arithmetic; other
-    text, labels and lengths speak for what the program is told by its environment.
+    Numbers that are off by a part of their scale, and a few labels with them, speak for arithmetic;
+    other text, other lengths and other counts speak for what the program is told by its
+    environment. Numbers that are off by more may be either: cancellation leaves nothing but
+    rounding.
     """
     bad = [each for each in differences if not each.verdict.passes]
-    rounding = [each for each in bad if _is_rounding(each)]
-    numeric = bool(rounding) and all(_is_flipped(each) for each in bad if each not in rounding)
-    return {family.name: _LIKELY if family.numeric == numeric else _UNLIKELY for family in families}
+    numbers = [each for each in bad if is_float(each)]
+    if not numbers or not all(_is_flipped(each) for each in bad if each not in numbers):
+        numeric, other = _UNLIKELY, _LIKELY
+    elif all(_is_rounding(each) for each in numbers):
+        numeric, other = _LIKELY, _UNLIKELY
+    else:
+        numeric, other = _RATHER, 1.0
+    return {family.name: numeric if family.numeric else other for family in families}
 
 
 def after_failure(text: str) -> Mapping[str, float]:
