@@ -12,7 +12,7 @@ from typing import Final
 from pytest_mlcontainer.explain.items import is_bits, is_float
 from pytest_mlcontainer.model import Difference, Family
 
-_ROUNDING_OF_SCALE = 0.5  # an amplified rounding error still is a small part of the whole
+_ROUNDING_OF_SCALE = 1e-3  # beyond, rounding needs an amplifier, and other causes are as likely
 _FLIPPED = 0.3
 _LIKELY, _RATHER, _UNLIKELY = 8.0, 2.0, 0.25
 _SIGNS: Final = (
@@ -54,8 +54,7 @@ def after_drift(
 
     Numbers that are off by a part of their scale, and a few labels with them, speak for arithmetic;
     other text, other lengths and other counts speak for what the program is told by its
-    environment. Numbers that are off by more may be either: cancellation leaves nothing but
-    rounding.
+    environment. Numbers that are off by more may be either: an amplifier makes much of rounding.
     """
     bad = [each for each in differences if not each.verdict.passes]
     numbers = [each for each in bad if is_float(each)]
