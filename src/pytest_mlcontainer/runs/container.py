@@ -159,7 +159,10 @@ def _fill_copy(
     container: Container, job: ContainerRun, elsewhere: str, made: tuple[str, ...]
 ) -> None:
     """The same in the copy of the working directory, where relative paths lead now."""
-    there = tuple(_moved(path, elsewhere, job.home) for path in made)
+    there = [_moved(path, elsewhere, job.home) for path in made]
+    if job.knobs.read_only:
+        # An engine makes the folders that it mounts inputs on, but cannot in a read-only copy.
+        there += [path for _name, path in job.volumes]
     within = tuple(path for path in there if path.startswith(f"{job.home}/") or path == job.home)
     if within:
         container.put("/", folders_tar(within), copy=True)
