@@ -1,0 +1,292 @@
+"""Trials on a bench: run, held against the control, and told to the search."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_mlcontainer.errors import MlContainerError, RunError
+from pytest_mlcontainer.explain.trials import Findings, Kind, Observations, Reading, Search, Trial
+from pytest_mlcontainer.model import (
+    Entrypoint,
+    Failure,
+    Output,
+    Platform,
+    Rule,
+    Run,
+    RunJob,
+    Target,
+    Tolerance,
+    Variation,
+    Verdict,
+)
+from pytest_mlcontainer.pipeline.bench import Bench, failure_line, printed
+from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
+
+A, B, AB = Trial(("a",)), Trial(("b",)), Trial(("a", "b"))
+CONTROL = Trial()
+CHANGES = {"a": Variation("a", "1"), "b": Variation("b", "1")}
+CLOSED = pickle.dumps({"weights": [1, 2]}), pickle.dumps({"weights": [1, 3]})
+
+# What a run writes, by the names of its variations and its number: a value, or how it fails.
+Program = Callable[[frozenset[str], int], Any]
+
+
+@dataclass
+class Runs:
+    """Makes runs of a program that is a function, with what it writes on disk."""
+
+    folder: Path
+    program: Program
+    made: list[RunJob] = field(default_factory=list)
+    opened: list[tuple[str, str]] = field(default_factory=list)
+    fetched: list[tuple[RunJob, ...]] = field(default_factory=list)
+
+    def run(self, job: RunJob) -> Run:
+        self.made.append(job)
+        wrote = self.program(frozenset(each.name for each in job.variations), job.repeat)
+        if isinstance(wrote, MlContainerError):
+            raise wrote
+        folder = self.folder / str(len(self.made))
+        folder.mkdir()
+        for name in ("stdout", "stderr"):
+            (folder / name).write_text(f"{name} of run {len(self.made)}")
+        failure = wrote if isinstance(wrote, Failure) else None
+        outputs = []
+        for name, content in {} if failure else wrote.items():
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            (folder / name).write_bytes(data)
+            outputs.append(Output(name, folder / name, len(data)))
+        return Run(
+            id=str(len(self.made)),
+            entrypoint="train",
+            target=job.target,
+            exit_code=0,
+            duration_s=0.1,
+            folder=folder,
+            stdout=folder / "stdout",
+            stderr=folder / "stderr",
+            outputs=tuple(outputs),
+            failure=failure,
+        )
+
+    def open(self, actual: Run, expected: Run, _rules: tuple[Rule, ...]) -> tuple[Run, Run]:
+        self.opened.append((actual.id, expected.id))
+        return actual, expected
+
+    def bench(self, *rules: Rule) -> Bench:
+        lab = Laboratory(
+            run=self.run,
+            prefetch=self.fetched.append,
+            look=lambda _job, _knobs: pytest.fail("facts are not the bench's"),
+            image=lambda _job: pytest.fail("images are not the bench's"),
+            open=self.open,
+            environ={},
+            root=self.folder,
+            log=lambda _line: None,
+        )
+        entry = Entrypoint("train", rules=rules, outputs=("*",))
+        return Bench(lab, RunJob(entry, Target(Platform("linux", "amd64")), None))
+
+
+def observed(bench: Bench, *plan: Trial) -> Observations:
+    """What the bench tells of these trials, asked for at once."""
+    told: Observations = {}
+
+    def search() -> Search:
+        told.update((yield plan))
+        return Findings(Kind.CLEAN, runs=len(plan))
+
+    assert bench.drive(search(), CHANGES).runs == len(plan)
+    return told
+
+
+def loss(names: frozenset[str], _repeat: int) -> Any:
+    """`a` moves the loss; `b` moves it within tolerance."""
+    return {"m.json": {"loss": (0.75 if "a" in names else 0.5) + 1e-12 * ("b" in names)}}
+
+
+def test_trials_are_read_against_the_first_control(tmp_path: Path) -> None:
+    """Equal results, within tolerance, have equal groups; the control's is 0."""
+    runs = Runs(tmp_path, loss)
+    told = observed(runs.bench(), CONTROL, Trial(repeat=1), A, B, AB)
+    assert {trial: (each.reading, each.group) for trial, each in told.items()} == {
+        CONTROL: (Reading.AGREES, 0),
+        Trial(repeat=1): (Reading.AGREES, 0),
+        B: (Reading.AGREES, 0),
+        A: (Reading.DRIFTS, 1),
+        AB: (Reading.DRIFTS, 1),
+    }
+
+
+def test_a_plan_is_started_at_once_and_counted(tmp_path: Path) -> None:
+    """All runs are prefetched before the first is waited for, each under its own target."""
+    runs = Runs(tmp_path, loss)
+    bench = runs.bench()
+    observed(bench, AB, CONTROL)
+    (fetched,) = runs.fetched
+    assert [job.target.variations for job in fetched] == [("a=1", "b=1"), ()]
+    assert [job.repeat for job in fetched] == [0, 0]
+    assert bench.spent == 2
+    observed(bench, Trial(("a",), 3))
+    assert bench.spent == 3
+    assert runs.made[-1].repeat == 3
+
+
+def test_what_is_shown_has_as_few_changes_as_there_are(tmp_path: Path) -> None:
+    """The trial with just the cause, else the smallest that drifts; the largest that agrees."""
+    bench = Runs(tmp_path, loss).bench()
+    assert bench.agreeing() == CONTROL
+    assert bench.drifting(("a",)) is None
+    observed(bench, CONTROL, AB, A, B)
+    assert bench.drifting(("a", "b")) == AB
+    assert bench.drifting(("b",)) == A
+    assert bench.agreeing() == B
+    outcome = bench.outcome(A)
+    assert outcome.verdict is Verdict.DRIFT
+    assert [each.max_abs for each in outcome.differences] == [0.25]
+    assert bench.outcome(B).verdict is Verdict.EQUIVALENT
+    assert [each.max_abs for each in bench.differences(A)] == [0.25]
+    assert bench.differences(Trial(("a",), 9)) == ()
+
+
+def test_a_trial_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
+    """So is one that cannot even be started: both are its changes' doing."""
+
+    def program(names: frozenset[str], repeat: int) -> Any:
+        if "a" in names:
+            return Failure("train exited with code 1", "Traceback\n  ...\nOSError: no\n", "")
+        return RunError("the command is not found", "sh", "") if names else loss(names, repeat)
+
+    bench = Runs(tmp_path, program).bench()
+    told = observed(bench, CONTROL, A, B)
+    assert told[A].reading is told[B].reading is Reading.FAILS
+    assert told[A].failure == "exited with code 1: OSError: no"
+    assert told[A].group == told[B].group == -1
+    assert told[B].failure == "the command is not found: sh"
+    assert bench.differences(A) == ()
+
+
+def test_a_control_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
+    """With nothing varied there is nobody to blame but the project."""
+    bench = Runs(tmp_path, lambda _names, _repeat: RunError("no such command", "x", "")).bench()
+    with pytest.raises(RunError, match="no such command"):
+        observed(bench, CONTROL)
+
+
+def test_another_control_is_made_where_the_first_fail(tmp_path: Path) -> None:
+    """A trial that works has to be held against something, or nothing can be said of it."""
+
+    def program(names: frozenset[str], repeat: int) -> Any:
+        if not names and repeat < 1001:
+            return Failure("train exited with code 1", f"try {repeat}", "run it again")
+        return loss(names, repeat)
+
+    bench = Runs(tmp_path, program).bench()
+    told = observed(bench, CONTROL, Trial(repeat=1), A)
+    assert [told[trial].reading for trial in (CONTROL, Trial(repeat=1), A)] == [
+        Reading.FAILS, Reading.FAILS, Reading.DRIFTS,
+    ]  # fmt: skip
+    assert bench.spent == 5, "three were asked for, and two controls made besides"
+    assert str(bench.failure()).splitlines()[0] == "train exited with code 1: try 1"
+
+
+def test_without_any_control_the_first_result_is_what_others_are_held_to(tmp_path: Path) -> None:
+    """A program that only works when varied is compared with itself."""
+
+    def program(names: frozenset[str], repeat: int) -> Any:
+        return loss(names, repeat) if names else Failure("exited with code 1", "", "")
+
+    told = observed(Runs(tmp_path, program).bench(), CONTROL, A, B)
+    assert (told[A].reading, told[B].reading) == (Reading.AGREES, Reading.DRIFTS)
+
+
+def test_pickles_are_opened_only_where_all_else_agrees(tmp_path: Path) -> None:
+    """That takes a container each time, and decides nothing where other outputs drift."""
+
+    def program(names: frozenset[str], repeat: int) -> Any:
+        return loss(names, repeat) | {"model.pkl": CLOSED[bool(names)]}
+
+    runs = Runs(tmp_path, program)
+    bench = runs.bench()
+    told = observed(bench, CONTROL, Trial(repeat=1), A)
+    assert told[A].reading is Reading.DRIFTS
+    assert runs.opened == []
+    assert [each.output for each in bench.differences(A)] == ["m.json"]
+    observed(bench, B)
+    assert runs.opened, "the loss agrees, so that the model decides"
+
+
+def test_trials_are_judged_by_the_entrypoints_rules(tmp_path: Path) -> None:
+    """What is within the margin of a metric is no drift."""
+    rule = Rule("m.json", "loss", Tolerance(margin=0.5))
+    told = observed(Runs(tmp_path, loss).bench(rule), CONTROL, A)
+    assert told[A].reading is Reading.AGREES
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "line"),
+    [
+        ("train exited with code 137 (out of memory)", "", "exited with code 137 (out of memory)"),
+        ("train ran past its timeout", "a\n\n b \n\n", "train ran past its timeout: b"),
+        ("an output is missing", "out/*", "an output is missing: out/*"),
+    ],
+)
+def test_a_failure_is_its_kind_and_its_last_words(what: str, value: str, line: str) -> None:
+    """The entrypoint's name is left out where the exit code says it all: it is always the same."""
+    assert failure_line(Failure(what, value, "")) == line
+
+
+def test_only_the_end_of_what_was_printed_is_read(tmp_path: Path) -> None:
+    """A program may print for hours, and bytes that are no text."""
+    (run,) = [
+        Runs(tmp_path, loss).run(RunJob(Entrypoint("train"), Target(Platform("l", "a")), None))
+    ]
+    run.stdout.write_bytes(b"begin" + b"x" * 300_000 + b"\xff converged")
+    run.stderr.write_text("warning")
+    text = printed(run)
+    assert text.endswith("\ufffd converged\nwarning")
+    assert "begin" not in text
+
+
+# What a laboratory reads of a project
+
+
+def test_sources_are_a_projects_own_programs(tmp_path: Path) -> None:
+    """Tests, builds, hidden folders and installed packages are none, nor is what is too large."""
+    for name in ("train.py", "lib/data.py", "run.sh", "README.md", "tests/test_it.py", ".x/a.py",
+                 ".venv/lib/b.py", "build/c.py"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}")
+    (tmp_path / "generated.py").write_text("x = 1\n" * 100_000)
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
+    (tmp_path / "latin.py").write_bytes(b"# \xe9")
+    found = dict(read_sources(tmp_path))
+    assert found == {
+        "latin.py": "# \ufffd",
+        "lib/data.py": "# lib/data.py",
+        "run.sh": "# run.sh",
+        "train.py": "# train.py",
+    }
+
+
+def test_variables_that_leak_are_those_that_programs_read() -> None:
+    """Secrets never, whatever they are called, nor what this machine itself needs."""
+    text = "\n".join(
+        f"os.{form}" for form in (
+            'environ["SHARD"]', "environ.get('REGION', 'eu')", "getenv('API_KEY')",
+            'environ["HF_TOKEN"]', 'environ.get("PATH")', 'environ["NOT_SET"]', 'environ["LD_X"]',
+            "environ.get('db_password')",
+        )
+    )  # fmt: skip
+    names = ("SHARD", "REGION", "API_KEY", "HF_TOKEN", "PATH", "LD_X", "db_password", "UNREAD")
+    environ = dict(zip(names, itertools.count(), strict=False))
+    found = leaked((("train.py", text),), {name: str(value) for name, value in environ.items()})
+    assert dict(found) == {"REGION": "1", "SHARD": "0"}
