@@ -99,7 +99,7 @@ def _explain_images(arguments: argparse.Namespace) -> int:
     from pytest_mlcontainer.cli.explain_images import BUDGET, Asked, explain_images
     from pytest_mlcontainer.config import parse_options
 
-    budget = parse_options(machine(), budget=arguments.budget).budget
+    budget = parse_options(machine(), prefix="--", budget=arguments.budget).budget
     return explain_images(
         Asked(
             images=tuple(arguments.image),

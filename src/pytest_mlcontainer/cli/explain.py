@@ -63,6 +63,7 @@ def explain(asked: Asked) -> int:
     started = time.monotonic()
     options = parse_options(
         machine(),
+        prefix="--",
         platforms=asked.platform,
         image=asked.image,
         engines=() if asked.engine is None else (asked.engine,),

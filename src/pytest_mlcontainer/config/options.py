@@ -28,6 +28,7 @@ T = TypeVar("T")
 def parse_options(
     machine: str,
     *,
+    prefix: str = "--container-",
     platforms: str | None = None,
     gpus: str | None = None,
     image: str | None = None,
@@ -45,6 +46,7 @@ def parse_options(
 
     Args:
         machine: this machine's processor, as `platform.machine()` gives it.
+        prefix: what stands before their names on the command line that they are from.
         platforms: `--container-platform`, separated by commas.
         gpus: `--gpus`, as docker run takes it, or `none`.
         image: `--container-image`.
@@ -65,21 +67,21 @@ def parse_options(
     platform = partial(parse_platform, machine=machine)
     engine = partial(_parse_engine_option, machine=machine)
     names = [] if platforms is None else platforms.split(",")
-    selected = [check("--container-platform", platform, name) for name in names]
-    pairs = [check("--container-engine", engine, text) for text in engines]
+    selected = [check(f"{prefix}platform", platform, name) for name in names]
+    pairs = [check(f"{prefix}engine", engine, text) for text in engines]
     options = Options(
         platforms=tuple(dict.fromkeys(filter(None, selected))) if names else None,
         gpus=check("--gpus", lambda text: parse_gpus(parse_filled_text(text)), gpus),
-        image=check("--container-image", parse_word, image),
+        image=check(f"{prefix}image", parse_word, image),
         engines=tuple(dict(filter(None, pairs)).items()),
-        keep=check("--container-keep", lambda text: parse_choice(text, Keep), keep) or Keep.NONE,
-        records=check("--container-records", _parse_folder, records),
-        baseline=check("--container-baseline", _parse_folder, baseline),
+        keep=check(f"{prefix}keep", lambda text: parse_choice(text, Keep), keep) or Keep.NONE,
+        records=check(f"{prefix}records", _parse_folder, records),
+        baseline=check(f"{prefix}baseline", _parse_folder, baseline),
         update=update,
-        repeat=check("--container-repeat", _parse_repeat, repeat),
-        report=check("--container-report", _parse_folder, report),
-        vary=check("--container-vary", _parse_vary, vary),
-        budget=check("--container-budget", lambda text: parse_budget(_number(text)), budget),
+        repeat=check(f"{prefix}repeat", _parse_repeat, repeat),
+        report=check(f"{prefix}report", _parse_folder, report),
+        vary=check(f"{prefix}vary", _parse_vary, vary),
+        budget=check(f"{prefix}budget", lambda text: parse_budget(_number(text)), budget),
     )
     if update and baseline is None:
         what = "--container-update: there is no folder to update"

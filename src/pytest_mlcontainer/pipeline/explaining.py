@@ -96,7 +96,7 @@ def varied_run(
         after = lab.look(job, together(chosen))
         for each in chosen:
             if not took_effect(each.witness, situation.facts, after):
-                problems[each.name] = _no_effect(each)
+                problems[each.name] = _no_effect(each, situation.facts)
     if problems:
         lines = "\n".join(f"{name}: {why}" for name, why in problems.items())
         raise MlContainerError(
@@ -179,9 +179,11 @@ class _Explaining:
         before = situation.facts
         texts = tuple(text for _name, text in self._sources)
         chosen, unfit = choose(self._asked, situation)
-        shown = self._witnessed(chosen, before)
-        effective = {each.name: (each, shown[each.name]) for each in chosen if shown[each.name]}
-        without = [(each.name, _no_effect(each)) for each in chosen if not shown[each.name]]
+        shown = self._witnessed(chosen, before) if before.values else {}
+        effective = {each.name: (each, shown[each.name]) for each in chosen if shown.get(each.name)}
+        without = [
+            (each.name, _no_effect(each, before)) for each in chosen if each.name not in effective
+        ]
         return Prepared(
             before=before,
             variations=effective,
@@ -340,8 +342,10 @@ def rounds(
     return tuple(tuple(round_) for round_ in made)
 
 
-def _no_effect(variation: Variation) -> str:
-    """Why a variation counts as not tried: what should have changed did not."""
+def _no_effect(variation: Variation, before: Facts) -> str:
+    """Why a variation counts as not tried: what should have changed did not, or is not seen."""
+    if not before.values:
+        return f"{variation} cannot be seen to take effect: there is no Python and no shell to look"
     facts = ", ".join(name.partition("=")[0].rstrip(".") for name in variation.witness)
     return f"{variation} had no effect: {facts or 'what was looked at'} stayed the same"
 
