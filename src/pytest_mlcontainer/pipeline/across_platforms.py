@@ -245,16 +245,18 @@ class _Across:
         )
 
     def _remains(self) -> tuple[Finding, ...]:
-        """What is left where everything is alike that can be."""
+        """What is left where everything is alike that can be; nothing where all of it is."""
         trial = max(self._pairs, key=lambda each: len(each.changes), default=Trial())
         if not trial.changes:
             return ()
         left = _drifting(self._compare(*self._pairs[trial]).differences)
         before = _drifting(self._outcome.differences)
+        reached, most = (max(each.values(), default=0.0) for each in (left, before))
+        if len(left) >= len(before) and reached >= most:
+            return ()
         text = (
-            f"with {', '.join(trial.changes)} alike on both sides {len(left)} items drift, by up "
-            f"to {max(left.values(), default=0.0):.3g} of their scale; without, {len(before)}, by "
-            f"up to {max(before.values(), default=0.0):.3g}"
+            f"with {', '.join(trial.changes)} alike on both sides {_items(left)} by up to "
+            f"{reached:.3g} of their scale; without, {_items(before)} by up to {most:.3g}"
         )
         return (Finding("part", trial.changes, text),)
 
@@ -324,6 +326,10 @@ def _drifting(differences: Iterable[Difference]) -> dict[tuple[str, str], float]
             known = off is not None and math.isfinite(off)
             found[each.output, each.item] = off if known and off is not None else 1.0
     return found
+
+
+def _items(drifting: Mapping[tuple[str, str], float]) -> str:
+    return "1 item drifts" if len(drifting) == 1 else f"{len(drifting)} items drift"
 
 
 def _as_alike(text: str) -> str:
