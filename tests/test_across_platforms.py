@@ -1,0 +1,124 @@
+"""Drift between platforms: what makes both agree, or that nothing does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+PROGRAM = """
+import datetime, json, os, platform, sys
+
+def machine():
+    return 0.5 if platform.machine() == "x86_64" else 0.75
+
+def local():
+    return datetime.datetime.fromtimestamp(0).hour
+
+def keyed():
+    return list({"cat", "dog", "bird", "fish", "cow", "horse", "sheep", "goat"})
+
+os.makedirs("out", exist_ok=True)
+with open("out/result.json", "w") as file:
+    json.dump({"value": globals()[sys.argv[1]]()}, file)
+"""
+
+
+def table(name: str, platforms: str, more: str = "") -> str:
+    return f"""{platforms}
+[tool.mlcontainer.entrypoints.{name}]
+command = ["python3", "program.py", "{name}"]
+outputs = ["out/*"]
+{more}
+"""
+
+
+def explained(project: Any, config: str, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+    """The comparison between the platforms, with its cause; pytest's result and report.json's."""
+    root = project.write(config, train="", program__py=PROGRAM)
+    result = project.run("-k", "agrees", "--container-report=report", *args)
+    (found,) = json.loads((root / "report" / "report.json").read_text())["results"]
+    return result, found
+
+
+def causes(found: dict[str, Any]) -> list[list[str]]:
+    return [cause["names"] for cause in found["causes"]]
+
+
+def test_a_setting_that_can_be_made_alike_is_the_cause(
+    project: Any, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+) -> None:
+    """The host has another time zone than the container; with one for both they agree."""
+    monkeypatch.setenv("TZ", "<+09>-9")
+    config = table("local", 'platforms = ["native", "host"]')
+
+    result, found = explained(project, config, "--container-vary=timezone,hash-seed,clock")
+
+    result.assert_outcomes(failed=1, deselected=4)
+    assert found["verdict"] == "drift"
+    assert causes(found) == [["timezone"]]
+    evidence = found["causes"][0]["evidence"]
+    assert "host: timezone.offset_s 32400 → 50400" in evidence
+    assert "timezone.offset_s 0 → 50400" in evidence
+    assert found["explanation"]["not_exercised"] == []
+    result.stdout.fnmatch_lines(["local on host drifts from *(the reference): 1 item *"])
+
+
+def test_what_differs_between_any_two_runs_is_told_from_the_platform(
+    project: Any, leaves_nothing: None
+) -> None:
+    """Pinned on both sides the hash seed is what makes them agree; the platform is not named."""
+    config = table("keyed", 'platforms = ["native", "host"]', 'vary = ["hash-seed", "timezone"]')
+
+    result, found = explained(project, config)
+
+    result.assert_outcomes(failed=1)
+    assert found["verdict"] == "drift"
+    assert causes(found) == [["hash-seed"]]
+
+
+def test_the_platform_itself_is_named_where_nothing_else_explains_it(
+    project: Any, native: str, foreign: str, leaves_nothing: None
+) -> None:
+    """With all alike that can be, an emulated platform still drifts, and is said to be one."""
+    platforms = f'platforms = ["{native}", "{foreign}"]\nenv = {{ QEMU_CPU = "neoverse-n1" }}'
+    config = table("machine", platforms, 'vary = ["hash-seed", "clock"]')
+
+    result, found = explained(project, config)
+
+    result.assert_outcomes(failed=1)
+    assert found["verdict"] == "drift"
+    assert found["target"] == {
+        "platform": foreign, "emulated": True, "gpus": None, "variations": [],
+    }  # fmt: skip
+    assert causes(found) == [["platform"]]
+    assert "nothing that was varied makes" in found["causes"][0]["evidence"]
+    explanation = found["explanation"]
+    assert {each.partition("=")[0] for each in explanation["tried"]} == {"hash-seed", "clock"}
+    (emulated,) = (each for each in explanation["findings"] if each["kind"] == "part")
+    assert emulated["text"].startswith(f"{foreign} is emulated here")
+    assert explanation["materiality"]
+
+
+def test_a_drift_is_not_explained_unless_that_is_asked_for(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further run costs time; the failure says what differs and no cause."""
+    monkeypatch.setenv("TZ", "<+09>-9")
+    result, found = explained(project, table("local", 'platforms = ["native", "host"]'))
+
+    result.assert_outcomes(failed=1)
+    assert (found["verdict"], found["causes"], found["explanation"]) == ("drift", [], None)
+
+
+def test_a_budget_that_is_too_small_says_so(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs make one pair, which confirms nothing."""
+    monkeypatch.setenv("TZ", "<+09>-9")
+    config = table("local", 'platforms = ["native", "host"]', "vary-budget = 2")
+
+    result, found = explained(project, config, "--container-vary=timezone")
+
+    result.assert_outcomes(failed=1, deselected=4)
+    assert found["verdict"] == "drift"
+    assert found["explanation"]["open"], found
