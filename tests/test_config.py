@@ -13,6 +13,8 @@ from pytest_mlcontainer import config
 from pytest_mlcontainer.config import keys
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import (
+    ALL_VARIATIONS,
+    DEFAULT_BUDGET,
     HOST,
     BuildSettings,
     Emulation,
@@ -983,6 +985,66 @@ BAD = {
 }
 
 
+class TestVary:
+    @pytest.mark.parametrize(
+        ("line", "names"),
+        [
+            ("", ()),
+            ("vary = true", ALL_VARIATIONS),
+            ("vary = false", ()),
+            ('vary = ["threads", "hash-seed", "threads"]', ("threads", "hash-seed")),
+            ('vary = "threads"', ("threads",)),
+            ("vary = []", ()),
+        ],
+    )
+    def test_all_none_or_names(self, line: str, names: tuple[str, ...]) -> None:
+        """Of names each once; which there are is known when plugins are loaded."""
+        assert entry_of(line).vary == names
+
+    def test_an_entrypoint_replaces_what_is_said_for_all(self) -> None:
+        """Both keys, each by itself."""
+        settings = settings_of(
+            "vary = true\nvary-budget = 12\n[entrypoints.a]\n[entrypoints.b]\nvary = false\n"
+            "[entrypoints.c]\nvary = ['user']\nvary-budget = 5"
+        )
+        assert [(each.vary, each.vary_budget) for each in settings.entrypoints] == [
+            (ALL_VARIATIONS, 12), ((), 12), (("user",), 5),
+        ]  # fmt: skip
+        assert entry_of("").vary_budget == DEFAULT_BUDGET
+
+    def test_what_is_wrong_is_told_with_all_else(self) -> None:
+        """Names that no variation can have, numbers that are none, and a key with a typo."""
+        problems = problems_of(
+            'timeout = "long"\nvary = 3\nvary-budget = 0\n'
+            '[entrypoints.train]\nvary = ["Threads", "hash seed", 7]\nvary-budget = "many"\n'
+            "vary_budget = 3"
+        )
+        assert [(each.what, each.value) for each in problems] == [
+            ("pyproject.toml: [tool.mlcontainer] timeout: not a duration", '"long"'),
+            ("pyproject.toml: [tool.mlcontainer] vary: neither names nor a switch", "3"),
+            ("pyproject.toml: [tool.mlcontainer] vary-budget: not a number of runs", "0"),
+            (
+                "pyproject.toml: unknown key in [tool.mlcontainer.entrypoints.train]",
+                "vary_budget = 3",
+            ),
+            (f"{TRAIN} vary[0]: not the name of a variation", '"Threads"'),
+            (f"{TRAIN} vary[1]: not a name", '"hash seed"'),
+            (f"{TRAIN} vary[2]: has to be a string", "7"),
+            (f"{TRAIN} vary-budget: not a number of runs", '"many"'),
+        ]
+        assert "vary-budget" in problems[3].remedy
+
+    def test_a_server_does_not_vary(self) -> None:
+        """It writes nothing that could be compared."""
+        problem = problem_of("[entrypoints.api]\nport = 80\nvary = true")
+        assert problem.what.endswith(".api] vary: a server writes nothing to compare")
+        assert problem.remedy == "remove vary"
+
+    def test_a_server_under_variations_for_all_is_no_problem(self) -> None:
+        """They are for the others."""
+        assert settings_of("vary = true\n[entrypoints.api]\nport = 80").entrypoints[0].server
+
+
 class TestProblems:
     @pytest.mark.parametrize(("toml", "what", "value", "remedy"), BAD.values(), ids=BAD)
     def test_a_bad_value_has_its_own_problem(
@@ -1021,7 +1083,7 @@ class TestProblems:
             '    → write ["python", "train.py"]'
         )
 
-    @pytest.mark.parametrize("word", ["vary", "baseline"])
+    @pytest.mark.parametrize("word", ["baseline"])
     def test_words_of_the_design_that_do_nothing_yet_are_unknown(self, word: str) -> None:
         """A key that would be passed over in silence is refused."""
         assert "unknown key" in problem_of(f"{word} = 1").what
@@ -1444,6 +1506,30 @@ class TestOptions:
 
 def toml_blocks(markdown: str) -> list[str]:
     return re.findall(r"^```toml\n(.*?)^```$", markdown, re.DOTALL | re.MULTILINE)
+
+
+class TestVaryOptions:
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [("all", ALL_VARIATIONS), ("threads, hash-seed,threads", ("threads", "hash-seed"))],
+    )
+    def test_names_are_separated_by_commas(self, text: str, names: tuple[str, ...]) -> None:
+        """As in the configuration, each once."""
+        options = config.parse_options("x86_64", vary=text, budget="7")
+        assert (options.vary, options.budget) == (names, 7)
+
+    def test_what_is_wrong_is_told_with_all_else(self) -> None:
+        """Each under the name that the option has on the command line that it is from."""
+        with pytest.raises(ConfigError) as caught:
+            config.parse_options("x86_64", vary="threads,", budget="1.5", image="a b")
+        assert [problem.what for problem in caught.value.problems] == [
+            "--container-image: not a name",
+            "--container-vary: is empty",
+            "--container-budget: not a number of runs",
+        ]
+        with pytest.raises(ConfigError) as caught:
+            config.parse_options("x86_64", prefix="--", budget="0")
+        assert caught.value.problems[0].what == "--budget: not a number of runs"
 
 
 class TestDocs:

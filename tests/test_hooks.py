@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,7 +15,14 @@ import pytest
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.hooks import Comparator, hookimpl, load_comparators
+from pytest_mlcontainer.hooks import (
+    Comparator,
+    Family,
+    NotExercised,
+    hookimpl,
+    load_comparators,
+    load_families,
+)
 from pytest_mlcontainer.model import (
     Difference,
     Element,
@@ -184,6 +192,63 @@ def test_what_a_plugin_gives_wrongly_is_explained(given: object, says: str) -> N
 
     assert caught.value.what == "the plugin mine cannot be used"
     assert says in caught.value.value
+
+
+SHARD = Family("shard", "which part of the data it sees", lambda _situation: NotExercised("no"))
+SHARD_OF_OURS = replace(SHARD, name="ours")
+
+
+def varying(given: object) -> SimpleNamespace:
+    return SimpleNamespace(mlcontainer_variations=lambda: given)
+
+
+def test_families_of_plugins_follow_those_of_the_package() -> None:
+    """In order of registration, the last one first; a plugin may have both hooks, or one."""
+    other = replace(SHARD, name="cache")
+    both = SimpleNamespace(
+        mlcontainer_comparators=lambda: [AVRO], mlcontainer_variations=lambda: [other]
+    )
+    others = [("first", varying([SHARD])), ("second", both), ("third", plugin([]))]
+    assert load_families((SHARD_OF_OURS,), others) == (SHARD_OF_OURS, other, SHARD)
+    assert load_comparators(others) == (AVRO,)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (None, "returned None, expected a list"),
+        ([SHARD, "threads"], "a list with 'threads', which is no Family"),
+        ([AVRO], "which is no Family"),
+        ([replace(SHARD, name="My Shard")], "name is 'My Shard'"),
+        ([replace(SHARD, name=3)], "name is 3"),
+        ([replace(SHARD, choose="7")], "choose of shard is '7', expected a function"),
+        ([replace(SHARD, pin=True)], "pin of shard is True, expected a function"),
+        ([replace(SHARD, hints=("(",))], "a hint of shard is no regular expression: '('"),
+        ([SHARD, SHARD], "a variation is called 'shard', as one of mine is"),
+        ([SHARD_OF_OURS], "a variation is called 'ours', as one of this package is"),
+    ],
+)
+def test_a_family_that_cannot_work_is_explained(given: object, says: str) -> None:
+    """Before anything is varied, with the plugin's name."""
+    with pytest.raises(MlContainerError) as caught:
+        load_families((SHARD_OF_OURS,), [("mine", varying(given))])
+
+    assert caught.value.what == "the plugin mine cannot be used"
+    assert says in caught.value.value
+
+
+def test_a_broken_family_stops_the_session_before_anything_is_built(project: Any) -> None:
+    """Where variations are asked for; else nothing of it is loaded."""
+    project.write(
+        CONFIG,
+        dockerfile="FROM none.invalid/none\n",
+        conftest__py="def mlcontainer_variations():\n    return 'shard'\n",
+    )
+
+    result = project.run("--container-vary")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*the plugin */conftest.py cannot be used*returned 'shard'*"])
 
 
 def test_a_hook_that_raises_is_named() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pytest_mlcontainer import matrix
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
+    ALL_VARIATIONS,
     HOST,
     BuildSettings,
     CompareJob,
@@ -19,11 +21,14 @@ from pytest_mlcontainer.model import (
     NeedsFrom,
     Options,
     Platform,
+    Rule,
     RunJob,
     ServeJob,
     Server,
     Settings,
     Target,
+    Tolerance,
+    VariesJob,
 )
 
 AMD64 = Platform("linux", "amd64")
@@ -145,6 +150,56 @@ class TestPlatforms:
         assert matrix.reference_platform(settings, options) == ARMV7
         job = matrix.run_job(settings, options, "infer", ARM64)
         assert [need.target.platform for need in job.needs] == [ARMV7]
+
+
+class TestVaries:
+    def test_each_entrypoint_that_writes_varies_on_the_reference(self) -> None:
+        """After all comparisons; not what writes nothing, nor servers."""
+        settings = settings_with(TRAIN, CHECK, INFER, API)
+        found = names(settings, Options(vary=ALL_VARIATIONS))
+        assert found[-4:] == [
+            "train::agrees[linux/arm64 vs linux/amd64]",
+            "infer::agrees[linux/arm64 vs linux/amd64]",
+            "train::varies[linux/amd64]",
+            "infer::varies[linux/amd64]",
+        ]
+        assert found[:-2] == names(settings)
+
+    def test_what_is_printed_varies_where_a_rule_compares_it(self) -> None:
+        """An entrypoint without outputs may well be compared."""
+        says = replace(CHECK, rules=(Rule("stdout", "", Tolerance()),))
+        found = names(settings_with(says, platforms=(AMD64,)), Options(vary=("threads",)))
+        assert found[-1] == "check::varies[linux/amd64]"
+
+    @pytest.mark.parametrize(
+        ("configured", "option", "expected"),
+        [
+            ((), None, []),
+            (ALL_VARIATIONS, None, [None]),
+            (("user",), None, [("user",)]),
+            (("user",), ALL_VARIATIONS, [None]),
+            ((), ("threads", "simd"), [("threads", "simd")]),
+        ],
+    )
+    def test_the_option_replaces_what_is_configured(
+        self,
+        configured: tuple[str, ...],
+        option: tuple[str, ...] | None,
+        expected: list[tuple[str, ...] | None],
+    ) -> None:
+        """None stands for all that apply; of no names there is no item at all."""
+        settings = settings_with(replace(TRAIN, vary=configured), platforms=(AMD64,))
+        jobs = matrix.plan(settings, Options(vary=option))
+        assert [job.names for job in jobs if isinstance(job, VariesJob)] == expected
+
+    @pytest.mark.parametrize(("option", "runs"), [(None, 12), (5, 5)])
+    def test_so_does_the_budget(self, option: int | None, runs: int) -> None:
+        """The most runs that a search may make."""
+        entry = replace(TRAIN, vary=("user",), vary_budget=12)
+        jobs = matrix.plan(settings_with(entry, platforms=(HOST,)), Options(budget=option))
+        (job,) = (job for job in jobs if isinstance(job, VariesJob))
+        assert job.budget == runs
+        assert job.run.target == Target(HOST)
 
 
 class TestNeeds:

@@ -241,3 +241,38 @@ def test_a_report_that_cannot_be_written_fails_in_our_words(project: Any) -> Non
     result.stdout.fnmatch_lines(["*the report cannot be written: *report: Is a directory*"])
     result.stdout.fnmatch_lines(["*name a folder that can be written*"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("where", ["arguments", "addopts"])
+def test_all_variations_are_asked_for_without_a_value(
+    project: Any, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """What follows is a file of tests, or another option, and not a list of names."""
+    root = project.write('platforms = "host"\n' + CONFIG)
+    options = ("--container-vary", "pyproject.toml") if where == "arguments" else ("-q",)
+    if where == "addopts":
+        with (root / "pyproject.toml").open("a") as file:
+            file.write('[tool.pytest.ini_options]\naddopts = ["--container-vary", "-v"]\n')
+
+    result = project.run("--collect-only", *options)
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*varies?host?*"])
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--container-vary=", "--container-vary: *"),
+        ("--container-vary=Threads", "--container-vary: not the name of a variation: *Threads*"),
+        ("--container-budget=few", "--container-budget: not a number of runs: *few*"),
+    ],
+)
+def test_a_wrong_request_to_vary_is_a_usage_error(project: Any, option: str, says: str) -> None:
+    """Before anything is collected."""
+    project.write('platforms = "host"\n' + CONFIG)
+
+    result = project.run(option)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{says}"])

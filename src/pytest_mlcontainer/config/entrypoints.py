@@ -76,6 +76,10 @@ def _read_vary(reader: Reader, base: tuple[str, ...]) -> tuple[str, ...]:
     value = reader.values.get("vary")
     if isinstance(value, bool):
         return ALL_VARIATIONS if value else ()
+    if value is not None and not isinstance(value, (str, list)):
+        what, remedy = "neither names nor a switch", 'write true, or names: ["threads", "user"]'
+        reader.note("vary", MlContainerError(what, show(value), remedy))
+        return base
     return _once(reader.read_list("vary", parse_variation, base))
 
 
