@@ -74,7 +74,7 @@ def built(engine: docker.APIClient) -> Iterator[str]:
     said = list(engine.build(fileobj=context, custom_context=True, tag=tag, decode=True))
     assert not any("error" in each for each in said), said
     yield tag
-    engine.remove_image(tag)
+    engine.remove_image(tag, force=True)
 
 
 @pytest.fixture
