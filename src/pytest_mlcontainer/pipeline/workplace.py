@@ -1,0 +1,94 @@
+"""Engines, stores and the ledger of one process: opened when needed, let go of at the end."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+
+from pytest_mlcontainer.engines import LogLine
+from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.model import (
+    Options,
+    Settings,
+    Target,
+)
+from pytest_mlcontainer.pipeline.background import Background
+from pytest_mlcontainer.pipeline.cleanup import clean_up
+from pytest_mlcontainer.pipeline.keys import digest
+from pytest_mlcontainer.pipeline.surroundings import Surroundings
+from pytest_mlcontainer.pipeline.unfinished import Unfinished
+from pytest_mlcontainer.sharing import Ledger, Store
+
+
+class Workplace:
+    """What a process works with; each thing is opened at most once."""
+
+    def __init__(self, surroundings: Surroundings, options: Options) -> None:
+        self._world = surroundings
+        self._options = options
+        self._ledger = Ledger(surroundings.cache, surroundings.owner.session)
+        self._processes = Processes()
+        self._slots = threading.BoundedSemaphore(surroundings.parallel)
+        self._lock = threading.RLock()
+        self._work = Background()
+        self._engines: dict[str | None, DockerEngine] = {}
+        self._stores: dict[Path, Store] = {}
+        self._searches: dict[tuple[Path, str], Unfinished] = {}
+
+    def close(self) -> None:
+        """End what still runs. What others of this session use stays; see `clean_up`."""
+        self._processes.kill_all()
+        for engine in self._engines.values():
+            engine.close()
+        if self._work.busy:
+            self.clean_up(last=False)
+        self._work.join()
+        for engine in self._engines.values():
+            engine.disconnect()
+
+    def clean_up(self, *, last: bool) -> None:
+        """Remove what this session made, workers included; `last` is for its very end."""
+        world = self._world
+        clean_up(world.cache, world.owner, world.environ, self._options.keep, last=last)
+
+    def kept(self) -> tuple[str, ...]:
+        """Containers that stay on their engine for a look, those of workers too."""
+        return tuple(entry["kept"] for entry in self._ledger.entries() if "kept" in entry)
+
+    def _engine(self, target: Target) -> DockerEngine:
+        with self._lock:
+            engine = self._engines.get(target.engine)
+            if engine is None:
+                engine = DockerEngine(
+                    target.engine,
+                    self._world.environ,
+                    self._world.owner,
+                    self._options.keep,
+                    lambda container: self._ledger.add(kept=container[:12]),
+                )
+                self._engines[target.engine] = engine
+                self._ledger.add(endpoint=target.engine or "")
+                self._work.begin(("greeting", target.engine), partial(self._greet, engine))
+            return engine
+
+    def _greet(self, engine: DockerEngine) -> None:
+        """What has to be done once for an engine, beside the build that waits for it anyway."""
+        engine.identity()
+        for session in engine.sweep():
+            self._world.log(f"removed what the dead session {session} had left")
+
+    def _store(self, settings: Settings) -> Store:
+        with self._lock:
+            store = self._stores.get(settings.file)
+            if store is None:
+                name = digest([str(settings.file)])[:16]
+                store = Store(self._world.cache / name, self._world.owner)
+                store.open()
+                self._stores[settings.file] = store
+                self._ledger.add(store=str(store.root))
+            return store
+
+    def _logger(self, prefix: str) -> LogLine:
+        return lambda line: self._world.log(f"{prefix}: {line}")
