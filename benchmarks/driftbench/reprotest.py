@@ -49,7 +49,7 @@ def measure(
             contexts[base] = tag
     except RuntimeError as error:
         return {NAME: str(error).strip().splitlines()[-1]}
-    answers = {case.name: [_ask(case, work, contexts)] for case in cases if case.kind == "one"}
+    answers = {case.name: [_ask(case, work, contexts)] for case in cases if _can_ask(case)}
     subprocess.run(["docker", "rmi", *contexts.values()], capture_output=True)
     others[NAME] = answers
     return {}
@@ -70,6 +70,15 @@ def read_output(text: str) -> Answer:
     return Answer("drift", tuple(frozenset({_NAMES.get(name, name)}) for name in names))
 
 
+def _can_ask(case: Case) -> bool:
+    (table,) = _entrypoints(case.folder)
+    return case.kind == "one" and not any(each.startswith("/") for each in table["outputs"])
+
+
+def _entrypoints(folder: Path) -> list[dict[str, Any]]:
+    return list(read_toml(folder / "pyproject.toml")["tool"]["mlcontainer"]["entrypoints"].values())
+
+
 def _ask(case: Case, work: Path, contexts: Mapping[str, str]) -> Answer:
     tag, project = f"driftbench/{NAME}-{case.name}:{os.getpid()}", work / NAME / case.name
     shutil.copytree(case.folder, project, ignore=shutil.ignore_patterns("label.toml"))
@@ -78,7 +87,7 @@ def _ask(case: Case, work: Path, contexts: Mapping[str, str]) -> Answer:
     asked = subprocess.run(
         ["docker", "image", "inspect", tag], capture_output=True, text=True, check=True
     )
-    (table,) = read_toml(project / "pyproject.toml")["tool"]["mlcontainer"]["entrypoints"].values()
+    (table,) = _entrypoints(project)
     try:
         done = subprocess.run(
             _command(tag, json.loads(asked.stdout)[0]["Config"], table, project),
