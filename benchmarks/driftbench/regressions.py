@@ -77,7 +77,7 @@ def install(folder: Path) -> Path:
 def judge(python: Path, runs: Path, work: Path) -> Mapping[str, Answer]:
     """An answer for each case whose outputs are in `runs`, by the name of the case."""
     (work / "test_outputs.py").write_text(_TEST)
-    _outcomes(python, runs, work, FIRST, "--force-regen")
+    _outcomes(python, runs, work, FIRST, "--regen-all")
     noisy = _outcomes(python, runs, work, SECOND)
     drifting = set[str]().union(*(_outcomes(python, runs, work, side) for side in OTHERS))
     answers = {}
