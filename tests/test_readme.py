@@ -123,6 +123,8 @@ def test_every_block_of_the_readme_is_covered_here() -> None:
         ("run", "console"),
         ("", "console"),
         ("", "text"),
+        ("run", "console"),
+        ("", "text"),
     ]
     assert commands(blocks()[4][2]) == ["make demo", "make test"]
 
