@@ -93,8 +93,7 @@ class _Judge:
         spread = self._spread(runs)
         self._notes += [*spread.notes, _count_repeats([(runs, spread)])]
         differences = [
-            replace(nondeterministic(each), noise=spread.floor(each))
-            for each in spread.differences
+            replace(nondeterministic(each), noise=spread.floor(each)) for each in spread.differences
         ]
         outcome = self._outcome(runs[0], runs[0], differences)
         return replace(outcome, against="other repeats")
