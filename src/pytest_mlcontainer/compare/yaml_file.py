@@ -67,6 +67,8 @@ def _read(side: Side) -> Any:
         raise side.unreadable(f"cannot be read as YAML: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         what = " ".join(str(error).split())
+        if "nesting depth" in what:  # PyYAML's own limit, from 6.0.4 on
+            what = f"it is nested too many levels deep: {what}"
         raise side.unreadable(f"is broken YAML: {what:.300}") from error
 
 
