@@ -78,10 +78,12 @@ def test_a_failure_sums_up_what_agrees():
     assert "identical: 7 items of outputs/m.json" in lines
 
 
-def test_a_failure_ends_with_the_command_that_repeats_it():
-    assert failure_lines(outcome(DRIFT), "pytest -k x")[-2:] == [
+def test_a_failure_ends_with_the_commands_that_repeat_and_that_explain_it():
+    assert failure_lines(outcome(DRIFT), "pytest --container x")[-4:] == [
         "repeat just this:",
-        "  pytest -k x",
+        "  pytest --container x",
+        "look for the cause:",
+        "  pytest --container --container-vary x",
     ]
     assert "repeat just this:" not in failure_lines(outcome(DRIFT), "")
 

@@ -56,6 +56,9 @@ def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
     lines += _notes(outcome.notes)
     if repeat:
         lines += ["repeat just this:", f"  {repeat}"]
+    if repeat and _is_unexplained(outcome):
+        asked = repeat.replace("pytest --container", "pytest --container --container-vary", 1)
+        lines += ["look for the cause:", f"  {asked}"]
     while lines and not lines[-1]:
         lines.pop()
     return lines
@@ -84,6 +87,11 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
     if any(row[1].endswith("*") or "* v" in row[1] for row in shown):
         lines.append("* emulated")
     return [*lines, *notes]
+
+
+def _is_unexplained(outcome: Outcome) -> bool:
+    """Whether two platforms drift, and nobody has looked why."""
+    return outcome.verdict is Verdict.DRIFT and outcome.explanation is None and not outcome.against
 
 
 def _overview(tree: Tree) -> list[str]:
