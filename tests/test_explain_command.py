@@ -104,7 +104,7 @@ def test_a_container_is_explained_from_any_folder(
     printed = capsys.readouterr()
     assert code == 1, printed.err
     assert f"local on {native} drifts" in printed.out
-    assert "cause: timezone — not narrowed down" in printed.out, "three runs confirm nothing"
+    assert "suspected: timezone — not narrowed down" in printed.out, "three runs confirm nothing"
     assert "runs made for this: 3" in printed.out
     assert f"local[{native}, timezone=Pacific/Kiritimati]: exit code 0" in printed.err
 

@@ -143,5 +143,5 @@ def test_documented_fixture_examples_pass(project: Any, leaves_nothing: None) ->
 
     result = project.run("test_docs.py")
 
-    assert len(examples) == 4
-    result.assert_outcomes(passed=4)
+    assert len(examples) == 5
+    result.assert_outcomes(passed=5)

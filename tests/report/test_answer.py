@@ -156,7 +156,7 @@ def test_without_a_cause_the_suspects_are_named_as_such() -> None:
     )
     lines = failure_lines(known, "")
     assert lines[1] == (
-        "cause: simd, threads — not narrowed down further: it is among these; the budget ended"
+        "suspected: simd, threads — not narrowed down further: it is among these; the budget ended"
     )
     assert "not known: more" in lines
     assert "also varied: hash-seed, umask" in lines, "and not what is suspected"

@@ -91,7 +91,12 @@ def answer(outcome: Outcome) -> tuple[Statement, ...]:
     if not outcome.causes and not outcome.verdict.passes:
         said.append(_no_cause(explained))
     said += [
-        Statement("explained in part", f"— {each.text}", each.names, _advice(each))
+        Statement(
+            "to bear in mind" if each.names == ("platform",) else "explained in part",
+            f"— {each.text}",
+            each.names,
+            _advice(each),
+        )
         for each in _of_kind(explained, "part")
     ]
     if explained.materiality:
@@ -170,7 +175,7 @@ def _no_cause(explained: Explanation) -> Statement:
     text = "— not narrowed down further: it is among these" if known else "not found"
     if explained.open:
         text += f"; {explained.open[0]}"
-    return Statement("cause", text, explained.suspects)
+    return Statement("suspected" if known else "cause", text, explained.suspects)
 
 
 def _of_kind(explained: Explanation, kind: str) -> list[Finding]:
