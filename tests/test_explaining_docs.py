@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import tomllib
 
 from pytest_mlcontainer import config
 from pytest_mlcontainer.cli import main
@@ -27,6 +27,11 @@ from pytest_mlcontainer.model import (
     VariesJob,
 )
 from pytest_mlcontainer.variations import FAMILIES, suspect
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROOT = DOCS.parent
