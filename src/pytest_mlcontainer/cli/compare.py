@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from platform import machine
 
+from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.config import load, parse_platform
 from pytest_mlcontainer.errors import MlContainerError, RecordError
 from pytest_mlcontainer.hooks import load_comparators
@@ -24,7 +25,7 @@ from pytest_mlcontainer.judging.machines import (
 )
 from pytest_mlcontainer.model import Entrypoint, Outcome, Settings
 from pytest_mlcontainer.records import open_records
-from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
 
@@ -81,7 +82,7 @@ def compare(asked: Asked) -> int:
         lines += [escape(text, _NOTE_WIDTH) for text in pairing.alone]
         print("\n".join(lines))
     if asked.report is not None:
-        _write(asked.report, results, time.monotonic() - started)
+        write(asked.report, results, time.monotonic() - started)
     good = all(each.outcome.verdict.passes for each in results if each.outcome is not None)
     return 0 if good and not pairing.alone and not failed_runs(pairing.meetings) else 1
 
@@ -133,14 +134,3 @@ def _check_different(asked: Asked) -> None:
         raise RecordError(
             "both are the same records", str(second), "name the records of another machine"
         )
-
-
-def _write(folder: Path, results: list[Result], duration_s: float) -> None:
-    try:
-        write_reports(folder, results, duration_s)
-    except OSError as error:
-        raise MlContainerError(
-            "the report cannot be written",
-            f"{folder}: {error.strerror or error}",
-            "name a folder that can be written",
-        ) from error

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from platform import machine
 
-from pytest_mlcontainer.cli.surroundings import here
+from pytest_mlcontainer.cli.reporting import write
+from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_comparators, load_families
 from pytest_mlcontainer.matrix import plan
 from pytest_mlcontainer.model import CompareJob, Job, Options, Outcome, Settings, VariesJob
-from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.pipeline import DETAIL, Pipeline, Surroundings
-from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.pipeline import Pipeline
+from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
 from pytest_mlcontainer.variations import FAMILIES, wanted
-
-_MOST_PARALLEL = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def explain(asked: Asked) -> int:
     )
     settings = _settings(asked)
     jobs = tuple(_jobs(settings, options, asked.entrypoint))
-    pipeline = Pipeline(_surroundings(asked), options)
+    pipeline = Pipeline(surroundings(os.environ, asked.log), options)
     try:
         results = [Result.of_outcome(outcome) for outcome in _outcomes(pipeline, settings, jobs)]
     finally:
@@ -83,7 +80,7 @@ def explain(asked: Asked) -> int:
             print("\n".join((*failure_lines(result.outcome, ""), "")))
     print("\n".join(summary_lines(results)))
     if asked.report is not None:
-        _write(asked.report, results, time.monotonic() - started)
+        write(asked.report, results, time.monotonic() - started)
     return 0 if all(each.outcome is None or each.outcome.verdict.passes for each in results) else 1
 
 
@@ -143,25 +140,3 @@ def _outcomes(pipeline: Pipeline, settings: Settings, jobs: tuple[Job, ...]) -> 
         elif isinstance(job, CompareJob):
             outcome = pipeline.compare(settings, job, comparators)
             yield pipeline.explain(settings, job, outcome, families, comparators)
-
-
-def _surroundings(asked: Asked) -> Surroundings:
-    place = here(os.environ)
-    return Surroundings(
-        owner=current_owner(uuid.uuid4().hex),
-        cache=place.cache,
-        environ=place.environ,
-        log=lambda line: None if f": {DETAIL}" in line else asked.log(line),
-        parallel=min(os.cpu_count() or 1, _MOST_PARALLEL),
-    )
-
-
-def _write(folder: Path, results: list[Result], duration_s: float) -> None:
-    try:
-        write_reports(folder, results, duration_s)
-    except OSError as error:
-        raise MlContainerError(
-            "the report cannot be written",
-            f"{folder}: {error.strerror or error}",
-            "name a folder that can be written",
-        ) from error

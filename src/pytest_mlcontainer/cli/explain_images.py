@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import machine
 
-from pytest_mlcontainer.cli.surroundings import here
+from pytest_mlcontainer.cli.reporting import write
+from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_engine, parse_settings
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_comparators
 from pytest_mlcontainer.model import HOST, PRINTED, Entrypoint, Options, Outcome, Platform, Settings
-from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.pipeline import DETAIL, Pipeline, Surroundings
+from pytest_mlcontainer.pipeline import Pipeline
 from pytest_mlcontainer.pipeline.across_images import HERE, Answer, Question
 from pytest_mlcontainer.pipeline.across_images import explain_images as explain
-from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import failure_lines
 
@@ -28,7 +27,6 @@ LEAST_BUDGET = 3  # a control, the control again, and everything changed
 BUDGET = 60
 _COMMAND = "command"
 _WIDTH = 400
-_MOST_PARALLEL = 4
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,12 @@ def explain_images(asked: Asked) -> int:
     """
     started = time.monotonic()
     question = _question(asked)
-    pipeline = Pipeline(_surroundings(asked), question.options)
+    pipeline = Pipeline(surroundings(os.environ, asked.log), question.options)
     try:
         answer = explain(pipeline, question)
         _print(answer)
         if asked.report is not None:
-            _write(asked.report, answer, time.monotonic() - started)
+            write(asked.report, [Result.of_outcome(answer.outcome)], time.monotonic() - started)
     finally:
         pipeline.close()
         pipeline.clean_up(last=True)
@@ -200,17 +198,6 @@ def _architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine(), machine())
 
 
-def _surroundings(asked: Asked) -> Surroundings:
-    place = here(os.environ)
-    return Surroundings(
-        owner=current_owner(uuid.uuid4().hex),
-        cache=place.cache,
-        environ=place.environ,
-        log=lambda line: None if f": {DETAIL}" in line else asked.log(line),
-        parallel=min(os.cpu_count() or 1, _MOST_PARALLEL),
-    )
-
-
 def _print(answer: Answer) -> None:
     lines = [escape(line, _WIDTH) for line in answer.headlines]
     outcome = answer.outcome
@@ -231,14 +218,3 @@ def _details(outcome: Outcome) -> Iterator[str]:
     yield from (f"not tried: {name}: {why}" for name, why in explained.not_exercised)
     yield from (f"not known: {text}" for text in explained.open)
     yield "1 run" if explained.runs == 1 else f"{explained.runs} runs"
-
-
-def _write(folder: Path, answer: Answer, duration_s: float) -> None:
-    try:
-        write_reports(folder, [Result.of_outcome(answer.outcome)], duration_s)
-    except OSError as error:
-        raise MlContainerError(
-            "the report cannot be written",
-            f"{folder}: {error.strerror or error}",
-            "name a folder that can be written",
-        ) from error

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.pipeline import DETAIL, LogLine, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
+
+_MOST_PARALLEL = 4
 
 
 @dataclass(frozen=True)
@@ -28,3 +34,19 @@ class Here:
 def here(environ: Mapping[str, str]) -> Here:
     """Read the surroundings from the environment."""
     return Here(Path.cwd(), cache_folder(environ), with_programs_beside(sys.executable, environ))
+
+
+def surroundings(environ: Mapping[str, str], log: LogLine) -> Surroundings:
+    """What a pipeline of the command is given.
+
+    Args:
+        log: gets what is done, without what the steps print.
+    """
+    place = here(environ)
+    return Surroundings(
+        owner=current_owner(uuid.uuid4().hex),
+        cache=place.cache,
+        environ=place.environ,
+        log=lambda line: None if f": {DETAIL}" in line else log(line),
+        parallel=min(os.cpu_count() or 1, _MOST_PARALLEL),
+    )

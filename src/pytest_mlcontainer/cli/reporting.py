@@ -1,0 +1,25 @@
+"""Reports that the command writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.report import Result, write_reports
+
+
+def write(folder: Path, results: Iterable[Result], duration_s: float) -> None:
+    """Write the reports, as `write_reports`.
+
+    Raises:
+        MlContainerError: the folder cannot be written.
+    """
+    try:
+        write_reports(folder, results, duration_s)
+    except OSError as error:
+        raise MlContainerError(
+            "the report cannot be written",
+            f"{folder}: {error.strerror or error}",
+            "name a folder that can be written",
+        ) from error
