@@ -16,7 +16,7 @@ from pytest_mlcontainer.model.basics import (
 )
 
 ALL_VARIATIONS = ("all",)
-DEFAULT_BUDGET = 40  # runs: some five causes that are hard to find
+DEFAULT_BUDGET = 100  # runs: a few crashes on the way, and causes that are hard to find
 
 
 @dataclass(frozen=True)

@@ -212,9 +212,8 @@ class _Across:
     def _in_part(self, findings: Findings, sides: Sides) -> Outcome:
         """Nothing makes both agree: what moves the reference alone, and as much?"""
         alone = explain_variations(self._lab, self._asked, self._families, self._comparators)
+        self._runs += 0 if alone.explanation is None else alone.explanation.runs
         causes = self._comparable(alone)
-        runs = 0 if alone.explanation is None else alone.explanation.runs
-        self._runs += runs
         remains = self._remains()
         if not causes:
             platform = self._job.actual.target.platform

@@ -187,7 +187,7 @@ class _Explaining:
         return Prepared(
             before=before,
             variations=effective,
-            pins={each.name: each for each in pins(situation)},
+            pins={each.name: each for each in pins(situation, self._families)},
             not_exercised=(*unfit, *without),
             weights=suspect(texts, self._families),
         )
