@@ -206,8 +206,11 @@ def test_the_command_to_repeat_has_the_options_it_needs(project: Any) -> None:
     project.write(ONE_PLATFORM, train=WRITES_PLACE)
 
     result = project.run("--container-platform=linux/amd64,host")
-    (command,) = [line.strip() for line in result.outlines if line.startswith("  pytest --cont")]
+    command, explaining = (
+        line.strip() for line in result.outlines if line.startswith("  pytest --cont")
+    )
     assert "--container-platform=linux/amd64,host" in command
+    assert "--container-vary" in explaining
     repeated = project.pytester.run(
         sys.executable, "-m", *shlex.split(command), "-p", "no:cacheprovider"
     )
