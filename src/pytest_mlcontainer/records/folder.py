@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -237,8 +238,8 @@ def _swap(new: Path, place: Path, old: Path) -> None:
         try:
             new.rename(place)
             return
-        except OSError:
-            if not os.path.lexists(place):
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             # Another process has just put its own there; the last one stays.
             shutil.rmtree(old, ignore_errors=True)
