@@ -31,7 +31,7 @@ from pytest_mlcontainer.records.schema import (
 _DEPTH = 6
 _MOST_RECORDS = 10_000
 _MOST_FOLDERS = 100_000
-_TRIES = 20
+_TRIES = 500
 _ALONE = Conditions()
 
 
@@ -159,7 +159,8 @@ def replace_folder(place: Path, fill: Callable[[Path], None]) -> None:
     Raises:
         RecordError: at `place` is something that is no record of ours, or it cannot be written.
     """
-    if os.path.lexists(place) and not is_record(place):
+    # More than one look: another process may move its record away between the two questions.
+    if all(os.path.lexists(place) and not is_record(place) for _ in range(_TRIES)):
         raise RecordError(
             "where the record would go is something else",
             str(place),
