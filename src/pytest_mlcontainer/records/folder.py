@@ -187,12 +187,12 @@ def is_record(folder: Path) -> bool:
     """Whether a folder is empty or holds a record, of whatever schema."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    if not any(folder.iterdir()):
-        return True
     try:
+        if not any(folder.iterdir()):
+            return True
         return {"schema", "entrypoint", "target"} <= read_object(folder / FILE).keys()
-    except RecordError:
-        return False
+    except (RecordError, FileNotFoundError):
+        return False  # the second: another process has just moved it away
 
 
 def find_records(folder: Path) -> Iterator[Path]:
