@@ -438,7 +438,11 @@ def test_an_archive_larger_than_the_disk(
     assert "the archive does not fit on this machine" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", gzip.compress(b"hello"), b"PK\x03\x04" + b"x"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", gzip.compress(b"hello", mtime=0), b"PK\x03\x04" + b"x"],
+    ids=["empty", "text", "gzip of a text", "cut zip"],
+)
 def test_a_file_that_is_no_archive(
     two: Records, tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
