@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_mlcontainer import outputs
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs import (
     Collected,
@@ -23,6 +22,7 @@ from pytest_mlcontainer.outputs import (
     collect_tree,
     names_in_tar,
 )
+from pytest_mlcontainer.outputs.intake import Intake
 
 needs_user = pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 
@@ -402,7 +402,7 @@ class TestTar:
 
     def test_too_many_files_end_it(self, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
         """Files, links and what is refused count alike."""
-        monkeypatch.setattr(outputs, "MAX_FILES", 9)
+        monkeypatch.setattr("pytest_mlcontainer.outputs.intake.MAX_FILES", 9)
         makers: tuple[Callable[[str], tuple[tarfile.TarInfo, bytes]], ...] = (
             regular,
             lambda name: symlink(name, "/nowhere"),
@@ -528,13 +528,13 @@ class TestTree:
         folder.mkdir()
         (folder / "a").write_bytes(b"x" * 10)
         declared, collected = Declared(("*",), str(folder)), Collected()
-        intake = outputs._Intake(declared, take.into, collected)
+        intake = Intake(declared, take.into, collected)
 
         class Growing(io.BytesIO):
             def read(self, size: int | None = -1) -> bytes:
                 return b"x" * (size or 0)
 
-        intake._store("a", Growing(), 10, (0o644, 0, 0))
+        intake.store("a", Growing(), 10, (0o644, 0, 0))
         assert collected.outputs["a"].size_bytes == 10
 
     def test_outputs_can_be_written_by_a_later_run(self, take: Take, tmp_path: Path) -> None:

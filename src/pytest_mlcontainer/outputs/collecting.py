@@ -1,0 +1,96 @@
+"""Taking over a whole stream, or a whole folder."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from pytest_mlcontainer.errors import OutputError
+from pytest_mlcontainer.outputs.collected import Collected
+from pytest_mlcontainer.outputs.declared import Declared
+from pytest_mlcontainer.outputs.intake import Intake
+from pytest_mlcontainer.outputs.tar import open_tar, path_of
+
+
+def collect_tar(
+    stream: Iterable[bytes], root: str, declared: Declared, into: Path, collected: Collected
+) -> None:
+    """Take over from the tar stream that an engine gives for the container path `root`.
+
+    Args:
+        root: absolute container path that was asked for; the stream's names start with its last
+            part, whatever that is called in the container.
+        into: existing folder that receives the files.
+        collected: is added to.
+
+    Raises:
+        OutputError: the stream ends early or is damaged, or holds more than `MAX_FILES` files.
+    """
+    intake = Intake(declared, into, collected)
+    try:
+        with open_tar(stream) as archive:
+            for member in archive:
+                path = path_of(member.name, root)
+                if path is None:
+                    intake.refuse(f"{member.name}: climbs out of {root}")
+                else:
+                    intake.take_member(archive, member, path, root)
+    except (tarfile.TarError, EOFError, UnicodeError) as error:
+        raise OutputError(
+            "what the run wrote cannot be read back", f"{root}: {error}", "run it again"
+        ) from error
+    intake.resolve_links()
+
+
+def collect_tree(folder: Path, declared: Declared, into: Path, collected: Collected) -> None:
+    """Take over from a folder of this machine (a run without a container).
+
+    Args:
+        folder: what the run had as its working directory.
+    """
+    intake = Intake(declared, into, collected)
+    inside = Path(os.path.realpath(folder))
+    for root in declared.roots():
+        base = Path(root)
+        if base != folder and not Path(os.path.realpath(base.parent)).is_relative_to(inside):
+            intake.refuse(f"{declared.name_of(root) or root}: behind a link that leads elsewhere")
+            continue
+        for path in (base, *_walk(base, intake.refuse)):
+            if path != folder:
+                intake.take_path(path, root)
+    intake.resolve_links()
+
+
+def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...]:
+    """The first names in a tar stream, folders with a trailing slash, without the top one.
+
+    A stream that is damaged gives those before the damage.
+    """
+    names: list[str] = []
+    try:
+        with open_tar(stream) as archive:
+            for member in archive:
+                # The archive of the root folder has names that start with a slash, and no top.
+                rest = member.name.partition("/")[2]
+                if rest:
+                    names.append(rest + ("/" if member.isdir() else ""))
+                if len(names) >= limit:
+                    break
+    except (tarfile.TarError, EOFError, UnicodeError, OutputError):
+        pass
+    return tuple(names)
+
+
+def _walk(base: Path, refuse: Callable[[str], None]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            refuse(f"{error.filename}: cannot be read ({error.strerror})")
+
+    if base.is_symlink():
+        return
+    for folder, folders, files in os.walk(base, onerror=unreadable):
+        folders.sort()
+        for name in sorted(folders) + sorted(files):
+            yield Path(folder, name)
