@@ -14,7 +14,7 @@ startup-timeout = {limit}
 
 # Serves like a real one, or fails in the way that its argument names.
 SERVE = """\
-import sys, time
+import os, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Handler(BaseHTTPRequestHandler):
@@ -30,7 +30,11 @@ match sys.argv[1]:
         time.sleep(600)
     case "loopback":
         HTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
+    case "drops":
+        os.setuid(1000)
     case _:
+        status = open("/proc/self/status").read()
+        assert "CapBnd:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
         HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 """
 
@@ -38,7 +42,7 @@ match sys.argv[1]:
 def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     project, failure_of, leaves_nothing
 ):
-    limits = {"dies": 60, "silent": 4, "loopback": 2, "unhealthy": 5, "good": 60}
+    limits = {"dies": 60, "drops": 60, "silent": 4, "loopback": 2, "unhealthy": 5, "good": 60}
     project.write(
         "".join(SERVER.format(name=name, limit=limit) for name, limit in limits.items()),
         serve__py=SERVE,
@@ -46,7 +50,7 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     started = time.monotonic()
     result = project.run("-k", "not image")
     assert time.monotonic() - started < 45
-    result.assert_outcomes(passed=1, failed=4)
+    result.assert_outcomes(passed=1, failed=5)
     dies = failure_of(result, "dies[")
     assert "the server dies ended before it answered" in dies
     assert "exit code 1" in dies
@@ -57,6 +61,8 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     assert "/health on port 8000, 4 s:" in silent
     assert "loading the model" in silent
     assert "startup-timeout" in silent
+    drops = failure_of(result, "drops[")
+    assert 'capabilities = ["SETGID", "SETUID"] in [tool.mlcontainer.entrypoints.drops]' in drops
     loopback = failure_of(result, "loopback[")
     assert "it must listen on 0.0.0.0, not 127.0.0.1" in loopback
     unhealthy = failure_of(result, "unhealthy[")

@@ -395,6 +395,15 @@ shm-size = "1g"
 network = "bridge"
 gpus = "all"
 user = "1000:1000"
+processes = 64
+log-limit = "1m"
+output-limit = "2g"
+output-files = 10
+disk = "3g"
+capabilities = ["CAP_CHOWN", "setuid", "CHOWN"]
+new-privileges = true
+privileged = true
+engine-socket = true
 [entrypoints.train.compare]
 "outputs/*.npz" = { rtol = 1e-5, atol = 0, scale = 8, equal-nan = false }
 "metrics.json:a:b" = { margin = 0.005 }
@@ -418,7 +427,24 @@ class TestEntrypoints:
             writable=("cache",),
             workdir="/app",
             exit_codes=(0, 2),
-            limits=Limits(600.0, 4 * 1024**3, 2.0, 1024**3, "bridge", gpus="all", user="1000:1000"),
+            limits=Limits(
+                timeout_s=600.0,
+                memory_bytes=4 * 1024**3,
+                cpus=2.0,
+                shm_size_bytes=1024**3,
+                network="bridge",
+                gpus="all",
+                user="1000:1000",
+                processes=64,
+                log_bytes=1024**2,
+                output_bytes=2 * 1024**3,
+                output_files=10,
+                disk_bytes=3 * 1024**3,
+                capabilities=("CHOWN", "SETUID"),
+                new_privileges=True,
+                privileged=True,
+                engine_socket=True,
+            ),
             rules=(
                 Rule("outputs/*.npz", None, Tolerance(1e-5, 0.0, 8.0, equal_nan=False)),
                 Rule("metrics.json", "a:b", Tolerance(margin=0.005)),
@@ -657,6 +683,73 @@ BAD = {
         f"{TOP} cpus: not a number of CPUs",
         '"2"',
         "write a number above 0: 2, 0.5",
+    ),
+    "no processes": (
+        "processes = 0",
+        f"{TOP} processes: not a number of processes",
+        "0",
+        "write a whole number from 1 to 4194304",
+    ),
+    "processes as text": (
+        'processes = "many"',
+        f"{TOP} processes: not a number of processes",
+        '"many"',
+        "write a whole number from 1 to 4194304",
+    ),
+    "log-limit of a few bytes": (
+        "log-limit = 100",
+        f"{TOP} log-limit: too small, the least is 4k",
+        "100",
+        'write a number with its unit: "512m", "4g"; '
+        'a number alone is in bytes, did you mean "100m"?',
+    ),
+    "output-limit": (
+        'output-limit = "ten gigabytes"',
+        f"{TOP} output-limit: not a size",
+        '"ten gigabytes"',
+        'write a number with its unit: "512m", "4g"',
+    ),
+    "output-files": (
+        'output-files = "1g"',
+        f"{TOP} output-files: not a number of files",
+        '"1g"',
+        "write a whole number from 1 to 1000000000",
+    ),
+    "disk": (
+        "disk = -1",
+        f"{TOP} disk: not a size",
+        "-1",
+        'write a number with its unit: "512m", "4g"',
+    ),
+    "capability misspelt": (
+        'capabilities = ["CHOWN", "CAP_SYS_PTRAC"]',
+        f"{TOP} capabilities[1]: not a capability",
+        '"CAP_SYS_PTRAC"',
+        "did you mean SYS_PTRACE?",
+    ),
+    "capabilities as a switch": (
+        "capabilities = true",
+        f"{TOP} capabilities: has to be a string",
+        "true",
+        'put it in quotes: "true"',
+    ),
+    "new-privileges": (
+        'new-privileges = "yes"',
+        f"{TOP} new-privileges: has to be true or false",
+        '"yes"',
+        "write true or false",
+    ),
+    "privileged": (
+        "privileged = 1",
+        f"{TOP} privileged: has to be true or false",
+        "1",
+        "write true or false",
+    ),
+    "engine-socket as a path": (
+        'engine-socket = "/var/run/docker.sock"',
+        f"{TOP} engine-socket: has to be true or false",
+        '"/var/run/docker.sock"',
+        "write true or false",
     ),
     "gpus is a number": (
         "gpus = 2",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pytest_mlcontainer.config.capabilities import parse_capability
 from pytest_mlcontainer.config.keys import ENTRYPOINT_KEYS, entrypoint_remedy
 from pytest_mlcontainer.config.needs import check_needs
 from pytest_mlcontainer.config.paths import (
@@ -25,13 +26,18 @@ from pytest_mlcontainer.config.values import (
     parse_cpus,
     parse_duration,
     parse_exit_code,
+    parse_file_count,
     parse_filled_text,
     parse_health,
+    parse_log_limit,
     parse_memory,
     parse_port,
+    parse_processes,
     parse_repeat,
     parse_seed,
     parse_shm_size,
+    parse_size,
+    parse_switch,
     parse_text,
     parse_user,
     parse_variable_name,
@@ -45,21 +51,12 @@ from pytest_mlcontainer.model import ALL_VARIATIONS, Entrypoint, Limits, NeedsFr
 
 def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
     """`base` with what the table says about a run; `env` and `names` are merged."""
-    old = base.limits
     exit_codes = reader.read_list("exit-codes", parse_exit_code, base.exit_codes)
     if not exit_codes and reader.values.get("exit-codes") == []:
         reader.note("exit-codes", MlContainerError("is empty", "[]", "write [0], or remove it"))
     return replace(
         base,
-        limits=Limits(
-            timeout_s=reader.read("timeout", parse_duration, old.timeout_s),
-            memory_bytes=reader.read("memory", parse_memory, old.memory_bytes),
-            cpus=reader.read("cpus", parse_cpus, old.cpus),
-            shm_size_bytes=reader.read("shm-size", parse_shm_size, old.shm_size_bytes),
-            network=reader.read("network", parse_word, old.network),
-            gpus=reader.read("gpus", _parse_gpus_or_none, old.gpus),
-            user=reader.read("user", parse_user, old.user),
-        ),
+        limits=_read_limits(reader, base.limits),
         env=_merged(base.env, reader.read_pairs("env", parse_variable_name, parse_text)),
         workdir=reader.read("workdir", parse_workdir, base.workdir),
         writable=reader.read_list("writable", parse_container_path, base.writable),
@@ -68,6 +65,28 @@ def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
         repeat=reader.read("repeat", parse_repeat, base.repeat),
         vary=_read_vary(reader, base.vary),
         vary_budget=reader.read("vary-budget", parse_budget, base.vary_budget),
+    )
+
+
+def _read_limits(reader: Reader, old: Limits) -> Limits:
+    capabilities = reader.read_list("capabilities", parse_capability, old.capabilities)
+    return Limits(
+        timeout_s=reader.read("timeout", parse_duration, old.timeout_s),
+        memory_bytes=reader.read("memory", parse_memory, old.memory_bytes),
+        cpus=reader.read("cpus", parse_cpus, old.cpus),
+        shm_size_bytes=reader.read("shm-size", parse_shm_size, old.shm_size_bytes),
+        network=reader.read("network", parse_word, old.network),
+        gpus=reader.read("gpus", _parse_gpus_or_none, old.gpus),
+        user=reader.read("user", parse_user, old.user),
+        processes=reader.read("processes", parse_processes, old.processes),
+        log_bytes=reader.read("log-limit", parse_log_limit, old.log_bytes),
+        output_bytes=reader.read("output-limit", parse_size, old.output_bytes),
+        output_files=reader.read("output-files", parse_file_count, old.output_files),
+        disk_bytes=reader.read("disk", parse_size, old.disk_bytes),
+        capabilities=_once(capabilities),
+        new_privileges=reader.read("new-privileges", parse_switch, old.new_privileges),
+        privileged=reader.read("privileged", parse_switch, old.privileged),
+        engine_socket=reader.read("engine-socket", parse_switch, old.engine_socket),
     )
 
 

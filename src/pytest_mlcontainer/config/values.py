@@ -23,6 +23,9 @@ _SIZE_POWERS: Final[Mapping[str, int]] = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4,
 _LARGEST_SIZE: Final = 2**63 - 1
 _LEAST_MEMORY: Final = 6 * 2**20  # Docker Engine refuses less
 _LEAST_SHM: Final = 4096  # one page
+_LEAST_LOG: Final = 4096
+_MOST_PROCESSES: Final = 2**22  # what Linux can number
+_MOST_FILES: Final = 10**9
 _MEANT_AS_GIGABYTES: Final = 64
 
 _NUMBER: Final = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
@@ -56,6 +59,11 @@ def parse_memory(value: object) -> int:
 def parse_shm_size(value: object) -> int:
     """A size that can hold anything at all as /dev/shm."""
     return _at_least(_LEAST_SHM, "4k", value)
+
+
+def parse_log_limit(value: object) -> int:
+    """A size that leaves room for an error message."""
+    return _at_least(_LEAST_LOG, "4k", value)
 
 
 def _at_least(least: int, shown: str, value: object) -> int:
@@ -183,6 +191,16 @@ def parse_port(value: object) -> int:
 def parse_exit_code(value: object) -> int:
     """A process's exit code."""
     return _whole_number(value, 0, 255, "not an exit code")
+
+
+def parse_processes(value: object) -> int:
+    """How many processes and threads there may be at one time."""
+    return _whole_number(value, 1, _MOST_PROCESSES, "not a number of processes")
+
+
+def parse_file_count(value: object) -> int:
+    """How many files there may be."""
+    return _whole_number(value, 1, _MOST_FILES, "not a number of files")
 
 
 def parse_ulp(value: object) -> int:

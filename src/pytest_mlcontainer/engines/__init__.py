@@ -19,7 +19,7 @@ DETAIL = "| "  # before a line that a step printed, as against the step itself
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """A container to create.
+    """A container to create. What it may do and use beyond the least, `limits` has to say.
 
     Args:
         image: id or reference; `platform` picks the variant and is checked by the engine.

@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
-from docker.types import LogConfig, Mount
+from docker.types import Mount
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 
@@ -22,22 +22,19 @@ from pytest_mlcontainer.engines.buildx import Buildx
 from pytest_mlcontainer.engines.connect import address, open_client
 from pytest_mlcontainer.engines.failures import explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
+from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
 from pytest_mlcontainer.engines.process import Processes
-from pytest_mlcontainer.engines.seccomp import ALLOWS_PERSONALITY
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.model import (
     BuildSettings,
     Image,
     Keep,
-    Limits,
     Owner,
     Pairs,
     Platform,
 )
 
 _PULL_TIMEOUT_S = 3600
-_CONFINED_TMP_BYTES = 1 << 30
-_CONFINED_PROCESSES = 1024  # threads count, and libraries start one for each core
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
 _COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
@@ -261,10 +258,11 @@ class DockerEngine:
                 *(Mount(path, name) for name, path in spec.writable_volumes),
                 *(Mount(path, None) for path in spec.scratch),
                 *self._copy_mount(spec, copy),
+                *socket_mounts(spec, self.address),
             ],
             cpuset_cpus=spec.cpuset,
             volumes_from=None if volumes_of is None else [volumes_of],
-            **(_confinement(limits) if spec.confined else _restrictions(spec)),
+            **isolation(spec),
         )
         try:
             made = self._api.create_container(
@@ -407,29 +405,6 @@ class DockerContainer:
             ) from error
         chunks: Iterator[bytes] = iter(stream)
         return chunks
-
-
-def _confinement(limits: Limits) -> dict[str, Any]:
-    """What a confined container is denied; see `ContainerSpec`."""
-    return {
-        "read_only": True,
-        "tmpfs": {"/tmp": f"size={_CONFINED_TMP_BYTES},mode=1777"},
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "pids_limit": _CONFINED_PROCESSES,
-        "memswap_limit": limits.memory_bytes,
-        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"}),
-    }
-
-
-def _restrictions(spec: ContainerSpec) -> dict[str, Any]:
-    """What the spec takes from, or gives to, an ordinary container."""
-    found: dict[str, Any] = {}
-    if spec.read_only:
-        found |= {"read_only": True, "tmpfs": {"/tmp": "mode=1777"}}
-    if spec.personality:
-        found["security_opt"] = [f"seccomp={ALLOWS_PERSONALITY}"]
-    return found
 
 
 def _image(reference: str, raw: Mapping[str, Any]) -> Image:

@@ -16,9 +16,11 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.connect import is_url
+from pytest_mlcontainer.engines.connect import address, is_url
+from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
+from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Output, Owner, Server
 
@@ -94,6 +96,10 @@ def _container(
     if spec.command:
         container.with_command(list(spec.command))
     limits = spec.limits
+    mounts = [
+        *(Mount(path, volume, read_only=True) for volume, path in spec.volumes),
+        *socket_mounts(spec, address(endpoint, environ)),
+    ]
     chosen: dict[str, Any] = {
         "platform": str(spec.platform),
         "labels": owner.labels(),
@@ -106,7 +112,8 @@ def _container(
         "nano_cpus": None if limits.cpus is None else int(limits.cpus * 1e9),
         "shm_size": limits.shm_size_bytes,
         "device_requests": [device_request(limits.gpus)] if limits.gpus else None,
-        "mounts": [Mount(path, volume, read_only=True) for volume, path in spec.volumes] or None,
+        "mounts": mounts or None,
+        **isolation(spec),
     }
     container.with_kwargs(
         **{option: value for option, value in chosen.items() if value is not None}
@@ -170,10 +177,13 @@ def _check_alive(name: str, container: DockerContainer) -> None:
     container.reload()
     state = container.get_wrapped_container().attrs["State"]
     if state["Status"] in ("exited", "dead"):
+        last = _tail(container, None)
+        table = f"[tool.mlcontainer.entrypoints.{name}]"
+        remedy = "a server entrypoint must stay in the foreground; its own words are above"
         raise RunError(
             f"the server {name} ended before it answered",
-            f"exit code {state['ExitCode']}\n{_tail(container, None)}",
-            "a server entrypoint must stay in the foreground; its own words are above",
+            f"exit code {state['ExitCode']}\n{last}",
+            "; ".join(filter(None, (remedy, allow_denied(last, table, root=None)))),
         )
 
 

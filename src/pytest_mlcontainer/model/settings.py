@@ -105,6 +105,14 @@ class Limits:
         network: the engine's network, `none` by default so that a run cannot quietly fetch.
         gpus: as `docker run --gpus`.
         user: as `docker run --user`; None is the image's own user.
+        processes: at one time; threads count.
+        log_bytes: what it may print, stdout and stderr together.
+        output_bytes, output_files: all its outputs together.
+        disk_bytes: what it may write to its container's file system.
+        capabilities: as `docker run --cap-add` without `CAP_`; it has no others.
+        new_privileges: a program of it may gain privileges (setuid, `sudo`).
+        privileged: as `docker run --privileged`.
+        engine_socket: the engine's own socket is mounted.
     """
 
     timeout_s: float = 600.0
@@ -114,6 +122,15 @@ class Limits:
     network: str = "none"
     gpus: str | None = None
     user: str | None = None
+    processes: int = 4096
+    log_bytes: int = 100 << 20
+    output_bytes: int = 10 << 30
+    output_files: int = 100_000
+    disk_bytes: int = 20 << 30
+    capabilities: tuple[str, ...] = ()
+    new_privileges: bool = False
+    privileged: bool = False
+    engine_socket: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_exec
 from pytest_mlcontainer.model import Entrypoint, Failure, Run
 
@@ -201,7 +202,7 @@ def _signal(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | No
 def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
     printed = "\n".join((*_last_lines(run.stderr), *_last_lines(run.stdout)))
     words = "the program's own words are above" if printed else "run it by hand in the image"
-    hint = _hint(printed, entry)
+    hint = _hint(printed, run, entry)
     if hint:
         return f"{words}; {hint}"
     if entry.outputs and not run.outputs:
@@ -212,13 +213,18 @@ def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
     )
 
 
-def _hint(printed: str, entry: Entrypoint) -> str:
+def _hint(printed: str, run: Run, entry: Entrypoint) -> str:
     """What usually helps where the cause is how the run was set up; "" where it is not."""
+    user = run.facts.get("user.id")
+    allowed = allow_denied(printed, _table(entry), root=None if user is None else user == 0)
     if re.search("Permission denied|PermissionError", printed):
-        return (
+        writable = (
             "a folder that its user may write to is made by "
             f'writable = ["outputs"] in {_table(entry)}, or by chown in the Dockerfile'
         )
+        return f"{writable}; {allowed}" if allowed else writable
+    if allowed:
+        return allowed
     if "Read-only file system" in printed:
         return "inputs are read-only: let it copy them, or write elsewhere"
     if entry.limits.network == "none" and _NO_NETWORK.search(printed):
