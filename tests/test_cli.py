@@ -426,7 +426,7 @@ def test_clean_empties_the_cache_of_sessions_that_are_gone(folder, alone, capsys
         (store / "sessions").mkdir()
         session = {"host": host_name(), "pid": os.getpid(), "pid_start": started}
         (store / f"sessions/{store.name}.json").write_text(
-            json.dumps({**session, "started": 1.0, "ended": None})
+            json.dumps({**session, "beside": [], "ended": False})
         )
         (cache / f"session-{store.name}.jsonl").write_text(json.dumps({"store": str(store)}) + "\n")
     assert main(["clean", "--dry-run"]) == 0

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_mlcontainer.cli.surroundings import Here
 from pytest_mlcontainer.engines.cleaning import Cleaner, Leftover
 from pytest_mlcontainer.engines.diagnosis import shown_endpoint
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.owners import current_owner, host_name, is_alive
+from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.sharing import Ledger, Store
 
 _LEDGER = "session-"
 _STARTING_S = 600
-_FOREIGN_LIFE_S = 24 * 3600  # as the store itself has it
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,9 @@ def _take(cleaner: Cleaner, thing: Leftover, *, dry_run: bool) -> bool:
 
 def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
     print(f"cache {cache}")
+    owner = current_owner(uuid.uuid4().hex)
     stores = [folder.parent for folder in sorted(cache.glob("*/sessions"))]
-    idle = [store for store in stores if not any(_alive(raw) for raw in _members(store))]
+    idle = [store for store in stores if Store(store, owner).is_idle()]
     results = [path for store in idle for path in sorted(store.iterdir()) if _is_result(path)]
     size_mb = sum(_size(path) for path in results) / 1e6
     verb = "would remove " if dry_run else "removed      "
@@ -117,7 +115,6 @@ def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
         print(f"  {verb} notes of session {session.id[:8]}, which was killed")
     if dry_run:
         return
-    owner = current_owner(uuid.uuid4().hex)
     for folder in idle:
         # A store removes what is past whenever a session enters it, and is safe with others.
         store = Store(folder, owner)
@@ -131,34 +128,15 @@ def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
 
 def _sessions(cache: Path) -> Iterator[_Session]:
     """The sessions with a ledger: living ones, and dead ones that had no time to clean up."""
+    owner = current_owner(uuid.uuid4().hex)
     for file in sorted(cache.glob(f"{_LEDGER}*.jsonl")):
         id = file.stem.removeprefix(_LEDGER)
         entries = Ledger(cache, id).entries()
         stores = [Path(entry["store"]) for entry in entries if "store" in entry]
-        members = [raw for store in stores for raw in _members(store, id)]
         # A session notes its engine first and enters a store a moment later.
-        starting = not stores and time.time() - file.stat().st_mtime < _STARTING_S
-        yield _Session(id, starting or any(_alive(raw) for raw in members), entries)
-
-
-def _members(store: Path, id: str = "*") -> list[dict[str, Any]]:
-    members = []
-    for file in (store / "sessions").glob(f"{id}.json"):
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        members.append(raw)
-    return members
-
-
-def _alive(raw: dict[str, Any]) -> bool:
-    """Whether a session runs; one of another machine that shares the folder may, for a day."""
-    if raw.get("ended") is not None:
-        return False
-    if raw.get("host") != host_name():
-        return time.time() - float(raw["started"]) < _FOREIGN_LIFE_S
-    return is_alive(int(raw["pid"]), str(raw["pid_start"]))
+        starting = not stores and abs(time.time() - file.stat().st_mtime) < _STARTING_S
+        alive = starting or any(Store(store, owner).may_run(id) for store in stores)
+        yield _Session(id, alive, entries)
 
 
 def _is_result(path: Path) -> bool:

@@ -40,11 +40,15 @@ class Workplace:
     def close(self) -> None:
         """End what still runs. What others of this session use stays; see `clean_up`."""
         self._processes.kill_all()
+        for store in tuple(self._stores.values()):
+            store.give_up()
         for engine in self._engines.values():
             engine.close()
         if self._work.busy:
             self.clean_up(last=False)
         self._work.join()
+        for store in tuple(self._stores.values()):
+            store.release()
         for engine in self._engines.values():
             engine.disconnect()
 
@@ -84,7 +88,7 @@ class Workplace:
             store = self._stores.get(settings.file)
             if store is None:
                 name = digest([str(settings.file)])[:16]
-                store = Store(self._world.cache / name, self._world.owner)
+                store = Store(self._world.cache / name, self._world.owner, self._world.log)
                 store.open()
                 self._stores[settings.file] = store
                 self._ledger.add(store=str(store.root))
