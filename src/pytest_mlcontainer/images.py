@@ -17,6 +17,7 @@ from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
 from pytest_mlcontainer.model import LABEL, BuildSettings, Image, ImageJob, Platform, Settings
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _TAIL_LINES = 20
 # Never part of a project's sources; some of it changes while tests run.
@@ -71,22 +72,22 @@ def prepare(build: BuildSettings, root: Path, environ: Mapping[str, str], proces
             raise _no_wheel(build, pattern)
 
 
-def build(
-    engine: Engine, settings: Settings, platform: Platform, key: str, known: Path, log: LogLine
-) -> Image:
+def build(engine: Engine, settings: Settings, platform: Platform, key: str, known: Path,
+          log: LogLine, hidden: Redactor = NOTHING) -> Image:  # fmt: skip
     """Build the project's image for one platform and check what came of it.
 
     Args:
         key: tells this state of the sources from others; part of the tag.
         known: folder for what is known of images on this engine, by digest. Asking an engine takes
             a twentieth of the time in which it sees that nothing has changed.
+        hidden: see `Engine.build`.
 
     Raises:
         BuildError, PlatformError: see `Engine.build`.
     """
     tag = f"{repository(settings)}:{platform.slug}-{key[:12]}"
     labels = ((LABEL, "true"), (f"{LABEL}.project", settings.name))
-    built = engine.build(settings.build, platform, tag, labels, log)
+    built = engine.build(settings.build, platform, tag, labels, log, hidden)
     image = _recall(known, built.digest) or engine.find_image(tag, platform)
     if image is None:
         raise BuildError(

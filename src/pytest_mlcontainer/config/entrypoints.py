@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from pytest_mlcontainer.config.capabilities import parse_capability
 from pytest_mlcontainer.config.keys import ENTRYPOINT_KEYS, entrypoint_remedy
@@ -18,6 +19,7 @@ from pytest_mlcontainer.config.paths import (
 from pytest_mlcontainer.config.patterns import check_replacement, parse_regex
 from pytest_mlcontainer.config.reader import Reader
 from pytest_mlcontainer.config.rules import read_rules
+from pytest_mlcontainer.config.secrets import note_secrets, read_secrets
 from pytest_mlcontainer.config.targets import NO_GPU, parse_gpus
 from pytest_mlcontainer.config.values import (
     parse_arguments,
@@ -49,8 +51,8 @@ from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import ALL_VARIATIONS, Entrypoint, Limits, NeedsFrom, Pairs, Server
 
 
-def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
-    """`base` with what the table says about a run; `env` and `names` are merged."""
+def read_run_keys(reader: Reader, root: Path, base: Entrypoint) -> Entrypoint:
+    """`base` with what the table says about a run; `env`, `secrets` and `names` are merged."""
     exit_codes = reader.read_list("exit-codes", parse_exit_code, base.exit_codes)
     if not exit_codes and reader.values.get("exit-codes") == []:
         reader.note("exit-codes", MlContainerError("is empty", "[]", "write [0], or remove it"))
@@ -58,6 +60,7 @@ def read_run_keys(reader: Reader, base: Entrypoint) -> Entrypoint:
         base,
         limits=_read_limits(reader, base.limits),
         env=_merged(base.env, reader.read_pairs("env", parse_variable_name, parse_text)),
+        secrets=read_secrets(reader, root, base.secrets),
         workdir=reader.read("workdir", parse_workdir, base.workdir),
         writable=reader.read_list("writable", parse_container_path, base.writable),
         exit_codes=exit_codes,
@@ -111,7 +114,7 @@ def _merged(base: Pairs, changes: Pairs) -> Pairs:
     return tuple({**dict(base), **dict(changes)}.items())
 
 
-def read_entrypoints(top: Reader, base: Entrypoint) -> tuple[Entrypoint, ...]:
+def read_entrypoints(top: Reader, root: Path, base: Entrypoint) -> tuple[Entrypoint, ...]:
     """Every entrypoint, with `base` as its default, in the order declared."""
     tables = top.table("entrypoints")
     entries: list[Entrypoint] = []
@@ -125,7 +128,7 @@ def read_entrypoints(top: Reader, base: Entrypoint) -> tuple[Entrypoint, ...]:
         if tables.check(show_key(name), _parse_name, name, None) is None:
             continue
         readers[name] = tables.table(name)
-        entries.append(_read_entrypoint(readers[name], replace(base, name=name)))
+        entries.append(_read_entrypoint(readers[name], root, replace(base, name=name)))
     check_needs(entries, tuple(tables.values), readers)
     return tuple(entries)
 
@@ -158,7 +161,7 @@ def _read_names(reader: Reader) -> Pairs:
     return tuple(pairs)
 
 
-def _read_entrypoint(reader: Reader, base: Entrypoint) -> Entrypoint:
+def _read_entrypoint(reader: Reader, root: Path, base: Entrypoint) -> Entrypoint:
     reader.refuse_unknown(
         ENTRYPOINT_KEYS, lambda key, value: entrypoint_remedy(base.name, key, value)
     )
@@ -166,7 +169,7 @@ def _read_entrypoint(reader: Reader, base: Entrypoint) -> Entrypoint:
     # A command that cannot be read is not also a missing one (which `host` would report).
     unread = ("…",) if "command" in reader.values else ()
     entry = replace(
-        read_run_keys(reader, base),
+        read_run_keys(reader, root, base),
         command=reader.read("command", parse_arguments, unread),
         entrypoint=reader.read("entrypoint", parse_arguments, None),
         inputs=_read_inputs(reader),
@@ -181,6 +184,7 @@ def _read_entrypoint(reader: Reader, base: Entrypoint) -> Entrypoint:
         seed_env=reader.read("seed-env", parse_variable_name, base.seed_env),
     )
     _note_seeds(reader, entry)
+    note_secrets(reader, entry, base)
     return entry if server is None else _reachable(reader, entry)
 
 

@@ -41,6 +41,14 @@ def _host_problems(file: str, entry: Entrypoint) -> Iterator[MlContainerError]:
                 else "write them relative to the working directory, "
                 "or remove host from the platforms",
             )
+    files = [secret.id for secret in entry.secrets if secret.id.startswith("/")]
+    if files:
+        yield MlContainerError(
+            f"{file}: {table} secrets: the platform host has no container, "
+            "so no file can be put at a container path",
+            ", ".join(map(show, files)),
+            "give them as variables, or remove host from the platforms",
+        )
     if not entry.command and not entry.entrypoint:
         yield MlContainerError(
             f"{file}: {table} command: the platform host has no image whose command it could use",

@@ -39,6 +39,7 @@ RUN_KEYS: Final = (
     "privileged",
     "engine-socket",
     "env",
+    "secrets",
     "workdir",
     "writable",
     "exit-codes",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer.config.entrypoints import read_entrypoints, read_run_keys
@@ -13,6 +11,7 @@ from pytest_mlcontainer.config.host import check_host
 from pytest_mlcontainer.config.keys import TOP_KEYS, top_remedy
 from pytest_mlcontainer.config.paths import parse_build_context, parse_local_path
 from pytest_mlcontainer.config.reader import Reader
+from pytest_mlcontainer.config.secrets import note_secrets, read_build_secrets
 from pytest_mlcontainer.config.targets import parse_engine, parse_platform
 from pytest_mlcontainer.config.values import (
     parse_choice,
@@ -31,7 +30,6 @@ from pytest_mlcontainer.model import (
     Emulation,
     Entrypoint,
     Platform,
-    Secret,
     Settings,
 )
 
@@ -54,19 +52,22 @@ def parse_settings(
     top = Reader(file.name, ("tool", "mlcontainer"), table)
     top.refuse_unknown(TOP_KEYS, top_remedy)
     noted = len(top.problems)
+    root = file.parent
     platforms = _read_platforms(top, machine)
     all_read = len(top.problems) == noted  # else the reference may be the one that was not
+    base = read_run_keys(top, root, Entrypoint(name=""))
+    note_secrets(top, base)
     settings = Settings(
         file=file,
-        name=project_name or file.parent.name or "project",
-        build=_read_build(top, file.parent),
+        name=project_name or root.name or "project",
+        build=_read_build(top, root),
         platforms=platforms,
         reference=_read_reference(top, machine, platforms, all_read),
         emulation=top.read(
             "emulation", lambda value: parse_choice(value, Emulation), Emulation.ALLOW
         ),
         engines=_read_engines(top, machine),
-        entrypoints=read_entrypoints(top, read_run_keys(top, Entrypoint(name=""))),
+        entrypoints=read_entrypoints(top, root, base),
         baseline_limit_bytes=top.read("baseline-limit", parse_size, Settings.baseline_limit_bytes),
     )
     if HOST in platforms:
@@ -89,41 +90,11 @@ def _read_build(top: Reader, root: Path) -> BuildSettings:
             "build-contexts", parse_word, lambda value: parse_build_context(value, root)
         ),
         target=top.read("build-target", parse_word, None),
-        secrets=_read_secrets(top, root),
+        secrets=read_build_secrets(top, root),
         cache_from=top.read_list("cache-from", parse_word),
         cache_to=top.read_list("cache-to", parse_word),
         builder=top.read("builder", parse_word, None),
         timeout_s=top.read("build-timeout", parse_duration, default.timeout_s),
-    )
-
-
-def _read_secrets(top: Reader, root: Path) -> tuple[Secret, ...]:
-    table = top.table("build-secrets").values
-    secrets = [
-        top.check(
-            f"build-secrets.{show_key(name)}", partial(_parse_secret, name, root), value, None
-        )
-        for name, value in table.items()
-    ]
-    return tuple(secret for secret in secrets if secret is not None)
-
-
-def _parse_secret(secret_id: str, root: Path, value: object) -> Secret:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", secret_id):
-        raise MlContainerError(
-            "not an id for a secret", show(secret_id), "use letters, digits, _, - and ."
-        )
-    text = parse_text(value)
-    kind, _, rest = text.partition(":")
-    if kind == "file" and rest:
-        return Secret(secret_id, file=parse_local_path(rest, root))
-    if kind == "env" and rest:
-        return Secret(secret_id, env=parse_variable_name(rest))
-    # The text may be the secret itself, written here by mistake: it is not shown.
-    raise MlContainerError(
-        "does not say where the secret is",
-        f"a string of {len(text)} characters",
-        'write "file:path/to/secret" or "env:NAME"',
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_mlcontainer.model import BuildSettings, Image, Limits, Pairs, Platform
+from pytest_mlcontainer.secrets import NOTHING, Disclosed, Redactor
 
 LogLine = Callable[[str], None]
 DETAIL = "| "  # before a line that a step printed, as against the step itself
@@ -39,6 +40,8 @@ class ContainerSpec:
         copy_read_only: the copy cannot be written to.
         personality: its programs may change their personality (`setarch -R`), which engines
             otherwise forbid.
+        secrets: what it is given of them, and what must not be in its logs; not inherited by
+            containers made for its sake.
     """
 
     image: str
@@ -59,6 +62,7 @@ class ContainerSpec:
     copy: tuple[str, str] | None = None
     copy_read_only: bool = False
     personality: bool = False
+    secrets: Disclosed = Disclosed()
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Container(Protocol):
         """CPU time used so far by a running container; None when the engine cannot tell."""
 
     def write_logs(self, stdout: Path, stderr: Path) -> None:
-        """Write all that it printed to two files."""
+        """Write all that it printed to two files, without the values of secrets."""
 
     def get(self, path: str) -> Iterator[bytes] | None:
         """A tar stream of the file or folder `path`; None when there is none."""
@@ -145,9 +149,18 @@ class Engine(Protocol):
         """Whether the engine would run `platform` by emulation, or not at all."""
 
     def build(
-        self, build: BuildSettings, platform: Platform, tag: str, labels: Pairs, log: LogLine
+        self,
+        build: BuildSettings,
+        platform: Platform,
+        tag: str,
+        labels: Pairs,
+        log: LogLine,
+        hidden: Redactor = NOTHING,
     ) -> Built:
         """Build the image for one platform under `tag`.
+
+        Args:
+            hidden: what must not be in what is logged and raised.
 
         Raises:
             BuildError: a step failed; the value has the step and its last lines.

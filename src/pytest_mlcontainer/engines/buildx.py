@@ -17,6 +17,7 @@ from pytest_mlcontainer.engines.connect import is_url
 from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import BuildError, EngineError
 from pytest_mlcontainer.model import BuildSettings, Pairs, Platform
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 MINIMUM_BUILDX = (0, 13)  # the first with --progress=rawjson
 _VERSION_TIMEOUT_S = 60
@@ -59,8 +60,23 @@ class Buildx:
         labels: Pairs,
         log: LogLine,
         emulates: Callable[[Platform], bool] = lambda _platform: False,
+        hidden: Redactor = NOTHING,
     ) -> Built:
         """See `Engine.build` and `Engine.emulates`, which is asked only when a build has failed."""
+        log = hidden.line(log)
+        with hidden.guarding():
+            return self._build_somehow(build, platform, tag, labels, log, emulates)
+
+    def _build_somehow(
+        self,
+        build: BuildSettings,
+        platform: Platform,
+        tag: str,
+        labels: Pairs,
+        log: LogLine,
+        emulates: Callable[[Platform], bool],
+    ) -> Built:
+        """Build; without the Dockerfile's `# syntax=` line where only that was in the way."""
         seen = self._build(build, build.dockerfile, platform, tag, labels, log)
         if not seen.failed:
             return Built(seen.digest)

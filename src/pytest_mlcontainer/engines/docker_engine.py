@@ -33,6 +33,7 @@ from pytest_mlcontainer.model import (
     Pairs,
     Platform,
 )
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _PULL_TIMEOUT_S = 3600
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -86,9 +87,15 @@ class DockerEngine:
         return platform.architecture not in _COMPATIBLE.get(native, (native,))
 
     def build(
-        self, build: BuildSettings, platform: Platform, tag: str, labels: Pairs, log: LogLine
+        self,
+        build: BuildSettings,
+        platform: Platform,
+        tag: str,
+        labels: Pairs,
+        log: LogLine,
+        hidden: Redactor = NOTHING,
     ) -> Built:
-        return self._buildx.build(build, platform, tag, labels, log, self.emulates)
+        return self._buildx.build(build, platform, tag, labels, log, self.emulates, hidden)
 
     def find_image(self, reference: str, platform: Platform) -> Image | None:
         """See `Engine`. Engines from API 1.49 on are asked for the platform's own variant."""
@@ -269,7 +276,7 @@ class DockerEngine:
                 spec.image,
                 command=list(spec.command) or None,
                 entrypoint=None if spec.entrypoint is None else list(spec.entrypoint),
-                environment=dict(spec.env),
+                environment={**dict(spec.env), **dict(spec.secrets.variables)},
                 working_dir=spec.workdir,
                 user=limits.user,
                 hostname=spec.hostname,
@@ -389,8 +396,12 @@ class DockerContainer:
         response = self._api.get(url, params={"stdout": 1, "stderr": 1}, stream=True, timeout=60)
         with response, stdout.open("wb") as out, stderr.open("wb") as err:
             sinks = {1: out, 2: err}
-            for kind, data in _frames(response.iter_content(65536)):
-                sinks.get(kind, out).write(data)
+            hidden = {kind: self.spec.secrets.hidden.stream() for kind in sinks}
+            for number, data in _frames(response.iter_content(65536)):
+                kind = number if number in sinks else 1
+                sinks[kind].write(hidden[kind].feed(data))
+            for kind, sink in sinks.items():
+                sink.write(hidden[kind].end())
 
     def get(self, path: str) -> Iterator[bytes] | None:
         try:

@@ -69,8 +69,9 @@ def serve(
     container = _container(spec, server, endpoint, environ, owner, files, writable)
     started = time.monotonic()
     try:
-        _start(container, spec)
-        url = _await(name, container, server, started)
+        with spec.secrets.hidden.guarding():
+            _start(container, spec)
+            url = _await(name, container, server, started)
         yield Started(url, container.get_container_id(), time.monotonic() - started)
     finally:
         with suppress(NotFound):
@@ -87,10 +88,12 @@ def _container(
     writable: tuple[str, ...],
 ) -> DockerContainer:
     container = DockerContainer(spec.image, docker_client_kw=_client_arguments(endpoint, environ))
-    container.with_envs(**dict(spec.env))
+    container.with_envs(**{**dict(spec.env), **dict(spec.secrets.variables)})
     container.with_bind_ports(server.port)
     for output, path in files:
         container.with_copy_into_container(output.path, path, output.mode | 0o444)
+    for path, content in spec.secrets.files:
+        container.with_copy_into_container(content, path, 0o444)
     for path in writable:
         container.with_tmpfs_mount(path)
     if spec.command:

@@ -134,6 +134,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Secret:
+    """Where a secret comes from and goes; the value itself is in no value of this package.
+
+    Args:
+        id: for a build BuildKit's id; for a run the name of a variable, or the absolute container
+            path of a file.
+        file, env: the file or environment variable of this machine that holds it; one of them.
+    """
+
+    id: str
+    file: Path | None = None
+    env: str | None = None
+
+
+@dataclass(frozen=True)
 class Entrypoint:
     """A named command of the project.
 
@@ -146,6 +161,7 @@ class Entrypoint:
         needs: entrypoints whose outputs it reads; they are put at the same paths.
         writable: container folders made before the run, writable by every user.
         workdir: replaces the image's WORKDIR; None keeps it.
+        secrets: what it is given besides `env`, and nobody else may see.
         exit_codes: exit codes that count as success.
         server: set for an entrypoint that serves instead of ending.
         rules: comparison rules, the first that matches an item wins.
@@ -166,6 +182,7 @@ class Entrypoint:
     needs: tuple[str, ...] = ()
     needs_from: NeedsFrom = NeedsFrom.REFERENCE
     env: Pairs = ()
+    secrets: tuple[Secret, ...] = ()
     writable: tuple[str, ...] = ()
     workdir: str | None = None
     exit_codes: tuple[int, ...] = (0,)
@@ -178,15 +195,6 @@ class Entrypoint:
     seed_env: str = "SEED"
     vary: tuple[str, ...] = ()
     vary_budget: int = DEFAULT_BUDGET
-
-
-@dataclass(frozen=True)
-class Secret:
-    """A BuildKit secret: its id, and the file or environment variable of the host that holds it."""
-
-    id: str
-    file: Path | None = None
-    env: str | None = None
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,7 @@ class Pipeline(Opener):
     @contextmanager
     def serve(self, settings: Settings, job: ServeJob) -> Iterator[Started]:
         """A started server that has answered; removed at the end of the `with` block."""
+        self._check_secrets(settings, job.entrypoint)
         image = self.image(settings, job.image)
         needs = tuple(require(self.run(settings, need)) for need in job.needs)
         entry = job.entrypoint
@@ -212,6 +213,7 @@ class Pipeline(Opener):
             workdir=entry.workdir,
             limits=replace(entry.limits, gpus=job.target.gpus),
             volumes=volumes,
+            secrets=self._disclosed(settings, entry),
         )
         placed = tuple(
             (output, absolute(run, output.name, workdir)) for run in needs for output in run.outputs

@@ -38,5 +38,5 @@ def _what_runs(entry: Entrypoint, configured: Entrypoint | None) -> dict[str, ob
     """All of the entrypoint that can change what it writes, but for its seed."""
     seeded = () if configured is None or not configured.seeds else (configured.seed_env,)
     env = tuple(sorted(pair for pair in entry.env if pair[0] not in seeded))
-    same = replace(entry, env=env, rules=(), names=(), repeat=1, seeds=())
+    same = replace(entry, env=env, secrets=(), rules=(), names=(), repeat=1, seeds=())
     return asdict(same)

@@ -39,7 +39,7 @@ from pytest_mlcontainer.pipeline.environments import Workshop
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
-from pytest_mlcontainer.pipeline.workplace import Workplace
+from pytest_mlcontainer.pipeline.workplace import Workplace, build_secret_problems
 from pytest_mlcontainer.records import read_record
 from pytest_mlcontainer.runs import container as container_runs
 from pytest_mlcontainer.runs import host as host_runs
@@ -111,9 +111,9 @@ class Maker(Workplace):
             if job.reference is not None:
                 return images.image_to_json(images.find(engine, job.reference, platform))
             self._before(settings, sources)
-            return images.image_to_json(
-                images.build(engine, settings, platform, key, known, self._logger(str(job)))
-            )
+            log, hidden = self._logger(str(job)), self._hidden(settings)
+            built = images.build(engine, settings, platform, key, known, log, hidden)
+            return images.image_to_json(built)
 
         raw, _folder = store.once("image", key, make)
         image = images.image_from_json(raw)
@@ -136,7 +136,7 @@ class Maker(Workplace):
         raise PlatformError(what, value, remedy)
 
     def _check_files(self, settings: Settings) -> None:
-        problems = check_files(settings)
+        problems = (*check_files(settings), *build_secret_problems(settings, self._world.environ))
         if problems:
             raise ConfigError(str(settings.file), problems)
 
@@ -150,13 +150,10 @@ class Maker(Workplace):
         key = digest([sources, *settings.build.before])
 
         def make(_folder: Path) -> object:
-            images.prepare(
-                settings.build,
-                settings.root,
-                self._world.environ,
-                self._processes,
-                self._logger("before-build"),
-            )
+            hidden, environ = self._hidden(settings), self._world.environ
+            log = hidden.line(self._logger("before-build"))
+            with hidden.guarding():
+                images.prepare(settings.build, settings.root, environ, self._processes, log)
             return None
 
         self._store(settings).once("before", key, make)
@@ -219,8 +216,7 @@ class Maker(Workplace):
         return Means(name, network)
 
     def _make_run(self, settings: Settings, job: RunJob) -> Run:
-        if job.image is not None:
-            self._begin(settings, job.image)
+        self._begin_image(settings, job)
         needs = tuple(require(self.run(settings, need)) for need in job.needs)
         if job.target.platform == HOST:
             return self._make_host_run(settings, job, needs)
@@ -252,12 +248,18 @@ class Maker(Workplace):
                         folder=record,
                         knobs=job.knobs,
                         means=self._means(settings, engine, image, job.knobs),
+                        secrets=self._disclosed(settings, job.entrypoint),
                     )
                 )
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")
             return None
 
         return self._shared_run(settings, job, key, make)
+
+    def _begin_image(self, settings: Settings, job: RunJob) -> None:
+        self._check_secrets(settings, job.entrypoint)
+        if job.image is not None:
+            self._begin(settings, job.image)
 
     def _make_host_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
         inputs = plan_inputs(job.entrypoint, settings.root, "")
@@ -283,6 +285,7 @@ class Maker(Workplace):
                         facts=seen,
                         folder=record,
                         knobs=job.knobs,
+                        secrets=self._disclosed(settings, job.entrypoint),
                     )
                 )
             return None
@@ -302,11 +305,12 @@ class Maker(Workplace):
         kept = self._searches.get((settings.file, job.entrypoint.name))
 
         def make_or_resume(folder: Path) -> object:
-            if kept is None or not (job.variations or job.repeat):
-                return make(folder)
-            if not kept.find(key, folder / "record"):
-                make(folder)
-                kept.keep(key, folder / "record")
+            with self._hidden(settings).guarding():
+                if kept is None or not (job.variations or job.repeat):
+                    return make(folder)
+                if not kept.find(key, folder / "record"):
+                    make(folder)
+                    kept.keep(key, folder / "record")
             return None
 
         _value, folder = self._store(settings).once("run", key, make_or_resume)

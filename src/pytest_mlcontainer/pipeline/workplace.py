@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
+from pytest_mlcontainer.config.words import show_key
 from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.engines.docker_engine import DockerEngine
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import (
+    Entrypoint,
     Options,
     Settings,
     Target,
@@ -19,7 +23,35 @@ from pytest_mlcontainer.pipeline.cleanup import clean_up
 from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
+from pytest_mlcontainer.secrets import Disclosed, Redactor, disclose, find_problems, read_values
 from pytest_mlcontainer.sharing import Ledger, Store
+
+
+def secret_problems(
+    settings: Settings, entries: Iterable[Entrypoint], environ: Mapping[str, str]
+) -> tuple[MlContainerError, ...]:
+    """What is wrong with secrets that these entrypoints are given."""
+    problems: dict[str, MlContainerError] = {}
+    for entry in entries:
+        for secret, problem in find_problems(entry.secrets, environ):
+            what = f"{settings.file.name}: secrets.{show_key(secret.id)}: {problem.what}"
+            error = MlContainerError(what, problem.value, problem.remedy)
+            problems.setdefault(str(error), error)
+    return tuple(problems.values())
+
+
+def build_secret_problems(
+    settings: Settings, environ: Mapping[str, str]
+) -> tuple[MlContainerError, ...]:
+    """What is wrong with secrets of the build, but for missing files, which `check_files` names."""
+    where = f"{settings.file.name}: [tool.mlcontainer] build-secrets"
+    return tuple(
+        MlContainerError(
+            f"{where}.{show_key(secret.id)}: {problem.what}", problem.value, problem.remedy
+        )
+        for secret, problem in find_problems(settings.build.secrets, environ, build=True)
+        if secret.file is None or secret.file.is_file()
+    )
 
 
 class Workplace:
@@ -35,6 +67,7 @@ class Workplace:
         self._work = Background()
         self._engines: dict[str | None, DockerEngine] = {}
         self._stores: dict[Path, Store] = {}
+        self._values: dict[Path, Redactor] = {}
         self._searches: dict[tuple[Path, str], Unfinished] = {}
 
     def close(self) -> None:
@@ -93,6 +126,30 @@ class Workplace:
                 self._stores[settings.file] = store
                 self._ledger.add(store=str(store.root))
             return store
+
+    def _hidden(self, settings: Settings) -> Redactor:
+        """Knows all that the project's secrets are now, and were before in this session."""
+        runs = (secret for entry in settings.entrypoints for secret in entry.secrets)
+        secrets = dict.fromkeys((*settings.build.secrets, *runs))
+        now = read_values(secrets, self._world.environ)
+        with self._lock:
+            found = self._values.get(settings.file, Redactor()) | now
+            self._values[settings.file] = found
+            return found
+
+    def _disclosed(self, settings: Settings, entry: Entrypoint) -> Disclosed:
+        """What a run is given of its entrypoint's secrets, read now."""
+        return disclose(entry.secrets, self._world.environ, self._hidden(settings))
+
+    def _check_secrets(self, settings: Settings, entry: Entrypoint) -> None:
+        """Refuse what cannot be read, or could not be kept from being seen.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        problems = secret_problems(settings, (entry,), self._world.environ)
+        if problems:
+            raise ConfigError(str(settings.file), problems)
 
     def _logger(self, prefix: str) -> LogLine:
         return lambda line: self._world.log(f"{prefix}: {line}")

@@ -269,7 +269,8 @@ def _changed(
 ) -> RunJob:
     entry = job.entrypoint
     if env:
-        entry = replace(entry, env=tuple({**dict(entry.env), **env}.items()))
+        left = tuple(secret for secret in entry.secrets if secret.id not in env)
+        entry = replace(entry, env=tuple({**dict(entry.env), **env}.items()), secrets=left)
     if timeout is not None:
         entry = replace(entry, limits=replace(entry.limits, timeout_s=timeout))
     return replace(job, entrypoint=entry, repeat=repeat)

@@ -28,6 +28,8 @@ from pytest_mlcontainer.runs.inputs import (
     needs_tar,
 )
 from pytest_mlcontainer.runs.knobs import Means, outermost, turn
+from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
+from pytest_mlcontainer.secrets import Disclosed
 
 # For a program that handles SIGTERM; one that does not, as process 1, ignores it.
 _GRACE_S = 3.0
@@ -49,6 +51,7 @@ class ContainerRun:
         facts: what the probe saw in this image on this target.
         knobs: how its environment is changed; `means` is what the engine has ready for that.
         folder: empty folder on this machine for the record.
+        secrets: read for this run.
     """
 
     id: str
@@ -63,6 +66,7 @@ class ContainerRun:
     folder: Path
     knobs: Knobs = Knobs()
     means: Means = Means()
+    secrets: Disclosed = Disclosed()
 
     @property
     def home(self) -> str:
@@ -115,7 +119,7 @@ def execute(job: ContainerRun) -> Run:
             or explain_unstarted(run)
             or explain(run, ending, job.entry, missing_outputs(missing, there))
         )
-        run = replace(run, failure=failure)
+        run = replace(run, failure=job.secrets.hidden.failure(failure))
         container.failed = failure is not None
     write_record(run)
     return run
@@ -132,8 +136,10 @@ def _spec(job: ContainerRun) -> ContainerSpec:
         # The command line's --gpus is in the target.
         limits=replace(job.entry.limits, gpus=job.target.gpus),
         volumes=job.volumes,
+        secrets=job.secrets,
     )
-    return turn(spec, job.knobs, job.image, job.home, job.means, job.written)
+    written = (*job.written, *secret_folders(job.secrets))
+    return turn(spec, job.knobs, job.image, job.home, job.means, written)
 
 
 def _fill(container: Container, job: ContainerRun) -> None:
@@ -153,6 +159,9 @@ def _put(container: Container, job: ContainerRun, made: tuple[str, ...]) -> None
         container.put("/", file_tar(item))
     if job.needs:
         container.put("/", needs_tar(job.needs, job.home))
+    if job.secrets.files:
+        user = job.knobs.user or job.entry.limits.user or job.image.user
+        container.put("/", secrets_tar(job.secrets, user))
 
 
 def _fill_copy(
@@ -289,7 +298,7 @@ def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
         folders=tuple(
             folder for path, folder in sorted(collected.folders.items()) if path in holding
         ),
-        refused=tuple(collected.refused),
+        refused=tuple(map(job.secrets.hidden.text, collected.refused)),
         image=job.image.digest,
         workdir=job.workdir,
         facts=job.facts,

@@ -19,6 +19,7 @@ from pytest_mlcontainer.outputs import Collected, Declared, collect_tree
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.failures import Ending, explain, missing_outputs
 from pytest_mlcontainer.runs.inputs import Input
+from pytest_mlcontainer.secrets import Disclosed
 
 _NAMES_SHOWN = 20
 _PROBE_TIMEOUT_S = 60.0
@@ -39,6 +40,7 @@ class HostRun:
             replaced where they start an argument or a variable's value.
         folder: empty folder for the record.
         knobs: how its environment is changed, as far as that needs no container.
+        secrets: read for this run; variables only.
     """
 
     id: str
@@ -52,6 +54,7 @@ class HostRun:
     facts: Facts
     folder: Path
     knobs: Knobs = Knobs()
+    secrets: Disclosed = Disclosed()
 
 
 def execute(job: HostRun) -> Run:
@@ -63,7 +66,10 @@ def execute(job: HostRun) -> Run:
     with tempfile.TemporaryDirectory(prefix="mlcontainer-host-") as temporary:
         copy = Path(temporary) / (job.project.name or "project")
         workdir = _prepare(copy, job)
-        done = _run_command(job, copy, workdir)
+        # Not in the record, whose logs never hold what must not be seen.
+        done = _run_command(job, copy, workdir, Path(temporary))
+        for name in (STDOUT_LOG, STDERR_LOG):
+            job.secrets.hidden.copy(Path(temporary, name), job.folder / name)
         declared = Declared(job.entry.outputs, str(workdir))
         collected = Collected()
         into = job.folder / OUTPUTS
@@ -75,7 +81,8 @@ def execute(job: HostRun) -> Run:
             None if done.timed_out else done.exit_code, done.duration_s, timed_out=done.timed_out
         )
         lines = missing_outputs(missing, {name: _what_is_there(workdir, name) for name in missing})
-        run = replace(run, failure=explain(run, ending, job.entry, lines))
+        failure = explain(run, ending, job.entry, lines)
+        run = replace(run, failure=job.secrets.hidden.failure(failure))
     write_record(run)
     return run
 
@@ -168,7 +175,7 @@ def _input_place(item: Input, copy: Path, workdir: Path) -> Path:
     return workdir / item.target
 
 
-def _run_command(job: HostRun, copy: Path, workdir: Path) -> Completed:
+def _run_command(job: HostRun, copy: Path, workdir: Path, logs: Path) -> Completed:
     argv = (*(job.entry.entrypoint or ()), *job.entry.command)
     if not argv:
         raise RunError(
@@ -179,6 +186,7 @@ def _run_command(job: HostRun, copy: Path, workdir: Path) -> Completed:
     relocate = _relocation(job, copy, workdir)
     env = environment(job.environ, job.entry, job.knobs)
     env |= {name: relocate(value) for name, value in job.entry.env if value == env[name]}
+    env |= dict(job.secrets.variables)
     argv = tuple(relocate(word) for word in argv)
     program = _find(argv[0], workdir, env.get("PATH"))
     if program is None:
@@ -195,8 +203,8 @@ def _run_command(job: HostRun, copy: Path, workdir: Path) -> Completed:
             cwd=workdir,
             env=env,
             timeout_s=job.entry.limits.timeout_s,
-            stdout=job.folder / STDOUT_LOG,
-            stderr=job.folder / STDERR_LOG,
+            stdout=logs / STDOUT_LOG,
+            stderr=logs / STDERR_LOG,
         )
     except OSError as error:
         if error.errno == errno.ECANCELED:
@@ -245,7 +253,12 @@ def _result(job: HostRun, done: Completed, collected: Collected) -> Run:
         stdout=job.folder / STDOUT_LOG,
         stderr=job.folder / STDERR_LOG,
         outputs=tuple(sorted(collected.outputs.values(), key=lambda output: output.name)),
-        refused=(*collected.refused, *(f"{path}: a link" for path in collected.links)),
+        refused=tuple(
+            map(
+                job.secrets.hidden.text,
+                (*collected.refused, *(f"{path}: a link" for path in collected.links)),
+            )
+        ),
         workdir="",
         facts=job.facts,
     )
