@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ YEAR_S = 365 * 24 * 3600.0
 # told, a line for each.
 SESSION = """
 import sys, time
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 session, root, host, jump_s = sys.argv[1], Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 now = time.time
@@ -316,12 +317,17 @@ class TestUnusable:
             store.once("run", "3", lambda folder: (folder / "missing").read_text())
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a moment")
-    def test_another_user_s_folder(self, tmp_path: Path) -> None:
-        """The cache folder of root, say, after a run with sudo."""
-        root = tmp_path / "cache"
-        entered(root, "a").once("run", "key", returning(1))
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+    @pytest.mark.parametrize("mode", [0o755, 0o700])
+    def test_another_user_s_folder(self, mode: int) -> None:
+        """The cache folder of root, say, after a run with sudo, whether or not one may look in."""
+        with tempfile.TemporaryDirectory() as name:
+            Path(name).chmod(mode)
+            root = Path(name, "cache/project")
+            entered(root, "a").once("run", "key", returning(1))
+            self._is_unusable_for_nobody(root)
+            assert entered(root, "a").once("run", "key", returning(2))[0] == 1
+
+    def _is_unusable_for_nobody(self, root: Path) -> None:
         code = """
 import os, sys
 from pathlib import Path
@@ -352,7 +358,6 @@ print(store.close(), store.is_idle(), Ledger(cache, "b").entries())
         assert done.stdout.count("Permission denied\n") == 4
         assert done.stdout.count("→ set MLCONTAINER_CACHE_DIR to a folder of yours") == 4
         assert done.stdout.endswith("False False ()\n")
-        assert entered(root, "a").once("run", "key", returning(2))[0] == 1
 
 
 class TestWaiting:

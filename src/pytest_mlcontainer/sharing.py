@@ -112,7 +112,7 @@ class Store:
 
         It is not where that cannot be known, because the folder cannot be used any more.
         """
-        if not self._sessions.is_dir():
+        if self._is_new():
             return True
         try:
             with self._lock(_SESSIONS), cache_in_use(self._cache):
@@ -133,7 +133,7 @@ class Store:
 
     def is_idle(self) -> bool:
         """Whether no session runs, or may run, that uses these results."""
-        if not self._sessions.is_dir():
+        if self._is_new():
             return True
         try:
             with self._lock(_SESSIONS):
@@ -143,7 +143,7 @@ class Store:
 
     def may_run(self, session: str) -> bool:
         """Whether a session of this project runs, as far as can be seen from here."""
-        if not self._sessions.is_dir():
+        if self._is_new():
             return False
         with self._lock(_SESSIONS):
             return self._runs(session) is not False
@@ -255,6 +255,16 @@ class Store:
             # Nobody waits for a lock: whoever does has entered a session first.
             if path not in (self._sessions, self.root / f"{_SESSIONS}.lock"):
                 clear(path)
+
+    def _is_new(self) -> bool:
+        """Whether no session has ever entered it."""
+        try:
+            self._sessions.lstat()
+        except FileNotFoundError:
+            return True
+        except OSError:  # its lock says the same, as an error of ours
+            return False
+        return False
 
     def _others(self) -> list[str]:
         return [session for session in self._known() if session != self._owner.session]
