@@ -10,7 +10,7 @@ ENGINE := $(PYTHON) scripts/engine
 WITH_ENGINE = lines="$$($(ENGINE) up)" && eval "$$lines"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench lint engine-up engine-down clean
+.PHONY: help venv demo test bench chaos lint engine-up engine-down clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(STAMP)  ## all tests, against a real engine (TESTS=…, WORKERS=…); le
 
 bench: $(STAMP)  ## what the plugin costs, as ratios
 	@$(WITH_ENGINE) && $(BIN)/python -m benchmarks
+
+chaos: $(STAMP)  ## the fault suite: kills, restarts, floods, hostile outputs (CHAOS="kills --trials 5")
+	@$(WITH_ENGINE) && $(BIN)/python -m benchmarks.chaos $(CHAOS)
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

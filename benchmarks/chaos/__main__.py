@@ -1,0 +1,76 @@
+"""Try the faults and print the table; ends with 1 when anything did not survive."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.chaos import kills, many_runs
+from benchmarks.chaos.plan import Plan
+from benchmarks.chaos.table import Row, markdown, plain
+from pytest_mlcontainer.engines.connect import open_client
+from pytest_mlcontainer.errors import MlContainerError
+
+_FAULTS: dict[str, ModuleType] = {module.NAME: module for module in (kills, many_runs)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Try what was asked for; each row is printed as it is known, and all of them at the end."""
+    arguments = _parse(argv)
+    folder = Path(tempfile.mkdtemp(prefix="mlcontainer-chaos-"))
+    api = open_client(None, os.environ)
+    plan = Plan(
+        api, folder, arguments.seed, arguments.trials, arguments.only, quick=arguments.quick
+    )
+    rows: list[Row] = []
+    whole = True
+    for name in arguments.names or _FAULTS:
+        try:
+            for row in _FAULTS[name].rows(plan):
+                rows.append(row)
+                print(plain((row,)).splitlines()[1], flush=True)
+        except (MlContainerError, OSError, RuntimeError) as error:
+            print(f"{name} could not be tried: {error}", file=sys.stderr)
+            whole = False
+    api.close()
+    _finish(rows, folder, arguments.out)
+    return 0 if whole and all(row.passes for row in rows) else 1
+
+
+def _finish(rows: Sequence[Row], folder: Path, out: Path | None) -> None:
+    print(f"\n{plain(rows)}")
+    for row in rows:
+        for problem in row.problems:
+            print(f"{row.fault}: {problem}", file=sys.stderr)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "chaos.md").write_text(f"{markdown(rows)}\n", encoding="utf-8")
+    if any(folder.iterdir()):
+        print(f"what failed is in {folder}", file=sys.stderr)
+    else:
+        shutil.rmtree(folder)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
+    parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(_FAULTS))
+    parser.add_argument("--trials", metavar="N", type=int, help="instead of each fault's own")
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of moments and inputs")
+    parser.add_argument("--only", metavar="N", type=int, help="the trial of this number alone")
+    parser.add_argument("--quick", action="store_true", help="a few trials of everything")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="write chaos.md into this folder")
+    arguments = parser.parse_args(argv)
+    unknown = [name for name in arguments.names if name not in _FAULTS]
+    if unknown:
+        parser.error(f"no fault {', '.join(unknown)}; there are {', '.join(_FAULTS)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())
