@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs import (
+    Allowance,
     Collected,
     Declared,
     collect_tar,
@@ -400,19 +401,38 @@ class TestTar:
         pieces = (piece for chunk in chunks(data, size) for piece in (chunk, b""))
         assert contents(take.tar(pieces, "outputs/*")) == {"outputs/a": b"content" * 1000}
 
-    def test_too_many_files_end_it(self, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Files, links and what is refused count alike."""
-        monkeypatch.setattr("pytest_mlcontainer.outputs.intake.MAX_FILES", 9)
+    def test_too_many_files_end_it(self, take: Take) -> None:
+        """Files, links and what is refused count alike; what was taken before stays."""
         makers: tuple[Callable[[str], tuple[tarfile.TarInfo, bytes]], ...] = (
             regular,
             lambda name: symlink(name, "/nowhere"),
             lambda name: special(name, tarfile.FIFOTYPE),
         )
         data = tar(*(makers[number % 3](f"outputs/{number}") for number in range(9)))
-        take.tar(data, "outputs/*")
+        take.tar(data, "outputs/*", collected=Collected(allowance=Allowance(files=9)))
         data = tar(*(makers[number % 3](f"outputs/{number}") for number in range(10)))
-        with pytest.raises(OutputError, match="too many files: more than 9"):
-            take.tar(data, "outputs/*")
+        collected = Collected(allowance=Allowance(files=9))
+        with pytest.raises(OutputError, match=r"too many files: more than 9 .output-files.") as it:
+            take.tar(data, "outputs/*", collected=collected)
+        assert "outputs/9" in it.value.value
+        assert "output-files" in it.value.remedy
+        assert set(collected.outputs) == {"outputs/0", "outputs/3", "outputs/6"}
+
+    def test_too_many_bytes_end_it_before_they_are_read(self, take: Take) -> None:
+        """The header says how many there are; what was taken before stays."""
+        large = tarfile.TarInfo("outputs/large")
+        large.size = 10**15
+        data = tar(regular("outputs/a", b"x" * 10))[:1024] + large.tobuf(tarfile.PAX_FORMAT)
+        collected = Collected(allowance=Allowance(size_bytes=2**40))
+        with pytest.raises(OutputError, match="more than is taken over") as caught:
+            take.tar(data, "outputs/*", collected=collected)
+        assert caught.value.value == (
+            "outputs/large has 1,000,000,000,000,000 bytes; with it, its outputs would have "
+            "1,000,000,000,000,010, and output-limit is 1,099,511,627,776"
+        )
+        assert "set output-limit" in caught.value.remedy
+        assert contents(collected) == {"outputs/a": b"x" * 10}
+        assert not (take.into / "outputs" / "large").exists()
 
 
 class TestNamesInTar:

@@ -32,8 +32,12 @@ def matches(pattern: str, name: str) -> bool:
 
 def covers(pattern: str, name: str) -> bool:
     """Whether the name matches, or lies in a folder that does: `outputs/*` covers `outputs/a/b`."""
-    path = PurePosixPath(name)
-    return any(matches(pattern, str(part)) for part in (path, *path.parents[:-1]))
+    return _compile_cover(pattern).fullmatch(name) is not None
+
+
+@functools.lru_cache(maxsize=4096)
+def _compile_cover(pattern: str) -> re.Pattern[str]:
+    return re.compile(f"(?:{compile_glob(pattern).pattern})(?:/.*)?", re.DOTALL)
 
 
 def fixed_part(pattern: str) -> str:

@@ -7,12 +7,19 @@ taken over is listed with its reason.
 
 from __future__ import annotations
 
-from pytest_mlcontainer.outputs.collected import MAX_FILES, Collected
+from pytest_mlcontainer.outputs.collected import (
+    MAX_FILES,
+    MAX_LISTED_BYTES,
+    Allowance,
+    Collected,
+)
 from pytest_mlcontainer.outputs.collecting import collect_tar, collect_tree, names_in_tar
 from pytest_mlcontainer.outputs.declared import Declared
 
 __all__ = [
     "MAX_FILES",
+    "MAX_LISTED_BYTES",
+    "Allowance",
     "Collected",
     "Declared",
     "collect_tar",

@@ -1,15 +1,36 @@
-"""What was taken over of that which a run wrote."""
+"""What was taken over of that which a run wrote, and how much more may be."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.globs import covers
 from pytest_mlcontainer.model import PRINTED, Folder, Output
 from pytest_mlcontainer.outputs.declared import clean
 
 MAX_FILES = 100_000
+MAX_LISTED_BYTES = 56 << 20
+"""What the names of everything taken over may need in a record, as JSON."""
+
+_MOST_REFUSED = 1000
+_SHOWN = 300
+_BESIDE_A_NAME = 256  # of an output's entry in a record, indented
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much is taken over of what one run wrote, before it is too much.
+
+    Args:
+        files: files, links and what is refused, together.
+        size_bytes: of all files together, as their headers say before a byte is read.
+    """
+
+    files: int = MAX_FILES
+    size_bytes: int = 10 * 2**30
 
 
 @dataclass
@@ -17,14 +38,25 @@ class Collected:
     """What was taken over so far, by output name.
 
     Args:
+        refused: what was not, each with its reason, to be shown; when there is too much of that,
+            the last one says how many more.
         links: links whose target is not among what was collected: link's path → target's path,
             both absolute in the container.
+        stored: absolute path in the container → output, for what is no repetition by a link.
+        count, size_bytes, listed_bytes: what is used of the allowance; what a later member of the
+            same name replaced counts, too.
     """
 
     outputs: dict[str, Output] = field(default_factory=dict)
     folders: dict[str, Folder] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
+    allowance: Allowance = Allowance()
+    stored: dict[str, Output] = field(default_factory=dict)
+    count: int = 0
+    size_bytes: int = 0
+    listed_bytes: int = 0
+    refused_count: int = 0
 
     def missing(self, patterns: Iterable[str]) -> tuple[str, ...]:
         """Patterns for which no file was found; stdout and stderr need none."""
@@ -34,3 +66,75 @@ class Collected:
             if pattern not in PRINTED
             and not any(covers(clean(pattern), name) for name in self.outputs)
         )
+
+    def admit(self, name: str, size_bytes: int = 0) -> None:
+        """Count one more file or link, before any of it is read.
+
+        Raises:
+            OutputError: it is more than the allowance.
+        """
+        allowed = self.allowance
+        if self.count >= allowed.files:
+            raise OutputError(
+                "the run wrote too many files",
+                f"more than {allowed.files:,} (output-files), with {shown(name)} the first of them",
+                "declare fewer: outputs takes globs such as outputs/*.npz; or set output-files to "
+                "more",
+            )
+        self.weigh(name, size_bytes)
+        self.count += 1
+
+    def weigh(self, name: str, size_bytes: int) -> None:
+        """Count so many more bytes, before any of them is read.
+
+        Raises:
+            OutputError: they are more than the allowance.
+        """
+        total, most = self.size_bytes + size_bytes, self.allowance.size_bytes
+        if total > most:
+            raise OutputError(
+                "the run wrote more than is taken over",
+                f"{shown(name)} has {size_bytes:,} bytes; with it, its outputs would have "
+                f"{total:,}, and output-limit is {most:,}",
+                "write less, declare fewer outputs, or set output-limit to more",
+            )
+        self.size_bytes = total
+
+    def enlist(self, *names: str) -> None:
+        """Count what a record needs to name it.
+
+        Raises:
+            OutputError: all names together are too long for a record.
+        """
+        # As long as json.dumps makes it, for a name with nothing to escape; else up to that.
+        self.listed_bytes += _BESIDE_A_NAME + sum(
+            len(name) if name.isascii() and name.isprintable() else len(json.dumps(name))
+            for name in names
+        )
+        if self.listed_bytes > MAX_LISTED_BYTES:
+            raise OutputError(
+                "the names of what the run wrote are too long for a record",
+                f"together more than {MAX_LISTED_BYTES:,} bytes, up to {shown(names[0])}",
+                "declare fewer outputs, or give them shorter names",
+            )
+
+    def refuse(self, why: str) -> None:
+        """Note what is not taken over, and why.
+
+        Raises:
+            OutputError: it is more than the allowance, with all else.
+        """
+        self.admit(why)
+        self.refused_count += 1
+        if self.refused_count <= _MOST_REFUSED:
+            self.refused.append(shown(why))
+        else:
+            more = self.refused_count - _MOST_REFUSED
+            self.refused[_MOST_REFUSED:] = [f"and {more:,} more"]
+
+
+def shown(text: str) -> str:
+    """The text, when it is not too long, else its beginning and its end."""
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 + 1 :]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs.collected import Collected
 from pytest_mlcontainer.outputs.declared import Declared
 from pytest_mlcontainer.outputs.intake import Intake
-from pytest_mlcontainer.outputs.tar import open_tar, path_of
+from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, Kind, read_members
 
 
 def collect_tar(
@@ -26,18 +25,15 @@ def collect_tar(
         collected: is added to.
 
     Raises:
-        OutputError: the stream ends early or is damaged, or holds more than `MAX_FILES` files.
+        OutputError: the stream ends early or is damaged, or holds more than `collected.allowance`;
+            what was taken over before stays in `collected`.
     """
     intake = Intake(declared, into, collected)
+    content = Content(stream)
     try:
-        with open_tar(stream) as archive:
-            for member in archive:
-                path = path_of(member.name, root)
-                if path is None:
-                    intake.refuse(f"{member.name}: climbs out of {root}")
-                else:
-                    intake.take_member(archive, member, path, root)
-    except (tarfile.TarError, EOFError, UnicodeError) as error:
+        for member in read_members(content):
+            intake.take_member(content, member, root)
+    except DamagedTarError as error:
         raise OutputError(
             "what the run wrote cannot be read back", f"{root}: {error}", "run it again"
         ) from error
@@ -70,15 +66,14 @@ def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...]:
     """
     names: list[str] = []
     try:
-        with open_tar(stream) as archive:
-            for member in archive:
-                # The archive of the root folder has names that start with a slash, and no top.
-                rest = member.name.partition("/")[2]
-                if rest:
-                    names.append(rest + ("/" if member.isdir() else ""))
-                if len(names) >= limit:
-                    break
-    except (tarfile.TarError, EOFError, UnicodeError, OutputError):
+        for member in read_members(Content(stream)):
+            # The archive of the root folder has names that start with a slash, and no top.
+            rest = member.name.partition("/")[2].rstrip("/")
+            if rest:
+                names.append(rest + ("/" if member.kind is Kind.FOLDER else ""))
+            if len(names) >= limit:
+                break
+    except (DamagedTarError, OutputError):
         pass
     return tuple(names)
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import shutil
 import stat
-import tarfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.model import Folder, Output
-from pytest_mlcontainer.outputs.collected import MAX_FILES, Collected
+from pytest_mlcontainer.outputs.collected import Collected, shown
 from pytest_mlcontainer.outputs.declared import Declared, as_folder
-from pytest_mlcontainer.outputs.links import at_or_below, end_of
-from pytest_mlcontainer.outputs.places import PATH_BYTES, digest, safe
-from pytest_mlcontainer.outputs.tar import path_of
+from pytest_mlcontainer.outputs.links import at_or_below, end_of_each
+from pytest_mlcontainer.outputs.places import find_place
+from pytest_mlcontainer.outputs.tar import Content, Kind, Member
 
 _CHUNK = 1 << 20
 _EVERYBODY = 0o777
+_PATH_BYTES = 4096  # PATH_MAX: nothing in a container can open a longer one
+_PARTS = 256
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -31,30 +34,32 @@ class Intake:
     into: Path
     collected: Collected
 
-    def take_member(
-        self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, root: str
-    ) -> None:
-        """Take one member of a tar stream, which is `path` in the container."""
-        if member.isdir():
-            mode = member.mode & 0o7777
-            self.collected.folders[path] = Folder(path, mode, member.uid, member.gid)
-            return
-        name = self.declared.name_of(path)
-        if name is None and path != root:
-            return
-        if member.issym():
-            self.link(path, posixpath.join(posixpath.dirname(path), member.linkname))
-        elif name is None:
-            return
-        elif member.islnk():
-            # A second name of a file earlier in the stream, named as the archive names it.
-            self.link(path, path_of(member.linkname, root) or member.linkname)
-        elif not member.isfile():
-            self.refuse(f"{name}: not a regular file ({_kind(member)})")
+    def take_member(self, content: Content, member: Member, root: str) -> None:
+        """Take one member of a tar stream for the container path `root`."""
+        path = path_of(member.name, root)
+        if path is None:
+            self.refuse(f"{member.name}: climbs out of {root}")
+        elif odd := _oddity(path):
+            self.refuse(f"{path}: {odd}")
+        elif member.kind is Kind.FOLDER:
+            self.folder(Folder(path, member.mode, member.uid, member.gid))
         else:
-            source = archive.extractfile(member)
-            assert source is not None  # `isfile` members always have data
-            self.store(name, source, member.size, (member.mode & 0o777, member.uid, member.gid))
+            name = self.declared.name_of(path)
+            if name is not None or (path == root and member.kind is Kind.SYMLINK):
+                self._take(content, member, path, root, name or path)
+
+    def _take(self, content: Content, member: Member, path: str, root: str, name: str) -> None:
+        if member.kind is Kind.SYMLINK:
+            self.link(path, posixpath.join(posixpath.dirname(path), member.target))
+        elif member.kind is Kind.HARDLINK:
+            # A second name of a file earlier in the stream, named as the archive names it.
+            self.link(path, path_of(member.target, root) or posixpath.join("/", member.target))
+        elif member.kind is Kind.FILE:
+            owned = (member.mode & 0o777, member.uid, member.gid)
+            self.store(name, content, member.size_bytes, owned)
+        else:
+            size = f", {member.size_bytes:,} bytes" if member.kind is Kind.SPARSE else ""
+            self.refuse(f"{name}: not a regular file ({member.kind.value}{size})")
 
     def take_path(self, path: Path, root: str) -> None:
         """Take one file of this machine, found on the way down from `root`."""
@@ -62,14 +67,14 @@ class Intake:
         try:
             status = path.lstat()
             if stat.S_ISDIR(status.st_mode):
-                self.collected.folders[str(path)] = Folder(str(path), _EVERYBODY)
+                self.folder(Folder(str(path), _EVERYBODY))
             elif stat.S_ISLNK(status.st_mode):
                 if name is not None or str(path) == root:
                     self.link(str(path), posixpath.join(path.parent, path.readlink()))
             elif name is None:
                 return
             elif stat.S_ISREG(status.st_mode):
-                with open_plain(path) as source:
+                with _open_plain(path) as source:
                     mode = (status.st_mode | 0o666) & 0o777
                     self.store(name, source, status.st_size, (mode, 0, 0))
             else:
@@ -81,91 +86,127 @@ class Intake:
 
     def refuse(self, why: str) -> None:
         """Note what is not taken over."""
-        self._check_room()
-        self.collected.refused.append(why)
+        self.collected.refuse(why)
+
+    def folder(self, folder: Folder) -> None:
+        """Note a folder, as outputs may lie in it."""
+        if folder.name not in self.collected.folders:
+            self.collected.enlist(folder.name)
+        self.collected.folders[folder.name] = folder
+
+    def link(self, path: str, target: str) -> None:
+        """Note a link, to be followed at the end."""
+        target = posixpath.normpath(target)
+        if _oddity(target):
+            self.refuse(f"{path}: a link to {shown(target)}, which no file is called")
+            return
+        self.collected.admit(path)
+        self.collected.enlist(path, target)
+        self.collected.links[path] = target
 
     def resolve_links(self) -> None:
         """Give links to what was collected, files and folders, the content of their target."""
-        absolute = self.declared.absolute
-        files = {absolute(name): output for name, output in self.collected.outputs.items()}
-        paths = sorted(files)
-        links = dict(self.collected.links)
-        for link in links:
-            target = end_of(links[link], links)
-            self.collected.links[link] = target
+        collected = self.collected
+        if not collected.links:
+            return
+        paths = sorted(collected.stored)
+        for link, target in end_of_each(collected.links).items():
+            collected.links[link] = target
             if link.startswith(as_folder(target)):
-                self.collected.links.pop(link)
+                collected.links.pop(link)
                 self.refuse(f"{link}: a link to {target}, which it lies in")
                 continue
             for path in at_or_below(target, paths):
                 name = self.declared.name_of(link + path[len(target) :])
-                if name is not None and name not in self.collected.outputs:
-                    self._repeat(name, files[path])
-                    self.collected.links.pop(link, None)
+                if name is not None and name not in collected.outputs:
+                    self._repeat(name, collected.stored[path])
+                    collected.links.pop(link, None)
 
-    def link(self, path: str, target: str) -> None:
-        self._check_room()
-        self.collected.links[path] = posixpath.normpath(target)
-
-    def store(self, name: str, source: IO[bytes], size: int, owned: tuple[int, int, int]) -> None:
-        place = self._place(name)
-        left = size
-        with place.open("wb") as target:
-            # No more than it was at first: something may still be writing to it.
-            while left and (chunk := source.read(min(_CHUNK, left))):
-                left -= target.write(chunk)
-        self.collected.outputs[name] = Output(name, place, place.stat().st_size, *owned)
+    def store(
+        self, name: str, source: IO[bytes] | Content, size: int, owned: tuple[int, int, int]
+    ) -> None:
+        """Take over a file's content."""
+        self.collected.admit(name, size)
+        try:
+            place = self._place(name)
+            written = _write(source, size, place)
+        except OSError as error:
+            raise _unwritten(name, error) from error
+        output = Output(name, place, written, *owned)
+        self.collected.outputs[name] = output
+        self.collected.stored[self.declared.absolute(name)] = output
 
     def _repeat(self, name: str, output: Output) -> None:
-        place = self._place(name)
+        self.collected.admit(name)
         try:
-            os.link(output.path, place)
-        except OSError:
-            shutil.copyfile(output.path, place)
+            place = self._place(name)
+            try:
+                os.link(output.path, place)
+            except OSError:
+                self.collected.weigh(name, output.size_bytes)
+                shutil.copyfile(output.path, place)
+        except OSError as error:
+            raise _unwritten(name, error) from error
         self.collected.outputs[name] = Output(
             name, place, output.size_bytes, output.mode, output.uid, output.gid
         )
 
     def _place(self, name: str) -> Path:
-        """Where an output goes: under its own name where that is harmless, else under a safe one.
-
-        The folder is made. What one container path after another makes of a name stays apart: a
-        file where another output needs a folder, names that differ in case alone.
-        """
-        self._check_room()
-        parts = [part for part in PurePosixPath(name).parts if part != "/"]
-        place = self.into.joinpath(
-            *(["%root"] if name.startswith("/") else []), *(safe(part) for part in parts)
-        )
-        if len(os.fsencode(place)) <= PATH_BYTES:
-            try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, NotADirectoryError):
-                pass
-            else:
-                if not os.path.lexists(place):
-                    return place
-        place = self.into / "%other" / digest(name)
-        place.parent.mkdir(exist_ok=True)
-        place.unlink(missing_ok=True)
+        place = find_place(name, self.into)
+        self.collected.enlist(name, str(place.relative_to(self.into)))
         return place
 
-    def _check_room(self) -> None:
-        collected = self.collected
-        if len(collected.outputs) + len(collected.refused) + len(collected.links) >= MAX_FILES:
-            raise OutputError(
-                "the run wrote too many files",
-                f"more than {MAX_FILES}",
-                "declare fewer: outputs takes globs such as outputs/*.npz",
-            )
+
+def path_of(member: str, root: str) -> str | None:
+    """A member's absolute container path; None for one that climbs out of `root`."""
+    parts = [part for part in member.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        return None
+    if root == "/":
+        # The archive of the root folder has no top of its own, and names like `/app/outputs`.
+        return posixpath.join("/", *parts)
+    if member.startswith("/"):
+        return None
+    return posixpath.join(root, *parts[1:])
 
 
-def open_plain(path: Path) -> IO[bytes]:
+def _oddity(path: str) -> str | None:
+    """Why no file in a container has this path; None for one that can be."""
+    if "\0" in path:
+        return "has a NUL in its name"
+    if len(path) > _PATH_BYTES or len(os.fsencode(path)) > _PATH_BYTES:
+        return f"a path of more than {_PATH_BYTES:,} bytes"
+    if path.count("/") > _PARTS:
+        return f"lies in more than {_PARTS} folders"
+    return None
+
+
+def _write(source: IO[bytes] | Content, size: int, place: Path) -> int:
+    """Write no more than `size` bytes: what is read may still be growing."""
+    left = size
+    try:
+        with place.open("wb") as target:
+            while left and (chunk := source.read(min(_CHUNK, left))):
+                left -= target.write(chunk)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
+    return size - left
+
+
+def _unwritten(name: str, error: OSError) -> OutputError:
+    full = error.errno in _FULL
+    return OutputError(
+        "there is no room on this machine for what the run wrote"
+        if full
+        else "what the run wrote cannot be kept on this machine",
+        f"{shown(name)}: {error.strerror or error}",
+        "free some of the disk, or declare fewer outputs"
+        if full
+        else "let the user who runs pytest write to its temporary folder",
+    )
+
+
+def _open_plain(path: Path) -> IO[bytes]:
     # Between the look and the opening it may have become a link, or a pipe that blocks.
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-
-
-def _kind(member: tarfile.TarInfo) -> str:
-    if member.isfifo():
-        return "fifo"
-    return "device" if member.isdev() else "special file"

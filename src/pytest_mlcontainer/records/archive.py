@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pytest_mlcontainer.errors import OutputError, RecordError
-from pytest_mlcontainer.outputs import MAX_FILES, Collected, Declared, collect_tar
+from pytest_mlcontainer.outputs import MAX_FILES, Allowance, Collected, Declared, collect_tar
 
 _CHUNK = 1 << 20
 _LEFT_FREE_BYTES = 1 << 28
@@ -64,7 +64,7 @@ def open_records(path: Path) -> Iterator[Path]:
 
 def _collect(path: Path, stream: IO[bytes], into: Path, room: int) -> Collected:
     into.mkdir()
-    collected = Collected()
+    collected = Collected(allowance=Allowance(size_bytes=max(0, room)))
     start = stream.read(_BLOCK)
     stream.seek(0)
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):

@@ -258,8 +258,9 @@ def _follow_links(
                 collect_tar(stream, path, declared, into, collected)
             if len(collected.outputs) == before and path not in collected.links:
                 name = declared.name_of(path) or path
-                collected.refused.append(f"{name}: a link to {target}, where there is no file")
-    collected.refused += [f"{path}: a link in a circle" for path in collected.links]
+                collected.refuse(f"{name}: a link to {target}, where there is no file")
+    for path in collected.links:
+        collected.refuse(f"{path}: a link in a circle")
     collected.links.clear()
 
 
