@@ -11,20 +11,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks.chaos import kills, many_runs
+from benchmarks.chaos import kills, many_runs, restarts
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.table import Row, markdown, plain
 from pytest_mlcontainer.engines.connect import open_client
 from pytest_mlcontainer.errors import MlContainerError
 
-_FAULTS: dict[str, ModuleType] = {module.NAME: module for module in (kills, many_runs)}
+_FAULTS: dict[str, ModuleType] = {module.NAME: module for module in (kills, restarts, many_runs)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Try what was asked for; each row is printed as it is known, and all of them at the end."""
     arguments = _parse(argv)
+    try:
+        api = open_client(None, os.environ)
+    except MlContainerError as error:
+        print(error, file=sys.stderr)
+        return 1
     folder = Path(tempfile.mkdtemp(prefix="mlcontainer-chaos-"))
-    api = open_client(None, os.environ)
     plan = Plan(
         api, folder, arguments.seed, arguments.trials, arguments.only, quick=arguments.quick
     )

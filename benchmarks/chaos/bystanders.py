@@ -57,12 +57,20 @@ def bystanders(api: docker.APIClient) -> Iterator[tuple[Bystander, ...]]:
         )
 
 
-def harmed(api: docker.APIClient, beside: tuple[Bystander, ...]) -> tuple[str, ...]:
-    """What is not as it was, one line each."""
+def harmed(
+    api: docker.APIClient, beside: tuple[Bystander, ...], *, restarted: bool = False
+) -> tuple[str, ...]:
+    """What is not as it was, one line each.
+
+    Args:
+        restarted: the engine was, which ends every container; then they only have to exist.
+    """
     found = []
     for each in beside:
         try:
             state = _state(api, each.container, each.network, each.volume, each.image)
+            if restarted:
+                continue
         except APIError as error:
             found.append(f"{each.whose}: {error.explanation}")
             continue
