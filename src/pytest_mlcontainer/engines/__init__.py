@@ -87,6 +87,21 @@ class Exit:
     oom_killed: bool = False
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What a running container uses; None is what the engine does not tell.
+
+    Args:
+        disk_bytes: what it has written to its own file system and its own volumes.
+        memory_bytes: the most so far, or else at present.
+        processes: at present; threads count.
+    """
+
+    disk_bytes: int | None = None
+    memory_bytes: int | None = None
+    processes: int | None = None
+
+
 class Container(Protocol):
     """A container that was created. Every call that waits has a limit.
 
@@ -114,6 +129,13 @@ class Container(Protocol):
             GpuError: a GPU was asked for and there is none.
         """
 
+    def follow(self, stdout: Path, stderr: Path, on_full: Callable[[], None]) -> None:
+        """Write what it prints to two files as it comes. To be called before the start.
+
+        Args:
+            on_full: called once, from another thread, when it has printed more than its limit.
+        """
+
     def wait(self, timeout_s: float) -> Exit | None:
         """Wait for the end; None when `timeout_s` seconds of wall clock have passed first."""
 
@@ -126,8 +148,19 @@ class Container(Protocol):
     def cpu_seconds(self) -> float | None:
         """CPU time used so far by a running container; None when the engine cannot tell."""
 
-    def write_logs(self, stdout: Path, stderr: Path) -> None:
-        """Write all that it printed to two files, without the values of secrets."""
+    def usage(self) -> Usage:
+        """What it uses while it runs. Raises nothing."""
+
+    def write_logs(self, stdout: Path, stderr: Path) -> int:
+        """Write what it printed to two files, without the values of secrets.
+
+        Together they hold no more than its limit.
+        Those that were followed are there already.
+
+        Returns:
+            How many bytes it printed, as far as that is known; more than its limit if some of them
+            are not in the files.
+        """
 
     def get(self, path: str) -> Iterator[bytes] | None:
         """A tar stream of the file or folder `path`; None when there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,18 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import ReadTimeout
+from requests.exceptions import ReadTimeout, RequestException
 
-from pytest_mlcontainer.engines import Built, Container, ContainerSpec, Exit, LogLine, sessions
+from pytest_mlcontainer.engines import (
+    Built,
+    Container,
+    ContainerSpec,
+    Exit,
+    LogLine,
+    Usage,
+    sessions,
+)
 from pytest_mlcontainer.engines.buildx import Buildx
 from pytest_mlcontainer.engines.connect import address, open_client
 from pytest_mlcontainer.engines.failures import explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
+from pytest_mlcontainer.engines.isolation import isolation, limits_of, socket_mounts
+from pytest_mlcontainer.engines.printed import CHUNK_BYTES, Following, LogFiles, frames
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.engines.usage import usage
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.model import (
     BuildSettings,
@@ -36,6 +46,7 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _PULL_TIMEOUT_S = 3600
+_ATTACH_S = 60  # to be answered; then there is no limit on silence
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
 _COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
@@ -329,6 +340,7 @@ class DockerContainer:
         self.id = id
         self.failed = False
         self.carrier: DockerContainer | None = None
+        self._following: Following | None = None
 
     def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
         if copy:
@@ -390,18 +402,44 @@ class DockerContainer:
         except (APIError, KeyError, MlContainerError):
             return None
 
-    def write_logs(self, stdout: Path, stderr: Path) -> None:
+    def usage(self) -> Usage:
+        return usage(self._api, self.id)
+
+    def follow(self, stdout: Path, stderr: Path, on_full: Callable[[], None]) -> None:
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/attach"
+        params = {"stream": 1, "stdout": 1, "stderr": 1}
+        # Once, and for as long as it runs: what is missed here is read from the logs at the end.
+        with suppress(RequestException):
+            response = requests.Session.request(
+                self._api,
+                "POST",
+                url,
+                params=params,
+                stream=True,
+                timeout=(_ATTACH_S, None),
+            )
+            if not response.ok:
+                response.close()
+                return
+            files = self._log_files(stdout, stderr)
+            self._following = Following(response.iter_content(CHUNK_BYTES), files, on_full)
+
+    def write_logs(self, stdout: Path, stderr: Path) -> int:
+        if self._following is not None and self._following.finish():
+            return self._following.files.seen_bytes
         # docker-py's own `logs` inspects the container before each call and mixes the streams.
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/logs"
         response = self._api.get(url, params={"stdout": 1, "stderr": 1}, stream=True, timeout=60)
-        with response, stdout.open("wb") as out, stderr.open("wb") as err:
-            sinks = {1: out, 2: err}
-            hidden = {kind: self.spec.secrets.hidden.stream() for kind in sinks}
-            for number, data in _frames(response.iter_content(65536)):
-                kind = number if number in sinks else 1
-                sinks[kind].write(hidden[kind].feed(data))
-            for kind, sink in sinks.items():
-                sink.write(hidden[kind].end())
+        with response, self._log_files(stdout, stderr) as files:
+            for kind, data in frames(response.iter_content(CHUNK_BYTES)):
+                files.take(kind, data)
+                if files.is_over:
+                    break
+        return files.seen_bytes
+
+    def _log_files(self, stdout: Path, stderr: Path) -> LogFiles:
+        most = limits_of(self.spec).log_bytes
+        return LogFiles(stdout, stderr, most, self.spec.secrets.hidden)
 
     def get(self, path: str) -> Iterator[bytes] | None:
         try:
@@ -458,16 +496,3 @@ def _is_timeout(error: Exception) -> bool:
 def _streamed(tar: Iterable[bytes]) -> Iterator[bytes]:
     """A generator, which requests sends in chunks; a list would become a form."""
     yield from tar
-
-
-def _frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Take apart the engine's multiplexed log stream: 8 bytes of header (stream, length), data."""
-    buffer = bytearray()
-    for chunk in chunks:
-        buffer += chunk
-        while len(buffer) >= 8:
-            kind, length = struct.unpack_from(">BxxxL", buffer)
-            if len(buffer) < 8 + length:
-                break
-            yield kind, bytes(buffer[8 : 8 + length])
-            del buffer[: 8 + length]

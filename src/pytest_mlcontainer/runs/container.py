@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
-from pytest_mlcontainer.errors import OutputError
-from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Image, Knobs, Run, Target
-from pytest_mlcontainer.outputs import Collected, Declared, collect_tar, names_in_tar
+from pytest_mlcontainer.model import Entrypoint, Facts, Image, Knobs, Run, Target
+from pytest_mlcontainer.outputs import Collected, Declared
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
+from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
+from pytest_mlcontainer.runs.collecting import take_outputs, what_is_there
 from pytest_mlcontainer.runs.failures import (
     CpuUse,
     Ending,
@@ -29,14 +30,12 @@ from pytest_mlcontainer.runs.inputs import (
 )
 from pytest_mlcontainer.runs.knobs import Means, outermost, turn
 from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
+from pytest_mlcontainer.runs.watching import Watch
 from pytest_mlcontainer.secrets import Disclosed
 
 # For a program that handles SIGTERM; one that does not, as process 1, ignores it.
 _GRACE_S = 3.0
 _WATCHED_S = 2.0  # the last part of a run's time, in which its use of the CPU is looked at
-_NAMES_SHOWN = 20
-_LINKS_FOLLOWED = 100
-_LINKS_IN_A_ROW = 8
 
 
 @dataclass(frozen=True)
@@ -101,28 +100,46 @@ def execute(job: ContainerRun) -> Run:
         RunError: the command could not be started.
         PlatformError, GpuError, EngineError: the engine could not do what was asked.
     """
-    declared = Declared(job.entry.outputs, job.workdir)
+    declared, limits = Declared(job.entry.outputs, job.workdir), job.entry.limits
     with job.engine.container(_spec(job)) as container:
         _fill(container, job)
-        started = time.monotonic()
-        container.start()
-        ended, cpu = _wait(container, job.entry.limits.timeout_s)
-        ending = _ending(container, job, ended, cpu, time.monotonic() - started)
-        stdout, stderr = job.folder / STDOUT_LOG, job.folder / STDERR_LOG
-        container.write_logs(stdout, stderr)
-        collected, refusal = _collect(container, declared, job.folder / OUTPUTS)
+        ending = _run_to_its_end(container, job)
+        collected, refusal = take_outputs(container, declared, job.folder / OUTPUTS, limits)
         missing = collected.missing(job.entry.outputs)
-        there = _what_is_there(container, declared, missing) if missing else {}
+        there = what_is_there(container, declared, missing) if missing else {}
+        if missing and not ending.oom_killed:
+            ending = replace(ending, oom_killed=container.inspect_exit().oom_killed)
         run = _run(job, ending, collected)
-        failure = (
-            refusal
-            or explain_unstarted(run)
-            or explain(run, ending, job.entry, missing_outputs(missing, there))
-        )
+        failure = None if ending.breach else refusal or explain_unstarted(run)
+        failure = failure or explain(run, ending, _limited(job), missing_outputs(missing, there))
         run = replace(run, failure=job.secrets.hidden.failure(failure))
         container.failed = failure is not None
     write_record(run)
     return run
+
+
+def _run_to_its_end(container: Container, job: ContainerRun) -> Ending:
+    """Start it, watch it, and take what it printed."""
+    limits = job.entry.limits
+    stdout, stderr = job.folder / STDOUT_LOG, job.folder / STDERR_LOG
+    watch = Watch(limits, container.usage, lambda: container.kill(_GRACE_S))
+    container.follow(stdout, stderr, watch.log_is_full)
+    started = time.monotonic()
+    container.start()
+    with watch:
+        ended, cpu = _wait(container, limits.timeout_s)
+    ending = _ending(container, job, ended, cpu, time.monotonic() - started)
+    printed = container.write_logs(stdout, stderr)
+    breach = watch.breach
+    if printed > limits.log_bytes and (breach is None or breach.setting == LOG_LIMIT):
+        breach = Breach(LOG_LIMIT, limits.log_bytes, printed, ending.duration_s)
+    return replace(ending, breach=breach, peak=watch.peak)
+
+
+def _limited(job: ContainerRun) -> Entrypoint:
+    """The entrypoint with the memory that it has in this run."""
+    memory = job.knobs.memory_bytes or job.entry.limits.memory_bytes
+    return replace(job.entry, limits=replace(job.entry.limits, memory_bytes=memory))
 
 
 def _spec(job: ContainerRun) -> ContainerSpec:
@@ -223,64 +240,6 @@ def _ending(
     return Ending(
         ended.code, seconds, oom_killed=known.oom_killed, error=ended.error or known.error
     )
-
-
-def _collect(
-    container: Container, declared: Declared, into: Path
-) -> tuple[Collected, Failure | None]:
-    collected = Collected()
-    into.mkdir()
-    try:
-        for root in declared.roots():
-            stream = container.get(root)
-            if stream is not None:
-                collect_tar(stream, root, declared, into, collected)
-        _follow_links(container, declared, into, collected)
-    except OutputError as error:
-        return collected, Failure(error.what, error.value, error.remedy)
-    return collected, None
-
-
-def _follow_links(
-    container: Container, declared: Declared, into: Path, collected: Collected
-) -> None:
-    """Fetch what declared outputs link to elsewhere in the container, under the link's name.
-
-    What is fetched may be a link again (`best → latest → step-20`), to be followed in its turn.
-    """
-    for _ in range(_LINKS_IN_A_ROW):
-        pending = dict(tuple(collected.links.items())[:_LINKS_FOLLOWED])
-        collected.links.clear()
-        for path, target in pending.items():
-            before = len(collected.outputs)
-            stream = container.get(target)
-            if stream is not None:
-                collect_tar(stream, path, declared, into, collected)
-            if len(collected.outputs) == before and path not in collected.links:
-                name = declared.name_of(path) or path
-                collected.refuse(f"{name}: a link to {target}, where there is no file")
-    for path in collected.links:
-        collected.refuse(f"{path}: a link in a circle")
-    collected.links.clear()
-
-
-def _what_is_there(
-    container: Container, declared: Declared, missing: tuple[str, ...]
-) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """For each missing output: the nearest folder that exists, and the first names in it."""
-    seen: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for pattern in missing:
-        (root,) = Declared((pattern,), declared.workdir).roots()
-        folder = root
-        stream = container.get(folder)
-        while stream is None and folder != "/":
-            folder = posixpath.dirname(folder)
-            stream = container.get(folder)
-        names = () if stream is None else names_in_tar(stream, _NAMES_SHOWN)
-        if not names and folder == root and folder != declared.workdir:
-            folder = posixpath.dirname(folder)
-        seen[pattern] = (folder, names)
-    return seen
 
 
 def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlcontainer.engines import Usage
 from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_exec
 from pytest_mlcontainer.model import Entrypoint, Failure, Run
+from pytest_mlcontainer.runs.breaches import Breach, memory_ran_out, out_of_processes
 
 _TAIL_LINES = 20
 _TAIL_BYTES = 16_384
@@ -43,6 +45,8 @@ class Ending:
         exit_code: None when it was killed for running too long.
         cpu: what a run past its limit had used, where the engine can tell.
         error: the engine's own word.
+        breach: the limit for which it was ended, or beyond which nothing of it was kept.
+        peak: the most that it was seen to use.
     """
 
     exit_code: int | None
@@ -51,6 +55,8 @@ class Ending:
     cpu: CpuUse | None = None
     oom_killed: bool = False
     error: str = ""
+    breach: Breach | None = None
+    peak: Usage = Usage()
 
 
 def explain(
@@ -61,12 +67,19 @@ def explain(
     Args:
         missing: one line for each declared output that was not written.
     """
+    if ending.breach is not None:
+        return Failure(
+            f"{run.entrypoint} on {run.target} {ending.breach.did}",
+            "\n".join([ending.breach.value, *_written(run, entry), tail(run)]),
+            ending.breach.remedy(_table(entry)),
+        )
     if ending.timed_out:
         return _timeout(run, ending, entry)
     if ending.exit_code not in entry.exit_codes or ending.error:
         return _exit(run, ending, entry, missing)
     if missing:
-        lines = "\n".join((*missing, *(f"not taken over: {line}" for line in run.refused)))
+        refused = (f"not taken over: {line}" for line in run.refused)
+        lines = "\n".join((*_memory(ending, entry), *missing, *refused))
         return Failure(
             f"{run.entrypoint} on {run.target} exited with code {ending.exit_code} "
             "but did not write what it declares",
@@ -113,11 +126,29 @@ def explain_unstarted(run: Run) -> Failure | None:
 def _timeout(run: Run, ending: Ending, entry: Entrypoint) -> Failure:
     hangs = ending.cpu is not None and ending.cpu.is_idle
     lines = [f"{entry.limits.timeout_s:g} s of wall clock{_cpu_use(ending.cpu)}"]
+    remedy = _remedy_for_hanging(run, entry) if hangs else _remedy_for_slow(run, entry)
+    processes = _processes(run, ending, entry)
+    if processes is not None:
+        lines.append(processes[0])
+        remedy = f"{processes[1]}; {remedy}"
     return Failure(
         f"{run.entrypoint} on {run.target} ran past its timeout and was killed",
         "\n".join([*lines, *_written(run, entry), tail(run)]),
-        _remedy_for_hanging(run, entry) if hangs else _remedy_for_slow(run, entry),
+        remedy,
     )
+
+
+def _memory(ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
+    if not ending.oom_killed:
+        return ()
+    child = ending.exit_code != _KILLED
+    return (memory_ran_out(entry.limits, ending.peak, child=child),)
+
+
+def _processes(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
+    printed = "\n".join((*_last_lines(run.stderr), *_last_lines(run.stdout)))
+    found = out_of_processes(entry.limits, ending.peak, printed)
+    return None if found is None else (found[0], f"{found[1]} in {_table(entry)}")
 
 
 def _cpu_use(cpu: CpuUse | None) -> str:
@@ -164,7 +195,11 @@ def _table(entry: Entrypoint) -> str:
 
 def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...]) -> Failure:
     reason, remedy = _signal(run, ending, entry) or ("", _remedy_for_exit(run, ending, entry))
-    lines = [*_written(run, entry), *missing, tail(run)]
+    lines = [*_memory(ending, entry), *_written(run, entry), *missing, tail(run)]
+    processes = _processes(run, ending, entry)
+    if processes is not None and not ending.oom_killed:
+        lines.insert(0, processes[0])
+        remedy = f"{processes[1]}; {remedy}"
     if ending.error:
         lines.insert(0, f"the engine says: {ending.error}")
     return Failure(
@@ -186,7 +221,8 @@ def _signal(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | No
         limit = entry.limits.memory_bytes
         now = f" ({limit / 2**20:,.0f} MiB now)" if limit else ""
         remedy = f"raise `memory`{now} in {_table(entry)}, or make it use less"
-        return " (it ran out of memory)", remedy
+        who = "it" if ending.exit_code == _KILLED else "one of its processes"
+        return f" ({who} ran out of memory)", remedy
     if ending.exit_code == _ILLEGAL_INSTRUCTION:
         return (
             " (an instruction that this CPU does not have)",

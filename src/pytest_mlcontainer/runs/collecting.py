@@ -1,0 +1,101 @@
+"""What a run left in its container: its outputs, or what is there in their place."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_mlcontainer.engines import Container
+from pytest_mlcontainer.errors import OutputError
+from pytest_mlcontainer.model import Failure, Limits
+from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tar, names_in_tar
+from pytest_mlcontainer.runs.breaches import size_text
+
+_NAMES_SHOWN = 20
+_SEARCHED_BYTES = 1 << 28
+_LINKS_FOLLOWED = 100
+_LINKS_IN_A_ROW = 8
+
+
+def take_outputs(
+    container: Container, declared: Declared, into: Path, limits: Limits
+) -> tuple[Collected, Failure | None]:
+    """Its outputs, in the new folder `into`; and why they are not all, where there is too much."""
+    collected = Collected(allowance=Allowance(limits.output_files, limits.output_bytes))
+    most = limits.disk_bytes + limits.output_bytes
+    into.mkdir()
+    try:
+        for root in declared.roots():
+            stream = container.get(root)
+            if stream is not None:
+                collect_tar(_bounded(stream, root, most), root, declared, into, collected)
+        _follow_links(container, declared, into, collected, most)
+    except OutputError as error:
+        return collected, Failure(error.what, error.value, error.remedy)
+    return collected, None
+
+
+def _follow_links(
+    container: Container, declared: Declared, into: Path, collected: Collected, most_bytes: int
+) -> None:
+    """Fetch what declared outputs link to elsewhere in the container, under the link's name.
+
+    What is fetched may be a link again (`best → latest → step-20`), to be followed in its turn.
+    """
+    for _ in range(_LINKS_IN_A_ROW):
+        pending = dict(tuple(collected.links.items())[:_LINKS_FOLLOWED])
+        collected.links.clear()
+        for path, target in pending.items():
+            before = len(collected.outputs)
+            stream = container.get(target)
+            if stream is not None:
+                collect_tar(_bounded(stream, path, most_bytes), path, declared, into, collected)
+            if len(collected.outputs) == before and path not in collected.links:
+                name = declared.name_of(path) or path
+                collected.refuse(f"{name}: a link to {target}, where there is no file")
+    for path in collected.links:
+        collected.refuse(f"{path}: a link in a circle")
+    collected.links.clear()
+
+
+def what_is_there(
+    container: Container, declared: Declared, missing: tuple[str, ...]
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """For each missing output: the nearest folder that exists, and the first names in it."""
+    seen: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for pattern in missing:
+        (root,) = Declared((pattern,), declared.workdir).roots()
+        folder = root
+        stream = container.get(folder)
+        while stream is None and folder != "/":
+            folder = posixpath.dirname(folder)
+            stream = container.get(folder)
+        names = (
+            ()
+            if stream is None
+            else names_in_tar(_bounded(stream, folder, _SEARCHED_BYTES), _NAMES_SHOWN)
+        )
+        if not names and folder == root and folder != declared.workdir:
+            folder = posixpath.dirname(folder)
+        seen[pattern] = (folder, names)
+    return seen
+
+
+def _bounded(stream: Iterator[bytes], path: str, most_bytes: int) -> Iterator[bytes]:
+    """The stream, which may be as long as a sparse file says that it is.
+
+    Raises:
+        OutputError: it is longer than that.
+    """
+    left = most_bytes
+    for chunk in stream:
+        left -= len(chunk)
+        if left < 0:
+            raise OutputError(
+                "there is too much where the outputs are to look for them",
+                f"{path} holds more than {size_text(most_bytes)} (disk and output-limit together), "
+                "declared or not",
+                "write outputs into a folder of their own; a sparse file counts in full",
+            )
+        yield chunk

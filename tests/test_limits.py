@@ -1,0 +1,196 @@
+"""Runs past a limit: they are ended, what is kept of them, and what is said."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.engines import Usage
+from pytest_mlcontainer.engines.printed import Following, LogFiles, frames
+from pytest_mlcontainer.model import Limits
+from pytest_mlcontainer.runs.breaches import memory_ran_out, out_of_processes, size_text
+from pytest_mlcontainer.runs.watching import Watch, next_look_s
+
+MEBIBYTE = 1 << 20
+
+# Every way of using too much, by the name of its entrypoint.
+USE = """\
+import os, subprocess, sys, threading, time
+
+def prints(size):
+    line = "x" * 99 + "\\n"
+    for _ in range(size // 100):
+        sys.stdout.write(line)
+        sys.stderr.write(line)
+
+def writes(path):
+    with open(path, "wb") as file:
+        while True:
+            file.write(bytes(1 << 22))
+            file.flush()
+
+os.makedirs("outputs", exist_ok=True)
+open("outputs/part.txt", "w").write("kept")
+print("begun", flush=True)
+match sys.argv[1]:
+    case "chatty":
+        prints(10 << 30)
+    case "brief":
+        prints(1 << 20)
+    case "fills":
+        writes("/tmp/scratch.bin")
+    case "volume":
+        writes("/volume/scratch.bin")
+    case "child":
+        subprocess.run([sys.executable, "-c", "bytearray(b'x') * (1 << 29)"], check=True)
+    case "threads":
+        wait = threading.Event()
+        for _ in range(100):
+            threading.Thread(target=wait.wait, daemon=True).start()
+"""
+
+DOCKERFILE = """\
+FROM python:3.13-slim
+WORKDIR /app
+COPY use.py ./
+VOLUME /volume
+"""
+
+TABLE = """
+[tool.mlcontainer.entrypoints.{0}]
+command = ["python", "use.py", "{0}"]
+outputs = ["outputs/*"]
+{1}
+"""
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    return bytes([kind, 0, 0, 0]) + len(data).to_bytes(4, "big") + data
+
+
+def test_runs_past_their_limits_end_with_a_verdict_that_names_them(
+    project, failure_of, leaves_nothing
+):
+    limits = {
+        "chatty": 'log-limit = "1m"',
+        "brief": 'log-limit = "1m"',
+        "fills": 'disk = "64m"',
+        "volume": 'disk = "64m"',
+        "child": 'memory = "64m"',
+        "threads": "processes = 20",
+    }
+    tables = "".join(TABLE.format(name, setting) for name, setting in limits.items())
+    project.write(tables, dockerfile=DOCKERFILE, use__py=USE)
+    result = project.run("-k", "not image")
+    result.assert_outcomes(failed=6)
+    assert result.duration < 60
+    said = {name: failure_of(result, f"{name}[") for name in limits}
+    for name, text in said.items():
+        assert f"in [tool.mlcontainer.entrypoints.{name}]" in text
+        assert "outputs written all the same: outputs/part.txt" in text
+    for name in ("chatty", "brief"):
+        assert "printed more than it may and was ended" in said[name]
+        assert "log-limit is 1 MiB" in said[name]
+        assert "raise `log-limit`" in said[name]
+        (log,) = re.findall(r"last lines of stderr \((.+)\):", said[name])
+        logs = [Path(log), Path(log.replace("stderr", "stdout"))]
+        assert sum(file.stat().st_size for file in logs) == MEBIBYTE
+        assert logs[1].read_text().startswith("begun\nxxx")
+    for name in ("fills", "volume"):
+        assert "wrote more to disk than it may and was ended" in said[name]
+        assert "disk is 64 MiB" in said[name]
+        assert "raise `disk`" in said[name]
+        assert "begun" in said[name]
+    assert "exited with code 1 (one of its processes ran out of memory)" in said["child"]
+    assert "one of its processes was killed when it used all of its memory, 64 MiB" in said["child"]
+    assert "raise `memory` (64 MiB now)" in said["child"]
+    assert "at its limit of processes and threads" in said["threads"]
+    assert "`processes` is 20" in said["threads"]
+    assert "raise `processes`" in said["threads"]
+
+
+def test_what_is_printed_goes_to_its_file_and_no_further_than_the_limit(tmp_path):
+    """The rest is still read, and counted: nobody ends who cannot write."""
+    full = []
+    stream = frame(1, b"out") + frame(2, b"error") + frame(1, b" and more") + frame(2, b"late")
+    chunks = iter(stream[at : at + 5] for at in range(0, len(stream), 5))
+    out, err = tmp_path / "out", tmp_path / "err"
+    following = Following(chunks, LogFiles(out, err, 10), lambda: full.append(True))
+    assert following.finish()
+    assert (out.read_bytes(), err.read_bytes()) == (b"out a", b"error")
+    assert out.stat().st_size + err.stat().st_size == 10
+    assert following.files.seen_bytes == 21
+    assert full == [True]
+
+
+def test_a_stream_that_breaks_off_is_not_all(tmp_path):
+    def chunks():
+        yield frame(1, b"first")
+        raise OSError("connection reset")
+
+    files = LogFiles(tmp_path / "out", tmp_path / "err", 100)
+    assert not Following(chunks(), files, lambda: None).finish()
+
+
+def test_frames_are_the_same_however_they_arrive():
+    stream = frame(1, b"a" * 300) + frame(2, b"") + frame(2, b"b")
+    expected = [(1, b"a" * 300), (2, b""), (2, b"b")]
+    for size in (1, 7, 8, 9, 1000):
+        pieces = (stream[at : at + size] for at in range(0, len(stream), size))
+        assert list(frames(pieces)) == expected
+
+
+def test_a_watched_run_is_ended_once_and_only_past_its_limit():
+    """What was seen at most is known afterwards, also of a run that keeps within its limits."""
+    ended: list[str] = []
+    looks = iter([Usage(5, 7, 3), Usage(11, 6, 2)])
+    watch = Watch(Limits(disk_bytes=10), lambda: next(looks), lambda: ended.append("ended"))
+    with watch:
+        watch._thread.join(10)
+    assert ended == ["ended"]
+    assert watch.breach is not None
+    assert (watch.breach.setting, watch.breach.used_bytes) == ("disk", 11)
+    assert watch.peak == Usage(11, 7, 3)
+
+
+def test_a_run_that_is_over_is_not_looked_at_again():
+    def look() -> Usage:
+        raise AssertionError
+
+    with Watch(Limits(), look, look) as watch:
+        pass
+    assert watch.breach is None
+
+
+@pytest.mark.parametrize(("left", "pause"), [(0, 0.5), (-5, 0.5), (4 << 30, 1.0), (20 << 30, 2.0)])
+def test_the_closer_to_its_limit_a_run_is_the_sooner_it_is_looked_at(left, pause):
+    assert next_look_s(left) == pause
+
+
+@pytest.mark.parametrize(
+    ("printed", "peak", "sign"),
+    [
+        ("RuntimeError: can't start new thread", None, "may have been at its limit"),
+        ("sh: 1: Cannot fork", 12, "12 of them were seen"),
+        ("OpenBLAS blas_thread_init: pthread_create failed for thread 7", None, "may have been"),
+        ("ValueError", 20, "it was at its limit"),
+        ("ValueError", 19, None),
+        ("ValueError", None, None),
+    ],
+)
+def test_processes_that_ran_out_are_recognised(printed, peak, sign):
+    found = out_of_processes(Limits(processes=20), Usage(processes=peak), printed)
+    assert (found is None) == (sign is None)
+    assert sign is None or sign in found[0]
+
+
+def test_memory_that_ran_out_without_a_limit_is_the_machines():
+    said = memory_ran_out(Limits(), Usage(memory_bytes=3 << 30), child=False)
+    assert said.endswith("since no limit is set: 3 GiB at the most seen")
+
+
+def test_sizes_are_said_as_a_person_would():
+    sizes = [1, 4096, 64 << 20, (3 << 30) // 2]
+    assert [size_text(size) for size in sizes] == ["1 bytes", "4 KiB", "64 MiB", "1.5 GiB"]
