@@ -45,6 +45,13 @@ match sys.argv[1]:
         writes("/volume/scratch.bin")
     case "child":
         subprocess.run([sys.executable, "-c", "bytearray(b'x') * (1 << 29)"], check=True)
+    case "sparse" | "hidden":
+        folder = "outputs" if sys.argv[1] == "sparse" else "outputs/below"
+        os.makedirs(folder, exist_ok=True)
+        os.truncate(os.open(f"{folder}/sparse.bin", os.O_CREAT | os.O_WRONLY), 50 << 30)
+    case "many":
+        for number in range(10):
+            open(f"outputs/{number}", "w").close()
     case "threads":
         wait = threading.Event()
         for _ in range(100):
@@ -61,7 +68,7 @@ VOLUME /volume
 TABLE = """
 [tool.mlcontainer.entrypoints.{0}]
 command = ["python", "use.py", "{0}"]
-outputs = ["outputs/*"]
+outputs = ["outputs/*{2}"]
 {1}
 """
 
@@ -80,13 +87,25 @@ def test_runs_past_their_limits_end_with_a_verdict_that_names_them(
         "volume": 'disk = "64m"',
         "child": 'memory = "64m"',
         "threads": "processes = 20",
+        "sparse": 'output-limit = "1m"',
+        "hidden": 'output-limit = "1m"\ndisk = "1m"',
+        "many": "output-files = 3",
     }
-    tables = "".join(TABLE.format(name, setting) for name, setting in limits.items())
+    tables = "".join(
+        TABLE.format(name, setting, ".txt" if name == "hidden" else "")
+        for name, setting in limits.items()
+    )
     project.write(tables, dockerfile=DOCKERFILE, use__py=USE)
     result = project.run("-k", "not image")
-    result.assert_outcomes(failed=6)
+    result.assert_outcomes(failed=9)
     assert result.duration < 60
     said = {name: failure_of(result, f"{name}[") for name in limits}
+    assert "more than 3 (output-files)" in said.pop("many")
+    assert "outputs/sparse.bin has 53,687,091,200 bytes" in said["sparse"]
+    assert "output-limit is 1,048,576" in said.pop("sparse")
+    hidden = said.pop("hidden")
+    assert "/app/outputs holds more than 2 MiB (disk and output-limit together)" in hidden
+    assert "a sparse file counts in full" in hidden
     for name, text in said.items():
         assert f"in [tool.mlcontainer.entrypoints.{name}]" in text
         assert "outputs written all the same: outputs/part.txt" in text

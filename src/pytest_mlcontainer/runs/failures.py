@@ -199,7 +199,7 @@ def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...])
     processes = _processes(run, ending, entry)
     if processes is not None and not ending.oom_killed:
         lines.insert(0, processes[0])
-        remedy = f"{processes[1]}; {remedy}"
+        remedy = processes[1]
     if ending.error:
         lines.insert(0, f"the engine says: {ending.error}")
     return Failure(
