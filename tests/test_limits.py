@@ -130,6 +130,24 @@ def test_runs_past_their_limits_end_with_a_verdict_that_names_them(
     assert "raise `processes`" in said["threads"]
 
 
+def test_on_host_what_grows_is_ended_all_the_same(project, failure_of):
+    """Without a container there is nothing to ask: the files themselves are looked at."""
+    limits = {"chatty": 'log-limit = "1m"', "fills": 'disk = "64m"', "many": "output-files = 3"}
+    tables = "".join(TABLE.format(name, setting, "") for name, setting in limits.items())
+    use = USE.replace("/tmp/scratch.bin", "scratch.bin").replace("python", "python3")
+    project.write(f'platforms = "host"\n{tables}', dockerfile=None, use__py=use)
+    result = project.run()
+    result.assert_outcomes(failed=3)
+    chatty, fills, many = (failure_of(result, f"{name}[") for name in limits)
+    assert "chatty on host printed more than it may and was ended" in chatty
+    assert "fills on host wrote more to disk than it may and was ended" in fills
+    for said in (chatty, fills):
+        assert "outputs written all the same: outputs/part.txt" in said
+    assert "more than 3 (output-files)" in many
+    (log,) = re.findall(r"last lines of stderr \((.+)\):", chatty)
+    assert Path(log).stat().st_size <= MEBIBYTE
+
+
 def test_what_is_printed_goes_to_its_file_and_no_further_than_the_limit(tmp_path):
     """The rest is still read, and counted: nobody ends who cannot write."""
     full = []

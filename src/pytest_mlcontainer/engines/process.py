@@ -16,6 +16,7 @@ from typing import IO
 
 _GRACE_S = 5.0
 _ENDING = "this test session is ending"
+_LOOK_S = 0.2
 _LAST_WORDS_S = 1.0  # after a process group is gone, for what still is in its pipe
 
 
@@ -57,6 +58,7 @@ class Processes:
         on_line: Callable[[str], None] | None = None,
         stdout: Path | None = None,
         stderr: Path | None = None,
+        past_limits: Callable[[], bool] = lambda: False,
     ) -> Completed:
         """Run to the end, or to the limit.
 
@@ -66,6 +68,8 @@ class Processes:
             on_line: called with each line of stdout and stderr together, as it comes, and never
                 after this returns; without `stdout` and `stderr` only. What it raises, this does.
             stdout, stderr: files to write to; otherwise the output is returned.
+            past_limits: asked several times a second; when it says so, the process group is ended
+                as past its wall clock.
 
         Raises:
             OSError: the program cannot be started, or `kill_all` ended it: how it would have ended
@@ -78,8 +82,8 @@ class Processes:
             started = time.monotonic()
             lines = _Lines(process.stdout, on_line)
             try:
-                timed_out = _wait(process, timeout_s)
-                if timed_out:
+                timed_out = _wait_within(process, timeout_s, past_limits)
+                if process.poll() is None:
                     _end(process)
                 lines.wait(_GRACE_S)
             finally:
@@ -184,6 +188,17 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     except subprocess.TimeoutExpired:
         return True
     return False
+
+
+def _wait_within(
+    process: subprocess.Popen[bytes], timeout_s: float, past_limits: Callable[[], bool]
+) -> bool:
+    """Whether it ran past its time; it may also still run because it is past another limit."""
+    deadline = time.monotonic() + timeout_s
+    while (left := deadline - time.monotonic()) > 0:
+        if not _wait(process, min(left, _LOOK_S)) or past_limits():
+            return False
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlcontainer.engines.process import Completed, Processes
-from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.facts import parse_facts, probe_sources
-from pytest_mlcontainer.model import Entrypoint, Facts, Knobs, Run, Target
-from pytest_mlcontainer.outputs import Collected, Declared, collect_tree
+from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Knobs, Run, Target
+from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tree
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.failures import Ending, explain, missing_outputs
+from pytest_mlcontainer.runs.host_limits import HostLimits
 from pytest_mlcontainer.runs.inputs import Input
 from pytest_mlcontainer.secrets import Disclosed
 
@@ -67,24 +68,36 @@ def execute(job: HostRun) -> Run:
         copy = Path(temporary) / (job.project.name or "project")
         workdir = _prepare(copy, job)
         # Not in the record, whose logs never hold what must not be seen.
-        done = _run_command(job, copy, workdir, Path(temporary))
-        for name in (STDOUT_LOG, STDERR_LOG):
-            job.secrets.hidden.copy(Path(temporary, name), job.folder / name)
-        declared = Declared(job.entry.outputs, str(workdir))
-        collected = Collected()
-        into = job.folder / OUTPUTS
-        into.mkdir()
-        collect_tree(workdir, declared, into, collected)
+        logs = (Path(temporary, STDOUT_LOG), Path(temporary, STDERR_LOG))
+        limits = HostLimits(job.entry.limits, logs, copy)
+        done = _run_command(job, copy, workdir, logs, limits)
+        limits.cut_logs()
+        for log in logs:
+            job.secrets.hidden.copy(log, job.folder / log.name)
+        collected, refusal = _collect(job, workdir)
         missing = collected.missing(job.entry.outputs)
         run = _result(job, done, collected)
-        ending = Ending(
-            None if done.timed_out else done.exit_code, done.duration_s, timed_out=done.timed_out
-        )
+        code = None if done.timed_out else done.exit_code
+        ending = Ending(code, done.duration_s, timed_out=done.timed_out, breach=limits.breach)
         lines = missing_outputs(missing, {name: _what_is_there(workdir, name) for name in missing})
-        failure = explain(run, ending, job.entry, lines)
+        failure = None if limits.breach else refusal
+        failure = failure or explain(run, ending, job.entry, lines)
         run = replace(run, failure=job.secrets.hidden.failure(failure))
     write_record(run)
     return run
+
+
+def _collect(job: HostRun, workdir: Path) -> tuple[Collected, Failure | None]:
+    """Its outputs; and why they are not all, where there is too much."""
+    limits = job.entry.limits
+    collected = Collected(allowance=Allowance(limits.output_files, limits.output_bytes))
+    into = job.folder / OUTPUTS
+    into.mkdir()
+    try:
+        collect_tree(workdir, Declared(job.entry.outputs, str(workdir)), into, collected)
+    except OutputError as error:
+        return collected, Failure(error.what, error.value, error.remedy)
+    return collected, None
 
 
 def environment(environ: Mapping[str, str], entry: Entrypoint, knobs: Knobs) -> dict[str, str]:
@@ -175,7 +188,9 @@ def _input_place(item: Input, copy: Path, workdir: Path) -> Path:
     return workdir / item.target
 
 
-def _run_command(job: HostRun, copy: Path, workdir: Path, logs: Path) -> Completed:
+def _run_command(
+    job: HostRun, copy: Path, workdir: Path, logs: tuple[Path, Path], limits: HostLimits
+) -> Completed:
     argv = (*(job.entry.entrypoint or ()), *job.entry.command)
     if not argv:
         raise RunError(
@@ -203,8 +218,9 @@ def _run_command(job: HostRun, copy: Path, workdir: Path, logs: Path) -> Complet
             cwd=workdir,
             env=env,
             timeout_s=job.entry.limits.timeout_s,
-            stdout=logs / STDOUT_LOG,
-            stderr=logs / STDERR_LOG,
+            stdout=logs[0],
+            stderr=logs[1],
+            past_limits=limits.passed,
         )
     except OSError as error:
         if error.errno == errno.ECANCELED:
