@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from pytest_mlcontainer.engines.connect import open_client
 from pytest_mlcontainer.model import LABEL
 
 pytest_plugins = ["pytester"]
+
+# A shell starts what is in its background deaf to Ctrl-C, and so would be what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, which is no failure of the property.
 hypothesis.settings.register_profile("any machine", deadline=None)

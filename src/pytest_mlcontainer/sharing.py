@@ -44,6 +44,7 @@ from pytest_mlcontainer.storage import cache_in_use, clear, parse_object, read_o
 T = TypeVar("T")
 
 _SESSIONS = "sessions"
+_LEDGER = "session-"
 _VALUE = "value.json"
 _ERROR = "error.json"
 _LOCK_TIMEOUT_S = 4 * 3600.0
@@ -352,6 +353,18 @@ class Ledger:
                 # A note before it may have been cut off, by a kill or a full disk.
                 file.write(f"\n{json.dumps(entry, sort_keys=True)}\n")
 
+    def enter(self, owner: Owner) -> None:
+        """Note whose session it is, before anything else."""
+        self.add(host=owner.host, pid=str(owner.pid), pid_start=owner.pid_start)
+
+    def owner(self) -> Owner | None:
+        """Whose session it is; None where that was not noted."""
+        for entry in self.entries():
+            if {"host", "pid", "pid_start"} <= entry.keys() and entry["pid"].isdigit():
+                pid = int(entry["pid"])
+                return Owner(self.session, entry["host"], pid, entry["pid_start"])
+        return None
+
     def entries(self) -> tuple[dict[str, str], ...]:
         """Everything noted, each once; a note that its writer did not finish is none."""
         try:
@@ -371,7 +384,13 @@ class Ledger:
 
     @property
     def _file(self) -> Path:
-        return self.root / f"session-{self.session}.jsonl"
+        return self.root / f"{_LEDGER}{self.session}.jsonl"
+
+
+def ledgers(root: Path) -> tuple[Ledger, ...]:
+    """Those of all sessions that a cache folder knows."""
+    names = sorted(file.stem for file in root.glob(f"{_LEDGER}*.jsonl"))
+    return tuple(Ledger(root, name.removeprefix(_LEDGER)) for name in names)
 
 
 def _read_value(file: Path) -> Any:

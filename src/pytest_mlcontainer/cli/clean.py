@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +11,11 @@ from pytest_mlcontainer.cli.surroundings import Here
 from pytest_mlcontainer.engines.cleaning import Cleaner, Leftover
 from pytest_mlcontainer.engines.diagnosis import shown_endpoint
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.owners import current_owner, is_alive
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
-from pytest_mlcontainer.sharing import Ledger, Store
-
-_LEDGER = "session-"
-_STARTING_S = 600
+from pytest_mlcontainer.sharing import Ledger, Store, ledgers
+from pytest_mlcontainer.temporary import left_folders, remove_left_folders
 
 
 @dataclass(frozen=True)
@@ -104,13 +101,16 @@ def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
     size_mb = sum(_size(path) for path in results) / 1e6
     verb = "would remove " if dry_run else "removed      "
     unfinished = [] if len(idle) < len(stores) else sorted(cache.glob(f"{UNFINISHED}/*"))
-    if not results and not dead and not unfinished:
+    left = left_folders()
+    if not (results or dead or unfinished or left):
         print("  nothing there")
     if results:
         print(f"  {verb} {len(results)} results of sessions that ended ({size_mb:.1f} MB)")
     if unfinished:
         count = "1 search" if len(unfinished) == 1 else f"{len(unfinished)} searches"
         print(f"  {verb} the runs of {count} for a cause, interrupted before the end")
+    if left:
+        print(f"  {verb} {len(left)} temporary folders of processes that were killed")
     for session in dead:
         print(f"  {verb} notes of session {session.id[:8]}, which was killed")
     if dry_run:
@@ -122,21 +122,23 @@ def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
         store.close()
     for folder in unfinished:
         Unfinished(folder).forget()
+    remove_left_folders()
     for session in dead:
         Ledger(cache, session.id).remove()
 
 
 def _sessions(cache: Path) -> Iterator[_Session]:
     """The sessions with a ledger: living ones, and dead ones that had no time to clean up."""
-    owner = current_owner(uuid.uuid4().hex)
-    for file in sorted(cache.glob(f"{_LEDGER}*.jsonl")):
-        id = file.stem.removeprefix(_LEDGER)
-        entries = Ledger(cache, id).entries()
-        stores = [Path(entry["store"]) for entry in entries if "store" in entry]
-        # A session notes its engine first and enters a store a moment later.
-        starting = not stores and abs(time.time() - file.stat().st_mtime) < _STARTING_S
-        alive = starting or any(Store(store, owner).may_run(id) for store in stores)
-        yield _Session(id, alive, entries)
+    me = current_owner(uuid.uuid4().hex)
+    for ledger in ledgers(cache):
+        entries = ledger.entries()
+        owner = ledger.owner()
+        if owner is not None and owner.host == me.host:
+            alive = is_alive(owner.pid, owner.pid_start)
+        else:
+            stores = [Path(entry["store"]) for entry in entries if "store" in entry]
+            alive = any(Store(store, me).may_run(ledger.session) for store in stores)
+        yield _Session(ledger.session, alive, entries)
 
 
 def _is_result(path: Path) -> bool:

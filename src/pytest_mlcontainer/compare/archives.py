@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import enum
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from pytest_mlcontainer.compare.compressed import too_deep
 from pytest_mlcontainer.compare.rules import RuleBook
@@ -28,6 +26,7 @@ from pytest_mlcontainer.compare.unpacking import (
     unpack,
 )
 from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.temporary import temporary_folder
 
 _LONGEST_NAME = 500
 
@@ -148,11 +147,11 @@ class _Archives:
             return
         if self.allowance.depth > DEEPEST:
             raise UnreadableError(too_deep(f"{self.pair.expected.name}/{name}"))
-        with tempfile.TemporaryDirectory(prefix="mlcontainer-") as folder:
+        with temporary_folder() as folder:
             sides: list[Side] = []
             members = (self.pair.actual, actual), (self.pair.expected, expected)
             for side, member in members:
-                path = Path(folder, str(len(sides)))
+                path = folder / str(len(sides))
                 self._attempt(side, name, partial(unpack, member.open, path, member.step))
                 label = f"{side.name}/{name}"
                 sides.append(replace(side, name=label, path=path, opened=None))

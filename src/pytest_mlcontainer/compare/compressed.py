@@ -5,13 +5,11 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import IO
 
 from pytest_mlcontainer.compare.format import Format, begins
@@ -26,6 +24,7 @@ from pytest_mlcontainer.compare.unpacking import (
     unpack,
 )
 from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.temporary import temporary_folder
 
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
 _XZ_MEMORY_BYTES = 1 << 28
@@ -83,10 +82,10 @@ def _compare(
         return
     if allowance.depth > DEEPEST:
         raise UnreadableError(too_deep(pair.expected.name))
-    with tempfile.TemporaryDirectory(prefix="mlcontainer-") as folder:
+    with temporary_folder() as folder:
         sides: list[Side] = []
         for side, opened in zip((pair.actual, pair.expected), opens, strict=True):
-            path = Path(folder, str(len(sides)))
+            path = folder / str(len(sides))
             try:
                 unpack(opened, path, CHUNK_BYTES, allowance)
             except UnreadableError as error:

@@ -226,10 +226,16 @@ class Engine(Protocol):
     def sweep(self) -> tuple[str, ...]:
         """Remove what dead owners of this host left; returns the names of what was removed."""
 
-    def remove_session(self, *, keep_containers: bool) -> None:
-        """Remove everything of this session: containers, networks, volumes."""
+    def remove_session(self, *, keep_containers: bool) -> bool:
+        """Remove everything of this session: containers, networks, volumes.
 
-    def remove_images(self, repository: str) -> None:
+        Returns whether there was anything; `remove_made` and `remove_images` do so as well.
+        """
+
+    def remove_made(self, maker: str) -> bool:
+        """Remove the containers that one process of this session made (`owners.this_maker`)."""
+
+    def remove_images(self, repository: str) -> bool:
         """Remove the images that were built under `repository`."""
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import BuildError, EngineError
 from pytest_mlcontainer.model import BuildSettings, Pairs, Platform
 from pytest_mlcontainer.secrets import NOTHING, Redactor
+from pytest_mlcontainer.temporary import temporary_folder
 
 MINIMUM_BUILDX = (0, 13)  # the first with --progress=rawjson
 _VERSION_TIMEOUT_S = 60
@@ -122,8 +122,8 @@ class Buildx:
         log: LogLine,
     ) -> BuildLog:
         seen = BuildLog(log)
-        with tempfile.TemporaryDirectory(prefix="mlcontainer-") as folder:
-            metadata = Path(folder) / "metadata.json"
+        with temporary_folder() as folder:
+            metadata = folder / "metadata.json"
             done = self._processes.run(
                 [
                     *self._program(),
@@ -270,8 +270,8 @@ def without_syntax_line(dockerfile: Path) -> Iterator[Path]:
     Other directives, such as `# escape=`, hold only in the first lines; so they move up, and the
     blank line comes after them. The Dockerfile's own ignore file goes along.
     """
-    with tempfile.TemporaryDirectory(prefix="mlcontainer-") as folder:
-        copy = Path(folder) / dockerfile.name
+    with temporary_folder() as folder:
+        copy = folder / dockerfile.name
         lines = dockerfile.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
         directives = list(_directives(lines))
         at = next(index for index, (name, _value) in enumerate(directives) if name == "syntax")

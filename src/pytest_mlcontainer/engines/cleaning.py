@@ -12,7 +12,7 @@ import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from pytest_mlcontainer.engines.connect import open_client
-from pytest_mlcontainer.engines.sessions import KEEP_LABEL
+from pytest_mlcontainer.engines.sessions import KEEP_LABEL, list_images
 from pytest_mlcontainer.model import LABEL
 from pytest_mlcontainer.owners import host_name, is_alive
 
@@ -118,7 +118,7 @@ class Cleaner:
         self._api.close()
 
     def _images(self, abandoned: frozenset[str]) -> Iterator[Leftover]:
-        for raw in self._api.images(filters={"label": [LABEL]}):
+        for raw in list_images(self._api, filters={"label": [LABEL]}):
             for tag in raw.get("RepoTags") or ():
                 repository = tag.rpartition(":")[0]
                 if not repository.startswith(f"{LABEL}/"):

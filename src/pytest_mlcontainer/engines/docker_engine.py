@@ -43,6 +43,7 @@ from pytest_mlcontainer.model import (
     Pairs,
     Platform,
 )
+from pytest_mlcontainer.owners import is_alive
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _PULL_TIMEOUT_S = 3600
@@ -174,6 +175,7 @@ class DockerEngine:
 
     def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
         """See `Engine`. A container that is never started carries the files in."""
+        self._check_owner()
         self._api.create_volume(name, labels=self._owner.labels())
         spec = ContainerSpec(
             image=image.reference,
@@ -188,6 +190,7 @@ class DockerEngine:
             self._remove(carrier.id)
 
     def internal_network(self) -> str:
+        self._check_owner()
         name = f"mlcontainer-{self._owner.session[:12]}-internal"
         with self._network_lock:
             try:
@@ -214,15 +217,22 @@ class DockerEngine:
     def sweep(self) -> tuple[str, ...]:
         return sessions.remove_dead(self._api, self._owner)
 
-    def remove_session(self, *, keep_containers: bool) -> None:
-        sessions.remove_session(self._api, self._owner.session, keep_containers=keep_containers)
+    def remove_session(self, *, keep_containers: bool) -> bool:
+        session = self._owner.session
+        return sessions.remove_session(self._api, session, keep_containers=keep_containers)
 
-    def remove_images(self, repository: str) -> None:
-        for image in self._api.images(name=repository):
+    def remove_made(self, maker: str) -> bool:
+        return sessions.remove_made(self._api, self._owner.session, maker)
+
+    def remove_images(self, repository: str) -> bool:
+        removed = False
+        for image in sessions.list_images(self._api, repository):
             for tag in image.get("RepoTags") or ():
                 # Not by force: a container that was kept keeps its image.
                 with suppress(APIError):
                     self._api.remove_image(tag)
+                    removed = True
+        return removed
 
     def close(self) -> None:
         self._closed = True
@@ -262,6 +272,7 @@ class DockerEngine:
         volumes_of: str | None = None,
         copy: DockerContainer | None = None,
     ) -> str:
+        self._check_owner()
         limits = spec.limits
         may_stay = self._keep is not Keep.NONE and not spec.passing
         kept = {sessions.KEEP_LABEL: "true"} if may_stay else {}
@@ -291,13 +302,18 @@ class DockerEngine:
                 working_dir=spec.workdir,
                 user=limits.user,
                 hostname=spec.hostname,
-                labels=self._owner.labels() | kept,
+                labels=sessions.container_labels(self._owner) | kept,
                 host_config=host,
                 platform=str(spec.platform),
             )
         except APIError as error:
             raise explain_create(str(error.explanation), spec) from error
         return str(made["Id"])
+
+    def _check_owner(self) -> None:
+        """A worker whose controller was killed makes nothing more that somebody has to remove."""
+        if not is_alive(self._owner.pid, self._owner.pid_start):
+            raise EngineError("the pytest process that this one works for is gone", "", "run again")
 
     def _copy_mount(self, spec: ContainerSpec, copy: DockerContainer | None) -> list[Mount]:
         if copy is None or spec.copy is None:

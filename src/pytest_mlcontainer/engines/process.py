@@ -7,12 +7,15 @@ import errno
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from pytest_mlcontainer.owners import MAKER_VARIABLE, marked_processes, this_maker
 
 _GRACE_S = 5.0
 _ENDING = "this test session is ending"
@@ -116,7 +119,7 @@ class Processes:
             process = subprocess.Popen(
                 list(argv),
                 cwd=cwd,
-                env=dict(env),
+                env={**env, MAKER_VARIABLE: this_maker()},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -180,6 +183,72 @@ class _Lines:
                 self._on_line(line.rstrip("\r\n"))
             except Exception as error:
                 self._error = error
+
+
+def kill_marked(maker: str) -> bool:
+    """SIGKILL to everything that a process has started, after its own death.
+
+    Args:
+        maker: as of `owners.this_maker`.
+
+    Returns:
+        Whether there was anything.
+    """
+    found = marked_processes(maker)
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)
+
+
+class Detached:
+    """A process that goes on when this one dies, and that is told things through its stdin.
+
+    It has a session of its own, so that no Ctrl-C reaches it, and none of our open files, so that
+    nobody who waits for our output waits for it.
+
+    Args:
+        program: source code for this Python.
+        env: its environment, without the mark of what goes with us.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, program: str, env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", program],
+            cwd="/",
+            env={name: value for name, value in env.items() if name != MAKER_VARIABLE},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def tell(self, line: str) -> None:
+        """Send it a line; one that is dead hears nothing."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end, after its last line; one that does not end in time is killed."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        if _wait(self._process, timeout_s):
+            self._process.kill()
+            self._process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:

@@ -21,6 +21,7 @@ from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
 from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
+from pytest_mlcontainer.engines.sessions import container_labels
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Output, Owner, Server
 
@@ -105,7 +106,7 @@ def _container(
     ]
     chosen: dict[str, Any] = {
         "platform": str(spec.platform),
-        "labels": owner.labels(),
+        "labels": container_labels(owner),
         # Ports are published by a bridge; `none` has no ports.
         "network": "bridge" if limits.network == "none" else limits.network,
         "entrypoint": None if spec.entrypoint is None else list(spec.entrypoint),

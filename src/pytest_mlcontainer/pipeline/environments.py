@@ -12,7 +12,6 @@ import json
 import re
 import shlex
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -36,6 +35,7 @@ from pytest_mlcontainer.explain.packages import (
 from pytest_mlcontainer.model import BuildSettings, Entrypoint, Image, Limits, Pairs, Settings
 from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.temporary import temporary_folder
 
 MARKER = "mlcontainer-contents:"
 DONOR, PLAN, WHEELS = "/mlcontainer-donor", "/mlcontainer-plan", "/mlcontainer-wheels"
@@ -322,8 +322,8 @@ def _ask(
 
 
 def _printed(shop: Workshop, spec: ContainerSpec) -> tuple[str, str]:
-    with tempfile.TemporaryDirectory(prefix="mlcontainer-") as name:
-        out, err = Path(name, "out"), Path(name, "err")
+    with temporary_folder() as folder:
+        out, err = folder / "out", folder / "err"
         with shop.engine.container(spec) as container:
             container.failed = False
             try:
@@ -521,12 +521,12 @@ def _build(
     contexts: Pairs,
 ) -> Image:
     def make(_folder: Path) -> object:
-        with tempfile.TemporaryDirectory(prefix="mlcontainer-") as name:
+        with temporary_folder() as folder:
             for file, text in files.items():
-                Path(name, file).write_text(text, encoding="utf-8")
+                (folder / file).write_text(text, encoding="utf-8")
             build = BuildSettings(
-                context=Path(name),
-                dockerfile=Path(name, "Dockerfile"),
+                context=folder,
+                dockerfile=folder / "Dockerfile",
                 contexts=contexts,
                 builder=settings.build.builder,
                 timeout_s=settings.build.timeout_s,

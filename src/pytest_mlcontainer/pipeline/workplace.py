@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
+from pytest_mlcontainer.cleanup import clean_up, sweep
 from pytest_mlcontainer.config.words import show_key
 from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.engines.docker_engine import DockerEngine
 from pytest_mlcontainer.engines.process import Processes
-from pytest_mlcontainer.errors import ConfigError, MlContainerError
+from pytest_mlcontainer.errors import ConfigError, EngineError, MlContainerError
 from pytest_mlcontainer.model import (
     Entrypoint,
     Options,
     Settings,
     Target,
 )
+from pytest_mlcontainer.owners import this_maker
 from pytest_mlcontainer.pipeline.background import Background
-from pytest_mlcontainer.pipeline.cleanup import clean_up
 from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.secrets import Disclosed, Redactor, disclose, find_problems, read_values
 from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.watcher import Watch
 
 
 def secret_problems(
@@ -61,6 +64,9 @@ class Workplace:
         self._world = surroundings
         self._options = options
         self._ledger = Ledger(surroundings.cache, surroundings.owner.session)
+        self._watch = Watch(
+            surroundings.cache, surroundings.owner, surroundings.environ, options.keep
+        )
         self._processes = Processes()
         self._slots = threading.BoundedSemaphore(surroundings.parallel)
         self._lock = threading.RLock()
@@ -84,11 +90,15 @@ class Workplace:
             store.release()
         for engine in self._engines.values():
             engine.disconnect()
+        if self._world.owner.pid != os.getpid():
+            self._watch.end()  # a worker's; the owner has `clean_up` still before it
 
     def clean_up(self, *, last: bool) -> None:
         """Remove what this session made, workers included; `last` is for its very end."""
         world = self._world
         clean_up(world.cache, world.owner, world.environ, self._options.keep, last=last)
+        if last:
+            self._watch.end()
 
     def kept(self) -> tuple[str, ...]:
         """Containers that stay on their engine for a look, those of workers too."""
@@ -98,6 +108,7 @@ class Workplace:
         with self._lock:
             engine = self._engines.get(target.engine)
             if engine is None:
+                self._enter()
                 engine = DockerEngine(
                     target.engine,
                     self._world.environ,
@@ -107,19 +118,33 @@ class Workplace:
                 )
                 self._engines[target.engine] = engine
                 self._ledger.add(endpoint=target.engine or "")
-                self._work.begin(("greeting", target.engine), partial(self._greet, engine))
+                self._work.begin(
+                    ("greeting", target.engine), partial(self._greet, engine, target.engine)
+                )
             return engine
 
-    def _greet(self, engine: DockerEngine) -> None:
+    def _enter(self) -> None:
+        """Before the first thing is made: note whose it is, and have a watcher."""
+        self._ledger.enter(self._world.owner)
+        self._ledger.add(maker=this_maker())
+        try:
+            self._watch.ensure()
+        except OSError as error:
+            what = "the process that cleans up after this one cannot be started"
+            raise EngineError(what, str(error), "free memory or processes of this user") from error
+
+    def _greet(self, engine: DockerEngine, endpoint: str | None) -> None:
         """What has to be done once for an engine, beside the build that waits for it anyway."""
         engine.identity()
-        for session in engine.sweep():
+        left = (*engine.sweep(), *sweep(self._world.cache, endpoint, self._world.environ))
+        for session in dict.fromkeys(left):
             self._world.log(f"removed what the dead session {session} had left")
 
     def _store(self, settings: Settings) -> Store:
         with self._lock:
             store = self._stores.get(settings.file)
             if store is None:
+                self._enter()
                 name = digest([str(settings.file)])[:16]
                 store = Store(self._world.cache / name, self._world.owner, self._world.log)
                 store.open()

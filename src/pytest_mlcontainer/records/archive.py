@@ -18,6 +18,7 @@ from typing import IO
 
 from pytest_mlcontainer.errors import OutputError, RecordError
 from pytest_mlcontainer.outputs import MAX_FILES, Allowance, Collected, Declared, collect_tar
+from pytest_mlcontainer.temporary import temporary_folder
 
 _CHUNK = 1 << 20
 _LEFT_FREE_BYTES = 1 << 28
@@ -48,8 +49,7 @@ def open_records(path: Path) -> Iterator[Path]:
         return
     if not path.is_file():
         raise RecordError("there is no such folder or archive", str(path), _REMEDY)
-    with tempfile.TemporaryDirectory(prefix="mlcontainer-records-") as temporary:
-        top = Path(temporary)
+    with temporary_folder() as top:
         room = shutil.disk_usage(top).free - _LEFT_FREE_BYTES
         try:
             with path.open("rb") as stream:

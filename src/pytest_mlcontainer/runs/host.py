@@ -6,7 +6,6 @@ import errno
 import os
 import posixpath
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from pytest_mlcontainer.runs.failures import Ending, explain, missing_outputs
 from pytest_mlcontainer.runs.host_limits import HostLimits
 from pytest_mlcontainer.runs.inputs import Input
 from pytest_mlcontainer.secrets import Disclosed
+from pytest_mlcontainer.temporary import temporary_folder
 
 _NAMES_SHOWN = 20
 _PROBE_TIMEOUT_S = 60.0
@@ -64,8 +64,8 @@ def execute(job: HostRun) -> Run:
     Raises:
         RunError: the command cannot be started.
     """
-    with tempfile.TemporaryDirectory(prefix="mlcontainer-host-") as temporary:
-        copy = Path(temporary) / (job.project.name or "project")
+    with temporary_folder() as temporary:
+        copy = temporary / (job.project.name or "project")
         workdir = _prepare(copy, job)
         # Not in the record, whose logs never hold what must not be seen.
         logs = (Path(temporary, STDOUT_LOG), Path(temporary, STDERR_LOG))

@@ -1,0 +1,130 @@
+"""Removing what a session made: at its end, after its death, and what earlier ones left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.process import kill_marked
+from pytest_mlcontainer.errors import EngineError
+from pytest_mlcontainer.model import Keep, Owner
+from pytest_mlcontainer.owners import host_name, is_alive, maker_lives
+from pytest_mlcontainer.sharing import Ledger, Store, ledgers
+from pytest_mlcontainer.temporary import remove_left_folders
+
+Entries = tuple[dict[str, str], ...]
+
+
+def clean_up(
+    cache: Path, owner: Owner, environ: Mapping[str, str], keep: Keep, *, last: bool
+) -> None:
+    """Remove from every engine that the session used what carries its label.
+
+    Args:
+        cache: folder of what workers share.
+        last: whether the session ends; then images go too, unless another session still uses them.
+    """
+    ledger = Ledger(cache, owner.session)
+    clean_session(ledger.entries(), owner, environ, keep, last=last)
+    if last:
+        ledger.remove()
+
+
+def clean_session(
+    entries: Entries, owner: Owner, environ: Mapping[str, str], keep: Keep, *, last: bool = True
+) -> bool:
+    """Remove what a session made, as far as its engines can be reached.
+
+    Args:
+        entries: what its ledger notes; the rest as of `clean_up`.
+
+    Returns:
+        Whether there is nothing more: each engine was reached, and had nothing to remove.
+    """
+    alone = {
+        entry["store"]: Store(Path(entry["store"]), owner).close()
+        for entry in entries
+        if last and "store" in entry
+    }
+    clean = True
+    for endpoint in _endpoints(entries):
+        try:
+            engine = DockerEngine(endpoint or None, environ, owner, keep)
+            try:
+                found = engine.remove_session(keep_containers=keep is not Keep.NONE)
+                if keep is not Keep.ALL:
+                    for repository in _unused_images(entries, endpoint, alone):
+                        found |= engine.remove_images(repository)
+            finally:
+                engine.disconnect()
+        except EngineError:
+            # One that went away for good has nothing that we could remove.
+            found = True
+        clean = clean and not found
+    return clean
+
+
+def clean_after(entries: Entries, owner: Owner, environ: Mapping[str, str], maker: str) -> bool:
+    """Remove what one dead process of a living session had in hand: processes and containers.
+
+    What it made for all workers, images and volumes, is theirs now.
+
+    Args:
+        maker: as of `owners.this_maker`; the rest as of `clean_session`.
+
+    Returns:
+        Whether there is nothing more.
+    """
+    clean = not kill_marked(maker)
+    for endpoint in _endpoints(entries):
+        try:
+            engine = DockerEngine(endpoint or None, environ, owner)
+            try:
+                clean &= not engine.remove_made(maker)
+            finally:
+                engine.disconnect()
+        except EngineError:
+            clean = False
+    remove_left_folders()
+    return clean
+
+
+def sweep(cache: Path, endpoint: str | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Remove what dead sessions of this machine left on one engine, and their folders.
+
+    Their watchers do so within seconds; this is for those whose watcher was killed as well.
+
+    Returns:
+        The sessions that are forgotten now.
+    """
+    remove_left_folders()
+    forgotten = []
+    for ledger in ledgers(cache):
+        owner = ledger.owner()
+        if owner is None or owner.host != host_name() or is_alive(owner.pid, owner.pid_start):
+            continue
+        entries = ledger.entries()
+        for entry in entries:
+            if "maker" in entry and not maker_lives(entry["maker"]):
+                kill_marked(entry["maker"])
+        if set(_endpoints(entries)) <= {endpoint or ""}:
+            # Containers that were to be kept are, with the images that they are of.
+            with suppress(OSError):
+                clean_session(entries, owner, environ, Keep.FAILED)
+                ledger.remove()
+                forgotten.append(ledger.session)
+    return tuple(forgotten)
+
+
+def _endpoints(entries: Entries) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry["endpoint"] for entry in entries if "endpoint" in entry))
+
+
+def _unused_images(entries: Entries, endpoint: str, alone: Mapping[str, bool]) -> list[str]:
+    return [
+        entry["repository"]
+        for entry in entries
+        if "repository" in entry and entry["endpoint"] == endpoint and alone.get(entry["store"])
+    ]
