@@ -24,6 +24,7 @@ from pytest_mlcontainer.outputs import (
     names_in_tar,
 )
 from pytest_mlcontainer.outputs.intake import Intake
+from pytest_mlcontainer.secrets import Redactor, Value
 
 needs_user = pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 
@@ -565,6 +566,32 @@ class TestTree:
         output = take.tree(tmp_path / "p", "*").outputs["a"]
         assert output.mode == 0o666
         assert stat.S_ISREG(output.path.stat().st_mode)
+
+
+def test_what_holds_a_secret_is_refused(take: Take) -> None:
+    """In its content or its name, also across pieces and in the name of a link."""
+    hidden = Redactor((Value("TOKEN", b"hf_012345"), Value("/run/key", b"a-key-98765\n")))
+    data = tar(
+        regular("outputs/good", b"hf_01234"),
+        regular("outputs/content", b"x" * (1 << 20) + b"a-key-98765"),
+        regular("outputs/border", b"x" * ((1 << 20) - 3) + b"hf_012345" + b"y" * 2000),
+        regular("outputs/a-hf_012345.txt"),
+        directory("outputs/hf_012345"),
+        regular("outputs/hf_012345/file"),
+        symlink("outputs/link-hf_012345", "good"),
+        regular("outputs/last", b"z"),
+    )
+    collected = take.tar(data, "outputs/*", "outputs/*/*", collected=Collected(hidden=hidden))
+    assert contents(collected) == {"outputs/good": b"hf_01234", "outputs/last": b"z"}
+    assert sorted(collected.refused) == [
+        "outputs/***/file: its name holds the value of the secret TOKEN",
+        "outputs/a-***.txt: its name holds the value of the secret TOKEN",
+        "outputs/border: holds the value of the secret TOKEN",
+        "outputs/content: holds the value of the secret /run/key",
+        "outputs/link-***: its name holds the value of the secret TOKEN",
+    ]
+    assert {path.name for path in everything_in(take.into) if path.is_file()} == {"good", "last"}
+    assert collected.missing(("outputs/border",)) == ("outputs/border",)
 
 
 MAKE_ODD_THINGS = r"""

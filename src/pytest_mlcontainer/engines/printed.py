@@ -52,7 +52,7 @@ class LogFiles(AbstractContextManager["LogFiles"]):
         for kind, sink in self._sinks.items():
             with sink:
                 if not self._abandoned:
-                    sink.write(self._hidden[kind].end())
+                    sink.write(self._hidden[kind].end(cut=self.is_over))
 
     @property
     def is_over(self) -> bool:

@@ -10,6 +10,7 @@ from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.globs import covers
 from pytest_mlcontainer.model import PRINTED, Folder, Output
 from pytest_mlcontainer.outputs.declared import clean
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 MAX_FILES = 100_000
 MAX_LISTED_BYTES = 56 << 20
@@ -43,6 +44,7 @@ class Collected:
         links: links whose target is not among what was collected: link's path → target's path,
             both absolute in the container.
         stored: absolute path in the container → output, for what is no repetition by a link.
+        hidden: values of secrets; what holds one, or is called after one, is refused.
         count, size_bytes, listed_bytes: what is used of the allowance; what a later member of the
             same name replaced counts, too.
     """
@@ -52,6 +54,7 @@ class Collected:
     refused: list[str] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     allowance: Allowance = Allowance()
+    hidden: Redactor = NOTHING
     stored: dict[str, Output] = field(default_factory=dict)
     count: int = 0
     size_bytes: int = 0
@@ -77,7 +80,8 @@ class Collected:
         if self.count >= allowed.files:
             raise OutputError(
                 "the run wrote too many files",
-                f"more than {allowed.files:,} (output-files), with {shown(name)} the first of them",
+                f"more than {allowed.files:,} (output-files), with {self._shown(name)} the first "
+                "of them",
                 "declare fewer: outputs takes globs such as outputs/*.npz; or set output-files to "
                 "more",
             )
@@ -94,7 +98,7 @@ class Collected:
         if total > most:
             raise OutputError(
                 "the run wrote more than is taken over",
-                f"{shown(name)} has {size_bytes:,} bytes; with it, its outputs would have "
+                f"{self._shown(name)} has {size_bytes:,} bytes; with it, its outputs would have "
                 f"{total:,}, and output-limit is {most:,}",
                 "write less, declare fewer outputs, or set output-limit to more",
             )
@@ -114,7 +118,7 @@ class Collected:
         if self.listed_bytes > MAX_LISTED_BYTES:
             raise OutputError(
                 "the names of what the run wrote are too long for a record",
-                f"together more than {MAX_LISTED_BYTES:,} bytes, up to {shown(names[0])}",
+                f"together more than {MAX_LISTED_BYTES:,} bytes, up to {self._shown(names[0])}",
                 "declare fewer outputs, or give them shorter names",
             )
 
@@ -127,10 +131,13 @@ class Collected:
         self.admit(why)
         self.refused_count += 1
         if self.refused_count <= _MOST_REFUSED:
-            self.refused.append(shown(why))
+            self.refused.append(self._shown(why))
         else:
             more = self.refused_count - _MOST_REFUSED
             self.refused[_MOST_REFUSED:] = [f"and {more:,} more"]
+
+    def _shown(self, text: str) -> str:
+        return shown(self.hidden.text(text))
 
 
 def shown(text: str) -> str:

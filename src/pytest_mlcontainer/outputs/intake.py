@@ -18,6 +18,7 @@ from pytest_mlcontainer.outputs.declared import Declared, as_folder
 from pytest_mlcontainer.outputs.links import at_or_below, end_of_each
 from pytest_mlcontainer.outputs.places import find_place
 from pytest_mlcontainer.outputs.tar import Content, Kind, Member
+from pytest_mlcontainer.secrets import Search
 
 _CHUNK = 1 << 20
 _EVERYBODY = 0o777
@@ -125,18 +126,33 @@ class Intake:
     def store(
         self, name: str, source: IO[bytes] | Content, size: int, owned: tuple[int, int, int]
     ) -> None:
-        """Take over a file's content."""
+        """Take over a file's content, unless a secret's value is in it or in its name."""
+        if self._named_after_a_secret(name):
+            return
         self.collected.admit(name, size)
+        search = self.collected.hidden.search()
         try:
             place = self._place(name)
-            written = _write(source, size, place)
+            written = _write(source, size, place, search)
         except OSError as error:
             raise _unwritten(name, error) from error
+        if search.found is not None:
+            place.unlink()
+            self.refuse(f"{name}: holds the value of the secret {search.found}")
+            return
         output = Output(name, place, written, *owned)
         self.collected.outputs[name] = output
         self.collected.stored[self.declared.absolute(name)] = output
 
+    def _named_after_a_secret(self, name: str) -> bool:
+        secret = self.collected.hidden.found_in(name)
+        if secret is not None:
+            self.refuse(f"{name}: its name holds the value of the secret {secret}")
+        return secret is not None
+
     def _repeat(self, name: str, output: Output) -> None:
+        if self._named_after_a_secret(name):
+            return
         self.collected.admit(name)
         try:
             place = self._place(name)
@@ -181,12 +197,13 @@ def _oddity(path: str) -> str | None:
     return None
 
 
-def _write(source: IO[bytes] | Content, size: int, place: Path) -> int:
+def _write(source: IO[bytes] | Content, size: int, place: Path, search: Search) -> int:
     """Write no more than `size` bytes: what is read may still be growing."""
     left = size
     try:
         with place.open("wb") as target:
             while left and (chunk := source.read(min(_CHUNK, left))):
+                search.feed(chunk)
                 left -= target.write(chunk)
     except BaseException:
         place.unlink(missing_ok=True)

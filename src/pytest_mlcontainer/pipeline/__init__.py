@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -226,7 +227,7 @@ class Pipeline(Opener):
             environ=self._world.environ,
             owner=self._world.owner,
             files=placed,
-            writable=entry.writable,
+            writable=tuple(posixpath.join("/", workdir, path) for path in entry.writable),
         ) as started:
             yield started
 

@@ -107,6 +107,7 @@ class Opener(Maker):
             output=output,
             folder=place,
             note=note_for(run, job),
+            hidden=self._hidden(settings),
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 
 from pytest_mlcontainer.cleanup import clean_up, sweep
@@ -25,7 +26,14 @@ from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
-from pytest_mlcontainer.secrets import Disclosed, Redactor, disclose, find_problems, read_values
+from pytest_mlcontainer.secrets import (
+    NOTHING,
+    Disclosed,
+    Redactor,
+    disclose,
+    find_problems,
+    read_values,
+)
 from pytest_mlcontainer.sharing import Ledger, Store
 from pytest_mlcontainer.watcher import Watch
 
@@ -152,6 +160,12 @@ class Workplace:
                 self._ledger.add(store=str(store.root))
             return store
 
+    @property
+    def hidden(self) -> Redactor:
+        """Knows the secrets of all projects that were worked on so far."""
+        with self._lock:
+            return reduce(or_, self._values.values(), NOTHING)
+
     def _hidden(self, settings: Settings) -> Redactor:
         """Knows all that the project's secrets are now, and were before in this session."""
         runs = (secret for entry in settings.entrypoints for secret in entry.secrets)
@@ -172,6 +186,7 @@ class Workplace:
         Raises:
             ConfigError: with every problem.
         """
+        self._hidden(settings)  # also where another worker makes the run
         problems = secret_problems(settings, (entry,), self._world.environ)
         if problems:
             raise ConfigError(str(settings.file), problems)

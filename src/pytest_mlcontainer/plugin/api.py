@@ -147,6 +147,10 @@ class Project:
         with _skipping():
             return self._state.pipeline.open_differing(self.settings, actual, expected, rules)
 
+    def without_secrets(self, text: str) -> str:
+        """The text as it may be shown."""
+        return self._state.without_secrets(text)
+
     def record(self, outcome: Outcome) -> None:
         """Put a comparison into the session's report."""
         self._state.record(Result.of_outcome(outcome))
@@ -228,7 +232,7 @@ class OutputComparison:
             if bad:
                 __tracebackhide__ = True
                 lines = [line for outcome in bad for line in failure_lines(outcome, "")]
-                pytest.fail("\n".join(lines), pytrace=False)
+                pytest.fail(self._project.without_secrets("\n".join(lines)), pytrace=False)
         return outcomes
 
     def _compare(

@@ -169,7 +169,8 @@ class JobItem(ContainerItem):
         if isinstance(error, MlContainerError):
             return state.explanation(error, self.nodeid)
         if isinstance(error, DriftError):
-            return "\n".join(failure_lines(error.outcome, state.repeat(self.nodeid)))
+            lines = failure_lines(error.outcome, state.repeat(self.nodeid))
+            return state.without_secrets("\n".join(lines))
         return super().repr_failure(excinfo, style)
 
 

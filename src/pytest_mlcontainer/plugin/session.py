@@ -17,27 +17,31 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.config import load, parse_options
-from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_comparators, load_families
 from pytest_mlcontainer.model import (
     Comparator,
+    Entrypoint,
     Family,
     ImageJob,
     Options,
     Owner,
     RunJob,
     ServeJob,
+    Settings,
     VariesJob,
 )
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
+from pytest_mlcontainer.pipeline.workplace import secret_problems
 from pytest_mlcontainer.plugin import OUTCOMES, TABLE, UPDATES, _Controller, explained
 from pytest_mlcontainer.plugin.api import Project
 from pytest_mlcontainer.plugin.items import JobItem
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import summary_lines
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 from pytest_mlcontainer.variations import FAMILIES, wanted
 
 _MOST_PARALLEL = 4  # runs at once: each may want much memory, and all cores
@@ -116,6 +120,7 @@ class State:
         """
         self._selected = tuple(items)
         self._check_one_project()
+        self._check_secrets()
         projects = {
             project_file(item.path, self._config.rootpath)
             for item in self._selected
@@ -140,6 +145,20 @@ class State:
                     f"{', '.join(sorted(map(str, files)))}\n"
                     "  → run pytest once for each, with a folder of its own"
                 )
+
+    def _check_secrets(self) -> None:
+        """What the selected runs are to be given is there; known in a moment, before a build."""
+        if self._config.getoption("collectonly"):
+            return
+        entries: dict[Path, tuple[Settings, list[Entrypoint]]] = {}
+        for item in self._selected:
+            if isinstance(item, JobItem) and isinstance(item.job, (RunJob, ServeJob)):
+                _settings, found = entries.setdefault(item.settings.file, (item.settings, []))
+                found.append(item.job.entrypoint)
+        for file, (settings, found) in entries.items():
+            problems = secret_problems(settings, found, self.surroundings.environ)
+            if problems:
+                raise pytest.UsageError(str(ConfigError(str(file), problems)))
 
     def _check_plugins(self) -> None:
         """What plugins add, and that there are variations of the names asked for."""
@@ -179,16 +198,26 @@ class State:
         place = os.path.relpath(self._config.rootpath / file, self._config.invocation_params.dir)
         return shlex.join([*words, f"{place}{colons}{item}"])
 
+    def without_secrets(self, text: str) -> str:
+        """Text that is shown. Logs and messages have no secrets by then, but what is compared
+        comes also from inside files whose bytes show nothing, such as compressed ones."""
+        return self._hidden.text(text)
+
+    @property
+    def _hidden(self) -> Redactor:
+        return NOTHING if self._pipeline is None else self._pipeline.hidden
+
     def explanation(self, error: MlContainerError, where: str) -> str:
         """The error in full the first time, and afterwards where it was explained.
 
         Errors quote what containers printed, so that each line is escaped.
         """
-        text = "\n".join(escape(line, _LONGEST_LINE) for line in str(error).split("\n"))
+        said = self.without_secrets(str(error))
+        text = "\n".join(escape(line, _LONGEST_LINE) for line in said.split("\n"))
         first = self._shown.setdefault(text, where)
         if first == where:
             return text
-        return f"not run: {escape(error.what)} (explained in full at {first})"
+        return f"not run: {escape(self.without_secrets(error.what))} (explained in full at {first})"
 
     def explain(
         self,
@@ -238,7 +267,8 @@ class State:
         if self.current is not None:
             if result.outcome is not None and not result.outcome.verdict.passes:
                 result = replace(result, repeat=self.repeat(self.current.nodeid))
-            self.current.stash.setdefault(OUTCOMES, []).append(result_to_json(result))
+            raw = self._hidden.plain(result_to_json(result))
+            self.current.stash.setdefault(OUTCOMES, []).append(raw)
 
     def record_update(self, lines: list[str]) -> None:
         """Attach what was written to the test that runs now."""

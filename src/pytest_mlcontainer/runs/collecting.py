@@ -11,6 +11,7 @@ from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.model import Failure, Limits
 from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tar, names_in_tar
 from pytest_mlcontainer.runs.breaches import size_text
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _NAMES_SHOWN = 20
 _SEARCHED_BYTES = 1 << 28
@@ -19,10 +20,19 @@ _LINKS_IN_A_ROW = 8
 
 
 def take_outputs(
-    container: Container, declared: Declared, into: Path, limits: Limits
+    container: Container,
+    declared: Declared,
+    into: Path,
+    limits: Limits,
+    hidden: Redactor = NOTHING,
 ) -> tuple[Collected, Failure | None]:
-    """Its outputs, in the new folder `into`; and why they are not all, where there is too much."""
-    collected = Collected(allowance=Allowance(limits.output_files, limits.output_bytes))
+    """Its outputs, in the new folder `into`; and why they are not all, where there is too much.
+
+    Args:
+        hidden: what holds a value of these is refused.
+    """
+    allowance = Allowance(limits.output_files, limits.output_bytes)
+    collected = Collected(allowance=allowance, hidden=hidden)
     most = limits.disk_bytes + limits.output_bytes
     into.mkdir()
     try:
@@ -47,11 +57,12 @@ def _follow_links(
         pending = dict(tuple(collected.links.items())[:_LINKS_FOLLOWED])
         collected.links.clear()
         for path, target in pending.items():
-            before = len(collected.outputs)
+            before = len(collected.outputs) + collected.refused_count
             stream = container.get(target)
             if stream is not None:
                 collect_tar(_bounded(stream, path, most_bytes), path, declared, into, collected)
-            if len(collected.outputs) == before and path not in collected.links:
+            told = len(collected.outputs) + collected.refused_count > before
+            if not told and path not in collected.links:
                 name = declared.name_of(path) or path
                 collected.refuse(f"{name}: a link to {target}, where there is no file")
     for path in collected.links:

@@ -104,7 +104,8 @@ def execute(job: ContainerRun) -> Run:
     with job.engine.container(_spec(job)) as container:
         _fill(container, job)
         ending = _run_to_its_end(container, job)
-        collected, refusal = take_outputs(container, declared, job.folder / OUTPUTS, limits)
+        hidden, into = job.secrets.hidden, job.folder / OUTPUTS
+        collected, refusal = take_outputs(container, declared, into, limits, hidden)
         missing = collected.missing(job.entry.outputs)
         there = what_is_there(container, declared, missing) if missing else {}
         if missing and not ending.oom_killed:
@@ -112,7 +113,7 @@ def execute(job: ContainerRun) -> Run:
         run = _run(job, ending, collected)
         failure = None if ending.breach else refusal or explain_unstarted(run)
         failure = failure or explain(run, ending, _limited(job), missing_outputs(missing, there))
-        run = replace(run, failure=job.secrets.hidden.failure(failure))
+        run = replace(run, failure=hidden.failure(failure))
         container.failed = failure is not None
     write_record(run)
     return run
@@ -258,7 +259,7 @@ def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
         folders=tuple(
             folder for path, folder in sorted(collected.folders.items()) if path in holding
         ),
-        refused=tuple(map(job.secrets.hidden.text, collected.refused)),
+        refused=tuple(collected.refused),
         image=job.image.digest,
         workdir=job.workdir,
         facts=job.facts,

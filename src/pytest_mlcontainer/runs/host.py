@@ -73,7 +73,7 @@ def execute(job: HostRun) -> Run:
         done = _run_command(job, copy, workdir, logs, limits)
         limits.cut_logs()
         for log in logs:
-            job.secrets.hidden.copy(log, job.folder / log.name)
+            job.secrets.hidden.copy(log, job.folder / log.name, cut=limits.breach is not None)
         collected, refusal = _collect(job, workdir)
         missing = collected.missing(job.entry.outputs)
         run = _result(job, done, collected)
@@ -90,7 +90,8 @@ def execute(job: HostRun) -> Run:
 def _collect(job: HostRun, workdir: Path) -> tuple[Collected, Failure | None]:
     """Its outputs; and why they are not all, where there is too much."""
     limits = job.entry.limits
-    collected = Collected(allowance=Allowance(limits.output_files, limits.output_bytes))
+    allowance = Allowance(limits.output_files, limits.output_bytes)
+    collected = Collected(allowance=allowance, hidden=job.secrets.hidden)
     into = job.folder / OUTPUTS
     into.mkdir()
     try:
@@ -269,11 +270,9 @@ def _result(job: HostRun, done: Completed, collected: Collected) -> Run:
         stdout=job.folder / STDOUT_LOG,
         stderr=job.folder / STDERR_LOG,
         outputs=tuple(sorted(collected.outputs.values(), key=lambda output: output.name)),
-        refused=tuple(
-            map(
-                job.secrets.hidden.text,
-                (*collected.refused, *(f"{path}: a link" for path in collected.links)),
-            )
+        refused=(
+            *collected.refused,
+            *(job.secrets.hidden.text(f"{path}: a link") for path in collected.links),
         ),
         workdir="",
         facts=job.facts,

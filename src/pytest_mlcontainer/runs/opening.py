@@ -23,6 +23,7 @@ from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.model import Entrypoint, Failure, Image, Limits, Output, Target
 from pytest_mlcontainer.outputs import Collected, Declared, collect_tar
 from pytest_mlcontainer.runs.inputs import Input, file_tar, folders_tar
+from pytest_mlcontainer.secrets import NOTHING, Disclosed, Redactor
 
 FAILURE, ABOUT = "failure.json", "about.json"
 TIMEOUT_S = 120.0
@@ -34,7 +35,7 @@ _FAILURE_BYTES = 1 << 16
 _LOG_BYTES = 1 << 20
 _SHOWN = 500
 _FOLDER = "/mlcontainer-pickle"
-_PICKLE, _RESULT = "pickle", "result"
+_PICKLE, _RESULT, _TREE = "pickle", "result", "tree.jsonl"
 _INSTEAD = "save arrays (npz, safetensors) beside it and ignore this output in the rules"
 _MORE_MEMORY = f'give its entrypoint more memory (memory = "16g"), or {_INSTEAD}'
 _NO_PYTHON = "mlcontainer: no python in this image"
@@ -78,6 +79,7 @@ class Opening:
         timeout_s: on a native platform; emulated ones get more.
         memory_bytes: None for as much as its size asks for.
         result_bytes: the most that is taken over.
+        hidden: values of secrets, which are not taken over.
     """
 
     engine: Engine
@@ -90,6 +92,7 @@ class Opening:
     timeout_s: float = TIMEOUT_S
     memory_bytes: int | None = None
     result_bytes: int = _RESULT_BYTES
+    hidden: Redactor = NOTHING
 
     @property
     def workdir(self) -> str:
@@ -188,6 +191,7 @@ def _spec(job: Opening, program: str, command: tuple[str, ...]) -> ContainerSpec
         scratch=(_FOLDER,),
         confined=True,
         passing=True,
+        secrets=Disclosed(hidden=job.hidden),
     )
 
 
@@ -219,13 +223,15 @@ def _last_words(container: Container, beside: Path) -> str:
 def _collect(job: Opening, container: Container, into: Path) -> Failure | None:
     """Take over what the opener wrote, or the reason that it gives."""
     root = f"{_FOLDER}/{_RESULT}"
-    collected = Collected()
+    collected = Collected(hidden=job.hidden)
     stream = container.get(root)
     if stream is not None:
         collect_tar(
             _bounded(stream, job.result_bytes), root, Declared(("*",), root), into, collected
         )
     failure = collected.outputs.get(FAILURE)
+    if failure is None and collected.refused and _TREE not in collected.outputs:
+        return Failure("what was found in it is not taken over", collected.refused[0], _INSTEAD)
     return None if failure is None else _explain(_read(failure.path))
 
 
@@ -241,7 +247,7 @@ def _bounded(stream: Iterator[bytes], limit: int) -> Iterator[bytes]:
 def _check(
     job: Opening, container: Container, ended: Exit, said: str, into: Path
 ) -> Failure | None:
-    if (into / "tree.jsonl").is_file() and ended.code == 0:
+    if (into / _TREE).is_file() and ended.code == 0:
         return None
     if ended.code == 137 and container.inspect_exit().oom_killed:
         return _too_large(job)

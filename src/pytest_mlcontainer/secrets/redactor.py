@@ -16,6 +16,7 @@ from pytest_mlcontainer.secrets.forms import forms
 SHOWN = "***"
 _MARK = SHOWN.encode()
 _BLOCK = 1 << 16
+_LEAST_BEGUN = 4
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ class Redactor:
         """Passes lines on without the values."""
         return lambda line: log(self.text(line))
 
-    def copy(self, source: Path, target: Path) -> None:
-        """Copy a file without the values."""
+    def copy(self, source: Path, target: Path, *, cut: bool = False) -> None:
+        """Copy a file without the values; `cut` as of `Stream.end`."""
         stream = self.stream()
         with source.open("rb") as read, target.open("wb") as written:
             while chunk := read.read(_BLOCK):
                 written.write(stream.feed(chunk))
-            written.write(stream.end())
+            written.write(stream.end(cut=cut))
 
     def stream(self) -> Stream:
         """For bytes that come in pieces."""
@@ -103,11 +104,17 @@ class Redactor:
 
     def search(self) -> Search:
         """For bytes that come in pieces and are only looked at."""
-        return Search({text: name for text, (name, telling) in self._names.items() if telling})
+        return Search(self._telling)
 
     def found_in(self, text: str) -> str | None:
         """The name of a secret whose value the text holds; None for most texts."""
-        return self.search().feed(text.encode("utf-8", "surrogatepass"))
+        search = self.search()
+        search.feed(text.encode("utf-8", "surrogatepass"))
+        return search.found
+
+    @cached_property
+    def _telling(self) -> dict[bytes, str]:
+        return {text: name for text, (name, telling) in self._names.items() if telling}
 
     @cached_property
     def _names(self) -> dict[bytes, tuple[str, bool]]:
@@ -142,9 +149,21 @@ class Stream:
             return b""
         return self._emit(len(self._rest) - self._hold)
 
-    def end(self) -> bytes:
-        """What was held back."""
-        return self._emit(len(self._rest))
+    def end(self, *, cut: bool = False) -> bytes:
+        """What was held back.
+
+        Args:
+            cut: more would have come, so that the end may be the beginning of a value.
+        """
+        begun = self._begun() if cut else 0
+        last = self._emit(len(self._rest))
+        return last[: len(last) - begun] + _MARK if begun else last
+
+    def _begun(self) -> int:
+        """Bytes at the end with which a value begins; 0 for too few to tell."""
+        rest = self._rest[self._taken :]
+        lengths = range(min(self._hold, len(rest)), _LEAST_BEGUN - 1, -1)
+        return next((n for n in lengths if any(x.startswith(rest[-n:]) for x in self._texts)), 0)
 
     def _emit(self, until: int) -> bytes:
         """All up to there, but for values that begin before."""
@@ -161,23 +180,24 @@ class Stream:
 
 
 class Search:
-    """Looks for values, also where they lie across two pieces."""
+    """Looks for values, also where they lie across two pieces.
+
+    `found` is the name of the secret whose value was found first, None until then.
+    """
 
     def __init__(self, names: Mapping[bytes, str]) -> None:
         self._names = names
         self._hold = max(map(len, names), default=1) - 1
         self._rest = b""
+        self.found: str | None = None
 
-    def feed(self, data: bytes) -> str | None:
-        """The name of a secret whose value ends in this piece."""
-        if not self._names:
-            return None
-        data = self._rest + data
-        for text, name in self._names.items():
-            if text in data:
-                return name
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Look at a piece."""
+        if not self._names or self.found is not None:
+            return
+        data = self._rest + piece
+        self.found = next((name for text, name in self._names.items() if text in data), None)
         self._rest = data[len(data) - self._hold :] if self._hold < len(data) else data
-        return None
 
 
 def _spans(data: bytes, texts: Iterable[bytes]) -> Iterator[tuple[int, int]]:
