@@ -183,10 +183,12 @@ def test_a_watched_run_is_ended_once_and_only_past_its_limit():
     """What was seen at most is known afterwards, also of a run that keeps within its limits."""
     ended: list[str] = []
     looks = iter([Usage(5, 7, 3), Usage(11, 6, 2)])
-    watch = Watch(Limits(disk_bytes=10), lambda: next(looks), lambda: ended.append("ended"))
+    watch = Watch(
+        Limits(disk_bytes=10), lambda: next(looks), lambda breach: ended.append(breach.setting)
+    )
     with watch:
         watch._thread.join(10)
-    assert ended == ["ended"]
+    assert ended == ["disk"]
     assert watch.breach is not None
     assert (watch.breach.setting, watch.breach.used_bytes) == ("disk", 11)
     assert watch.peak == Usage(11, 7, 3)
@@ -196,7 +198,7 @@ def test_a_run_that_is_over_is_not_looked_at_again():
     def look() -> Usage:
         raise AssertionError
 
-    with Watch(Limits(), look, look) as watch:
+    with Watch(Limits(), look, lambda _breach: None) as watch:
         pass
     assert watch.breach is None
 

@@ -22,10 +22,12 @@ class Watch(AbstractContextManager["Watch"]):
 
     Args:
         look: what the run uses at present; raises nothing.
-        end: ends the run.
+        end: ends the run for the limit that it is past.
     """
 
-    def __init__(self, limits: Limits, look: Callable[[], Usage], end: Callable[[], None]) -> None:
+    def __init__(
+        self, limits: Limits, look: Callable[[], Usage], end: Callable[[Breach], None]
+    ) -> None:
         self.breach: Breach | None = None
         self.peak = Usage()
         self._limits = limits
@@ -76,7 +78,7 @@ class Watch(AbstractContextManager["Watch"]):
 
     def _stop(self, breach: Breach) -> None:
         self.breach = breach
-        self._end()
+        self._end(breach)
 
     def _note(self, seen: Usage) -> None:
         peak = self.peak
