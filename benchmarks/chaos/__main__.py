@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks.chaos import kills, many_runs, restarts
+from benchmarks.chaos import floods, kills, many_runs, restarts
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.table import Row, markdown, plain
 from pytest_mlcontainer.engines.connect import open_client
 from pytest_mlcontainer.errors import MlContainerError
 
-_FAULTS: dict[str, ModuleType] = {module.NAME: module for module in (kills, restarts, many_runs)}
+_FAULTS: dict[str, ModuleType] = {
+    module.NAME: module for module in (kills, restarts, floods, many_runs)
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     folder = Path(tempfile.mkdtemp(prefix="mlcontainer-chaos-"))
     plan = Plan(
-        api, folder, arguments.seed, arguments.trials, arguments.only, quick=arguments.quick
+        api,
+        folder,
+        arguments.seed,
+        arguments.trials,
+        arguments.only,
+        arguments.kind,
+        quick=arguments.quick,
     )
     rows: list[Row] = []
     whole = True
@@ -67,6 +75,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--trials", metavar="N", type=int, help="instead of each fault's own")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="of moments and inputs")
     parser.add_argument("--only", metavar="N", type=int, help="the trial of this number alone")
+    parser.add_argument("--kind", metavar="TEXT", help="of kills: this one, e.g. worker")
     parser.add_argument("--quick", action="store_true", help="a few trials of everything")
     parser.add_argument("--out", metavar="DIR", type=Path, help="write chaos.md into this folder")
     arguments = parser.parse_args(argv)

@@ -15,6 +15,7 @@ from benchmarks.chaos.leftovers import (
     containers_made_by,
     left_by,
     left_for_good,
+    objects_of,
     wait_until_clean,
 )
 from benchmarks.chaos.plan import Plan
@@ -36,6 +37,7 @@ class Kind:
     """One kind of kill.
 
     Args:
+        key: by which it is chosen; `name` is what the table says.
         share: how many of a hundred trials.
         arguments: further ones of the session.
         bar_s: seconds until nothing may be left; `bar` says so.
@@ -43,6 +45,7 @@ class Kind:
             did not hold.
     """
 
+    key: str
     name: str
     share: int
     arguments: tuple[str, ...]
@@ -64,6 +67,7 @@ class _Tally:
     """What the trials of one kind have come to."""
 
     kind: Kind
+    busy: int = 0  # in how many of them there was something on the engine to remove
     seconds: list[float] = field(default_factory=list)
     problems: dict[int, list[str]] = field(default_factory=dict)
     ended: list[tuple[int, Session]] = field(default_factory=list)
@@ -74,15 +78,16 @@ class _Tally:
 
 def rows(plan: Plan) -> Iterator[Row]:
     """One row for each kind of kill."""
-    count = plan.count(100, 5)
+    kinds = [kind for kind in KINDS if plan.kind in (None, kind.key)]
+    shares = sum(kind.share for kind in kinds)
     with bystanders(plan.api) as beside:
-        for kind in KINDS:
-            trials = max(1, round(count * kind.share / 100))
+        for kind in kinds:
+            trials = max(1, round(plan.count(100, 3) * kind.share / shares))
             yield _try(plan, kind, plan.numbers(trials), beside)
 
 
 def _try(plan: Plan, kind: Kind, numbers: tuple[int, ...], beside: tuple[Bystander, ...]) -> Row:
-    life_s = _life_s(plan, kind)
+    life_s = _life_s(plan, kind, sessions=1 if len(numbers) == 1 else 2)
     plan.say(f"{kind.name}: a session takes {life_s:.1f} s")
     tally = _Tally(kind)
     for number in numbers:
@@ -96,10 +101,10 @@ def _try(plan: Plan, kind: Kind, numbers: tuple[int, ...], beside: tuple[Bystand
     return _row(plan, tally, len(numbers))
 
 
-def _life_s(plan: Plan, kind: Kind) -> float:
+def _life_s(plan: Plan, kind: Kind, sessions: int) -> float:
     """How long a session takes that nobody kills; the first one builds the layers of all."""
     taken = []
-    for _ in range(2):
+    for _ in range(sessions):
         session = begin(plan, *kind.arguments)
         session.wait(_LONGEST_SESSION_S)
         taken.append(session.age_s)
@@ -117,6 +122,7 @@ def _trial(plan: Plan, tally: _Tally, number: int, life_s: float) -> None:
         if session.sleep_until(moment_s):
             break
         forget(plan, session)
+    tally.busy += bool(objects_of(plan.api, session))
     struck = tally.kind.strike(plan, session)
     where = f"trial {number} (killed at {moment_s:.2f} s of {life_s:.1f} s)"
     tally.add(number, *(f"{where}: {problem}" for problem in struck.problems))
@@ -198,9 +204,9 @@ def _sigkill(pid: int) -> None:
 def _row(plan: Plan, tally: _Tally, trials: int) -> Row:
     kind = tally.kind
     failed = [number for number, problems in tally.problems.items() if problems]
-    repeat = f"python -m benchmarks.chaos {NAME} --seed {plan.seed}"
+    repeat = f"python -m benchmarks.chaos {NAME} --kind {kind.key} --seed {plan.seed}"
     return Row(
-        f"SIGKILL of {kind.name}",
+        f"SIGKILL of {kind.name} ({tally.busy} with things on the engine)",
         trials,
         trials - len(failed),
         _shown(max(tally.seconds, default=0.0)),
@@ -220,11 +226,28 @@ def _shown(seconds: float | None) -> str:
 # Without variations, whose probing takes as long as all the rest.
 _WORKERS = ("-n", "2", "-k", "not varies")
 KINDS = (
-    Kind("pytest", 30, (), _BAR_S, "clean in 5 s", _kill_pytest),
-    Kind("pytest-xdist's controller", 20, _WORKERS, _BAR_S, "clean in 5 s", _kill_pytest),
-    Kind("a worker", 20, _WORKERS, _BAR_S, "its containers gone in 5 s, then all", _kill_worker),
-    Kind("the watcher", 10, (), _BAR_S, "clean at the session's end", _kill_watcher),
+    Kind("pytest", "pytest", 30, (), _BAR_S, "clean in 5 s", _kill_pytest),
     Kind(
+        "controller",
+        "pytest-xdist's controller",
+        20,
+        _WORKERS,
+        _BAR_S,
+        "clean in 5 s",
+        _kill_pytest,
+    ),
+    Kind(
+        "worker",
+        "a worker",
+        20,
+        _WORKERS,
+        _BAR_S,
+        "its containers gone in 5 s, then all",
+        _kill_worker,
+    ),
+    Kind("watcher", "the watcher", 10, (), _BAR_S, "clean at the session's end", _kill_watcher),
+    Kind(
+        "both",
         "pytest and watcher at once",
         20,
         (),

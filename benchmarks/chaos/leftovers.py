@@ -54,8 +54,7 @@ def left_by(
     others = "-none-" if beside is None else f"-{beside.pid}-"
     place = session.place
     return (
-        *engine_objects(api, _labels(session)),
-        *_images(api, place.token),
+        *objects_of(api, session),
         *(
             f"process {pid}: {words[:120]}"
             for pid, words in processes(place.token)
@@ -67,6 +66,11 @@ def left_by(
             if others not in entry.name
         ),
     )
+
+
+def objects_of(api: docker.APIClient, session: Session) -> tuple[str, ...]:
+    """A session's containers, networks, volumes and images on the engine."""
+    return (*engine_objects(api, _labels(session)), *_images(api, session.place.token))
 
 
 def left_for_good(api: docker.APIClient, session: Session) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class Plan:
         seed: decides all moments and inputs.
         trials: how often; None for the fault's own number.
         only: the number of the one trial to make; None for all.
+        kind: of a fault that has several; None for all.
         quick: few trials and small amounts.
     """
 
@@ -29,6 +30,7 @@ class Plan:
     seed: int = 0
     trials: int | None = None
     only: int | None = None
+    kind: str | None = None
     quick: bool = False
     engine: str | None = None
 

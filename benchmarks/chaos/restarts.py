@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +26,7 @@ _SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 _LONGEST_PAUSE_S = 3.0  # until the engine is started again
 _CLEAN_S = 10.0
 _HANG_S = 120.0  # beyond the length of an undisturbed session
-_RECORDS, _REPORT, _JUNIT = "records", "report", "junit.xml"
+_RECORDS, _REPORT = "records", "report"
 # A failure that the engine's end explains speaks of the engine. What speaks of the program or its
 # results instead is a wrong verdict: the program did nothing wrong.
 _ENGINE = re.compile("engine|docker|buildx|buildkit|connection|not run:", re.IGNORECASE)
@@ -90,7 +89,7 @@ def _try(
 
 def _begin(plan: Plan) -> Session:
     words = (f"--container-{name}={name}" for name in (_RECORDS, _REPORT))
-    return begin(plan, *words, f"--junitxml={_JUNIT}")
+    return begin(plan, *words)
 
 
 def _life_s(plan: Plan) -> float:
@@ -129,7 +128,7 @@ def _trial(
     )
     found = (*problems, *cleaned.left, *harmed(plan.api, beside, restarted=True))
     came = _Came(
-        session.age_s, len(_failures(session)), tuple(f"{where}: {problem}" for problem in found)
+        session.age_s, len(session.failures()), tuple(f"{where}: {problem}" for problem in found)
     )
     plan.say(f"{kind.name} {where}: exit code {code}, {len(found)} problems")
     forget(plan, session, keep=bool(found))
@@ -146,7 +145,7 @@ def _judge(session: Session, complete: dict[Path, str]) -> tuple[str, ...]:
     found = []
     if session.exit_code not in (0, 1):
         found.append(f"exit code {session.exit_code}: {session.printed()[-1500:]}")
-    for item, text in _failures(session).items():
+    for item, text in session.failures().items():
         if (raw := _UNEXPLAINED.search(text)) is not None:
             found.append(f"{item} fails with a bare {raw.group()}")
         elif _BLAMES.search(text) or not _ENGINE.search(text):
@@ -155,19 +154,6 @@ def _judge(session: Session, complete: dict[Path, str]) -> tuple[str, ...]:
     after = _records(session)
     found += [f"lost: {file}" for file, digest in complete.items() if after.get(file) != digest]
     return tuple(found)
-
-
-def _failures(session: Session) -> dict[str, str]:
-    """The text of every item that failed, by its name."""
-    try:
-        tree = ElementTree.parse(session.place.project / _JUNIT)
-    except (OSError, ElementTree.ParseError):
-        return {}
-    return {
-        str(case.get("name")): f"{found.get('message') or ''}\n{found.text or ''}"
-        for case in tree.iter("testcase")
-        for found in (*case.findall("failure"), *case.findall("error"))
-    }
 
 
 def _verdicts(session: Session) -> Iterator[str]:

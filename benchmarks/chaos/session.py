@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,10 @@ class Place:
     def printed(self) -> Path:
         return self.root / "printed.txt"
 
+    @property
+    def junit(self) -> Path:
+        return self.root / "junit.xml"
+
     def make(self, *, tests: str | None = None, config: str | None = None) -> Place:
         """Make the folders, and write the project; see `project.write`."""
         for folder in (self.project, self.temporary, self.cache, self.root / "home"):
@@ -82,7 +87,8 @@ class Session:
     def __init__(self, place: Place, *arguments: str, engine: str | None = None) -> None:
         self.place = place
         command = [sys.executable, "-m", "pytest", "--container", "-v", "-p", "no:cacheprovider"]
-        command += ["-p", "no:randomly", f"--basetemp={place.root / 'basetemp'}", *arguments]
+        command += ["-p", "no:randomly", f"--basetemp={place.root / 'basetemp'}"]
+        command += [f"--junitxml={place.junit}", *arguments]
         with place.printed.open("ab") as printed:
             self._process = subprocess.Popen(
                 command,
@@ -131,6 +137,18 @@ class Session:
     def watchers(self) -> tuple[int, ...]:
         """The pids of the processes that clean up after this session."""
         return tuple(pid for pid, words in processes(self.place.token) if is_watcher(words))
+
+    def failures(self) -> dict[str, str]:
+        """The text of every item that failed, by its name."""
+        try:
+            tree = ElementTree.parse(self.place.junit)
+        except (OSError, ElementTree.ParseError):
+            return {}
+        return {
+            str(case.get("name")): f"{found.get('message') or ''}\n{found.text or ''}"
+            for case in tree.iter("testcase")
+            for found in (*case.findall("failure"), *case.findall("error"))
+        }
 
     def printed(self) -> str:
         return self.place.printed.read_text(encoding="utf-8", errors="replace")
