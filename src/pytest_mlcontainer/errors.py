@@ -60,6 +60,10 @@ class EngineError(MlContainerError):
     """The engine cannot be reached, is too old, or refused a request."""
 
 
+class EngineLostError(EngineError):
+    """The engine went away in the middle; what it was doing can be done again from the start."""
+
+
 class PlatformError(EngineError):
     """The engine cannot run the platform that was asked for."""
 

@@ -105,12 +105,15 @@ class Usage:
 class Container(Protocol):
     """A container that was created. Every call that waits has a limit.
 
+    `started` says whether its command may have run.
+
     `failed` is set by whoever knows how its run went; with `--container-keep=failed` it decides
     whether the container stays.
     """
 
     id: str
     failed: bool
+    started: bool
 
     def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
         """Unpack a tar stream into the existing folder `path`.
@@ -127,6 +130,7 @@ class Container(Protocol):
             RunError: its command cannot be found or executed.
             PlatformError: the engine cannot run the platform.
             GpuError: a GPU was asked for and there is none.
+            EngineLostError: the engine went away, and it never started.
         """
 
     def follow(self, stdout: Path, stderr: Path, on_full: Callable[[], None]) -> None:
@@ -137,7 +141,12 @@ class Container(Protocol):
         """
 
     def wait(self, timeout_s: float) -> Exit | None:
-        """Wait for the end; None when `timeout_s` seconds of wall clock have passed first."""
+        """Wait for the end; None when `timeout_s` seconds of wall clock have passed first.
+
+        Raises:
+            EngineLostError: the engine was restarted meanwhile, which ended it, or may have.
+            EngineError: the engine stays away, or the container was removed.
+        """
 
     def kill(self, grace_s: float) -> None:
         """SIGTERM, `grace_s` seconds, SIGKILL."""

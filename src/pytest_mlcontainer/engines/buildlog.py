@@ -9,7 +9,13 @@ from collections import deque
 from typing import Any
 
 from pytest_mlcontainer.engines import DETAIL, LogLine
-from pytest_mlcontainer.engines.failures import EXEC_FORMAT, cut_line, no_emulation
+from pytest_mlcontainer.engines.failures import (
+    EXEC_FORMAT,
+    FULL_DISK_REMEDY,
+    cut_line,
+    is_full_disk,
+    no_emulation,
+)
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
 
@@ -18,6 +24,13 @@ _ERROR_LINES = 8  # of them, kept for stderr
 _STDERR = 2
 # What containerd says when it removes an image's layers while another that has them is exported.
 _LOST_LAYER = re.compile(r"(snapshot|digest|blob) sha256:[0-9a-f]+:? (does not exist|not found)")
+_LOST_ENGINE = re.compile(
+    r"code = (Unavailable|Canceled)|error reading (from server|preface)|connection (reset|refused)"
+    r"|Cannot connect to the Docker daemon|server (preface|transport)|closing transport"
+    r"|\bEOF\b|http2: |broken pipe|listing workers|502 Bad Gateway|503 Service Unavailable"
+)
+# Whose connections break in the same words.
+_REGISTRY = re.compile("do request|source metadata|load metadata|failed to (resolve|copy|fetch)")
 _STEP = re.compile(r"^\[[^\]]*\d+/\d+\]")
 
 
@@ -80,6 +93,18 @@ class BuildLog:
     def lost_a_layer(self) -> bool:
         """Whether the build ended because a layer was removed meanwhile: another try makes it."""
         return self.failed and bool(_LOST_LAYER.search(self.text))
+
+    @property
+    def closing_words(self) -> str:
+        """What buildx itself says of the end, without what any step has printed."""
+        return "\n".join(line for line in self.plain if line.startswith(("ERROR", "error:")))
+
+    @property
+    def lost_the_engine(self) -> bool:
+        """Whether the build ended because the connection to the engine did."""
+        lines = (*self.error.splitlines(), *self.closing_words.splitlines())
+        own = (line for line in lines if not _REGISTRY.search(line))
+        return self.failed and any(_LOST_ENGINE.search(line) for line in own)
 
     @property
     def text(self) -> str:
@@ -176,6 +201,8 @@ def _remedy(seen: BuildLog, build: BuildSettings) -> str:
             else ""
         )
         return f"what is copied must be in the build's context, {build.context}{hint}{wheel}"
+    if is_full_disk("\n".join((text, *seen.failed_lines))):
+        return f"the engine's disk is full: {FULL_DISK_REMEDY}"
     if "unknown instruction" in text or "dockerfile parse error" in text:
         return "correct the Dockerfile; `docker buildx build --check` says more"
     if _STEP.match(seen.failed_step):

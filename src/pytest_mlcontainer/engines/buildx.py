@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.engines import Built, LogLine
 from pytest_mlcontainer.engines.buildlog import BuildLog, explain_build
+from pytest_mlcontainer.engines.client import EngineClient
 from pytest_mlcontainer.engines.connect import is_url
 from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import BuildError, EngineError
@@ -36,10 +37,15 @@ class Buildx:
     Args:
         endpoint: URL or context name of the engine; None is the default one.
         environ: environment variables for the command.
+        engine: the same engine; a build that fails because it went away is made once more.
     """
 
     def __init__(
-        self, endpoint: str | None, environ: Mapping[str, str], processes: Processes
+        self,
+        endpoint: str | None,
+        environ: Mapping[str, str],
+        processes: Processes,
+        engine: EngineClient | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._environ = dict(environ)
@@ -50,6 +56,7 @@ class Buildx:
             self._environ.pop("DOCKER_HOST", None)
             self._environ["DOCKER_CONTEXT"] = endpoint
         self._processes = processes
+        self._engine = engine
         self._command: tuple[str, ...] | None = None
 
     def build(
@@ -104,13 +111,37 @@ class Buildx:
         labels: Pairs,
         log: LogLine,
     ) -> BuildLog:
-        """Build once; again where only the removal of another image was in the way."""
-        for _attempt in range(_ATTEMPTS - 1):
+        """Build once; again where only the removal of another image, or the engine, was to blame.
+
+        What was built before is in the engine's cache.
+
+        Raises:
+            EngineError: the engine went away and stays away.
+        """
+        lost = False
+        for left in reversed(range(_ATTEMPTS)):
             seen = self._build_once(build, dockerfile, platform, tag, labels, log)
-            if not seen.lost_a_layer:
+            if seen.lost_a_layer and left:
+                log("a layer was removed while it was exported; building again")
+            elif left and not lost and self._lost_the_engine(seen):
+                lost = True
+                log("the engine went away and is back; building again")
+            else:
                 return seen
-            log("a layer was removed while it was exported; building again")
-        return self._build_once(build, dockerfile, platform, tag, labels, log)
+        return seen
+
+    def _lost_the_engine(self, seen: BuildLog) -> bool:
+        if not seen.failed or self._engine is None:
+            return False
+        if not seen.lost_the_engine and self._engine.answers():
+            return False
+        if not self._engine.comes_back():
+            raise EngineError(
+                "the engine went away while the image was built",
+                f"it was at: {seen.last_step or 'its start'}\n{seen.closing_words}".strip(),
+                "look at the engine's own log (`journalctl -u docker`), then run again",
+            )
+        return True
 
     def _build_once(
         self,
@@ -137,6 +168,12 @@ class Buildx:
             )
             seen.digest = _digest(metadata)
         if done.timed_out:
+            if self._engine is not None and not self._engine.answers():
+                raise EngineError(
+                    "the engine does not answer",
+                    f"after {build.timeout_s:g} s of a build; it was at: {seen.last_step}",
+                    "restart it, and look at its own log (`journalctl -u docker`)",
+                )
             raise BuildError(
                 "the build ran past its limit",
                 f"{build.timeout_s:g} s; it was at: {seen.last_step or 'its start'}",

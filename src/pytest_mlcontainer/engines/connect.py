@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-import docker
 from docker.context import ContextAPI
 from docker.errors import DockerException, TLSParameterError
 from docker.utils import kwargs_from_env
 
+from pytest_mlcontainer.engines.client import PATIENCE, EngineClient, Patience, innermost
 from pytest_mlcontainer.errors import EngineError
 
 MINIMUM_API = (1, 41)  # Docker Engine 20.10: the first that checks `platform` on create
-_REQUEST_TIMEOUT_S = 60  # for the engine to answer one request; never a limit on a run
 
 HOW_TO_GET_ONE = (
     "start Docker (or podman's API service), or name an engine with DOCKER_HOST, "
@@ -27,13 +26,16 @@ def is_url(endpoint: str) -> bool:
     return "://" in endpoint
 
 
-def open_client(endpoint: str | None, environ: Mapping[str, str]) -> docker.APIClient:
+def open_client(
+    endpoint: str | None, environ: Mapping[str, str], patience: Patience = PATIENCE
+) -> EngineClient:
     """Connect as the docker command would.
 
     Args:
         endpoint: URL or context name; None is DOCKER_HOST, then the current context, then the
             default socket.
         environ: the environment variables that count.
+        patience: how long the engine is waited for.
 
     Raises:
         EngineError: there is no engine, it does not answer, or it is too old.
@@ -42,16 +44,12 @@ def open_client(endpoint: str | None, environ: Mapping[str, str]) -> docker.APIC
     try:
         arguments = _arguments(endpoint, environ)
         shown = str(arguments.get("base_url") or shown)
-        _knock(shown)
-        client = docker.APIClient(
-            version="auto",
-            timeout=_REQUEST_TIMEOUT_S,
-            use_ssh_client=shown.startswith("ssh://"),
-            **arguments,
-        )
+        _knock(shown, patience.answer_s)
+        ssh = shown.startswith("ssh://")
+        client = EngineClient(patience, use_ssh_client=ssh, **arguments)
     except (DockerException, TLSParameterError, OSError, ValueError) as error:
         raise EngineError(
-            "no engine answers", f"{shown} ({_short(error)})", _remedy(error)
+            "no engine answers", f"{shown} ({innermost(error)})", _remedy(error)
         ) from error
     check_version(shown, client.api_version)
     return client
@@ -98,13 +96,13 @@ def _arguments(endpoint: str | None, environ: Mapping[str, str]) -> dict[str, ob
     return dict(ContextAPI.kwargs_from_context(endpoint, environment=dict(environ)))
 
 
-def _knock(endpoint: str) -> None:
+def _knock(endpoint: str, timeout_s: float) -> None:
     """Try a local socket first: docker-py leaves the one open with which it fails."""
     path = endpoint.removeprefix("unix://")
     if path == endpoint or not hasattr(socket, "AF_UNIX"):
         return
     with socket.socket(socket.AF_UNIX) as knocking:
-        knocking.settimeout(_REQUEST_TIMEOUT_S)
+        knocking.settimeout(timeout_s)
         knocking.connect(path)
 
 
@@ -119,15 +117,3 @@ def _remedy(error: BaseException) -> str:
 
 def _is_tcp(endpoint: str) -> bool:
     return endpoint.startswith(("tcp://", "https://"))
-
-
-def _short(error: BaseException) -> str:
-    """The innermost reason: docker-py wraps `No such file or directory` four times."""
-    seen: BaseException = error
-    while True:
-        inner = seen.__cause__ or seen.__context__
-        if inner is None:
-            break
-        seen = inner
-    text = str(seen) or str(error)
-    return text if len(text) < 200 else text[:200] + "…"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import docker
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import ReadTimeout, RequestException
+from requests.exceptions import RequestException
 
 from pytest_mlcontainer.engines import (
     Built,
@@ -27,14 +24,17 @@ from pytest_mlcontainer.engines import (
     sessions,
 )
 from pytest_mlcontainer.engines.buildx import Buildx
+from pytest_mlcontainer.engines.client import CUT_REMEDY, PATIENCE, EngineClient, Patience
 from pytest_mlcontainer.engines.connect import address, open_client
-from pytest_mlcontainer.engines.failures import explain_create, explain_start
+from pytest_mlcontainer.engines.failures import explain_create, explain_start, explained
 from pytest_mlcontainer.engines.gpus import device_request
 from pytest_mlcontainer.engines.isolation import isolation, limits_of, socket_mounts
 from pytest_mlcontainer.engines.printed import CHUNK_BYTES, Following, LogFiles, frames
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.engines.pulling import pull
 from pytest_mlcontainer.engines.usage import usage
-from pytest_mlcontainer.errors import EngineError, MlContainerError
+from pytest_mlcontainer.engines.waiting import await_end, started_all_the_same
+from pytest_mlcontainer.errors import EngineError, EngineLostError, MlContainerError
 from pytest_mlcontainer.model import (
     BuildSettings,
     Image,
@@ -46,8 +46,8 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.owners import is_alive
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
-_PULL_TIMEOUT_S = 3600
 _ATTACH_S = 60  # to be answered; then there is no limit on silence
+_TAR_BLOCK = 512
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
 _COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
@@ -62,6 +62,7 @@ class DockerEngine:
         owner: whose labels everything made here carries.
         keep: which containers stay after their `with` block.
         on_keep: called with the id of each container that stays.
+        patience: how long the engine is waited for.
     """
 
     def __init__(
@@ -71,15 +72,16 @@ class DockerEngine:
         owner: Owner,
         keep: Keep = Keep.NONE,
         on_keep: Callable[[str], None] = lambda _container: None,
+        patience: Patience = PATIENCE,
     ) -> None:
-        self._api = open_client(endpoint, environ)
+        self._api = open_client(endpoint, environ, patience)
         self._owner = owner
         self._keep = keep
         self._on_keep = on_keep
         self._info: dict[str, Any] | None = None
         self._closed = False
         self._processes = Processes()
-        self._buildx = Buildx(endpoint, environ, self._processes)
+        self._buildx = Buildx(endpoint, environ, self._processes, self._api)
         self._info_lock = threading.Lock()
         self._network_lock = threading.Lock()
         self.name = endpoint or "default"
@@ -111,20 +113,16 @@ class DockerEngine:
 
     def find_image(self, reference: str, platform: Platform) -> Image | None:
         """See `Engine`. Engines from API 1.49 on are asked for the platform's own variant."""
-        try:
-            raw = self._inspect_image(reference, platform)
-        except ImageNotFound:
-            return None
-        return _image(reference, raw)
+        with explained("the engine does not say what the image is"):
+            try:
+                return _image(reference, self._inspect_image(reference, platform))
+            except ImageNotFound:
+                return None
 
     def pull(self, reference: str, platform: Platform) -> str:
         pinned = _pinned(reference, self._index_digest(reference))
-        try:
-            for event in self._api.pull(pinned, platform=str(platform), stream=True, decode=True):
-                if "error" in event:
-                    raise EngineError("the image cannot be pulled", str(event["error"]))
-        except APIError as error:
-            raise EngineError("the image cannot be pulled", str(error.explanation)) from error
+        with explained("the image cannot be pulled"):
+            pull(self._api, pinned, platform)
         return pinned
 
     @contextmanager
@@ -176,7 +174,8 @@ class DockerEngine:
     def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
         """See `Engine`. A container that is never started carries the files in."""
         self._check_owner()
-        self._api.create_volume(name, labels=self._owner.labels())
+        with explained("the engine cannot make a volume"):
+            self._api.create_volume(name, labels=self._owner.labels())
         spec = ContainerSpec(
             image=image.reference,
             platform=image.platform,
@@ -192,16 +191,11 @@ class DockerEngine:
     def internal_network(self) -> str:
         self._check_owner()
         name = f"mlcontainer-{self._owner.session[:12]}-internal"
-        with self._network_lock:
-            try:
-                if not self._api.networks(names=[name]):
-                    self._api.create_network(
-                        name, driver="bridge", internal=True, labels=self._owner.labels()
-                    )
-            except APIError as error:
-                raise EngineError(
-                    "the engine cannot make a network", str(error.explanation)
-                ) from error
+        with self._network_lock, explained("the engine cannot make a network"):
+            if not self._api.networks(names=[name]):
+                self._api.create_network(
+                    name, driver="bridge", internal=True, labels=self._owner.labels()
+                )
         return name
 
     def _carrier(self, container: DockerContainer) -> DockerContainer:
@@ -215,18 +209,23 @@ class DockerEngine:
         return DockerContainer(self._api, self._create(spec, container.id), spec, self._carrier)
 
     def sweep(self) -> tuple[str, ...]:
-        return sessions.remove_dead(self._api, self._owner)
+        with explained("the engine does not say what dead sessions have left"):
+            return sessions.remove_dead(self._api, self._owner)
 
     def remove_session(self, *, keep_containers: bool) -> bool:
         session = self._owner.session
-        return sessions.remove_session(self._api, session, keep_containers=keep_containers)
+        with explained("the engine does not say what is left to remove"):
+            return sessions.remove_session(self._api, session, keep_containers=keep_containers)
 
     def remove_made(self, maker: str) -> bool:
-        return sessions.remove_made(self._api, self._owner.session, maker)
+        with explained("the engine does not say what is left to remove"):
+            return sessions.remove_made(self._api, self._owner.session, maker)
 
     def remove_images(self, repository: str) -> bool:
         removed = False
-        for image in sessions.list_images(self._api, repository):
+        with explained("the engine does not say which images it has"):
+            images = sessions.list_images(self._api, repository)
+        for image in images:
             for tag in image.get("RepoTags") or ():
                 # Not by force: a container that was kept keeps its image.
                 with suppress(APIError):
@@ -236,6 +235,7 @@ class DockerEngine:
 
     def close(self) -> None:
         self._closed = True
+        self._api.health.ending.set()
         self._processes.kill_all()
 
     def disconnect(self) -> None:
@@ -245,7 +245,8 @@ class DockerEngine:
     def _engine_info(self) -> dict[str, Any]:
         with self._info_lock:
             if self._info is None:
-                self._info = dict(self._api.info())
+                with explained("the engine does not say what it is"):
+                    self._info = dict(self._api.info())
             return self._info
 
     def _inspect_image(self, reference: str, platform: Platform) -> dict[str, Any]:
@@ -255,7 +256,7 @@ class DockerEngine:
         # docker-py 7.2 has no `platform` here; without it a multi-platform image of containerd's
         # store answers with the variant of the engine's own architecture.
         url = f"{self._api.base_url}/v{self._api.api_version}/images/{reference}/json"
-        response = self._api.get(url, params={"platform": json.dumps(wanted)}, timeout=60)
+        response = self._api.get(url, params={"platform": json.dumps(wanted)})
         if response.status_code == 404:
             return dict(self._api.inspect_image(reference))
         return dict(response.json()) if response.ok else dict(self._api.inspect_image(reference))
@@ -322,13 +323,10 @@ class DockerEngine:
         return [Mount(spec.copy[1], volume, read_only=spec.copy_read_only)]
 
     def _remove(self, container: str, *, volumes: bool = True) -> None:
-        with suppress(NotFound, RequestsConnectionError):
-            try:
-                self._api.remove_container(container, force=True, v=volumes)
-            except APIError as error:
-                # "removal … is already in progress": the session's own cleaning was faster.
-                if error.status_code != 409:
-                    raise
+        # 409, "removal … is already in progress": the session's own cleaning was faster. From an
+        # engine that does not let go of it, or is away, the end of the session tries again.
+        with suppress(APIError, EngineError):
+            self._api.remove_container(container, force=True, v=volumes)
 
 
 class DockerContainer:
@@ -343,7 +341,7 @@ class DockerContainer:
 
     def __init__(
         self,
-        api: docker.APIClient,
+        api: EngineClient,
         id: str,
         spec: ContainerSpec,
         carry: Callable[[DockerContainer], DockerContainer],
@@ -355,8 +353,10 @@ class DockerContainer:
         self.spec = spec
         self.id = id
         self.failed = False
+        self.started = False
         self.carrier: DockerContainer | None = None
         self._following: Following | None = None
+        self._breaks = 0
 
     def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
         if copy:
@@ -367,48 +367,34 @@ class DockerContainer:
             self.carrier = self.carrier or self._carry(self)
             self.carrier.put(path, tar)
             return
-        try:
+        hint = f"the folder above {path} must exist in the image and must not be a file"
+        with explained("files cannot be put into the container", hint):
             self._api.put_archive(self.id, path, _streamed(tar))
-        except APIError as error:
-            raise EngineError(
-                "files cannot be put into the container",
-                f"{path}: {error.explanation}",
-                "the folder above this path must exist in the image and must not be a file",
-            ) from error
 
     def start(self) -> None:
+        self._breaks = self._api.health.breaks
         try:
             self._api.start(self.id)
+            self.started = True
+        except EngineLostError:
+            self.started = started_all_the_same(self._api, self.id)
+            if not self.started:
+                raise
         except APIError as error:
             inspected = self._api.inspect_container(self.id)
             raise explain_start(str(error.explanation), inspected, self.spec) from error
 
     def wait(self, timeout_s: float) -> Exit | None:
-        deadline = time.monotonic() + timeout_s
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                answer = self._api.wait(self.id, timeout=left)
-            except (ReadTimeout, RequestsConnectionError) as error:
-                # requests reports a read timeout of a chunked body as a ConnectionError.
-                if time.monotonic() < deadline - 0.5 and not _is_timeout(error):
-                    raise EngineError(
-                        "the engine dropped the connection",
-                        str(error),
-                        "look at the engine's own log, then run the test again",
-                    ) from error
-                continue
-            except NotFound as error:
-                raise EngineError("the container was removed while it ran", self.id[:12]) from error
-            failure = answer.get("Error") or {}
-            return Exit(int(answer["StatusCode"]), str(failure.get("Message") or ""))
-        return None
+        with explained("the engine does not say whether the container still runs"):
+            return await_end(self._api, self.id, timeout_s, self._breaks)
 
     def kill(self, grace_s: float) -> None:
         with suppress(APIError):
             self._api.stop(self.id, timeout=int(grace_s))
 
     def inspect_exit(self) -> Exit:
-        state = self._api.inspect_container(self.id)["State"]
+        with explained("the engine does not say how the container ended"):
+            state = self._api.inspect_container(self.id)["State"]
         return Exit(state.get("ExitCode"), state.get("Error", ""), bool(state.get("OOMKilled")))
 
     def cpu_seconds(self) -> float | None:
@@ -441,13 +427,15 @@ class DockerContainer:
             self._following = Following(response.iter_content(CHUNK_BYTES), files, on_full)
 
     def write_logs(self, stdout: Path, stderr: Path) -> int:
-        if self._following is not None and self._following.finish():
+        # Where a connection broke, that of the log may have too, and looks as if it had ended.
+        unbroken = self._api.health.breaks == self._breaks
+        if self._following is not None and self._following.finish() and unbroken:
             return self._following.files.seen_bytes
         # docker-py's own `logs` inspects the container before each call and mixes the streams.
-        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/logs"
-        response = self._api.get(url, params={"stdout": 1, "stderr": 1}, stream=True, timeout=60)
-        with response, self._log_files(stdout, stderr) as files:
-            for kind, data in frames(response.iter_content(CHUNK_BYTES)):
+        what = "the engine does not hand out what the container printed"
+        with explained(what), self._log_files(stdout, stderr) as files:
+            stream = self._api.read_body(f"/containers/{self.id}/logs", {"stdout": 1, "stderr": 1})
+            for kind, data in _unbroken(frames(stream)):
                 files.take(kind, data)
                 if files.is_over:
                     break
@@ -459,7 +447,7 @@ class DockerContainer:
 
     def get(self, path: str) -> Iterator[bytes] | None:
         try:
-            stream, _stat = self._api.get_archive(self.id, path, chunk_size=1 << 20)
+            return _whole(self._api.read_body(f"/containers/{self.id}/archive", {"path": path}))
         except NotFound:
             return None
         except APIError as error:
@@ -468,8 +456,6 @@ class DockerContainer:
             raise EngineError(
                 "the engine cannot read from the container", f"{path}: {error}"
             ) from error
-        chunks: Iterator[bytes] = iter(stream)
-        return chunks
 
 
 def _image(reference: str, raw: Mapping[str, Any]) -> Image:
@@ -505,10 +491,28 @@ def _pinned(reference: str, digest: str) -> str:
     return f"{name}{slash}{last.partition(':')[0]}@{digest}"
 
 
-def _is_timeout(error: Exception) -> bool:
-    return isinstance(error, ReadTimeout) or "timed out" in str(error).lower()
-
-
 def _streamed(tar: Iterable[bytes]) -> Iterator[bytes]:
     """A generator, which requests sends in chunks; a list would become a form."""
     yield from tar
+
+
+def _unbroken(parts: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """What was printed, which must not end within a piece."""
+    try:
+        yield from parts
+    except ConnectionError as error:
+        what = "the engine cut off what the container printed"
+        raise EngineLostError(what, str(error), CUT_REMEDY) from error
+
+
+def _whole(tar: Iterable[bytes]) -> Iterator[bytes]:
+    """A tar stream that has to have its end, which is a block of zeros.
+
+    An engine that meets an error while it reads just stops, and says that this was all.
+    """
+    size, end = 0, b""
+    for piece in tar:
+        size, end = size + len(piece), (end + piece[-_TAR_BLOCK:])[-_TAR_BLOCK:]
+        yield piece
+    if size % _TAR_BLOCK or end.strip(b"\0"):
+        raise EngineLostError("the engine cut off what the container wrote", "", CUT_REMEDY)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+from docker.errors import APIError
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.errors import (
@@ -26,11 +29,45 @@ _EXEC_FAILED = re.compile(
     r'"?(?P<reason>exec format error|no such file or directory|permission denied)"?'
 )
 
+_FULL_DISK = re.compile("no space left on device|disk quota exceeded|not enough space", re.I)
+
 GPU_REMEDY = (
     "install the NVIDIA driver and the NVIDIA Container Toolkit on the engine's machine "
     "(`nvidia-ctk runtime configure --runtime=docker`, then restart the engine), "
     "or run without --gpus"
 )
+
+
+FULL_DISK_REMEDY = (
+    "on the engine's machine, `docker system df` says what takes the room; `mlcontainer clean` "
+    "removes what earlier sessions left, `docker builder prune` what builds keep for the next one, "
+    "`docker image prune -a` images that no container uses"
+)
+
+
+def is_full_disk(message: str) -> bool:
+    """Whether an engine's or a program's words say that a disk has no room left."""
+    return bool(_FULL_DISK.search(message))
+
+
+def refusal(what: str, message: str, remedy: str = "") -> EngineError:
+    """What the engine did not do, in its own words, unless they say that its disk is full."""
+    if is_full_disk(message):
+        return EngineError(f"the engine's disk is full: {what}", message, FULL_DISK_REMEDY)
+    return EngineError(what, message, remedy)
+
+
+@contextmanager
+def explained(what: str, remedy: str = "") -> Iterator[None]:
+    """Turn an engine's refusal into an error of ours.
+
+    Raises:
+        EngineError: it refused.
+    """
+    try:
+        yield
+    except APIError as error:
+        raise refusal(what, str(error.explanation or error), remedy) from error
 
 
 def emulation_remedy(platform: Platform) -> str:
@@ -59,7 +96,7 @@ def explain_create(message: str, spec: ContainerSpec) -> MlContainerError:
         )
     if _is_gpu(message):
         return _no_gpu(message, spec.limits.gpus)
-    return EngineError("the engine refused to create the container", message, "")
+    return refusal("the engine refused to create the container", message)
 
 
 def explain_start(
@@ -83,7 +120,7 @@ def explain_start(
             message,
             'use network = "none", "bridge", or create it with `docker network create`',
         )
-    return EngineError("the engine could not start the container", message, "")
+    return refusal("the engine could not start the container", message)
 
 
 def explain_exec(printed: str, platform: Platform, *, works: bool) -> MlContainerError | None:

@@ -114,7 +114,11 @@ class Following:
 
 
 def frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Take apart the engine's multiplexed log stream: 8 bytes of header (stream, length), data."""
+    """Take apart the engine's multiplexed log stream: 8 bytes of header (stream, length), data.
+
+    Raises:
+        ConnectionError: it was cut off.
+    """
     buffer = bytearray()
     for chunk in chunks:
         buffer += chunk
@@ -127,3 +131,5 @@ def frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
             yield kind, bytes(buffer[start + 8 : end])
             start = end
         del buffer[:start]
+    if buffer:
+        raise ConnectionError("it ends within a line")

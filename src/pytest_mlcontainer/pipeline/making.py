@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.environments import Workshop
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
+from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.pipeline.workplace import Workplace, build_secret_problems
@@ -164,9 +166,12 @@ class Maker(Workplace):
         key = facts_key(engine.identity(), image, target, env)
         probe = Probe(engine, image, target, env, key, self._world.cache / "facts")
         raw, _folder = self._store(settings).once(
-            "facts", key, lambda _folder: dict(read_facts(probe).values)
+            "facts", key, lambda _folder: dict(self._read_facts(probe).values)
         )
         return Facts(tuple(sorted(raw.items())))
+
+    def _read_facts(self, probe: Probe) -> Facts:
+        return repeated(partial(read_facts, probe), self._logger(str(probe.target.platform)))
 
     def _look(self, settings: Settings, job: RunJob, knobs: Knobs) -> Facts:
         if job.image is None:
@@ -193,7 +198,7 @@ class Maker(Workplace):
             means=self._means(settings, engine, image, knobs),
         )
         raw, _folder = self._store(settings).once(
-            "facts", key, lambda _folder: dict(read_facts(probe).values)
+            "facts", key, lambda _folder: dict(self._read_facts(probe).values)
         )
         return Facts(tuple(sorted(raw.items())))
 
@@ -208,7 +213,8 @@ class Maker(Workplace):
         name = f"mlcontainer-{self._world.owner.session[:12]}-preload-{architecture}"
 
         def fill() -> str:
-            engine.volume(name, image, content_tar({NAME: content}))
+            tar = partial(content_tar, {NAME: content})
+            repeated(lambda: engine.volume(name, image, tar()), self._logger("preload"))
             return name
 
         place = digest([engine.identity(), architecture])[:16]
@@ -228,10 +234,9 @@ class Maker(Workplace):
         inputs = plan_inputs(job.entrypoint, settings.root, workdir)
         key = run_key(job, target, needs, inputs, image.digest, engine.identity())
 
-        def make(folder: Path) -> object:
-            volumes, files = self._volumes(settings, job.entrypoint, engine, image, workdir)
-            record = folder / "record"
+        def make(record: Path) -> None:
             record.mkdir()
+            volumes, files = self._volumes(settings, job.entrypoint, engine, image, workdir)
             with self._slots:
                 self._world.log(f"{job}: running")
                 run = container_runs.execute(
@@ -252,9 +257,13 @@ class Maker(Workplace):
                     )
                 )
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")
-            return None
 
-        return self._shared_run(settings, job, key, make)
+        return self._shared_run(settings, job, key, self._again(job, make))
+
+    def _again(self, job: RunJob, make: Callable[[Path], None]) -> Callable[[Path], object]:
+        """Make a record, and from the start where the engine went away under it."""
+        log = self._logger(str(job))
+        return lambda folder: repeated(partial(_afresh, folder / "record", make), log)
 
     def _begin_image(self, settings: Settings, job: RunJob) -> None:
         self._check_secrets(settings, job.entrypoint)
@@ -335,7 +344,8 @@ class Maker(Workplace):
             source = item.source
 
             def fill(name: str = name, source: Path = source) -> str:
-                engine.volume(name, image, folder_tar(source))
+                copy = partial(_fill_volume, engine, name, image, source)
+                repeated(copy, self._logger(str(source)))
                 return name
 
             self._store(settings).session_value(f"volume-{key}", fill)
@@ -357,6 +367,16 @@ class Maker(Workplace):
             raise
         finally:
             del self._searches[search]
+
+
+def _afresh(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make something in a folder that holds nothing of an earlier try."""
+    shutil.rmtree(folder, ignore_errors=True)
+    make(folder)
+
+
+def _fill_volume(engine: Engine, name: str, image: Image, source: Path) -> None:
+    engine.volume(name, image, folder_tar(source))
 
 
 def require(run: Run) -> Run:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
+from pytest_mlcontainer.errors import EngineError, EngineLostError
 from pytest_mlcontainer.model import Entrypoint, Facts, Image, Knobs, Run, Target
 from pytest_mlcontainer.outputs import Collected, Declared
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
@@ -99,10 +102,11 @@ def execute(job: ContainerRun) -> Run:
 
     Raises:
         RunError: the command could not be started.
+        EngineLostError: the engine went away; the run can be repeated.
         PlatformError, GpuError, EngineError: the engine could not do what was asked.
     """
     declared, limits = Declared(job.entry.outputs, job.workdir), job.entry.limits
-    with job.engine.container(_spec(job)) as container:
+    with job.engine.container(_spec(job)) as container, _once_only(container, job):
         _fill(container, job)
         ending = _run_to_its_end(container, job)
         hidden, into = job.secrets.hidden, job.folder / OUTPUTS
@@ -142,6 +146,28 @@ def _limited(job: ContainerRun) -> Entrypoint:
     """The entrypoint with the memory that it has in this run."""
     memory = job.knobs.memory_bytes or job.entry.limits.memory_bytes
     return replace(job.entry, limits=replace(job.entry.limits, memory_bytes=memory))
+
+
+@contextmanager
+def _once_only(container: Container, job: ContainerRun) -> Iterator[None]:
+    """Let a run that the engine interrupted be repeated, unless it may have changed something.
+
+    Raises:
+        EngineLostError: it can be repeated.
+        EngineError: it had a network, and had begun.
+    """
+    try:
+        yield
+    except EngineLostError as error:
+        network = job.entry.limits.network
+        if network == "none" or not container.started:
+            raise
+        raise EngineError(
+            error.what,
+            error.value,
+            f'run it again; it is not repeated by itself, because with network = "{network}" it '
+            "may have changed something outside",
+        ) from error
 
 
 def _spec(job: ContainerRun) -> ContainerSpec:

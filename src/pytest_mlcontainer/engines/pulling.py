@@ -1,0 +1,53 @@
+"""Pulling an image: within a time limit, and again where the connection broke."""
+
+from __future__ import annotations
+
+import time
+
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
+
+from pytest_mlcontainer.engines.client import EngineClient, innermost
+from pytest_mlcontainer.engines.failures import refusal
+from pytest_mlcontainer.errors import EngineError, EngineLostError
+from pytest_mlcontainer.model import Platform
+
+_LIMIT_S = 3600.0
+_ATTEMPTS = 3  # layers that came already are not sent again
+
+
+def pull(api: EngineClient, reference: str, platform: Platform) -> None:
+    """Pull one platform of an image.
+
+    Raises:
+        EngineError: it cannot be had, or not within an hour.
+        APIError: the engine refuses.
+    """
+    deadline = time.monotonic() + _LIMIT_S
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            _pull_once(api, reference, platform, deadline)
+            return
+        except (EngineLostError, RequestException, HTTPError, OSError) as error:
+            if getattr(error, "response", None) is not None:
+                raise  # an answer, and no broken connection
+            api.health.breaks += 1
+            if not left:
+                raise EngineError(
+                    "the connection broke each time the image was pulled",
+                    f"{reference}, {_ATTEMPTS} times: {innermost(error)}",
+                    "look at the engine's own log, or pull it by hand: `docker pull`",
+                ) from error
+        api.version()  # which waits until the engine is back
+
+
+def _pull_once(api: EngineClient, reference: str, platform: Platform, deadline: float) -> None:
+    for event in api.pull(reference, platform=str(platform), stream=True, decode=True):
+        if "error" in event:
+            raise refusal("the image cannot be pulled", str(event["error"]))
+        if time.monotonic() > deadline:
+            raise EngineError(
+                "the image was not pulled in time",
+                f"{reference}: {_LIMIT_S:g} s; the last news: {event.get('status', '')}",
+                "pull it by hand first: `docker pull`",
+            )

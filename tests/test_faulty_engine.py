@@ -1,0 +1,236 @@
+"""A real engine behind a proxy that drops, stalls, cuts and answers for it."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tarfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from faulty_proxy import FaultyProxy
+
+from pytest_mlcontainer.engines import ContainerSpec
+from pytest_mlcontainer.engines.client import Patience
+from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.errors import EngineError, EngineLostError
+from pytest_mlcontainer.model import Platform
+from pytest_mlcontainer.owners import current_owner
+
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
+
+QUICK = Patience(answer_s=3.0, work_s=4.0, away_s=8.0)
+IMAGE = "python:3.13-slim"
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[FaultyProxy]:
+    with FaultyProxy(_real(), tmp_path / "engine.sock") as made:
+        yield made
+
+
+@pytest.fixture
+def faulty(proxy: FaultyProxy) -> Iterator[DockerEngine]:
+    engine = DockerEngine(proxy.url, os.environ, current_owner(uuid.uuid4().hex), patience=QUICK)
+    yield engine
+    engine.disconnect()
+
+
+def _real() -> str:
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+@pytest.fixture
+def shell(faulty: DockerEngine) -> Callable[[str], ContainerSpec]:
+    platform = faulty.native()
+    return lambda script: _spec(script, platform)
+
+
+def _spec(script: str, platform: Platform) -> ContainerSpec:
+    return ContainerSpec(IMAGE, platform, entrypoint=("sh", "-c"), command=(script,))
+
+
+def _tar(name: str, content: bytes) -> list[bytes]:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return [buffer.getvalue()]
+
+
+def _content(tar: Iterator[bytes] | None) -> bytes:
+    assert tar is not None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(tar))) as read:
+        file = read.extractfile(read.getmembers()[0])
+        assert file is not None
+        return file.read()
+
+
+PRINTS = "echo out; echo err >&2; head -c 3000000 /dev/urandom > /tmp/file; exit 3"
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "after"),
+    [
+        ("POST .*/start", "drop", 0),
+        ("POST .*/wait", "refuse", 0),
+        ("POST .*/wait", "drop", 0),
+        ("POST .*/wait", "cut", 120),
+        ("POST .*/wait", "500", 0),
+        ("POST .*/wait", "stall", 0),
+        ("GET .*/logs", "refuse", 0),
+        ("GET .*/logs", "502", 0),
+        ("GET .*/logs", "cut", 200),
+        ("GET .*/archive", "drop", 0),
+        ("GET .*/archive", "500", 0),
+        ("GET .*/archive", "cut", 2_000_000),
+        ("GET .*/json", "refuse", 0),
+        ("GET .*/json", "500", 0),
+        ("DELETE ", "refuse", 0),
+        ("DELETE ", "drop", 0),
+    ],
+)
+def test_one_fault_changes_nothing_of_a_run(proxy, faulty, shell, tmp_path, request_, kind, after):
+    """Its exit code, its logs and its files are those of a run without any."""
+    proxy.add(request_, kind, after=after, times=2 if kind.isdigit() else 1)
+    with faulty.container(shell(PRINTS)) as container:
+        container.put("/tmp", _tar("given", b"x" * 1000))
+        container.start()
+        ended = container.wait(8)
+        assert ended is not None
+        assert ended.code == 3
+        assert container.inspect_exit().code == 3
+        container.write_logs(tmp_path / "out", tmp_path / "err")
+        assert (tmp_path / "out").read_text() == "out\n"
+        assert (tmp_path / "err").read_text() == "err\n"
+        assert len(_content(container.get("/tmp/file"))) == 3_000_000
+        assert _content(container.get("/tmp/given")) == b"x" * 1000
+    assert all(fault.hit for fault in proxy._faults)
+
+
+def test_an_engine_that_restarts_for_seconds_is_waited_for(proxy, faulty, shell, tmp_path):
+    """Between any two requests, and while one waits for a run that goes on meanwhile."""
+    with faulty.container(shell("sleep 3; echo done")) as container:
+        proxy.restart(1.0)
+        container.start()
+        proxy.restart(1.5)
+        ended = container.wait(15)
+        assert ended is not None
+        assert ended.code == 0
+        proxy.restart(1.0)
+        container.write_logs(tmp_path / "out", tmp_path / "err")
+    assert (tmp_path / "out").read_text() == "done\n"
+
+
+def test_a_run_whose_time_is_over_while_the_engine_was_away_is_not_believed_to_run(
+    proxy, faulty, shell
+):
+    """It is looked at once more, with the engine back: this one has ended long before."""
+    with faulty.container(shell("sleep 1; exit 4")) as container:
+        container.start()
+        proxy.restart(3.0)
+        ended = container.wait(2)
+        assert ended is not None
+        assert ended.code == 4
+
+
+@pytest.mark.parametrize("request_", ["POST .*/containers/create", "PUT .*/archive"])
+def test_what_must_not_be_sent_twice_is_not(proxy, faulty, shell, request_):
+    """The caller is told that the engine was lost, and begins from the start."""
+    fault = proxy.add(request_, "drop", times=5)
+    lost = pytest.raises(EngineLostError, match="dropped the connection")
+    with lost, faulty.container(shell("true")) as container:
+        container.put("/tmp", _tar("given", b""))
+    assert fault.hit == 1
+    faulty.remove_session(keep_containers=False)
+
+
+@pytest.mark.parametrize(
+    ("request_", "after", "ask"),
+    [
+        ("GET .*/json", 0, lambda container: container.inspect_exit()),
+        ("GET .*/archive", 100_000, lambda container: b"".join(container.get("/tmp/file"))),
+        ("POST .*/start", 0, lambda container: container.start()),
+    ],
+    ids=["inspect", "archive", "start"],
+)
+def test_an_engine_that_hangs_is_one_error_within_its_limit(
+    proxy, faulty, shell, request_, after, ask
+):
+    """3 or 4 seconds here; when it answers again, so does everything."""
+    with faulty.container(shell("head -c 3000000 /dev/urandom > /tmp/file")) as container:
+        container.start()
+        assert container.wait(15) is not None
+        hung = proxy.add(request_, "stall", after=after)
+        started = time.monotonic()
+        with pytest.raises(EngineError, match="the engine does not answer") as caught:
+            ask(container)
+        assert time.monotonic() - started < 7
+        assert "restart it" in caught.value.remedy
+        assert hung.hit == 1
+        assert container.inspect_exit().code == 0
+
+
+def test_an_engine_that_is_gone_for_good_costs_the_whole_wait_once(proxy, faulty, shell):
+    """8 seconds here; each later request fails at once."""
+    with faulty.container(shell("sleep 60")) as container:
+        container.start()
+        proxy.down()
+        started = time.monotonic()
+        with pytest.raises(EngineError, match="did not come back"):
+            container.wait(30)
+        assert 7 < time.monotonic() - started < 14
+        started = time.monotonic()
+        for _test in range(50):
+            with pytest.raises(EngineError, match="still away"):
+                container.inspect_exit()
+        assert time.monotonic() - started < 3
+        proxy.up()
+        assert container.wait(0.5) is None  # it runs all the while
+
+
+def test_no_limit_is_met_by_a_slow_engine_far_away(tmp_path, shell, proxy):
+    """200 ms until each answer, 1 MB a second: the limits are for silence, not for all of it."""
+    far = FaultyProxy(_real(), tmp_path / "far.sock", delay_s=0.2, bytes_per_s=1e6)
+    with far:
+        owner = current_owner(uuid.uuid4().hex)
+        patience = Patience(answer_s=2.0, work_s=2.0, away_s=2.0)
+        engine = DockerEngine(far.url, os.environ, owner, patience=patience)
+        with engine.container(shell("head -c 1000000 /dev/urandom > /tmp/file")) as container:
+            container.start()
+            assert container.wait(30) is not None
+            started = time.monotonic()
+            assert len(_content(container.get("/tmp/file"))) == 1_000_000
+            assert time.monotonic() - started > 1
+        engine.disconnect()
+
+
+def test_a_run_of_a_project_is_repeated_when_its_container_was_lost(
+    proxy, project, leaves_nothing, monkeypatch
+):
+    """Through pytest, whose report knows nothing of it."""
+    project.write()
+    monkeypatch.setenv("DOCKER_HOST", proxy.url)
+    lost = proxy.add("POST .*/containers/create", "drop", times=2, skip=1)
+    result = project.run("-v")
+    result.assert_outcomes(passed=2)
+    assert lost.hit == 2
+
+
+def test_a_build_whose_connection_breaks_is_made_once_more(
+    proxy, project, leaves_nothing, monkeypatch
+):
+    """buildx reaches the engine by one connection for all that it does."""
+    project.write()
+    monkeypatch.setenv("DOCKER_HOST", proxy.url)
+    broken = proxy.add("POST .*/grpc", "cut", after=1500)
+    project.run("-k", "image").assert_outcomes(passed=1)
+    assert broken.hit == 1
