@@ -11,7 +11,13 @@ import pytest
 from pytest_mlcontainer import config
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Secret, Settings
-from pytest_mlcontainer.secrets import Redactor, disclose, find_problems, read_values
+from pytest_mlcontainer.secrets import (
+    Redactor,
+    disclose,
+    exposed_arguments,
+    find_problems,
+    read_values,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -199,3 +205,60 @@ def test_a_build_may_be_given_an_empty_one(tmp_path: Path) -> None:
     secrets = tuple(Secret(name, file=tmp_path / name) for name in "ab")
     found = [(secret.id, why.what) for secret, why in find_problems(secrets, {}, build=True)]
     assert found == [("b", "has fewer than 6 characters")]
+
+
+COPYING = {
+    "all": ("COPY . .", "", "ci/token", "."),
+    "ADD": ("ADD ./ /app", "", "token", "."),
+    "a folder": ("COPY --chown=1:1 ci ./", "", "ci/token", "ci"),
+    "a glob": ("COPY *.tok \\\n  other /app/", "", "a.tok", "*.tok"),
+    "itself": ('COPY ["ci/token", "/x"]', "", "ci/token", "ci/token"),
+    "ignored": ("COPY . .", "# mine\nci", "ci/token", None),
+    "ignored anywhere": ("COPY . .", "**/token", "a/b/token", None),
+    "ignored by all": ("COPY . .", "*\n!src", "token", None),
+    "not ignored after all": ("COPY . .", "*\n!ci", "ci/token", "."),
+    "from a stage": ("COPY --from=base . .", "", "token", None),
+    "elsewhere": ("COPY src .", "", "token", None),
+    "outside": ("COPY . .", "", "../token", None),
+}
+
+
+@pytest.mark.parametrize("case", COPYING)
+def test_a_secret_that_a_build_copies_is_refused(tmp_path: Path, case: str) -> None:
+    """It would be in a layer, for everybody who has the image."""
+    copy, ignore, name, source = COPYING[case]
+    root = tmp_path / "project"
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text("a-secret")
+    (root / "Dockerfile").write_text(f"FROM base\n{copy}\n")
+    (root / ".dockerignore").write_text(ignore)
+    toml = f'secrets = {{ A = "file:{name}", B = "env:B" }}\n{TRAIN}'
+    settings = config.parse_settings(tomllib.loads(toml), root / "pyproject.toml", "x86_64", "")
+    found = [(problem.what, problem.value) for problem in config.check_files(settings)]
+    what = (
+        "pyproject.toml: [tool.mlcontainer] Dockerfile copies the file of the secret A into the "
+        "image"
+    )
+    expected = [] if source is None else [(what, f"COPY {source} takes {root / name}")]
+    assert found == expected
+    (root / "Dockerfile.dockerignore").write_text("**")
+    assert config.check_files(settings) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("PIP_TOKEN", True), ("TOKEN", True), ("DB_PASSWORD", True), ("api-key", True),
+        ("AWS_SECRET_ACCESS_KEY", True), ("GITHUB_TOKEN_2", True), ("CLIENT_SECRET", True),
+        ("TOKENIZER", False), ("MAX_TOKENS", False), ("KEYBOARD", False), ("CUDA", False),
+        ("AWS_ACCESS_KEY_ID", False), ("PASSWORD_FILE", False), ("EMPTY_TOKEN", False),
+    ],
+)  # fmt: skip
+def test_build_arguments_called_like_secrets_are_told(name: str, warned: bool) -> None:
+    """BuildKit keeps them in the image's history; names that only look alike are left alone."""
+    value = "" if name.startswith("EMPTY") else "x"
+    lines = exposed_arguments(settings_of(f'build-args = {{ "{name}" = "{value}" }}').build)
+    assert lines == (
+        (f"build-args.{name}: whoever has the image can read build arguments in its history; "
+         "a secret belongs in build-secrets",) if warned else ()
+    )  # fmt: skip

@@ -17,7 +17,7 @@ from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
 from pytest_mlcontainer.model import LABEL, BuildSettings, Image, ImageJob, Platform, Settings
-from pytest_mlcontainer.secrets import NOTHING, Redactor
+from pytest_mlcontainer.secrets import NOTHING, Redactor, exposed_arguments
 
 _TAIL_LINES = 20
 # Never part of a project's sources; some of it changes while tests run.
@@ -99,7 +99,8 @@ def build(engine: Engine, settings: Settings, platform: Platform, key: str, know
     _check_platform(image, platform, "build")
     if image.digest == built.digest:
         _remember(known, image)
-    return replace(image, reference=tag, built=True, notes=built.notes)
+    notes = (*built.notes, *exposed_arguments(settings.build))
+    return replace(image, reference=tag, built=True, notes=notes)
 
 
 def image_to_json(image: Image) -> dict[str, Any]:

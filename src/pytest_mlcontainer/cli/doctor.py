@@ -24,6 +24,8 @@ from pytest_mlcontainer.engines.diagnosis import (
 from pytest_mlcontainer.engines.failures import GPU_REMEDY, emulation_remedy
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import HOST, Platform, Settings
+from pytest_mlcontainer.pipeline.workplace import build_secret_problems, secret_problems
+from pytest_mlcontainer.secrets import exposed_arguments
 
 _PLATFORMS = (Platform("linux", "amd64"), Platform("linux", "arm64"))
 _GIB = 1 << 30
@@ -83,6 +85,7 @@ def _findings(here: Here, engine: str | None) -> Iterator[Finding]:
     yield project
     if settings is not None:
         yield from _check_before_build(here, settings)
+        yield from _check_secrets(here, settings)
 
 
 # The engine
@@ -233,6 +236,18 @@ def _check_before_build(here: Here, settings: Settings) -> Iterator[Finding]:
             f"{program} is not on PATH, and before-build runs it",
             f"{how}, or change before-build",
         )
+
+
+def _check_secrets(here: Here, settings: Settings) -> Iterator[Finding]:
+    """What is called like a secret and is none, and what a build or a run will ask for."""
+    for text in exposed_arguments(settings.build):
+        yield Finding("secrets", Status.WARNING, text)
+    problems = (
+        *build_secret_problems(settings, here.environ),
+        *secret_problems(settings, settings.entrypoints, here.environ),
+    )
+    for problem in problems:
+        yield _finding("secrets", Status.WARNING, problem)
 
 
 def _program(command: str) -> str | None:

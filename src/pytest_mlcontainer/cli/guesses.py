@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.cli.dockerfile import Recipe, command_words
+from pytest_mlcontainer.config.dockerfile import Recipe, command_words
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training", "fit"),

@@ -9,9 +9,9 @@ from pathlib import Path
 from platform import machine
 from typing import Any
 
-from pytest_mlcontainer.cli.dockerfile import Recipe, parse_dockerfile
 from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
 from pytest_mlcontainer.config import load, parse_settings
+from pytest_mlcontainer.config.dockerfile import Recipe, parse_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 
 if sys.version_info >= (3, 11):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pytest_mlcontainer.config.copied import copied_secrets
 from pytest_mlcontainer.config.settings import parse_settings
 from pytest_mlcontainer.config.words import show, show_key
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
@@ -156,6 +157,15 @@ def check_files(settings: Settings) -> tuple[MlContainerError, ...]:
                     "create it, or correct the path (~ and variables are not expanded)",
                 )
             )
+    for secret, source in copied_secrets(settings):
+        problems.append(
+            MlContainerError(
+                f"{where} {build.dockerfile.name} copies the file of the secret {secret.id} into "
+                "the image",
+                f"COPY {source} takes {secret.file}",
+                f"name it in {build.context / '.dockerignore'}, or keep it outside the context",
+            )
+        )
     return tuple(problems)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_mlcontainer.secrets.names import exposed_arguments
 from pytest_mlcontainer.secrets.reading import (
     Disclosed,
     disclose,
@@ -19,6 +20,7 @@ __all__ = [
     "Stream",
     "Value",
     "disclose",
+    "exposed_arguments",
     "find_problems",
     "read_value",
     "read_values",
