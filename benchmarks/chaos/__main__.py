@@ -7,18 +7,21 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 from benchmarks.chaos import floods, kills, many_runs, restarts
 from benchmarks.chaos.plan import Plan
+from benchmarks.chaos.session import end_all
+from benchmarks.chaos.suites import SECRETS, SHARING, rows_of
 from benchmarks.chaos.table import Row, markdown, plain
 from pytest_mlcontainer.engines.connect import open_client
 from pytest_mlcontainer.errors import MlContainerError
 
-_FAULTS: dict[str, ModuleType] = {
-    module.NAME: module for module in (kills, restarts, floods, many_runs)
+FAULTS: dict[str, Callable[[Plan], Iterable[Row]]] = {
+    **{module.NAME: module.rows for module in (kills, restarts, floods, many_runs)},
+    **{suite.name: partial(rows_of, suite=suite) for suite in (SECRETS, SHARING)},
 }
 
 
@@ -41,18 +44,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         quick=arguments.quick,
     )
     rows: list[Row] = []
+    try:
+        whole = _try_all(plan, arguments.names or FAULTS, rows)
+    finally:
+        # Of an interrupted trial the session would go on.
+        for place in folder.iterdir():
+            end_all(place.name)
+        api.close()
+    _finish(rows, folder, arguments.out)
+    return 0 if whole and all(row.passes for row in rows) else 1
+
+
+def _try_all(plan: Plan, names: Iterable[str], rows: list[Row]) -> bool:
+    """Add the rows of these faults; returns whether each could be tried."""
     whole = True
-    for name in arguments.names or _FAULTS:
+    for name in names:
         try:
-            for row in _FAULTS[name].rows(plan):
+            for row in FAULTS[name](plan):
                 rows.append(row)
                 print(plain((row,)).splitlines()[1], flush=True)
         except (MlContainerError, OSError, RuntimeError) as error:
             print(f"{name} could not be tried: {error}", file=sys.stderr)
             whole = False
-    api.close()
-    _finish(rows, folder, arguments.out)
-    return 0 if whole and all(row.passes for row in rows) else 1
+    return whole
 
 
 def _finish(rows: Sequence[Row], folder: Path, out: Path | None) -> None:
@@ -71,7 +85,7 @@ def _finish(rows: Sequence[Row], folder: Path, out: Path | None) -> None:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
-    parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(_FAULTS))
+    parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(FAULTS))
     parser.add_argument("--trials", metavar="N", type=int, help="instead of each fault's own")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="of moments and inputs")
     parser.add_argument("--only", metavar="N", type=int, help="the trial of this number alone")
@@ -79,9 +93,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few trials of everything")
     parser.add_argument("--out", metavar="DIR", type=Path, help="write chaos.md into this folder")
     arguments = parser.parse_args(argv)
-    unknown = [name for name in arguments.names if name not in _FAULTS]
+    unknown = [name for name in arguments.names if name not in FAULTS]
     if unknown:
-        parser.error(f"no fault {', '.join(unknown)}; there are {', '.join(_FAULTS)}")
+        parser.error(f"no fault {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     return arguments
 
 

@@ -29,7 +29,7 @@ _BAR_S = 5.0
 _NEXT_BAR_S = 10.0
 _PATIENCE_S = 60.0  # until what is left counts as left for good
 _LONGEST_SESSION_S = 240.0
-_REDRAWN = 3  # how often a moment is drawn anew because the session had ended before it
+_REDRAWN = 10  # how often a moment is drawn anew because the session had ended before it
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,10 @@ def _trial(plan: Plan, tally: _Tally, number: int, life_s: float) -> None:
         moment_s = dice.uniform(0, life_s)
         if session.sleep_until(moment_s):
             break
+        life_s = session.age_s
         forget(plan, session)
+    else:
+        raise RuntimeError(f"no session lived until its moment came, {_REDRAWN} times")
     tally.busy += bool(objects_of(plan.api, session))
     struck = tally.kind.strike(plan, session)
     where = f"trial {number} (killed at {moment_s:.2f} s of {life_s:.1f} s)"
