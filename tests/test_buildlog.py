@@ -14,6 +14,7 @@ from pytest_mlcontainer.engines.buildlog import BuildLog, explain_build
 from pytest_mlcontainer.engines.buildx import arguments, frontend_image, without_syntax_line
 from pytest_mlcontainer.errors import BuildError, MlContainerError, PlatformError
 from pytest_mlcontainer.model import BuildSettings, Platform, Secret
+from pytest_mlcontainer.secrets import Redactor, Value
 
 AMD64 = Platform("linux", "amd64")
 
@@ -125,6 +126,24 @@ class TestBuildLog:
             f"{DETAIL}one",
             f"{DETAIL}café",
         ]
+
+    def test_secrets_are_taken_out_before_lines_are_cut(self, build: BuildSettings) -> None:
+        """Else the beginning of one would be left at the end of a long line."""
+        told: list[str] = []
+        seen = BuildLog(told.append, Redactor((Value("TOKEN", b"hf_0123456789"),)))
+        for line in (
+            started("sha256:a", "RUN cat hf_0123456789", error="not hf_0123456789"),
+            printed("sha256:a", b"x" * 295 + b"hf_0123456789\n" + b"last hf_0123"),
+            printed("sha256:a", b"456789"),
+            "ERROR: hf_0123456789",
+            "{hf_0123456789",
+        ):
+            seen.feed(line)
+        seen.exit_code = 1
+        error = explain_build(seen, build, AMD64, emulated=False)
+        assert told == ["RUN cat ***", f"{DETAIL}{'x' * 295}***"]
+        assert error.value.splitlines()[1:] == ["x" * 295 + "***", "last ***", "not ***"]
+        assert "hf_" not in seen.text
 
     def test_a_build_that_succeeds_has_not_failed(self) -> None:
         """The exit code alone says so."""

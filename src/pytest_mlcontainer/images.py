@@ -37,7 +37,7 @@ def repository(settings: Settings) -> str:
 
 
 def prepare(build: BuildSettings, root: Path, environ: Mapping[str, str], processes: Processes,
-            log: LogLine) -> None:  # fmt: skip
+            log: LogLine, hidden: Redactor = NOTHING) -> None:  # fmt: skip
     """Run the host commands that come before the build.
 
     Args:
@@ -57,7 +57,9 @@ def prepare(build: BuildSettings, root: Path, environ: Mapping[str, str], proces
             on_line=lambda line: log(DETAIL + line),
         )
         if done.timed_out or done.exit_code != 0:
-            lines = [cut_line(line) for line in done.output.splitlines()[-_TAIL_LINES:]]
+            lines = [
+                cut_line(line) for line in hidden.text(done.output).splitlines()[-_TAIL_LINES:]
+            ]
             ended = (
                 f"ran past {build.timeout_s:g} s" if done.timed_out else f"exit {done.exit_code}"
             )

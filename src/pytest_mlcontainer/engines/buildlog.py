@@ -18,6 +18,7 @@ from pytest_mlcontainer.engines.failures import (
 )
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _LAST_LINES = 15
 _ERROR_LINES = 8  # of them, kept for stderr
@@ -39,10 +40,12 @@ class BuildLog:
 
     Args:
         log: called with each step as it starts and each line that a step prints.
+        hidden: what must not be in anything that is said; before lines are cut where they get long.
     """
 
-    def __init__(self, log: LogLine) -> None:
+    def __init__(self, log: LogLine, hidden: Redactor = NOTHING) -> None:
         self._log = log
+        self._hidden = hidden
         self._names: dict[str, str] = {}
         self._printed: dict[str, _Printed] = {}
         self._announced: set[str] = set()
@@ -67,12 +70,12 @@ class BuildLog:
     def feed(self, line: str) -> None:
         """Take one line of what buildx printed; lines that are no JSON are its closing words."""
         if not line.startswith("{"):
-            self.plain.append(line)
+            self.plain.append(self._hidden.text(line))
             return
         try:
             event = json.loads(line)
         except ValueError:
-            self.plain.append(line)
+            self.plain.append(self._hidden.text(line))
             return
         for vertex in event.get("vertexes") or ():
             self._vertex(vertex)
@@ -111,19 +114,19 @@ class BuildLog:
         return "\n".join((self.error, *self.plain))
 
     def _vertex(self, vertex: dict[str, Any]) -> None:
-        digest, name = vertex["digest"], vertex.get("name", "")
+        digest, name = vertex["digest"], self._hidden.text(vertex.get("name", ""))
         self._names[digest] = name
         if vertex.get("started") and digest not in self._announced:
             self._announced.add(digest)
             self.last_step = name
             self._log(name)
-        error = vertex.get("error", "")
+        error = self._hidden.text(vertex.get("error", ""))
         # Steps that run beside the failing one end as "context canceled"; they are not the cause.
         if error and "context canceled" not in error and not self.error:
             self.error, self.failed_step, self._failed = error, name, digest
 
     def _print(self, entry: dict[str, Any]) -> None:
-        printed = self._printed.setdefault(entry["vertex"], _Printed())
+        printed = self._printed.setdefault(entry["vertex"], _Printed(self._hidden))
         data = base64.b64decode(entry.get("data") or "")
         for line in printed.feed(entry.get("stream", 1), data):
             self._log(DETAIL + line)
@@ -132,7 +135,8 @@ class BuildLog:
 class _Printed:
     """What one step prints: two streams, in pieces that end anywhere in a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Redactor) -> None:
+        self._hidden = hidden
         self._count = 0
         self._last: dict[int, deque[tuple[int, str]]] = {}
         self._rests: dict[int, bytes] = {}
@@ -141,7 +145,7 @@ class _Printed:
         """Take a piece; returns the lines that it completes."""
         *whole, rest = (self._rests.get(stream, b"") + data).split(b"\n")
         self._rests[stream] = rest
-        lines = [line for line in map(_shown, whole) if line]
+        lines = [self._hidden.text(line) for line in map(_shown, whole) if line]
         last = self._last.setdefault(stream, deque(maxlen=_LAST_LINES))
         last.extend(enumerate(lines, self._count))
         self._count += len(lines)

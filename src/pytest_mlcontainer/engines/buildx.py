@@ -70,9 +70,8 @@ class Buildx:
         hidden: Redactor = NOTHING,
     ) -> Built:
         """See `Engine.build` and `Engine.emulates`, which is asked only when a build has failed."""
-        log = hidden.line(log)
         with hidden.guarding():
-            return self._build_somehow(build, platform, tag, labels, log, emulates)
+            return self._build_somehow(build, platform, tag, labels, log, hidden, emulates)
 
     def _build_somehow(
         self,
@@ -81,10 +80,11 @@ class Buildx:
         tag: str,
         labels: Pairs,
         log: LogLine,
+        hidden: Redactor,
         emulates: Callable[[Platform], bool],
     ) -> Built:
         """Build; without the Dockerfile's `# syntax=` line where only that was in the way."""
-        seen = self._build(build, build.dockerfile, platform, tag, labels, log)
+        seen = self._build(build, build.dockerfile, platform, tag, labels, log, hidden)
         if not seen.failed:
             return Built(seen.digest)
         self._check_version()
@@ -93,7 +93,7 @@ class Buildx:
             raise explain_build(seen, build, platform, emulated=emulates(platform))
         # The line asks a registry for the very frontend that the engine has built in.
         with without_syntax_line(build.dockerfile) as dockerfile:
-            seen = self._build(build, dockerfile, platform, tag, labels, log)
+            seen = self._build(build, dockerfile, platform, tag, labels, log, hidden)
         if seen.failed:
             raise explain_build(seen, build, platform, emulated=emulates(platform))
         note = (
@@ -110,6 +110,7 @@ class Buildx:
         tag: str,
         labels: Pairs,
         log: LogLine,
+        hidden: Redactor,
     ) -> BuildLog:
         """Build once; again where only the removal of another image, or the engine, was to blame.
 
@@ -120,7 +121,7 @@ class Buildx:
         """
         lost = False
         for left in reversed(range(_ATTEMPTS)):
-            seen = self._build_once(build, dockerfile, platform, tag, labels, log)
+            seen = self._build_once(build, dockerfile, platform, tag, labels, log, hidden)
             if seen.lost_a_layer and left:
                 log("a layer was removed while it was exported; building again")
             elif left and not lost and self._lost_the_engine(seen):
@@ -151,8 +152,9 @@ class Buildx:
         tag: str,
         labels: Pairs,
         log: LogLine,
+        hidden: Redactor,
     ) -> BuildLog:
-        seen = BuildLog(log)
+        seen = BuildLog(log, hidden)
         with temporary_folder() as folder:
             metadata = folder / "metadata.json"
             done = self._processes.run(

@@ -24,6 +24,7 @@ from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
 from pytest_mlcontainer.engines.sessions import container_labels
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Output, Owner, Server
+from pytest_mlcontainer.secrets import Redactor
 
 _POLL_S = 0.1
 _REQUEST_TIMEOUT_S = 5.0
@@ -72,7 +73,7 @@ def serve(
     try:
         with spec.secrets.hidden.guarding():
             _start(container, spec)
-            url = _await(name, container, server, started)
+            url = _await(name, container, server, started, spec.secrets.hidden)
         yield Started(url, container.get_container_id(), time.monotonic() - started)
     finally:
         with suppress(NotFound):
@@ -153,12 +154,14 @@ def _start(container: DockerContainer, spec: ContainerSpec) -> None:
         testcontainers_config.ryuk_disabled = reaper_was_off
 
 
-def _await(name: str, container: DockerContainer, server: Server, started: float) -> str:
+def _await(
+    name: str, container: DockerContainer, server: Server, started: float, hidden: Redactor
+) -> str:
     deadline = started + server.startup_timeout_s
     last = "no answer"
     url = ""
     while time.monotonic() < deadline:
-        _check_alive(name, container)
+        _check_alive(name, container, hidden)
         if not url:
             port = container.get_docker_client().port(container.get_container_id(), server.port)
             url = f"http://{container.get_container_host_ip()}:{port}"
@@ -169,7 +172,7 @@ def _await(name: str, container: DockerContainer, server: Server, started: float
     raise RunError(
         f"the server {name} did not answer in time",
         f"{server.health} on port {server.port}, {server.startup_timeout_s:g} s: {last}\n"
-        f"{_tail(container, server.health)}",
+        f"{_tail(container, server.health, hidden)}",
         "it answers, but not with success: check `health`, or raise startup-timeout"
         if last.startswith("HTTP ")
         else "it must listen on 0.0.0.0, not 127.0.0.1, inside the container; check `port`, or "
@@ -177,11 +180,11 @@ def _await(name: str, container: DockerContainer, server: Server, started: float
     )
 
 
-def _check_alive(name: str, container: DockerContainer) -> None:
+def _check_alive(name: str, container: DockerContainer, hidden: Redactor) -> None:
     container.reload()
     state = container.get_wrapped_container().attrs["State"]
     if state["Status"] in ("exited", "dead"):
-        last = _tail(container, None)
+        last = _tail(container, None, hidden)
         table = f"[tool.mlcontainer.entrypoints.{name}]"
         remedy = "a server entrypoint must stay in the foreground; its own words are above"
         raise RunError(
@@ -202,12 +205,12 @@ def _health(url: str) -> str:
         return str(getattr(error, "reason", error))
 
 
-def _tail(container: DockerContainer, health: str | None) -> str:
+def _tail(container: DockerContainer, health: str | None, hidden: Redactor) -> str:
     """The last lines it printed, without those about the requests that we made ourselves."""
     own = f"GET {health} " if health else "\n"
     stdout, stderr = container.get_logs()
     for stream, raw in (("stderr", stderr), ("stdout", stdout)):
-        lines = raw.decode("utf-8", "replace").splitlines()
+        lines = hidden.text(raw.decode("utf-8", "replace")).splitlines()
         lines = [line for line in lines if line.strip() and own not in line]
         if lines:
             last = (f"  {cut_line(line)}" for line in lines[-_TAIL_LINES:])

@@ -155,7 +155,7 @@ class Maker(Workplace):
             hidden, environ = self._hidden(settings), self._world.environ
             log = hidden.line(self._logger("before-build"))
             with hidden.guarding():
-                images.prepare(settings.build, settings.root, environ, self._processes, log)
+                images.prepare(settings.build, settings.root, environ, self._processes, log, hidden)
             return None
 
         self._store(settings).once("before", key, make)
