@@ -10,8 +10,9 @@ from pathlib import Path
 from pytest_mlcontainer.engines import Usage
 from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_exec
-from pytest_mlcontainer.model import Entrypoint, Failure, Run
+from pytest_mlcontainer.model import HOST, Entrypoint, Failure, Run
 from pytest_mlcontainer.runs.breaches import Breach, memory_ran_out, out_of_processes
+from pytest_mlcontainer.runs.symptoms import Case, recognise
 
 _TAIL_LINES = 20
 _TAIL_BYTES = 16_384
@@ -21,7 +22,7 @@ _NO_NETWORK = re.compile(
     "name resolution|Name or service not known|Network is unreachable|Failed to establish a new "
     "connection|Could not resolve host|getaddrinfo"
 )
-_KILLED, _SEGMENTATION_FAULT, _ILLEGAL_INSTRUCTION = 137, 139, 132
+_KILLED = 137
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _memory(ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
 
 
 def _processes(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
-    printed = "\n".join((*_last_lines(run.stderr), *_last_lines(run.stdout)))
+    printed = _printed(run)
     found = out_of_processes(entry.limits, ending.peak, printed)
     return None if found is None else (found[0], f"{found[1]} in {_table(entry)}")
 
@@ -194,7 +195,7 @@ def _table(entry: Entrypoint) -> str:
 
 
 def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...]) -> Failure:
-    reason, remedy = _signal(run, ending, entry) or ("", _remedy_for_exit(run, ending, entry))
+    reason, remedy = _cause(run, ending, entry) or ("", _remedy_for_exit(run, ending, entry))
     lines = [*_memory(ending, entry), *_written(run, entry), *missing, tail(run)]
     processes = _processes(run, ending, entry)
     if processes is not None and not ending.oom_killed:
@@ -209,34 +210,34 @@ def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...])
     )
 
 
-def _signal(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
-    """What an exit code above 128 means, and the remedy."""
-    emulated = (
-        "; under emulation this is often the emulator's fault, not the program's: confirm on a "
-        "native machine before looking for drift"
-        if run.target.emulated
-        else ""
-    )
+def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
+    """What it died of, and the remedy."""
     if ending.oom_killed:
         limit = entry.limits.memory_bytes
         now = f" ({limit / 2**20:,.0f} MiB now)" if limit else ""
         remedy = f"raise `memory`{now} in {_table(entry)}, or make it use less"
         who = "it" if ending.exit_code == _KILLED else "one of its processes"
         return f" ({who} ran out of memory)", remedy
-    if ending.exit_code == _ILLEGAL_INSTRUCTION:
-        return (
-            " (an instruction that this CPU does not have)",
-            f"a package was built for a newer CPU; use a wheel for the baseline{emulated}",
+    found = recognise(
+        Case(
+            printed=_printed(run),
+            exit_code=ending.exit_code,
+            limits=entry.limits,
+            table=_table(entry),
+            gpus=run.target.gpus,
+            emulated=bool(run.target.emulated),
+            in_container=run.target.platform != HOST,
         )
-    if ending.exit_code == _SEGMENTATION_FAULT:
-        return " (a segmentation fault)", f"look for a broken native package{emulated}"
-    if ending.exit_code == _KILLED:
-        return " (it was killed)", "something sent SIGKILL: often the machine ran out of memory"
-    return None
+    )
+    return None if found is None else (f" ({found.cause})", found.remedy)
+
+
+def _printed(run: Run) -> str:
+    return "\n".join((*_last_lines(run.stdout), *_last_lines(run.stderr)))
 
 
 def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
-    printed = "\n".join((*_last_lines(run.stderr), *_last_lines(run.stdout)))
+    printed = _printed(run)
     words = "the program's own words are above" if printed else "run it by hand in the image"
     hint = _hint(printed, run, entry)
     if hint:
