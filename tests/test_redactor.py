@@ -7,6 +7,7 @@ import html
 import json
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -15,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.errors import ConfigError, MlContainerError, RunError
-from pytest_mlcontainer.model import Failure
+from pytest_mlcontainer.model import Failure, Platform, Target, Verdict
+from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.secrets import Redactor, Value
 
 TOKEN = b"hf_q8/+Zr \xc3\xa9\"<'&w\\2"
@@ -147,10 +149,15 @@ def test_text_errors_failures_and_mappings_are_redacted() -> None:
     assert SECRETS.error(same) is same
     failure = SECRETS.failure(Failure(token, "b", f"not {token}"))
     assert failure == Failure("***", "b", "not ***")
-    assert SECRETS.plain({"a": [token, 1.5, None], token: (True, "x")}) == {
-        "a": ["***", 1.5, None],
-        "***": (True, "x"),
-    }
+    target = Target(Platform("linux", "amd64"))
+    run = RunResult("1", token, target, 0, 1.5, Failure("a", token, "c"))
+    result = Result(run, note=f"of {token}", unlisted=((Verdict.DRIFT, 3),))
+    assert SECRETS.clean(result) == replace(
+        result, run=replace(run, entrypoint="***", failure=Failure("a", "***", "c")), note="of ***"
+    )
+    named = Redactor((Value("odd", b"equivalent"),))
+    assert named.clean((Verdict.EQUIVALENT, "equivalent")) == (Verdict.EQUIVALENT, "***")
+    assert SECRETS.clean(run.target) is run.target
     with pytest.raises(MlContainerError) as caught, SECRETS.guarding():
         raise RunError("it failed", token)
     assert caught.value.value == "***"

@@ -71,7 +71,10 @@ def explain(asked: Asked) -> int:
     jobs = tuple(_jobs(settings, options, asked.entrypoint))
     pipeline = Pipeline(surroundings(os.environ, asked.log), options)
     try:
-        results = [Result.of_outcome(outcome) for outcome in _outcomes(pipeline, settings, jobs)]
+        results = [
+            Result.of_outcome(pipeline.hidden.clean(outcome))
+            for outcome in _outcomes(pipeline, settings, jobs)
+        ]
     finally:
         pipeline.close()
         pipeline.clean_up(last=True)

@@ -71,7 +71,7 @@ def explain_images(asked: Asked) -> int:
     question = _question(asked)
     pipeline = Pipeline(surroundings(os.environ, asked.log), question.options)
     try:
-        answer = explain(pipeline, question)
+        answer = pipeline.hidden.clean(explain(pipeline, question))
         _print(answer)
         if asked.report is not None:
             write(asked.report, [Result.of_outcome(answer.outcome)], time.monotonic() - started)

@@ -267,7 +267,7 @@ class State:
         if self.current is not None:
             if result.outcome is not None and not result.outcome.verdict.passes:
                 result = replace(result, repeat=self.repeat(self.current.nodeid))
-            raw = self._hidden.plain(result_to_json(result))
+            raw = result_to_json(self._hidden.clean(result))
             self.current.stash.setdefault(OUTCOMES, []).append(raw)
 
     def record_update(self, lines: list[str]) -> None:

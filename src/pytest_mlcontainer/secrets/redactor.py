@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Failure
 from pytest_mlcontainer.secrets.forms import forms
+
+T = TypeVar("T")
 
 SHOWN = "***"
 _MARK = SHOWN.encode()
@@ -49,16 +52,19 @@ class Redactor:
         stream = self.stream()
         return (stream.feed(raw) + stream.end()).decode("utf-8", "surrogatepass")
 
-    def plain(self, value: Any) -> Any:
-        """The same mappings, lists and scalars, without the values in any of their strings."""
-        if not self._names:
-            return value
-        if isinstance(value, str):
+    def clean(self, value: T) -> T:
+        """The same tuples and frozen values, without the values in any of their texts."""
+        return cast(T, self._clean(value)) if self._names else value
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str) and not isinstance(value, Enum):
             return self.text(value)
-        if isinstance(value, Mapping):
-            return {self.plain(name): self.plain(each) for name, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self.plain(each) for each in value)
+        if type(value) is tuple:
+            return tuple(map(self._clean, value))
+        if is_dataclass(value) and not isinstance(value, type):
+            now = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+            cleaned = {name: self._clean(each) for name, each in now.items()}
+            return value if cleaned == now else replace(value, **cleaned)
         return value
 
     def error(self, error: MlContainerError) -> MlContainerError:
@@ -71,9 +77,7 @@ class Redactor:
 
     def failure(self, failure: Failure | None) -> Failure | None:
         """The failure without the values."""
-        if failure is None:
-            return None
-        return Failure(*map(self.text, (failure.what, failure.value, failure.remedy)))
+        return self.clean(failure)
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
