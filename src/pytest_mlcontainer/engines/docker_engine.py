@@ -46,7 +46,7 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.owners import is_alive
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
-_ATTACH_S = 60  # to be answered; then there is no limit on silence
+_ATTACH_S = 60  # to be answered; what it prints may be silent for longer
 _TAR_BLOCK = 512
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
@@ -413,16 +413,12 @@ class DockerContainer:
         # Once, and for as long as it runs: what is missed here is read from the logs at the end.
         with suppress(RequestException):
             response = requests.Session.request(
-                self._api,
-                "POST",
-                url,
-                params=params,
-                stream=True,
-                timeout=(_ATTACH_S, None),
+                self._api, "POST", url, params=params, stream=True, timeout=_ATTACH_S
             )
             if not response.ok:
                 response.close()
                 return
+            self._api._disable_socket_timeout(self._api._get_raw_response_socket(response))
             files = self._log_files(stdout, stderr)
             self._following = Following(response.iter_content(CHUNK_BYTES), files, on_full)
 
