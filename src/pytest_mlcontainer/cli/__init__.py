@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from platform import machine
+from typing import TextIO
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.report.escape import escape
 
 _LONGEST_LINE = 2000
+_SIGPIPE = 128 + 13
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,14 +23,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all is well, 1 when something failed, drifts or is missing; a wrong option, and
-        records that cannot be read, end with 2.
+        records that cannot be read, end with 2; 141, as other programs that SIGPIPE ends, when
+        whoever reads what is printed has gone (`| head`).
     """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+        if not unread:
+            raise  # of something else that has gone, an engine for example
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in unread:
+            os.dup2(nowhere, stream.fileno())  # Python flushes once more at its end
+        return _SIGPIPE
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return _dispatch(arguments)
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 1
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether a stream is a pipe that nobody reads any more."""
+    try:
+        poller = select.poll()
+        poller.register(stream.fileno(), 0)
+    except (OSError, ValueError):
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _number, event in poller.poll(0))
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
