@@ -80,13 +80,13 @@ def test_four_workers_build_and_run_once(
     assert not images_of(engine, name)
 
 
-def test_two_pytest_processes_at_once_build_and_run_once(
+def test_two_pytest_processes_with_four_workers_each_build_and_run_once(
     shared: tuple[Path, str], engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     root, name = shared
     started = time.time()
 
-    processes = [pytest_in(root), pytest_in(root)]
+    processes = [pytest_in(root, "-n", "4"), pytest_in(root, "-n", "4")]
     printed = [process.communicate(timeout=300)[0] for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0], printed

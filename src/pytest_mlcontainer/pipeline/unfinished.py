@@ -12,9 +12,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import time
 import uuid
 from pathlib import Path
+
+from pytest_mlcontainer.errors import RecordError
+from pytest_mlcontainer.records import read_record
+from pytest_mlcontainer.storage import clear
 
 _RECORD = "record"
 _LIFE_S = 24 * 3600.0
@@ -34,18 +37,22 @@ class Unfinished:
         self.resumed = 0
 
     def find(self, key: str, into: Path) -> bool:
-        """Put the record of a run there, if there is one that is recent enough.
+        """Put the record of a run there, if there is one that is recent enough and whole.
 
         Args:
             into: the folder for it, which is not there yet.
         """
         kept = self._root / key / _RECORD
         try:
-            if time.time() - kept.stat().st_mtime > _LIFE_S:
-                return False
+            # A clock that was set back leaves records of the future, of which nothing is known.
+            if not 0 <= _now(self._root) - kept.stat().st_mtime <= _LIFE_S:
+                raise FileNotFoundError(kept)
             shutil.copytree(kept, into, copy_function=_link, symlinks=True)
-        except OSError:
+            # After the copying: another session may forget it all meanwhile.
+            read_record(into)
+        except (OSError, shutil.Error, RecordError):
             shutil.rmtree(into, ignore_errors=True)
+            clear(kept.parent)  # else its like could not be kept
             return False
         with self._lock:
             self.resumed += 1
@@ -57,12 +64,22 @@ class Unfinished:
         try:
             shutil.copytree(record, draft / _RECORD, copy_function=_link, symlinks=True)
             draft.rename(self._root / key)
-        except OSError:
+        except (OSError, shutil.Error):
             shutil.rmtree(draft, ignore_errors=True)
 
     def forget(self) -> None:
         """Remove them all: the search has come to its end."""
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _now(folder: Path) -> float:
+    """The time by the clock that stamps files there, which may be that of a file server."""
+    file = folder / f"now.{uuid.uuid4().hex[:8]}"
+    try:
+        file.touch()
+        return file.stat().st_mtime
+    finally:
+        clear(file)
 
 
 def _link(source: str, target: str) -> str:
