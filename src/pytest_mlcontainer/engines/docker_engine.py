@@ -6,35 +6,28 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
-import requests
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound
 from docker.types import Mount
-from requests.exceptions import RequestException
 
 from pytest_mlcontainer.engines import (
     Built,
     Container,
     ContainerSpec,
-    Exit,
     LogLine,
-    Usage,
     sessions,
 )
 from pytest_mlcontainer.engines.buildx import Buildx
-from pytest_mlcontainer.engines.client import CUT_REMEDY, PATIENCE, EngineClient, Patience
+from pytest_mlcontainer.engines.client import PATIENCE, Patience
 from pytest_mlcontainer.engines.connect import address, open_client
-from pytest_mlcontainer.engines.failures import explain_create, explain_start, explained
+from pytest_mlcontainer.engines.docker_container import DockerContainer
+from pytest_mlcontainer.engines.failures import explain_create, explained
 from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation, limits_of, socket_mounts
-from pytest_mlcontainer.engines.printed import CHUNK_BYTES, Following, LogFiles, frames
+from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.pulling import pull
-from pytest_mlcontainer.engines.usage import usage
-from pytest_mlcontainer.engines.waiting import await_end, started_all_the_same
-from pytest_mlcontainer.errors import EngineError, EngineLostError, MlContainerError
+from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import (
     BuildSettings,
     Image,
@@ -46,8 +39,6 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.owners import is_alive
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
-_ATTACH_S = 60  # to be answered; what it prints may be silent for longer
-_TAR_BLOCK = 512
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
 _COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
@@ -329,131 +320,6 @@ class DockerEngine:
             self._api.remove_container(container, force=True, v=volumes)
 
 
-class DockerContainer:
-    """See `engines.Container`.
-
-    Args:
-        carry: makes a container with the same volumes. Nothing can be put into one whose root
-            file system is read-only, nor can its folders be opened to other users; so that goes
-            by another, into those volumes.
-        copy: the container that has, in its place, the volume with the copied folder.
-    """
-
-    def __init__(
-        self,
-        api: EngineClient,
-        id: str,
-        spec: ContainerSpec,
-        carry: Callable[[DockerContainer], DockerContainer],
-        copy: DockerContainer | None = None,
-    ) -> None:
-        self._api = api
-        self._carry = carry
-        self._copy = copy
-        self.spec = spec
-        self.id = id
-        self.failed = False
-        self.started = False
-        self.carrier: DockerContainer | None = None
-        self._following: Following | None = None
-        self._breaks = 0
-
-    def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
-        if copy:
-            if self._copy is not None:
-                self._copy.put(path, tar)
-            return
-        if self.spec.read_only:
-            self.carrier = self.carrier or self._carry(self)
-            self.carrier.put(path, tar)
-            return
-        hint = f"the folder above {path} must exist in the image and must not be a file"
-        with explained("files cannot be put into the container", hint):
-            self._api.put_archive(self.id, path, _streamed(tar))
-
-    def start(self) -> None:
-        self._breaks = self._api.health.breaks
-        try:
-            self._api.start(self.id)
-            self.started = True
-        except EngineLostError:
-            self.started = started_all_the_same(self._api, self.id)
-            if not self.started:
-                raise
-        except APIError as error:
-            inspected = self._api.inspect_container(self.id)
-            raise explain_start(str(error.explanation), inspected, self.spec) from error
-
-    def wait(self, timeout_s: float) -> Exit | None:
-        with explained("the engine does not say whether the container still runs"):
-            return await_end(self._api, self.id, timeout_s, self._breaks)
-
-    def kill(self, grace_s: float) -> None:
-        with suppress(APIError):
-            self._api.stop(self.id, timeout=int(grace_s))
-
-    def inspect_exit(self) -> Exit:
-        with explained("the engine does not say how the container ended"):
-            state = self._api.inspect_container(self.id)["State"]
-        return Exit(state.get("ExitCode"), state.get("Error", ""), bool(state.get("OOMKilled")))
-
-    def cpu_seconds(self) -> float | None:
-        try:
-            stats = self._api.stats(self.id, stream=False, one_shot=True)
-            return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
-        except (APIError, KeyError, MlContainerError):
-            return None
-
-    def usage(self) -> Usage:
-        return usage(self._api, self.id)
-
-    def follow(self, stdout: Path, stderr: Path, on_full: Callable[[], None]) -> None:
-        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/attach"
-        params = {"stream": 1, "stdout": 1, "stderr": 1}
-        # Once, and for as long as it runs: what is missed here is read from the logs at the end.
-        with suppress(RequestException):
-            response = requests.Session.request(
-                self._api, "POST", url, params=params, stream=True, timeout=_ATTACH_S
-            )
-            if not response.ok:
-                response.close()
-                return
-            self._api._disable_socket_timeout(self._api._get_raw_response_socket(response))
-            files = self._log_files(stdout, stderr)
-            self._following = Following(response.iter_content(CHUNK_BYTES), files, on_full)
-
-    def write_logs(self, stdout: Path, stderr: Path) -> int:
-        # Where a connection broke, that of the log may have too, and looks as if it had ended.
-        unbroken = self._api.health.breaks == self._breaks
-        if self._following is not None and self._following.finish() and unbroken:
-            return self._following.files.seen_bytes
-        # docker-py's own `logs` inspects the container before each call and mixes the streams.
-        what = "the engine does not hand out what the container printed"
-        with explained(what), self._log_files(stdout, stderr) as files:
-            stream = self._api.read_body(f"/containers/{self.id}/logs", {"stdout": 1, "stderr": 1})
-            for kind, data in _unbroken(frames(stream)):
-                files.take(kind, data)
-                if files.is_over:
-                    break
-        return files.seen_bytes
-
-    def _log_files(self, stdout: Path, stderr: Path) -> LogFiles:
-        most = limits_of(self.spec).log_bytes
-        return LogFiles(stdout, stderr, most, self.spec.secrets.hidden)
-
-    def get(self, path: str) -> Iterator[bytes] | None:
-        try:
-            return _whole(self._api.read_body(f"/containers/{self.id}/archive", {"path": path}))
-        except NotFound:
-            return None
-        except APIError as error:
-            if "not a directory" in str(error.explanation):
-                return None  # the path leads through a file
-            raise EngineError(
-                "the engine cannot read from the container", f"{path}: {error}"
-            ) from error
-
-
 def _image(reference: str, raw: Mapping[str, Any]) -> Image:
     config = raw.get("Config") or {}
     return Image(
@@ -485,30 +351,3 @@ def _variant(raw: Mapping[str, Any]) -> str:
 def _pinned(reference: str, digest: str) -> str:
     name, slash, last = reference.partition("@")[0].rpartition("/")
     return f"{name}{slash}{last.partition(':')[0]}@{digest}"
-
-
-def _streamed(tar: Iterable[bytes]) -> Iterator[bytes]:
-    """A generator, which requests sends in chunks; a list would become a form."""
-    yield from tar
-
-
-def _unbroken(parts: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """What was printed, which must not end within a piece."""
-    try:
-        yield from parts
-    except ConnectionError as error:
-        what = "the engine cut off what the container printed"
-        raise EngineLostError(what, str(error), CUT_REMEDY) from error
-
-
-def _whole(tar: Iterable[bytes]) -> Iterator[bytes]:
-    """A tar stream that has to have its end, which is a block of zeros.
-
-    An engine that meets an error while it reads just stops, and says that this was all.
-    """
-    size, end = 0, b""
-    for piece in tar:
-        size, end = size + len(piece), (end + piece[-_TAR_BLOCK:])[-_TAR_BLOCK:]
-        yield piece
-    if size % _TAR_BLOCK or end.strip(b"\0"):
-        raise EngineLostError("the engine cut off what the container wrote", "", CUT_REMEDY)
