@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer import errors
+from pytest_mlcontainer.engines.failures import refusal
 from pytest_mlcontainer.errors import ConfigError, EngineError, MlContainerError
 
 KINDS = [
@@ -79,3 +80,15 @@ def test_any_text_can_be_told(what: str, value: str, remedy: str) -> None:
     assert what in shown
     for part in (value, remedy):
         assert all(line in shown for line in part.splitlines())
+
+
+def test_a_full_disk_of_the_engine_is_called_so() -> None:
+    """Otherwise people look for room on their own machine."""
+    error = refusal(
+        "the engine refused to create the container",
+        "mkdir /var/lib/docker/overlay2/1f-init: no space left on device",
+    )
+    assert str(error).startswith("the engine's disk is full: the engine refused to create the con")
+    assert "`docker system df`" in error.remedy
+    assert "`mlcontainer clean`" in error.remedy
+    assert refusal("it refused", "no such thing", "look").remedy == "look"

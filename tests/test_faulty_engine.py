@@ -234,3 +234,55 @@ def test_a_build_whose_connection_breaks_is_made_once_more(
     broken = proxy.add("POST .*/grpc", "cut", after=1500)
     project.run("-k", "image").assert_outcomes(passed=1)
     assert broken.hit == 1
+
+
+def test_a_server_whose_engine_drops_the_connection_is_one_clear_error(
+    proxy, project, failure_of, leaves_nothing, monkeypatch
+):
+    """Servers are started by another client, whose words are not for users."""
+    project.write(
+        '[tool.mlcontainer.entrypoints.serve]\ncommand = ["python", "-m", "http.server"]\n'
+        'port = 8000\nhealth = "/"\n'
+    )
+    monkeypatch.setenv("DOCKER_HOST", proxy.url)
+    proxy.add("POST .*/containers/create", "drop", skip=1)
+    said = failure_of(project.run("-k", "serve"), "serve[")
+    assert "the engine went away or refused something while the server serve was started" in said
+    assert "then run again" in said
+
+
+FAKE_SSH = """\
+#!{python}
+import os, socket, sys, threading
+if "far" not in sys.argv:
+    threading.Event().wait(30)
+engine = socket.socket(socket.AF_UNIX)
+engine.connect({socket!r})
+def copy():
+    while data := os.read(0, 65536):
+        engine.sendall(data)
+    engine.shutdown(socket.SHUT_WR)
+threading.Thread(target=copy, daemon=True).start()
+while data := engine.recv(65536):
+    os.write(1, data)
+"""
+
+
+def test_an_engine_behind_ssh_has_the_same_limits(tmp_path, monkeypatch):
+    """Whatever `ssh` is: here it reaches the engine by its socket, or nothing at all."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(FAKE_SSH.format(python=sys.executable, socket=_real().removeprefix("unix://")))
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    owner = current_owner(uuid.uuid4().hex)
+    engine = DockerEngine("ssh://me@far", os.environ, owner, patience=QUICK)
+    with engine.container(_spec("echo hello", engine.native())) as container:
+        container.start()
+        assert container.wait(15) is not None
+        container.write_logs(tmp_path / "out", tmp_path / "err")
+    assert (tmp_path / "out").read_text() == "hello\n"
+    engine.disconnect()
+    started = time.monotonic()
+    with pytest.raises(EngineError, match="no engine answers"):
+        DockerEngine("ssh://me@nowhere", os.environ, owner, patience=QUICK)
+    assert time.monotonic() - started < 6

@@ -32,6 +32,7 @@ from pytest_mlcontainer.engines import transport
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _KNOCK_S = 5.0
+_ANY_API = "1.41"
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)  # the last one again and again
 _FAULTS = 3  # times that an engine may answer 500 before it is believed
 _RESUMED = 5  # times that a stream is taken up again
@@ -97,10 +98,12 @@ class EngineClient(docker.APIClient):  # type: ignore[misc]
     def __init__(self, patience: Patience, **arguments: Any) -> None:
         self.health = Health()
         self.patience = replace(patience, away_s=0.0)
-        self._arguments = arguments
+        self._arguments = transport.accepted(arguments)
         self._shown = str(arguments.get("base_url") or "the default engine")
-        super().__init__(version="auto", timeout=patience.answer_s, **arguments)
-        transport.use(self)
+        # A version, so that no request goes out before the connections keep their limits.
+        super().__init__(version=_ANY_API, timeout=patience.answer_s, **self._arguments)
+        transport.use(self, self._shown)
+        self._version = self._retrieve_server_version()
         self.patience = patience
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
@@ -180,7 +183,7 @@ class EngineClient(docker.APIClient):  # type: ignore[misc]
             knocking = docker.APIClient(
                 version=self.api_version, timeout=_KNOCK_S, **self._arguments
             )
-            transport.use(knocking)
+            transport.use(knocking, self._shown)
             with knocking:
                 return bool(knocking.ping())
         return False

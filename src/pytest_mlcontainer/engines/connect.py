@@ -45,8 +45,7 @@ def open_client(
         arguments = _arguments(endpoint, environ)
         shown = str(arguments.get("base_url") or shown)
         _knock(shown, patience.answer_s)
-        ssh = shown.startswith("ssh://")
-        client = EngineClient(patience, use_ssh_client=ssh, **arguments)
+        client = EngineClient(patience, **arguments)
     except (DockerException, TLSParameterError, OSError, ValueError) as error:
         raise EngineError(
             "no engine answers", f"{shown} ({innermost(error)})", _remedy(error)

@@ -10,19 +10,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, DockerException
 from docker.types import Mount
+from requests.exceptions import RequestException
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from pytest_mlcontainer.engines import ContainerSpec
+from pytest_mlcontainer.engines.client import CUT_REMEDY, innermost
 from pytest_mlcontainer.engines.connect import address, is_url
 from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
 from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
 from pytest_mlcontainer.engines.sessions import container_labels
-from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.errors import EngineError, RunError
 from pytest_mlcontainer.model import Output, Owner, Server
 from pytest_mlcontainer.secrets import Redactor
 
@@ -66,18 +68,35 @@ def serve(
         writable: folders that every user may write to, in memory.
 
     Raises:
+        EngineError: the engine goes away or does not answer.
         RunError: it ends by itself, or does not answer within `server.startup_timeout_s`.
     """
-    container = _container(spec, server, endpoint, environ, owner, files, writable)
+    with _answering(name):
+        container = _container(spec, server, endpoint, environ, owner, files, writable)
     started = time.monotonic()
     try:
-        with spec.secrets.hidden.guarding():
+        with spec.secrets.hidden.guarding(), _answering(name):
             _start(container, spec)
             url = _await(name, container, server, started, spec.secrets.hidden)
         yield Started(url, container.get_container_id(), time.monotonic() - started)
     finally:
-        with suppress(NotFound):
+        # From an engine that is away, or does not let go of it, the session's end removes it.
+        with suppress(DockerException, RequestException):
             container.stop(force=True, delete_volume=True)
+
+
+@contextmanager
+def _answering(name: str) -> Iterator[None]:
+    """Say of an engine that does not answer that it is the engine.
+
+    Raises:
+        EngineError: it does not, or refuses something.
+    """
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        what = f"the engine went away or refused something while the server {name} was started"
+        raise EngineError(what, innermost(error), CUT_REMEDY) from error
 
 
 def _container(

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,14 +24,26 @@ from urllib3.connectionpool import HTTPConnectionPool
 _LEAVE_S = 10.0  # for an ssh whose connection was closed
 
 
-def use(client: docker.APIClient) -> None:
-    """Let a client speak by connections that keep time limits, where its own do not."""
+def accepted(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as docker-py takes them: for ssh it wants a package that is not needed here."""
+    ssh = str(arguments.get("base_url")).startswith("ssh://")
+    return {**arguments, "base_url": "tcp://localhost:22"} if ssh else dict(arguments)
+
+
+def use(client: docker.APIClient, endpoint: str) -> None:
+    """Let a client speak by connections that keep time limits, where its own do not.
+
+    Args:
+        client: made with `accepted` arguments and a version, so that it has asked for nothing yet.
+        endpoint: the URL that was meant.
+    """
     own = client.get_adapter(client.base_url)
     connect: Callable[[float | None], socket.socket]
     if isinstance(own, UnixHTTPAdapter):
         connect = partial(_connect_unix, own.socket_path)
-    elif client.base_url == "http+docker://ssh":
-        connect = partial(_connect_ssh, f"ssh://{own.ssh_host}")
+    elif endpoint.startswith("ssh://"):
+        connect = partial(_connect_ssh, endpoint)
+        client.base_url = "http+docker://ssh"
     else:
         return
     own.close()

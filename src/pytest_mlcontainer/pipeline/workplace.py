@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial, reduce
 from operator import or_
@@ -36,6 +37,8 @@ from pytest_mlcontainer.secrets import (
 )
 from pytest_mlcontainer.sharing import Ledger, Store
 from pytest_mlcontainer.watcher import Watch
+
+_BELIEVED_S = 60.0  # that an engine cannot be reached
 
 
 def secret_problems(
@@ -80,6 +83,7 @@ class Workplace:
         self._lock = threading.RLock()
         self._work = Background()
         self._engines: dict[str | None, DockerEngine] = {}
+        self._unreachable: dict[str | None, tuple[float, EngineError]] = {}
         self._stores: dict[Path, Store] = {}
         self._values: dict[Path, Redactor] = {}
         self._searches: dict[tuple[Path, str], Unfinished] = {}
@@ -117,19 +121,30 @@ class Workplace:
             engine = self._engines.get(target.engine)
             if engine is None:
                 self._enter()
-                engine = DockerEngine(
-                    target.engine,
-                    self._world.environ,
-                    self._world.owner,
-                    self._options.keep,
-                    lambda container: self._ledger.add(kept=container[:12]),
-                )
+                engine = self._open(target.engine)
                 self._engines[target.engine] = engine
                 self._ledger.add(endpoint=target.engine or "")
                 self._work.begin(
                     ("greeting", target.engine), partial(self._greet, engine, target.engine)
                 )
             return engine
+
+    def _open(self, endpoint: str | None) -> DockerEngine:
+        """Connect; where that failed shortly before, it fails again without another wait."""
+        failed_at, error = self._unreachable.get(endpoint, (0.0, None))
+        if error is not None and time.monotonic() < failed_at + _BELIEVED_S:
+            raise EngineError(error.what, error.value, error.remedy) from error
+        try:
+            return DockerEngine(
+                endpoint,
+                self._world.environ,
+                self._world.owner,
+                self._options.keep,
+                lambda container: self._ledger.add(kept=container[:12]),
+            )
+        except EngineError as error:
+            self._unreachable[endpoint] = (time.monotonic(), error)
+            raise
 
     def _enter(self) -> None:
         """Before the first thing is made: note whose it is, and have a watcher."""
