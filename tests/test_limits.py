@@ -98,7 +98,7 @@ def test_runs_past_their_limits_end_with_a_verdict_that_names_them(
     project.write(tables, dockerfile=DOCKERFILE, use__py=USE)
     result = project.run("-k", "not image")
     result.assert_outcomes(failed=9)
-    assert result.duration < 60
+    assert result.duration < 240  # of hours, without limits; a busy machine is slow
     said = {name: failure_of(result, f"{name}[") for name in limits}
     assert "more than 3 (output-files)" in said.pop("many")
     assert "outputs/sparse.bin has 53,687,091,200 bytes" in said["sparse"]
