@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.chaos.sharing import Race
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.sharing import Ledger, Store
@@ -408,3 +410,155 @@ class TestWaiting:
             store.give_up()
             with pytest.raises(MlContainerError, match="this test session is ending"):
                 waiting.result(timeout=5)
+
+
+def test_workers_of_two_sessions_that_are_killed_at_random(tmp_path: Path) -> None:
+    """Each result is made once for all, and nobody sees a part of one."""
+    race = Race(tmp_path, keys=40, kills=5, dice=random.Random(5), workers=3)
+    assert race.run() == ()
+
+
+# Fills a small disk of its own, which is gone with its process.
+FULL = """
+import sys
+from pathlib import Path
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.sharing import Ledger, Store
+
+cache = Path(sys.argv[1])
+store = Store(cache / "project", current_owner("a"))
+
+def attempt(act):
+    try:
+        act()
+    except MlContainerError as error:
+        print("error:", str(error).replace("\\n", " "))
+    else:
+        print("done")
+
+def large(folder):
+    (folder / "weights").write_bytes(bytes(8 << 20))
+
+def fill():
+    with (cache / "filler").open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+attempt(store.open)
+attempt(lambda: store.once("run", "large", large))
+attempt(lambda: store.once("run", "large", large))
+attempt(lambda: store.once("run", "small", lambda folder: 1))
+fill()
+attempt(lambda: store.once("run", "full", lambda folder: 1))
+attempt(lambda: Ledger(cache, "a").add(endpoint="x" * 5000))
+attempt(Store(cache / "project", current_owner("b")).open)
+attempt(lambda: store.once("run", "small", lambda folder: 2))
+print("left", store.close())
+"""
+
+
+@pytest.fixture
+def in_small_disk(tmp_path: Path) -> Callable[..., list[str]]:
+    """Runs a script with a folder on a disk of its own; gives the lines that it prints."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = 'mount -t tmpfs -o "$1" tmpfs "$0" && shift && exec "$@"'
+    if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk for a moment")
+
+    def run(options: str, script: str) -> list[str]:
+        command = ["unshare", "-m", "sh", "-c", mount, str(place), options]
+        command += [sys.executable, "-c", script, str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    return run
+
+
+def test_a_full_disk_is_one_clear_error(in_small_disk: Callable[..., list[str]]) -> None:
+    """It names the folder, the room there, and the ways out; half results leave their room."""
+    lines = in_small_disk("size=2m", FULL)
+    opened, large, again, small, full, note, other, known, left = lines
+    assert (opened, small, known, left) == ("done", "done", "done", "left True")
+    for line in (large, full, note, other):
+        assert line.startswith("error: the cache folder cannot be used: "), lines
+        assert "disk: No space left on device (" in line
+        assert "of 2.1 MB free)" in line
+        assert "`mlcontainer clean`" in line
+        assert "set MLCONTAINER_CACHE_DIR to a folder with more of it" in line
+    assert again == large
+
+
+def test_a_disk_that_cannot_be_written_is_one_clear_error(
+    in_small_disk: Callable[..., list[str]],
+) -> None:
+    """Every use of the cache says the same, and where to go instead."""
+    lines = in_small_disk("ro", FULL.replace("\nfill()", ""))
+    assert lines.pop() == "left True"
+    for line in lines:
+        assert line.startswith("error: the cache folder cannot be used: "), lines
+        assert "Read-only file system" in line
+        assert line.endswith("set MLCONTAINER_CACHE_DIR to a folder of yours that can be written")
+
+
+KEPT = """
+import sys, tempfile
+from pathlib import Path
+from pytest_mlcontainer.cli.reporting import write
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import Output, Platform, Run, Target
+from pytest_mlcontainer.records import Conditions, keep_record
+
+disk, folder = Path(sys.argv[1]), Path(sys.argv[2])
+for name in ("weights", "stdout.log", "stderr.log"):
+    (folder / name).write_bytes(bytes(8 << 20 if name == "weights" else 0))
+outputs = (Output("weights", folder / "weights", 8 << 20),)
+target = Target(Platform("linux", "amd64"))
+logs = folder / "stdout.log", folder / "stderr.log"
+run = Run("id", "train", target, 0, 1.0, folder, *logs, outputs)
+try:
+    keep_record(run, Conditions(), disk / "records")
+except MlContainerError as error:
+    print(str(error).replace("\\n", " "), [str(path) for path in disk.rglob("*")])
+(disk / "filler").write_bytes(bytes((2 << 20) - 30000))
+try:
+    write(disk / "report", (), 1.0)
+    write(disk / "report2", (), 1.0)
+except MlContainerError as error:
+    print(str(error).replace("\\n", " "))
+"""
+
+
+def test_records_and_reports_on_a_full_disk(
+    in_small_disk: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """One error each, with the room there; nothing half written stays of a record."""
+    (tmp_path / "run").mkdir()
+    script = KEPT.replace("sys.argv[2]", repr(str(tmp_path / "run")))
+    record, report = in_small_disk("size=2m", script)
+    assert record.startswith("the record cannot be written: ")
+    assert "of 2.1 MB free) " in record
+    assert "with room for the outputs" in record
+    assert "weights" not in record
+    assert report.startswith("the report cannot be written: ")
+    assert "No space left on device (" in report
+
+
+def test_a_limit_on_the_size_of_files_is_one_clear_error(tmp_path: Path) -> None:
+    """As a full disk, by RLIMIT_FSIZE."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+    script = limit + FULL.replace("\nfill()", "")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    assert done.stderr == ""
+    assert lines[0] == "done"
+    assert "File too large" in lines[1]
+    assert lines[1] == lines[2]
+    assert lines[3:] == [*["done"] * 5, "left False"]

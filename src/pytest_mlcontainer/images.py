@@ -18,6 +18,7 @@ from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
 from pytest_mlcontainer.model import LABEL, BuildSettings, Image, ImageJob, Platform, Settings
 from pytest_mlcontainer.secrets import NOTHING, Redactor, exposed_arguments
+from pytest_mlcontainer.storage import write_json
 
 _TAIL_LINES = 20
 # Never part of a project's sources; some of it changes while tests run.
@@ -206,11 +207,9 @@ def _recall(known: Path, digest: str | None) -> Image | None:
 
 def _remember(known: Path, image: Image) -> None:
     file = _known_file(known, image.digest)
-    if not file.exists():
+    if _recall(known, image.digest) is None:
         known.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(image_to_json(image)), encoding="utf-8")
-        draft.replace(file)
+        write_json(file, image_to_json(image))
 
 
 def _known_file(known: Path, digest: str) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.storage import why_unwritable
 
 
 def write(folder: Path, results: Iterable[Result], duration_s: float) -> None:
@@ -20,6 +21,6 @@ def write(folder: Path, results: Iterable[Result], duration_s: float) -> None:
     except OSError as error:
         raise MlContainerError(
             "the report cannot be written",
-            f"{folder}: {error.strerror or error}",
-            "name a folder that can be written",
+            why_unwritable(folder, error),
+            "name a folder that can be written, with room for the report",
         ) from error

@@ -19,6 +19,7 @@ from pytest_mlcontainer.outputs.links import at_or_below, end_of_each
 from pytest_mlcontainer.outputs.places import find_place
 from pytest_mlcontainer.outputs.tar import Content, Kind, Member
 from pytest_mlcontainer.secrets import Search
+from pytest_mlcontainer.storage import CACHE_VARIABLE, why_unwritable
 
 _CHUNK = 1 << 20
 _EVERYBODY = 0o777
@@ -135,7 +136,7 @@ class Intake:
             place = self._place(name)
             written = _write(source, size, place, search)
         except OSError as error:
-            raise _unwritten(name, error) from error
+            raise _unwritten(name, self.into, error) from error
         if search.found is not None:
             place.unlink()
             self.refuse(f"{name}: holds the value of the secret {search.found}")
@@ -162,7 +163,7 @@ class Intake:
                 self.collected.weigh(name, output.size_bytes)
                 shutil.copyfile(output.path, place)
         except OSError as error:
-            raise _unwritten(name, error) from error
+            raise _unwritten(name, self.into, error) from error
         self.collected.outputs[name] = Output(
             name, place, output.size_bytes, output.mode, output.uid, output.gid
         )
@@ -211,14 +212,15 @@ def _write(source: IO[bytes] | Content, size: int, place: Path, search: Search) 
     return size - left
 
 
-def _unwritten(name: str, error: OSError) -> OutputError:
+def _unwritten(name: str, into: Path, error: OSError) -> OutputError:
     full = error.errno in _FULL
     return OutputError(
         "there is no room on this machine for what the run wrote"
         if full
         else "what the run wrote cannot be kept on this machine",
-        f"{shown(name)}: {error.strerror or error}",
-        "free some of the disk, or declare fewer outputs"
+        f"{shown(name)}, into {why_unwritable(into, error)}",
+        "free some of the disk (`mlcontainer clean`), set "
+        f"{CACHE_VARIABLE} to a folder on a larger one, or declare fewer outputs"
         if full
         else "let the user who runs pytest write to its temporary folder",
     )

@@ -42,6 +42,7 @@ from pytest_mlcontainer.report import Result, result_from_json, result_to_json, 
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import summary_lines
 from pytest_mlcontainer.secrets import NOTHING, Redactor
+from pytest_mlcontainer.storage import why_unwritable
 from pytest_mlcontainer.variations import FAMILIES, wanted
 
 _MOST_PARALLEL = 4  # runs at once: each may want much memory, and all cores
@@ -300,12 +301,13 @@ class State:
     def write_report(self) -> bool:
         """Write the reports where `--container-report` says; False where that cannot be done."""
         folder = self.options.report
+        if folder is None:
+            return True
         try:
-            if folder is not None:
-                write_reports(folder, self._results, time.monotonic() - self._started)
+            write_reports(folder, self._results, time.monotonic() - self._started)
         except OSError as error:
-            value = f"{folder}: {error.strerror or error}"
-            remedy = "name a folder that can be written"
+            value = why_unwritable(folder, error)
+            remedy = "name a folder that can be written, with room for the report"
             self._unwritten = MlContainerError("the report cannot be written", value, remedy)
         return self._unwritten is None
 

@@ -27,6 +27,7 @@ from pytest_mlcontainer.records.schema import (
     record_to_json,
     sha256,
 )
+from pytest_mlcontainer.storage import why_unwritable
 
 _DEPTH = 6
 _MOST_RECORDS = 10_000
@@ -178,7 +179,7 @@ def replace_folder(place: Path, fill: Callable[[Path], None]) -> None:
     except OSError as error:
         raise RecordError(
             "the record cannot be written",
-            f"{place}: {error.strerror or error}",
+            why_unwritable(place, error),
             "name a folder that can be written, with room for the outputs",
         ) from error
 

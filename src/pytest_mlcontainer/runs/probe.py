@@ -19,6 +19,7 @@ from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platform, Target
 from pytest_mlcontainer.runs.knobs import Means, turn
+from pytest_mlcontainer.storage import read_object, write_json
 
 _LIMITS = Limits(timeout_s=120.0)
 _SIGNALLED = 128  # what a shell adds to the number of the signal that ended a program
@@ -59,15 +60,14 @@ def read_facts(probe: Probe) -> Facts:
     """
     file = probe.cache / f"{probe.key}-{_kind(probe)}.json"
     with suppress(OSError, ValueError):
-        if _is_of_today(file):
-            return _facts(json.loads(file.read_text(encoding="utf-8")))
+        known = read_object(file)
+        if known is not None and _is_of_today(file):
+            return _facts(known)
     seen = _look(probe)
     # What a crash or a busy machine hid may be seen the next time.
     if seen.values and not facts.unfinished(seen):
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(f".{uuid.uuid4().hex[:8]}")
-        draft.write_text(json.dumps(dict(seen.values)), encoding="utf-8")
-        draft.replace(file)
+        write_json(file, dict(seen.values))
     return seen
 
 
