@@ -113,7 +113,7 @@ def ours(engine: docker.APIClient) -> set[tuple[str, str]]:
 
 
 def _owner_is_gone(engine: docker.APIClient, thing: tuple[str, str]) -> bool:
-    from pytest_mlcontainer.owners import is_alive
+    from pytest_mlcontainer.owners import host_name, is_alive
 
     kind, name = thing
     try:
@@ -125,6 +125,8 @@ def _owner_is_gone(engine: docker.APIClient, thing: tuple[str, str]) -> bool:
             labels = engine.inspect_network(name)["Labels"]
     except docker.errors.NotFound:
         return False
+    if labels[f"{LABEL}.host"] != host_name():
+        return False  # made by a test that plays another machine
     pid = int(labels[f"{LABEL}.pid"])
     # pytester runs in this very process: then what is left after the test is left for good.
     return pid == os.getpid() or not is_alive(pid, labels[f"{LABEL}.pid-start"])
