@@ -23,7 +23,7 @@ _LOOK_S = 0.05
 _MIB = 1 << 20
 # What a build, a probe and others on the same machine write meanwhile, and what a program writes
 # between two looks at it.
-_SLACK_BYTES = 2048 * _MIB
+_SLACK_BYTES = 4096 * _MIB
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Flood:
     limits: str
     disk_bytes: int
     said: str
-    bar_s: float = 60.0
+    bar_s: float = 120.0
 
 
 FLOODS = (
