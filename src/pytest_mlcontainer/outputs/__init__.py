@@ -15,6 +15,7 @@ from pytest_mlcontainer.outputs.collected import (
 )
 from pytest_mlcontainer.outputs.collecting import collect_tar, collect_tree, names_in_tar
 from pytest_mlcontainer.outputs.declared import Declared
+from pytest_mlcontainer.outputs.removing import remove_tree
 
 __all__ = [
     "MAX_FILES",
@@ -25,4 +26,5 @@ __all__ = [
     "collect_tar",
     "collect_tree",
     "names_in_tar",
+    "remove_tree",
 ]

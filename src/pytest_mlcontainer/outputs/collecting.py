@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_mlcontainer.errors import OutputError
@@ -11,6 +11,7 @@ from pytest_mlcontainer.outputs.collected import Collected
 from pytest_mlcontainer.outputs.declared import Declared
 from pytest_mlcontainer.outputs.intake import Intake
 from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, Kind, read_members
+from pytest_mlcontainer.outputs.tree import walk
 
 
 def collect_tar(
@@ -45,6 +46,9 @@ def collect_tree(folder: Path, declared: Declared, into: Path, collected: Collec
 
     Args:
         folder: what the run had as its working directory.
+
+    Raises:
+        OutputError: as `collect_tar`.
     """
     intake = Intake(declared, into, collected)
     inside = Path(os.path.realpath(folder))
@@ -53,9 +57,9 @@ def collect_tree(folder: Path, declared: Declared, into: Path, collected: Collec
         if base != folder and not Path(os.path.realpath(base.parent)).is_relative_to(inside):
             intake.refuse(f"{declared.name_of(root) or root}: behind a link that leads elsewhere")
             continue
-        for path in (base, *_walk(base, intake.refuse)):
-            if path != folder:
-                intake.take_path(path, root)
+        for found in walk(base, intake.refuse):
+            if found.path != folder:
+                intake.take_path(found, root)
     intake.resolve_links()
 
 
@@ -76,16 +80,3 @@ def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...]:
     except (DamagedTarError, OutputError):
         pass
     return tuple(names)
-
-
-def _walk(base: Path, refuse: Callable[[str], None]) -> Iterator[Path]:
-    def unreadable(error: OSError) -> None:
-        if isinstance(error, PermissionError):
-            refuse(f"{error.filename}: cannot be read ({error.strerror})")
-
-    if base.is_symlink():
-        return
-    for folder, folders, files in os.walk(base, onerror=unreadable):
-        folders.sort()
-        for name in sorted(folders) + sorted(files):
-            yield Path(folder, name)

@@ -18,6 +18,7 @@ from pytest_mlcontainer.outputs.declared import Declared, as_folder
 from pytest_mlcontainer.outputs.links import at_or_below, end_of_each
 from pytest_mlcontainer.outputs.places import find_place
 from pytest_mlcontainer.outputs.tar import Content, Kind, Member
+from pytest_mlcontainer.outputs.tree import Found
 from pytest_mlcontainer.secrets import Search
 from pytest_mlcontainer.storage import CACHE_VARIABLE, why_unwritable
 
@@ -63,27 +64,29 @@ class Intake:
             size = f", {member.size_bytes:,} bytes" if member.kind is Kind.SPARSE else ""
             self.refuse(f"{name}: not a regular file ({member.kind.value}{size})")
 
-    def take_path(self, path: Path, root: str) -> None:
-        """Take one file of this machine, found on the way down from `root`."""
-        name = self.declared.name_of(str(path))
+    def take_path(self, found: Found, root: str) -> None:
+        """Take one thing of this machine, found on the way down from `root`."""
+        path, mode = str(found.path), found.status.st_mode
+        name = self.declared.name_of(path)
         try:
-            status = path.lstat()
-            if stat.S_ISDIR(status.st_mode):
-                self.folder(Folder(str(path), _EVERYBODY))
-            elif stat.S_ISLNK(status.st_mode):
-                if name is not None or str(path) == root:
-                    self.link(str(path), posixpath.join(path.parent, path.readlink()))
+            if odd := _oddity(path):
+                self.refuse(f"{path}: {odd}")
+            elif stat.S_ISDIR(mode):
+                self.folder(Folder(path, _EVERYBODY))
+            elif stat.S_ISLNK(mode):
+                if name is not None or path == root:
+                    self.link(path, posixpath.join(posixpath.dirname(path), found.readlink()))
             elif name is None:
                 return
-            elif stat.S_ISREG(status.st_mode):
-                with _open_plain(path) as source:
-                    mode = (status.st_mode | 0o666) & 0o777
-                    self.store(name, source, status.st_size, (mode, 0, 0))
+            elif stat.S_ISREG(mode):
+                with found.open() as source:
+                    owned = ((mode | 0o666) & 0o777, 0, 0)
+                    self.store(name, source, found.status.st_size, owned)
             else:
                 self.refuse(f"{name}: not a regular file")
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return
-        except PermissionError as error:
+        except OSError as error:
             self.refuse(f"{name or path}: cannot be read ({error.strerror})")
 
     def refuse(self, why: str) -> None:
@@ -224,8 +227,3 @@ def _unwritten(name: str, into: Path, error: OSError) -> OutputError:
         if full
         else "let the user who runs pytest write to its temporary folder",
     )
-
-
-def _open_plain(path: Path) -> IO[bytes]:
-    # Between the look and the opening it may have become a link, or a pipe that blocks.
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")

@@ -5,8 +5,9 @@ A record's archive is as hostile as what a run wrote, and goes through the same 
 
 from __future__ import annotations
 
-import gzip
+import io
 import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -22,12 +23,20 @@ from pytest_mlcontainer.temporary import temporary_folder
 
 _CHUNK = 1 << 20
 _LEFT_FREE_BYTES = 1 << 28
+_GZIP = 16 + zlib.MAX_WBITS
+# Zeros alone are packed 1000 to 1, and so are bombs; small ones do no harm.
+_MOST_PACKED = 200
+_SMALL_BYTES = 1 << 30
+_DIRECTORY_BYTES = 24 << 20  # of a zip with 100,000 files
+_FOLDERS = 96
 _BLOCK = tarfile.BLOCKSIZE
 _DAMAGED = (
     OSError,
     EOFError,
     ValueError,
     RuntimeError,
+    MemoryError,
+    struct.error,
     NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
@@ -70,21 +79,49 @@ def _collect(path: Path, stream: IO[bytes], into: Path, room: int) -> Collected:
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         chunks = _limited(path, _zip_as_tar(path, stream, room), room)
     elif start[:2] == b"\x1f\x8b":
-        # Not tarfile's own "r|gz", which knows no limit to what it unpacks.
-        unpacked = gzip.GzipFile(fileobj=stream, mode="rb")
-        chunks = _limited(path, _chunks(unpacked), room)
+        chunks = _limited(path, _unpacked(stream), room)
     elif start[257:262] == b"ustar":
         chunks = _limited(path, _chunks(stream), room)
     else:
         raise RecordError("this is neither a folder nor an archive", str(path), _REMEDY)
+    chunks = _sparing(chunks, path.stat().st_size, path)
     collect_tar(chunks, "/", Declared(("**",), "/"), into, collected)
     for _ in chunks:  # gzip's checksum, and what is cut off, show at the end only
         pass
     return collected
 
 
-def _chunks(stream: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+def _unpacked(stream: IO[bytes]) -> Iterator[bytes]:
+    """What is in a gzip file, piece by piece. `gzip` reads a header's endless text byte by byte."""
+    data = stream.read(_CHUNK)
+    while data:
+        member = zlib.decompressobj(_GZIP)
+        while not member.eof:
+            if not data and not (data := stream.read(_CHUNK)):
+                raise EOFError("the stream is cut off")
+            piece = member.decompress(data, _CHUNK)
+            data = member.unconsumed_tail
+            if piece:
+                yield piece
+        data = (member.unused_data or stream.read(_CHUNK)).lstrip(b"\0")
+
+
+def _sparing(chunks: Iterator[bytes], packed: int, path: Path) -> Iterator[bytes]:
+    """The same, while it is no more than something honest can become."""
+    unpacked = 0
+    for chunk in chunks:
+        unpacked += len(chunk)
+        if unpacked > max(_SMALL_BYTES, packed * _MOST_PACKED):
+            raise _damaged(
+                path,
+                f"its {packed:,} bytes become more than {_MOST_PACKED} times as many, as nothing "
+                "does that a run wrote",
+            )
         yield chunk
 
 
@@ -99,7 +136,7 @@ def _limited(path: Path, chunks: Iterator[bytes], room: int) -> Iterator[bytes]:
 
 def _zip_as_tar(path: Path, stream: IO[bytes], room: int) -> Iterator[bytes]:
     """The members of a zip as a tar stream, so that one reader guards against both."""
-    with zipfile.ZipFile(stream) as archive:
+    with zipfile.ZipFile(_Guarded(stream)) as archive:
         members = archive.infolist()
         if len(members) > MAX_FILES:
             raise _damaged(path, f"it holds more than {MAX_FILES:,} files")
@@ -124,6 +161,30 @@ def _zip_as_tar(path: Path, stream: IO[bytes], room: int) -> Iterator[bytes]:
         yield bytes(2 * _BLOCK)
 
 
+class _Guarded(io.BufferedIOBase):
+    """A zip file's stream. `zipfile` holds a directory of any length in memory at once."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"its directory has more than {_DIRECTORY_BYTES:,} bytes")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
 def _is_link(member: zipfile.ZipInfo) -> bool:
     return (member.external_attr >> 16) & 0o170000 == 0o120000
 
@@ -135,8 +196,11 @@ def _check(path: Path, collected: Collected) -> None:
     for link, target in collected.links.items():
         raise _outside(path, link.removeprefix("/"), f"a link to {target}")
     for name in collected.outputs:
-        if ".." in PurePosixPath(name).parts:
+        parts = PurePosixPath(name).parts
+        if ".." in parts:
             raise _outside(path, name, "")
+        if len(parts) > _FOLDERS:
+            raise _damaged(path, f"{name!r:.200} lies in more than {_FOLDERS} folders")
 
 
 def _arrange(path: Path, collected: Collected, into: Path) -> Path:
@@ -147,8 +211,8 @@ def _arrange(path: Path, collected: Collected, into: Path) -> Path:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             output.path.rename(place)
-        except OSError as error:
-            raise _damaged(path, f"{name!r}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            raise _damaged(path, f"{name!r:.200}: {error}") from error
     return into
 
 

@@ -16,9 +16,19 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pytest_mlcontainer.errors import RecordError
 from pytest_mlcontainer.model import Rule, Tolerance
+from pytest_mlcontainer.outputs import MAX_LISTED_BYTES
+from pytest_mlcontainer.outputs.tree import walk
 
-MAX_RECORD_BYTES = 1 << 25
+MAX_RECORD_BYTES = MAX_LISTED_BYTES + (8 << 20)
 """A record of 100,000 outputs has about 25 MB; one that is larger is no record."""
+
+_MOST_VALUES = 2_000_000  # ten for each of 100,000 outputs, and as much again
+# Ours are ASCII throughout. In other text, one character makes each take four bytes.
+_OTHER_TEXT_BYTES = 8 << 20
+_PATH_BYTES = 4096
+_MOST_OPENED = 100_000
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BETWEEN = re.compile(rb"[\[{,]")
 
 Value = TypeVar("Value")
 
@@ -31,9 +41,8 @@ def read_object(file: Path) -> dict[str, Any]:
     """
     remedy = "run again, or name a folder that --container-records wrote"
     try:
-        data = _read_regular(file)
-        raw = json.loads(data.decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = json.loads(_checked_text(_read_regular(file)))
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         value = f"{file}: {reason:.300}"
         raise RecordError("there is no readable record", value, remedy) from error
@@ -55,10 +64,21 @@ def _read_regular(file: Path) -> bytes:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is not a regular file")
-        data = stream.read(MAX_RECORD_BYTES + 1)
-    if len(data) > MAX_RECORD_BYTES:
+        data = b"" if status.st_size > MAX_RECORD_BYTES else stream.read(MAX_RECORD_BYTES + 1)
+    if max(status.st_size, len(data)) > MAX_RECORD_BYTES:
         raise ValueError(f"it has more than {MAX_RECORD_BYTES:,} bytes, which no record has")
     return data
+
+
+def _checked_text(data: bytes) -> str:
+    """JSON that does not take many times its own size in memory."""
+    if len(data) > _OTHER_TEXT_BYTES and not data.isascii():
+        raise ValueError(f"it has more than {_OTHER_TEXT_BYTES:,} bytes that are not all ASCII")
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
+        values = sum(1 for _ in _BETWEEN.finditer(_STRING.sub(b"", data)))
+        if values > _MOST_VALUES:
+            raise ValueError(f"it has more than {_MOST_VALUES:,} values, which no record has")
+    return data.decode("utf-8")
 
 
 def the(value: Any, *kinds: type | None) -> Any:
@@ -81,11 +101,26 @@ def count(value: Any) -> int:
     return number
 
 
+def seconds(value: Any) -> float:
+    """A number of seconds."""
+    return _finite(the(value, float, int))
+
+
+def _finite(value: float) -> float:
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError(f"{value!r:.100} is too large") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no number")
+    return number
+
+
 def pattern(text: str) -> str:
     """A regular expression that compiles."""
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r:.100} is no regular expression: {error}") from error
     return text
 
@@ -94,6 +129,8 @@ def inside(name: str, folder: Path) -> Path:
     """A file or folder of the record. One from elsewhere may name anything, or hold links."""
     if not name or "\0" in name:
         raise ValueError(f"{name!r:.100} is no name of a file")
+    if len(name) > _PATH_BYTES:
+        raise ValueError(f"{name!r:.100}… is longer than a path can be")
     parts = Path(name).parts
     if Path(name).is_absolute() or ".." in parts:
         raise ValueError(f"{name!r:.100} lies outside the record")
@@ -117,11 +154,15 @@ def folder_inside(name: str, folder: Path) -> Path:
     path = inside(name, folder)
     if not path.is_dir():
         raise ValueError(f"{name!r:.100} is not there, or no folder")
-    for above, folders, files in os.walk(path):
-        for each in (*folders, *files):
-            mode = Path(above, each).lstat().st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise ValueError(f"{name!r:.100} holds {each!r:.100}, which is no file")
+    refused: list[str] = []
+    for number, found in enumerate(walk(path, refused.append)):
+        mode = found.status.st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise ValueError(f"{name!r:.100} holds {found.path.name!r:.100}, which is no file")
+        if number > _MOST_OPENED:
+            raise ValueError(f"{name!r:.100} holds more than {_MOST_OPENED:,} files")
+    if refused:
+        raise ValueError(f"{name!r:.100} holds what cannot be read: {refused[0]:.200}")
     return path
 
 
@@ -170,8 +211,8 @@ def _as(hint: Any, value: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint(the(value, str))
     if hint is float:
-        number = float(the(value, float, int))
-        if not math.isfinite(number) or number < 0:
+        number = _finite(the(value, float, int))
+        if number < 0:
             raise ValueError(f"{value!r:.100} is no bound")
         return number
     return count(value) if hint is int else the(value, hint)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import RecordError
 from pytest_mlcontainer.model import Run, Target
-from pytest_mlcontainer.records.fields import read_object
+from pytest_mlcontainer.records.fields import MAX_RECORD_BYTES, read_object
 from pytest_mlcontainer.records.schema import (
     FILE,
     OPENED,
@@ -43,9 +43,18 @@ def write_record(
 
     Args:
         digests: whether outputs get their SHA-256, so that a change can be seen elsewhere.
+
+    Raises:
+        RecordError: it would be larger than a record may be.
     """
     raw = record_to_json(run, conditions, sha256 if digests else None, logs=logs)
     text = json.dumps(raw, indent=1, ensure_ascii=True) + "\n"
+    if len(text) > MAX_RECORD_BYTES:
+        raise RecordError(
+            "what the run wrote is too much for a record",
+            f"{run.folder / FILE}: it would have {len(text):,} bytes, {MAX_RECORD_BYTES:,} at most",
+            "declare fewer outputs, or give them shorter names",
+        )
     (run.folder / FILE).write_text(text, encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from pytest_mlcontainer.records.fields import (
     pattern,
     rule_from_json,
     rule_to_json,
+    seconds,
     texts,
     the,
 )
@@ -41,6 +43,8 @@ OUTPUTS = "outputs"
 OPENED = "opened"
 _PACKAGE = "pytest-mlcontainer"
 _CHUNK = 1 << 20
+_LARGE_BYTES = 1 << 30
+_LAST_ID = 2**32 - 1
 # What schema 2 added, with the values that a record of schema 1 stands for.
 _ADDED = {
     "version": "",
@@ -219,16 +223,16 @@ def _run(raw: Mapping[str, Any], folder: Path, verify: bool) -> Run:
     failure = raw["failure"]
     log = file_inside if the(raw["logs"], bool) else inside
     outputs = tuple(_output(entry, folder, verify) for entry in the(raw["outputs"], list))
-    names = [output.name for output in outputs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the output {twice!r:.100} is listed twice")
+    for each in ([output.name for output in outputs], [str(output.path) for output in outputs]):
+        (twice, times), *_ = Counter(each).most_common(1) or [("", 0)]
+        if times > 1:
+            raise ValueError(f"the output {twice!r:.100} is listed twice")
     return Run(
         id=the(raw["id"], str),
         entrypoint=the(raw["entrypoint"], str),
         target=_target(the(raw["target"], dict)),
         exit_code=the(raw["exit_code"], int, None),
-        duration_s=float(the(raw["duration_s"], float, int)),
+        duration_s=seconds(raw["duration_s"]),
         folder=folder,
         stdout=log(STDOUT_LOG, folder),
         stderr=log(STDERR_LOG, folder),
@@ -282,9 +286,11 @@ def _output(entry: Any, folder: Path, verify: bool) -> Output:
         path = file_inside(summary, folder)
     else:
         path = file_inside(the(file, str), folder)
-        there = path.stat().st_size
-        if there != size:
-            raise ValueError(f"{file!r:.200} has {there} bytes, not {size}")
+        status = path.stat()
+        if status.st_size != size:
+            raise ValueError(f"{file!r:.200} has {status.st_size} bytes, not {size}")
+        if verify and size > _LARGE_BYTES and status.st_blocks * 512 < size // 1000:
+            raise ValueError(f"{file!r:.200} has {size:,} bytes, of which hardly any are there")
         if verify and digest is not None and sha256(path) != digest.lower():
             raise ValueError(f"{file!r:.200} is not what the run wrote: its SHA-256 is another")
     return Output(
@@ -302,7 +308,10 @@ def _folder(entry: Any) -> Folder:
 
 
 def _ownership(entry: Mapping[str, Any]) -> tuple[int, int, int]:
-    return the(entry["mode"], int), the(entry["uid"], int), the(entry["gid"], int)
+    mode, uid, gid = (count(entry[name]) for name in ("mode", "uid", "gid"))
+    if mode > 0o7777 or max(uid, gid) > _LAST_ID:
+        raise ValueError(f"{mode}, {uid}, {gid} are no mode and ids"[:100])
+    return mode, uid, gid
 
 
 def _failure(entry: Mapping[str, Any]) -> Failure:
