@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.chaos import floods, kills, many_runs, restarts, sharing
+from benchmarks.chaos import floods, fuzz, hostile, kills, many_runs, restarts, sharing
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.session import end_all
 from benchmarks.chaos.suites import SECRETS, SHARING, rows_of
@@ -20,7 +20,10 @@ from pytest_mlcontainer.engines.connect import open_client
 from pytest_mlcontainer.errors import MlContainerError
 
 FAULTS: dict[str, Callable[[Plan], Iterable[Row]]] = {
-    **{module.NAME: module.rows for module in (kills, restarts, floods, many_runs, sharing)},
+    **{
+        module.NAME: module.rows
+        for module in (kills, restarts, floods, many_runs, sharing, hostile, fuzz)
+    },
     **{suite.name: partial(rows_of, suite=suite) for suite in (SECRETS, SHARING)},
 }
 

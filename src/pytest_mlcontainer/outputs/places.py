@@ -29,7 +29,8 @@ def find_place(name: str, into: Path) -> Path:
         place = into.joinpath(*top, *(_safe(part) for part in parts))
         if len(os.fsencode(place)) <= _PATH_BYTES:
             try:
-                place.parent.mkdir(parents=True, exist_ok=True)
+                if not place.parent.is_dir():
+                    place.parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 pass
             else:
@@ -42,7 +43,7 @@ def find_place(name: str, into: Path) -> Path:
 
 
 def _safe(part: str) -> str:
-    if _PLAIN_NAME.match(part) and len(os.fsencode(part)) <= _NAME_BYTES:
+    if _PLAIN_NAME.match(part) and (part.isascii() or len(os.fsencode(part)) <= _NAME_BYTES):
         return part
     shown = re.sub(r"[^\w.-]", "_", part)[:40].lstrip(".")
     return f"{shown}%{_digest(part)}"

@@ -168,8 +168,9 @@ class _Header:
 
     def number(self, start: int, end: int) -> int:
         field = self.block[start:end]
-        if field[0] in (0x80, 0xFF):
-            number = int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
+        if field[0] & 0x80:  # GNU's way for large numbers; the next bit is the sign
+            large = int.from_bytes(field, "big") - (0x80 << 8 * (len(field) - 1))
+            number = -1 if field[0] & 0x40 else large
         else:
             digits = field.partition(b"\0")[0].strip(b" ")
             number = int(digits or b"0", 8) if _OCTAL.fullmatch(digits) else -1

@@ -168,9 +168,11 @@ class _Guarded(io.BufferedIOBase):
         self._stream = stream
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= _DIRECTORY_BYTES:
+        wanted = _DIRECTORY_BYTES + 1 if size is None or size < 0 else size
+        data = self._stream.read(min(wanted, _DIRECTORY_BYTES + 1))
+        if len(data) > _DIRECTORY_BYTES:
             raise zipfile.BadZipFile(f"its directory has more than {_DIRECTORY_BYTES:,} bytes")
-        return self._stream.read(size)
+        return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._stream.seek(offset, whence)

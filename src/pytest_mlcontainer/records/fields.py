@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import types
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -119,7 +120,9 @@ def _finite(value: float) -> float:
 def pattern(text: str) -> str:
     """A regular expression that compiles."""
     try:
-        re.compile(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may take otherwise
+            re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r:.100} is no regular expression: {error}") from error
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import posixpath
 import time
 from collections.abc import Iterator
@@ -271,8 +272,7 @@ def _ending(
 
 
 def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
-    paths = {posixpath.normpath(posixpath.join(job.workdir, name)) for name in collected.outputs}
-    holding = {above for path in paths for above in _folders_above(path)}
+    paths = sorted(posixpath.normpath(posixpath.join(job.workdir, n)) for n in collected.outputs)
     return Run(
         id=job.id,
         entrypoint=job.entry.name,
@@ -284,7 +284,7 @@ def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
         stderr=job.folder / STDERR_LOG,
         outputs=tuple(sorted(collected.outputs.values(), key=lambda output: output.name)),
         folders=tuple(
-            folder for path, folder in sorted(collected.folders.items()) if path in holding
+            folder for path, folder in sorted(collected.folders.items()) if _holds(path, paths)
         ),
         refused=tuple(collected.refused),
         image=job.image.digest,
@@ -293,8 +293,8 @@ def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
     )
 
 
-def _folders_above(path: str) -> set[str]:
-    found = set()
-    while (path := posixpath.dirname(path)) != "/":
-        found.add(path)
-    return found
+def _holds(folder: str, paths: list[str]) -> bool:
+    """Whether one of the sorted paths lies in the folder."""
+    inside = f"{folder}/"
+    at = bisect.bisect_left(paths, inside)
+    return at < len(paths) and paths[at].startswith(inside)
