@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,8 @@ FAULTS: dict[str, Callable[[Plan], Iterable[Row]]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Try what was asked for; each row is printed as it is known, and all of them at the end."""
     arguments = _parse(argv)
+    # As Ctrl-C does: what was made on the engine is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         api = open_client(None, os.environ)
     except MlContainerError as error:
