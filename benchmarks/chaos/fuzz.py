@@ -142,8 +142,10 @@ def _outputs(place: Path) -> Callable[[random.Random], None]:
             chunks = (data[at : at + size] for at in range(0, len(data), size))
             collect_tar(chunks, root, declared, into, collected)
         finally:
-            _check(collected, into)
-            remove_tree(into)
+            try:
+                _check(collected, into)
+            finally:
+                remove_tree(into)
 
     return read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -171,7 +172,7 @@ def _change_value(value: Any, dice: random.Random) -> None:
         elif draw < 0.2 and isinstance(value, dict):
             value[dice.choice(("", "x", "\ud800", "a" * 300))] = value.pop(key)
         elif draw < 0.3 and isinstance(value, list):
-            value.extend([value[key]] * dice.randint(1, 3))
+            value.extend(copy.deepcopy(value[key]) for _ in range(dice.randint(1, 3)))
         else:
-            value[key] = dice.choice(_VALUES)
+            value[key] = copy.deepcopy(dice.choice(_VALUES))
         return

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from benchmarks.chaos.fuzz import TARGETS, fuzz
 from benchmarks.chaos.hostile import try_case
 from benchmarks.chaos.hostile_cases import Case, cases
 from benchmarks.chaos.hostile_tars import END, file, header
+from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs import (
     Collected,
     Declared,
@@ -77,6 +79,20 @@ def test_outputs_in_many_folders_are_kept_where_they_can_be_removed(tmp_path: Pa
     path = collected.outputs[name].path
     assert path.read_bytes() == b"x"
     assert len(path.relative_to(tmp_path).parts) == 2
+
+
+def test_a_name_given_again_replaces_only_what_it_can(tmp_path: Path) -> None:
+    """The last whole one counts, also when the stream ends in the midst of another."""
+    good = [file(b"outputs/x", content) for content in (b"1", b"22", b"333")]
+    for number, end in enumerate((END, header(size=600) + bytes(512))):
+        into = tmp_path / str(number)
+        into.mkdir()
+        collected = Collected()
+        with suppress(OutputError):
+            declared = Declared(("**",), "/app")
+            collect_tar((*good, end), "/app/outputs", declared, into, collected)
+        assert collected.outputs["outputs/x"].path.read_bytes() == b"333"
+        assert sum(path.is_file() for path in into.rglob("*")) == 1
 
 
 def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(tmp_path: Path) -> None:

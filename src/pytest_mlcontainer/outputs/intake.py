@@ -145,7 +145,10 @@ class Intake:
             self.refuse(f"{name}: holds the value of the secret {search.found}")
             return
         output = Output(name, place, written, *owned)
+        earlier = self.collected.outputs.get(name)
         self.collected.outputs[name] = output
+        if earlier is not None:  # not before there is another
+            earlier.path.unlink(missing_ok=True)
         self.collected.stored[self.declared.absolute(name)] = output
 
     def _named_after_a_secret(self, name: str) -> bool:
@@ -172,7 +175,7 @@ class Intake:
         )
 
     def _place(self, name: str) -> Path:
-        place = find_place(name, self.into)
+        place = find_place(name, self.into, self.collected.count)
         self.collected.enlist(name, str(place.relative_to(self.into)))
         return place
 

@@ -14,11 +14,15 @@ _PATH_BYTES = 1000  # of the 1024 that macOS takes
 _FOLDERS = 64  # so that programs that hold each folder open on their way down can remove them
 
 
-def find_place(name: str, into: Path) -> Path:
+def find_place(name: str, into: Path, number: int) -> Path:
     """Where an output goes: under its own name where that is harmless, else under a safe one.
 
     The folder is made. What one container path after another makes of a name stays apart: a
-    file where another output needs a folder, names that differ in case alone.
+    file where another output needs a folder, names that differ in case alone, and what a name
+    stood for before.
+
+    Args:
+        number: another one for each call.
 
     Raises:
         OSError: the folder cannot be made.
@@ -36,9 +40,8 @@ def find_place(name: str, into: Path) -> Path:
             else:
                 if not os.path.lexists(place):
                     return place
-    place = into / "%other" / _digest(name)
+    place = into / "%other" / f"{_digest(name)}-{number}"
     place.parent.mkdir(exist_ok=True)
-    place.unlink(missing_ok=True)
     return place
 
 
