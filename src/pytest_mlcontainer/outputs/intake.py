@@ -43,7 +43,9 @@ class Intake:
         if path is None:
             self.refuse(f"{member.name}: climbs out of {root}")
         elif odd := _oddity(path):
-            self.refuse(f"{path}: {odd}")
+            # Of folders in one another, the uppermost that lies too deep stands for the others.
+            if member.kind is not Kind.FOLDER or path.count("/") <= _PARTS + 1:
+                self.refuse(f"{path}: {odd}")
         elif member.kind is Kind.FOLDER:
             self.folder(Folder(path, member.mode, member.uid, member.gid))
         else:
