@@ -71,7 +71,11 @@ def built(engine: docker.APIClient) -> Iterator[str]:
             member.size, member.mode = len(text), 0o644
             tar.addfile(member, io.BytesIO(text.encode()))
     context.seek(0)
-    said = list(engine.build(fileobj=context, custom_context=True, tag=tag, decode=True))
+    said = list(
+        engine.build(
+            fileobj=context, custom_context=True, tag=tag, decode=True, rm=True, forcerm=True
+        )
+    )
     assert not any("error" in each for each in said), said
     yield tag
     engine.remove_image(tag, force=True)

@@ -316,9 +316,11 @@ def _folders() -> Iterator[Case]:
     yield case("a folder with a sparse 1 TB", lambda o, _: _truncate(o / "zz"),
                error="more than is taken over")  # fmt: skip
     yield case("a folder with setuid and no reading", lambda o, _: _closed(o))
-    yield case(
-        "a folder with a name of bytes", lambda o, _: (o / "\udcff\n\x1b[2J").write_text("x")
-    )
+    yield case("a folder with a name of bytes", lambda o, _: _write(o / "\udcff\n\x1b[2J"))
+
+
+def _write(path: Path) -> None:
+    path.write_text("x")
 
 
 def _socket(path: Path) -> None:

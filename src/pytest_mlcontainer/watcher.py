@@ -4,12 +4,13 @@ It needs no image, no container, no socket in a container and no port: it looks,
 second, whether two processes live, the one that started it (a worker, or pytest itself) and the
 owner of the session, and cleans up after whichever dies without having said so.
 
-This module is loaded in that process while everybody lives, so it imports little; what cleaning
-takes is imported when there is something to clean.
+It starts with few modules, so that short sessions pay little for it. What cleaning takes is loaded
+after a while, so that it does not have to be when every second counts.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -26,6 +27,7 @@ from pytest_mlcontainer.owners import is_alive, maker_lives, this_maker
 
 _END = "end"
 _LOOK_S = 0.25
+_LOAD_AFTER_S = 3.0
 # An engine may still be making what a dead process has asked for: so it is looked at again, each
 # time after twice as long, until nothing has turned up for about ten seconds.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
@@ -130,7 +132,11 @@ def main(raw: Mapping[str, object], environ: Mapping[str, str]) -> None:
 def _somebody_dies(task: _Task) -> bool:
     """Wait for a death; False when the word comes that nothing is left to remove."""
     heard, open_ = b"", True
+    load_at = time.monotonic() + _LOAD_AFTER_S
     while maker_lives(task.maker) and task.owner_lives:
+        if time.monotonic() > load_at:
+            importlib.import_module("pytest_mlcontainer.cleanup")
+            load_at = float("inf")
         if not open_:
             # It has closed its end and lives: a program that closes all files, say.
             time.sleep(_LOOK_S)
