@@ -5,7 +5,7 @@ Only this package talks to engines and starts processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pytest_mlcontainer.model import BuildSettings, Image, Limits, Pairs, Platfo
 from pytest_mlcontainer.secrets import NOTHING, Disclosed, Redactor
 
 LogLine = Callable[[str], None]
+Stream = Generator[bytes, None, None]
 DETAIL = "| "  # before a line that a step printed, as against the step itself
 
 
@@ -171,8 +172,11 @@ class Container(Protocol):
             are not in the files.
         """
 
-    def get(self, path: str) -> Iterator[bytes] | None:
-        """A tar stream of the file or folder `path`; None when there is none."""
+    def get(self, path: str) -> Stream | None:
+        """A tar stream of the file or folder `path`; None when there is none.
+
+        It has to be closed: until then the engine does not let go of the container.
+        """
 
 
 class Engine(Protocol):

@@ -28,7 +28,7 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
-from pytest_mlcontainer.engines import transport
+from pytest_mlcontainer.engines import Stream, transport
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _KNOCK_S = 5.0
@@ -215,8 +215,10 @@ class EngineClient(docker.APIClient):  # type: ignore[misc]
             return None
         return answer
 
-    def read_body(self, path: str, params: Mapping[str, Any]) -> Iterator[bytes]:
+    def read_body(self, path: str, params: Mapping[str, Any]) -> Stream:
         """The body of a GET, in pieces; complete when it ends without an error.
+
+        Whoever does not read it to its end has to close it: the engine waits with it.
 
         A stream that breaks off is asked for again, and what was handed on already is left out,
         once it is known to be the same.
@@ -236,9 +238,7 @@ class EngineClient(docker.APIClient):  # type: ignore[misc]
         self._raise_for_status(response)
         return response
 
-    def _pieces(
-        self, response: requests.Response, path: str, params: Mapping[str, Any]
-    ) -> Iterator[bytes]:
+    def _pieces(self, response: requests.Response, path: str, params: Mapping[str, Any]) -> Stream:
         seen, check = 0, 0
         for left in reversed(range(_RESUMED)):
             try:

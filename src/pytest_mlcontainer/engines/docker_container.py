@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import requests
@@ -13,6 +13,7 @@ from requests.exceptions import RequestException
 from pytest_mlcontainer.engines import (
     ContainerSpec,
     Exit,
+    Stream,
     Usage,
 )
 from pytest_mlcontainer.engines.client import CUT_REMEDY, EngineClient
@@ -139,7 +140,7 @@ class DockerContainer:
         most = limits_of(self.spec).log_bytes
         return LogFiles(stdout, stderr, most, self.spec.secrets.hidden)
 
-    def get(self, path: str) -> Iterator[bytes] | None:
+    def get(self, path: str) -> Stream | None:
         try:
             return _whole(self._api.read_body(f"/containers/{self.id}/archive", {"path": path}))
         except NotFound:
@@ -166,14 +167,15 @@ def _unbroken(parts: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]
         raise EngineLostError(what, str(error), CUT_REMEDY) from error
 
 
-def _whole(tar: Iterable[bytes]) -> Iterator[bytes]:
+def _whole(tar: Stream) -> Stream:
     """A tar stream that has to have its end, which is a block of zeros.
 
     An engine that meets an error while it reads just stops, and says that this was all.
     """
     size, end = 0, b""
-    for piece in tar:
-        size, end = size + len(piece), (end + piece[-_TAR_BLOCK:])[-_TAR_BLOCK:]
-        yield piece
+    with closing(tar):
+        for piece in tar:
+            size, end = size + len(piece), (end + piece[-_TAR_BLOCK:])[-_TAR_BLOCK:]
+            yield piece
     if size % _TAR_BLOCK or end.strip(b"\0"):
         raise EngineLostError("the engine cut off what the container wrote", "", CUT_REMEDY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Container
@@ -37,9 +38,9 @@ def take_outputs(
     into.mkdir()
     try:
         for root in declared.roots():
-            stream = container.get(root)
-            if stream is not None:
-                collect_tar(_bounded(stream, root, most), root, declared, into, collected)
+            with _opened(container, root, most) as stream:
+                if stream is not None:
+                    collect_tar(stream, root, declared, into, collected)
         _follow_links(container, declared, into, collected, most)
     except OutputError as error:
         return collected, Failure(error.what, error.value, error.remedy)
@@ -58,9 +59,9 @@ def _follow_links(
         collected.links.clear()
         for path, target in pending.items():
             before = len(collected.outputs) + collected.refused_count
-            stream = container.get(target)
-            if stream is not None:
-                collect_tar(_bounded(stream, path, most_bytes), path, declared, into, collected)
+            with _opened(container, target, most_bytes) as stream:
+                if stream is not None:
+                    collect_tar(stream, path, declared, into, collected)
             told = len(collected.outputs) + collected.refused_count > before
             if not told and path not in collected.links:
                 name = declared.name_of(path) or path
@@ -78,19 +79,28 @@ def what_is_there(
     for pattern in missing:
         (root,) = Declared((pattern,), declared.workdir).roots()
         folder = root
-        stream = container.get(folder)
-        while stream is None and folder != "/":
+        while (names := _names_in(container, folder)) is None and folder != "/":
             folder = posixpath.dirname(folder)
-            stream = container.get(folder)
-        names = (
-            ()
-            if stream is None
-            else names_in_tar(_bounded(stream, folder, _SEARCHED_BYTES), _NAMES_SHOWN)
-        )
         if not names and folder == root and folder != declared.workdir:
             folder = posixpath.dirname(folder)
-        seen[pattern] = (folder, names)
+        seen[pattern] = (folder, names or ())
     return seen
+
+
+def _names_in(container: Container, folder: str) -> tuple[str, ...] | None:
+    with _opened(container, folder, _SEARCHED_BYTES) as stream:
+        return None if stream is None else names_in_tar(stream, _NAMES_SHOWN)
+
+
+@contextmanager
+def _opened(container: Container, path: str, most_bytes: int) -> Iterator[Iterator[bytes] | None]:
+    """What a container has at a path, bounded; closed at the end, however much was read."""
+    stream = container.get(path)
+    if stream is None:
+        yield None
+        return
+    with closing(stream):
+        yield _bounded(stream, path, most_bytes)
 
 
 def _bounded(stream: Iterator[bytes], path: str, most_bytes: int) -> Iterator[bytes]:

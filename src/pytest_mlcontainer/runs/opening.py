@@ -13,6 +13,7 @@ import posixpath
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -226,9 +227,9 @@ def _collect(job: Opening, container: Container, into: Path) -> Failure | None:
     collected = Collected(hidden=job.hidden)
     stream = container.get(root)
     if stream is not None:
-        collect_tar(
-            _bounded(stream, job.result_bytes), root, Declared(("*",), root), into, collected
-        )
+        with closing(stream):
+            bounded = _bounded(stream, job.result_bytes)
+            collect_tar(bounded, root, Declared(("*",), root), into, collected)
     failure = collected.outputs.get(FAILURE)
     if failure is None and collected.refused and _TREE not in collected.outputs:
         return Failure("what was found in it is not taken over", collected.refused[0], _INSTEAD)
