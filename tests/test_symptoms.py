@@ -64,6 +64,15 @@ KNOWN = {
         "shared memory, /dev/shm, ran out",
         "shm-size",
     ),
+    "shm, by the line that failed": (
+        "Traceback (most recent call last):\n"
+        '  File "cache.py", line 1, in <module>\n'
+        "    open('/dev/shm/x', 'wb').write(block)\n"
+        "OSError: [Errno 28] No space left on device",
+        1,
+        "shared memory, /dev/shm, ran out",
+        "shm-size",
+    ),
     "bus error alone": ("", 135, "a bus error", "or /dev/shm is full: raise `shm-size`"),
     "disk, python": (
         _traceback("OSError: [Errno 28] No space left on device: 'outputs/model.bin'"),

@@ -254,7 +254,7 @@ def _hint(printed: str, run: Run, entry: Entrypoint) -> str:
     """What usually helps where the cause is how the run was set up; "" where it is not."""
     user = run.facts.get("user.id")
     allowed = allow_denied(printed, _table(entry), root=None if user is None else user == 0)
-    if re.search("Permission denied|PermissionError", printed):
+    if "Permission denied" in printed or ("PermissionError" in printed and not allowed):
         writable = (
             "a folder that its user may write to is made by "
             f'writable = ["outputs"] in {_table(entry)}, or by chown in the Dockerfile'

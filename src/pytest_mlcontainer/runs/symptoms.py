@@ -29,7 +29,7 @@ _SHM: Final = re.compile(
     r"|DataLoader worker .*killed by signal: Bus error",
     re.I,
 )
-_SHM_FRAME: Final = re.compile(r"multiprocessing/(heap|shared_memory|sharedctypes)\.py")
+_SHM_FRAME: Final = re.compile(r"multiprocessing/(heap|shared_memory|sharedctypes)\.py|/dev/shm")
 _NO_DRIVER: Final = re.compile(
     r"libcuda\.so|libnvidia-ml\.so|Found no NVIDIA driver|no CUDA-capable device|CUDA unknown error"
     r"|No CUDA GPUs are available|CUDA_ERROR_NO_DEVICE|cudaErrorNoDevice|Driver Not Loaded"
