@@ -70,17 +70,17 @@ def images(engine: docker.APIClient, name: str) -> list[str]:
     return [tag for tag in tags if f"/{name}" in tag]
 
 
-def watchers() -> set[int]:
-    """Watchers that processes of this test's pytest could have started."""
-    found = set()
+def watcher_of(pid: int) -> int | None:
+    """The watcher that a process has started."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
+            parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"pytest_mlcontainer.watcher" in command:
-            found.add(int(folder.name))
-    return found
+        if b"pytest_mlcontainer.watcher" in command and int(parent) == pid:
+            return int(folder.name)
+    return None
 
 
 class Session:
@@ -212,13 +212,13 @@ def test_a_killed_worker_leaves_nothing_and_the_session_goes_on(
 
 
 def test_an_end_leaves_no_watcher(project: Any, start: Any) -> None:
-    before = watchers()
     project.write()
     session = start(project.root, "-k", "image")
-    new = until(lambda: watchers() - before, 60, "none was started")
+    watcher = until(lambda: watcher_of(session.process.pid), 60, "none was started")
+    started = start_time(watcher)
     printed, _ = session.process.communicate(timeout=60)
     assert session.process.returncode == 0, printed
-    assert not new & watchers()
+    assert start_time(watcher) != started
 
 
 def test_a_watcher_that_was_killed_is_started_again(tmp_path: Path) -> None:
