@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -254,6 +255,49 @@ def _ignores(pid: int | None, number: int) -> bool:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (mask,) = (line.split()[1] for line in lines if line.startswith("SigIgn:"))
     return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def test_what_an_engine_keeps_that_is_away_at_the_end_goes_when_it_is_back(
+    tmp_path: Path, engine: docker.APIClient
+) -> None:
+    """The session could not clean up, so its watcher does, with patience."""
+    socket = tmp_path / "engine.sock"
+    code = f"""
+import os, sys
+from pathlib import Path
+from pytest_mlcontainer.cleanup import clean_up
+from pytest_mlcontainer.model import Keep
+from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.sharing import Ledger
+from pytest_mlcontainer.watcher import Watch
+cache = Path({str(tmp_path)!r})
+owner = current_owner({tmp_path.name!r})
+ledger = Ledger(cache, owner.session)
+ledger.enter(owner)
+ledger.add(endpoint="unix://{socket}")
+watch = Watch(cache, owner, os.environ)
+watch.ensure()
+print(__import__("json").dumps(owner.labels()), flush=True)
+sys.stdin.readline()
+assert not clean_up(cache, owner, os.environ, Keep.NONE, last=True).reached
+watch.leave()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    labels = json.loads(process.stdout.readline())
+    volume = f"mlcontainer-test-{uuid.uuid4().hex}"
+    engine.create_volume(volume, labels=labels)
+    process.communicate("end\n", timeout=120)
+    assert process.returncode == 0
+    assert labelled(engine, f"{LABEL}.session={tmp_path.name}") == [volume]
+    assert list(tmp_path.glob("session-*"))
+
+    socket.symlink_to(os.environ["DOCKER_HOST"].removeprefix("unix://"))
+
+    until(lambda: not labelled(engine, f"{LABEL}.session={tmp_path.name}"), 60, "it is left")
+    until(lambda: not list(tmp_path.glob("session-*")), 30, "its notes are left")
 
 
 def test_the_next_start_sweeps_what_a_killed_watcher_left(

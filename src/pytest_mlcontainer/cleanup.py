@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlcontainer.engines.docker_engine import DockerEngine
@@ -17,9 +18,26 @@ from pytest_mlcontainer.temporary import remove_left_folders
 Entries = tuple[dict[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Cleaned:
+    """How a cleaning went.
+
+    Args:
+        reached: whether every engine answered; one that does not now may do so later.
+        found: whether there was anything to remove.
+    """
+
+    reached: bool
+    found: bool
+
+    @property
+    def nothing_left(self) -> bool:
+        return self.reached and not self.found
+
+
 def clean_up(
     cache: Path, owner: Owner, environ: Mapping[str, str], keep: Keep, *, last: bool
-) -> None:
+) -> Cleaned:
     """Remove from every engine that the session used what carries its label.
 
     Args:
@@ -27,43 +45,39 @@ def clean_up(
         last: whether the session ends; then images go too, unless another session still uses them.
     """
     ledger = Ledger(cache, owner.session)
-    clean_session(ledger.entries(), owner, environ, keep, last=last)
-    if last:
+    cleaned = clean_session(ledger.entries(), owner, environ, keep, last=last)
+    if last and cleaned.reached:
         ledger.remove()
+    return cleaned
 
 
 def clean_session(
     entries: Entries, owner: Owner, environ: Mapping[str, str], keep: Keep, *, last: bool = True
-) -> bool:
+) -> Cleaned:
     """Remove what a session made, as far as its engines can be reached.
 
     Args:
         entries: what its ledger notes; the rest as of `clean_up`.
-
-    Returns:
-        Whether there is nothing more: each engine was reached, and had nothing to remove.
     """
     alone = {
         entry["store"]: Store(Path(entry["store"]), owner).close()
         for entry in entries
         if last and "store" in entry
     }
-    clean = True
+    reached, found = True, False
     for endpoint in _endpoints(entries):
         try:
             engine = DockerEngine(endpoint or None, environ, owner, keep)
             try:
-                found = engine.remove_session(keep_containers=keep is not Keep.NONE)
+                found |= engine.remove_session(keep_containers=keep is not Keep.NONE)
                 if keep is not Keep.ALL:
                     for repository in _unused_images(entries, endpoint, alone):
                         found |= engine.remove_images(repository)
             finally:
                 engine.disconnect()
         except EngineError:
-            # One that went away for good has nothing that we could remove.
-            found = True
-        clean = clean and not found
-    return clean
+            reached = False
+    return Cleaned(reached, found)
 
 
 def clean_after(entries: Entries, owner: Owner, environ: Mapping[str, str], maker: str) -> bool:
@@ -112,9 +126,9 @@ def sweep(cache: Path, endpoint: str | None, environ: Mapping[str, str]) -> tupl
         if set(_endpoints(entries)) <= {endpoint or ""}:
             # Containers that were to be kept are, with the images that they are of.
             with suppress(OSError):
-                clean_session(entries, owner, environ, Keep.FAILED)
-                ledger.remove()
-                forgotten.append(ledger.session)
+                if clean_session(entries, owner, environ, Keep.FAILED).reached:
+                    ledger.remove()
+                    forgotten.append(ledger.session)
     return tuple(forgotten)
 
 

@@ -94,6 +94,12 @@ class Watch:
             self._process.join(_JOIN_S)
             self._process = None
 
+    def leave(self) -> None:
+        """Leave it to clean up when this process has ended."""
+        if self._process is not None:
+            self._process.leave()
+            self._process = None
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -162,7 +168,8 @@ def _clean(task: _Task) -> None:
         pause = 2 * pause if clean else _FIRST_PAUSE_S
         # Another worker's watcher may have removed the ledger meanwhile.
         entries = tuple({str(entry): entry for entry in (*entries, *ledger.entries())}.values())
-    if not task.owner_lives:
+    # Where an engine did not answer for all that time, the next start needs the notes.
+    if not task.owner_lives and pause >= _LONGEST_PAUSE_S:
         ledger.remove()
 
 
@@ -175,7 +182,8 @@ def _clean_once(task: _Task, entries: tuple[dict[str, str], ...]) -> bool:
         if not maker_lives(task.maker):
             clean = clean_after(entries, task.owner, task.environ, task.maker)
         if not task.owner_lives:
-            clean &= clean_session(entries, task.owner, task.environ, task.keep)
+            cleaned = clean_session(entries, task.owner, task.environ, task.keep)
+            clean &= cleaned.nothing_left
             # A worker whose controller is gone ends soon, and has its hands full until then.
             clean &= not maker_lives(task.maker)
     except Exception:

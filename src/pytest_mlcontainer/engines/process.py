@@ -241,6 +241,13 @@ class Detached:
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
 
+    def leave(self) -> None:
+        """Go without it: it hears no more of us, and nobody here waits for its end."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.returncode = 0  # else it is called forgotten, which it is not
+
     def join(self, timeout_s: float) -> None:
         """Wait for its end, after its last line; one that does not end in time is killed."""
         assert self._process.stdin is not None

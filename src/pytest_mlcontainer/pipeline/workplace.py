@@ -108,9 +108,12 @@ class Workplace:
     def clean_up(self, *, last: bool) -> None:
         """Remove what this session made, workers included; `last` is for its very end."""
         world = self._world
-        clean_up(world.cache, world.owner, world.environ, self._options.keep, last=last)
-        if last:
+        cleaned = clean_up(world.cache, world.owner, world.environ, self._options.keep, last=last)
+        if last and cleaned.reached:
             self._watch.end()
+        elif last:
+            # An engine that is away may have things of ours, and be there again soon.
+            self._watch.leave()
 
     def kept(self) -> tuple[str, ...]:
         """Containers that stay on their engine for a look, those of workers too."""
