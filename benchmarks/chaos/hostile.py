@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import resource
 import shutil
 import stat
 import tarfile
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.chaos.hostile_cases import Case, cases
 from benchmarks.chaos.hostile_tars import mend
+from benchmarks.chaos.memory import PeakMemory
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.table import Row
 from pytest_mlcontainer.cli import main as mlcontainer
@@ -56,10 +56,12 @@ class Trial:
 
     Args:
         seconds: of processor time, for the collecting alone.
+        added_mib: the peak of memory, above what the process held before.
     """
 
     name: str
     seconds: float
+    added_mib: int
     problems: tuple[str, ...]
 
 
@@ -72,12 +74,11 @@ def rows(plan: Plan) -> Iterator[Row]:
             done.append(try_case(case, place))
             remove_tree(place)
     worst = max(trial.seconds for trial in done)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     yield Row(
         "hostile outputs",
         len(done),
         sum(not trial.problems for trial in done),
-        f"{worst:.1f} s, {peak} MiB",
+        f"{worst:.1f} s, {max(trial.added_mib for trial in done)} MiB",
         f"nothing outside, {_SECONDS:.0f} s and 0.5 ms a file, {_MEBIBYTES} MiB",
         tuple(f"{trial.name}: {problem}" for trial in done for problem in trial.problems),
     )
@@ -87,6 +88,7 @@ def try_case(case: Case, place: Path) -> Trial:
     """Collect one hostile output into `place`, a folder that is made, and look at all around it."""
     secret = _surround(place)
     before = snapshot(place)
+    memory = PeakMemory()
     run, problems, seconds = _collect(case, place, secret)
     problems += _inside(run, place)
     if after := {path for path, seen in snapshot(place).items() if before.get(path) != seen}:
@@ -95,7 +97,9 @@ def try_case(case: Case, place: Path) -> Trial:
         problems += _use(run, place)
     if seconds > _SECONDS + _PER_FILE_S * len(run.outputs):
         problems.append(f"took {seconds:.1f} s of processor time")
-    return Trial(case.name, seconds, tuple(problems))
+    if (added := memory.added_mib()) > _MEBIBYTES:
+        problems.append(f"took {added} MiB of memory")
+    return Trial(case.name, seconds, added, tuple(problems))
 
 
 def snapshot(place: Path) -> dict[str, object]:
