@@ -164,6 +164,17 @@ def test_all_smallest_sets_are_found(kind: str, prior: str) -> None:
     assert not findings.open
 
 
+def test_kin_of_a_cause_is_looked_at_next() -> None:
+    """Of two changes that bring each other about, the second takes two or three runs more."""
+    causes = faulty(["v07"], ["v11"])
+    weights = suspecting("v07")
+    alone, _ = drive(search_causes(NAMES, weights), causes)
+    search = search_causes(NAMES, weights, kin=[frozenset({"v07", "v11"})])
+    found, _ = drive(search, causes)
+    assert named(alone) == named(found) == {("v07",), ("v11",)}
+    assert found.runs <= 9 < alone.runs
+
+
 def test_a_crash_hides_no_drift() -> None:
     """What makes it fail is named with what it failed with, taken out, and the drift found."""
     program = faulty(["v05"], crashes=[["v12"]])

@@ -44,11 +44,13 @@ Reweigh = Callable[[Trial, Observation], Mapping[str, float]]
 # Sets of changes left out while further causes are looked for, at most.
 MOST_BRANCHES = 24
 # Runs under a cause that confirm it; one more where there was little reason to suspect it, that is
-# where it had less than this share of suspicion or is not the first: chance has more ways then to
-# look like a cause.
+# where it had less than this share of suspicion: chance has more ways then to look like a cause.
 CONFIRMED = 2
 CONFIRMED_UNSUSPECTED = 3
 SUSPECTED = 0.1
+# What a change is more suspected where one that brings it about, or that it brings about, is a
+# cause.
+KIN = 20.0
 # Failures that confirm a change that was met failing while something else was looked for.
 FAILURES = 3
 # So many causes are found sooner where the first control is the one that is not like others.
@@ -69,6 +71,7 @@ class Aims:
     pins: tuple[str, ...] = ()
     pin_weights: Mapping[str, float] = field(default_factory=dict)
     apart: tuple[Names, ...] = ()
+    kin: tuple[Names, ...] = ()
     extra_controls: int = 0
     reweigh: Reweigh | None = None
     crash_weights: CrashWeights | None = None
@@ -190,8 +193,7 @@ class CauseSearch:
         cause = yield from narrow(drifts, prior, rest, CONTROL)
         cause = yield from self._minimal(drifts, cause)
         natural = len(cause) == 1 and cause <= self.aims.natural
-        suspected = not self.found and prior.share(cause) >= SUSPECTED
-        times = CONFIRMED if suspected else CONFIRMED_UNSUSPECTED
+        times = CONFIRMED if prior.share(cause) >= SUSPECTED else CONFIRMED_UNSUSPECTED
         yield from self._confirm(cause, CONTROL if natural else rest, times)
         self.scope = frozenset()
         self.found.append(cause)
@@ -212,6 +214,9 @@ class CauseSearch:
         ]
         if self.aims.reweigh is not None and worked:
             weights = self.aims.reweigh(*worked[0])
+        known = frozenset().union(*self.found)
+        kin = frozenset().union(*(pair for pair in self.aims.kin if pair & known))
+        weights = {name: weight * (KIN if name in kin else 1) for name, weight in weights.items()}
         return suspicion(rest, weights, self.aims.natural)
 
     def _minimal(self, drifts: Drifts, cause: Names) -> Asking[Names]:
@@ -349,6 +354,7 @@ def search_causes(
     pins: Sequence[str] = (),
     pin_weights: Mapping[str, float] | None = None,
     apart: Collection[frozenset[str]] = (),
+    kin: Collection[frozenset[str]] = (),
     budget: int = 40,
     extra_controls: int = 0,
     reweigh: Reweigh | None = None,
@@ -363,6 +369,7 @@ def search_causes(
         pins: what can be kept from differing between runs; asked for, with `pin:` before each
             name, where runs with nothing changed disagree.
         apart: pairs that hide each other, and are never in the same trial.
+        kin: pairs of which one brings about the other: where one is a cause, both may be.
         budget: how many trials may be asked for.
         extra_controls: further controls in the first plan.
         reweigh: weights from how a trial of everything, or of all but causes found, came out.
@@ -375,6 +382,7 @@ def search_causes(
         tuple(pins),
         {} if pin_weights is None else pin_weights,
         tuple(apart),
+        tuple(kin),
         extra_controls,
         reweigh,
         crash_weights,

@@ -142,6 +142,8 @@ class Family:
             that can be written to: failing under it is no drift unless it was named.
         apart: names of families that hide it, or that it hides: never varied in the same run
             unless each alone does nothing.
+        brings: names of families that it changes as well: where one of the two is a cause, the
+            other is looked at next.
     """
 
     name: str
@@ -155,3 +157,4 @@ class Family:
     on_request: bool = False
     demanding: bool = False
     apart: tuple[str, ...] = ()
+    brings: tuple[str, ...] = ()

@@ -32,7 +32,15 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.bench import Bench, printed
 from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
-from pytest_mlcontainer.variations import apart_pairs, choose, pins, suspect, together, wanted
+from pytest_mlcontainer.variations import (
+    apart_pairs,
+    choose,
+    kin_pairs,
+    pins,
+    suspect,
+    together,
+    wanted,
+)
 
 PIN = "pin:"
 _UNSUSPECTED = 0.2  # of a failure whose text does not speak of it
@@ -164,6 +172,7 @@ class _Explaining:
             pins=tuple(prepared.pins),
             pin_weights=prepared.weights,
             apart=apart_pairs(self._asked),
+            kin=kin_pairs(self._asked),
             budget=self._job.budget,
             extra_controls=self._extra_controls(prepared),
             reweigh=lambda trial, _seen: self._weights_of_drift(prepared, trial),

@@ -53,6 +53,7 @@ __all__ = [
     "changes",
     "choose",
     "harmless",
+    "kin_pairs",
     "pins",
     "suspect",
     "together",
@@ -142,6 +143,13 @@ def apart_pairs(families: Iterable[Family]) -> frozenset[frozenset[str]]:
     """Names of families that hide each other; it is enough that one of the two says so."""
     return frozenset(
         frozenset((family.name, other)) for family in families for other in family.apart
+    )
+
+
+def kin_pairs(families: Iterable[Family]) -> frozenset[frozenset[str]]:
+    """Names of families of which one changes the other as well."""
+    return frozenset(
+        frozenset((family.name, other)) for family in families for other in family.brings
     )
 
 

@@ -45,4 +45,5 @@ FAMILY: Final = Family(
     ),
     weight=1.5,
     demanding=True,
+    brings=("home",),
 )
