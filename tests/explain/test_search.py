@@ -165,11 +165,11 @@ def test_all_smallest_sets_are_found(kind: str, prior: str) -> None:
 
 
 def test_kin_of_a_cause_is_looked_at_next() -> None:
-    """Of two changes that bring each other about, the second takes two or three runs more."""
+    """Of two changes that go together, the second takes three runs more."""
     causes = faulty(["v07"], ["v11"])
     weights = suspecting("v07")
     alone, _ = drive(search_causes(NAMES, weights), causes)
-    search = search_causes(NAMES, weights, kin=[frozenset({"v07", "v11"})])
+    search = search_causes(NAMES, weights, kin={frozenset({"v07", "v11"}): 100.0})
     found, _ = drive(search, causes)
     assert named(alone) == named(found) == {("v07",), ("v11",)}
     assert found.runs <= 9 < alone.runs

@@ -48,9 +48,6 @@ MOST_BRANCHES = 24
 CONFIRMED = 2
 CONFIRMED_UNSUSPECTED = 3
 SUSPECTED = 0.1
-# What a change is more suspected where one that brings it about, or that it brings about, is a
-# cause.
-KIN = 20.0
 # Failures that confirm a change that was met failing while something else was looked for.
 FAILURES = 3
 # So many causes are found sooner where the first control is the one that is not like others.
@@ -71,7 +68,7 @@ class Aims:
     pins: tuple[str, ...] = ()
     pin_weights: Mapping[str, float] = field(default_factory=dict)
     apart: tuple[Names, ...] = ()
-    kin: tuple[Names, ...] = ()
+    kin: Mapping[Names, float] = field(default_factory=dict)
     extra_controls: int = 0
     reweigh: Reweigh | None = None
     crash_weights: CrashWeights | None = None
@@ -215,8 +212,11 @@ class CauseSearch:
         if self.aims.reweigh is not None and worked:
             weights = self.aims.reweigh(*worked[0])
         known = frozenset().union(*self.found)
-        kin = frozenset().union(*(pair for pair in self.aims.kin if pair & known))
-        weights = {name: weight * (KIN if name in kin else 1) for name, weight in weights.items()}
+        factors = dict.fromkeys(weights, 1.0)
+        for pair, factor in self.aims.kin.items():
+            for name in pair - known if pair & known else ():
+                factors[name] = max(factors.get(name, 1.0), factor)
+        weights = {name: weight * factors[name] for name, weight in weights.items()}
         return suspicion(rest, weights, self.aims.natural)
 
     def _minimal(self, drifts: Drifts, cause: Names) -> Asking[Names]:
@@ -354,7 +354,7 @@ def search_causes(
     pins: Sequence[str] = (),
     pin_weights: Mapping[str, float] | None = None,
     apart: Collection[frozenset[str]] = (),
-    kin: Collection[frozenset[str]] = (),
+    kin: Mapping[frozenset[str], float] | None = None,
     budget: int = 40,
     extra_controls: int = 0,
     reweigh: Reweigh | None = None,
@@ -369,7 +369,8 @@ def search_causes(
         pins: what can be kept from differing between runs; asked for, with `pin:` before each
             name, where runs with nothing changed disagree.
         apart: pairs that hide each other, and are never in the same trial.
-        kin: pairs of which one brings about the other: where one is a cause, both may be.
+        kin: pairs of which both may well be causes, with how much more one of them is suspected
+            where the other is one.
         budget: how many trials may be asked for.
         extra_controls: further controls in the first plan.
         reweigh: weights from how a trial of everything, or of all but causes found, came out.
@@ -382,7 +383,7 @@ def search_causes(
         tuple(pins),
         {} if pin_weights is None else pin_weights,
         tuple(apart),
-        tuple(kin),
+        {} if kin is None else kin,
         extra_controls,
         reweigh,
         crash_weights,

@@ -16,9 +16,10 @@ from pytest_mlcontainer.explain.search_book import (
 )
 from pytest_mlcontainer.explain.trials import Reading
 
-# A suspect with this share of all suspicion is tried alone: where it is the one, nothing else has
-# to be asked, while half of the suspects leaves the question which of them.
-ALONE = 0.25
+# A suspect with this share of all suspicion, and so many times an even share, is tried alone: where
+# it is the one, nothing else has to be asked, while half of the suspects leaves open which of them.
+ALONE = 0.2
+STANDS_OUT = 1.5
 # The share of suspicion that is spread evenly, so that no weight, however wrong, makes the search
 # go through the names one by one.
 DOUBT = 0.15
@@ -154,7 +155,7 @@ class Prior:
         """The part of two or more names that is tried first: one suspect, or about half."""
         order = self.order(names)
         total = sum(self.weights[name] for name in order)
-        if self.weights[order[0]] >= ALONE * total:
+        if self.weights[order[0]] >= max(ALONE, STANDS_OUT / len(order)) * total:
             return frozenset(order[:1])
         order.sort(key=lambda name: name not in self.first)
         heads = [order[:size] for size in range(1, len(order))]

@@ -142,8 +142,8 @@ class Family:
             that can be written to: failing under it is no drift unless it was named.
         apart: names of families that hide it, or that it hides: never varied in the same run
             unless each alone does nothing.
-        brings: names of families that it changes as well: where one of the two is a cause, the
-            other is looked at next.
+        kin: names of families that are causes where it is one, as a rule: it changes them as well,
+            or programs answer to both in the same way.
     """
 
     name: str
@@ -157,4 +157,4 @@ class Family:
     on_request: bool = False
     demanding: bool = False
     apart: tuple[str, ...] = ()
-    brings: tuple[str, ...] = ()
+    kin: tuple[str, ...] = ()

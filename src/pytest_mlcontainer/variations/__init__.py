@@ -6,8 +6,9 @@ itself stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import combinations
 from typing import Final
 
 from pytest_mlcontainer.errors import MlContainerError
@@ -59,6 +60,9 @@ __all__ = [
     "together",
     "wanted",
 ]
+
+# They only order a search; one processor means one thread wherever a library counts processors.
+_KIN, _KIN_NUMERIC = 100.0, 4.0
 
 FAMILIES: Final[tuple[Family, ...]] = (
     threads.FAMILY,
@@ -146,11 +150,19 @@ def apart_pairs(families: Iterable[Family]) -> frozenset[frozenset[str]]:
     )
 
 
-def kin_pairs(families: Iterable[Family]) -> frozenset[frozenset[str]]:
-    """Names of families of which one changes the other as well."""
-    return frozenset(
-        frozenset((family.name, other)) for family in families for other in family.brings
-    )
+def kin_pairs(families: Iterable[Family]) -> Mapping[frozenset[str], float]:
+    """Pairs of families that are often causes together, with how much more one is then suspected.
+
+    It is enough that one of the two names the other. Those that are numeric are kin by what they
+    do: a program that makes much of one kind of rounding makes it of others.
+    """
+    known = tuple(families)
+    numeric = [family.name for family in known if family.numeric]
+    named = [(family.name, other) for family in known for other in family.kin]
+    return {
+        **dict.fromkeys(map(frozenset, combinations(numeric, 2)), _KIN_NUMERIC),
+        **dict.fromkeys(map(frozenset, named), _KIN),
+    }
 
 
 def harmless(platform: Platform) -> tuple[Variation, ...]:

@@ -65,5 +65,5 @@ FAMILY: Final = Family(
         r"^(?:from|import) (?:numpy|scipy|sklearn|torch|tensorflow|jax|xgboost|lightgbm|numba)\b",
     ),
     weight=2.0,
-    brings=("threads",),
+    kin=("threads",),
 )

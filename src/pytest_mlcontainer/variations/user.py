@@ -45,5 +45,5 @@ FAMILY: Final = Family(
     ),
     weight=1.5,
     demanding=True,
-    brings=("home",),
+    kin=("home", "read-only"),
 )
