@@ -101,11 +101,12 @@ def test_success_without_the_declared_model_shows_what_is_there_instead(
         """
 [tool.mlcontainer.entrypoints.train]
 command = ["python", "train.py"]
-outputs = ["outputs/model.npz", "outputs/log.txt", "models/best/*.onnx"]
+outputs = ["outputs/model.npz", "outputs/log.txt", "models/best/*.onnx", "plots/*"]
 """,
         train="""\
 import os
 os.makedirs("outputs/checkpoints")
+os.makedirs("plots")
 open("outputs/log.txt", "w").close()
 open("outputs/checkpoints/step_500.npz", "w").close()
 print("500 steps done, next checkpoint at 501")
@@ -116,7 +117,8 @@ print("500 steps done, next checkpoint at 501")
     assert f"train on {native} exited with code 0 but did not write what it declares" in said
     assert "missing: outputs/model.npz; in /app/outputs there is: checkpoints/, " in said
     assert "log.txt" in said
-    assert "missing: models/best/*.onnx; in /app there is: outputs/" in said
+    assert "missing: models/best/*.onnx; in /app there is: " in said
+    assert "missing: plots/*; in /app/plots there is: nothing" in said
     assert "500 steps done, next checkpoint at 501" in said
     assert "working directory /app" in said
 

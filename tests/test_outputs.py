@@ -311,6 +311,21 @@ class TestTar:
             "/app/outputs/first": "/data/x",
         }
 
+    def test_links_in_what_a_link_leads_to_start_there(self, take: Take) -> None:
+        """A cache keeps `snapshots/1/w -> ../../blobs/x`, and `outputs/model -> …/snapshots/1`."""
+        collected = Collected()
+        data = tar(directory("1"), regular("1/c", b"c"), symlink("1/w", "../../blobs/x"))
+        collect_tar(
+            chunks(data),
+            "/app/outputs/model",
+            Declared(("outputs/**",), "/app"),
+            take.into,
+            collected,
+            lies_at="/cache/snapshots/1",
+        )
+        assert contents(collected) == {"outputs/model/c": b"c"}
+        assert collected.links == {"/app/outputs/model/w": "/cache/blobs/x"}
+
     def test_links_in_a_circle_end(self, take: Take) -> None:
         """Neither a circle of links nor a link to the folder that it lies in goes on for ever."""
         data = tar(
@@ -447,6 +462,12 @@ class TestNamesInTar:
         """Its names start with a slash."""
         data = tar(directory("/"), directory("/etc"), regular("/etc/passwd"))
         assert names_in_tar(chunks(data), 20) == ("etc/", "etc/passwd")
+
+    def test_what_is_no_folder_has_no_names(self) -> None:
+        """An empty folder has none either, but can be named as the place where nothing is."""
+        assert names_in_tar(chunks(tar(regular("model.bin"))), 20) is None
+        assert names_in_tar(chunks(tar(symlink("model.bin", "gone"))), 20) is None
+        assert names_in_tar(chunks(tar(directory("outputs"))), 20) == ()
 
     def test_damage_ends_the_names(self) -> None:
         """They are shown to help with another error, so they must not raise one of their own."""

@@ -80,6 +80,12 @@ KNOWN = {
         "the disk that it writes to is full",
         "`docker system df`",
     ),
+    "disk or shm": (
+        _traceback("OSError: [Errno 28] No space left on device"),
+        1,
+        "no space is left where it writes, which its words do not name",
+        "where that is /dev/shm, raise `shm-size` (64 MiB, the engine's default)",
+    ),
     "disk, shell": (
         "cp: error writing 'b': No space left on device",
         1,
@@ -89,7 +95,7 @@ KNOWN = {
     "disk, node": (
         "Error: ENOSPC: no space left on device, write",
         1,
-        "disk that it writes to is full",
+        "no space is left where it writes",
         "docker builder prune",
     ),
     "quota": (

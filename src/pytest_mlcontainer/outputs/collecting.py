@@ -15,7 +15,13 @@ from pytest_mlcontainer.outputs.tree import walk
 
 
 def collect_tar(
-    stream: Iterable[bytes], root: str, declared: Declared, into: Path, collected: Collected
+    stream: Iterable[bytes],
+    root: str,
+    declared: Declared,
+    into: Path,
+    collected: Collected,
+    *,
+    lies_at: str | None = None,
 ) -> None:
     """Take over from the tar stream that an engine gives for the container path `root`.
 
@@ -24,6 +30,8 @@ def collect_tar(
             part, whatever that is called in the container.
         into: existing folder that receives the files.
         collected: is added to.
+        lies_at: what a link at `root` leads to, where the stream comes from; links in it that are
+            relative start there.
 
     Raises:
         OutputError: the stream ends early or is damaged, or holds more than `collected.allowance`;
@@ -33,7 +41,7 @@ def collect_tar(
     content = Content(stream)
     try:
         for member in read_members(content):
-            intake.take_member(content, member, root)
+            intake.take_member(content, member, root, lies_at or root)
     except DamagedTarError as error:
         raise OutputError(
             "what the run wrote cannot be read back", f"{root}: {error}", "run it again"
@@ -63,16 +71,18 @@ def collect_tree(folder: Path, declared: Declared, into: Path, collected: Collec
     intake.resolve_links()
 
 
-def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...]:
+def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...] | None:
     """The first names in a tar stream, folders with a trailing slash, without the top one.
 
-    A stream that is damaged gives those before the damage.
+    None where the top one is no folder. A stream that is damaged gives those before the damage.
     """
     names: list[str] = []
     try:
         for member in read_members(Content(stream)):
             # The archive of the root folder has names that start with a slash, and no top.
             rest = member.name.partition("/")[2].rstrip("/")
+            if not rest and member.kind is not Kind.FOLDER:
+                return None
             if rest:
                 names.append(rest + ("/" if member.kind is Kind.FOLDER else ""))
             if len(names) >= limit:

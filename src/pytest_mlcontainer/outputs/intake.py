@@ -37,8 +37,8 @@ class Intake:
     into: Path
     collected: Collected
 
-    def take_member(self, content: Content, member: Member, root: str) -> None:
-        """Take one member of a tar stream for the container path `root`."""
+    def take_member(self, content: Content, member: Member, root: str, lies_at: str) -> None:
+        """Take one member of a tar stream for the container path `root`, which lies elsewhere."""
         path = path_of(member.name, root)
         if path is None:
             self.refuse(f"{member.name}: climbs out of {root}")
@@ -51,15 +51,18 @@ class Intake:
         else:
             name = self.declared.name_of(path)
             if name is not None or (path == root and member.kind is Kind.SYMLINK):
-                self._take(content, member, path, root, name or path)
+                if member.kind is Kind.SYMLINK:
+                    beside = posixpath.dirname(lies_at + path[len(root) :])
+                    self.link(path, posixpath.join(beside, member.target))
+                elif member.kind is Kind.HARDLINK:
+                    # A second name of a file earlier in the stream, as the archive names it.
+                    again = path_of(member.target, root)
+                    self.link(path, again or posixpath.join("/", member.target))
+                else:
+                    self._take(content, member, name or path)
 
-    def _take(self, content: Content, member: Member, path: str, root: str, name: str) -> None:
-        if member.kind is Kind.SYMLINK:
-            self.link(path, posixpath.join(posixpath.dirname(path), member.target))
-        elif member.kind is Kind.HARDLINK:
-            # A second name of a file earlier in the stream, named as the archive names it.
-            self.link(path, path_of(member.target, root) or posixpath.join("/", member.target))
-        elif member.kind is Kind.FILE:
+    def _take(self, content: Content, member: Member, name: str) -> None:
+        if member.kind is Kind.FILE:
             owned = (member.mode & 0o777, member.uid, member.gid)
             self.store(name, content, member.size_bytes, owned)
         else:

@@ -61,7 +61,7 @@ def _follow_links(
             before = len(collected.outputs) + collected.refused_count
             with _opened(container, target, most_bytes) as stream:
                 if stream is not None:
-                    collect_tar(stream, path, declared, into, collected)
+                    collect_tar(stream, path, declared, into, collected, lies_at=target)
             told = len(collected.outputs) + collected.refused_count > before
             if not told and path not in collected.links:
                 name = declared.name_of(path) or path
@@ -77,11 +77,8 @@ def what_is_there(
     """For each missing output: the nearest folder that exists, and the first names in it."""
     seen: dict[str, tuple[str, tuple[str, ...]]] = {}
     for pattern in missing:
-        (root,) = Declared((pattern,), declared.workdir).roots()
-        folder = root
+        (folder,) = Declared((pattern,), declared.workdir).roots()
         while (names := _names_in(container, folder)) is None and folder != "/":
-            folder = posixpath.dirname(folder)
-        if not names and folder == root and folder != declared.workdir:
             folder = posixpath.dirname(folder)
         seen[pattern] = (folder, names or ())
     return seen

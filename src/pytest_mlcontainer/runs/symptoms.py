@@ -30,6 +30,7 @@ _SHM: Final = re.compile(
     re.I,
 )
 _SHM_FRAME: Final = re.compile(r"multiprocessing/(heap|shared_memory|sharedctypes)\.py|/dev/shm")
+_NAMED_FILE: Final = re.compile(r"'[^']+'|\"[^\"]+\"")
 _NO_DRIVER: Final = re.compile(
     r"libcuda\.so|libnvidia-ml\.so|Found no NVIDIA driver|no CUDA-capable device|CUDA unknown error"
     r"|No CUDA GPUs are available|CUDA_ERROR_NO_DEVICE|cudaErrorNoDevice|Driver Not Loaded"
@@ -125,7 +126,7 @@ def _by_line(case: Case, line: str, lines: list[str]) -> Symptom | None:
 
 def _resources(case: Case, line: str) -> Symptom | None:
     if is_full_disk(line) or "[Errno 28]" in line or "ENOSPC" in line:
-        return _disk(case)
+        return _disk(case, line)
     if _NO_MEMORY.search(line):
         return Symptom("it could not get the memory that it asked for", _memory(case))
     if _WORKER_KILLED.search(line):
@@ -184,10 +185,18 @@ def _shm(case: Case) -> Symptom:
     )
 
 
-def _disk(case: Case) -> Symptom:
+def _disk(case: Case, line: str) -> Symptom:
     if not case.in_container:
         return Symptom("a disk is full", "make room: `df -h` says where none is left")
-    return Symptom("the disk that it writes to is full", f"mostly the engine's: {FULL_DISK_REMEDY}")
+    if "quota" in line or _NAMED_FILE.search(line):
+        cause = "the disk that it writes to is full"
+        return Symptom(cause, f"mostly the engine's: {FULL_DISK_REMEDY}")
+    # /dev/shm is small, and full more often than a disk.
+    return Symptom(
+        "no space is left where it writes, which its words do not name",
+        f"where that is /dev/shm, {_shm(case).remedy}; where it is the engine's disk: "
+        f"{FULL_DISK_REMEDY}",
+    )
 
 
 def _memory(case: Case) -> str:
