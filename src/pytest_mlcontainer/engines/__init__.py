@@ -135,7 +135,7 @@ class Container(Protocol):
         """
 
     def follow(self, stdout: Path, stderr: Path, on_full: Callable[[], None]) -> None:
-        """Write what it prints to two files as it comes. To be called before the start.
+        """Write what it prints to two files as it comes, from its start on.
 
         Args:
             on_full: called once, from another thread, when it has printed more than its limit.
@@ -225,6 +225,9 @@ class Engine(Protocol):
 
     def container(self, spec: ContainerSpec) -> AbstractContextManager[Container]:
         """Create a container; it is removed at the end of the `with` block unless kept."""
+
+    def adopt(self, id: str, spec: ContainerSpec) -> Container:
+        """A container that somebody else has started, and will remove."""
 
     def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
         """Make a volume filled with what the tar stream holds. Its owner's cleaning removes it."""

@@ -36,6 +36,7 @@ class DockerContainer:
             file system is read-only, nor can its folders be opened to other users; so that goes
             by another, into those volumes.
         copy: the container that has, in its place, the volume with the copied folder.
+        started: it runs already.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class DockerContainer:
         spec: ContainerSpec,
         carry: Callable[[DockerContainer], DockerContainer],
         copy: DockerContainer | None = None,
+        *,
+        started: bool = False,
     ) -> None:
         self._api = api
         self._carry = carry
@@ -52,10 +55,10 @@ class DockerContainer:
         self.spec = spec
         self.id = id
         self.failed = False
-        self.started = False
+        self.started = started
         self.carrier: DockerContainer | None = None
         self._following: Following | None = None
-        self._breaks = 0
+        self._breaks = api.health.breaks
 
     def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
         if copy:
@@ -107,19 +110,23 @@ class DockerContainer:
         return usage(self._api, self.id)
 
     def follow(self, stdout: Path, stderr: Path, on_full: Callable[[], None]) -> None:
-        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/attach"
-        params = {"stream": 1, "stdout": 1, "stderr": 1}
+        # What was started already has printed, perhaps: its log has that too, and goes on.
+        method, what, on = (
+            ("GET", "logs", "follow") if self.started else ("POST", "attach", "stream")
+        )
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/{what}"
+        params = {on: 1, "stdout": 1, "stderr": 1}
         # Once, and for as long as it runs: what is missed here is read from the logs at the end.
         with suppress(RequestException):
             response = requests.Session.request(
-                self._api, "POST", url, params=params, stream=True, timeout=_ATTACH_S
+                self._api, method, url, params=params, stream=True, timeout=_ATTACH_S
             )
             if not response.ok:
                 response.close()
                 return
             self._api._disable_socket_timeout(self._api._get_raw_response_socket(response))
             files = self._log_files(stdout, stderr)
-            self._following = Following(response.iter_content(CHUNK_BYTES), files, on_full)
+            self._following = Following(_pieces(response), files, on_full)
 
     def write_logs(self, stdout: Path, stderr: Path) -> int:
         # Where a connection broke, that of the log may have too, and looks as if it had ended.
@@ -151,6 +158,12 @@ class DockerContainer:
             raise EngineError(
                 "the engine cannot read from the container", f"{path}: {error}"
             ) from error
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """Its body as it comes; closed however that ends."""
+    with response:
+        yield from response.iter_content(CHUNK_BYTES)
 
 
 def _streamed(tar: Iterable[bytes]) -> Iterator[bytes]:

@@ -144,6 +144,9 @@ class DockerEngine:
             if copy is not None:
                 self._remove(copy.id)
 
+    def adopt(self, id: str, spec: ContainerSpec) -> Container:
+        return DockerContainer(self._api, id, spec, self._carrier, started=True)
+
     def _copied(self, spec: ContainerSpec, folder: str) -> DockerContainer:
         """A container that is never started, and has a copy of a folder of the image.
 

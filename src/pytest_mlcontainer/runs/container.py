@@ -15,7 +15,7 @@ from pytest_mlcontainer.errors import EngineError, EngineLostError
 from pytest_mlcontainer.model import Entrypoint, Facts, Image, Knobs, Run, Target
 from pytest_mlcontainer.outputs import Collected, Declared
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
-from pytest_mlcontainer.runs.breaches import DISK, LOG_LIMIT, Breach
+from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
 from pytest_mlcontainer.runs.collecting import take_outputs, what_is_there
 from pytest_mlcontainer.runs.failures import (
     CpuUse,
@@ -34,12 +34,9 @@ from pytest_mlcontainer.runs.inputs import (
 )
 from pytest_mlcontainer.runs.knobs import Means, outermost, turn
 from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
-from pytest_mlcontainer.runs.watching import Watch
+from pytest_mlcontainer.runs.watching import GRACE_S, watch_container
 from pytest_mlcontainer.secrets import Disclosed
 
-# For a program that handles SIGTERM; one that does not, as process 1, ignores it.
-_GRACE_S = 3.0
-_GRACES_S = {LOG_LIMIT: _GRACE_S, DISK: 0.0}  # in which a disk would go on to be filled
 _WATCHED_S = 2.0  # the last part of a run's time, in which its use of the CPU is looked at
 
 
@@ -129,7 +126,7 @@ def _run_to_its_end(container: Container, job: ContainerRun) -> Ending:
     """Start it, watch it, and take what it printed."""
     limits = job.entry.limits
     stdout, stderr = job.folder / STDOUT_LOG, job.folder / STDERR_LOG
-    watch = Watch(limits, container.usage, lambda breach: container.kill(_GRACES_S[breach.setting]))
+    watch = watch_container(container, limits)
     container.follow(stdout, stderr, watch.log_is_full)
     started = time.monotonic()
     container.start()
@@ -261,7 +258,7 @@ def _ending(
     seconds: float,
 ) -> Ending:
     if ended is None:
-        container.kill(_GRACE_S)
+        container.kill(GRACE_S)
         return Ending(None, seconds, timed_out=True, cpu=cpu)
     if ended.code in job.entry.exit_codes and not ended.error:
         return Ending(ended.code, seconds)

@@ -106,7 +106,7 @@ def missing_outputs(
 def tail(run: Run) -> str:
     """The last lines it printed: stderr's, or stdout's if it printed no errors."""
     for name, file in (("stderr", run.stderr), ("stdout", run.stdout)):
-        lines = _last_lines(file)
+        lines = last_lines(file)
         if lines:
             return "\n".join((f"last lines of {name} ({file}):", *(f"  {line}" for line in lines)))
     return "it printed nothing"
@@ -233,7 +233,7 @@ def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | Non
 
 
 def _printed(run: Run) -> str:
-    return "\n".join((*_last_lines(run.stdout), *_last_lines(run.stderr)))
+    return "\n".join((*last_lines(run.stdout), *last_lines(run.stderr)))
 
 
 def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
@@ -280,7 +280,8 @@ def _written(run: Run, entry: Entrypoint) -> tuple[str, ...]:
     return ("outputs written: none",) if entry.outputs else ()
 
 
-def _last_lines(file: Path) -> list[str]:
+def last_lines(file: Path) -> list[str]:
+    """The last lines of a log, each short enough to show; none where there is no such file."""
     try:
         with file.open("rb") as source:
             source.seek(0, 2)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 
-from pytest_mlcontainer.engines import Usage
+from pytest_mlcontainer.engines import Container, Usage
+from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import DISK, LOG_LIMIT, Breach
 
 _FIRST_S, _LEAST_S, _MOST_S = 0.5, 0.5, 2.0
 _FASTEST_BYTES = 4 << 30  # that anything writes in a second
 _SHARE = 20  # of the time at least, nobody looks
+# For a program that handles SIGTERM; one that does not, as process 1, ignores it.
+GRACE_S = 3.0
+_GRACES_S = {LOG_LIMIT: GRACE_S, DISK: 0.0}  # in which a disk would go on to be filled
 
 
 class Watch(AbstractContextManager["Watch"]):
@@ -87,6 +91,16 @@ class Watch(AbstractContextManager["Watch"]):
             memory_bytes=_larger(peak.memory_bytes, seen.memory_bytes),
             processes=_larger(peak.processes, seen.processes),
         )
+
+
+def watch_container(container: Container, limits: Limits) -> Watch:
+    """A watch that ends the container past its limits."""
+
+    def end(breach: Breach) -> None:
+        with suppress(EngineError):  # which whoever waits for its end is told as well
+            container.kill(_GRACES_S[breach.setting])
+
+    return Watch(limits, container.usage, end)
 
 
 def next_look_s(left_bytes: int) -> float:
