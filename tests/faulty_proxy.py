@@ -22,7 +22,8 @@ class Fault:
         request: regular expression for `METHOD /path?query`.
         kind: `refuse` (closed before the engine hears of it), `drop` (closed when the engine has
             answered), `cut` (closed after `after` bytes of the answer), `stall` (nothing comes any
-            more after `after` bytes of the answer), a number (the answer is that status).
+            more after `after` bytes of the answer), `empty` (the answer has nothing in it), a
+            number (the answer is that status).
         times: how many requests it hits.
         skip: how many it lets pass first.
     """
@@ -142,6 +143,9 @@ class FaultyProxy:
             self.requests.append(request)
             fault = next((each for each in self._faults if each.strikes(request)), None)
         if fault is not None and fault.kind == "refuse":
+            return
+        if fault is not None and fault.kind == "empty":
+            client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             return
         if fault is not None and fault.kind.isdigit():
             _swallow(client, head, rest)

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.engines import Usage
+from pytest_mlcontainer.model import Entrypoint, Limits
+from pytest_mlcontainer.runs.breaches import DISK, Breach
+from pytest_mlcontainer.runs.failures import Ending
+from pytest_mlcontainer.runs.server_failures import explain_server
 
 SERVER = """
 [tool.mlcontainer.entrypoints.{name}]
@@ -78,3 +87,131 @@ def test_a_server_whose_command_cannot_be_found_is_explained_like_a_run(
     said = failure_of(project.run("-k", "serve"), "serve[")
     assert "the command was not found in the image" in said
     assert "'uvicorn'" in said
+
+
+# Does what its argument says once it is asked for anything but its health; or at once.
+USED = """\
+import os, subprocess, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+def misbehave(how):
+    match how:
+        case "fills" | "early":
+            with open("/tmp/scratch.bin", "wb") as file:
+                while True:
+                    file.write(bytes(1 << 22))
+                    file.flush()
+        case "chatty":
+            while True:
+                print("x" * 99)
+        case "crashes":
+            print("the model is gone", file=sys.stderr)
+            os._exit(3)
+        case "hungry":
+            held = [bytearray(b"x") * (1 << 29)]
+        case "worker":
+            subprocess.run([sys.executable, "-c", "bytearray(b'x') * (1 << 29)"])
+        case "stops":
+            os._exit(0)
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/health":
+            misbehave(sys.argv[1])
+        self.send_response(200)
+        self.end_headers()
+
+print("begun", flush=True)
+if sys.argv[1] == "early":
+    misbehave("early")
+HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"""
+
+USES = """\
+from urllib.request import urlopen
+import pytest
+
+@pytest.mark.parametrize("name", {names})
+def test_use(mlcontainer_project, name):
+    with mlcontainer_project.serve(name) as server:
+        try:
+            urlopen(server.url + "/use", timeout=60).read()
+        except OSError:
+            pass
+"""
+
+
+def test_a_server_past_a_limit_or_gone_while_it_is_used_fails_the_test_that_uses_it(
+    project, failure_of, leaves_nothing
+):
+    """Whatever the test itself makes of it; but one that was asked to end, and did, is fine."""
+    limits = {
+        "early": 'disk = "64m"',
+        "fills": 'disk = "64m"',
+        "chatty": 'log-limit = "1m"',
+        "crashes": "",
+        "hungry": 'memory = "64m"',
+        "worker": 'memory = "64m"',
+        "stops": "",
+    }
+    tables = "".join(
+        SERVER.format(name=name, limit=60) + limit + "\n" for name, limit in limits.items()
+    )
+    uses = USES.format(names=list(limits))
+    project.write(tables, serve__py=USED, test_uses__py=uses)
+    result = project.run("test_uses.py")
+    result.assert_outcomes(passed=1, failed=6)
+    said = {name: failure_of(result, f"test_use[{name}") for name in limits if name != "stops"}
+    for name in ("early", "fills"):
+        assert f"the server {name} wrote more to disk than it may and was ended" in said[name]
+        assert "disk is 64 MiB" in said[name]
+        assert f"raise `disk` in [tool.mlcontainer.entrypoints.{name}]" in said[name]
+    assert "begun" in said["early"]
+    assert "the server chatty printed more than it may and was ended" in said["chatty"]
+    assert "log-limit is 1 MiB" in said["chatty"]
+    assert "raise `log-limit` in [tool.mlcontainer.entrypoints.chatty]" in said["chatty"]
+    assert "the server crashes ended while it was used" in said["crashes"]
+    assert "exit code 3" in said["crashes"]
+    assert "the model is gone" in said["crashes"]
+    hungry = "the server hungry ended while it was used (it ran out of memory)"
+    assert hungry in said["hungry"]
+    assert "the server worker ran out of memory while it was used" in said["worker"]
+    for name in ("hungry", "worker"):
+        assert "used all of its memory, 64 MiB" in said[name]
+        assert f"raise `memory` in [tool.mlcontainer.entrypoints.{name}]" in said[name]
+
+
+def test_the_fixture_says_at_its_end_what_became_of_its_server(project, failure_of, leaves_nothing):
+    """A refused connection alone would say nothing of why."""
+    uses = "from urllib.request import urlopen\ndef test_use(inference_server):\n"
+    uses += "    urlopen(inference_server.url + '/use').read()\n"
+    project.write(SERVER.format(name="crashes", limit=60), serve__py=USED, test_uses__py=uses)
+    result = project.run("test_uses.py")
+    result.assert_outcomes(failed=1, errors=1)
+    said = failure_of(result, "ERROR at teardown of test_use")
+    assert "the server crashes ended while it was used" in said
+    assert "exit code 3" in said
+
+
+@pytest.mark.parametrize(
+    ("ending", "answered", "said"),
+    [
+        (Ending(0, 1.0), True, None),
+        (Ending(5, 1.0), True, None),  # declared
+        (Ending(None, 1.0), True, None),
+        (Ending(0, 1.0), False, "ended before it answered"),
+        (Ending(0, 1.0, error="shim is gone"), True, "the engine says: shim is gone"),
+        (Ending(0, 1.0, oom_killed=True), True, "one of its processes was killed when it ran out"),
+        (Ending(None, 1.0, oom_killed=True), True, "ran out of memory while it was used"),
+        (Ending(1, 1.0, peak=Usage(processes=4096)), True, "at its limit of processes"),
+        (Ending(139, 1.0), True, "ended while it was used ("),
+        (Ending(7, 1.0), True, "declare exit-codes = [0, 7]"),
+        (Ending(0, 1.0, breach=Breach(DISK, 1, 2, 1.0)), True, "wrote more to disk"),
+    ],
+)
+def test_which_ends_of_a_server_are_failures(ending, answered, said, tmp_path: Path):
+    entry = Entrypoint("serve", exit_codes=(0, 5), limits=Limits())
+    logs = (tmp_path / "stdout", tmp_path / "stderr")
+    error = explain_server(entry, ending, logs, answered=answered, emulated=False)
+    assert (error is None) == (said is None)
+    assert said is None or said in str(error)

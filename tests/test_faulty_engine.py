@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -20,9 +21,11 @@ from faulty_proxy import FaultyProxy
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.client import Patience
 from pytest_mlcontainer.engines.docker_engine import DockerEngine
-from pytest_mlcontainer.errors import EngineError, EngineLostError
-from pytest_mlcontainer.model import Platform
+from pytest_mlcontainer.engines.server import launch
+from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
+from pytest_mlcontainer.model import Entrypoint, Limits, Platform, Server
 from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.runs.serving import Started, serve
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -249,6 +252,68 @@ def test_a_server_whose_engine_drops_the_connection_is_one_clear_error(
     said = failure_of(project.run("-k", "serve"), "serve[")
     assert "the engine went away or refused something while the server serve was started" in said
     assert "then run again" in said
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_server_that_an_engine_took_with_it_did_not_end_by_itself(proxy, faulty, engine, forgets):
+    """An engine that has restarted knows nothing of the start any more; one that was only out of
+    reach does, and then the exit code is the program's."""
+    entry, spec = _server(faulty)
+    if forgets:
+        proxy.add("GET .*/events", "empty", times=9)
+    error = EngineLostError if forgets else RunError
+    what = "went away while this ran" if forgets else "serve ended while it was used"
+
+    def use(server: Started) -> None:
+        proxy.down()
+        engine.kill(server.container)
+        proxy.up()
+
+    with pytest.raises(error, match=what) as raised:
+        _with_server(use, proxy, faulty, entry, spec)
+    assert "exit code 137" in raised.value.value
+
+
+def test_a_server_goes_on_where_its_engine_was_only_out_of_reach(proxy, faulty):
+    entry, spec = _server(faulty)
+
+    def use(server: Started) -> None:
+        proxy.restart(1.5)
+        with urlopen(server.url) as answer:
+            assert answer.status == 200
+
+    _with_server(use, proxy, faulty, entry, spec)
+
+
+def test_an_engine_that_stays_away_from_a_server_is_the_engines_error(proxy, faulty, engine):
+    entry, spec = _server(faulty)
+
+    def use(server: Started) -> None:
+        proxy.down()
+        engine.remove_container(server.container, force=True)
+
+    with pytest.raises(EngineError, match="did not come back"):
+        _with_server(use, proxy, faulty, entry, spec)
+
+
+def _server(engine: DockerEngine) -> tuple[Entrypoint, ContainerSpec]:
+    limits = Limits(network="bridge")
+    entry = Entrypoint("serve", server=Server(8000, "/", 60.0), limits=limits)
+    command = ("python", "-m", "http.server")
+    return entry, ContainerSpec(IMAGE, engine.native(), command=command, limits=limits)
+
+
+def _with_server(
+    use: Callable[[Started], None],
+    proxy: FaultyProxy,
+    engine: DockerEngine,
+    entry: Entrypoint,
+    spec: ContainerSpec,
+) -> None:
+    owner, port = current_owner(uuid.uuid4().hex), 8000
+    launching = launch("serve", spec, port, endpoint=proxy.url, environ=os.environ, owner=owner)
+    with serve(engine, entry, spec, launching) as server:
+        use(server)
 
 
 FAKE_SSH = """\

@@ -44,7 +44,7 @@ def open_client(
     try:
         arguments = _arguments(endpoint, environ)
         shown = str(arguments.get("base_url") or shown)
-        _knock(shown, patience.answer_s)
+        knock(shown, patience.answer_s)
         client = EngineClient(patience, **arguments)
     except (DockerException, TLSParameterError, OSError, ValueError) as error:
         raise EngineError(
@@ -95,8 +95,12 @@ def _arguments(endpoint: str | None, environ: Mapping[str, str]) -> dict[str, ob
     return dict(ContextAPI.kwargs_from_context(endpoint, environment=dict(environ)))
 
 
-def _knock(endpoint: str, timeout_s: float) -> None:
-    """Try a local socket first: docker-py leaves the one open with which it fails."""
+def knock(endpoint: str, timeout_s: float) -> None:
+    """Try a local socket first: docker-py leaves the one open with which it fails.
+
+    Raises:
+        OSError: nobody listens there.
+    """
     path = endpoint.removeprefix("unix://")
     if path == endpoint or not hasattr(socket, "AF_UNIX"):
         return

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer.engines import DETAIL, ContainerSpec, LogLine
-from pytest_mlcontainer.engines.server import Started, serve
+from pytest_mlcontainer.engines.server import launch
 from pytest_mlcontainer.errors import (
     RunError,
 )
@@ -50,6 +50,7 @@ from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.records import Conditions
 from pytest_mlcontainer.runs.inputs import absolute
+from pytest_mlcontainer.runs.serving import Started, serve
 
 __all__ = ["DETAIL", "LogLine", "Pipeline", "Surroundings", "compare_runs", "require"]
 
@@ -190,7 +191,7 @@ class Pipeline(Opener):
 
     @contextmanager
     def serve(self, settings: Settings, job: ServeJob) -> Iterator[Started]:
-        """A started server that has answered; removed at the end of the `with` block."""
+        """A started server that has answered; judged and removed at the end of the `with` block."""
         self._check_secrets(settings, job.entrypoint)
         image = self.image(settings, job.image)
         needs = tuple(require(self.run(settings, need)) for need in job.needs)
@@ -219,16 +220,17 @@ class Pipeline(Opener):
         placed = tuple(
             (output, absolute(run, output.name, workdir)) for run in needs for output in run.outputs
         )
-        with serve(
+        launching = launch(
             entry.name,
             spec,
-            entry.server,
+            entry.server.port,
             endpoint=job.target.engine,
             environ=self._world.environ,
             owner=self._world.owner,
             files=placed,
             writable=tuple(posixpath.join("/", workdir, path) for path in entry.writable),
-        ) as started:
+        )
+        with serve(engine, replace(entry, limits=spec.limits), spec, launching) as started:
             yield started
 
 

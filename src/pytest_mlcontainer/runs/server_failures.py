@@ -1,0 +1,94 @@
+"""Why a server did not do its job, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_mlcontainer.engines.denials import allow_denied
+from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.model import Entrypoint
+from pytest_mlcontainer.runs.breaches import memory_ran_out, out_of_processes
+from pytest_mlcontainer.runs.failures import Ending, last_lines
+from pytest_mlcontainer.runs.symptoms import Case, recognise
+
+_KILLED = 137
+
+
+def explain_server(
+    entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answered: bool, emulated: bool
+) -> RunError | None:
+    """What is wrong with a server's end; None of one that runs, or ended well once it had answered.
+
+    Args:
+        ending: its exit code is None while it runs.
+        logs: what it printed to stdout and to stderr.
+        answered: it has been ready, so that it may end: a test can ask it to.
+    """
+    name, words = f"the server {entry.name}", last_words(logs)
+    if ending.breach is not None:
+        remedy = ending.breach.remedy(_table(entry))
+        return RunError(f"{name} {ending.breach.did}", f"{ending.breach.value}\n{words}", remedy)
+    runs = ending.exit_code is None
+    well = runs or (ending.exit_code in entry.exit_codes and not ending.error)
+    if answered and well and not ending.oom_killed:
+        return None
+    cause, known, remedy = _cause(entry, ending, logs, emulated=emulated)
+    when = "while it was used" if answered else "before it answered"
+    how = "one of its processes was killed" if runs else f"exit code {ending.exit_code}"
+    lines = [how, *filter(None, (known, ending.error and f"the engine says: {ending.error}"))]
+    return RunError(
+        f"{name} {'ran out of memory' if runs else 'ended'} {when}{cause}",
+        "\n".join((*lines, words)),
+        remedy or _remedy(entry, ending, logs, answered=answered),
+    )
+
+
+def last_words(logs: tuple[Path, Path], but: str | None = None) -> str:
+    """The last lines that a server printed to stderr, or to stdout if it printed none there.
+
+    Args:
+        but: what lines do not count that hold it.
+    """
+    for name, log in zip(("stderr", "stdout"), reversed(logs), strict=True):
+        lines = [line for line in last_lines(log) if but is None or but not in line]
+        if lines:
+            return "\n".join((f"last lines of {name}:", *(f"  {line}" for line in lines)))
+    return "it printed nothing"
+
+
+def _cause(
+    entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, emulated: bool
+) -> tuple[str, str, str]:
+    """What it died of: for the headline, for the lines below it, and the remedy; "" for each."""
+    table, limits, printed = _table(entry), entry.limits, _printed(logs)
+    if ending.oom_killed:
+        known = memory_ran_out(limits, ending.peak, child=ending.exit_code != _KILLED)
+        cause = "" if ending.exit_code is None else " (it ran out of memory)"
+        return cause, known, f"raise `memory` in {table}, or make it use less"
+    full = out_of_processes(limits, ending.peak, printed)
+    if full is not None:
+        return "", full[0], f"{full[1]} in {table}"
+    found = recognise(
+        Case(printed, ending.exit_code, limits, table, gpus=limits.gpus, emulated=emulated)
+    )
+    return ("", "", "") if found is None else (f" ({found.cause})", "", found.remedy)
+
+
+def _remedy(entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answered: bool) -> str:
+    allowed = allow_denied(_printed(logs), _table(entry), root=None)
+    if answered:
+        words = (
+            "its own words are above; if it ends like this when a test asks it to, declare "
+            f"exit-codes = [0, {ending.exit_code}] in {_table(entry)}"
+        )
+    else:
+        words = "a server entrypoint must stay in the foreground; its own words are above"
+    return "; ".join(filter(None, (words, allowed)))
+
+
+def _printed(logs: tuple[Path, Path]) -> str:
+    return "\n".join(line for log in logs for line in last_lines(log))
+
+
+def _table(entry: Entrypoint) -> str:
+    return f"[tool.mlcontainer.entrypoints.{entry.name}]"

@@ -1,0 +1,195 @@
+"""A server entrypoint in use: waited for until it answers, watched, and judged at the end."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+
+from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
+from pytest_mlcontainer.engines.server import Launched
+from pytest_mlcontainer.errors import MlContainerError, RunError
+from pytest_mlcontainer.model import Entrypoint, Server
+from pytest_mlcontainer.records import STDERR_LOG, STDOUT_LOG
+from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
+from pytest_mlcontainer.runs.failures import Ending
+from pytest_mlcontainer.runs.server_failures import explain_server, last_words
+from pytest_mlcontainer.runs.watching import watch_container
+from pytest_mlcontainer.temporary import temporary_folder
+
+_POLL_S = 0.1
+_REQUEST_TIMEOUT_S = 5.0
+# An engine notes an end a moment after it, and a test that ends because of it is as fast.
+_NOTED_S = 0.3
+_ENDED_S = 10.0  # for one that was ended
+
+
+@dataclass(frozen=True)
+class Started:
+    """A server that answered its health path.
+
+    Args:
+        url: base URL without a trailing slash, reachable from this machine.
+        container: the container's id.
+        startup_s: seconds from its start to the first good answer.
+    """
+
+    url: str
+    container: str
+    startup_s: float
+
+
+@contextmanager
+def serve(
+    engine: Engine,
+    entry: Entrypoint,
+    spec: ContainerSpec,
+    launching: AbstractContextManager[Launched],
+) -> Iterator[Started]:
+    """Wait until a server answers, watch it during the `with` block, and judge it at its end.
+
+    Args:
+        launching: starts its container from `spec` on the engine, and removes it.
+
+    Raises:
+        EngineError: the engine goes away or does not answer.
+        RunError: it ends by itself before it answers, or does not answer within its
+            `startup_timeout_s`; it is past a limit, out of memory, or ends with an exit code that
+            is no success, now or while it is used. Chained to an error of the block, if any.
+    """
+    assert entry.server is not None
+    with temporary_folder() as folder, launching as launched:
+        started = time.monotonic()
+        with _Attended(engine, entry, spec, launched.id, folder) as attended:
+            with spec.secrets.hidden.guarding():
+                url = _await(launched, attended, entry.server, started)
+            try:
+                yield Started(url, launched.id, time.monotonic() - started)
+            except Exception as error:
+                failure = attended.failure()
+                if failure is not None:
+                    raise failure from error
+                raise
+            failure = attended.failure()
+            if failure is not None:
+                raise failure
+
+
+class _Attended(AbstractContextManager["_Attended"]):
+    """A running server that somebody looks after.
+
+    Args:
+        folder: for what it prints.
+    """
+
+    def __init__(
+        self, engine: Engine, entry: Entrypoint, spec: ContainerSpec, id: str, folder: Path
+    ) -> None:
+        self.container: Container = engine.adopt(id, spec)
+        self.entry = entry
+        self._emulated = engine.emulates(spec.platform)
+        self._logs = (folder / STDOUT_LOG, folder / STDERR_LOG)
+        self._watch = watch_container(self.container, entry.limits)
+        self._watching = ExitStack()
+        self._started = time.monotonic()
+
+    def __enter__(self) -> _Attended:
+        self._watching.enter_context(self._watch)
+        self.container.follow(*self._logs, self._watch.log_is_full)
+        # Whoever waits notices that the engine is restarted; until the container is gone.
+        Thread(target=self._wait, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watching.__exit__(kind, error, trace)
+
+    def failure(self, *, answered: bool = True) -> RunError | None:
+        """What is wrong with how it ended, or with how it is; None where nothing is.
+
+        Args:
+            answered: it has; otherwise it is only looked at.
+
+        Raises:
+            EngineError: the engine has ended it, or stays away.
+        """
+        ended = self.container.wait(_NOTED_S if answered else 0.0)
+        if ended is None and not answered and self._watch.breach is None:
+            return None
+        self._watching.close()
+        if self._watch.breach is not None:
+            ended = self.container.wait(_ENDED_S)
+        return explain_server(
+            self.entry, self._ending(ended), self._logs, answered=answered, emulated=self._emulated
+        )
+
+    def last_words(self, but: str) -> str:
+        """What it printed last, of a server that is ended for that; see `server_failures`."""
+        self.container.kill(0.0)
+        self.container.write_logs(*self._logs)
+        return last_words(self._logs, but)
+
+    def _wait(self) -> None:
+        with suppress(MlContainerError, OSError):
+            self.container.wait(float("inf"))
+
+    def _ending(self, ended: Exit | None) -> Ending:
+        known = self.container.inspect_exit()
+        after_s, breach = time.monotonic() - self._started, self._watch.breach
+        if ended is not None:
+            printed, limit = self.container.write_logs(*self._logs), self.entry.limits.log_bytes
+            if breach is None and printed > limit:
+                breach = Breach(LOG_LIMIT, limit, printed, after_s)
+        return Ending(
+            None if ended is None else ended.code,
+            after_s,
+            oom_killed=known.oom_killed,
+            error=known.error,
+            breach=breach,
+            peak=self._watch.peak,
+        )
+
+
+def _await(launched: Launched, attended: _Attended, server: Server, started: float) -> str:
+    deadline = started + server.startup_timeout_s
+    last, url = "no answer", None
+    while time.monotonic() < deadline:
+        failure = attended.failure(answered=False)
+        if failure is not None:
+            raise failure
+        url = url or launched.url()
+        if url is not None:
+            last = _health(url + server.health)
+            if last == "":
+                return url
+        time.sleep(_POLL_S)
+    raise RunError(
+        f"the server {attended.entry.name} did not answer in time",
+        f"{server.health} on port {server.port}, {server.startup_timeout_s:g} s: {last}\n"
+        f"{attended.last_words(f'GET {server.health} ')}",
+        "it answers, but not with success: check `health`, or raise startup-timeout"
+        if last.startswith("HTTP ")
+        else "it must listen on 0.0.0.0, not 127.0.0.1, inside the container; check `port`, or "
+        "raise startup-timeout",
+    )
+
+
+def _health(url: str) -> str:
+    """Empty when the server answers with success, otherwise why not."""
+    try:
+        with urllib.request.urlopen(url, timeout=_REQUEST_TIMEOUT_S):
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"HTTP {error.code}"
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        return str(getattr(error, "reason", error))
