@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import select
+import socket
+import socketserver
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pytest_mlcontainer.engines import Usage
+from pytest_mlcontainer.engines.server import _is_our_address
 from pytest_mlcontainer.model import Entrypoint, Limits
 from pytest_mlcontainer.runs.breaches import DISK, Breach
 from pytest_mlcontainer.runs.failures import Ending
@@ -191,6 +199,69 @@ def test_the_fixture_says_at_its_end_what_became_of_its_server(project, failure_
     said = failure_of(result, "ERROR at teardown of test_use")
     assert "the server crashes ended while it was used" in said
     assert "exit code 3" in said
+
+
+BOUND = """\
+import os
+import docker
+
+def test_use(inference_server):
+    client = docker.APIClient(os.environ["DOCKER_HOST"])
+    bound = client.port(inference_server.container, 8000)
+    client.close()
+    assert {{each["HostIp"] for each in bound}} <= {ips}
+    assert inference_server.url == "http://{host}:" + bound[0]["HostPort"]
+"""
+
+
+def test_the_port_of_a_server_beside_us_is_open_to_this_machine_alone(
+    project, engine, leaves_nothing
+):
+    uses = BOUND.format(host="127.0.0.1", ips={"127.0.0.1"})
+    project.write(SERVER.format(name="good", limit=60), serve__py=USED, test_uses__py=uses)
+    project.run("test_uses.py").assert_outcomes(passed=1)
+
+
+def test_the_port_of_a_server_elsewhere_is_open_to_whoever_reaches_that_machine(
+    project, engine, monkeypatch, leaves_nothing
+):
+    """An engine at any other address than those of our loopback; it is the same one here."""
+    uses = BOUND.format(host="127.0.0.2", ips={"0.0.0.0", "::"})
+    project.write(SERVER.format(name="good", limit=60), serve__py=USED, test_uses__py=uses)
+    with _forwarded(os.environ["DOCKER_HOST"]) as address:
+        monkeypatch.setenv("DOCKER_HOST", address)
+        project.run("test_uses.py").assert_outcomes(passed=1)
+
+
+@contextmanager
+def _forwarded(engine: str) -> Iterator[str]:
+    """An engine's unix socket as a port of 127.0.0.2."""
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as there:
+                there.connect(engine.removeprefix("unix://"))
+                sockets = (self.request, there)
+                while readable := select.select(sockets, (), (), 60)[0]:
+                    for each in readable:
+                        data = each.recv(1 << 16)
+                        if not data:
+                            return
+                        sockets[each is self.request].sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.2", 0), Forward) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"tcp://127.0.0.2:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"),
+    [("127.0.0.1", True), ("192.0.2.1", False), ("", False), ("fe80::1", False)],
+)
+def test_an_engine_is_beside_us_where_its_bridge_is_one_of_our_interfaces(address, ours):
+    assert _is_our_address(address) == ours
 
 
 @pytest.mark.parametrize(

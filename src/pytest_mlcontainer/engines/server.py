@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from pytest_mlcontainer.engines.sessions import container_labels
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Output, Owner
 
+_LOOPBACK = "127.0.0.1"
+_HERE = ("localhost", _LOOPBACK, "::1")
+
 
 @dataclass(frozen=True)
 class Launched:
@@ -31,10 +35,12 @@ class Launched:
     Args:
         id: the container's.
         port: in the container.
+        here: it is published on this machine's loopback alone.
     """
 
     id: str
     port: int
+    here: bool
     _container: DockerContainer
 
     def url(self) -> str | None:
@@ -42,7 +48,8 @@ class Launched:
         made = self._container
         with suppress(DockerException, OSError):
             port = made.get_docker_client().port(self.id, self.port)
-            return f"http://{made.get_container_host_ip()}:{port}"
+            host = _LOOPBACK if self.here else made.get_container_host_ip()
+            return f"http://{host}:{port}"
         return None
 
 
@@ -60,6 +67,8 @@ def launch(
 ) -> Iterator[Launched]:
     """Start a server's container, and remove it at the end of the `with` block.
 
+    Where its machine is this one, its port can be reached from this machine alone.
+
     Args:
         name: of the entrypoint, for messages.
         port: that it listens on.
@@ -72,17 +81,57 @@ def launch(
     """
     with _answering(name):
         container = _container(spec, endpoint, environ, owner, files, writable)
-        container.with_bind_ports(port)
+        here = _publish(container, port)
     try:
         with spec.secrets.hidden.guarding(), _answering(name):
             _start(container, spec)
-        yield Launched(container.get_container_id(), port, container)
+        yield Launched(container.get_container_id(), port, here, container)
     finally:
         # From an engine that is away, or does not let go of it, the session's end removes it.
         with suppress(DockerException, OSError):
             knock(address(endpoint, environ), PATIENCE.answer_s)
             container.stop(force=True, delete_volume=True)
         container.get_docker_client().client.close()
+
+
+def _publish(container: DockerContainer, port: int) -> bool:
+    """Let the engine publish the port; returns whether on its loopback alone, which is ours."""
+    container.with_bind_ports(port)
+    here = _is_here(container)
+    if here:
+        # `with_bind_ports` has no way to say it; docker-py takes an address, and any port of it.
+        ports: dict[str, Any] = container.ports
+        ports[str(port)] = (_LOOPBACK, None)
+    return here
+
+
+def _is_here(container: DockerContainer) -> bool:
+    """Whether the loopback of the engine's machine is our own.
+
+    From within a container testcontainers goes by the engine's bridge instead. Where that is one
+    of our own interfaces, the engine runs in this very container; otherwise it is outside.
+    """
+    client = container.get_docker_client()
+    mode = client.get_connection_mode().name
+    if client.host() not in _HERE or mode not in ("docker_host", "gateway_ip"):
+        return False
+    return mode == "docker_host" or _is_our_address(_gateway(client.client.api))
+
+
+def _gateway(api: Any) -> str:
+    """The address of an engine's bridge; "" where it has none."""
+    with suppress(APIError):
+        configured = api.inspect_network("bridge")["IPAM"].get("Config") or ()
+        return next((each["Gateway"] for each in configured if each.get("Gateway")), "")
+    return ""
+
+
+def _is_our_address(address: str) -> bool:
+    """Whether one of this machine's interfaces has it: only to those can anything be bound."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((address, 0))
+        return bool(address)
+    return False
 
 
 @contextmanager
