@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.engines import Usage
 from pytest_mlcontainer.engines.printed import Following, LogFiles, frames
 from pytest_mlcontainer.model import Limits
@@ -18,6 +21,8 @@ MEBIBYTE = 1 << 20
 # Every way of using too much, by the name of its entrypoint.
 USE = """\
 import os, subprocess, sys, threading, time
+
+GROWS = "bytearray(b'x') * (1 << 29)"
 
 def prints(size):
     line = "x" * 99 + "\\n"
@@ -44,7 +49,17 @@ match sys.argv[1]:
     case "volume":
         writes("/volume/scratch.bin")
     case "child":
-        subprocess.run([sys.executable, "-c", "bytearray(b'x') * (1 << 29)"], check=True)
+        subprocess.run([sys.executable, "-c", GROWS], check=True)
+    case "tolerant":
+        subprocess.run([sys.executable, "-c", GROWS])
+    case "waits":
+        subprocess.run([sys.executable, "-c", GROWS])
+        threading.Event().wait()
+    case "odd":
+        os.makedirs("outputs", exist_ok=True)
+        open("outputs/plain", "w").close()
+        for number in range(4):
+            os.mkfifo(f"outputs/\\x1b[31mfifo{number}")
     case "sparse" | "hidden":
         folder = "outputs" if sys.argv[1] == "sparse" else "outputs/below"
         os.makedirs(folder, exist_ok=True)
@@ -128,6 +143,61 @@ def test_runs_past_their_limits_end_with_a_verdict_that_names_them(
     assert "at its limit of processes and threads" in said["threads"]
     assert "`processes` is 20" in said["threads"]
     assert "raise `processes`" in said["threads"]
+
+
+def test_a_run_that_loses_a_process_for_memory_passes_with_a_note(project, tmp_path, capsys):
+    """Results may lack what that process was to add; the record says so, and a comparison."""
+    config = TABLE.format("tolerant", 'memory = "64m"', "") + TABLE.format("brief", "", "")
+    project.write(config, dockerfile=DOCKERFILE, use__py=USE)
+    records, report = tmp_path / "records", tmp_path / "report"
+    options = (f"--container-records={records}", f"--container-report={report}")
+    result = project.run("-k", "not image", *options)
+    result.assert_outcomes(passed=2)
+    (record,) = records.glob("tolerant/*/record.json")
+    (note,) = json.loads(record.read_text())["notes"]
+    assert re.fullmatch(
+        r"tolerant on linux/\w+ exited with code 0, but one of its processes was killed when it "
+        r"used all of its memory, 64 MiB: what it wrote may lack data; "
+        r"raise `memory` \(64 MiB now\) in \[tool\.mlcontainer\.entrypoints\.tolerant\], "
+        r"or make it use less",
+        note,
+    )
+    assert f"note: {note}" in result.outlines
+    assert json.loads((report / "report.json").read_text())["notes"] == [note]
+    assert (report / "summary.md").read_text().count("may lack data") == 1
+    other = shutil.copytree(records, tmp_path / "other")
+    capsys.readouterr()
+    assert main(["compare", str(records), str(other)]) == 0
+    assert capsys.readouterr().out.splitlines().count(f"note: {note}") == 1
+
+
+def test_what_is_not_taken_over_is_said_of_a_run_that_passes(project, tmp_path):
+    """Nobody reads the record of a run that passes, and names are shown as what they are."""
+    config = TABLE.format("odd", "", "")
+    project.write(config, dockerfile=DOCKERFILE, use__py=USE)
+    records = tmp_path / "records"
+    result = project.run("-k", "not image", f"--container-records={records}")
+    result.assert_outcomes(passed=1)
+    (note,) = [line for line in result.outlines if line.startswith("note: ")]
+    assert re.fullmatch(
+        r"note: odd on linux/\w+ wrote what is not taken over: "
+        r"outputs/\S*\[31mfifo0: not a regular file \(fifo\); "
+        r"outputs/\S*fifo1: .*; outputs/\S*fifo2: .*; and 1 more",
+        note,
+    )
+    assert "\x1b" not in note
+    (record,) = records.glob("odd/*/record.json")
+    assert len(json.loads(record.read_text())["refused"]) == 4
+
+
+def test_a_run_that_waits_for_a_process_killed_for_memory_is_told_why(project, failure_of):
+    """A timeout alone would send its reader to look for a lock."""
+    config = TABLE.format("waits", 'memory = "64m"\ntimeout = 8', "")
+    project.write(config, dockerfile=DOCKERFILE, use__py=USE)
+    said = failure_of(project.run("-k", "not image"), "waits[")
+    assert "ran past its timeout and was killed" in said
+    assert "one of its processes was killed when it used all of its memory, 64 MiB" in said
+    assert "raise `memory` (64 MiB now) in [tool.mlcontainer.entrypoints.waits]" in said
 
 
 def test_on_host_what_grows_is_ended_all_the_same(project, failure_of):

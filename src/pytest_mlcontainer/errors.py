@@ -88,6 +88,10 @@ class OutputError(MlContainerError):
     """What a container wrote cannot be taken over."""
 
 
+class TooMuchOutputError(OutputError):
+    """More than may be taken over; the remedy ends in the setting to raise."""
+
+
 class RecordError(MlContainerError):
     """A record on disk is missing, damaged, or of another schema."""
 

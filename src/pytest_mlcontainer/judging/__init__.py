@@ -45,7 +45,7 @@ def compare_runs(
         verdict=verdict_of(differences),
         differences=differences,
         facts=environment_facts.differing(actual.facts, expected.facts),
-        notes=notes,
+        notes=(*expected.notes, *actual.notes, *notes),
     )
 
 

@@ -262,6 +262,7 @@ def _write(
         image=None,
         target=target,
         refused=(),
+        notes=(),
         facts=telling(run.facts),
     )
 

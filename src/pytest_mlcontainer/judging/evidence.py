@@ -100,6 +100,7 @@ class _Judge:
 
     def _outcome(self, actual: Run, expected: Run, differences: Iterable[Difference]) -> Outcome:
         listed, cut = shorten(differences)
+        said = (*expected.notes, *actual.notes, *self._notes, *cut)
         return Outcome(
             entrypoint=actual.entrypoint,
             target=actual.target,
@@ -107,7 +108,7 @@ class _Judge:
             verdict=verdict_of(listed),
             differences=listed,
             facts=environment_facts.differing(actual.facts, expected.facts),
-            notes=tuple(dict.fromkeys((*self._notes, *cut))),
+            notes=tuple(dict.fromkeys(said)),
         )
 
     def _of_seeds(self) -> list[Difference]:

@@ -102,6 +102,7 @@ class Run:
         workdir: the working directory it ran in, to which relative output names refer.
         duration_s: wall clock from start to exit.
         failure: None for a run that did its job.
+        notes: what has to be known of a run that did its job all the same.
         folder: the record's folder on this machine.
     """
 
@@ -120,6 +121,7 @@ class Run:
     workdir: str = "/"
     facts: Facts = Facts()
     failure: Failure | None = None
+    notes: tuple[str, ...] = ()
 
     def output(self, name: str) -> Path:
         """Path of the output called `name`.

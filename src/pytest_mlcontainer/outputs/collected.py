@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pytest_mlcontainer.errors import OutputError
+from pytest_mlcontainer.errors import OutputError, TooMuchOutputError
 from pytest_mlcontainer.globs import covers
 from pytest_mlcontainer.model import PRINTED, Folder, Output
 from pytest_mlcontainer.outputs.declared import clean
@@ -74,16 +74,15 @@ class Collected:
         """Count one more file or link, before any of it is read.
 
         Raises:
-            OutputError: it is more than the allowance.
+            TooMuchOutputError: it is more than the allowance.
         """
         allowed = self.allowance
         if self.count >= allowed.files:
-            raise OutputError(
+            raise TooMuchOutputError(
                 "the run wrote too many files",
                 f"more than {allowed.files:,} (output-files), with {self._shown(name)} the first "
                 "of them",
-                "declare fewer: outputs takes globs such as outputs/*.npz; or set output-files to "
-                "more",
+                "declare fewer: outputs takes globs such as outputs/*.npz; or raise `output-files`",
             )
         self.weigh(name, size_bytes)
         self.count += 1
@@ -92,15 +91,15 @@ class Collected:
         """Count so many more bytes, before any of them is read.
 
         Raises:
-            OutputError: they are more than the allowance.
+            TooMuchOutputError: they are more than the allowance.
         """
         total, most = self.size_bytes + size_bytes, self.allowance.size_bytes
         if total > most:
-            raise OutputError(
+            raise TooMuchOutputError(
                 "the run wrote more than is taken over",
                 f"{self._shown(name)} has {size_bytes:,} bytes; with it, its outputs would have "
                 f"{total:,}, and output-limit is {most:,}",
-                "write less, declare fewer outputs, or set output-limit to more",
+                "write less, declare fewer outputs, or raise `output-limit`",
             )
         self.size_bytes = total
 

@@ -122,6 +122,7 @@ def record_to_json(
         "exit_code": run.exit_code,
         "duration_s": round(run.duration_s, 3),
         "failure": None if run.failure is None else vars(run.failure),
+        "notes": list(run.notes),
         "logs": logs,
         "outputs": [_output_to_json(output, run.folder, digest) for output in run.outputs],
         "folders": [vars(folder) for folder in run.folders],
@@ -243,6 +244,7 @@ def _run(raw: Mapping[str, Any], folder: Path, verify: bool) -> Run:
         workdir=the(raw["workdir"], str),
         facts=_facts(the(raw["facts"], dict)),
         failure=None if failure is None else _failure(the(failure, dict)),
+        notes=texts(raw.get("notes", [])),
     )
 
 

@@ -28,6 +28,7 @@ class RunResult:
 
     Args:
         id: the run's own; several tests may report the same run.
+        notes: what has to be known of a run that did its job all the same.
     """
 
     id: str
@@ -36,6 +37,7 @@ class RunResult:
     exit_code: int | None
     duration_s: float
     failure: Failure | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Result:
                 exit_code=run.exit_code,
                 duration_s=run.duration_s,
                 failure=run.failure,
+                notes=run.notes,
             )
         )
 
@@ -105,6 +108,7 @@ def _run(raw: Mapping[str, Any]) -> RunResult:
             **raw,
             "target": _target(raw["target"]),
             "failure": None if failure is None else Failure(**failure),
+            "notes": tuple(raw["notes"]),
         }
     )
 

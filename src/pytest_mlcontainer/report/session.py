@@ -27,7 +27,8 @@ class Session:
         comparisons: in the order in which they were made.
         failures: runs that failed.
         remarks: what has to be seen of comparisons that pass.
-        notes: what else tests had to say, each once.
+        notes: what has to be known of runs that did their job, and what else tests had to say,
+            each once.
         runs: how many there were; one that several tests used counts once.
         more_runs: those that searches for causes asked for; some may be among `runs`.
         counts: comparisons by verdict, the worst first.
@@ -51,6 +52,8 @@ def gather(results: Iterable[Result], duration_s: float) -> Session:
     """Sort out what the tests of a session contributed."""
     found = list(results)
     runs = {result.run.id: result.run for result in found if result.run is not None}
+    said = [note for run in runs.values() for note in run.notes]
+    said += [result.note for result in found if result.note]
     comparisons = tuple(
         Comparison(build_tree(result.outcome, result.unlisted), result.repeat)
         for result in found
@@ -61,7 +64,7 @@ def gather(results: Iterable[Result], duration_s: float) -> Session:
         comparisons=comparisons,
         failures=tuple(run for run in runs.values() if run.failure is not None),
         remarks=tuple(line for each in comparisons for line in remarks(each.tree.outcome)),
-        notes=tuple(dict.fromkeys(result.note for result in found if result.note)),
+        notes=tuple(dict.fromkeys(said)),
         runs=len(runs),
         more_runs=sum(
             each.tree.outcome.explanation.runs

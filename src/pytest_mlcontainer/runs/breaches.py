@@ -63,6 +63,13 @@ def memory_ran_out(limits: Limits, peak: Usage, *, child: bool) -> str:
     return f"{who} ran out of the memory of the engine's machine, since no limit is set{most}"
 
 
+def memory_remedy(limits: Limits, table: str) -> str:
+    if not limits.memory_bytes:
+        return "make it use less, or run it on a machine with more; no `memory` is set"
+    now = size_text(limits.memory_bytes)
+    return f"raise `memory` ({now} now) in {table}, or make it use less"
+
+
 def out_of_processes(limits: Limits, peak: Usage, printed: str) -> tuple[str, str] | None:
     """What is known, and what to change, where a run could start no more processes or threads."""
     full = (peak.processes or 0) >= limits.processes

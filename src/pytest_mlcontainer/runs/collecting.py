@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pytest_mlcontainer.engines import Container
 from pytest_mlcontainer.errors import OutputError
-from pytest_mlcontainer.model import Failure, Limits
+from pytest_mlcontainer.model import Entrypoint, Failure
 from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tar, names_in_tar
 from pytest_mlcontainer.runs.breaches import size_text
+from pytest_mlcontainer.runs.failures import explain_refusal
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _NAMES_SHOWN = 20
@@ -24,7 +25,7 @@ def take_outputs(
     container: Container,
     declared: Declared,
     into: Path,
-    limits: Limits,
+    entry: Entrypoint,
     hidden: Redactor = NOTHING,
 ) -> tuple[Collected, Failure | None]:
     """Its outputs, in the new folder `into`; and why they are not all, where there is too much.
@@ -32,6 +33,7 @@ def take_outputs(
     Args:
         hidden: what holds a value of these is refused.
     """
+    limits = entry.limits
     allowance = Allowance(limits.output_files, limits.output_bytes)
     collected = Collected(allowance=allowance, hidden=hidden)
     most = limits.disk_bytes + limits.output_bytes
@@ -43,7 +45,7 @@ def take_outputs(
                     collect_tar(stream, root, declared, into, collected)
         _follow_links(container, declared, into, collected, most)
     except OutputError as error:
-        return collected, Failure(error.what, error.value, error.remedy)
+        return collected, explain_refusal(error, entry)
     return collected, None
 
 

@@ -23,6 +23,7 @@ from pytest_mlcontainer.runs.failures import (
     explain,
     explain_unstarted,
     missing_outputs,
+    remarks,
 )
 from pytest_mlcontainer.runs.inputs import (
     Input,
@@ -103,20 +104,19 @@ def execute(job: ContainerRun) -> Run:
         EngineLostError: the engine went away; the run can be repeated.
         PlatformError, GpuError, EngineError: the engine could not do what was asked.
     """
-    declared, limits = Declared(job.entry.outputs, job.workdir), job.entry.limits
+    declared = Declared(job.entry.outputs, job.workdir)
     with job.engine.container(_spec(job)) as container, _once_only(container, job):
         _fill(container, job)
         ending = _run_to_its_end(container, job)
         hidden, into = job.secrets.hidden, job.folder / OUTPUTS
-        collected, refusal = take_outputs(container, declared, into, limits, hidden)
+        collected, refusal = take_outputs(container, declared, into, job.entry, hidden)
         missing = collected.missing(job.entry.outputs)
         there = what_is_there(container, declared, missing) if missing else {}
-        if missing and not ending.oom_killed:
-            ending = replace(ending, oom_killed=container.inspect_exit().oom_killed)
-        run = _run(job, ending, collected)
+        run, entry = _run(job, ending, collected), _limited(job)
         failure = None if ending.breach else refusal or explain_unstarted(run)
-        failure = failure or explain(run, ending, _limited(job), missing_outputs(missing, there))
-        run = replace(run, failure=hidden.failure(failure))
+        failure = failure or explain(run, ending, entry, missing_outputs(missing, there))
+        notes = () if failure else remarks(run, ending, entry)
+        run = replace(run, failure=hidden.failure(failure), notes=notes)
         container.failed = failure is not None
     write_record(run)
     return run
@@ -259,13 +259,13 @@ def _ending(
 ) -> Ending:
     if ended is None:
         container.kill(GRACE_S)
-        return Ending(None, seconds, timed_out=True, cpu=cpu)
-    if ended.code in job.entry.exit_codes and not ended.error:
-        return Ending(ended.code, seconds)
+        killed = container.inspect_exit().oom_killed
+        return Ending(None, seconds, timed_out=True, cpu=cpu, oom_killed=killed)
     known = container.inspect_exit()
-    return Ending(
-        ended.code, seconds, oom_killed=known.oom_killed, error=ended.error or known.error
-    )
+    error = ended.error
+    if ended.code not in job.entry.exit_codes:
+        error = error or known.error
+    return Ending(ended.code, seconds, oom_killed=known.oom_killed, error=error)
 
 
 def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:

@@ -10,11 +10,18 @@ from pathlib import Path
 from pytest_mlcontainer.engines import Usage
 from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_exec
+from pytest_mlcontainer.errors import OutputError, TooMuchOutputError
 from pytest_mlcontainer.model import HOST, Entrypoint, Failure, Run
-from pytest_mlcontainer.runs.breaches import Breach, memory_ran_out, out_of_processes
+from pytest_mlcontainer.runs.breaches import (
+    Breach,
+    memory_ran_out,
+    memory_remedy,
+    out_of_processes,
+)
 from pytest_mlcontainer.runs.symptoms import Case, recognise
 
 _TAIL_LINES = 20
+_REFUSED_SHOWN = 3  # the record lists all of them
 _TAIL_BYTES = 16_384
 _IDLE_SHARE = 0.02  # of one core: a run below that hangs rather than works
 _EXEC_BYTES = 4096
@@ -91,6 +98,30 @@ def explain(
     return None
 
 
+def explain_refusal(error: OutputError, entry: Entrypoint) -> Failure:
+    """The failure of a run whose outputs are not all taken over."""
+    place = f" in {_table(entry)}" if isinstance(error, TooMuchOutputError) else ""
+    return Failure(error.what, error.value, error.remedy + place)
+
+
+def remarks(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
+    """What has to be known of a run that did its job."""
+    who = f"{run.entrypoint} on {run.target}"
+    found = [
+        f"{who} exited with code {ending.exit_code}, but {ran_out}: what it wrote may lack data; "
+        f"{memory_remedy(entry.limits, _table(entry))}"
+        for ran_out in _memory(ending, entry)
+    ]
+    if run.refused:
+        more = len(run.refused) - _REFUSED_SHOWN
+        listed = [
+            *run.refused[:_REFUSED_SHOWN],
+            *([f"and {more:,} more"] if more > 0 else []),
+        ]
+        found.append(f"{who} wrote what is not taken over: {'; '.join(listed)}")
+    return tuple(found)
+
+
 def missing_outputs(
     missing: tuple[str, ...], there: Mapping[str, tuple[str, tuple[str, ...]]]
 ) -> tuple[str, ...]:
@@ -132,6 +163,9 @@ def _timeout(run: Run, ending: Ending, entry: Entrypoint) -> Failure:
     if processes is not None:
         lines.append(processes[0])
         remedy = f"{processes[1]}; {remedy}"
+    if ending.oom_killed:  # those that wait for it wait for ever
+        lines += _memory(ending, entry)
+        remedy = f"{memory_remedy(entry.limits, _table(entry))}; {remedy}"
     return Failure(
         f"{run.entrypoint} on {run.target} ran past its timeout and was killed",
         "\n".join([*lines, *_written(run, entry), tail(run)]),
@@ -213,10 +247,8 @@ def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...])
 def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
     """What it died of, and the remedy."""
     if ending.oom_killed:
-        limit = entry.limits.memory_bytes
-        now = f" ({limit / 2**20:,.0f} MiB now)" if limit else ""
-        remedy = f"raise `memory`{now} in {_table(entry)}, or make it use less"
         who = "it" if ending.exit_code == _KILLED else "one of its processes"
+        remedy = memory_remedy(entry.limits, _table(entry))
         return f" ({who} ran out of memory)", remedy
     found = recognise(
         Case(

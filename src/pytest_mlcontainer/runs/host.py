@@ -16,7 +16,13 @@ from pytest_mlcontainer.facts import parse_facts, probe_sources
 from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Knobs, Run, Target
 from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tree
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
-from pytest_mlcontainer.runs.failures import Ending, explain, missing_outputs
+from pytest_mlcontainer.runs.failures import (
+    Ending,
+    explain,
+    explain_refusal,
+    missing_outputs,
+    remarks,
+)
 from pytest_mlcontainer.runs.host_limits import HostLimits
 from pytest_mlcontainer.runs.inputs import Input
 from pytest_mlcontainer.secrets import Disclosed
@@ -82,7 +88,8 @@ def execute(job: HostRun) -> Run:
         lines = missing_outputs(missing, {name: _what_is_there(workdir, name) for name in missing})
         failure = None if limits.breach else refusal
         failure = failure or explain(run, ending, job.entry, lines)
-        run = replace(run, failure=job.secrets.hidden.failure(failure))
+        notes = () if failure else remarks(run, ending, job.entry)
+        run = replace(run, failure=job.secrets.hidden.failure(failure), notes=notes)
     write_record(run)
     return run
 
@@ -97,7 +104,7 @@ def _collect(job: HostRun, workdir: Path) -> tuple[Collected, Failure | None]:
     try:
         collect_tree(workdir, Declared(job.entry.outputs, str(workdir)), into, collected)
     except OutputError as error:
-        return collected, Failure(error.what, error.value, error.remedy)
+        return collected, explain_refusal(error, job.entry)
     return collected, None
 
 

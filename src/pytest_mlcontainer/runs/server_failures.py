@@ -7,7 +7,7 @@ from pathlib import Path
 from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Entrypoint
-from pytest_mlcontainer.runs.breaches import memory_ran_out, out_of_processes
+from pytest_mlcontainer.runs.breaches import memory_ran_out, memory_remedy, out_of_processes
 from pytest_mlcontainer.runs.failures import Ending, last_lines
 from pytest_mlcontainer.runs.symptoms import Case, recognise
 
@@ -64,7 +64,7 @@ def _cause(
     if ending.oom_killed:
         known = memory_ran_out(limits, ending.peak, child=ending.exit_code != _KILLED)
         cause = "" if ending.exit_code is None else " (it ran out of memory)"
-        return cause, known, f"raise `memory` in {table}, or make it use less"
+        return cause, known, memory_remedy(limits, table)
     full = out_of_processes(limits, ending.peak, printed)
     if full is not None:
         return "", full[0], f"{full[1]} in {table}"

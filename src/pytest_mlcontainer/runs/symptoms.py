@@ -11,7 +11,7 @@ from typing import Final
 
 from pytest_mlcontainer.engines.failures import FULL_DISK_REMEDY, GPU_REMEDY, is_full_disk
 from pytest_mlcontainer.model import Limits
-from pytest_mlcontainer.runs.breaches import size_text
+from pytest_mlcontainer.runs.breaches import memory_remedy, size_text
 from pytest_mlcontainer.runs.libraries import missing_library
 
 _ILLEGAL, _TRAP, _ABORT, _BUS, _ARITHMETIC, _KILLED, _SEGMENT = 132, 133, 134, 135, 136, 137, 139
@@ -200,10 +200,7 @@ def _disk(case: Case, line: str) -> Symptom:
 
 
 def _memory(case: Case) -> str:
-    limit = case.limits.memory_bytes
-    if limit and case.in_container:
-        return f"raise `memory` ({size_text(limit)} now) in {case.table}, or make it use less"
-    return "make it use less, or run it on a machine with more; no `memory` is set"
+    return memory_remedy(case.limits if case.in_container else Limits(), case.table)
 
 
 def _by_code(case: Case) -> Symptom | None:
