@@ -145,6 +145,14 @@ def test_different_rules_are_said(records: Records, capsys: pytest.CaptureFixtur
     assert "different rules; those of the reference were used" in capsys.readouterr().out
 
 
+def test_nothing_is_obeyed_of_the_record_that_is_judged(records: Records) -> None:
+    """It may be a stranger's, and this pattern takes for ever on any name without a capital."""
+    endless = r"(?:[a-z]|[a-z/.]|[^A-Z])*(?:[a-z]|[a-z/.]|[^A-Z])*(?:[a-z]|[^A-Z])*Z"
+    records.add("a", AMD64, 0.5)
+    records.add("b", ARM64, 0.75, rules=LOOSE, names=((endless, ""),))
+    assert records.compare() == 1
+
+
 def test_rules_of_a_file_replace_those_of_the_records(
     records: Records, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
