@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from pytest_mlcontainer.cli import main
+from pytest_mlcontainer.compare.names import LIMIT_S
 from pytest_mlcontainer.model import (
     Facts,
     Failure,
@@ -29,6 +31,8 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.records import Conditions, keep_record, open_records
 
 AMD64, ARM64, HOST = "linux/amd64", "linux/arm64", "host"
+# No name without a capital is ever done with.
+ENDLESS = r"(?:[a-z]|[a-z/.]|[^A-Z])*(?:[a-z]|[a-z/.]|[^A-Z])*(?:[a-z]|[^A-Z])*Z"
 LOOSE = (Rule("outputs/*.json", "loss", Tolerance(margin=1.0)),)
 
 
@@ -147,10 +151,25 @@ def test_different_rules_are_said(records: Records, capsys: pytest.CaptureFixtur
 
 def test_nothing_is_obeyed_of_the_record_that_is_judged(records: Records) -> None:
     """It may be a stranger's, and this pattern takes for ever on any name without a capital."""
-    endless = r"(?:[a-z]|[a-z/.]|[^A-Z])*(?:[a-z]|[a-z/.]|[^A-Z])*(?:[a-z]|[^A-Z])*Z"
     records.add("a", AMD64, 0.5)
-    records.add("b", ARM64, 0.75, rules=LOOSE, names=((endless, ""),))
+    records.add("b", ARM64, 0.75, rules=LOOSE, names=((ENDLESS, ""),))
     assert records.compare() == 1
+
+
+def test_a_pattern_of_the_reference_that_takes_for_ever_fails_the_comparison(
+    two: Records, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within seconds: a record from elsewhere must not hold up a machine."""
+    for file in tmp_path.glob("a/**/record.json"):
+        raw = json.loads(file.read_text())
+        raw["compare"] = {"rules": [], "names": [[ENDLESS, ""]], "declared": []}
+        file.write_text(json.dumps(raw))
+    started = time.process_time()
+    assert two.compare() == 1
+    assert time.process_time() - started < 2 * LIMIT_S
+    said = capsys.readouterr().out
+    assert "the patterns in `names` took more than 10 s of computing" in said
+    assert ENDLESS in said
 
 
 def test_rules_of_a_file_replace_those_of_the_records(

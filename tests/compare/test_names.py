@@ -15,6 +15,7 @@ from pytest_mlcontainer import matrix
 from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.names import Names
 from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.judging import compare_runs
 from pytest_mlcontainer.model import (
     BuildSettings,
@@ -34,6 +35,17 @@ from pytest_mlcontainer.outputs import Collected
 RUN_ID = (("run-[0-9a-f]{4}", "run-ID"),)
 HOSTS = (("[0-9]{10}", "TIME"), (r"\.host[0-9]+", ".HOST"))
 AMD64 = Platform("linux", "amd64")
+
+
+def test_a_pattern_that_takes_for_ever_ends_with_its_name():
+    """The time is that of all names together, and once it is up it stays up."""
+    names = Names((("(a+)+$", ""),), limit_s=0.3)
+    endless = "a" * 40 + "!"
+    for _ in range(2):
+        with pytest.raises(
+            UnreadableError, match=r"in `names` took more than 0\.3 s.*'\(a\+\)\+\$'"
+        ):
+            list(names.meet([endless], [endless]))
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pytest_mlcontainer.compare.patterns import Clock
 from pytest_mlcontainer.model import Pairs
 
 _SHOWN = 3
+LIMIT_S = 10.0  # of computing: a hundred thousand names take less than one
 
 
 @dataclass(frozen=True)
@@ -31,19 +33,23 @@ class Meeting:
 class Names:
     """Regular expressions and replacements, applied one after the other; `re.sub` has the rules."""
 
-    def __init__(self, pairs: Pairs = ()) -> None:
+    def __init__(self, pairs: Pairs = (), limit_s: float = LIMIT_S) -> None:
         self._pairs = tuple((re.compile(pattern), text) for pattern, text in pairs)
+        self._clock = Clock("in `names`", limit_s)
 
     def __bool__(self) -> bool:
         return bool(self._pairs)
 
     def normalise(self, name: str) -> str:
-        for pattern, replacement in self._pairs:
-            name = pattern.sub(replacement, name)
-        return name
+        """What the name is called on both sides; errors as of `meet`."""
+        return self._all([name])[0]
 
     def meet(self, actual: Iterable[str], expected: Iterable[str]) -> Iterator[Meeting]:
-        """Every name of both sides once, those of the reference first, in its order."""
+        """Every name of both sides once, those of the reference first, in its order.
+
+        Raises:
+            UnreadableError: matching all names of this comparison takes too long.
+        """
         mine, theirs = list(dict.fromkeys(actual)), list(dict.fromkeys(expected))
         if not self._pairs:
             known = {*mine}, {*theirs}
@@ -57,9 +63,15 @@ class Names:
 
     def _groups(self, names: list[str]) -> dict[str, list[str]]:
         groups: dict[str, list[str]] = {}
-        for name in names:
-            groups.setdefault(self.normalise(name), []).append(name)
+        for name, common in zip(names, self._all(names), strict=True):
+            groups.setdefault(common, []).append(name)
         return groups
+
+    def _all(self, names: list[str]) -> list[str]:
+        for pattern, replacement in self._pairs:
+            with self._clock.running(pattern.pattern):
+                names = [pattern.sub(replacement, name) for name in names]
+        return names
 
 
 def _meet_group(name: str, actual: list[str], expected: list[str]) -> Iterator[Meeting]:

@@ -4,8 +4,9 @@ Each match is replaced by one mark before two texts are compared, so a match on 
 none on the other still counts, and so does everything around it.
 
 A regular expression can need for ever (`(a+)+b` on a line of thirty a's), and Python's has no limit
-of its own. So a line has a longest length here, and all of one output's matching a longest time;
-past either the comparison fails and says so, it never passes.
+of its own. So a line has a longest length here, and all of one output's matching a longest time, as
+has that of all names of a comparison (`names`); past either the comparison fails and says so, it
+never passes.
 """
 
 from __future__ import annotations
@@ -31,11 +32,48 @@ _MARK = "\0"
 _SHOWN_MARK = "…"
 
 
+class Clock:
+    """Computing time for matching, shared by all that is matched under it.
+
+    Args:
+        whose: patterns, as a message about them calls them.
+    """
+
+    def __init__(self, whose: str, limit_s: float) -> None:
+        self._whose = whose
+        self._limit_s = self._left_s = limit_s
+
+    @contextmanager
+    def running(self, pattern: str) -> Iterator[None]:
+        """To be held while the pattern is tried.
+
+        Raises:
+            UnreadableError: the time is up.
+        """
+        started = time.thread_time()
+        try:
+            with _interrupted_after(self._left_s):
+                yield
+        except _TimeUpError as error:
+            self._left_s = 0.0
+            raise self._too_slow(pattern) from error
+        self._left_s -= time.thread_time() - started
+        if self._left_s <= 0:
+            raise self._too_slow(pattern)
+
+    def _too_slow(self, pattern: str) -> UnreadableError:
+        return UnreadableError(
+            f"the patterns {self._whose} took more than {self._limit_s:g} s of computing; the last "
+            f"one tried was {pattern!r}; repeats within repeats, as in (a+)+, take exponentially "
+            "long"
+        )
+
+
 class Masks:
     """Replaces what patterns match, within a time that all its texts share."""
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
-        self._limit_s = self._left_s = limit_s
+        self._clock = Clock("of a rule", limit_s)
 
     def mask(self, text: str, patterns: tuple[str, ...]) -> str:
         return self.mask_all([text], patterns)[0]
@@ -72,22 +110,8 @@ class Masks:
 
     def _apply(self, pattern: str, texts: list[str]) -> list[str]:
         substitute = _compile(pattern).sub
-        started = time.thread_time()
-        try:
-            with _interrupted_after(self._left_s):
-                masked = [substitute(_mark, text) for text in texts]
-        except _TimeUpError as error:
-            raise self._too_slow(pattern) from error
-        self._left_s -= time.thread_time() - started
-        if self._left_s <= 0:
-            raise self._too_slow(pattern)
-        return masked
-
-    def _too_slow(self, pattern: str) -> UnreadableError:
-        return UnreadableError(
-            f"the patterns of a rule took more than {self._limit_s:g} s of computing; the last one "
-            f"tried was {pattern!r}; repeats within repeats, as in (a+)+, take exponentially long"
-        )
+        with self._clock.running(pattern):
+            return [substitute(_mark, text) for text in texts]
 
 
 def shown(text: str) -> str:
