@@ -186,7 +186,7 @@ def test_a_server_past_a_limit_or_gone_while_it_is_used_fails_the_test_that_uses
     assert "the server worker ran out of memory while it was used" in said["worker"]
     for name in ("hungry", "worker"):
         assert "used all of its memory, 64 MiB" in said[name]
-        assert f"raise `memory` in [tool.mlcontainer.entrypoints.{name}]" in said[name]
+        assert f"raise `memory` (64 MiB now) in [tool.mlcontainer.entrypoints.{name}]" in said[name]
 
 
 def test_the_fixture_says_at_its_end_what_became_of_its_server(project, failure_of, leaves_nothing):

@@ -43,8 +43,9 @@ class Breach:
     @property
     def value(self) -> str:
         """The limit and what was used."""
-        used = "more" if self.used_bytes is None else size_text(self.used_bytes)
-        return f"{used} after {self.after_s:.1f} s; {self.setting} is {size_text(self.limit_bytes)}"
+        limit = size_text(self.limit_bytes)
+        used = f"more than {limit}" if self.used_bytes is None else size_text(self.used_bytes)
+        return f"{used} after {self.after_s:.1f} s; {self.setting} is {limit}"
 
     def remedy(self, table: str) -> str:
         return f"{_HOW[self.setting]}; or raise `{self.setting}` in {table}"
