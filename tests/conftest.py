@@ -11,11 +11,15 @@ from pathlib import Path
 
 import docker
 import hypothesis
+
+# Loaded here, once: pytester forgets what a pytest inside this process has imported, and numpy
+# refuses to be loaded twice. So do parts of it that it only loads when they are used.
+import numpy.fft
+import numpy.linalg
+import numpy.random  # noqa: F401
 import pytest
 from filelock import FileLock
 
-# Loaded here, once: pytester forgets what a pytest inside this process has imported, and numpy
-# refuses to be loaded twice.
 import pytest_mlcontainer.plugin.items  # noqa: F401
 from pytest_mlcontainer.engines.connect import open_client
 from pytest_mlcontainer.model import LABEL

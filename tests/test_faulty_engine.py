@@ -136,13 +136,22 @@ def test_an_engine_that_restarts_for_seconds_is_waited_for(proxy, faulty, shell,
 def test_a_run_whose_time_is_over_while_the_engine_was_away_is_not_believed_to_run(
     proxy, faulty, shell
 ):
-    """It is looked at once more, with the engine back: this one has ended long before."""
-    with faulty.container(shell("sleep 1; exit 4")) as container:
-        container.start()
-        proxy.restart(3.0)
-        ended = container.wait(2)
-        assert ended is not None
-        assert ended.code == 4
+    """It is looked at once more, with the engine back: this one has ended long before.
+
+    Where other tests' containers have made the engine forget its start, it is run again.
+    """
+    for _ in range(3):
+        with faulty.container(shell("sleep 1; exit 4")) as container:
+            container.start()
+            proxy.restart(3.0)
+            try:
+                ended = container.wait(2)
+            except EngineLostError:
+                continue
+            assert ended is not None
+            assert ended.code == 4
+            return
+    pytest.fail("the engine forgot the start of three containers")
 
 
 @pytest.mark.parametrize("request_", ["POST .*/containers/create", "PUT .*/archive"])
