@@ -167,12 +167,6 @@ class RuleBook:
             self._spell(each.name, each.actual, each.expected)
         return meetings
 
-    def normalise(self, name: str) -> str:
-        """The name that both sides have in common."""
-        common = self._renaming.normalise(name)
-        self._spell(common, name)
-        return common
-
     def leave_unread(self, output: str) -> None:
         """Its items were not looked at, so no rule for them can be called idle."""
         self._unread.add(output)

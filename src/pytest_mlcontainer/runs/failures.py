@@ -113,12 +113,9 @@ def remarks(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
         for ran_out in _memory(ending, entry)
     ]
     if run.refused:
-        more = len(run.refused) - _REFUSED_SHOWN
-        listed = [
-            *run.refused[:_REFUSED_SHOWN],
-            *([f"and {more:,} more"] if more > 0 else []),
-        ]
-        found.append(f"{who} wrote what is not taken over: {'; '.join(listed)}")
+        listed = "; ".join(run.refused[:_REFUSED_SHOWN])
+        more = "; and more, in its record" if len(run.refused) > _REFUSED_SHOWN else ""
+        found.append(f"{who} wrote what is not taken over: {listed}{more}")
     return tuple(found)
 
 
