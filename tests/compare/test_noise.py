@@ -193,28 +193,28 @@ def test_runs_that_change_nothing_make_the_bound_tighter_never_wider():
     [(0.0, "8 runs are identical"), (math.inf, "8 runs differ without a distance")],
 )
 def test_without_a_usable_spread_the_default_holds_and_says_why(bound, text):
-    tolerance, default = Tolerance(calibrated=True), make_bound(Tolerance(), FLOAT64, 2.0)
+    tolerance, default = Tolerance(calibrated=True), make_bound(Tolerance(), FLOAT64)
 
-    found = make_bound(tolerance, FLOAT64, 2.0, Calibration(bound, 8))
+    found = make_bound(tolerance, FLOAT64, Calibration(bound, 8))
 
     assert found.text == f"{default.text}, not calibrated: {text}"
     assert (found.atol, found.rtol, found.floor) == (default.atol, default.rtol, default.floor)
-    alone = make_bound(tolerance, FLOAT64, 2.0)
+    alone = make_bound(tolerance, FLOAT64)
     assert alone.text.endswith("not calibrated: without runs of the reference")
 
 
 def test_the_bound_is_named_with_the_number_of_runs(spread):
-    found = make_bound(Tolerance(calibrated=True), FLOAT64, 2.0, Calibration(3.2e-5, 5))
+    found = make_bound(Tolerance(calibrated=True), FLOAT64, Calibration(3.2e-5, 5))
 
-    assert found.text == "calibrated 3.2e-05 from 5 runs or rtol 1e-07 or 3.6e-15 of scale"
+    assert found.text == "calibrated 3.2e-05 from 5 runs or rtol 1e-07 or 2.8e-14 of scale"
     assert found.floor == 3.2e-5
 
 
 def test_integers_are_calibrated_too():
-    found = make_bound(Tolerance(calibrated=True), None, 9.0, Calibration(2.0, 5))
+    found = make_bound(Tolerance(calibrated=True), None, Calibration(2.0, 5))
 
     assert (found.text, found.exact) == ("calibrated 2 from 5 runs", False)
-    assert make_bound(Tolerance(calibrated=True), None, 9.0, Calibration(0.0, 5)).exact
+    assert make_bound(Tolerance(calibrated=True), None, Calibration(0.0, 5)).exact
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(4e-3, "equivalent"), (6e-3, "drift")])

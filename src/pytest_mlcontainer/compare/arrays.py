@@ -22,19 +22,15 @@ from pytest_mlcontainer.compare.loose import (
 from pytest_mlcontainer.compare.matching import UnmatchableError
 from pytest_mlcontainer.compare.measure import (
     Array,
-    Measured,
-    Worst,
     array_of,
-    find_scale,
-    judge,
     measure,
 )
+from pytest_mlcontainer.compare.meter import Measured, Worst
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
 from pytest_mlcontainer.compare.tolerance import (
     Bound,
     Precision,
-    is_isolated,
     make_bound,
     precision_of,
 )
@@ -232,19 +228,15 @@ def _compare_values(place: Place, actual: Array, expected: Array, applied: Appli
     kind = kind_of(expected.dtype)
     tolerance = applied.tolerance
 
-    def bound_at(scale: float) -> Bound:
-        if tolerance.agreement is not None:
-            return Bound(f"agreement of at least {tolerance.agreement:g}")
-        if kind in (Kind.LABEL, Kind.BYTES):
-            return Bound("exact", exact=True)
-        return make_bound(tolerance, judged_as, scale, applied.calibration)
-
-    measured, bound, scale = judge(actual, expected, bound_at, judged_as, tolerance.equal_nan)
-    if bound.of_noise and not measured.beyond and is_isolated(measured.differing, expected.size):
-        bound = bound.without_noise()
-        measured = measure(actual, expected, bound, judged_as, tolerance.equal_nan)
+    if tolerance.agreement is not None:
+        bound = Bound(f"agreement of at least {tolerance.agreement:g}")
+    elif kind in (Kind.LABEL, Kind.BYTES):
+        bound = Bound("exact", exact=True)
+    else:
+        bound = make_bound(tolerance, judged_as, applied.calibration)
+    measured = measure(actual, expected, bound, judged_as, tolerance.equal_nan)
     dtype = judged_as.name if judged_as else dtype_text(expected.dtype)
-    difference = _difference(place, expected, measured, scale, kind)
+    difference = _difference(place, expected, measured, kind)
     return replace(
         difference,
         rule=f"{bound.text} ({applied.origin(dtype)})",
@@ -252,21 +244,20 @@ def _compare_values(place: Place, actual: Array, expected: Array, applied: Appli
     )
 
 
-def _difference(
-    place: Place, expected: Array, measured: Measured, scale: float, kind: Kind
-) -> Difference:
+def _difference(place: Place, expected: Array, measured: Measured, kind: Kind) -> Difference:
     number = kind in (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
     distance = number or kind is Kind.TIME
     elements = tuple(_element(worst, expected, distance) for worst in measured.worst)
     floating = kind in (Kind.FLOAT, Kind.COMPLEX)
+    relative = number and (measured.largest or not measured.differing)
     return Difference(
         output=place.output,
         item=place.item,
         verdict=_verdict(measured),
         max_abs=measured.max_abs if distance else None,
-        max_rel=measured.max_rel if number and (scale or not measured.differing) else None,
+        max_rel=measured.max_rel if relative else None,
         max_ulp=measured.max_ulp if floating else None,
-        scale_error=_scale_error(measured.max_abs, scale) if number else None,
+        scale_error=_scale_error(measured.max_abs, measured.largest) if number else None,
         worst_index=elements[0].index if elements else None,
         worst_actual=elements[0].actual if elements else "",
         worst_expected=elements[0].expected if elements else "",
@@ -314,6 +305,9 @@ def _note(measured: Measured, kind: Kind, bound: Bound) -> str:
         )
     ):
         return "only the sign of zero differs"
+    if measured.beside_one:
+        what = _elements(measured.beside_one)
+        return f"{what} equivalent as rounding noise beside a single larger one, and only so"
     return ""
 
 
@@ -328,9 +322,8 @@ def _other_dtype(place: Place, actual: Array, expected: Array) -> Difference:
     if not kinds <= {Kind.FLOAT, Kind.INTEGER}:
         return _structural(place, expected.size, note)
     left, right = _as_float64(actual), _as_float64(expected)
-    scale = find_scale(right)
     measured = measure(left, right, Bound("exact", exact=True), None, equal_nan=True)
-    difference = _difference(place, right, measured, scale, Kind.FLOAT)
+    difference = _difference(place, right, measured, Kind.FLOAT)
     same = "; the values are the same" if not measured.differing else ""
     return replace(
         difference,

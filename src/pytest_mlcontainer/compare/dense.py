@@ -1,9 +1,9 @@
-"""Blocks of float32 and float64 in which much differs: measured whole, without picking elements.
+"""Tiles of float32 and float64 in which much differs: measured whole, without picking elements.
 
 Picking out the elements that differ, as `gaps` does, is right when they are few. Where nearly all
-do, it costs several times as much as the arithmetic. Here everything stays in the block's own
-precision and in buffers that are used again. What decides is never rounded: elements so near the
-bound that rounding might matter are judged once more in float64.
+do, it costs several times as much as the arithmetic. Here everything stays in the tile's own
+precision and in buffers that are used again. Nothing is decided here: elements that are beyond
+their own bound, or so near it that rounding might matter, are handed on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_mlcontainer.compare.gaps import Values
+from pytest_mlcontainer.compare.gaps import Values, ulp_distance
 from pytest_mlcontainer.compare.tolerance import Bound
 
 BLOCK_BYTES = 1 << 19  # large enough for Python's part not to count, small enough for the caches
@@ -24,40 +24,41 @@ _SPARSE = 16  # with fewer than one in so many differing, `gaps` is faster
 
 @dataclass(frozen=True)
 class Block:
-    """What one block adds.
+    """What one tile adds.
 
     Args:
-        errors: |actual − expected| of every element, valid until the next block.
-        excess: error ÷ what is allowed, likewise.
-        top_error, top_excess: the largest of them.
-        suspects: places of all elements beyond the bound, and of some that nearly are.
+        errors: |actual − expected| of every element, valid until the next tile.
+        top_error: the largest of them; `largest` is the largest |expected|.
+        suspects: places of all elements beyond their own bound, and of some that nearly are.
     """
 
     differing: int
-    beyond: int
     max_rel: float
     max_ulp: int
     top_error: float
-    top_excess: float
+    largest: float
     errors: Values
-    excess: Values
     suspects: NDArray[np.intp]
 
 
 class Workspace:
-    """Buffers for blocks of one dtype, and the bound to judge by."""
+    """Buffers for tiles of one dtype, and the bound to judge by."""
 
     def __init__(self, dtype: np.dtype[Any], bound: Bound) -> None:
+        limits = np.finfo(dtype)
         self._bound = bound
         self._bits = np.dtype(f"i{dtype.itemsize}")
         # Generous for the four roundings between the values and their excess.
-        self._slack = 16 * float(np.finfo(dtype).eps)
-        self._largest = float(np.finfo(dtype).max) / 4
+        self._slack = 16 * float(limits.eps)
+        self._largest = float(limits.max) / 4
+        self._usual = 2 * float(limits.tiny)
         length = BLOCK_BYTES // dtype.itemsize
         self._floors = np.full(length, bound.floor, dtype)  # faster than a scalar
+        # A floor among the smallest numbers excuses elements that others need not be asked about.
+        self._relative_only = not bound.atol and bound.floor <= float(limits.tiny)
         self._rtol = dtype.type(bound.rtol)
         self._atol = dtype.type(bound.atol)
-        self._buffers = np.empty((5, length), dtype)
+        self._buffers = np.empty((3, length), dtype)
 
     def fits(self) -> bool:
         """Whether the bound is one that can be judged here."""
@@ -65,14 +66,14 @@ class Workspace:
         return not bound.exact and bound.ulp is None and bool(np.isfinite(self._floors[0]))
 
     def measure(self, actual: Values, expected: Values) -> Block | None:
-        """Compare two blocks of the same length, `BLOCK_BYTES` at most.
+        """Compare two tiles of the same length, `BLOCK_BYTES` at most.
 
         Returns:
             None where picking elements is needed: few differ, something is not finite, or a bound
             is zero.
         """
         count = len(actual)
-        error, size, other, quotient, _ = (buffer[:count] for buffer in self._buffers)
+        error, size, quotient = (buffer[:count] for buffer in self._buffers)
         with np.errstate(all="ignore"):
             np.subtract(actual, expected, out=error)
             np.abs(error, out=error)
@@ -81,47 +82,40 @@ class Workspace:
             if not top <= self._largest or differing * _SPARSE < count:
                 return None
             np.abs(expected, out=size)
-            np.abs(actual, out=other)
-            ulp = self._max_ulp(actual, expected, other, size)
-            worst = self._worst_relative(error, size, quotient)
-            relative = 0.0 if worst is None else _relative(actual[worst], expected[worst])
-            excess = self._excess(error, size, quotient)
-            if excess is None:
-                return None
-            highest = float(excess.max())
-            suspects = _NOWHERE
-            if highest > 1 - self._slack:
-                suspects = np.flatnonzero(excess > 1 - self._slack)
-            near = suspects[excess[suspects] <= 1 + self._slack]
-            beyond = len(suspects) - len(near)
-            beyond += self._count_beyond(actual[near], expected[near])
-        return Block(differing, beyond, relative, ulp, top, highest, error, excess, suspects)
-
-    def _max_ulp(self, actual: Values, expected: Values, left: Values, right: Values) -> int:
-        """Largest distance: of magnitudes where signs agree, else their sum."""
-        integers = self._buffers[3].view(self._bits)[: len(actual)]
-        np.subtract(left.view(self._bits), right.view(self._bits), out=integers)
-        distance = max(int(integers.max()), -int(integers.min()))
-        np.bitwise_xor(actual.view(self._bits), expected.view(self._bits), out=integers)
-        if int(integers.min()) < 0:
-            across = np.flatnonzero(integers < 0)
-            sums = left.view(self._bits)[across].astype(np.uint64)
-            sums += right.view(self._bits)[across].astype(np.uint64)
-            distance = max(distance, int(sums.max()))
-        return distance
-
-    def _worst_relative(self, error: Values, size: Values, quotient: Values) -> int | None:
-        """Where error ÷ |expected| is largest among elements with expected not 0."""
-        if float(size.min()) > 0:
+            usual = float(size.min()) >= self._usual
             np.divide(error, size, out=quotient)
+            worst = self._worst_relative(error, size, quotient, usual)
+            relative = 0.0 if worst is None else _relative(actual[worst], expected[worst])
+            if usual:
+                near = np.flatnonzero(quotient >= min(relative / 4, 0.25))
+                ulp = int(ulp_distance(actual[near], expected[near]).max(initial=0))
+            else:
+                ulp = int(ulp_distance(actual, expected).max())
+            largest = float(size.max())
+            suspects = self._suspects(error, size, quotient, relative, usual)
+        if suspects is None:
+            return None
+        return Block(differing, relative, ulp, top, largest, error, suspects)
+
+    def _worst_relative(
+        self, error: Values, size: Values, quotient: Values, usual: bool
+    ) -> int | None:
+        """Where error ÷ |expected| is largest among elements with expected not 0."""
+        if usual:
             return int(quotient.argmax())
         there = np.flatnonzero(size)
         if not len(there):
             return None
         return int(there[(error[there] / size[there]).argmax()])
 
-    def _excess(self, error: Values, size: Values, out: Values) -> Values | None:
-        allowed = self._buffers[4][: len(error)]
+    def _suspects(
+        self, error: Values, size: Values, quotient: Values, relative: float, usual: bool
+    ) -> NDArray[np.intp] | None:
+        """Places of elements that may be beyond what they may be off by themselves."""
+        if self._relative_only and usual:
+            least = self._bound.rtol * (1 - self._slack)
+            return np.flatnonzero(quotient > least) if relative > least else _NOWHERE
+        allowed = size  # no longer needed
         np.multiply(size, self._rtol, out=allowed)
         if self._bound.floor:
             np.maximum(allowed, self._floors[: len(error)], out=allowed)
@@ -129,17 +123,8 @@ class Workspace:
             np.add(allowed, self._atol, out=allowed)
         if not float(allowed.min()) > 0 or not np.isfinite(allowed.max()):
             return None
-        np.divide(error, allowed, out=out)
-        return out
-
-    def _count_beyond(self, actual: Values, expected: Values) -> int:
-        """Of elements so near the bound that rounding matters, those that are beyond it."""
-        if not len(actual):
-            return 0
-        bound = self._bound
-        left, right = actual.astype(np.float64), expected.astype(np.float64)
-        allowed = bound.atol + np.maximum(bound.rtol * np.abs(right), bound.floor)
-        return int(np.count_nonzero(np.abs(left - right) > allowed))
+        np.divide(error, allowed, out=quotient)
+        return np.flatnonzero(quotient > 1 - self._slack)
 
 
 def _relative(actual: Any, expected: Any) -> float:

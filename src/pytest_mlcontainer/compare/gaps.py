@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.uint64]
 
 _NAT = np.iinfo(np.int64).min
+_LARGEST = np.finfo(np.float64).max
 
 
 class Kind(enum.Enum):
@@ -108,6 +109,12 @@ def largest_magnitude(values: Values) -> float:
         return float(np.max(magnitude, initial=0, where=np.isfinite(magnitude)))
 
 
+def magnitudes(values: Values) -> Values:
+    """|values| of a block of floats or complex numbers."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.abs(values))
+
+
 def ulp_distance(actual: Values, expected: Values) -> Counts:
     """Representable numbers between two blocks of floats; −0.0 and 0.0 are the same number."""
     return _distance(_ordered(actual), _ordered(expected))
@@ -150,6 +157,7 @@ def _float_gaps(
     left, right = actual[index], expected[index]
     finite = np.isfinite(left) & np.isfinite(right)
     error = np.abs(left.astype(np.float64) - right.astype(np.float64))
+    np.minimum(error, _LARGEST, out=error)  # of numbers near the largest, of different sign
     error[~finite] = np.inf
     if judged_as is not None and judged_as.name != left.dtype.name:
         left, right = left.astype(judged_as.name), right.astype(judged_as.name)
@@ -162,7 +170,7 @@ def _complex_gaps(actual: Values, expected: Values, same: Values) -> Gaps:
     left, right = actual[index], expected[index]
     finite = np.isfinite(left) & np.isfinite(right)
     wide_left, wide_right = left.astype(np.complex128), right.astype(np.complex128)
-    error = np.abs(wide_left - wide_right)
+    error = np.minimum(np.abs(wide_left - wide_right), _LARGEST)
     error[~finite] = np.inf
     part = left.real.dtype
     parts = ulp_distance(left.view(part), right.view(part)).reshape(-1, 2)

@@ -28,6 +28,7 @@ from pytest_mlcontainer.compare.columns import (
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.numbers import bring_together
 from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.scale import typical_noise
 from pytest_mlcontainer.compare.tolerance import Bound, Precision, make_bound, precision_of
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 
@@ -186,8 +187,11 @@ def _bound(left: Values, right: Values, typed: bool, tolerance: Tolerance) -> Bo
         judged_as = bring_together(left, right).judged_as
         if judged_as is None and "f" in (left.dtype.kind, right.dtype.kind):
             judged_as = precision_of("float64")
+    bound = make_bound(tolerance, judged_as)
+    if bound.noise is None:
+        return bound
     finite = np.abs(right[np.isfinite(right)].astype(np.float64))
-    return make_bound(tolerance, judged_as, float(finite.max(initial=0.0)))
+    return replace(bound, floor=max(bound.floor, typical_noise(finite, bound.noise)))
 
 
 def _codes(names: tuple[str, ...], actual: Table, expected: Table) -> tuple[Values, Values]:

@@ -5,10 +5,10 @@ SHA-256 of the values, how many are NaN and infinite, min, max, mean, standard d
 quantiles, and a sample of elements with their places, the same ones every time.
 
 What is allowed for a statistic follows from what is allowed for an element, |e| ≤ atol + max(rtol ×
-|x|, floor), so that no array that passes element by element can fail here: order statistics move by
-no more than an element of their size may; mean, standard deviation and L2 norm / √n by no more than
-the mean, or the root mean square, of what the elements may. What passes here can still drift where
-no sampled element lies, which the note says.
+|x|, floor), the floor being the most that may be noise among the elements of the sample: order
+statistics move by no more than an element of their size may; mean, standard deviation and L2 norm /
+√n by no more than the mean, or the root mean square, of what the elements may. What passes here can
+still drift where no sampled element lies, which the note says.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from pytest_mlcontainer.compare.formats import Formats
 from pytest_mlcontainer.compare.gaps import Dtype, Floats, Kind, Values, kind_of
 from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.scale import typical_noise
 from pytest_mlcontainer.compare.sources import ACTUAL, EXPECTED, Side, UnreadableError, chunks
 from pytest_mlcontainer.compare.tolerance import Bound, make_bound, precision_of
 from pytest_mlcontainer.model import Comparator, Difference, Element, Output, Tolerance, Verdict
@@ -504,8 +505,11 @@ def _compare_numbers(
     places = np.array(item.places, np.int64)
     mine = array_of(np.array(_at(array, places), array.dtype))
     theirs = array_of(_values(item.values, array.dtype))
-    scale = max(abs(expected.min), abs(expected.max))
-    bound = make_bound(tolerance, precision_of(array.dtype.name), scale)
+    bound = make_bound(tolerance, precision_of(array.dtype.name))
+    if bound.noise is not None:
+        kept = _reals(theirs.values())
+        noise = typical_noise(np.abs(kept[np.isfinite(kept)]), bound.noise)
+        bound = replace(bound, floor=max(bound.floor, noise))
     actual, _extremes = _statistics(array)
     off = tuple(_off(actual, expected, bound, array.dtype))
     if bound.exact and not off:

@@ -1,0 +1,1 @@
+"""Rounding noise of real arithmetic, and drift that large values beside it could hide."""

@@ -1,0 +1,225 @@
+"""How much of a difference may be rounding: the scale of an element, from what stands around it.
+
+The rounding error of a sum is proportional to the magnitudes that were summed, not to the result.
+What was summed is not known, so the results beside an element have to vouch for it. The largest
+value of the array is no such witness: a mask, a sentinel, a total or an id would excuse a drift of
+50 % in everything beside it. Here an element's magnitude S is estimated so that it cannot:
+
+1. **Only elements that differ vouch.** What is equal to the last bit summed nothing in another
+   order: masks, padding, sentinels.
+2. **Units are taken out.** log |expected| is laid out as a sum of one effect for each index of each
+   axis (means, twice around); u is a magnitude and v an error after these effects. Columns, rows or
+   channels in other units have scales of their own.
+3. **An element vouches only for errors like its own.** j vouches for i when v_j ≤ 4 v_i (and
+   likewise before units are taken out): if i had been summed with terms like j, i would have an
+   error like j's.
+4. **No element vouches for more than 32 times the median u.**
+5. **Errors are compared with their neighbours'.** Noise does not depend on the result's size, so an
+   error may be at most `spread` times the geometric mean of the errors of elements with about the
+   same magnitude, where there are 16 or more.
+6. **An element vouches for itself.**
+
+An element passes when its error is at most max(rtol × |expected|, k × eps × S). The constants are
+the outcome of `python -m benchmarks.noise`, which holds them against noise of real computations and
+against drift hidden beside large values. The start was a median polish (Tukey, Exploratory Data
+Analysis, 1977, chapter 11); means do as well here, at a tenth of the price, since only elements up
+to the largest differing magnitude enter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+_CAP = 32.0  # × the median magnitude
+_REACH = 4.0  # × the error of the element that is vouched for
+_SAMPLE = 1 << 14
+_NEIGHBOURS = 64
+_LEAST_COMPARED = 16
+_SWEEPS = 2
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_SHIFT = 49  # leaves of a float64 its exponent and three bits
+_FEW = 4096
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What rounding may do to values of one format.
+
+    Args:
+        multiple: k, how many machine epsilons of S an element may be off.
+        eps: the machine epsilon; `tiny` the smallest normal number.
+        spread: how much larger an error may be than its neighbours'.
+    """
+
+    multiple: float
+    eps: float
+    tiny: float
+    spread: float
+
+    @property
+    def unit(self) -> float:
+        """What S is multiplied by."""
+        return self.multiple * self.eps
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of an array that is judged as one.
+
+    Args:
+        shape: its axes, in memory order.
+        magnitude: |expected| of all its elements, flat.
+        error: |actual - expected| of all its elements, flat; 0 or infinite for those that have no
+            say.
+    """
+
+    shape: tuple[int, ...]
+    magnitude: NDArray[Any]
+    error: NDArray[Any]
+
+
+class Surroundings:
+    """What the elements of one tile say of one another's rounding noise."""
+
+    def __init__(self, tile: Tile, noise: Noise) -> None:
+        self._tile, self._noise = tile, noise
+        with np.errstate(all="ignore"):
+            self._witnesses = _draw(np.flatnonzero((tile.error > 0) & np.isfinite(tile.error)))
+            self._units = _units(tile)
+
+    def allowed(self, suspects: Places, without_largest: bool = False) -> Floats:
+        """For each suspect the error that may be noise.
+
+        Args:
+            suspects: places in the tile.
+            without_largest: what it would be without the largest element that vouches.
+        """
+        tile, noise, witnesses, units = self._tile, self._noise, self._witnesses, self._units
+        own = np.maximum(tile.magnitude[suspects].astype(np.float64), noise.tiny)
+        if not len(witnesses):
+            return noise.unit * own
+        with np.errstate(all="ignore"):
+            size, error = (
+                part[witnesses].astype(np.float64) for part in (tile.magnitude, tile.error)
+            )
+            np.maximum(size, noise.tiny, out=size)
+            off = tile.error[suspects].astype(np.float64)
+            plain = _Witnesses(size, error, without_largest)
+            scale, around = plain.vouch(off), plain.errors_near(own)
+            if units is not None:
+                at, here = units[witnesses].astype(np.float64), units[suspects].astype(np.float64)
+                bare = _Witnesses(size / at, error / at, without_largest)
+                scale = np.minimum(scale, here * np.minimum(bare.vouch(off / here), bare.cap))
+                around = np.maximum(around, here * bare.errors_near(own / here))
+            else:
+                scale = np.minimum(scale, plain.cap)
+            found = noise.unit * np.maximum(scale, own)
+            if len(witnesses) >= _LEAST_COMPARED:
+                found = np.minimum(found, np.maximum(noise.spread * around, noise.unit * own))
+        return np.asarray(found)
+
+
+def typical_noise(magnitude: Floats, noise: Noise) -> float:
+    """The most that may be noise anywhere among finite magnitudes, where errors are not known."""
+    there = magnitude[magnitude > 0]
+    if not len(there):
+        return noise.unit * noise.tiny
+    most = min(float(there.max()), _CAP * float(np.median(there)))
+    return noise.unit * max(most, noise.tiny)
+
+
+class _Witnesses:
+    """Elements that differ, by their errors and by their magnitudes.
+
+    What is looked up is looked up by the leading bits of a number, exponent and three more: so many
+    look-ups cost what an index costs, and a limit is right to one part in eight.
+    """
+
+    def __init__(self, size: Floats, error: Floats, without_largest: bool) -> None:
+        self.cap = _CAP * float(np.median(size))
+        by_error = np.argsort(error, kind="stable")
+        self._errors, ordered = error[by_error], size[by_error]
+        if without_largest:
+            ordered[int(np.argmax(ordered))] = 0
+        self._largest = np.concatenate([[0.0], np.maximum.accumulate(ordered)])
+        by_size = np.argsort(size, kind="stable")
+        self._sizes = size[by_size]
+        logs = np.log(np.maximum(error[by_size], np.finfo(np.float64).tiny))
+        self._sums = np.concatenate([[0.0], np.cumsum(logs)])
+
+    def vouch(self, error: Floats) -> Floats:
+        """The largest magnitude among elements with errors up to `_REACH` times as large."""
+
+        def limit(edges: Floats) -> Floats:
+            last = np.searchsorted(self._errors, _REACH * edges, "right")
+            return np.asarray(self._largest[last])
+
+        return _by_bits(error, limit)
+
+    def errors_near(self, size: Floats) -> Floats:
+        """The geometric mean of the errors of elements with about this magnitude."""
+        count = len(self._sizes)
+        width = min(count, max(8, min(_NEIGHBOURS, count // 4)))
+
+        def mean(edges: Floats) -> Floats:
+            first = np.searchsorted(self._sizes, edges) - width // 2
+            first = np.clip(first, 0, count - width)
+            return np.asarray(np.exp((self._sums[first + width] - self._sums[first]) / width))
+
+        return _by_bits(size, mean)
+
+
+def _by_bits(values: Floats, function: Callable[[Floats], Floats]) -> Floats:
+    """A function of positive numbers, taken for each group of the same leading bits."""
+    bits = np.ascontiguousarray(values).view(np.int64) >> _SHIFT
+    if len(values) <= _FEW:
+        return function(values)
+    low, high = int(bits.min()), int(bits.max())
+    edges = (np.arange(low, high + 1, dtype=np.int64) << _SHIFT).view(np.float64)
+    return np.asarray(function(edges)[bits - low])
+
+
+def _draw(places: Places) -> Places:
+    """At most `_SAMPLE` of the places, evenly spread, in step with no axis."""
+    count = len(places)
+    if count <= _SAMPLE:
+        return places
+    return places[np.unique((np.arange(_SAMPLE) * _GOLDEN % 1 * count).astype(np.intp))]
+
+
+def _units(tile: Tile) -> NDArray[np.float32] | None:
+    """The product of the effects of all axes for each element; None where there is one axis."""
+    shape = tuple(length for length in tile.shape if length > 1)
+    if len(shape) < 2:
+        return None
+    differs = (tile.error > 0) & np.isfinite(tile.error)
+    top = np.max(tile.magnitude, where=differs, initial=0)
+    counted = ((tile.magnitude > 0) & (tile.magnitude <= top)).reshape(shape)
+    there = counted.astype(np.float32)
+    # In its own dtype first, which holds what float32 does not.
+    logs = np.log(tile.magnitude).astype(np.float32).reshape(shape)
+    rest = np.where(counted, logs, np.float32(0))
+    rest -= np.float32(rest.sum(dtype=np.float64) / max(1, np.count_nonzero(counted))) * there
+    total = np.zeros(shape, np.float32)
+    axes = range(len(shape))
+    counts = [_sum_of_others(there, axis) for axis in axes]
+    for _ in range(_SWEEPS):
+        for axis in axes:
+            effect = _sum_of_others(rest, axis) / np.maximum(counts[axis], 1)
+            rest -= effect * there
+            total += effect
+    return np.asarray(np.exp(total.reshape(-1)))
+
+
+def _sum_of_others(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    others = tuple(other for other in range(values.ndim) if other != axis)
+    return np.asarray(values.sum(axis=others, keepdims=True))
