@@ -72,6 +72,10 @@ class PlatformSkipped(PlatformError):  # noqa: N818 - a skip, no failure
     """The platform is only emulated and the configuration says to skip such ones."""
 
 
+class NothingVaried(MlContainerError):  # noqa: N818 - a skip, no failure
+    """No variation that was named changes anything here, so that there is nothing to test."""
+
+
 class GpuError(EngineError):
     """GPUs were asked for and the engine has none to give."""
 

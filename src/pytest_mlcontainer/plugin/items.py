@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mlcontainer.config import check_host, load
-from pytest_mlcontainer.errors import ConfigError, MlContainerError, PlatformSkipped
+from pytest_mlcontainer.errors import (
+    ConfigError,
+    MlContainerError,
+    NothingVaried,
+    PlatformSkipped,
+)
 from pytest_mlcontainer.matrix import plan, platforms
 from pytest_mlcontainer.model import (
     HOST,
@@ -118,8 +123,11 @@ class JobItem(ContainerItem):
         state = self.config.stash[STATE]
         try:
             self._run(state)
-        except PlatformSkipped as error:
-            pytest.skip(str(error))
+        except (NothingVaried, PlatformSkipped) as error:
+            text = state.without_secrets(str(error))
+            if isinstance(error, NothingVaried):
+                state.record(Result(note=" ".join(text.split())))
+            pytest.skip(text)
 
     def _run(self, state: State) -> None:
         job, settings, pipeline = self.job, self.settings, state.pipeline
