@@ -36,7 +36,7 @@ def compare_runs(
     mine = printed(actual, expected, rules, declared)
     theirs = printed(expected, actual, rules, declared)
     differences, notes = compare_outputs(
-        (*actual.outputs, *mine), (*expected.outputs, *theirs), rules, comparators, names
+        (*actual.written, *mine), (*expected.written, *theirs), rules, comparators, names
     )
     return Outcome(
         entrypoint=actual.entrypoint,
@@ -57,7 +57,7 @@ def printed(
     A file of that name, on either side, comes first.
     """
     asked = {*declared, *(rule.output for rule in rules)} & {*PRINTED}
-    written = {output.name for side in (run, other) for output in side.outputs}
+    written = {output.name for side in (run, other) for output in side.written}
     files = zip(PRINTED, (run.stdout, run.stderr), strict=True)
     return tuple(
         Output(name, path, path.stat().st_size)

@@ -236,7 +236,7 @@ def _bare(conditions: Conditions) -> Conditions:
 
 def _kept_outputs(run: Run, entry: Entrypoint) -> Iterator[Output]:
     """Outputs, and what it printed if that is compared; without those that rules ignore."""
-    for output in (*run.outputs, *printed(run, run, entry.rules, entry.outputs)):
+    for output in (*run.written, *printed(run, run, entry.rules, entry.outputs)):
         first = next((rule for rule in entry.rules if matches(rule.output, output.name)), None)
         if first is None or first.item is not None or not first.tolerance.ignore:
             yield output

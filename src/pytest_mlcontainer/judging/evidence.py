@@ -131,7 +131,7 @@ class _Judge:
         return list(keep_worst([*parts, ("", tuple(metrics.judge()))]))
 
     def _outputs(self, run: Run) -> Outputs:
-        return (*run.outputs, *printed(run, run, self._entry.rules, self._entry.outputs))
+        return (*run.written, *printed(run, run, self._entry.rules, self._entry.outputs))
 
     def _compare(self, actual: Outputs, expected: Outputs, study: Study) -> Found:
         found = compare_outputs(

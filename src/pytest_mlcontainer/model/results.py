@@ -60,6 +60,8 @@ class Output:
             None where it was not opened.
         summary: for an output of a baseline that is too large to keep: the file with what was
             noted of it, which `path` then is, too.
+        inherited: the run did not write it: it was there before, put there by what the run needs
+            or part of the image, and is unchanged. Runs that need this one get it, too.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Output:
     gid: int = 0
     opened: Path | None = None
     summary: Path | None = None
+    inherited: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Run:
     """One execution of an entrypoint on a target.
 
     Args:
-        outputs: declared outputs found, by name; stdout and stderr are not among them.
+        outputs: declared outputs found, by name, inherited ones too; stdout and stderr are not
+            among them.
         refused: what was written but not taken over, each with the reason.
         stdout, stderr: files with what it printed.
         workdir: the working directory it ran in, to which relative output names refer.
@@ -122,6 +126,11 @@ class Run:
     facts: Facts = Facts()
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> tuple[Output, ...]:
+        """The outputs that it wrote itself, which is what can be compared."""
+        return tuple(output for output in self.outputs if not output.inherited)
 
     def output(self, name: str) -> Path:
         """Path of the output called `name`.

@@ -387,8 +387,8 @@ def _kept(by_family: Mapping[str, Pairs]) -> str:
     shown = ", ".join(f"{name}={value:.{_VALUE_SHOWN}}" for name, value in variables)
     names = ",".join(by_family)
     return (
-        f"the image sets {shown}, which was left as it is: on the host and in other images that may "
-        f"be otherwise; --container-vary={names} varies it all the same"
+        f"the image sets {shown}, which was left as it is; it may be otherwise on the host and in "
+        f"other images: --container-vary={names} varies it all the same"
     )
 
 
