@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.noise import (
 )
 from pytest_mlcontainer.compare.study import Item, Study
 from pytest_mlcontainer.compare.tolerance import Calibration
-from pytest_mlcontainer.judging import printed
+from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
 from pytest_mlcontainer.model import (
     Comparator,
     Difference,
@@ -53,26 +53,37 @@ class Evidence:
 
 
 def judge(
-    entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...] = ()
+    entry: Entrypoint,
+    evidence: Evidence,
+    comparators: tuple[Comparator, ...] = (),
+    needed: Needed = NOTHING_NEEDED,
 ) -> Outcome:
-    """Hold the runs on one target against the reference's."""
-    return _Judge(entry, evidence, comparators).outcome()
+    """Hold the runs on one target against the reference's; `needed` as in `compare_runs`."""
+    return _Judge(entry, evidence, comparators, needed).outcome()
 
 
 def judge_repeats(
-    entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...] = ()
+    entry: Entrypoint,
+    evidence: Evidence,
+    comparators: tuple[Comparator, ...] = (),
+    needed: Needed = NOTHING_NEEDED,
 ) -> Outcome:
-    """Hold the repeats of one target against one another."""
-    return _Judge(entry, evidence, comparators).of_repeats()
+    """Hold the repeats of one target against one another; `needed` as in `compare_runs`."""
+    return _Judge(entry, evidence, comparators, needed).of_repeats()
 
 
 class _Judge:
     def __init__(
-        self, entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...]
+        self,
+        entry: Entrypoint,
+        evidence: Evidence,
+        comparators: tuple[Comparator, ...],
+        needed: Needed,
     ) -> None:
         self._entry = entry
         self._evidence = evidence
         self._comparators = comparators
+        self._needed = needed
         self._notes: list[str] = list(evidence.notes)
         self._calibrate = self._calibration()
 
@@ -90,7 +101,8 @@ class _Judge:
 
     def of_repeats(self) -> Outcome:
         (runs,) = self._evidence.repeats
-        spread = self._spread(runs)
+        needed = frozenset(for_repeats(rule) for rule in self._needed.rules)
+        spread = self._spread(runs, replace(self._needed, rules=needed))
         self._notes += [*spread.notes, _count_repeats([(runs, spread)])]
         differences = [
             replace(nondeterministic(each), noise=spread.floor(each)) for each in spread.differences
@@ -116,12 +128,13 @@ class _Judge:
         pairs = self._evidence.pairs
         if len(pairs) == 1:
             _seed, actual, expected = pairs[0]
-            study = Study(calibrate=self._calibrate)
+            study = Study(calibrate=self._calibrate, needed=self._needed)
             return list(self._compare(self._outputs(actual), self._outputs(expected), study)[0])
         metrics = Metrics(tuple(seed for seed, _actual, _expected in pairs))
         parts = []
         for seed, actual, expected in pairs:
-            study = Study(self._calibrate, metrics.watcher(seed), metrics.taker(seed))
+            watcher, taker = metrics.watcher(seed), metrics.taker(seed)
+            study = Study(self._calibrate, watcher, taker, self._needed)
             found, _notes = self._compare(self._outputs(actual), self._outputs(expected), study)
             parts.append((f"seed {seed}", found))
         self._notes.append(
@@ -140,11 +153,11 @@ class _Judge:
         self._notes += found[1]
         return found
 
-    def _spread(self, runs: tuple[Run, ...]) -> Spread:
+    def _spread(self, runs: tuple[Run, ...], needed: Needed = NOTHING_NEEDED) -> Spread:
         rules = tuple(for_repeats(rule) for rule in self._entry.rules)
 
         def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
-            study = replace(study, calibrate=self._calibrate)
+            study = replace(study, calibrate=self._calibrate, needed=needed)
             return compare_outputs(
                 actual, expected, rules, self._comparators, self._entry.names, study
             )

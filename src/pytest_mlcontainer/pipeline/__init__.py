@@ -14,7 +14,7 @@ from pytest_mlcontainer.engines.server import launch
 from pytest_mlcontainer.errors import (
     RunError,
 )
-from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.judging import Needed, compare_runs, needed_by
 from pytest_mlcontainer.judging.baselines import (
     find_kept,
     hold_against,
@@ -29,6 +29,7 @@ from pytest_mlcontainer.model import (
     BaselineJob,
     Comparator,
     CompareJob,
+    Entrypoint,
     Family,
     Outcome,
     RepeatsJob,
@@ -52,7 +53,15 @@ from pytest_mlcontainer.records import Conditions
 from pytest_mlcontainer.runs.inputs import absolute
 from pytest_mlcontainer.runs.serving import Started, serve
 
-__all__ = ["DETAIL", "LogLine", "Pipeline", "Surroundings", "compare_runs", "require"]
+__all__ = [
+    "DETAIL",
+    "LogLine",
+    "Pipeline",
+    "Surroundings",
+    "compare_runs",
+    "needed_by",
+    "require",
+]
 
 
 class Pipeline(Opener):
@@ -72,13 +81,23 @@ class Pipeline(Opener):
         self.prefetch(settings, job.runs)
         if len(job.runs) > 2:
             make = partial(self._run_opened, settings)
-            return judge(job.actual.entrypoint, gather(job, make), comparators)
+            needed = self._needed(settings, job.actual.entrypoint, 2)
+            return judge(job.actual.entrypoint, gather(job, make), comparators, needed)
         actual, expected = (
             require(self.run(settings, side)) for side in (job.actual, job.expected)
         )
         entry = job.actual.entrypoint
         actual, expected = self.open_differing(settings, actual, expected, entry.rules)
-        return compare_runs(actual, expected, entry.rules, comparators, entry.names, entry.outputs)
+        needed = self._needed(settings, entry, 2)
+        return compare_runs(
+            actual, expected, entry.rules, comparators, entry.names, entry.outputs, needed
+        )
+
+    def _needed(self, settings: Settings, entry: Entrypoint, compared: int) -> Needed:
+        """What has to match something where so many of the project's platforms are compared."""
+        there = {*settings.platforms, *platforms(settings, self._options)}
+        alone = len(there) <= compared
+        return needed_by(settings, entry.names, entry.rules, alone=alone)
 
     def repeats(
         self, settings: Settings, job: RepeatsJob, comparators: tuple[Comparator, ...] = ()
@@ -86,7 +105,8 @@ class Pipeline(Opener):
         """One entrypoint's repeats on one target, against one another; arguments as `compare`."""
         self.prefetch(settings, (*job.runs, *job.varied))
         evidence = gather_repeats(job, partial(self._run_opened, settings))
-        return judge_repeats(job.entrypoint, evidence, comparators)
+        needed = self._needed(settings, job.entrypoint, 1)
+        return judge_repeats(job.entrypoint, evidence, comparators, needed)
 
     def vary(
         self,

@@ -24,7 +24,7 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline import compare_runs, require
+from pytest_mlcontainer.pipeline import compare_runs, needed_by, require
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.terminal import failure_lines
 
@@ -240,9 +240,11 @@ class OutputComparison:
     ) -> Outcome:
         entry = self._project.settings.entrypoint(actual.entrypoint) or Entrypoint("")
         chosen = entry.rules if rules is None else parse_rules(rules)
+        alone = rules is not None or len(self._project.platforms) <= 2
+        needed = needed_by(self._project.settings, entry.names, chosen, alone=alone)
         actual, expected = self._project.open_differing(actual, expected, chosen)
         outcome = compare_runs(
-            actual, expected, chosen, self._project.comparators, entry.names, entry.outputs
+            actual, expected, chosen, self._project.comparators, entry.names, entry.outputs, needed
         )
         self._project.record(outcome)
         return outcome
