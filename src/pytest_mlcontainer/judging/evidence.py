@@ -72,6 +72,20 @@ def judge_repeats(
     return _Judge(entry, evidence, comparators, needed).of_repeats()
 
 
+def settle(
+    entry: Entrypoint,
+    outcome: Outcome,
+    runs: tuple[Run, Run],
+    comparators: tuple[Comparator, ...] = (),
+) -> Outcome:
+    """A drift between platforms, told from randomness by one more run of the reference.
+
+    Args:
+        runs: the reference, as it was compared, and once more.
+    """
+    return _Judge(entry, Evidence(repeats=(runs,)), comparators, NOTHING_NEEDED).settled(outcome)
+
+
 class _Judge:
     def __init__(
         self,
@@ -109,6 +123,29 @@ class _Judge:
         ]
         outcome = self._outcome(runs[0], runs[0], differences)
         return replace(outcome, against="other repeats")
+
+    def settled(self, outcome: Outcome) -> Outcome:
+        (runs,) = self._evidence.repeats
+        spread, platform = self._spread(runs), str(runs[0].target.platform)
+        if not any(each.verdict is Verdict.DRIFT for each in spread.differences):
+            note = (
+                f"{platform} was run once more and repeated itself: nothing says that this is "
+                "randomness"
+            )
+            return replace(outcome, notes=(note, *outcome.notes))
+        differences = [_against_noise(each, spread.floor(each)) for each in outcome.differences]
+        listed, cut = shorten(_unsteady(differences, spread, platform))
+        note = (
+            f"{platform} was run once more and disagrees with itself, so that this says nothing of "
+            "the platforms: seed the program first; --container-repeat=N measures how far its runs "
+            "lie apart"
+        )
+        return replace(
+            outcome,
+            verdict=verdict_of(listed),
+            differences=listed,
+            notes=(note, *outcome.notes, *cut),
+        )
 
     def _outcome(self, actual: Run, expected: Run, differences: Iterable[Difference]) -> Outcome:
         listed, cut = shorten(differences)

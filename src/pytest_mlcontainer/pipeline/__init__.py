@@ -11,9 +11,8 @@ from pathlib import Path
 
 from pytest_mlcontainer.engines import DETAIL, ContainerSpec, LogLine
 from pytest_mlcontainer.engines.server import launch
-from pytest_mlcontainer.errors import (
-    RunError,
-)
+from pytest_mlcontainer.errors import MlContainerError, RunError
+from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.judging import Needed, compare_runs, needed_by
 from pytest_mlcontainer.judging.baselines import (
     find_kept,
@@ -22,7 +21,7 @@ from pytest_mlcontainer.judging.baselines import (
     stale,
     update,
 )
-from pytest_mlcontainer.judging.evidence import judge, judge_repeats
+from pytest_mlcontainer.judging.evidence import judge, judge_repeats, nondeterministic, settle
 from pytest_mlcontainer.matrix import budget, platforms, varied_names
 from pytest_mlcontainer.model import (
     BaselineChange,
@@ -75,9 +74,52 @@ class Pipeline(Opener):
     ) -> Outcome:
         """One entrypoint's outputs on one target, against the reference's.
 
+        A drift that may be randomness is settled by one more run of the reference. Where the cause
+        is searched for, that search makes such runs itself.
+
         Args:
             comparators: formats that plugins add.
         """
+        outcome = self._compare(settings, job, comparators)
+        searched = varied_names(job.actual.entrypoint, self._options) != ()
+        if job.repeats or searched:
+            return outcome
+        return self.settle(settings, job.expected, job.actual.entrypoint, outcome, comparators)
+
+    def settle(
+        self,
+        settings: Settings,
+        expected: RunJob,
+        entry: Entrypoint,
+        outcome: Outcome,
+        comparators: tuple[Comparator, ...] = (),
+    ) -> Outcome:
+        """The outcome; of a drift with whether the reference disagrees with itself, too.
+
+        Args:
+            expected: the run that the reference was.
+            entry: with the rules by which they were compared.
+        """
+        if outcome.verdict is not Verdict.DRIFT:
+            return outcome
+        again = again_of(expected)
+        try:
+            first, second = (require(self._run_opened(settings, job)) for job in (expected, again))
+        except MlContainerError as error:
+            note = (
+                f"{expected} could not be run once more to tell this from randomness: {error.what}"
+            )
+            return replace(outcome, notes=(note, *outcome.notes))
+        return settle(entry, outcome, (first, second), comparators)
+
+    def settling_runs(self, settings: Settings, job: RunJob) -> tuple[Run, ...]:
+        """The run that was made to settle a drift from this one; none where none was made."""
+        run = self._work.known((settings.file, again_of(job)))
+        return (run,) if isinstance(run, Run) else ()
+
+    def _compare(
+        self, settings: Settings, job: CompareJob, comparators: tuple[Comparator, ...]
+    ) -> Outcome:
         self.prefetch(settings, job.runs)
         if len(job.runs) > 2:
             make = partial(self._run_opened, settings)
@@ -142,7 +184,7 @@ class Pipeline(Opener):
         lab = self._laboratory(settings)
         with self._resumable(settings, entry) as kept:
             outcome = explain_platforms(lab, job, outcome, asked, families, comparators)
-        return _with_resumed(outcome, kept)
+        return _with_resumed(_told_from_randomness(outcome), kept)
 
     def run_varied(
         self,
@@ -252,6 +294,19 @@ class Pipeline(Opener):
         )
         with serve(engine, replace(entry, limits=spec.limits), spec, launching) as started:
             yield started
+
+
+def again_of(job: RunJob) -> RunJob:
+    """The same once more, under the number that repeats would have."""
+    return replace(job, repeat=job.repeat + 1)
+
+
+def _told_from_randomness(outcome: Outcome) -> Outcome:
+    """Where randomness is the cause the runs of one platform disagree: that is no drift of two."""
+    if (RANDOMNESS,) not in (cause.names for cause in outcome.causes):
+        return outcome
+    marked = tuple(nondeterministic(each) for each in outcome.differences)
+    return replace(outcome, verdict=Verdict.NONDETERMINISTIC, differences=marked)
 
 
 def _with_resumed(outcome: Outcome, kept: Unfinished) -> Outcome:

@@ -158,6 +158,8 @@ class JobItem(ContainerItem):
             outcome = pipeline.compare(settings, job, state.comparators)
             outcome = pipeline.explain(settings, job, outcome, state.families, state.comparators)
             self._record_runs(state, job.runs[2:])
+            for run in () if job.repeats else pipeline.settling_runs(settings, job.expected):
+                state.record(Result.of_run(run))
             self._judge(state, outcome)
 
     def _record_runs(self, state: State, jobs: Iterable[RunJob]) -> None:
