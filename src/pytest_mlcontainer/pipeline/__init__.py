@@ -114,8 +114,13 @@ class Pipeline(Opener):
 
     def settling_runs(self, settings: Settings, job: RunJob) -> tuple[Run, ...]:
         """The run that was made to settle a drift from this one; none where none was made."""
-        run = self._work.known((settings.file, again_of(job)))
-        return (run,) if isinstance(run, Run) else ()
+        run = self.known_run(settings, again_of(job))
+        return () if run is None else (run,)
+
+    def known_run(self, settings: Settings, job: RunJob) -> Run | None:
+        """The run of a job that this process has made or found already; else None."""
+        run = self._work.known((settings.file, job))
+        return run if isinstance(run, Run) else None
 
     def _compare(
         self, settings: Settings, job: CompareJob, comparators: tuple[Comparator, ...]

@@ -141,7 +141,7 @@ class Project:
             matrix.run_job(self.settings, self._state.options, name, platform)
             for platform in self.platforms
         )
-        self._state.pipeline.prefetch(self.settings, tuple(jobs))
+        self._state.prefetch(self.settings, tuple(jobs))
 
     def open_differing(
         self, actual: Run, expected: Run, rules: tuple[Rule, ...]

@@ -132,12 +132,12 @@ class JobItem(ContainerItem):
     def _run(self, state: State) -> None:
         job, settings, pipeline = self.job, self.settings, state.pipeline
         if isinstance(job, ImageJob):
-            pipeline.prefetch(settings, state.beside(self))
+            state.begin_beside(self)
             image = pipeline.image(settings, job)
             for note in image.notes:
                 state.record(Result(note=note))
         elif isinstance(job, RunJob):
-            pipeline.prefetch(settings, state.beside(self))
+            state.begin_beside(self)
             run = pipeline.run(settings, job)
             state.record(Result.of_run(run))
             require(run)
