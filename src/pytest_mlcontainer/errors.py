@@ -88,6 +88,14 @@ class RunError(MlContainerError):
     """An entrypoint did not do its job: it failed, ran too long, or wrote no declared output."""
 
 
+class MisuseError(MlContainerError, TypeError):
+    """A test does with a fixture what the fixture does not offer."""
+
+
+class NoSuchOutputError(MlContainerError, KeyError):
+    """A run wrote no output of the name that it is asked for."""
+
+
 class OutputError(MlContainerError):
     """What a container wrote cannot be taken over."""
 

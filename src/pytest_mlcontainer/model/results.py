@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
+from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
 
 
@@ -136,13 +138,18 @@ class Run:
         """Path of the output called `name`.
 
         Raises:
-            KeyError: there is none; the message lists those there are.
+            NoSuchOutputError: there is none; the message has the nearest one. It is a KeyError.
         """
         for output in self.outputs:
             if output.name == name:
                 return output.path
-        there = ", ".join(output.name for output in self.outputs) or "none"
-        raise KeyError(f"{self.entrypoint} on {self.target} wrote no {name!r}; outputs: {there}")
+        names = [output.name for output in self.outputs]
+        near = get_close_matches(str(name), names, n=1)
+        raise NoSuchOutputError(
+            f"{self.entrypoint} on {self.target} wrote no output of this name",
+            str(name),
+            f"{f'did you mean {near[0]}? ' if near else ''}there are: {', '.join(names) or 'none'}",
+        )
 
 
 @dataclass(frozen=True)

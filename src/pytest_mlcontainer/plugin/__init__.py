@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
-TABLE = b"tool.mlcontainer"
 VARY = "--container-vary"
 SKIP_REASON = "runs containers: needs --container"
 
@@ -122,8 +121,10 @@ def _add_folders(group: pytest.OptionGroup) -> None:
 def pytest_load_initial_conftests(
     parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
-    # Without a value it would take the file that follows for one.
-    args[:] = [f"{VARY}=all" if arg == VARY else arg for arg in args]
+    if VARY in args:
+        from pytest_mlcontainer.config.options import join_vary
+
+        args[:] = join_vary(VARY, args)
     # After every other plugin and conftest: a project may well have a --gpus of its own, which
     # then wins, and argparse would refuse the second one.
     result = yield
@@ -153,7 +154,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path.name != "pyproject.toml" or TABLE not in file_path.read_bytes():
+    if file_path.name != "pyproject.toml" or b"container" not in file_path.read_bytes().lower():
+        return None  # most projects; they need not pay for more
+    from pytest_mlcontainer.config.files import has_table
+
+    if not has_table(file_path):
         return None
     from pytest_mlcontainer.plugin.items import ProjectFile
 

@@ -25,6 +25,14 @@ from pytest_mlcontainer.model import (
     Settings,
 )
 from pytest_mlcontainer.pipeline import compare_runs, needed_by, require
+from pytest_mlcontainer.plugin.misuse import (
+    checked,
+    require_platform,
+    require_run_arguments,
+    require_switch,
+    require_text,
+    wrong_comparison,
+)
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.terminal import failure_lines
 
@@ -54,6 +62,7 @@ class Project:
         self._state = state
         self._jobs: dict[str, RunJob] = {}
 
+    @checked("run_entrypoint", 'run_entrypoint("train", platform="linux/arm64")')
     def __call__(
         self,
         name: str,
@@ -76,9 +85,13 @@ class Project:
             check: False returns a run that failed, with its `failure`.
 
         Raises:
+            MisuseError: an argument is of another type.
             MlContainerError: unknown entrypoint, a failed build, a variation that is unknown or
                 has no effect here, or (with `check`) a failed run.
         """
+        require_run_arguments(name, env, timeout, repeat, vary)
+        require_platform("run_entrypoint", platform)
+        require_switch("run_entrypoint", "check", check)
         job = matrix.run_job(self.settings, self._state.options, name, self._platform(platform))
         job = _changed(job, env, timeout, repeat)
         pipeline, names = self._state.pipeline, (vary,) if isinstance(vary, str) else tuple(vary)
@@ -92,8 +105,10 @@ class Project:
             self._jobs[run.id] = job
         return require(run) if check else run
 
+    @checked("run_entrypoint.image", 'run_entrypoint.image("linux/arm64")')
     def image(self, platform: Platform | str | None = None) -> Image:
         """The image for a platform, the reference's by default."""
+        require_platform("run_entrypoint.image", platform)
         job = matrix.image_job(self.settings, self._state.options, self._platform(platform))
         with _skipping():
             return self._state.pipeline.image(self.settings, job)
@@ -211,8 +226,10 @@ class PlatformMatrix:
     def __len__(self) -> int:
         return len(self.platforms)
 
+    @checked("platform_matrix.run", 'platform_matrix.run("train")')
     def run(self, name: str) -> dict[Platform, Run]:
         """Run an entrypoint on every platform, side by side where cores allow."""
+        require_text("platform_matrix.run", "name", name, 'platform_matrix.run("train")')
         self._project.prefetch(name)
         return {platform: self._project(name, platform=platform) for platform in self.platforms}
 
@@ -223,6 +240,7 @@ class OutputComparison:
     def __init__(self, project: Project) -> None:
         self._project = project
 
+    @checked("compare_outputs", "compare_outputs(run, reference)")
     def __call__(
         self,
         actual: Run | Mapping[Platform, Run],
@@ -243,7 +261,11 @@ class OutputComparison:
 
         Raises:
             ConfigError: the rules are not valid.
+            MisuseError: what is to be compared are no runs, or an argument is of another type.
         """
+        require_switch("compare_outputs", "check", check)
+        if rules is not None and not isinstance(rules, Mapping):
+            raise wrong_comparison("rules have to be a mapping, as in the configuration", rules)
         pairs = _pairs(actual, expected, self._project.reference)
         outcomes = tuple(self._compare(left, right, rules) for left, right in pairs)
         if check:
@@ -282,10 +304,19 @@ def _skipping() -> Iterator[None]:
 def _pairs(
     actual: Run | Mapping[Platform, Run], expected: Run | None, reference: Platform
 ) -> list[tuple[Run, Run]]:
+    if expected is not None and not isinstance(expected, Run):
+        raise wrong_comparison("the reference has to be a run", expected)
     if isinstance(actual, Run):
         if expected is None:
-            raise TypeError("compare_outputs(run, reference) needs the run to compare with")
+            raise wrong_comparison("the run to compare with is missing", actual.entrypoint)
         return [(actual, expected)]
+    if not isinstance(actual, Mapping):
+        raise wrong_comparison("takes a run, and the run to compare it with", actual)
+    if not actual or not all(isinstance(run, Run) for run in actual.values()):
+        raise wrong_comparison("takes runs by platform, as platform_matrix.run gives them", actual)
+    if expected is None and reference not in actual:
+        there = ", ".join(map(str, actual))
+        raise wrong_comparison(f"no run of the reference, {reference}, is among them", there)
     base = expected or actual[reference]
     return [(run, base) for run in actual.values() if run is not base]
 

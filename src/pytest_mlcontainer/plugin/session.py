@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.config import load, parse_options
+from pytest_mlcontainer.config import has_table, load, parse_options
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_comparators, load_families
 from pytest_mlcontainer.model import (
@@ -35,10 +35,11 @@ from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
 from pytest_mlcontainer.pipeline.workplace import secret_problems
-from pytest_mlcontainer.plugin import TABLE, _Controller, explained
+from pytest_mlcontainer.plugin import _Controller, explained
 from pytest_mlcontainer.plugin.api import Project
 from pytest_mlcontainer.plugin.contributions import Contributions
 from pytest_mlcontainer.plugin.items import JobItem
+from pytest_mlcontainer.plugin.misuse import misuse_of
 from pytest_mlcontainer.report import Result, write_reports
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import summary_lines
@@ -248,7 +249,7 @@ class State:
         self, item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> str | None:
         """An error of ours in somebody's test, without our own frames; None for other errors."""
-        error = excinfo.value
+        error = misuse_of(excinfo.value) or excinfo.value
         if not isinstance(error, MlContainerError) or isinstance(item, JobItem):
             return None
         lines = [
@@ -376,7 +377,7 @@ def add_project_file(config: pytest.Config) -> None:
     if (
         config.args_source is pytest.Config.ArgsSource.TESTPATHS
         and file.is_file()
-        and TABLE in file.read_bytes()
+        and has_table(file)
         and not any(config.rootpath.samefile(arg) for arg in config.args if Path(arg).exists())
     ):
         config.args.append(str(file))
@@ -386,7 +387,7 @@ def project_file(start: Path, root: Path) -> Path | None:
     """The nearest `pyproject.toml` with our table, from `start` upwards to `root`'s top."""
     for folder in (start, *start.parents, root):
         file = folder / "pyproject.toml"
-        if file.is_file() and TABLE in file.read_bytes():
+        if file.is_file() and has_table(file):
             return file
     return None
 
