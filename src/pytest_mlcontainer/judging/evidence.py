@@ -218,7 +218,8 @@ class _Judge:
             return compare_outputs(actual, expected, rules, self._comparators, names, study)
 
         names = [name for name, _run in varied]
-        spread = measure_spread([self._outputs(run) for _name, run in varied], names, compare)
+        results = [self._outputs(run) for _name, run in varied]
+        spread = measure_spread(results, names, compare, every_pair=True)
         platform = varied[0][1].target.platform
         text = f"calibrated by {len(varied)} runs on {platform}: as it is, {', '.join(names[1:])}"
         self._notes.append(text)
