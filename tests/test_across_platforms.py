@@ -188,3 +188,18 @@ def test_it(platform_matrix, compare_outputs):
     project.write(config, train="", program__py=RANDOM, test_it__py=test)
 
     project.run("test_it.py").assert_outcomes(passed=1)
+
+
+def test_one_platform_alone_agrees_with_nothing(project: Any) -> None:
+    """A pass would say that platforms were compared."""
+    test = """
+def test_it(platform_matrix, compare_outputs):
+    compare_outputs(platform_matrix.run("machine"))
+"""
+    config = table("machine", 'platforms = ["native", "host"]')
+    project.write(config, train="", program__py=PROGRAM, test_it__py=test)
+
+    result = project.run("test_it.py", "--container-platform=host", "-rs")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*nothing to compare: host is the only platform here*"])
