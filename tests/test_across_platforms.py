@@ -122,3 +122,84 @@ def test_a_budget_that_is_too_small_says_so(project: Any, monkeypatch: pytest.Mo
     result.assert_outcomes(failed=1, deselected=4)
     assert found["verdict"] == "drift"
     assert found["explanation"]["open"], found
+
+
+RANDOM = PROGRAM.replace(
+    "def keyed",
+    """
+def random_one():
+    return __import__("random").random()
+
+def keyed""",
+)
+
+
+@pytest.mark.parametrize("args", [(), ("--container-vary=hash-seed,clock",)])
+def test_a_random_program_is_not_called_a_drift_of_platforms(
+    project: Any, args: tuple[str, ...], leaves_nothing: None
+) -> None:
+    """One run each cannot tell; the reference, run once more, disagrees with itself."""
+    config = table("random_one", 'platforms = ["native", "host"]')
+    root = project.write(config, train="", program__py=RANDOM)
+
+    result = project.run("--container-report=report", *args)
+
+    assert result.parseoutcomes()["failed"] >= 1
+    report = json.loads((root / "report" / "report.json").read_text())
+    found = [each for each in report["results"] if each["target"]["platform"] == "host"]
+    assert [each["verdict"] for each in found] == ["nondeterministic"]
+    assert {each["verdict"] for each in found[0]["differences"]} == {"nondeterministic"}
+    if args:
+        assert causes(found[0]) == [["randomness"]]
+    else:
+        assert "was run once more and disagrees with itself" in found[0]["notes"][0]
+        assert report["runs"] == 3
+        result.stdout.fnmatch_lines(
+            ["random_one on host: repeats of one target disagree: 1 item *"]
+        )
+
+
+def test_a_reference_that_repeats_itself_leaves_the_drift(
+    project: Any, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+) -> None:
+    """Where repeats were made there is nothing to settle."""
+    monkeypatch.setenv("TZ", "<+09>-9")
+    config = table("local", 'platforms = ["native", "host"]')
+
+    _result, found = explained(project, config)
+    assert found["verdict"] == "drift"
+    assert "was run once more and repeated itself" in found["notes"][0]
+
+    _result, found = explained(project, config, "--container-repeat=2")
+    assert found["verdict"] == "drift"
+    assert not [note for note in found["notes"] if "once more" in note]
+
+
+def test_the_fixtures_tell_randomness_from_drift_too(project: Any, leaves_nothing: None) -> None:
+    """Over a matrix of platforms, where the run of the reference can be made again."""
+    test = """
+def test_it(platform_matrix, compare_outputs):
+    (outcome,) = compare_outputs(platform_matrix.run("random_one"), check=False)
+    assert outcome.verdict.value == "nondeterministic"
+    (outcome,) = compare_outputs(platform_matrix.run("machine"), check=False)
+    assert outcome.verdict.value == "identical"
+"""
+    config = table("random_one", 'platforms = ["native", "host"]') + table("machine", "")
+    project.write(config, train="", program__py=RANDOM, test_it__py=test)
+
+    project.run("test_it.py").assert_outcomes(passed=1)
+
+
+def test_one_platform_alone_agrees_with_nothing(project: Any) -> None:
+    """A pass would say that platforms were compared."""
+    test = """
+def test_it(platform_matrix, compare_outputs):
+    compare_outputs(platform_matrix.run("machine"))
+"""
+    config = table("machine", 'platforms = ["native", "host"]')
+    project.write(config, train="", program__py=PROGRAM, test_it__py=test)
+
+    result = project.run("test_it.py", "--container-platform=host", "-rs")
+
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*nothing to compare: host is the only platform here*"])

@@ -210,6 +210,32 @@ def test_init_writes_what_the_project_says_and_a_run_accepts_it(folder, capsys):
     assert "wrote [tool.mlcontainer]" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("train", "predict", "outputs"),
+    [
+        ('"models/m.txt"', '"models/m.txt"', ("stdout",)),
+        ('"models/m.txt"', '"models/m.txt", "predictions/p.csv"', ("predictions/*",)),
+        ('"models/m.txt"', '"models/m.txt", "models/scores.csv"', ("models/scores.csv",)),
+        ("", "", ("stdout",)),
+    ],
+    ids=["reads alone", "a folder of its own", "a file of its own", "nothing said"],
+)
+def test_init_does_not_declare_what_training_writes_for_what_follows(
+    folder, train, predict, outputs
+):
+    """Copies of it that inference leaves alone are not its outputs, and a run says so."""
+    (folder / "Dockerfile").write_text("FROM python:3.13-slim\nWORKDIR /srv\nCOPY . .\n")
+    (folder / "train.py").write_text(f"open({train})\n")
+    (folder / "predict.py").write_text(f"open({predict})\n")
+
+    assert main(["init"]) == 0
+
+    settings = load(folder / "pyproject.toml", "x86_64")
+    trained, infer = (settings.entrypoint(name) for name in ("train", "infer"))
+    assert infer.outputs == outputs
+    assert not set(trained.outputs) & set(infer.outputs)
+
+
 def test_init_print_leaves_the_file_alone_and_marks_what_is_guessed(folder, capsys):
     (folder / "Dockerfile").write_text(f"FROM {BASE}\nWORKDIR /app\nCOPY . .\n")
     (folder / "train.py").write_text('open("models/m.bin", "wb")\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 CONFIG = """
@@ -145,3 +146,108 @@ def test_documented_fixture_examples_pass(project: Any, leaves_nothing: None) ->
 
     assert len(examples) == 5
     result.assert_outcomes(passed=5)
+
+
+MISUSES = {
+    # test → what is said: what failed, the value, the next step
+    "run_entrypoint()": ("run_entrypoint was called with other", "name", 'run_entrypoint("train"'),
+    'run_entrypoint("trian")': ("no entrypoint", "trian", "did you mean train?"),
+    'run_entrypoint(["train"])': ("name has to be text", "['train'] (list)", "write run_entry"),
+    'run_entrypoint("train", "host")': ("other arguments", "too many", "write run_entrypoint("),
+    'run_entrypoint("train", platfrom="host")': (
+        "takes no argument of this name", "platfrom='host'", "did you mean platform?",
+    ),
+    'run_entrypoint("train", platform=5)': ("platform has to be", "5 (int)", "linux/arm64"),
+    'run_entrypoint("train", platform="linux")': ("platform", "linux", "→"),
+    'run_entrypoint("train", env={"SEED": 7})': ("env has to be", "{'SEED': 7}", 'env={"SEED"'),
+    'run_entrypoint("train", env=["SEED=7"])': ("env has to be", "['SEED=7'] (list)", "env={"),
+    'run_entrypoint("train", timeout="1m")': ("timeout has to be", "'1m' (str)", "timeout=60"),
+    'run_entrypoint("train", timeout=-1)': ("timeout has to be", "-1 (int)", "timeout=60"),
+    'run_entrypoint("train", repeat=-1)': ("repeat has to be", "-1 (int)", "repeat=1"),
+    'run_entrypoint("train", repeat="2")': ("repeat has to be", "'2' (str)", "repeat=1"),
+    'run_entrypoint("train", vary=5)': ("vary has to be", "5 (int)", 'vary=["threads"]'),
+    'run_entrypoint("train", vary=["thread"])': ("variation", "thread", "did you mean threads?"),
+    'run_entrypoint("train", check="no")': ("check has to be", "'no' (str)", "check=False"),
+    "run_entrypoint[0]": ("run_entrypoint cannot be used", "not subscriptable", "write run_entry"),
+    "run_entrypoint.imag()": ("nothing of this name", "imag", "did you mean image?"),
+    'run_entrypoint.image(plat="host")': ("no argument of this name", "plat='host'", "platform"),
+    "project_image()": ("project_image, an image, cannot", "not callable", "read project_image."),
+    "project_image.workdri": ("nothing of this name", "workdri", "did you mean workdir?"),
+    "training_run()": ("a run cannot be used like this", "not callable", "read run.output("),
+    'training_run["outputs/x"]': ("a run cannot be used", "not subscriptable", "read run.output("),
+    "training_run.ouputs": ("nothing of this name", "ouputs", "did you mean outputs?"),
+    "inference_run.std_out": ("nothing of this name", "std_out", "did you mean stdout?"),
+    'training_run.output("outputs/metric.json")': (
+        "wrote no output of this name", "outputs/metric.json", "did you mean outputs/metrics.json?",
+    ),
+    'platform_matrix("train")': ("platform_matrix cannot", "not callable", "platform_matrix.run("),
+    'platform_matrix["host"]': ("platform_matrix cannot", "subscriptable", "platform_matrix.run("),
+    "platform_matrix.run()": ("platform_matrix.run was called", "name", "platform_matrix.run("),
+    "platform_matrix.run(5)": ("name has to be text", "5 (int)", "platform_matrix.run("),
+    'platform_matrix.run(nam="train")': ("no argument", "nam='train'", "did you mean name?"),
+    'platform_matrix.run("trani")': ("no entrypoint", "trani", "did you mean train?"),
+    "platform_matrix.platform": ("nothing of this name", "platform", "did you mean platforms?"),
+    "compare_outputs()": ("compare_outputs was called with other", "actual", "compare_outputs(run"),
+    "compare_outputs(training_run)": ("the run to compare with is missing", "train", "(run, ref"),
+    "compare_outputs([training_run, inference_run])": (
+        "takes a run, and the run to compare it with", "list of Run", "compare_outputs(run, ref",
+    ),
+    'compare_outputs("a", "b")': ("the reference has to be a run", "'b' (str)", "compare_outputs("),
+    "compare_outputs({})": ("takes runs by platform", "{} (dict)", "platform_matrix.run("),
+    'compare_outputs({"host": "a"})': ("takes runs by platform", "dict of str", "platform_matrix"),
+    'compare_outputs({"host": training_run})': ("no run of the reference", "host", "platform_mat"),
+    "compare_outputs(training_run, training_run, rules=[])": (
+        "rules have to be a mapping", "[] (list)", "→",
+    ),
+    'compare_outputs(training_run, training_run, rules={"a": 5})': ("rule", "5", "{ rtol = 5 }"),
+    "compare_outputs(training_run, training_run, rule={})": (
+        "no argument of this name", "rule={}", "did you mean rules?",
+    ),
+    "compare_outputs(training_run, training_run, check=0)": ("check has to", "0 (int)", "check=F"),
+    "inference_server.uri": ("nothing of this name", "uri", "did you mean url?"),
+    "inference_server()": ("inference_server cannot", "not callable", "inference_server.url"),
+}  # fmt: skip
+
+
+def test_misuse_of_every_fixture_is_an_error_in_three_parts(
+    project: Any, leaves_nothing: None
+) -> None:
+    """What failed, the value, and how it is meant; never a bare error from inside."""
+    names = ("project_image", "run_entrypoint", "training_run", "inference_run", "platform_matrix",
+             "compare_outputs", "inference_server")  # fmt: skip
+    tests = [
+        f"def test_{number}({', '.join(name for name in names if name in code)}):\n    {code}\n"
+        for number, code in enumerate(MISUSES)
+    ]
+    project.write(CONFIG, train=TRAIN, infer__py=INFER, test_it__py="\n\n".join(tests))
+
+    result = project.run("test_it.py", "--tb=short")
+
+    result.assert_outcomes(failed=len(MISUSES))
+    sections = re.split(r"^_{5,} test_(\d+) _{5,}$", result.stdout.str(), flags=re.MULTILINE)
+    said = dict(zip(map(int, sections[1::2]), sections[2::2], strict=True))
+    for number, (code, (what, value, step)) in enumerate(MISUSES.items()):
+        text = said[number].partition("\n====")[0]
+        assert f": {code}\n" in text, text
+        assert "Traceback" not in text
+        assert " in __call__" not in text, text
+        first, rest = re.split(r"\n +→ ", text, maxsplit=1)
+        assert what in first, (code, text)
+        assert value in first, (code, text)
+        assert step in rest or step == "→", (code, text)
+
+
+def test_a_misuse_is_still_the_error_that_python_calls_it(project: Any) -> None:
+    """A test that expects it goes on."""
+    test = """
+import pytest
+def test_it(compare_outputs, run_entrypoint):
+    with pytest.raises(TypeError):
+        compare_outputs([1, 2])
+    with pytest.raises(TypeError):
+        run_entrypoint("train", platfrom="host")
+    with pytest.raises(AttributeError):
+        run_entrypoint.nothing
+"""
+    project.write(CONFIG, train=TRAIN, infer__py=INFER, test_it__py=test)
+    project.run("test_it.py").assert_outcomes(passed=1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.globs import compile_glob, covers, fixed_part, matches
+from pytest_mlcontainer.globs import compile_glob, covers, fixed_part, matches, names
 
 NAMES = st.text(st.sampled_from("ab/.*?[]!-\n\udcff"), min_size=1, max_size=12)
 PATTERNS = st.text(st.sampled_from("abcz/.*?[]!^-\\&|~\n"), max_size=12)
@@ -123,3 +123,19 @@ def test_whatever_matches_lies_below_the_fixed_part(pattern: str, parts: list[st
 def test_a_pattern_is_compiled_once() -> None:
     """Rules are matched against every item of every output."""
     assert compile_glob("outputs/*") is compile_glob("outputs/*")
+
+
+@given(PARTS, st.lists(PARTS, max_size=3))
+def test_a_rule_without_a_slash_is_for_that_name_in_any_folder(
+    pattern: str, folders: list[str]
+) -> None:
+    """Wherever a file of the name lies; `./` keeps it to the working directory."""
+    assert names(pattern, "/".join([*folders, pattern]))
+    assert names(f"./{pattern}", "/".join([*folders, pattern])) is not bool(folders)
+
+
+@given(PATTERNS, NAMES)
+def test_a_rule_with_a_slash_has_to_match_the_whole_name(pattern: str, name: str) -> None:
+    """There is one meaning of all that stands in a pattern."""
+    pattern = f"a/{pattern}"
+    assert names(pattern, name) is matches(pattern, name)

@@ -576,7 +576,7 @@ class TestTree:
             def read(self, size: int | None = -1) -> bytes:
                 return b"x" * (size or 0)
 
-        intake.store("a", Growing(), 10, (0o644, 0, 0))
+        intake.store("a", Growing(), 10, (0o644, 0, 0), b"")
         assert collected.outputs["a"].size_bytes == 10
 
     def test_outputs_can_be_written_by_a_later_run(self, take: Take, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from pytest_mlcontainer.variations import (
     FAMILIES,
     apart_pairs,
     choose,
+    kept_by_image,
     pins,
     suspect,
     together,
@@ -161,7 +162,7 @@ SETTINGS = [
     ("locale", situation(image_env=(("LANG", "C.UTF-8"),)), "de_DE.UTF-8"),
     ("encoding", situation(), "POSIX"),
     ("encoding", situation(facts={"locale.encoding": "ANSI_X3.4-1968"}), "UTF-8"),
-    ("encoding", situation(image_env=(("LANG", "C.UTF-8"),)), "POSIX"),
+    ("encoding", situation(image_env=(("LANG", ""),)), "POSIX"),
     ("user", situation(), "12345:12345"),
     ("user", situation(facts={"user.id": 12345}), "23456:23456"),
     ("user", limited(user="12345:100"), "23456:23456"),
@@ -217,7 +218,8 @@ REFUSED = [
     ("locale", situation(facts={"locale.available": None}), "no other locale in the image"),
     ("locale", situation(env=(("LANG", "de_DE.UTF-8"),)), "the project sets LANG itself"),
     ("encoding", situation(facts=NO_FACTS), "no Python in the image"),
-    ("encoding", situation(image_env=(("PYTHONUTF8", "1"),)), "the project sets PYTHONUTF8 itself"),
+    ("encoding", situation(image_env=(("PYTHONUTF8", "1"),)), "the image sets PYTHONUTF8 itself"),
+    ("encoding", situation(image_env=(("LANG", "C.UTF-8"),)), "the image sets LANG itself"),
     (
         "network",
         situation(entry=Entrypoint("serve", server=Server(8000))),
@@ -322,7 +324,7 @@ class TestPinned:
         choice = BY_NAME[name].choose(pinned)
 
         if isinstance(choice, NotExercised):
-            assert re.fullmatch(r"the project sets .* itself|.* them itself", choice.why)
+            assert re.fullmatch(r"the image sets .* itself|.* them itself", choice.why)
         elif name == "libm":
             assert choice.knobs.env[0][1].startswith("theirs:glibc.cpu.hwcaps=")
         elif name in ("clock", "file-order"):
@@ -353,9 +355,44 @@ class TestPinned:
         """glibc takes the last of two settings of one tunable."""
         env = (("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX512F"),)
 
-        assert refused("libm", situation(image_env=env)) == (
-            "the project sets GLIBC_TUNABLES itself"
-        )
+        assert refused("libm", situation(image_env=env)) == ("the image sets GLIBC_TUNABLES itself")
+
+    @pytest.mark.parametrize("name", sorted(BY_NAME))
+    def test_what_the_image_sets_gives_way_to_a_name(self, name: str) -> None:
+        """A pin in one image hides what shows on the host, so whoever names a variation gets it."""
+        env = chosen(name, situation()).knobs.env
+        pinned = tuple((each, "theirs") for each, _value in env)
+
+        choice = chosen(name, replace(situation(image_env=pinned), over_image=True))
+
+        assert [each for each, _value in choice.knobs.env] == [each for each, _value in env]
+        assert not {"theirs"} & {value for _name, value in choice.knobs.env}
+
+    @pytest.mark.parametrize(
+        ("name", "env"),
+        [
+            ("hash-seed", ("PYTHONHASHSEED", "0")),
+            ("encoding", ("LANG", "C.UTF-8")),
+            ("libm", ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX512F")),
+        ],
+    )
+    def test_what_the_configuration_sets_never_does(self, name: str, env: tuple[str, str]) -> None:
+        """It is the same on every platform, the host too; the image's is not."""
+        over_image = replace(situation(image_env=(env,)), over_image=True)
+        configured = replace(situation(env=(env,)), over_image=True)
+
+        assert chosen(name, over_image).name == name
+        assert refused(name, configured) == f"the project sets {env[0]} itself"
+
+    def test_what_only_the_image_sets_is_listed_with_who_would_vary_it(self) -> None:
+        """A pin that stays is said, also where the family has other variables to turn."""
+        image_env = (("OMP_NUM_THREADS", "1"), ("LANG", "C.UTF-8"), ("PYTHONHASHSEED", "0"))
+        at = situation(image_env=image_env, env=(("PYTHONHASHSEED", "0"),))
+
+        assert kept_by_image(FAMILIES, at) == {
+            "threads": (("OMP_NUM_THREADS", "1"),),
+            "encoding": (("LANG", "C.UTF-8"),),
+        }
 
 
 class TestClock:

@@ -125,11 +125,12 @@ def test_a_steady_program_passes_after_three_runs(varied: Any, leaves_nothing: N
     explanation = found["steady"]["explanation"]
     assert explanation["runs"] == 3
     assert names_of(explanation["tried"]) >= {
-        "hash-seed", "file-order", "clock", "timezone", "hostname", "encoding", "user", "home",
-        "env", "network", "read-only", "memory", "shm", "workdir", "umask",
+        "hash-seed", "file-order", "clock", "timezone", "hostname", "user", "home", "env",
+        "network", "read-only", "memory", "shm", "workdir", "umask",
     }  # fmt: skip
     reasons = {each["name"]: each["why"] for each in explanation["not_exercised"]}
     assert reasons["threads"] == "no OpenMP, OpenBLAS or MKL in the image"
+    assert reasons["encoding"] == "the image sets LANG itself"
     assert reasons["locale"].startswith("no other locale in the image")
     assert not names_of(explanation["tried"]) & set(reasons)
     result.stdout.fnmatch_lines(["steady on *: not exercised: threads (no OpenMP, *"])
@@ -240,12 +241,12 @@ def test_an_unknown_variation_stops_before_anything_is_built(varied: Any) -> Non
 def test_a_variation_with_nothing_to_change_is_not_exercised(
     varied: Any, leaves_nothing: None
 ) -> None:
-    """It was asked for, so that nothing was tried at all; that is said, and no failure."""
-    result, found = varied(configured(steady=""), "--container-vary=threads")
+    """Of two that were asked for the other one is tried, and the reason of this one is said."""
+    result, found = varied(configured(steady=""), "--container-vary=threads,umask")
 
     result.assert_outcomes(passed=1, deselected=2)
     explanation = found["steady"]["explanation"]
-    assert explanation["tried"] == []
+    assert names_of(explanation["tried"]) == {"umask"}
     assert explanation["not_exercised"] == [
         {"name": "threads", "why": "no OpenMP, OpenBLAS or MKL in the image"}
     ]
@@ -416,3 +417,36 @@ def mlcontainer_variations():
     result.stdout.fnmatch_lines(
         ["shard on * drifts when shard changes: *", "cause: shard (shard=7) *"]
     )
+
+
+def test_a_name_that_changes_nothing_is_skipped_with_the_reason(varied: Any) -> None:
+    """Nothing was tested then, and a pass would say that something was."""
+    result, found = varied(
+        configured(keyed='env = { PYTHONHASHSEED = "0" }'), "--container-vary=hash-seed", "-rs"
+    )
+
+    result.assert_outcomes(skipped=1, deselected=2)
+    result.stdout.re_match_lines(
+        [
+            r"SKIPPED .*nothing was tested: .* for keyed.*: hash-seed: the project sets "
+            "PYTHONHASHSEED itself",
+            r"  → ask for others \(`mlcontainer explain --list` lists them\).*",
+        ]
+    )
+    assert "keyed" not in found
+
+
+def test_a_name_is_applied_over_what_the_image_sets(varied: Any) -> None:
+    """Without the name the image's pin stands and is said; it hides what the host would show."""
+    pinned = DOCKERFILE + "ENV PYTHONHASHSEED=0\n"
+    config = configured(keyed="")
+
+    _result, named_ones = varied(config, "--container-vary=hash-seed", dockerfile=pinned)
+    _result, all_of_them = varied(config, "--container-vary", "pyproject.toml", dockerfile=pinned)
+
+    assert named(named_ones["keyed"]) == ("drift", [["hash-seed"]])
+    assert named(all_of_them["keyed"]) == ("identical", [])
+    (note,) = [each for each in all_of_them["keyed"]["notes"] if "the image sets" in each]
+    assert "PYTHONHASHSEED=0" in note
+    assert "--container-vary=" in note
+    assert "hash-seed" in note

@@ -72,6 +72,10 @@ class PlatformSkipped(PlatformError):  # noqa: N818 - a skip, no failure
     """The platform is only emulated and the configuration says to skip such ones."""
 
 
+class NothingVaried(MlContainerError):  # noqa: N818 - a skip, no failure
+    """No variation that was named changes anything here, so that there is nothing to test."""
+
+
 class GpuError(EngineError):
     """GPUs were asked for and the engine has none to give."""
 
@@ -82,6 +86,14 @@ class BuildError(MlContainerError):
 
 class RunError(MlContainerError):
     """An entrypoint did not do its job: it failed, ran too long, or wrote no declared output."""
+
+
+class MisuseError(MlContainerError, TypeError):
+    """A test does with a fixture what the fixture does not offer."""
+
+
+class NoSuchOutputError(MlContainerError, KeyError):
+    """A run wrote no output of the name that it is asked for."""
 
 
 class OutputError(MlContainerError):

@@ -30,6 +30,17 @@ def matches(pattern: str, name: str) -> bool:
     return compile_glob(pattern).fullmatch(name) is not None
 
 
+def names(pattern: str, output: str) -> bool:
+    """Whether a rule's pattern is meant for an output, as in .gitignore.
+
+    One without a slash is for files of that name in any folder, one that begins with `./` for
+    those in the working directory alone; all others have to match the whole name.
+    """
+    if "/" not in pattern:
+        output = output.rpartition("/")[2]
+    return matches(pattern.removeprefix("./"), output)
+
+
 def covers(pattern: str, name: str) -> bool:
     """Whether the name matches, or lies in a folder that does: `outputs/*` covers `outputs/a/b`."""
     return _compile_cover(pattern).fullmatch(name) is not None

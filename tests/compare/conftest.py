@@ -23,11 +23,11 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
     """
     folder = tmp_path_factory.mktemp("outputs")
 
-    def run(name, actual, expected, tolerance=None, item=None, rules=()):
+    def run(name, actual, expected, tolerance=None, item=None, rules=(), **more):
         sides = [_write(folder / side, name, value) for side, value in _both(actual, expected)]
         if tolerance is not None:
             rules = (Rule(name, item, tolerance),)
-        return compare_outputs(sides[0], sides[1], tuple(rules))
+        return compare_outputs(sides[0], sides[1], tuple(rules), **more)
 
     return run
 

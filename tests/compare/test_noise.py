@@ -250,3 +250,64 @@ def test_of_several_comparisons_each_item_is_kept_where_it_is_furthest_off():
     )
 
     assert {(each.item, each.note) for each in kept} == {("x", "seed 2"), ("y", "seed 3")}
+
+
+class TestManyResults:
+    """How many comparisons it takes to settle what several runs are."""
+
+    def measured(self, tmp_path: Path, values: list[float], **options: bool):
+        pairs: list[tuple[str, str]] = []
+        runs = []
+        for number, value in enumerate(values):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            runs.append((_output(folder, "a.json", f'{{"loss": {value!r}}}'),))
+
+        def compare(actual, expected, study):
+            pairs.append((actual[0].path.parent.name, expected[0].path.parent.name))
+            return compare_outputs(actual, expected, RULES, study=study)
+
+        labels = [f"repeat {number}" for number in range(len(values))]
+        return measure_spread(runs, labels, compare, **options), pairs
+
+    def test_results_that_disagree_take_as_many_as_there_are_runs(self, tmp_path):
+        """Each against the first, and against the one furthest from it: none twice."""
+        values = [math.sin(number) for number in range(50)]
+
+        found, pairs = self.measured(tmp_path, values)
+
+        assert len(pairs) == len({frozenset(pair) for pair in pairs}) == 49 + 48
+        assert found.disagrees(item("loss"))
+        assert found.floor(item("loss")) == pytest.approx(max(values) - min(values))
+        assert "97 of 1225 pairs of different results were compared" in found.notes[-1]
+
+    def test_a_disagreement_far_from_the_first_run_is_found(self, tmp_path):
+        """Two may each agree with the first and not with one another."""
+        values = [1.0, *(1.0 + step / 10_000 for step in range(1, 10)), 1.008, 0.992]
+
+        found, pairs = self.measured(tmp_path, values)
+
+        assert found.disagrees(item("loss"))
+        assert len(pairs) == 66  # it is the last pair
+
+    def test_what_agrees_is_compared_each_with_each(self, tmp_path):
+        """That no two disagree is known when all were looked at."""
+        values = [1.0 + step / 10_000 for step in range(12)]
+
+        found, pairs = self.measured(tmp_path, values)
+
+        assert len(pairs) == 66
+        assert not found.disagrees(item("loss"))
+        assert found.floor(item("loss")) == pytest.approx(0.0011)
+        assert not [note for note in found.notes if "pairs" in note]
+
+    def test_few_results_and_a_calibration_take_every_pair(self, tmp_path):
+        """The bound is made of all errors."""
+        (tmp_path / "few").mkdir()
+        _found, pairs = self.measured(tmp_path / "few", [float(value) for value in range(6)])
+        assert len(pairs) == 15
+        found, pairs = self.measured(tmp_path, [float(n) for n in range(8)], every_pair=True)
+        assert len(pairs) == 28
+        squares, largest = total_of_pairs([float(n) for n in range(8)])
+        bound = calibrated_bound(squares, largest, 8)
+        assert found.calibration(("a.json", "loss")).bound == pytest.approx(bound)

@@ -62,9 +62,24 @@ def test_item_patterns_take_brackets_as_they_are(only, pattern, applies):
 
 @pytest.mark.parametrize(
     ("pattern", "applies"),
-    [("out/*.npy", True), ("**/a.npy", True), ("*.npy", False), ("out/**", True), ("**", True)],
+    [
+        ("out/*.npy", True),
+        ("*/a.npy", True),
+        ("**/a.npy", True),
+        ("out/**", True),
+        ("**", True),
+        ("*.npy", True),
+        ("a.npy", True),
+        ("*", True),
+        ("./*.npy", False),
+        ("/*.npy", False),
+        ("*/b.npy", False),
+        ("out", False),
+        ("npy", False),
+    ],
 )
-def test_in_output_patterns_a_star_stops_at_a_slash(only, pattern, applies):
+def test_an_output_pattern_without_a_slash_is_for_files_in_any_folder(only, pattern, applies):
+    """As in .gitignore; with a slash the whole name has to match, and `*` stops there."""
     found = only("out/a.npy", np.array([2.0]), np.array([1.0]), rules=[Rule(pattern, None, LOOSE)])
     assert found.verdict.passes is applies
 

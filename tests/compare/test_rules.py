@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.study import Needed, Study
 from pytest_mlcontainer.config import parse_rules
 from pytest_mlcontainer.model import Free, Rule, Tolerance, Verdict
 
@@ -241,3 +242,87 @@ def test_objects_fail_whatever_the_rule(compare, tolerance) -> None:
     sides = [{"v": np.array([{"a": number}], object)} for number in (1, 2)]
     differences, _ = compare("a.npz", *sides, tolerance)
     assert {each.verdict for each in differences} == {Verdict.FAILED}
+
+
+def needing(*rules: Rule, names: tuple[str, ...] = ()) -> Study:
+    return Study(needed=Needed(frozenset(rules), frozenset(names)))
+
+
+class TestIdleRules:
+    """What is written for a comparison has to match something: a pass would rest on a typo."""
+
+    SIDES = {"accuracy": 1.5, "loss": 2.5}, {"accuracy": 1.5, "loss": 2.75}
+
+    @pytest.mark.parametrize(
+        ("rule", "nearest"),
+        [
+            (Rule("m.jsn", None, Tolerance(rtol=1.0)), "did you mean m.json?"),
+            (Rule("m.json", "los", Tolerance(rtol=1.0)), "did you mean loss?"),
+            (Rule("m.jsn", "x", Tolerance(ignore=True)), "did you mean m.json?"),
+        ],
+    )
+    def test_a_rule_that_matches_nothing_fails_the_comparison(
+        self, compare, rule: Rule, nearest: str
+    ) -> None:
+        """With the nearest name there is; all else is compared as ever."""
+        differences, notes = compare("m.json", *self.SIDES, rules=[rule], study=needing(rule))
+
+        (idle,) = [each for each in differences if each.output.startswith("rule ")]
+        assert (idle.output, idle.verdict) == (f"rule {rule}", Verdict.FAILED)
+        assert nearest in idle.note
+        assert not [note for note in notes if "matched nothing" in note]
+        assert "loss" in {each.item for each in differences if each.output == "m.json"}
+
+    def test_a_rule_of_others_is_only_noted(self, compare) -> None:
+        """Where the configuration is held against something else than two of its platforms."""
+        rule = Rule("x.json", None, Tolerance(rtol=1.0))
+        differences, notes = compare("m.json", *self.SIDES, rules=[rule])
+        assert [each for each in differences if each.verdict is Verdict.FAILED] == []
+        assert notes == ("rule x.json matched nothing; did you mean m.json?",)
+
+    @pytest.mark.parametrize(
+        "rules",
+        [
+            [Rule("m.json", "gone", Tolerance(rtol=1.0))],
+            [Rule("*.json", "gone", Tolerance(ignore=True))],
+        ],
+    )
+    def test_items_of_equal_files_were_not_looked_at(self, compare, rules: list[Rule]) -> None:
+        """Nobody knows what is in them, so that a rule for it may be right."""
+        same = {"accuracy": 1.5}
+        differences, _notes = compare("m.json", same, same, rules=rules, study=needing(*rules))
+        assert [each.verdict for each in differences] == [Verdict.IDENTICAL]
+
+    def test_nor_were_those_of_ignored_ones(self, compare) -> None:
+        """A rule for what another rule leaves out is no typo."""
+        rules = [
+            Rule("m.json", None, Tolerance(ignore=True)),
+            Rule("m.json", "loss", Tolerance(rtol=1.0)),
+        ]
+        differences, _notes = compare("m.json", *self.SIDES, rules=rules, study=needing(*rules))
+        assert differences == ()
+
+    def test_nor_were_those_of_what_cannot_be_read(self, compare) -> None:
+        """One failure is enough."""
+        rule = Rule("m.npz", "weights", Tolerance(rtol=1.0))
+        differences, _notes = compare(
+            "m.npz", b"PK\x03\x04broken", b"PK\x03\x04torn", rules=[rule], study=needing(rule)
+        )
+        assert [each.output for each in differences] == ["m.npz"]
+
+    @pytest.mark.parametrize(
+        ("pattern", "fails"), [("[0-9]{4}", True), ("loss", False), ("json$", False)]
+    )
+    def test_a_pattern_of_names_has_to_match_a_name(
+        self, compare, pattern: str, fails: bool
+    ) -> None:
+        """Of an output, or of an item in one."""
+        names = ((pattern, "x"),)
+        differences, _notes = compare(
+            "m.json", *self.SIDES, names=names, study=needing(names=(pattern,))
+        )
+        idle = [each for each in differences if each.output.startswith("names ")]
+        assert bool(idle) is fails
+        if fails:
+            assert idle[0].verdict is Verdict.FAILED
+            assert "outputs there: m.json" in idle[0].note

@@ -12,7 +12,7 @@ from platform import machine
 from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_options
-from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.errors import MlContainerError, NothingVaried
 from pytest_mlcontainer.hooks import load_comparators, load_families
 from pytest_mlcontainer.matrix import plan
 from pytest_mlcontainer.model import CompareJob, Job, Options, Outcome, Settings, VariesJob
@@ -71,10 +71,7 @@ def explain(asked: Asked) -> int:
     jobs = tuple(_jobs(settings, options, asked.entrypoint))
     pipeline = Pipeline(surroundings(os.environ, asked.log), options)
     try:
-        results = [
-            Result.of_outcome(pipeline.hidden.clean(outcome))
-            for outcome in _outcomes(pipeline, settings, jobs)
-        ]
+        results = [pipeline.hidden.clean(result) for result in _results(pipeline, settings, jobs)]
     finally:
         pipeline.close()
         pipeline.clean_up(last=True)
@@ -132,6 +129,27 @@ def _entrypoint_of(job: Job) -> str:
         return job.run.entrypoint.name
     assert isinstance(job, CompareJob)
     return job.actual.entrypoint.name
+
+
+def _results(pipeline: Pipeline, settings: Settings, jobs: tuple[Job, ...]) -> Iterator[Result]:
+    """What came of each job; of one for which nothing can be varied, a remark.
+
+    Raises:
+        NothingVaried: that is so for all of them.
+    """
+    untested: NothingVaried | None = None
+    done = 0
+    for job in jobs:
+        try:
+            outcome = next(_outcomes(pipeline, settings, (job,)))
+        except NothingVaried as error:
+            untested = error
+            yield Result(note=" ".join(str(error).split()))
+        else:
+            done += 1
+            yield Result.of_outcome(outcome)
+    if untested is not None and not done:
+        raise untested
 
 
 def _outcomes(pipeline: Pipeline, settings: Settings, jobs: tuple[Job, ...]) -> Iterator[Outcome]:

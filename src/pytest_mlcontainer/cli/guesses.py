@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,17 +54,42 @@ def guess_entrypoints(root: Path, document: Mapping[str, Any], recipe: Recipe) -
         document: what `pyproject.toml` holds.
     """
     found: dict[str, Guess] = {}
+    codes: dict[str, str] = {}
     for name, argv, source, code in _commands(root, document):
         if name not in found:
             found[name] = _guess(root, name, argv, source, code, recipe)
+            codes[name] = code
     own = _own_command(root, recipe)
     if not found or (own.port is not None and "serve" not in found):
         found.setdefault(own.name, own)
     ordered = [found[name] for name in (*_WORDS, "run") if name in found]
+    train = found.get("train")
+    if train is None:
+        return tuple(ordered)
     return tuple(
-        replace(guess, needs=("train",)) if "train" in found and guess.name != "train" else guess
+        guess
+        if guess is train
+        else _after(train, guess, codes.get("train", ""), codes.get(guess.name, ""))
         for guess in ordered
     )
+
+
+def _after(train: Guess, guess: Guess, trained: str, code: str) -> Guess:
+    """One that gets what training writes, and so must not declare that as its own outputs."""
+    guess = replace(guess, needs=("train",))
+    if guess.port is not None or not set(guess.outputs) & set(train.outputs):
+        return guess
+    theirs = {pattern.partition("/")[0] for pattern in train.outputs}
+    own = [folder for folder in _WRITTEN if folder not in theirs and _mentions(code, folder)]
+    if own:
+        return replace(guess, outputs=(f"{own[0]}/*",), output_source=f"the code names {own[0]}")
+    known = set(_files(trained, theirs))
+    files = tuple(file for file in _files(code, theirs) if file not in known)
+    if files:
+        told = f"the code names {files[0]}, and training's does not"
+        return replace(guess, outputs=files, output_source=told)
+    told = f"nothing says that it writes files of its own beside training's {train.outputs[0]}"
+    return replace(guess, outputs=("stdout",), output_source=told)
 
 
 def _commands(
@@ -136,9 +161,20 @@ def _own_command(root: Path, recipe: Recipe) -> Guess:
 def _outputs(code: str) -> tuple[tuple[str, ...], str]:
     """The folder that a source file writes to, if it names a usual one."""
     for folder in _WRITTEN:
-        if re.search(rf"""["'](?:\./)?{folder}(?:/[^"']*)?["']""", code):
+        if _mentions(code, folder):
             return (f"{folder}/*",), f"the code names {folder}"
     return ("outputs/*",), ""
+
+
+def _mentions(code: str, folder: str) -> bool:
+    return re.search(rf"""["'](?:\./)?{folder}(?:/[^"']*)?["']""", code) is not None
+
+
+def _files(code: str, folders: Iterable[str]) -> Iterator[str]:
+    """Files in one of these folders that the source names, each once."""
+    names = "|".join(map(re.escape, folders))
+    found = re.findall(rf"""["'](?:\./)?((?:{names})/[\w./-]+\.\w+)["']""", code)
+    yield from dict.fromkeys(found)
 
 
 def _health(root: Path, code: str) -> str:

@@ -47,8 +47,9 @@ def compare_outputs(
         study: how this comparison belongs to others.
 
     Returns:
-        One difference for each item, worst first (at most 50 that differ for each output), and
-        notes: what was not compared, rules that matched nothing, how many items are not listed.
+        One difference for each item, worst first (at most 50 that differ for each output), one for
+        each rule that has to match something and did not; and notes: what was not compared, other
+        rules that matched nothing, how many items are not listed.
     """
     book = RuleBook(rules, names, study)
     formats = Formats(comparators)
@@ -76,6 +77,10 @@ def compare_outputs(
             found += alone
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
+    idle = book.idle()
+    for each in idle:
+        study.on_difference(each)
+    found += idle
     return tuple(sorted(found, key=worst_first)), (*notes, *book.notes())
 
 
@@ -137,6 +142,8 @@ def _compare_pair(
         return (Difference(pair.name, "", Verdict.FAILED, note=str(error)),), ()
     if whole is None:
         differences, notes = formats.compare(pair, book)
+        if any(each.verdict is Verdict.FAILED and not each.item for each in differences):
+            book.leave_unread(pair.name)  # what could not be read may hold what rules are for
         return differences, (*notes, *notes_on(pair))
     for each in whole:
         book.study.on_difference(each)
@@ -148,6 +155,7 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
     rules = book.for_output(pair.name)
     if rules and rules[0].item is None and rules[0].tolerance.ignore:
         book.find(pair.name)
+        book.leave_unread(pair.name)
         return ()
     if any(not rule.tolerance.equal_nan for rule in rules):
         return None
@@ -163,9 +171,10 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
 
 
 def _unpaired(met: Meeting, book: RuleBook) -> Iterator[Difference]:
-    if book.find(met.name).tolerance.ignore:
-        return
+    ignored = book.find(met.name).tolerance.ignore
     book.leave_unread(met.name)
+    if ignored:
+        return
     raw = met.actual or met.expected
     if raw is None:
         yield Difference(met.name, "", Verdict.FAILED, note=met.note)

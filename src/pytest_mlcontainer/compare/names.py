@@ -36,9 +36,16 @@ class Names:
     def __init__(self, pairs: Pairs = (), limit_s: float = LIMIT_S) -> None:
         self._pairs = tuple((re.compile(pattern), text) for pattern, text in pairs)
         self._clock = Clock("in `names`", limit_s)
+        self._used: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._pairs)
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Patterns that matched none of the names so far."""
+        patterns = (pattern.pattern for pattern, _text in self._pairs)
+        return tuple(pattern for pattern in patterns if pattern not in self._used)
 
     def normalise(self, name: str) -> str:
         """What the name is called on both sides; errors as of `meet`."""
@@ -70,7 +77,10 @@ class Names:
     def _all(self, names: list[str]) -> list[str]:
         for pattern, replacement in self._pairs:
             with self._clock.running(pattern.pattern):
-                names = [pattern.sub(replacement, name) for name in names]
+                renamed = [pattern.subn(replacement, name) for name in names]
+            names = [name for name, _count in renamed]
+            if any(count for _name, count in renamed):
+                self._used.add(pattern.pattern)
         return names
 
 

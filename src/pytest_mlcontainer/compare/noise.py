@@ -1,6 +1,6 @@
 """Several runs of the same → how far they are apart, and the bound that follows from it.
 
-The noise floor of an item is the largest error between any two of the runs.
+The noise floor of an item is the largest error between any two of the runs that were compared.
 
 The calibrated bound. Of N runs under conditions that must not matter, d_ik is the largest absolute
 error of an item between runs i and k. Then
@@ -30,7 +30,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 from pytest_mlcontainer.compare.collect import collect_items, worst_first
@@ -66,6 +65,7 @@ class _Noise:
 
 
 _NONE: Final = _Noise()
+_FEW_PAIRS: Final = 15  # of six results: what is compared in any case
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Spread:
         runs: how many there are.
         distinct: how many of them wrote other files than the ones before.
         like_first: numbers of the runs that wrote the same files as the first.
-        differences: of each item the worst over all pairs, as many as one comparison lists.
+        differences: of each item the worst over the pairs compared, as many as one comparison
+            lists.
         notes: on what was not compared or not listed.
         items: those that differ between any two runs; all others are identical in all.
     """
@@ -119,28 +120,104 @@ def calibrated_bound(squares: float, largest: float, runs: int) -> float:
     return max(quantile * math.sqrt(2 * squares / (runs * (runs - 1))), largest)
 
 
-def measure_spread(results: Sequence[Outputs], labels: Sequence[str], compare: Compare) -> Spread:
-    """Compare each run with each other.
+def measure_spread(
+    results: Sequence[Outputs], labels: Sequence[str], compare: Compare, *, every_pair: bool = False
+) -> Spread:
+    """Compare runs with each other: each with each, until that they disagree is settled.
+
+    More than a few different results are all held against the first. If one of them disagrees, no
+    further pair can make that better: then all are also held against the one that is furthest from
+    the first, which finds how far a single number lies apart, and the number of comparisons grows
+    with that of runs and not with its square.
 
     Args:
         results: of at least two runs.
         labels: what to call each run in notes: `repeat 2`, `threads=1`.
         compare: compares two of them, by the rules that hold for them.
+        every_pair: leave none out; a calibrated bound takes the errors of all.
     """
     groups = _same_files(results)
-    items: dict[Item, _Noise] = {}
-    parts: list[tuple[str, tuple[Difference, ...]]] = []
-    notes: dict[str, None] = {}
-    pairs = list(itertools.combinations(groups, 2)) or [(groups[0], groups[0])]
-    for first, second in pairs:
-        count = len(first) * len(second)
-        study = Study(on_difference=partial(_add, items, count))
-        found, said = compare(results[second[0]], results[first[0]], study)
-        notes |= dict.fromkeys(said)
-        parts = [("", keep_worst([*parts, (f"{labels[second[0]]} and {labels[first[0]]}", found)]))]
-    differences, cut = shorten(parts[0][1])
+    measuring = _Measuring(results, labels, compare, groups)
+    count = len(groups)
+    total = count * (count - 1) // 2
+    if every_pair or total <= _FEW_PAIRS:
+        for first, second in list(itertools.combinations(range(count), 2)) or [(0, 0)]:
+            measuring.look(first, second)
+    else:
+        measuring.until_settled()
+    differences, cut = shorten(measuring.worst)
+    if measuring.pairs < total:
+        cut = (
+            f"{measuring.pairs} of {total} pairs of different results were compared, which settles "
+            "that they disagree",
+            *cut,
+        )
+    notes = (*measuring.notes, *cut)
     alike = tuple(groups[0][1:])
-    return Spread(len(results), len(groups), alike, differences, (*notes, *cut), items)
+    return Spread(len(results), count, alike, differences, notes, measuring.items)
+
+
+class _Measuring:
+    def __init__(
+        self,
+        results: Sequence[Outputs],
+        labels: Sequence[str],
+        compare: Compare,
+        groups: Sequence[Sequence[int]],
+    ) -> None:
+        self._results = results
+        self._labels = labels
+        self._compare = compare
+        self._groups = groups
+        self.items: dict[Item, _Noise] = {}
+        self.worst: tuple[Difference, ...] = ()
+        self.notes: dict[str, None] = {}
+        self.pairs = 0
+
+    def look(self, first: int, second: int) -> float:
+        """Compare two groups of equal results; gives how far they are apart, of their scale."""
+        left, right = self._groups[first], self._groups[second]
+        count, errors = len(left) * len(right), [0.0]
+
+        def note(difference: Difference) -> None:
+            _add(self.items, count, difference)
+            errors.append(_error_of(difference))
+
+        found, said = self._compare(
+            self._results[right[0]], self._results[left[0]], Study(on_difference=note)
+        )
+        self.notes |= dict.fromkeys(said)
+        label = f"{self._labels[right[0]]} and {self._labels[left[0]]}"
+        self.worst = keep_worst([("", self.worst), (label, found)])
+        self.pairs += 1
+        return max(errors)
+
+    def until_settled(self) -> None:
+        others = range(1, len(self._groups))
+        apart = {number: self.look(0, number) for number in others}
+        if self._disagree:
+            furthest = max(apart, key=lambda number: apart[number])
+            for number in others:
+                if number != furthest:
+                    self.look(*sorted((furthest, number)))
+            return
+        for first, second in itertools.combinations(others, 2):
+            self.look(first, second)
+            if self._disagree:
+                return
+
+    @property
+    def _disagree(self) -> bool:
+        return any(noise.beyond for noise in self.items.values())
+
+
+def _error_of(difference: Difference) -> float:
+    """Of its scale where that is known; infinite for what has no distance."""
+    if not _differs(difference):
+        return 0.0
+    if difference.max_abs is None:
+        return math.inf
+    return difference.max_abs if difference.scale_error is None else difference.scale_error
 
 
 def keep_worst(parts: Iterable[tuple[str, Iterable[Difference]]]) -> tuple[Difference, ...]:

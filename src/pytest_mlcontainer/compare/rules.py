@@ -14,7 +14,7 @@ from pytest_mlcontainer.compare.measure import Array
 from pytest_mlcontainer.compare.names import Meeting, Names
 from pytest_mlcontainer.compare.study import ALONE, Metric, Study
 from pytest_mlcontainer.compare.tolerance import Calibration
-from pytest_mlcontainer.globs import matches
+from pytest_mlcontainer.globs import names as meant_for
 from pytest_mlcontainer.model import Difference, Pairs, Rule, Tolerance, Verdict
 
 T = TypeVar("T")
@@ -67,6 +67,7 @@ class RuleBook:
         self._shadowed: list[Rule | None] = [None] * len(rules)
         self._names: dict[str, list[str]] = {}
         self._unread: set[str] = set()
+        self._renamed: set[str] = set()
         self._inside: tuple[str, ...] = ()
 
     def inside(self, member: str) -> RuleBook:
@@ -137,6 +138,7 @@ class RuleBook:
             Both sides, each in its own order, and a difference for each name of which it cannot
             be told who meets whom; those items are left out.
         """
+        self._renamed.add(output)
         if not self._renaming:
             return actual, expected, ()
         mine: dict[str, str] = {}
@@ -181,9 +183,55 @@ class RuleBook:
                 lines.append(f"not compared: {what} by rule {rule} (ignore)")
             elif not used and shadow is not None:
                 lines.append(f"rule {rule} never applied: {shadow} comes first and matches too")
-            elif not used and not self._may_match_unread(rule):
+            elif not used and not self._may_match_unread(rule) and not self._is_needed(rule):
                 lines.append(f"rule {rule} matched nothing{self._hint(rule)}")
+        lines += [
+            f"names {pattern!r} matched nothing"
+            for pattern in self._idle_names()
+            if pattern not in self.study.needed.names
+        ]
         return tuple(lines)
+
+    def idle(self) -> tuple[Difference, ...]:
+        """Rules and patterns of `names` that have to match something and matched nothing."""
+        found = [
+            Difference(
+                f"rule {rule}",
+                "",
+                Verdict.FAILED,
+                note=f"matched nothing{self._hint(rule)}; correct it, or remove it",
+            )
+            for rule, used, shadow in zip(self._rules, self._used, self._shadowed, strict=True)
+            if not used
+            and shadow is None
+            and self._is_needed(rule)
+            and not self._may_match_unread(rule)
+        ]
+        found += [
+            Difference(
+                f"names {pattern!r}",
+                "",
+                Verdict.FAILED,
+                note=f"matched nothing{self._names_hint()}; correct it, or remove it",
+            )
+            for pattern in self._idle_names()
+            if pattern in self.study.needed.names
+        ]
+        return tuple(found)
+
+    def _is_needed(self, rule: Rule) -> bool:
+        return rule in self.study.needed.rules
+
+    def _idle_names(self) -> tuple[str, ...]:
+        """Patterns of `names` that no name matched, where all names are known."""
+        inner = {output for output, items in self._names.items() if items}
+        if self._unread or not inner <= self._renamed:
+            return ()
+        return self._renaming.idle
+
+    def _names_hint(self) -> str:
+        outputs = list(self._names)
+        return f"; outputs there: {', '.join(outputs[:5])}{', …' * (len(outputs) > 5)}"
 
     def _applied(self, number: int) -> Applied:
         rule = self._rules[number]
@@ -222,7 +270,7 @@ class RuleBook:
         return tuple("/".join(parts[:count]) for count in range(depth, 0, -1))
 
     def _names_output(self, rule: Rule, output: str) -> bool:
-        return any(matches(rule.output, name) for name in self._spelled(output))
+        return any(meant_for(rule.output, name) for name in self._spelled(output))
 
     def _numbers_for(self, output: str) -> tuple[int, ...]:
         """Numbers of the rules whose output is this one."""
@@ -248,6 +296,11 @@ class RuleBook:
     def _hint(self, rule: Rule) -> str:
         outputs = [name for name in self._names if self._names_output(rule, name)]
         if not outputs:
+            if "/" not in rule.output:  # it is for files of that name in any folder
+                lasts = {name.rpartition("/")[2]: name for name in self._names}
+                close = difflib.get_close_matches(rule.output, lasts, n=1, cutoff=0.6)
+                if close:
+                    return f"; did you mean {lasts[close[0]]}?"
             return _nearest(rule.output, list(self._names), "outputs")
         names = [name for output in outputs for name in self._names[output]]
         return _nearest(rule.item or "", names, "items")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.measure import Array
 from pytest_mlcontainer.compare.tolerance import Calibration
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.model import Difference, Rule
 
 Item = tuple[str, str]
 """An output's name and an item in it."""
@@ -29,6 +29,19 @@ class Metric:
     rule: str
 
 
+@dataclass(frozen=True)
+class Needed:
+    """What is written for this comparison, so that it has to match something.
+
+    Args:
+        rules: that fail the comparison where they match nothing; of others it is noted.
+        names: the same for patterns of `names`.
+    """
+
+    rules: frozenset[Rule] = frozenset()
+    names: frozenset[str] = frozenset()
+
+
 def _pass_over(_difference: Difference) -> None:
     return None
 
@@ -43,11 +56,13 @@ class Study:
         on_difference: is told of every item compared, those that are not listed in the end too.
         on_metric: takes items whose rule asks for equivalence; True if it took this one, for which
             there is no difference then. None takes none.
+        needed: rules and names that must not be idle.
     """
 
     calibrate: Callable[[Item], Calibration] | None = None
     on_difference: Callable[[Difference], None] = _pass_over
     on_metric: Callable[[Metric], bool] | None = None
+    needed: Needed = Needed()
 
 
 ALONE = Study()

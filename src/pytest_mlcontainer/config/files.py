@@ -19,6 +19,13 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_MENTION = re.compile("ml[-_.]?container", re.IGNORECASE)
+# Where a file that is no TOML means the table: a heading or a key; no comment, no dependency.
+_TABLE = re.compile(
+    r"""^[ \t]*(?:\[+[ \t]*["']?tool["']?[ \t]*\.|["']?tool["']?[ \t]*[.=]|)[^#\n"']*["']?"""
+    r"""(?<![-\w])ml[-_]?containers?["']?[ \t]*(?:[\].=]|$)""",
+    re.IGNORECASE | re.MULTILINE,
+)
 _LINE_SHOWN = 90
 _TOML_REMEDIES = (
     ("Invalid value", "correct this line; text needs quotes"),
@@ -28,6 +35,24 @@ _TOML_REMEDIES = (
 _SEARCH_DEPTH = 3
 _SEARCH_FOLDERS = 500
 _SKIPPED_FOLDERS = ("node_modules", "venv", "site-packages", "__pycache__", "build", "dist")
+
+
+def has_table(file: Path) -> bool:
+    """Whether the file has our table, or one that is surely meant for it, or would if it was TOML.
+
+    `load` then says what there is, or what is wrong.
+    """
+    try:
+        text = file.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return False
+    if not _MENTION.search(text):
+        return False  # nine projects in ten; they need not pay for parsing
+    try:
+        tools = tomllib.loads(text.removeprefix("\ufeff")).get("tool")
+    except (ValueError, RecursionError):
+        return _TABLE.search(text) is not None
+    return isinstance(tools, Mapping) and any(_is_meant(name) for name in tools)
 
 
 def load(file: Path, machine: str) -> Settings | None:
@@ -40,7 +65,7 @@ def load(file: Path, machine: str) -> Settings | None:
         ConfigError: the file cannot be read, is no TOML, or the table has problems.
     """
     text = _read_text(file)
-    if not re.search("ml[-_]?container", text, re.IGNORECASE):
+    if not _MENTION.search(text):
         return None  # nine projects in ten; they need not pay for parsing
     document = _parse_toml(text, file)
     tools = document.get("tool")
@@ -111,13 +136,17 @@ def _pointed_at(line: str, row: int, column: int) -> str:
 def _refuse_misspelt(tools: Mapping[str, object], file: Path) -> None:
     """A table that is surely meant for this plugin must not be passed over in silence."""
     for name in tools:
-        if re.fullmatch("(pytest)?mlcontainers?", re.sub("[-_.]", "", name.lower())):
+        if _is_meant(name):
             problem = MlContainerError(
                 f"{file.name}: this table is not read",
                 f"[tool.{show_key(name)}]",
                 "rename it to [tool.mlcontainer]",
             )
             raise ConfigError(str(file), [problem])
+
+
+def _is_meant(name: str) -> bool:
+    return re.fullmatch("(pytest)?mlcontainers?", re.sub("[-_.]", "", name.lower())) is not None
 
 
 def _project_name(document: Mapping[str, object]) -> str:

@@ -91,6 +91,31 @@ def parse_options(
     return options
 
 
+def join_vary(option: str, args: Sequence[str]) -> list[str]:
+    """The command line with a value for the option that may go without: `--container-vary`.
+
+    argparse would take a file that follows for its value. So a word that follows is one only if it
+    looks like names and there is no such file; the others are for pytest.
+    """
+    joined: list[str] = []
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
+        if arg != option:
+            joined.append(arg)
+        elif rest and "--pyargs" not in args and _may_be_names(rest[0]):
+            joined.append(f"{option}={rest.pop(0)}")
+        else:
+            joined.append(f"{option}=all")
+    return joined
+
+
+def _may_be_names(word: str) -> bool:
+    return re.fullmatch(r"[A-Za-z][\w-]*(?:,[\w-]+)*", word) is not None and not os.path.lexists(
+        word
+    )
+
+
 def _parse_repeat(text: str) -> int:
     return parse_repeat(_number(text))
 

@@ -78,7 +78,10 @@ def _parse_pattern(key: object) -> tuple[str, str | None]:
             show(key),
             f"write {show(output)} for the whole output, or name the item",
         )
-    return posixpath.normpath(output), item if colon else None
+    path = posixpath.normpath(output)
+    if "/" not in path and output.startswith("./"):
+        path = f"./{path}"  # there alone; without it the name counts in any folder
+    return path, item if colon else None
 
 
 def _read_tolerance(rule: Reader) -> Tolerance:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
+from pytest_mlcontainer.compare.study import Needed, Study
 from pytest_mlcontainer.model import (
     PRINTED,
     Comparator,
@@ -12,9 +15,29 @@ from pytest_mlcontainer.model import (
     Pairs,
     Rule,
     Run,
+    Settings,
 )
 
-__all__ = ["compare_runs", "printed"]
+__all__ = ["NOTHING_NEEDED", "Needed", "compare_runs", "needed_by", "printed"]
+
+NOTHING_NEEDED: Final = Needed()
+
+
+def needed_by(settings: Settings, names: Pairs, rules: tuple[Rule, ...], *, alone: bool) -> Needed:
+    """What fails a comparison of one entrypoint where it matches nothing.
+
+    Patterns of `names` that all entrypoints have may well be for another one.
+
+    Args:
+        names, rules: of the entrypoint.
+        alone: there are no platforms but those compared; what is ignored may else be theirs.
+    """
+    each = [dict(entry.names).keys() for entry in settings.entrypoints if entry.server is None]
+    shared = frozenset[str]().union(each[0]).intersection(*each) if len(each) > 1 else frozenset()
+    return Needed(
+        frozenset(rule for rule in rules if alone or not rule.tolerance.ignore),
+        frozenset(pattern for pattern, _text in names) - shared,
+    )
 
 
 def compare_runs(
@@ -24,6 +47,7 @@ def compare_runs(
     comparators: tuple[Comparator, ...] = (),
     names: Pairs = (),
     declared: tuple[str, ...] = (),
+    needed: Needed = NOTHING_NEEDED,
 ) -> Outcome:
     """Hold one run's outputs against another's.
 
@@ -32,11 +56,17 @@ def compare_runs(
         names: of the entrypoint, as `model.Entrypoint.names`.
         declared: what the entrypoint declares as its outputs; stdout and stderr are compared where
             they are among these, or where a rule's output is one of them.
+        needed: rules and names that fail the comparison where they match nothing.
     """
     mine = printed(actual, expected, rules, declared)
     theirs = printed(expected, actual, rules, declared)
     differences, notes = compare_outputs(
-        (*actual.outputs, *mine), (*expected.outputs, *theirs), rules, comparators, names
+        (*actual.written, *mine),
+        (*expected.written, *theirs),
+        rules,
+        comparators,
+        names,
+        Study(needed=needed),
     )
     return Outcome(
         entrypoint=actual.entrypoint,
@@ -57,7 +87,7 @@ def printed(
     A file of that name, on either side, comes first.
     """
     asked = {*declared, *(rule.output for rule in rules)} & {*PRINTED}
-    written = {output.name for side in (run, other) for output in side.outputs}
+    written = {output.name for side in (run, other) for output in side.written}
     files = zip(PRINTED, (run.stdout, run.stderr), strict=True)
     return tuple(
         Output(name, path, path.stat().st_size)

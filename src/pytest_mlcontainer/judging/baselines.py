@@ -17,7 +17,7 @@ from pathlib import Path
 from pytest_mlcontainer.compare.summary import summarise, write_summary
 from pytest_mlcontainer.errors import MlContainerError, RecordError
 from pytest_mlcontainer.facts import telling
-from pytest_mlcontainer.globs import covers, matches
+from pytest_mlcontainer.globs import covers, names
 from pytest_mlcontainer.judging import compare_runs, printed
 from pytest_mlcontainer.model import (
     BaselineChange,
@@ -236,8 +236,8 @@ def _bare(conditions: Conditions) -> Conditions:
 
 def _kept_outputs(run: Run, entry: Entrypoint) -> Iterator[Output]:
     """Outputs, and what it printed if that is compared; without those that rules ignore."""
-    for output in (*run.outputs, *printed(run, run, entry.rules, entry.outputs)):
-        first = next((rule for rule in entry.rules if matches(rule.output, output.name)), None)
+    for output in (*run.written, *printed(run, run, entry.rules, entry.outputs)):
+        first = next((rule for rule in entry.rules if names(rule.output, output.name)), None)
         if first is None or first.item is not None or not first.tolerance.ignore:
             yield output
 

@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.noise import (
 )
 from pytest_mlcontainer.compare.study import Item, Study
 from pytest_mlcontainer.compare.tolerance import Calibration
-from pytest_mlcontainer.judging import printed
+from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
 from pytest_mlcontainer.model import (
     Comparator,
     Difference,
@@ -53,26 +53,51 @@ class Evidence:
 
 
 def judge(
-    entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...] = ()
+    entry: Entrypoint,
+    evidence: Evidence,
+    comparators: tuple[Comparator, ...] = (),
+    needed: Needed = NOTHING_NEEDED,
 ) -> Outcome:
-    """Hold the runs on one target against the reference's."""
-    return _Judge(entry, evidence, comparators).outcome()
+    """Hold the runs on one target against the reference's; `needed` as in `compare_runs`."""
+    return _Judge(entry, evidence, comparators, needed).outcome()
 
 
 def judge_repeats(
-    entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...] = ()
+    entry: Entrypoint,
+    evidence: Evidence,
+    comparators: tuple[Comparator, ...] = (),
+    needed: Needed = NOTHING_NEEDED,
 ) -> Outcome:
-    """Hold the repeats of one target against one another."""
-    return _Judge(entry, evidence, comparators).of_repeats()
+    """Hold the repeats of one target against one another; `needed` as in `compare_runs`."""
+    return _Judge(entry, evidence, comparators, needed).of_repeats()
+
+
+def settle(
+    entry: Entrypoint,
+    outcome: Outcome,
+    runs: tuple[Run, Run],
+    comparators: tuple[Comparator, ...] = (),
+) -> Outcome:
+    """A drift between platforms, told from randomness by one more run of the reference.
+
+    Args:
+        runs: the reference, as it was compared, and once more.
+    """
+    return _Judge(entry, Evidence(repeats=(runs,)), comparators, NOTHING_NEEDED).settled(outcome)
 
 
 class _Judge:
     def __init__(
-        self, entry: Entrypoint, evidence: Evidence, comparators: tuple[Comparator, ...]
+        self,
+        entry: Entrypoint,
+        evidence: Evidence,
+        comparators: tuple[Comparator, ...],
+        needed: Needed,
     ) -> None:
         self._entry = entry
         self._evidence = evidence
         self._comparators = comparators
+        self._needed = needed
         self._notes: list[str] = list(evidence.notes)
         self._calibrate = self._calibration()
 
@@ -90,13 +115,37 @@ class _Judge:
 
     def of_repeats(self) -> Outcome:
         (runs,) = self._evidence.repeats
-        spread = self._spread(runs)
+        needed = frozenset(for_repeats(rule) for rule in self._needed.rules)
+        spread = self._spread(runs, replace(self._needed, rules=needed))
         self._notes += [*spread.notes, _count_repeats([(runs, spread)])]
         differences = [
             replace(nondeterministic(each), noise=spread.floor(each)) for each in spread.differences
         ]
         outcome = self._outcome(runs[0], runs[0], differences)
         return replace(outcome, against="other repeats")
+
+    def settled(self, outcome: Outcome) -> Outcome:
+        (runs,) = self._evidence.repeats
+        spread, platform = self._spread(runs), str(runs[0].target.platform)
+        if not any(each.verdict is Verdict.DRIFT for each in spread.differences):
+            note = (
+                f"{platform} was run once more and repeated itself: nothing says that this is "
+                "randomness"
+            )
+            return replace(outcome, notes=(note, *outcome.notes))
+        differences = [_against_noise(each, spread.floor(each)) for each in outcome.differences]
+        listed, cut = shorten(_unsteady(differences, spread, platform))
+        note = (
+            f"{platform} was run once more and disagrees with itself, so that this says nothing of "
+            "the platforms: seed the program first; --container-repeat=N measures how far its runs "
+            "lie apart"
+        )
+        return replace(
+            outcome,
+            verdict=verdict_of(listed),
+            differences=listed,
+            notes=(note, *outcome.notes, *cut),
+        )
 
     def _outcome(self, actual: Run, expected: Run, differences: Iterable[Difference]) -> Outcome:
         listed, cut = shorten(differences)
@@ -116,12 +165,13 @@ class _Judge:
         pairs = self._evidence.pairs
         if len(pairs) == 1:
             _seed, actual, expected = pairs[0]
-            study = Study(calibrate=self._calibrate)
+            study = Study(calibrate=self._calibrate, needed=self._needed)
             return list(self._compare(self._outputs(actual), self._outputs(expected), study)[0])
         metrics = Metrics(tuple(seed for seed, _actual, _expected in pairs))
         parts = []
         for seed, actual, expected in pairs:
-            study = Study(self._calibrate, metrics.watcher(seed), metrics.taker(seed))
+            watcher, taker = metrics.watcher(seed), metrics.taker(seed)
+            study = Study(self._calibrate, watcher, taker, self._needed)
             found, _notes = self._compare(self._outputs(actual), self._outputs(expected), study)
             parts.append((f"seed {seed}", found))
         self._notes.append(
@@ -131,7 +181,7 @@ class _Judge:
         return list(keep_worst([*parts, ("", tuple(metrics.judge()))]))
 
     def _outputs(self, run: Run) -> Outputs:
-        return (*run.outputs, *printed(run, run, self._entry.rules, self._entry.outputs))
+        return (*run.written, *printed(run, run, self._entry.rules, self._entry.outputs))
 
     def _compare(self, actual: Outputs, expected: Outputs, study: Study) -> Found:
         found = compare_outputs(
@@ -140,11 +190,11 @@ class _Judge:
         self._notes += found[1]
         return found
 
-    def _spread(self, runs: tuple[Run, ...]) -> Spread:
+    def _spread(self, runs: tuple[Run, ...], needed: Needed = NOTHING_NEEDED) -> Spread:
         rules = tuple(for_repeats(rule) for rule in self._entry.rules)
 
         def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
-            study = replace(study, calibrate=self._calibrate)
+            study = replace(study, calibrate=self._calibrate, needed=needed)
             return compare_outputs(
                 actual, expected, rules, self._comparators, self._entry.names, study
             )
@@ -168,7 +218,8 @@ class _Judge:
             return compare_outputs(actual, expected, rules, self._comparators, names, study)
 
         names = [name for name, _run in varied]
-        spread = measure_spread([self._outputs(run) for _name, run in varied], names, compare)
+        results = [self._outputs(run) for _name, run in varied]
+        spread = measure_spread(results, names, compare, every_pair=True)
         platform = varied[0][1].target.platform
         text = f"calibrated by {len(varied)} runs on {platform}: as it is, {', '.join(names[1:])}"
         self._notes.append(text)

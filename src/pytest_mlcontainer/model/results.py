@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
+from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
 
 
@@ -60,6 +62,8 @@ class Output:
             None where it was not opened.
         summary: for an output of a baseline that is too large to keep: the file with what was
             noted of it, which `path` then is, too.
+        inherited: the run did not write it: it was there before, put there by what the run needs
+            or part of the image, and is unchanged. Runs that need this one get it, too.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Output:
     gid: int = 0
     opened: Path | None = None
     summary: Path | None = None
+    inherited: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,8 @@ class Run:
     """One execution of an entrypoint on a target.
 
     Args:
-        outputs: declared outputs found, by name; stdout and stderr are not among them.
+        outputs: declared outputs found, by name, inherited ones too; stdout and stderr are not
+            among them.
         refused: what was written but not taken over, each with the reason.
         stdout, stderr: files with what it printed.
         workdir: the working directory it ran in, to which relative output names refer.
@@ -123,17 +129,27 @@ class Run:
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def written(self) -> tuple[Output, ...]:
+        """The outputs that it wrote itself, which is what can be compared."""
+        return tuple(output for output in self.outputs if not output.inherited)
+
     def output(self, name: str) -> Path:
         """Path of the output called `name`.
 
         Raises:
-            KeyError: there is none; the message lists those there are.
+            NoSuchOutputError: there is none; the message has the nearest one. It is a KeyError.
         """
         for output in self.outputs:
             if output.name == name:
                 return output.path
-        there = ", ".join(output.name for output in self.outputs) or "none"
-        raise KeyError(f"{self.entrypoint} on {self.target} wrote no {name!r}; outputs: {there}")
+        names = [output.name for output in self.outputs]
+        near = get_close_matches(str(name), names, n=1)
+        raise NoSuchOutputError(
+            f"{self.entrypoint} on {self.target} wrote no output of this name",
+            str(name),
+            f"{f'did you mean {near[0]}? ' if near else ''}there are: {', '.join(names) or 'none'}",
+        )
 
 
 @dataclass(frozen=True)

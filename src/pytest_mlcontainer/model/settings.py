@@ -73,7 +73,7 @@ class Rule:
     """A tolerance for the outputs (and items inside them) that match.
 
     Args:
-        output: glob over output names, `outputs/*.npz`; `*` stops at `/`, `**` does not.
+        output: glob over output names, `outputs/*.npz`, with the meaning of `globs.names`.
         item: glob over the items inside, `layer1/*` or `accuracy`; None matches every item.
         tolerance: what is allowed there.
     """

@@ -90,9 +90,14 @@ class Variation:
 
 @dataclass(frozen=True)
 class NotExercised:
-    """Why a family has nothing to change here."""
+    """Why a family has nothing to change here.
+
+    Args:
+        pins: variables that are set already, where that is why.
+    """
 
     why: str
+    pins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ class Situation:
         entry: with its variables and limits, as configured.
         image: None on `host`.
         leaked: variables of this machine that the project's sources mention, with their values.
+        over_image: what the image sets may be changed, because the variation was named: a variable
+            that one image sets hides a fault that shows on `host` and in other images.
     """
 
     platform: Platform
@@ -111,10 +118,16 @@ class Situation:
     entry: Entrypoint
     image: Image | None = None
     leaked: Pairs = ()
+    over_image: bool = False
 
     @property
     def pinned(self) -> dict[str, str]:
-        """Variables that the project sets itself, by its configuration or in its image."""
+        """Variables that stay as the project sets them, by its configuration or in its image."""
+        return dict(self.entry.env) if self.over_image else self.present
+
+    @property
+    def present(self) -> dict[str, str]:
+        """Variables that the project sets, whether they may be changed or not."""
         image = () if self.image is None else self.image.env
         return {**dict(image), **dict(self.entry.env)}
 

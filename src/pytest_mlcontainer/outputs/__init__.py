@@ -12,6 +12,7 @@ from pytest_mlcontainer.outputs.collected import (
     MAX_LISTED_BYTES,
     Allowance,
     Collected,
+    Mark,
 )
 from pytest_mlcontainer.outputs.collecting import collect_tar, collect_tree, names_in_tar
 from pytest_mlcontainer.outputs.declared import Declared
@@ -23,6 +24,7 @@ __all__ = [
     "Allowance",
     "Collected",
     "Declared",
+    "Mark",
     "collect_tar",
     "collect_tree",
     "names_in_tar",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from pytest_mlcontainer.errors import OutputError, TooMuchOutputError
 from pytest_mlcontainer.globs import covers
@@ -16,6 +17,7 @@ MAX_FILES = 100_000
 MAX_LISTED_BYTES = 56 << 20
 """What the names of everything taken over may need in a record, as JSON."""
 
+_CHUNK = 1 << 20
 _MOST_REFUSED = 1000
 _SHOWN = 300
 _BESIDE_A_NAME = 256  # of an output's entry in a record, indented
@@ -34,6 +36,20 @@ class Allowance:
     size_bytes: int = 10 * 2**30
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What tells a file that a run left alone from one that it wrote.
+
+    Args:
+        time: when it was changed, as precisely as its place knows; see `Intake.store`.
+        digest: SHA-256 of its bytes, in hex.
+    """
+
+    size_bytes: int
+    time: bytes
+    digest: str
+
+
 @dataclass
 class Collected:
     """What was taken over so far, by output name.
@@ -45,6 +61,8 @@ class Collected:
             both absolute in the container.
         stored: absolute path in the container → output, for what is no repetition by a link.
         hidden: values of secrets; what holds one, or is called after one, is refused.
+        times: output name → when the file was changed, as `Mark.time`.
+        digests: output name → SHA-256, where nothing is kept but what was there is only noted.
         count, size_bytes, listed_bytes: what is used of the allowance; what a later member of the
             same name replaced counts, too.
     """
@@ -56,19 +74,52 @@ class Collected:
     allowance: Allowance = Allowance()
     hidden: Redactor = NOTHING
     stored: dict[str, Output] = field(default_factory=dict)
+    times: dict[str, bytes] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     count: int = 0
     size_bytes: int = 0
     listed_bytes: int = 0
     refused_count: int = 0
 
     def missing(self, patterns: Iterable[str]) -> tuple[str, ...]:
-        """Patterns for which no file was found; stdout and stderr need none."""
+        """Patterns for which the run wrote no file; stdout and stderr need none."""
+        written = [name for name, output in self.outputs.items() if not output.inherited]
         return tuple(
             pattern
             for pattern in patterns
-            if pattern not in PRINTED
-            and not any(covers(clean(pattern), name) for name in self.outputs)
+            if pattern not in PRINTED and not any(covers(clean(pattern), name) for name in written)
         )
+
+    def inherited(self, pattern: str) -> tuple[str, ...]:
+        """Names of the files that match it and that the run did not write, sorted."""
+        return tuple(
+            name
+            for name, output in sorted(self.outputs.items())
+            if output.inherited and covers(clean(pattern), name)
+        )
+
+    def marks(self) -> dict[str, Mark]:
+        """What was noted of each file, where nothing is kept."""
+        return {
+            name: Mark(self.outputs[name].size_bytes, self.times[name], digest)
+            for name, digest in self.digests.items()
+        }
+
+    def inherit(self, before: Mapping[str, Mark]) -> None:
+        """Mark the outputs that were there before the run and that it left alone.
+
+        One that was written anew with the same bytes has another time, and is the run's own.
+        """
+        for name, output in self.outputs.items():
+            mark = before.get(name)
+            if mark is None or (mark.size_bytes, mark.time) != (
+                output.size_bytes,
+                self.times.get(name),
+            ):
+                continue
+            with output.path.open("rb") as content:
+                if digest_of(content.read) == mark.digest:
+                    self.outputs[name] = replace(output, inherited=True)
 
     def admit(self, name: str, size_bytes: int = 0) -> None:
         """Count one more file or link, before any of it is read.
@@ -137,6 +188,14 @@ class Collected:
 
     def _shown(self, text: str) -> str:
         return shown(self.hidden.text(text))
+
+
+def digest_of(read: Callable[[int], bytes | memoryview]) -> str:
+    """The SHA-256, in hex, of all that can be read."""
+    found = hashlib.sha256()
+    while chunk := read(_CHUNK):
+        found.update(chunk)
+    return found.hexdigest()
 
 
 def shown(text: str) -> str:

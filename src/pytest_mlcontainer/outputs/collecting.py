@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs.collected import Collected
 from pytest_mlcontainer.outputs.declared import Declared
-from pytest_mlcontainer.outputs.intake import Intake
+from pytest_mlcontainer.outputs.intake import Intake, Survey
 from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, Kind, read_members
 from pytest_mlcontainer.outputs.tree import walk
 
@@ -18,7 +18,7 @@ def collect_tar(
     stream: Iterable[bytes],
     root: str,
     declared: Declared,
-    into: Path,
+    into: Path | None,
     collected: Collected,
     *,
     lies_at: str | None = None,
@@ -28,7 +28,7 @@ def collect_tar(
     Args:
         root: absolute container path that was asked for; the stream's names start with its last
             part, whatever that is called in the container.
-        into: existing folder that receives the files.
+        into: existing folder that receives the files; None only notes what is there.
         collected: is added to.
         lies_at: what a link at `root` leads to, where the stream comes from; links in it that are
             relative start there.
@@ -37,7 +37,7 @@ def collect_tar(
         OutputError: the stream ends early or is damaged, or holds more than `collected.allowance`;
             what was taken over before stays in `collected`.
     """
-    intake = Intake(declared, into, collected)
+    intake = _intake(declared, into, collected)
     content = Content(stream)
     try:
         for member in read_members(content):
@@ -49,16 +49,17 @@ def collect_tar(
     intake.resolve_links()
 
 
-def collect_tree(folder: Path, declared: Declared, into: Path, collected: Collected) -> None:
+def collect_tree(folder: Path, declared: Declared, into: Path | None, collected: Collected) -> None:
     """Take over from a folder of this machine (a run without a container).
 
     Args:
         folder: what the run had as its working directory.
+        into: as in `collect_tar`.
 
     Raises:
         OutputError: as `collect_tar`.
     """
-    intake = Intake(declared, into, collected)
+    intake = _intake(declared, into, collected)
     inside = Path(os.path.realpath(folder))
     for root in declared.roots():
         base = Path(root)
@@ -69,6 +70,12 @@ def collect_tree(folder: Path, declared: Declared, into: Path, collected: Collec
             if found.path != folder:
                 intake.take_path(found, root)
     intake.resolve_links()
+
+
+def _intake(declared: Declared, into: Path | None, collected: Collected) -> Intake:
+    if into is None:
+        return Survey(declared, Path(), collected)
+    return Intake(declared, into, collected)
 
 
 def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...] | None:

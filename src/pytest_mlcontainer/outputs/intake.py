@@ -7,13 +7,13 @@ import os
 import posixpath
 import shutil
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.model import Folder, Output
-from pytest_mlcontainer.outputs.collected import Collected, shown
+from pytest_mlcontainer.outputs.collected import Collected, digest_of, shown
 from pytest_mlcontainer.outputs.declared import Declared, as_folder
 from pytest_mlcontainer.outputs.links import at_or_below, end_of_each
 from pytest_mlcontainer.outputs.places import find_place
@@ -64,7 +64,7 @@ class Intake:
     def _take(self, content: Content, member: Member, name: str) -> None:
         if member.kind is Kind.FILE:
             owned = (member.mode & 0o777, member.uid, member.gid)
-            self.store(name, content, member.size_bytes, owned)
+            self.store(name, content, member.size_bytes, owned, member.time)
         else:
             size = f", {member.size_bytes:,} bytes" if member.kind is Kind.SPARSE else ""
             self.refuse(f"{name}: not a regular file ({member.kind.value}{size})")
@@ -86,7 +86,8 @@ class Intake:
             elif stat.S_ISREG(mode):
                 with found.open() as source:
                     owned = ((mode | 0o666) & 0o777, 0, 0)
-                    self.store(name, source, found.status.st_size, owned)
+                    time = b"%d %d" % (found.status.st_ino, found.status.st_mtime_ns)
+                    self.store(name, source, found.status.st_size, owned, time)
             else:
                 self.refuse(f"{name}: not a regular file")
         except FileNotFoundError:
@@ -133,9 +134,19 @@ class Intake:
                     collected.links.pop(link, None)
 
     def store(
-        self, name: str, source: IO[bytes] | Content, size: int, owned: tuple[int, int, int]
+        self,
+        name: str,
+        source: IO[bytes] | Content,
+        size: int,
+        owned: tuple[int, int, int],
+        time: bytes,
     ) -> None:
-        """Take over a file's content, unless a secret's value is in it or in its name."""
+        """Take over a file's content, unless a secret's value is in it or in its name.
+
+        Args:
+            time: when it was changed, in any form that is the same for the same moment: engines
+                give whole seconds, this machine nanoseconds and the file's own number.
+        """
         if self._named_after_a_secret(name):
             return
         self.collected.admit(name, size)
@@ -152,6 +163,7 @@ class Intake:
         output = Output(name, place, written, *owned)
         earlier = self.collected.outputs.get(name)
         self.collected.outputs[name] = output
+        self.collected.times[name] = time
         if earlier is not None:  # not before there is another
             earlier.path.unlink(missing_ok=True)
         self.collected.stored[self.declared.absolute(name)] = output
@@ -178,11 +190,39 @@ class Intake:
         self.collected.outputs[name] = Output(
             name, place, output.size_bytes, output.mode, output.uid, output.gid
         )
+        self.collected.times[name] = self.collected.times[output.name]
 
     def _place(self, name: str) -> Path:
         place = find_place(name, self.into, self.collected.count)
         self.collected.enlist(name, str(place.relative_to(self.into)))
         return place
+
+
+class Survey(Intake):
+    """Notes what is there, by the same rules, and keeps nothing of it."""
+
+    def store(
+        self,
+        name: str,
+        source: IO[bytes] | Content,
+        size: int,
+        owned: tuple[int, int, int],
+        time: bytes,
+    ) -> None:
+        self.collected.admit(name, size)
+        self.collected.enlist(name)
+        output = Output(name, self.into, size, *owned)
+        self.collected.outputs[name] = output
+        self.collected.times[name] = time
+        self.collected.digests[name] = digest_of(source.read)
+        self.collected.stored[self.declared.absolute(name)] = output
+
+    def _repeat(self, name: str, output: Output) -> None:
+        self.collected.admit(name)
+        self.collected.enlist(name)
+        self.collected.outputs[name] = replace(output, name=name)
+        self.collected.times[name] = self.collected.times[output.name]
+        self.collected.digests[name] = self.collected.digests[output.name]
 
 
 def path_of(member: str, root: str) -> str | None:

@@ -20,9 +20,10 @@ _CHUNK = 1 << 20
 # Of one pax header or long name. Paths end at 4096 bytes, extended attributes at 64 KiB each.
 _MAX_HEADER_BYTES = 1 << 20
 _LAST_ID = 2**32 - 2
+_TIME_BYTES = 64
 _OCTAL = re.compile(rb"[0-7]*")
 _DECIMAL = re.compile(rb"[0-9]{1,30}")
-_PAX_KEYS = {b"path", b"linkpath", b"size", b"uid", b"gid"}
+_PAX_KEYS = {b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"}
 _SPARSE = b"GNU.sparse."
 
 
@@ -66,6 +67,8 @@ class Member:
         name: as the stream has it; nothing in it is checked.
         size_bytes: of the file, when it is unpacked; that of a sparse one counts its holes.
         target: of a link, as the stream has it.
+        time: when it was changed, as the header writes it; only good for telling whether two are
+            the same.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Member:
     uid: int
     gid: int
     target: str
+    time: bytes = b""
 
 
 class Content:
@@ -258,6 +262,7 @@ def _member(header: _Header, extended: dict[bytes, bytes]) -> tuple[Member, int]
             target=(extended.get(b"linkpath") or header.text(157, 257)).decode(
                 "utf-8", "surrogateescape"
             ),
+            time=(extended.get(b"mtime") or header.text(136, 148))[:_TIME_BYTES],
         ),
         stored,
     )

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from pytest_mlcontainer.engines import DETAIL, ContainerSpec, LogLine
 from pytest_mlcontainer.engines.server import launch
-from pytest_mlcontainer.errors import (
-    RunError,
-)
-from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.errors import MlContainerError, RunError
+from pytest_mlcontainer.explain.pins import RANDOMNESS
+from pytest_mlcontainer.judging import Needed, compare_runs, needed_by
 from pytest_mlcontainer.judging.baselines import (
     find_kept,
     hold_against,
@@ -22,13 +21,14 @@ from pytest_mlcontainer.judging.baselines import (
     stale,
     update,
 )
-from pytest_mlcontainer.judging.evidence import judge, judge_repeats
+from pytest_mlcontainer.judging.evidence import judge, judge_repeats, nondeterministic, settle
 from pytest_mlcontainer.matrix import budget, platforms, varied_names
 from pytest_mlcontainer.model import (
     BaselineChange,
     BaselineJob,
     Comparator,
     CompareJob,
+    Entrypoint,
     Family,
     Outcome,
     RepeatsJob,
@@ -52,7 +52,15 @@ from pytest_mlcontainer.records import Conditions
 from pytest_mlcontainer.runs.inputs import absolute
 from pytest_mlcontainer.runs.serving import Started, serve
 
-__all__ = ["DETAIL", "LogLine", "Pipeline", "Surroundings", "compare_runs", "require"]
+__all__ = [
+    "DETAIL",
+    "LogLine",
+    "Pipeline",
+    "Surroundings",
+    "compare_runs",
+    "needed_by",
+    "require",
+]
 
 
 class Pipeline(Opener):
@@ -66,19 +74,77 @@ class Pipeline(Opener):
     ) -> Outcome:
         """One entrypoint's outputs on one target, against the reference's.
 
+        A drift that may be randomness is settled by one more run of the reference. Where the cause
+        is searched for, that search makes such runs itself.
+
         Args:
             comparators: formats that plugins add.
         """
+        outcome = self._compare(settings, job, comparators)
+        searched = varied_names(job.actual.entrypoint, self._options) != ()
+        if job.repeats or searched:
+            return outcome
+        return self.settle(settings, job.expected, job.actual.entrypoint, outcome, comparators)
+
+    def settle(
+        self,
+        settings: Settings,
+        expected: RunJob,
+        entry: Entrypoint,
+        outcome: Outcome,
+        comparators: tuple[Comparator, ...] = (),
+    ) -> Outcome:
+        """The outcome; of a drift with whether the reference disagrees with itself, too.
+
+        Args:
+            expected: the run that the reference was.
+            entry: with the rules by which they were compared.
+        """
+        if outcome.verdict is not Verdict.DRIFT:
+            return outcome
+        again = again_of(expected)
+        try:
+            first, second = (require(self._run_opened(settings, job)) for job in (expected, again))
+        except MlContainerError as error:
+            note = (
+                f"{expected} could not be run once more to tell this from randomness: {error.what}"
+            )
+            return replace(outcome, notes=(note, *outcome.notes))
+        return settle(entry, outcome, (first, second), comparators)
+
+    def settling_runs(self, settings: Settings, job: RunJob) -> tuple[Run, ...]:
+        """The run that was made to settle a drift from this one; none where none was made."""
+        run = self.known_run(settings, again_of(job))
+        return () if run is None else (run,)
+
+    def known_run(self, settings: Settings, job: RunJob) -> Run | None:
+        """The run of a job that this process has made or found already; else None."""
+        run = self._work.known((settings.file, job))
+        return run if isinstance(run, Run) else None
+
+    def _compare(
+        self, settings: Settings, job: CompareJob, comparators: tuple[Comparator, ...]
+    ) -> Outcome:
         self.prefetch(settings, job.runs)
         if len(job.runs) > 2:
             make = partial(self._run_opened, settings)
-            return judge(job.actual.entrypoint, gather(job, make), comparators)
+            needed = self._needed(settings, job.actual.entrypoint, 2)
+            return judge(job.actual.entrypoint, gather(job, make), comparators, needed)
         actual, expected = (
             require(self.run(settings, side)) for side in (job.actual, job.expected)
         )
         entry = job.actual.entrypoint
         actual, expected = self.open_differing(settings, actual, expected, entry.rules)
-        return compare_runs(actual, expected, entry.rules, comparators, entry.names, entry.outputs)
+        needed = self._needed(settings, entry, 2)
+        return compare_runs(
+            actual, expected, entry.rules, comparators, entry.names, entry.outputs, needed
+        )
+
+    def _needed(self, settings: Settings, entry: Entrypoint, compared: int) -> Needed:
+        """What has to match something where so many of the project's platforms are compared."""
+        there = {*settings.platforms, *platforms(settings, self._options)}
+        alone = len(there) <= compared
+        return needed_by(settings, entry.names, entry.rules, alone=alone)
 
     def repeats(
         self, settings: Settings, job: RepeatsJob, comparators: tuple[Comparator, ...] = ()
@@ -86,7 +152,8 @@ class Pipeline(Opener):
         """One entrypoint's repeats on one target, against one another; arguments as `compare`."""
         self.prefetch(settings, (*job.runs, *job.varied))
         evidence = gather_repeats(job, partial(self._run_opened, settings))
-        return judge_repeats(job.entrypoint, evidence, comparators)
+        needed = self._needed(settings, job.entrypoint, 1)
+        return judge_repeats(job.entrypoint, evidence, comparators, needed)
 
     def vary(
         self,
@@ -122,7 +189,7 @@ class Pipeline(Opener):
         lab = self._laboratory(settings)
         with self._resumable(settings, entry) as kept:
             outcome = explain_platforms(lab, job, outcome, asked, families, comparators)
-        return _with_resumed(outcome, kept)
+        return _with_resumed(_told_from_randomness(outcome), kept)
 
     def run_varied(
         self,
@@ -232,6 +299,19 @@ class Pipeline(Opener):
         )
         with serve(engine, replace(entry, limits=spec.limits), spec, launching) as started:
             yield started
+
+
+def again_of(job: RunJob) -> RunJob:
+    """The same once more, under the number that repeats would have."""
+    return replace(job, repeat=job.repeat + 1)
+
+
+def _told_from_randomness(outcome: Outcome) -> Outcome:
+    """Where randomness is the cause the runs of one platform disagree: that is no drift of two."""
+    if (RANDOMNESS,) not in (cause.names for cause in outcome.causes):
+        return outcome
+    marked = tuple(nondeterministic(each) for each in outcome.differences)
+    return replace(outcome, verdict=Verdict.NONDETERMINISTIC, differences=marked)
 
 
 def _with_resumed(outcome: Outcome, kept: Unfinished) -> Outcome:

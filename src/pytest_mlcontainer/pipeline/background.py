@@ -38,6 +38,14 @@ class Background:
         """The result for a key, or what its work raised."""
         return self.begin(key, make).result()
 
+    def known(self, key: Hashable) -> object:
+        """The result for a key if there is one already; else None."""
+        with self._lock:
+            future = self._results.get(key)
+        if future is None or not future.done() or future.exception() is not None:
+            return None
+        return future.result()
+
     @property
     def busy(self) -> bool:
         """Whether anything is still being worked on."""

@@ -79,7 +79,7 @@ class Bench:
         if not self._groups or trial not in self._runs:
             return ()
         actual, expected = self._runs[trial], self._groups[0]
-        closed = unopened(actual.outputs, expected.outputs, self._rules, self._names)
+        closed = unopened(actual.written, expected.written, self._rules, self._names)
         rest = _without(actual, closed[0]), _without(expected, closed[1])
         return self._compare(*rest).differences
 
@@ -164,10 +164,10 @@ class Bench:
 
     def _agree(self, actual: Run, expected: Run) -> bool:
         """Whether two runs agree. Pickles take a container to open: only if all else agrees."""
-        closed = unopened(actual.outputs, expected.outputs, self._rules, self._names)
+        closed = unopened(actual.written, expected.written, self._rules, self._names)
         if any(closed):
             rest = _without(actual, closed[0]), _without(expected, closed[1])
-            if (rest[0].outputs or rest[1].outputs) and not self._compare(*rest).verdict.passes:
+            if (rest[0].written or rest[1].written) and not self._compare(*rest).verdict.passes:
                 return False
             actual, expected = self._lab.open(actual, expected, self._rules)
         return self._compare(actual, expected).verdict.passes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.errors import MlContainerError, NothingVaried
 from pytest_mlcontainer.explain.amplifiers import amplifiers
 from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
@@ -35,6 +35,7 @@ from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sour
 from pytest_mlcontainer.variations import (
     apart_pairs,
     choose,
+    kept_by_image,
     kin_pairs,
     pins,
     suspect,
@@ -43,6 +44,7 @@ from pytest_mlcontainer.variations import (
 )
 
 PIN = "pin:"
+_VALUE_SHOWN = 40
 _UNSUSPECTED = 0.2  # of a failure whose text does not speak of it
 _SUSPECTED = 3.0  # so many times its own weight, by hints: natural variation is looked at twice
 
@@ -56,6 +58,8 @@ class Prepared:
         variations: those that take effect, by name, with what shows it.
         pins: what keeps runs from differing, by name.
         not_exercised: name → why it counts as not tried.
+        pinned: families of which the image sets variables, with those: such a one does not differ
+            by itself, and it is left as it is unless it was named.
         weights: how much each name is suspected.
     """
 
@@ -63,6 +67,7 @@ class Prepared:
     variations: Mapping[str, tuple[Variation, str]]
     pins: Mapping[str, Variation]
     not_exercised: Pairs
+    pinned: Mapping[str, Pairs]
     weights: Mapping[str, float]
 
     def known(self, names: tuple[str, ...]) -> tuple[Variation, ...]:
@@ -83,6 +88,7 @@ def explain_variations(
 
     Raises:
         MlContainerError: a variation that is asked for does not exist.
+        NothingVaried: none of those that were named changes anything here.
         RunError: the entrypoint fails with nothing varied.
     """
     return _Explaining(lab, job, families, comparators).explain()
@@ -97,7 +103,7 @@ def varied_run(
         MlContainerError: there is no variation of a name, it has nothing to change here, or it
             has no effect.
     """
-    situation = look_around(lab, job)
+    situation = replace(look_around(lab, job), over_image=True)
     chosen, unfit = choose(wanted(families, names), situation)
     problems = dict(unfit)
     if chosen:
@@ -162,13 +168,17 @@ class _Explaining:
     def explain(self) -> Outcome:
         prepared = self._prepare()
         names = tuple(prepared.variations)
+        if not names and self._job.names is not None:
+            raise _nothing_varied(self._job, prepared.not_exercised)
         named = {**{name: each for name, (each, _text) in prepared.variations.items()}}
         named |= {PIN + name: each for name, each in prepared.pins.items()}
         by_name = {family.name: family for family in self._families}
         search = search_causes(
             names,
             prepared.weights,
-            natural=tuple(name for name in names if by_name[name].natural),
+            natural=tuple(
+                name for name in names if by_name[name].natural and name not in prepared.pinned
+            ),
             pins=tuple(prepared.pins),
             pin_weights=prepared.weights,
             apart=apart_pairs(self._asked),
@@ -184,7 +194,9 @@ class _Explaining:
     # Before the first trial
 
     def _prepare(self) -> Prepared:
-        situation = look_around(self._lab, self._job.run)
+        around = look_around(self._lab, self._job.run)
+        named = self._job.names is not None
+        situation = replace(around, over_image=named)
         before = situation.facts
         texts = tuple(text for _name, text in self._sources)
         chosen, unfit = choose(self._asked, situation)
@@ -196,8 +208,9 @@ class _Explaining:
         return Prepared(
             before=before,
             variations=effective,
-            pins={each.name: each for each in pins(situation, self._families)},
+            pins={each.name: each for each in pins(around, self._families)},
             not_exercised=(*unfit, *without),
+            pinned=kept_by_image(self._asked, around),
             weights=suspect(texts, self._families),
         )
 
@@ -223,6 +236,7 @@ class _Explaining:
             for family in self._asked
             if family.natural
             and family.name in prepared.variations
+            and family.name not in prepared.pinned
             and prepared.weights.get(family.name, 0.0) >= _SUSPECTED * family.weight
         )
 
@@ -254,8 +268,15 @@ class _Explaining:
             reference=replace(target, variations=()),
             causes=causes,
             facts=self._facts_of(causes, prepared) if findings.kind is Kind.DRIFT else (),
+            notes=(*outcome.notes, *self._left_as_they_are(prepared)),
             explanation=self._explanation(prepared, findings, outcome, crashes),
         )
+
+    def _left_as_they_are(self, prepared: Prepared) -> tuple[str, ...]:
+        """That the image's own settings were not varied, where nothing was named."""
+        if self._job.names is not None or not prepared.pinned:
+            return ()
+        return (_kept(prepared.pinned),)
 
     def _drawn(self, findings: Findings) -> Outcome:
         """The comparison that shows what was found: a trial that drifts, else one that agrees."""
@@ -349,6 +370,26 @@ def rounds(
         else:
             made.append([each])
     return tuple(tuple(round_) for round_ in made)
+
+
+def _nothing_varied(job: VariesJob, not_exercised: Pairs) -> NothingVaried:
+    return NothingVaried(
+        f"nothing was tested: no variation that was asked for changes anything for {job.run}",
+        "\n".join(f"{name}: {why}" for name, why in not_exercised),
+        "ask for others (`mlcontainer explain --list` lists them), or change what keeps these from "
+        "having an effect",
+    )
+
+
+def _kept(by_family: Mapping[str, Pairs]) -> str:
+    """The image's own settings that were left as they are, and how to vary them all the same."""
+    variables = dict.fromkeys(pair for pairs in by_family.values() for pair in pairs)
+    shown = ", ".join(f"{name}={value:.{_VALUE_SHOWN}}" for name, value in variables)
+    names = ",".join(by_family)
+    return (
+        f"the image sets {shown}, which was left as it is; it may be otherwise on the host and in "
+        f"other images: --container-vary={names} varies it all the same"
+    )
 
 
 def _no_effect(variation: Variation, before: Facts) -> str:

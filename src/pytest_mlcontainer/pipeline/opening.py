@@ -39,7 +39,7 @@ class Opener(Maker):
         self, settings: Settings, actual: Run, expected: Run, rules: tuple[Rule, ...]
     ) -> tuple[Run, Run]:
         """Both runs, with those pickles opened that cannot be compared otherwise."""
-        names = unopened(actual.outputs, expected.outputs, rules, _names_of(settings, actual))
+        names = unopened(actual.written, expected.written, rules, _names_of(settings, actual))
         begun = [
             self._begin_opening(settings, run, chosen)
             for run, chosen in zip((actual, expected), names, strict=True)
@@ -48,7 +48,7 @@ class Opener(Maker):
 
     def open_pickles(self, settings: Settings, run: Run) -> Run:
         """The run, with everything opened that only its image can read, for a record to keep."""
-        closed = (each for each in run.outputs if each.opened is None)
+        closed = (each for each in run.written if each.opened is None)
         names = frozenset(each.name for each in closed if has_to_be_opened(each))
         return _opened(run, self._begin_opening(settings, run, names))
 

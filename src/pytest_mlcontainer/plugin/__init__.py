@@ -38,9 +38,6 @@ __all__ = [
 ]
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
-OUTCOMES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-UPDATES: pytest.StashKey[list[str]] = pytest.StashKey()
-TABLE = b"tool.mlcontainer"
 VARY = "--container-vary"
 SKIP_REASON = "runs containers: needs --container"
 
@@ -124,8 +121,10 @@ def _add_folders(group: pytest.OptionGroup) -> None:
 def pytest_load_initial_conftests(
     parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
-    # Without a value it would take the file that follows for one.
-    args[:] = [f"{VARY}=all" if arg == VARY else arg for arg in args]
+    if VARY in args:
+        from pytest_mlcontainer.config.options import join_vary
+
+        args[:] = join_vary(VARY, args)
     # After every other plugin and conftest: a project may well have a --gpus of its own, which
     # then wins, and argparse would refuse the second one.
     result = yield
@@ -155,7 +154,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path.name != "pyproject.toml" or TABLE not in file_path.read_bytes():
+    if file_path.name != "pyproject.toml" or b"container" not in file_path.read_bytes().lower():
+        return None  # most projects; they need not pay for more
+    from pytest_mlcontainer.config.files import has_table
+
+    if not has_table(file_path):
         return None
     from pytest_mlcontainer.plugin.items import ProjectFile
 
@@ -189,20 +192,18 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if STATE in item.config.stash and call.excinfo is not None:
-        item.config.stash[STATE].explain(item, call.excinfo, report)
-    if OUTCOMES in item.stash and report.when == "call":
-        # An attribute of the report, because that is what xdist carries to its controller.
-        report.__dict__["mlcontainer"] = item.stash[OUTCOMES]
-    if UPDATES in item.stash and report.when == "call":
-        report.__dict__["mlcontainer_updates"] = item.stash[UPDATES]
+    if STATE in item.config.stash:
+        state = item.config.stash[STATE]
+        if call.excinfo is not None:
+            state.explain(item, call.excinfo, report)
+        state.contributions.attach(item, report)
     return report
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     if STATE in node.config.stash:
-        node.workerinput["mlcontainer_owner"] = node.config.stash[STATE].owner_for_workers()
+        node.workerinput.update(node.config.stash[STATE].for_workers())
 
 
 class _Controller:
@@ -220,6 +221,7 @@ class _Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._state.complete()
         if not self._state.write_report() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

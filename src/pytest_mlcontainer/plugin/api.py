@@ -24,7 +24,15 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline import compare_runs, require
+from pytest_mlcontainer.pipeline import compare_runs, needed_by, require
+from pytest_mlcontainer.plugin.misuse import (
+    checked,
+    require_platform,
+    require_run_arguments,
+    require_switch,
+    require_text,
+    wrong_comparison,
+)
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.terminal import failure_lines
 
@@ -52,7 +60,9 @@ class Project:
     def __init__(self, settings: Settings, state: State) -> None:
         self.settings = settings
         self._state = state
+        self._jobs: dict[str, RunJob] = {}
 
+    @checked("run_entrypoint", 'run_entrypoint("train", platform="linux/arm64")')
     def __call__(
         self,
         name: str,
@@ -75,9 +85,13 @@ class Project:
             check: False returns a run that failed, with its `failure`.
 
         Raises:
+            MisuseError: an argument is of another type.
             MlContainerError: unknown entrypoint, a failed build, a variation that is unknown or
                 has no effect here, or (with `check`) a failed run.
         """
+        require_run_arguments(name, env, timeout, repeat, vary)
+        require_platform("run_entrypoint", platform)
+        require_switch("run_entrypoint", "check", check)
         job = matrix.run_job(self.settings, self._state.options, name, self._platform(platform))
         job = _changed(job, env, timeout, repeat)
         pipeline, names = self._state.pipeline, (vary,) if isinstance(vary, str) else tuple(vary)
@@ -87,10 +101,14 @@ class Project:
             else:
                 run = pipeline.run(self.settings, job)
         self._state.record(Result.of_run(run))
+        if not names:
+            self._jobs[run.id] = job
         return require(run) if check else run
 
+    @checked("run_entrypoint.image", 'run_entrypoint.image("linux/arm64")')
     def image(self, platform: Platform | str | None = None) -> Image:
         """The image for a platform, the reference's by default."""
+        require_platform("run_entrypoint.image", platform)
         job = matrix.image_job(self.settings, self._state.options, self._platform(platform))
         with _skipping():
             return self._state.pipeline.image(self.settings, job)
@@ -138,7 +156,7 @@ class Project:
             matrix.run_job(self.settings, self._state.options, name, platform)
             for platform in self.platforms
         )
-        self._state.pipeline.prefetch(self.settings, tuple(jobs))
+        self._state.prefetch(self.settings, tuple(jobs))
 
     def open_differing(
         self, actual: Run, expected: Run, rules: tuple[Rule, ...]
@@ -146,6 +164,22 @@ class Project:
         """Both runs, with those pickles opened that cannot be compared otherwise."""
         with _skipping():
             return self._state.pipeline.open_differing(self.settings, actual, expected, rules)
+
+    def settle(self, expected: Run, entry: Entrypoint, outcome: Outcome) -> Outcome:
+        """A comparison of two platforms; of a drift with whether the reference repeats itself.
+
+        Args:
+            entry: with the rules by which they were compared.
+        """
+        job = self._jobs.get(expected.id)
+        if job is None or job.repeat or outcome.target.platform == outcome.reference.platform:
+            return outcome
+        with _skipping():
+            pipeline = self._state.pipeline
+            outcome = pipeline.settle(self.settings, job, entry, outcome, self.comparators)
+        for run in pipeline.settling_runs(self.settings, job):
+            self._state.record(Result.of_run(run))
+        return outcome
 
     def without_secrets(self, text: str) -> str:
         """The text as it may be shown."""
@@ -192,8 +226,10 @@ class PlatformMatrix:
     def __len__(self) -> int:
         return len(self.platforms)
 
+    @checked("platform_matrix.run", 'platform_matrix.run("train")')
     def run(self, name: str) -> dict[Platform, Run]:
         """Run an entrypoint on every platform, side by side where cores allow."""
+        require_text("platform_matrix.run", "name", name, 'platform_matrix.run("train")')
         self._project.prefetch(name)
         return {platform: self._project(name, platform=platform) for platform in self.platforms}
 
@@ -204,6 +240,7 @@ class OutputComparison:
     def __init__(self, project: Project) -> None:
         self._project = project
 
+    @checked("compare_outputs", "compare_outputs(run, reference)")
     def __call__(
         self,
         actual: Run | Mapping[Platform, Run],
@@ -217,15 +254,22 @@ class OutputComparison:
         Args:
             rules: as `[tool.mlcontainer.entrypoints.NAME.compare]`, instead of those configured.
             check: fail the test unless every verdict is `identical` or `equivalent`; False only
-                returns what was found.
+                returns what was found. With runs of one platform alone there is nothing to
+                compare, and the test is skipped.
 
         Returns:
             One outcome for each comparison.
 
         Raises:
             ConfigError: the rules are not valid.
+            MisuseError: what is to be compared are no runs, or an argument is of another type.
         """
+        require_switch("compare_outputs", "check", check)
+        if rules is not None and not isinstance(rules, Mapping):
+            raise wrong_comparison("rules have to be a mapping, as in the configuration", rules)
         pairs = _pairs(actual, expected, self._project.reference)
+        if check and not pairs:
+            pytest.skip(f"nothing to compare: {self._project.reference} is the only platform here")
         outcomes = tuple(self._compare(left, right, rules) for left, right in pairs)
         if check:
             bad = [outcome for outcome in outcomes if not outcome.verdict.passes]
@@ -240,10 +284,13 @@ class OutputComparison:
     ) -> Outcome:
         entry = self._project.settings.entrypoint(actual.entrypoint) or Entrypoint("")
         chosen = entry.rules if rules is None else parse_rules(rules)
+        alone = rules is not None or len(self._project.platforms) <= 2
+        needed = needed_by(self._project.settings, entry.names, chosen, alone=alone)
         actual, expected = self._project.open_differing(actual, expected, chosen)
         outcome = compare_runs(
-            actual, expected, chosen, self._project.comparators, entry.names, entry.outputs
+            actual, expected, chosen, self._project.comparators, entry.names, entry.outputs, needed
         )
+        outcome = self._project.settle(expected, replace(entry, rules=chosen), outcome)
         self._project.record(outcome)
         return outcome
 
@@ -260,10 +307,19 @@ def _skipping() -> Iterator[None]:
 def _pairs(
     actual: Run | Mapping[Platform, Run], expected: Run | None, reference: Platform
 ) -> list[tuple[Run, Run]]:
+    if expected is not None and not isinstance(expected, Run):
+        raise wrong_comparison("the reference has to be a run", expected)
     if isinstance(actual, Run):
         if expected is None:
-            raise TypeError("compare_outputs(run, reference) needs the run to compare with")
+            raise wrong_comparison("the run to compare with is missing", actual.entrypoint)
         return [(actual, expected)]
+    if not isinstance(actual, Mapping):
+        raise wrong_comparison("takes a run, and the run to compare it with", actual)
+    if not actual or not all(isinstance(run, Run) for run in actual.values()):
+        raise wrong_comparison("takes runs by platform, as platform_matrix.run gives them", actual)
+    if expected is None and reference not in actual:
+        there = ", ".join(map(str, actual))
+        raise wrong_comparison(f"no run of the reference, {reference}, is among them", there)
     base = expected or actual[reference]
     return [(run, base) for run in actual.values() if run is not base]
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mlcontainer.config import check_host, load
-from pytest_mlcontainer.errors import ConfigError, MlContainerError, PlatformSkipped
+from pytest_mlcontainer.errors import (
+    ConfigError,
+    MlContainerError,
+    NothingVaried,
+    PlatformSkipped,
+)
 from pytest_mlcontainer.matrix import plan, platforms
 from pytest_mlcontainer.model import (
     HOST,
@@ -118,18 +123,21 @@ class JobItem(ContainerItem):
         state = self.config.stash[STATE]
         try:
             self._run(state)
-        except PlatformSkipped as error:
-            pytest.skip(str(error))
+        except (NothingVaried, PlatformSkipped) as error:
+            text = state.without_secrets(str(error))
+            if isinstance(error, NothingVaried):
+                state.record(Result(note=" ".join(text.split())))
+            pytest.skip(text)
 
     def _run(self, state: State) -> None:
         job, settings, pipeline = self.job, self.settings, state.pipeline
         if isinstance(job, ImageJob):
-            pipeline.prefetch(settings, state.beside(self))
+            state.begin_beside(self)
             image = pipeline.image(settings, job)
             for note in image.notes:
                 state.record(Result(note=note))
         elif isinstance(job, RunJob):
-            pipeline.prefetch(settings, state.beside(self))
+            state.begin_beside(self)
             run = pipeline.run(settings, job)
             state.record(Result.of_run(run))
             require(run)
@@ -150,6 +158,8 @@ class JobItem(ContainerItem):
             outcome = pipeline.compare(settings, job, state.comparators)
             outcome = pipeline.explain(settings, job, outcome, state.families, state.comparators)
             self._record_runs(state, job.runs[2:])
+            for run in () if job.repeats else pipeline.settling_runs(settings, job.expected):
+                state.record(Result.of_run(run))
             self._judge(state, outcome)
 
     def _record_runs(self, state: State, jobs: Iterable[RunJob]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.config import load, parse_options
+from pytest_mlcontainer.config import has_table, load, parse_options
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_comparators, load_families
 from pytest_mlcontainer.model import (
@@ -35,10 +35,12 @@ from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
 from pytest_mlcontainer.pipeline.workplace import secret_problems
-from pytest_mlcontainer.plugin import OUTCOMES, TABLE, UPDATES, _Controller, explained
+from pytest_mlcontainer.plugin import _Controller, explained
 from pytest_mlcontainer.plugin.api import Project
+from pytest_mlcontainer.plugin.contributions import Contributions
 from pytest_mlcontainer.plugin.items import JobItem
-from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
+from pytest_mlcontainer.plugin.misuse import misuse_of
+from pytest_mlcontainer.report import Result, write_reports
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import summary_lines
 from pytest_mlcontainer.secrets import NOTHING, Redactor
@@ -55,9 +57,12 @@ class State:
 
     Args:
         owner: the controller under pytest-xdist, else this process.
+        contributions: where tests' results go.
     """
 
-    def __init__(self, config: pytest.Config, options: Options, owner: Owner) -> None:
+    def __init__(
+        self, config: pytest.Config, options: Options, owner: Owner, contributions: Contributions
+    ) -> None:
         self._config = config
         # Made now, while pytest does not capture; its own writer is captured while a test runs.
         self._log = _log(config)
@@ -70,10 +75,10 @@ class State:
         self._families: tuple[Family, ...] | None = None
         self._selected: tuple[pytest.Item, ...] = ()
         self._shown: dict[str, str] = {}
-        self._results: list[Result] = []
-        self._updates: list[str] = []
+        self._begun: dict[tuple[Path, RunJob], Settings] = {}
         self._unwritten: MlContainerError | None = None
         self.current: pytest.Item | None = None
+        self.contributions = contributions
 
     @property
     def pipeline(self) -> Pipeline:
@@ -108,9 +113,10 @@ class State:
             self._families = load_families(FAMILIES, others, plugins.is_blocked)
         return self._families
 
-    def owner_for_workers(self) -> dict[str, Any]:
-        """This owner in a form that execnet can carry."""
-        return asdict(self._owner)
+    def for_workers(self) -> dict[str, Any]:
+        """What workers are told, in a form that execnet can carry."""
+        folder = str(self.contributions.folder_for_workers())
+        return {"mlcontainer_owner": asdict(self._owner), "mlcontainer_contributions": folder}
 
     def select(self, items: Iterable[pytest.Item]) -> None:
         """Take note of the items that will run.
@@ -173,12 +179,12 @@ class State:
         except MlContainerError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def beside(self, item: JobItem) -> tuple[ImageJob | RunJob, ...]:
-        """Selected images, or runs, of this item's project: to be started side by side.
+    def begin_beside(self, item: JobItem) -> None:
+        """Start selected images, or runs, of this item's project side by side.
 
         A run waits for what it needs, so all of them can be begun at once, in the plan's order.
         """
-        return tuple(
+        jobs = tuple(
             other.job
             for other in self._selected
             if isinstance(other, JobItem)
@@ -186,6 +192,12 @@ class State:
             and isinstance(other.job, (ImageJob, RunJob))
             and type(other.job) is type(item.job)
         )
+        self.prefetch(item.settings, jobs)
+
+    def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
+        """Start jobs side by side; runs that are then made count, whether a test asks or not."""
+        self._begun |= {(settings.file, job): settings for job in jobs if isinstance(job, RunJob)}
+        self.pipeline.prefetch(settings, jobs)
 
     def repeat(self, nodeid: str) -> str:
         """The command that repeats one test just as it was, from where pytest was started."""
@@ -237,7 +249,7 @@ class State:
         self, item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> str | None:
         """An error of ours in somebody's test, without our own frames; None for other errors."""
-        error = excinfo.value
+        error = misuse_of(excinfo.value) or excinfo.value
         if not isinstance(error, MlContainerError) or isinstance(item, JobItem):
             return None
         lines = [
@@ -268,23 +280,29 @@ class State:
         if self.current is not None:
             if result.outcome is not None and not result.outcome.verdict.passes:
                 result = replace(result, repeat=self.repeat(self.current.nodeid))
-            raw = result_to_json(self._hidden.clean(result))
-            self.current.stash.setdefault(OUTCOMES, []).append(raw)
+            self.contributions.add(self.current, self._hidden.clean(result))
 
     def record_update(self, lines: list[str]) -> None:
         """Attach what was written to the test that runs now."""
         if self.current is not None:
-            self.current.stash.setdefault(UPDATES, []).extend(lines)
+            self.contributions.add_update(self.current, lines)
 
     def collect(self, report: pytest.TestReport) -> None:
         """Take over what a test's report carries, from this process or a worker."""
         explained.restore(report)
-        self._results += [result_from_json(raw) for raw in getattr(report, "mlcontainer", ())]
-        self._updates += getattr(report, "mlcontainer_updates", ())
+        self.contributions.collect(report)
+
+    def complete(self) -> None:
+        """Add what was run and rode on no report: a worker died, or the session ended early."""
+        self.contributions.recover()
+        for (_file, job), settings in self._begun.items():
+            run = self.pipeline.known_run(settings, job)
+            if run is not None:
+                self.contributions.results.append(self._hidden.clean(Result.of_run(run)))
 
     def summarise(self, terminal: pytest.TerminalReporter) -> None:
         """Print what was compared, at the end of the session."""
-        lines = summary_lines(self._results)
+        lines = summary_lines(self.contributions.results)
         if self._unwritten is not None:
             lines += str(self._unwritten).split("\n")
         for container in self.pipeline.kept():
@@ -293,9 +311,9 @@ class State:
             terminal.section("containers")
             for line in lines:
                 terminal.write_line(line)
-        if self._updates:
+        if self.contributions.updates:
             terminal.section("baseline")
-            for line in self._updates:
+            for line in self.contributions.updates:
                 terminal.write_line(line)
 
     def write_report(self) -> bool:
@@ -304,7 +322,7 @@ class State:
         if folder is None:
             return True
         try:
-            write_reports(folder, self._results, time.monotonic() - self._started)
+            write_reports(folder, self.contributions.results, time.monotonic() - self._started)
         except OSError as error:
             value = why_unwritable(folder, error)
             remedy = "name a folder that can be written, with room for the report"
@@ -317,6 +335,7 @@ class State:
             self._pipeline.close()
         if not _is_worker(self._config):
             self.pipeline.clean_up(last=True)
+        self.contributions.close()
 
 
 def begin(config: pytest.Config) -> State:
@@ -345,8 +364,9 @@ def begin(config: pytest.Config) -> State:
         raise pytest.UsageError(str(error)) from error
     worker = getattr(config, "workerinput", None)
     if worker is not None:
-        return State(config, options, Owner(**worker["mlcontainer_owner"]))
-    state = State(config, options, current_owner(uuid.uuid4().hex))
+        contributions = Contributions(Path(worker["mlcontainer_contributions"]))
+        return State(config, options, Owner(**worker["mlcontainer_owner"]), contributions)
+    state = State(config, options, current_owner(uuid.uuid4().hex), Contributions())
     config.pluginmanager.register(_Controller(state), "mlcontainer-controller")
     return state
 
@@ -357,7 +377,7 @@ def add_project_file(config: pytest.Config) -> None:
     if (
         config.args_source is pytest.Config.ArgsSource.TESTPATHS
         and file.is_file()
-        and TABLE in file.read_bytes()
+        and has_table(file)
         and not any(config.rootpath.samefile(arg) for arg in config.args if Path(arg).exists())
     ):
         config.args.append(str(file))
@@ -367,7 +387,7 @@ def project_file(start: Path, root: Path) -> Path | None:
     """The nearest `pyproject.toml` with our table, from `start` upwards to `root`'s top."""
     for folder in (start, *start.parents, root):
         file = folder / "pyproject.toml"
-        if file.is_file() and TABLE in file.read_bytes():
+        if file.is_file() and has_table(file):
             return file
     return None
 

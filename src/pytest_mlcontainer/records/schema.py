@@ -203,6 +203,7 @@ def _output_to_json(output: Output, folder: Path, digest: Digest | None) -> dict
         "gid": output.gid,
         "opened": _relative(output.opened, folder),
         "summary": _relative(output.summary, folder),
+        **({"inherited": True} if output.inherited else {}),
     }
 
 
@@ -302,6 +303,7 @@ def _output(entry: Any, folder: Path, verify: bool) -> Output:
         *_ownership(entry),
         opened=None if opened is None else folder_inside(opened, folder),
         summary=None if summary is None else path,
+        inherited=the(entry.get("inherited", False), bool),
     )
 
 

@@ -69,6 +69,20 @@ class Result:
             )
         )
 
+    @property
+    def in_a_line(self) -> str:
+        """What it is and what came of it, in a few words."""
+        if self.run is not None:
+            run = self.run
+            ended = "killed" if run.exit_code is None else f"exit code {run.exit_code}"
+            failed = "" if run.failure is None else f"; failed: {run.failure.what}"
+            return f"{run.entrypoint} on {run.target}: {ended} after {run.duration_s:.1f} s{failed}"
+        if self.outcome is not None:
+            found = self.outcome
+            against = found.against or found.reference
+            return f"{found.entrypoint} on {found.target} vs {against}: {found.verdict.value}"
+        return self.note
+
     @classmethod
     def of_outcome(cls, outcome: Outcome) -> Result:
         listed, unlisted = cut(outcome)

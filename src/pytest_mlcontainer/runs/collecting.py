@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Container
-from pytest_mlcontainer.errors import OutputError
+from pytest_mlcontainer.errors import EngineError, EngineLostError, OutputError
 from pytest_mlcontainer.model import Entrypoint, Failure
-from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tar, names_in_tar
+from pytest_mlcontainer.outputs import (
+    Allowance,
+    Collected,
+    Declared,
+    Mark,
+    collect_tar,
+    names_in_tar,
+)
 from pytest_mlcontainer.runs.breaches import size_text
 from pytest_mlcontainer.runs.failures import explain_refusal
 from pytest_mlcontainer.secrets import NOTHING, Redactor
@@ -19,6 +27,8 @@ _NAMES_SHOWN = 20
 _SEARCHED_BYTES = 1 << 28
 _LINKS_FOLLOWED = 100
 _LINKS_IN_A_ROW = 8
+_APART_S = 1.2  # a whole second, and clocks that are not quite the same
+_OCTAL_DIGITS = 11
 
 
 def take_outputs(
@@ -26,31 +36,92 @@ def take_outputs(
     declared: Declared,
     into: Path,
     entry: Entrypoint,
+    before: Mapping[str, Mark],
     hidden: Redactor = NOTHING,
 ) -> tuple[Collected, Failure | None]:
     """Its outputs, in the new folder `into`; and why they are not all, where there is too much.
 
     Args:
+        before: what was there before the run, as `look_before` gives it.
         hidden: what holds a value of these is refused.
     """
-    limits = entry.limits
-    allowance = Allowance(limits.output_files, limits.output_bytes)
-    collected = Collected(allowance=allowance, hidden=hidden)
-    most = limits.disk_bytes + limits.output_bytes
+    collected = Collected(allowance=allowance_of(entry), hidden=hidden)
     into.mkdir()
     try:
-        for root in declared.roots():
-            with _opened(container, root, most) as stream:
-                if stream is not None:
-                    collect_tar(stream, root, declared, into, collected)
-        _follow_links(container, declared, into, collected, most)
+        _collect(container, declared, into, entry, collected)
     except OutputError as error:
         return collected, explain_refusal(error, entry)
+    finally:
+        collected.inherit(before)
     return collected, None
 
 
+def look_before(container: Container, declared: Declared, entry: Entrypoint) -> dict[str, Mark]:
+    """What is where the outputs will be, before the container is started.
+
+    What is too much to look through, or cannot be read, is as if it was not there: what the run
+    leaves in its place then counts as written by it.
+
+    Raises:
+        EngineLostError: the engine went away.
+    """
+    collected = Collected(allowance=allowance_of(entry))
+    try:
+        _collect(container, declared, None, entry, collected)
+    except EngineLostError:
+        raise
+    except (EngineError, OutputError):
+        pass
+    return collected.marks()
+
+
+def let_time_pass(before: Mapping[str, Mark]) -> None:
+    """Wait until a file that is written anew has another time than one that was there before.
+
+    Engines give the time of a file in whole seconds.
+    """
+    times = (mark.time.partition(b".")[0].strip(b" \0") for mark in before.values())
+    newest = max((_seconds(each) for each in times), default=0)
+    if 0 <= time.time() - newest < _APART_S:
+        time.sleep(max(0.0, newest + _APART_S - time.time()))
+
+
+def _seconds(text: bytes) -> int:
+    """Of a header's field, which is octal, or of a pax header's value, which is decimal; 0 for
+    what is neither."""
+    octal = len(text) == _OCTAL_DIGITS
+    try:
+        return int(text, 8 if octal else 10)
+    except ValueError:
+        return 0
+
+
+def allowance_of(entry: Entrypoint) -> Allowance:
+    """How much is taken over of a run."""
+    return Allowance(entry.limits.output_files, entry.limits.output_bytes)
+
+
+def _collect(
+    container: Container,
+    declared: Declared,
+    into: Path | None,
+    entry: Entrypoint,
+    collected: Collected,
+) -> None:
+    most = entry.limits.disk_bytes + entry.limits.output_bytes
+    for root in declared.roots():
+        with _opened(container, root, most) as stream:
+            if stream is not None:
+                collect_tar(stream, root, declared, into, collected)
+    _follow_links(container, declared, into, collected, most)
+
+
 def _follow_links(
-    container: Container, declared: Declared, into: Path, collected: Collected, most_bytes: int
+    container: Container,
+    declared: Declared,
+    into: Path | None,
+    collected: Collected,
+    most_bytes: int,
 ) -> None:
     """Fetch what declared outputs link to elsewhere in the container, under the link's name.
 

@@ -16,7 +16,12 @@ from pytest_mlcontainer.model import Entrypoint, Facts, Image, Knobs, Run, Targe
 from pytest_mlcontainer.outputs import Collected, Declared
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
-from pytest_mlcontainer.runs.collecting import take_outputs, what_is_there
+from pytest_mlcontainer.runs.collecting import (
+    let_time_pass,
+    look_before,
+    take_outputs,
+    what_is_there,
+)
 from pytest_mlcontainer.runs.failures import (
     CpuUse,
     Ending,
@@ -107,14 +112,17 @@ def execute(job: ContainerRun) -> Run:
     declared = Declared(job.entry.outputs, job.workdir)
     with job.engine.container(_spec(job)) as container, _once_only(container, job):
         _fill(container, job)
+        before = look_before(container, declared, job.entry)
+        let_time_pass(before)
         ending = _run_to_its_end(container, job)
         hidden, into = job.secrets.hidden, job.folder / OUTPUTS
-        collected, refusal = take_outputs(container, declared, into, job.entry, hidden)
+        collected, refusal = take_outputs(container, declared, into, job.entry, before, hidden)
         missing = collected.missing(job.entry.outputs)
         there = what_is_there(container, declared, missing) if missing else {}
         run, entry = _run(job, ending, collected), _limited(job)
         failure = None if ending.breach else refusal or explain_unstarted(run)
-        failure = failure or explain(run, ending, entry, missing_outputs(missing, there))
+        lines = missing_outputs(missing, there, collected.inherited)
+        failure = failure or explain(run, ending, entry, lines)
         notes = () if failure else remarks(run, ending, entry)
         run = replace(run, failure=hidden.failure(failure), notes=notes)
         container.failed = failure is not None

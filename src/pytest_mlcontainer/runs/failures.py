@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pytest_mlcontainer.runs.symptoms import Case, recognise
 _TAIL_LINES = 20
 _REFUSED_SHOWN = 3  # the record lists all of them
 _TAIL_BYTES = 16_384
+_NAMES_SHOWN = 8
 _IDLE_SHARE = 0.02  # of one core: a run below that hangs rather than works
 _EXEC_BYTES = 4096
 _NO_NETWORK = re.compile(
@@ -85,17 +86,25 @@ def explain(
         return _timeout(run, ending, entry)
     if ending.exit_code not in entry.exit_codes or ending.error:
         return _exit(run, ending, entry, missing)
-    if missing:
-        refused = (f"not taken over: {line}" for line in run.refused)
-        lines = "\n".join((*_memory(ending, entry), *missing, *refused))
-        return Failure(
-            f"{run.entrypoint} on {run.target} exited with code {ending.exit_code} "
-            "but did not write what it declares",
-            f"{lines}\n{tail(run)}",
-            "correct `outputs` (relative ones refer to the working directory "
-            f"{run.workdir}), or find out why the file was not written",
-        )
-    return None
+    return _unwritten(run, ending, entry, missing) if missing else None
+
+
+def _unwritten(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...]) -> Failure:
+    refused = (f"not taken over: {line}" for line in run.refused)
+    lines = "\n".join((*_memory(ending, entry), *missing, *refused))
+    none = run.outputs and not run.written
+    remedy = (
+        f"correct `outputs` (relative ones refer to the working directory {run.workdir}), or find "
+        "out why the file was not written"
+    )
+    if any(each.inherited for each in run.outputs):
+        remedy = f"declare only what {run.entrypoint} writes itself: {remedy}"
+    return Failure(
+        f"{run.entrypoint} on {run.target} exited with code {ending.exit_code} but "
+        f"{'wrote none of' if none else 'did not write'} what it declares",
+        f"{lines}\n{tail(run)}",
+        remedy,
+    )
 
 
 def explain_refusal(error: OutputError, entry: Entrypoint) -> Failure:
@@ -116,15 +125,33 @@ def remarks(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
         listed = "; ".join(run.refused[:_REFUSED_SHOWN])
         more = "; and more, in its record" if len(run.refused) > _REFUSED_SHOWN else ""
         found.append(f"{who} wrote what is not taken over: {listed}{more}")
+    inherited = [each.name for each in run.outputs if each.inherited]
+    if inherited:
+        found.append(
+            f"not written by {who}, and not compared: {_few(inherited)} (there before it, "
+            "unchanged)"
+        )
     return tuple(found)
 
 
 def missing_outputs(
-    missing: tuple[str, ...], there: Mapping[str, tuple[str, tuple[str, ...]]]
+    missing: tuple[str, ...],
+    there: Mapping[str, tuple[str, tuple[str, ...]]],
+    inherited: Callable[[str], tuple[str, ...]],
 ) -> tuple[str, ...]:
-    """One line for each missing output, with what is there instead."""
+    """One line for each missing output, with what is there instead.
+
+    Args:
+        inherited: gives the files of a pattern that were there before the run, unchanged.
+    """
     lines = []
     for pattern in missing:
+        if names := inherited(pattern):
+            lines.append(
+                f"not written by this run: {pattern}; {_few(names)} was there before it (put there "
+                "by what it needs, or part of the image) and is unchanged"
+            )
+            continue
         folder, names = there.get(pattern, ("", ()))
         shown = ", ".join(names) if names else "nothing"
         lines.append(f"missing: {pattern}; in {folder} there is: {shown}")
@@ -271,7 +298,7 @@ def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
     hint = _hint(printed, run, entry)
     if hint:
         return f"{words}; {hint}"
-    if entry.outputs and not run.outputs:
+    if entry.outputs and not run.written:
         return words
     return (
         f"{words}; if this code is a success for it, declare "
@@ -302,11 +329,15 @@ def _hint(printed: str, run: Run, entry: Entrypoint) -> str:
 
 
 def _written(run: Run, entry: Entrypoint) -> tuple[str, ...]:
-    names = [output.name for output in run.outputs]
+    names = [output.name for output in run.written]
     if names:
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        return (f"outputs written all the same: {', '.join(names[:8])}{more}",)
+        return (f"outputs written all the same: {_few(names)}",)
     return ("outputs written: none",) if entry.outputs else ()
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{', '.join(names[:_NAMES_SHOWN])}{more}"
 
 
 def last_lines(file: Path) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import posixpath
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.facts import parse_facts, probe_sources
 from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Knobs, Run, Target
-from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tree
+from pytest_mlcontainer.outputs import Collected, Declared, collect_tree
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
+from pytest_mlcontainer.runs.collecting import allowance_of
 from pytest_mlcontainer.runs.failures import (
     Ending,
     explain,
@@ -73,6 +75,9 @@ def execute(job: HostRun) -> Run:
     with temporary_folder() as temporary:
         copy = temporary / (job.project.name or "project")
         workdir = _prepare(copy, job)
+        before = Collected(allowance=allowance_of(job.entry))
+        with suppress(OutputError):  # what is too much to look through counts as not there
+            collect_tree(workdir, Declared(job.entry.outputs, str(workdir)), None, before)
         # Not in the record, whose logs never hold what must not be seen.
         logs = (Path(temporary, STDOUT_LOG), Path(temporary, STDERR_LOG))
         limits = HostLimits(job.entry.limits, logs, copy)
@@ -81,11 +86,13 @@ def execute(job: HostRun) -> Run:
         for log in logs:
             job.secrets.hidden.copy(log, job.folder / log.name, cut=limits.breach is not None)
         collected, refusal = _collect(job, workdir)
+        collected.inherit(before.marks())
         missing = collected.missing(job.entry.outputs)
         run = _result(job, done, collected)
         code = None if done.timed_out else done.exit_code
         ending = Ending(code, done.duration_s, timed_out=done.timed_out, breach=limits.breach)
-        lines = missing_outputs(missing, {name: _what_is_there(workdir, name) for name in missing})
+        there = {name: _what_is_there(workdir, name) for name in missing}
+        lines = missing_outputs(missing, there, collected.inherited)
         failure = None if limits.breach else refusal
         failure = failure or explain(run, ending, job.entry, lines)
         notes = () if failure else remarks(run, ending, job.entry)
@@ -96,9 +103,7 @@ def execute(job: HostRun) -> Run:
 
 def _collect(job: HostRun, workdir: Path) -> tuple[Collected, Failure | None]:
     """Its outputs; and why they are not all, where there is too much."""
-    limits = job.entry.limits
-    allowance = Allowance(limits.output_files, limits.output_bytes)
-    collected = Collected(allowance=allowance, hidden=job.secrets.hidden)
+    collected = Collected(allowance=allowance_of(job.entry), hidden=job.secrets.hidden)
     into = job.folder / OUTPUTS
     into.mkdir()
     try:

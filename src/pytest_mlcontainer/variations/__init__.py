@@ -7,6 +7,7 @@ itself stays as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import combinations
 from typing import Final
@@ -54,6 +55,7 @@ __all__ = [
     "changes",
     "choose",
     "harmless",
+    "kept_by_image",
     "kin_pairs",
     "pins",
     "suspect",
@@ -127,6 +129,26 @@ def choose(families: Iterable[Family], situation: Situation) -> tuple[tuple[Vari
         else:
             varied.append(choice)
     return tuple(varied), tuple(others)
+
+
+def kept_by_image(families: Iterable[Family], situation: Situation) -> Mapping[str, Pairs]:
+    """What the image sets and would be varied where it is named: family → variable and value."""
+    image = {} if situation.image is None else dict(situation.image.env)
+    found: dict[str, Pairs] = {}
+    for family in families:
+        choice = family.choose(situation)
+        named = family.choose(replace(situation, over_image=True))
+        if isinstance(named, NotExercised):
+            continue
+        here = choice.pins if isinstance(choice, NotExercised) else ()
+        changed = () if isinstance(choice, NotExercised) else dict(choice.knobs.env)
+        more = (name for name, _value in named.knobs.env if name not in changed)
+        pairs = tuple(
+            (name, image[name]) for name in dict.fromkeys((*here, *more)) if image.get(name)
+        )
+        if pairs:
+            found[family.name] = pairs
+    return found
 
 
 def together(variations: Iterable[Variation]) -> Knobs:

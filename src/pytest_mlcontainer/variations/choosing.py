@@ -63,11 +63,16 @@ def unpinned(situation: Situation, env: Pairs) -> Pairs | NotExercised:
     What it sets is the same wherever it runs, so that it is no source of drift.
     """
     free = tuple(pair for pair in env if pair[0] not in situation.pinned)
-    return free or pinned_by_project(name for name, _value in env)
+    return free or kept(situation, (name for name, _value in env))
 
 
-def pinned_by_project(names: Iterable[str]) -> NotExercised:
-    return NotExercised(f"the project sets {_listed(tuple(names))} itself")
+def kept(situation: Situation, names: Iterable[str]) -> NotExercised:
+    """That these variables stay as the configuration or the image sets them."""
+    pins = tuple(names)
+    configured = dict(situation.entry.env)
+    by_image = not any(name in configured for name in pins)
+    who = "the image" if by_image and situation.image is not None else "the project"
+    return NotExercised(f"{who} sets {_listed(pins)} itself", pins)
 
 
 def no_preload(situation: Situation) -> NotExercised | None:

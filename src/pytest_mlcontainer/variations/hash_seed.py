@@ -16,7 +16,7 @@ from pytest_mlcontainer.model import (
     Situation,
     Variation,
 )
-from pytest_mlcontainer.variations.choosing import no_python, pinned_by_project
+from pytest_mlcontainer.variations.choosing import kept, no_python
 
 _VARIABLE: Final = "PYTHONHASHSEED"
 
@@ -34,7 +34,7 @@ SETTINGS: Final = (
 def choose(situation: Situation) -> Choice:
     """No randomness, or a fixed seed where there is none now."""
     if _VARIABLE in situation.pinned:
-        return pinned_by_project([_VARIABLE])
+        return kept(situation, [_VARIABLE])
     missing = no_python(situation)
     if missing is not None:
         return missing

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from pytest_mlcontainer.model import Choice, Family, Knobs, NotExercised, Situation, Variation
-from pytest_mlcontainer.variations.choosing import architecture, pinned_by_project, where
+from pytest_mlcontainer.variations.choosing import architecture, kept, where
 
 _VARIABLE: Final = "GLIBC_TUNABLES"
 _TUNABLE: Final = "glibc.cpu.hwcaps"
@@ -32,9 +32,13 @@ def choose(situation: Situation) -> Choice:
     flags = situation.facts.get("cpu.flags")
     if isinstance(flags, str) and not {"fma", "avx2"} & set(flags.split()):
         return NotExercised("the processor has neither FMA nor AVX2 that could be left out")
-    present = situation.pinned.get(_VARIABLE, "")
-    if _TUNABLE in present:
-        return pinned_by_project([_VARIABLE])
+    if _TUNABLE in situation.pinned.get(_VARIABLE, ""):
+        return kept(situation, [_VARIABLE])
+    present = ":".join(
+        each
+        for each in situation.present.get(_VARIABLE, "").split(":")
+        if each and _TUNABLE not in each
+    )
     value = f"{present}:{_LESS}" if present else _LESS
     return Variation("libm", "least", Knobs(env=((_VARIABLE, value),)), ("canary.libm",))
 

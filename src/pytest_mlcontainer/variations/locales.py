@@ -18,8 +18,8 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.variations.choosing import (
     has_fact,
+    kept,
     no_python,
-    pinned_by_project,
     unpinned,
     where,
 )
@@ -35,7 +35,7 @@ _UTF8: Final = ((_VARIABLE, "C.UTF-8"), ("PYTHONUTF8", "1"))
 
 def choose_locale(situation: Situation) -> Choice:
     """One with another decimal sign, or at least another order, than there is now."""
-    pinned = _pinned(situation, (_VARIABLE, "LANG"))
+    pinned = _kept_locale(situation)
     if pinned is not None:
         return pinned
     if not has_fact(situation, "locale.available"):
@@ -52,7 +52,7 @@ def choose_locale(situation: Situation) -> Choice:
 
 def choose_encoding(situation: Situation) -> Choice:
     """ASCII; UTF-8 where the default is something else."""
-    refusal = no_python(situation) or _pinned(situation, ("PYTHONUTF8", _VARIABLE, "LANG"))
+    refusal = no_python(situation) or _kept_encoding(situation)
     if refusal is not None:
         return refusal
     present = str(situation.facts.get("locale.encoding") or "utf-8").lower().replace("-", "")
@@ -63,19 +63,25 @@ def choose_encoding(situation: Situation) -> Choice:
     return Variation("encoding", name, Knobs(env=env), ("locale.encoding",))
 
 
-def _pinned(situation: Situation, names: tuple[str, ...]) -> NotExercised | None:
-    """What the project says of it. A base image's LANG is no word of the project's."""
-    configured = dict(situation.entry.env)
-    for name in names:
-        if name in configured or (name != "LANG" and name in situation.pinned):
-            return pinned_by_project([name])
-    return None
+def _kept_locale(situation: Situation) -> NotExercised | None:
+    """What the project says of it. An image's LANG, which is there for the encoding, says nothing
+    of how numbers are written."""
+    if _VARIABLE in situation.pinned:
+        return kept(situation, [_VARIABLE])
+    return kept(situation, ["LANG"]) if "LANG" in dict(situation.entry.env) else None
+
+
+def _kept_encoding(situation: Situation) -> NotExercised | None:
+    """What the project or its image says of it; an empty variable says nothing."""
+    pinned = situation.pinned
+    names = ("PYTHONUTF8", _VARIABLE, "LANG")
+    return next((kept(situation, [name]) for name in names if pinned.get(name)), None)
 
 
 def _is_present(situation: Situation, language: str) -> bool:
     """Whether the variables that there are anyway ask for it."""
     for name in (_VARIABLE, "LC_NUMERIC", "LANG"):
-        value = situation.facts.get(f"env.{name}") or situation.pinned.get(name)
+        value = situation.facts.get(f"env.{name}") or situation.present.get(name)
         if value:
             return str(value).startswith(language)
     return False

@@ -44,7 +44,7 @@ def _texts(situation: Situation) -> Iterator[tuple[str, str]]:
     if image is not None and entry.entrypoint is None:
         yield from (("the image's entrypoint", text) for text in image.entrypoint)
         yield from (("the image's command", text) for text in image.command if not entry.command)
-    for name, value in situation.pinned.items():
+    for name, value in situation.present.items():
         if name not in _PROGRAMS:
             yield name, value
     yield from (("an input", path) for _project, path in entry.inputs if path.startswith("/"))
