@@ -22,7 +22,7 @@ from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.json import parse
 from pytest_mlcontainer.compare.json_text import JsonError, parse_carefully
-from pytest_mlcontainer.compare.numbers import integers
+from pytest_mlcontainer.compare.numbers import integers, wholes_of
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
 from pytest_mlcontainer.compare.tables import compare_tables
@@ -72,10 +72,11 @@ class _Cells:
         lists = [cell for cell in cells if type(cell) is list]
         if lists and all(type(cell) is list or cell is None for cell in cells):
             lengths = np.array([-1 if cell is None else len(cell) for cell in cells], np.int64)
-            flat, missing = _typed([value for cell in lists for value in cell])
-            return column_of(flat, "", missing, (lengths,), where)
+            flat = [value for cell in lists for value in cell]
+            found, missing = _typed(flat)
+            return column_of(found, "", missing, (lengths,), where, _wholes(found, flat))
         found, missing = _typed(cells)
-        return column_of(found, "", missing, (), where)
+        return column_of(found, "", missing, (), where, _wholes(found, cells))
 
     def _pack(self) -> None:
         """Numbers as an array, which needs a quarter of the memory."""
@@ -95,6 +96,11 @@ def _joined(blocks: list[Values]) -> Values:
     if {block.dtype.name for block in blocks} in ({"float64"}, {"int64"}):
         return np.concatenate(blocks)
     return np.concatenate([objects(block.tolist()) for block in blocks])
+
+
+def _wholes(found: Values, cells: list[Any]) -> Values | None:
+    """Which cells of a column of decimals are whole numbers."""
+    return wholes_of(cells) if found.dtype.kind == "f" else None
 
 
 def _typed(cells: list[Any]) -> tuple[Values, Values | None]:

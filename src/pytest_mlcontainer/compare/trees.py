@@ -19,14 +19,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.arrays import Place
 from pytest_mlcontainer.compare.curves import split, wanted
 from pytest_mlcontainer.compare.few import MOST, Few
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.measure import Array, array_of
-from pytest_mlcontainer.compare.numbers import bring_together, integers
+from pytest_mlcontainer.compare.numbers import bring_together, integers, wholes_of
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.wholes import (
+    Wholes,
+    compare_few_with_wholes,
+    compare_with_wholes,
+    wholes_of_both,
+)
 from pytest_mlcontainer.model import Difference, Verdict
 
 _SHOWN = 80
@@ -234,7 +240,7 @@ class _Walk:
         if len(sides[1]) > MOST:
             return None
         if kind == "numbers":
-            return self._few.compare_numbers(place, *sides, shape, applied)
+            return compare_few_with_wholes(self._few, place, sides, shape, applied)
         if kind == "strings" and not applied.tolerance.patterns:
             return self._few.compare_texts(place, *sides, shape, applied)
         return None
@@ -297,16 +303,19 @@ def _compare_values(
     place: Place, actual: _Grid, expected: _Grid, book: RuleBook
 ) -> Iterator[Difference]:
     left, right = _values(actual), _values(expected)
+    wholes: Wholes | None = None
     if left is None or right is None:
         left, right = _texts(actual), _texts(expected)
     elif "numbers" in (actual.kind, expected.kind):
         both = bring_together(left, right)
         left, right = both.actual, both.expected
         place = replace(place, judged_as=both.judged_as, note=both.note)
+        if left.dtype.kind == "f":
+            wholes = wholes_of_both(wholes_of(actual.leaves), wholes_of(expected.leaves))
     left, right = left.reshape(actual.shape), right.reshape(expected.shape)
     if not actual.leaves or not expected.leaves:
         left, right = left.astype(right.dtype), right
-    yield from compare_arrays(place, array_of(left), array_of(right), book)
+    yield from compare_with_wholes(place, array_of(left), array_of(right), wholes, book)
 
 
 def _plainly_equal(actual: Any, expected: Any) -> bool:
