@@ -166,7 +166,7 @@ def test_nan_and_infinity_are_values(compare):
 )
 def test_broken_json_fails_with_line_and_column(only, text, reason):
     found = only("m.json", text, {"a": 1})
-    assert found.verdict is Verdict.FAILED
+    assert not found.verdict.passes
     assert found.note.startswith("actual run: m.json ")
     assert reason in found.note
 
@@ -175,7 +175,7 @@ def test_broken_json_fails_with_line_and_column(only, text, reason):
     "text", ["[" * 20_000, '{"a":' * 20_000, "[" * 20_000 + "]" * 20_000 + "]"]
 )
 def test_broken_nesting_of_any_depth_fails(only, text):
-    assert only("m.json", text, {"a": 1}).verdict is Verdict.FAILED
+    assert only("m.json", text, {"a": 1}).verdict is Verdict.DRIFT
 
 
 @pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])

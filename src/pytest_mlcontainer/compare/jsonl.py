@@ -141,7 +141,7 @@ def _read(side: Side) -> Table:
         prefix = _prefix(line)
         if rows and (prefixed is None) != (prefix is None):
             other = "nothing" if prefixed is None else "something"
-            raise side.unreadable(
+            raise side.malformed(
                 f"is broken JSON Lines at line {number}: {other} stands before the first object"
             )
         if prefix is not None:
@@ -171,7 +171,7 @@ def _lines(side: Side) -> Iterator[tuple[int, str]]:
             try:
                 line = data.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise side.unreadable(
+                raise side.malformed(
                     f"is not UTF-8 text (line {number}, byte {error.start} of it)"
                 ) from error
             if not line.isspace():
@@ -196,7 +196,7 @@ def _parse(side: Side, number: int, line: str, start: int) -> Any:
         return parse_carefully(text)
     except JsonError as error:
         what = str(error).replace(" at line 1, column", ", column")
-        raise side.unreadable(f"is broken JSON Lines at line {number}: {what}") from error
+        raise side.malformed(f"is broken JSON Lines at line {number}: {what}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

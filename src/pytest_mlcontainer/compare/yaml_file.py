@@ -64,12 +64,12 @@ def _read(side: Side) -> Any:
     try:
         return _Reader(yaml, side.read()).read()
     except _YamlError as error:
-        raise side.unreadable(f"cannot be read as YAML: {error}") from error
+        raise side.malformed(f"cannot be read as YAML: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         what = " ".join(str(error).split())
         if "nesting depth" in what:  # PyYAML's own limit, from 6.0.4 on
             what = f"it is nested too many levels deep: {what}"
-        raise side.unreadable(f"is broken YAML: {what:.300}") from error
+        raise side.malformed(f"is broken YAML: {what:.300}") from error
 
 
 class _Reader:
