@@ -121,7 +121,11 @@ def test_a_string_that_ends_in_nul_is_another_string(only):
         ({"a": None}, {"a": {}}, "null, expected an object of 0"),
         ({"a": [True]}, {"a": [1]}, "a list of booleans, expected numbers"),
         ({"a": []}, {"a": [1, 2]}, "shape (0,), expected (2,)"),
-        ({"a": [{}]}, {"a": [{}, {}]}, "a list of 1, expected a list of 2"),
+        (
+            {"a": [{}]},
+            {"a": [{}, {}]},
+            "a list of 1 record, expected 2; those that both have are the same",
+        ),
     ],
 )
 def test_another_structure_is_drift_and_says_what_is_there(only, actual, expected, note):

@@ -26,6 +26,13 @@ from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.numbers import bring_together, integers, wholes_of
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.record_lists import (
+    are_records,
+    fields,
+    say_lengths,
+    say_moved,
+    without,
+)
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
 from pytest_mlcontainer.compare.wholes import (
     Wholes,
@@ -143,6 +150,26 @@ class _Walk:
         ]
         return node._replace(actual=sides[0], expected=sides[1]), (*found, *curves)
 
+    def _prepare_records(self, node: _Node) -> tuple[_Node, tuple[Difference, ...], str]:
+        """The records without the fields that are curves, and how those differ.
+
+        The last is what is said of the list instead of walking on into it: "" to do that.
+        """
+        curves: tuple[Difference, ...] = ()
+        if self._curved:
+            prefix = f"{node.item}[*]."
+            lines = [_record_lines(side, prefix) for side in (node.actual, node.expected)]
+            above = (node.item, *node.above) if node.item else node.above
+            curves, taken = split(self._output, lines[0], lines[1], self._book, above)
+            sides = [without(side, taken, prefix) for side in (node.actual, node.expected)]
+            if not any(map(any, sides)):
+                return node._replace(actual=[], expected=[]), curves, ""
+            node = node._replace(actual=sides[0], expected=sides[1])
+        both = self._output, node.item, node.actual, node.expected
+        if len(node.actual) != len(node.expected):
+            return node, curves, say_lengths(*both)
+        return node, curves, "" if self._ruled else say_moved(*both)
+
     def _is_skipped(self, node: _Node) -> bool:
         """Whether both hold the same, down to types, NaN and the sign of zero, and no rule asks.
 
@@ -164,6 +191,13 @@ class _Walk:
         if grids[0] is not None and grids[1] is not None:
             yield from self._compare_grids(node, grids[0], grids[1])
             return
+        if are_records(node.actual) and are_records(node.expected):
+            node, found, note = self._prepare_records(node)
+            yield from found
+            if note:
+                yield from self._drift(node, note)
+                self._book.leave_unread(self._output)
+                return
         lengths = len(node.actual), len(node.expected)
         if lengths[0] != lengths[1]:
             yield from self._drift(node, f"a list of {lengths[0]}, expected a list of {lengths[1]}")
@@ -282,6 +316,12 @@ def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
                 values = np.array([float(leaf) for leaf in grid.leaves])
                 found[_path(node, key)] = array_of(values)
     return found
+
+
+def _record_lines(records: list[dict[str, Any]], prefix: str) -> dict[str, Array]:
+    """The fields of records that are numbers in every one of them, as arrays by their path."""
+    found = fields(records).items()
+    return {f"{prefix}{key}": array_of(np.array(values)) for key, values in found}
 
 
 def _path(node: _Node, key: str) -> str:
