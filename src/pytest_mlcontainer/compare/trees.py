@@ -25,6 +25,7 @@ from pytest_mlcontainer.compare.few import MOST, Few
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.numbers import bring_together, integers, wholes_of
+from pytest_mlcontainer.compare.numeric_text import NOTE, read_numbers
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.record_lists import (
     are_records,
@@ -34,13 +35,14 @@ from pytest_mlcontainer.compare.record_lists import (
     without,
 )
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.text import tolerates_numbers
 from pytest_mlcontainer.compare.wholes import (
     Wholes,
     compare_few_with_wholes,
     compare_with_wholes,
     wholes_of_both,
 )
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 
 _SHOWN = 80
 _DIMENSIONS = 30
@@ -233,13 +235,8 @@ class _Walk:
 
     def _compare_scalars(self, node: _Node, kind: str, applied: Applied) -> Iterator[Difference]:
         place = Place(self._output, node.item, node.above)
-        sides = [node.actual], [node.expected]
-        found = self._few_answer(kind, place, sides, (), applied)
-        if found is not None:
-            yield found
-        else:
-            grids = _Grid(sides[0], (), kind), _Grid(sides[1], (), kind)
-            yield from self._compare_many(place, *grids, applied)
+        grids = _Grid([node.actual], (), kind), _Grid([node.expected], (), kind)
+        yield from self._compare_alike(place, *grids, applied)
 
     def _compare_grids(self, node: _Node, actual: _Grid, expected: _Grid) -> Iterator[Difference]:
         kinds = {actual.kind, expected.kind} - {"nothing"}
@@ -256,12 +253,28 @@ class _Walk:
                 if both[0] and both[0] == both[1]:
                     yield self._identical(node, len(expected.leaves))
                     return
+            yield from self._compare_alike(place, actual, expected, applied)
+        else:
+            yield from self._compare_many(place, actual, expected, applied)
+
+    def _compare_alike(
+        self, place: Place, actual: _Grid, expected: _Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        """Two grids of one kind and shape; numbers in strings as what they are."""
+        tolerance = applied.tolerance
+        if actual.kind == expected.kind == "strings" and _may_be_numbers(tolerance):
             sides = actual.leaves, expected.leaves
-            found = self._few_answer(expected.kind, place, sides, expected.shape, applied)
-            if found is not None:
-                yield found
-                return
-        yield from self._compare_many(place, actual, expected, applied)
+            met = read_numbers(*sides, expected.shape, tolerates_numbers(tolerance))
+            if met is not None:
+                place = replace(place, note=NOTE)
+                actual = _Grid([*met.actual], met.shape, "numbers")
+                expected = _Grid([*met.expected], met.shape, "numbers")
+        sides = actual.leaves, expected.leaves
+        found = self._few_answer(expected.kind, place, sides, expected.shape, applied)
+        if found is not None:
+            yield found
+        else:
+            yield from self._compare_many(place, actual, expected, applied)
 
     def _few_answer(
         self,
@@ -318,6 +331,15 @@ def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
     return found
 
 
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _may_be_numbers(tolerance: Tolerance) -> bool:
+    """Whether a rule leaves it open that strings are compared as numbers."""
+    return not (tolerance.exact or tolerance.patterns or tolerance.free)
+
+
 def _record_lines(records: list[dict[str, Any]], prefix: str) -> dict[str, Array]:
     """The fields of records that are numbers in every one of them, as arrays by their path."""
     found = fields(records).items()
@@ -349,7 +371,7 @@ def _compare_values(
     elif "numbers" in (actual.kind, expected.kind):
         both = bring_together(left, right)
         left, right = both.actual, both.expected
-        place = replace(place, judged_as=both.judged_as, note=both.note)
+        place = replace(place, judged_as=both.judged_as, note=_joined(place.note, both.note))
         if left.dtype.kind == "f":
             wholes = wholes_of_both(wholes_of(actual.leaves), wholes_of(expected.leaves))
     left, right = left.reshape(actual.shape), right.reshape(expected.shape)
