@@ -162,8 +162,8 @@ def test_all_problems_come_at_once() -> None:
         ("path", r"saved to C:\Users\a\b now", "saved to | now"),
         ("path", "1/2 of a/b and http://host/x", "1/2 of a/b and http://host/x"),
         ("address", "<object at 0x7f3a2c01>", "<object at |>"),
-        ("duration", "took 1.23s, 4 ms/step", "took |, |/step"),
-        ("duration", "Elapsed: 0:01:02.5", "Elapsed: |"),
+        ("duration", "took 1.23s, 4 ms/step", "took |"),
+        ("duration", "Elapsed: 0:01:02.5", "|"),
         ("duration", "2m30s in all, 5 models", "| in all, 5 models"),
     ],
 )

@@ -120,6 +120,11 @@ class RuleBook:
         """The rules that can apply to the output or to something in it."""
         return tuple(self._rules[number] for number in self._numbers_for(output))
 
+    def key(self, output: str, item: str = "") -> str:
+        """What a rule for the item is called in the configuration."""
+        path = self._paths(item, ())[0]
+        return f"{output}:{path}" if path else output
+
     @property
     def renames(self) -> bool:
         """Whether any name may change before it meets its counterpart."""

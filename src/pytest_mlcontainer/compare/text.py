@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_mlcontainer.compare import few
+from pytest_mlcontainer.compare.excuses import Excuses
 from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks, shown
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
@@ -80,6 +81,9 @@ def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
             _hash_lines(pair.actual, encodings[0], applied.tolerance, tally.first),
             _hash_lines(pair.expected, encodings[1], applied.tolerance, tally.first),
         )
+    if tally.counts[0] == tally.counts[1]:
+        notes = [why, tally.excuses.say(book.key(pair.name), applied.rule)]
+        why = "; ".join(note for note in notes if note)
     yield _difference(
         pair.name, tally, applied, (_family(encodings[0]), _family(encodings[1])), why
     )
@@ -171,6 +175,7 @@ class _Tally:
         self.first = -1
         self.max_abs = 0.0
         self.only_ends = True
+        self.excuses = Excuses()
         self.elements: list[Element] = []
 
     def add(self, actual: list[str], expected: list[str]) -> None:
@@ -201,6 +206,7 @@ class _Tally:
             if within:
                 self.differing += 1
                 return
+        self.excuses.add(actual, expected)
         self._differ(place, actual, expected)
 
     def _differ(self, place: int, actual: str | None, expected: str | None) -> None:

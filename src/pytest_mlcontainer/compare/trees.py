@@ -21,6 +21,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.arrays import Place
 from pytest_mlcontainer.compare.curves import split, wanted
+from pytest_mlcontainer.compare.excuses import excuse_all
 from pytest_mlcontainer.compare.few import MOST, Few
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.measure import Array, array_of
@@ -270,11 +271,15 @@ class _Walk:
                 actual = _Grid([*met.actual], met.shape, "numbers")
                 expected = _Grid([*met.expected], met.shape, "numbers")
         sides = actual.leaves, expected.leaves
-        found = self._few_answer(expected.kind, place, sides, expected.shape, applied)
-        if found is not None:
-            yield found
-        else:
-            yield from self._compare_many(place, actual, expected, applied)
+        few = self._few_answer(expected.kind, place, sides, expected.shape, applied)
+        each = self._compare_many(place, actual, expected, applied) if few is None else (few,)
+        for found in each:
+            if expected.kind == "strings" and not found.verdict.passes:
+                excuses = excuse_all(zip(*sides, strict=True))
+                said = excuses.say(self._book.key(place.output, place.item), applied.rule)
+                yield replace(found, note=_joined(found.note, said))
+            else:
+                yield found
 
     def _few_answer(
         self,

@@ -63,6 +63,7 @@ from pytest_mlcontainer.model.settings import (
     Settings,
     Tolerance,
 )
+from pytest_mlcontainer.model.text_patterns import NAMED_PATTERNS
 from pytest_mlcontainer.model.variations import (
     Choice,
     Family,
@@ -77,6 +78,7 @@ __all__ = [
     "DEFAULT_BUDGET",
     "HOST",
     "LABEL",
+    "NAMED_PATTERNS",
     "PRINTED",
     "BaselineChange",
     "BaselineJob",
