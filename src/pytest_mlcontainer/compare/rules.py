@@ -58,6 +58,7 @@ class RuleBook:
     def __init__(self, rules: tuple[Rule, ...], names: Pairs = (), study: Study = ALONE) -> None:
         self.study = study
         self._rules = rules
+        self._pairs = names
         self._renaming = Names(names)
         self._spellings: dict[str, tuple[str, ...]] = {}
         self._met_by_order: dict[str, None] = {}
@@ -171,6 +172,12 @@ class RuleBook:
         for each in meetings if self._renaming else ():
             self._spell(each.name, each.actual, each.expected)
         return meetings
+
+    def would_meet(
+        self, names: Pairs, actual: Iterable[str], expected: Iterable[str]
+    ) -> tuple[Meeting, ...]:
+        """As `meet`, if these were added to the names that are replaced; nothing is remembered."""
+        return tuple(Names((*self._pairs, *names)).meet(actual, expected))
 
     def leave_unread(self, output: str) -> None:
         """Its items were not looked at, so no rule for them can be called idle."""
