@@ -18,6 +18,7 @@ import math
 import re
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -81,12 +82,13 @@ def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
             _hash_lines(pair.actual, encodings[0], applied.tolerance, tally.first),
             _hash_lines(pair.expected, encodings[1], applied.tolerance, tally.first),
         )
-    if tally.counts[0] == tally.counts[1]:
+    excuses: tuple[str, ...] = ()
+    if tally.beyond and tally.counts[0] == tally.counts[1]:
         notes = [why, tally.excuses.say(book.key(pair.name), applied.rule)]
         why = "; ".join(note for note in notes if note)
-    yield _difference(
-        pair.name, tally, applied, (_family(encodings[0]), _family(encodings[1])), why
-    )
+        excuses = tally.excuses.names()
+    families = _family(encodings[0]), _family(encodings[1])
+    yield replace(_difference(pair.name, tally, applied, families, why), excuses=excuses)
 
 
 def is_text(side: Side) -> bool:

@@ -277,7 +277,8 @@ class _Walk:
             if expected.kind == "strings" and not found.verdict.passes:
                 excuses = excuse_all(zip(*sides, strict=True))
                 said = excuses.say(self._book.key(place.output, place.item), applied.rule)
-                yield replace(found, note=_joined(found.note, said))
+                note = _joined(found.note, said)
+                yield replace(found, note=note, excuses=excuses.names())
             else:
                 yield found
 
