@@ -182,7 +182,7 @@ def test_what_differs_between_any_two_runs_is_named_by_pinning_it(
     }
 
 
-def test_durations_are_not_taken_for_randomness(varied: Any, leaves_nothing: None) -> None:
+def test_durations_are_no_unseeded_generator(varied: Any, leaves_nothing: None) -> None:
     """A text that differs in how long things took gets the rule for it, and no unseeded cause."""
     result, found = varied(configured(measured=""), "--container-vary=hash-seed,umask")
 
@@ -190,7 +190,7 @@ def test_durations_are_not_taken_for_randomness(varied: Any, leaves_nothing: Non
     assert named(found["measured"]) == ("nondeterministic", [])
     (difference,) = found["measured"]["differences"]
     assert '"out/result.json:value" = { ignore = ["duration"] }' in difference["note"]
-    assert "randomness" not in result.stdout.str()
+    assert "cause: randomness" not in result.stdout.str()
 
 
 def test_what_asks_much_of_a_program_fails_it_only_where_it_is_named(

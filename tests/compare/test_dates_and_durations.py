@@ -125,14 +125,14 @@ def written(form: str, day: datetime.datetime) -> str:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("around", ["{}", "Date: {} Time: R2 0.98", "[{}] loss 0.5", "a,{},b"])
 @QUICK
 @given(DAYS, DAYS)
-def test_any_two_days_are_the_same_text_without_their_dates(form, around, one, other):
-    texts = [around.format(written(form, day)) for day in (one, other)]
-    masked = {re.sub(NAMED["time"], "|", text) for text in texts}
-    assert len(masked) == 1
-    assert "|" in masked.pop()
+def test_any_two_days_are_the_same_text_without_their_dates(form, one, other):
+    dates = [written(form, day) for day in (one, other)]
+    for around in ("{}", "Date: {} Time: R2 0.98", "[{}] loss 0.5", "a,{},b"):
+        masked = {re.sub(NAMED["time"], "|", around.format(date)) for date in dates}
+        assert len(masked) == 1
+        assert "|" in masked.pop()
 
 
 @QUICK

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pytest_mlcontainer.model import NAMED_PATTERNS, Rule
 
 _MOST_TEXTS = 500
+_MOST_CHARACTERS = 500_000
 _LONGEST = 20_000
 # Those that claim most come last: a path may hold a time, and an id look like one.
 _ORDER = ("uuid", "address", "hex", "time", "duration", "path")
@@ -32,13 +33,15 @@ class Excuses:
     def __init__(self) -> None:
         self._names: set[str] = set()
         self._left = _MOST_TEXTS
+        self._characters = _MOST_CHARACTERS
         self.hopeless = False
 
     def add(self, actual: str, expected: str) -> None:
         """Two texts that differ."""
-        if self.hopeless or self._left <= 0:
+        if self.hopeless or self._left <= 0 or self._characters <= 0:
             return
         self._left -= 1
+        self._characters -= len(actual) + len(expected)
         found = _needed(actual, expected)
         if found is None:
             self.hopeless = True
