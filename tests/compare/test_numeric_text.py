@@ -66,3 +66,32 @@ def test_a_rule_that_asks_for_the_same_gets_the_same_text(only):
 def test_yaml_that_takes_a_number_for_text_is_treated_alike(only):
     assert only("m.yaml", "lr: 10e-6\n", "lr: 1e-5\n").verdict is Verdict.IDENTICAL
     assert only("m.yaml", "lr: 2e-5\n", "lr: 1e-5\n").verdict is Verdict.DRIFT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made by,a tool\nx,y\n{},0.5\n2,0.25\n",
+        "x,y\n{},0.5\nn/a,0.25\n",
+        "x,y\n1,0.5\n\nname,score\n{},0.25\n",
+    ],
+)
+def test_numbers_in_a_column_that_also_has_words_keep_their_tolerance(compare, text):
+    def drifting(actual, expected, tolerance=None):
+        found = compare("t.csv", text.format(actual), text.format(expected), tolerance)[0]
+        return {each.item for each in found if not each.verdict.passes}
+
+    assert drifting("0.12345678901234", "0.12345678901235") == set()
+    assert len(drifting("0.1235", "0.1234")) == 1
+    assert drifting("0.1235", "0.1234", NEAR) == set()
+    assert len(drifting("1000000001", "1000000000")) == 1
+    assert len(drifting("3.10", "3.1")) == 1
+    assert len(drifting("one", "two", NEAR)) == 1
+    assert len(drifting("0.12345678901234", "0.12345678901235", Tolerance(exact=True))) == 1
+
+
+def test_words_and_numbers_of_a_column_that_drift_are_counted_together(compare):
+    actual, expected = "x\n0.5\ncat\n0.125\n7\n", "x\n0.25\ndog\n0.125\n7\n"
+    (found,) = [each for each in compare("t.csv", actual, expected)[0] if not each.verdict.passes]
+    assert (found.differing, found.beyond, found.size) == (2, 2, 4)
+    assert {each.index for each in found.elements} == {(0,), (1,)}

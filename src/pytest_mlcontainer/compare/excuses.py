@@ -38,7 +38,7 @@ class Excuses:
 
     def add(self, actual: str, expected: str) -> None:
         """Two texts that differ."""
-        if self.hopeless or self._left <= 0 or self._characters <= 0:
+        if self.hopeless or self._is_full:
             return
         self._left -= 1
         self._characters -= len(actual) + len(expected)
@@ -48,8 +48,15 @@ class Excuses:
         else:
             self._names |= found
 
+    @property
+    def _is_full(self) -> bool:
+        return self._left <= 0 or self._characters <= 0
+
     def names(self) -> tuple[str, ...]:
-        """The patterns without which nothing differs; empty where something else does."""
+        """The patterns without which nothing differs; empty where something else does, or may."""
+        return () if self._is_full else self._found()
+
+    def _found(self) -> tuple[str, ...]:
         if self.hopeless:
             return ()
         return tuple(name for name in NAMED_PATTERNS if name in self._names)
@@ -61,12 +68,12 @@ class Excuses:
             key: what a rule for the texts is called.
             rule: the one that they are compared by.
         """
-        names = self.names()
+        names = self._found()
         if not names:
             return ""
         nouns = " and ".join(_NOUNS[name] for name in names)
         listed = ", ".join(f'"{name}"' for name in names)
-        what = f"only {nouns} differ"
+        what = f"only {nouns} differ{', as far as was looked' * self._is_full}"
         if rule is not None:
             return f"{what}: rule {rule} could leave them out with ignore = [{listed}]"
         return f'{what}, which a rule leaves out: "{key}" = {{ ignore = [{listed}] }}'

@@ -56,6 +56,12 @@ def read_numbers(
     return NumericTexts(*numbers, shape)
 
 
+def read_pair(actual: str, expected: str, bounded: bool) -> tuple[Number, Number] | None:
+    """Two texts that differ, as numbers; None where they are to be compared as text."""
+    found = read_numbers([actual], [expected], (1,), bounded)
+    return None if found is None else (found.actual[0], found.expected[0])
+
+
 def _are_decimals(texts: tuple[str, str], numbers: tuple[Number | None, Number | None]) -> bool:
     """Whether both are decimals that can only be meant as numbers."""
     if any(type(number) is not float for number in numbers):

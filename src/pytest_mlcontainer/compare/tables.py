@@ -30,7 +30,12 @@ from pytest_mlcontainer.compare.numbers import NOT_WHOLE, bring_together
 from pytest_mlcontainer.compare.rows import Meeting, meet_rows, moved
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.tolerance import precision_of
-from pytest_mlcontainer.compare.wholes import Wholes, compare_with_wholes, wholes_of_both
+from pytest_mlcontainer.compare.wholes import (
+    Wholes,
+    compare_texts_with_numbers,
+    compare_with_wholes,
+    wholes_of_both,
+)
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 
 _BLOCK = 1 << 16
@@ -186,10 +191,17 @@ def compare_columns(
     if isinstance(met, str):
         yield Difference(place.output, place.item, Verdict.DRIFT, size=size, note=met)
         return
-    for found in compare_with_wholes(met.place, met.actual, met.expected, met.wholes, book):
+    for found in _compare_met(met, expected.type, book):
         found = _force(found, met.drift)
         found = _move(_add_lost(_locate(found, expected), _located(inner, expected)), numbers)
         yield replace(_add_lost(found, lost), size=size + rows - expected.rows)
+
+
+def _compare_met(met: _Met, type: str, book: RuleBook) -> Iterator[Difference]:
+    sides = met.actual, met.expected
+    if met.expected.dtype.hasobject and met.actual.dtype.hasobject and not type:
+        return compare_texts_with_numbers(met.place, *sides, book)
+    return compare_with_wholes(met.place, *sides, met.wholes, book)
 
 
 def _compare_names(

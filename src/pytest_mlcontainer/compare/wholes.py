@@ -18,10 +18,13 @@ from pytest_mlcontainer.compare.few import Few
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.numbers import NOT_WHOLE, bring_together
+from pytest_mlcontainer.compare.numeric_text import NOTE, read_pair
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.text import tolerates_numbers
 from pytest_mlcontainer.model import Difference, Element, Tolerance
 
 _ELEMENTS_KEPT = 5
+_MOST_NUMBERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,40 @@ def compare_with_wholes(
             parts.append(_located(found, np.flatnonzero(where), expected.shape))
     if parts:
         yield _merged(parts, expected.size)
+
+
+def compare_texts_with_numbers(
+    place: Place, actual: Array, expected: Array, book: RuleBook
+) -> Iterator[Difference]:
+    """As `compare_arrays`, of text; where numbers stand in a column that also has words (a comment,
+    a second header, `n/a`), those that differ are compared as numbers.
+    """
+    tolerance = book.peek(place.output, place.item, place.above).tolerance
+    left, right = actual.values(), expected.values()
+    numbers: dict[int, tuple[int | float, int | float]] = {}
+    if left.shape == right.shape and not (tolerance.exact or tolerance.patterns):
+        for at in np.flatnonzero(left != right)[:_MOST_NUMBERS].tolist():
+            cells = left[at], right[at]
+            if all(isinstance(cell, str) for cell in cells):
+                pair = read_pair(*cells, tolerates_numbers(tolerance))
+                numbers.update({at: pair} if pair is not None else {})
+    if not numbers or not _is_divisible(tolerance, place):
+        yield from compare_arrays(place, actual, expected, book)
+        return
+    at = np.array([*numbers])
+    words = np.setdiff1d(np.arange(right.size), at)
+    sides = ([pair[side] for pair in numbers.values()] for side in (0, 1))
+    met = bring_together(*(np.array(side) for side in sides))
+    here = replace(place, judged_as=met.judged_as, note=_join(place.note, NOTE))
+    parts = []
+    if words.size:
+        texts = array_of(left[words]), array_of(right[words])
+        found = compare_arrays(place, *texts, book)
+        parts += [_located(each, words, right.shape) for each in found]
+    found = compare_arrays(here, array_of(met.actual), array_of(met.expected), book)
+    parts += [_located(each, at, right.shape) for each in found]
+    if parts:
+        yield _merged(parts, right.size)
 
 
 def compare_few_with_wholes(
@@ -160,6 +197,10 @@ def _merged(parts: list[Difference], size: int) -> Difference:
         quantiles=(),
         histogram=(),
     )
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _note(first: Difference, other: Difference) -> str:
