@@ -75,10 +75,7 @@ def compare_outputs(
             found += _undecided(met, book)
         else:
             lonely.append(met)
-    alone = tuple(compare_lonely(tuple(lonely), Sides(mine, theirs), book))
-    for each in alone:
-        study.on_difference(each)
-    found += alone
+    found += compare_lonely(tuple(lonely), Sides(mine, theirs), book)
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
     return tuple(sorted(found, key=worst_first)), (*notes, *book.notes())

@@ -62,6 +62,14 @@ def compare_lonely(
     Args:
         meetings: those with one side alone.
     """
+    for difference in _differences(meetings, sides, book):
+        book.study.on_difference(difference)
+        yield difference
+
+
+def _differences(
+    meetings: tuple[Meeting, ...], sides: Sides, book: RuleBook
+) -> Iterator[Difference]:
     lonely = [met for met in meetings if not book.find(met.name).tolerance.ignore]
     for met in lonely:
         book.leave_unread(met.name)

@@ -17,7 +17,8 @@ from pytest_mlcontainer.compare.format import Format, need
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
 from pytest_mlcontainer.compare.text import is_text
-from pytest_mlcontainer.compare.trees import Tagged, compare_trees
+from pytest_mlcontainer.compare.tree_values import Tagged
+from pytest_mlcontainer.compare.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
 _LIMIT_BYTES = 1 << 25
