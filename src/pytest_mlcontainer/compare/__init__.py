@@ -1,19 +1,24 @@
 """Two runs' outputs and the rules for them → differences. The only input is what the files hold.
 
-`formats` recognises a file, the module of that format reads both sides, `items` and `arrays`
-compare them, `tolerance` says what is close enough, and `collect` keeps the result short.
+`apart` says where a pair of files is compared, here or in a process of `readers`. `formats`
+recognises a file, the module of that format reads both sides, `items` and `arrays` compare them,
+`tolerance` says what is close enough, and `collect` keeps the result short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pytest_mlcontainer.compare import pytorch
+from pytest_mlcontainer.compare.apart import Apart, Found, format_here
 from pytest_mlcontainer.compare.collect import worst_first
 from pytest_mlcontainer.compare.formats import Formats
 from pytest_mlcontainer.compare.names import Meeting
 from pytest_mlcontainer.compare.opened import needs_opening, notes_on
+from pytest_mlcontainer.compare.readers.pool import Pool
+from pytest_mlcontainer.compare.readers.protocol import Job, Work
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import (
     Pair,
@@ -36,6 +41,7 @@ def compare_outputs(
     comparators: tuple[Comparator, ...] = (),
     names: Pairs = (),
     study: Study = ALONE,
+    pool: Pool | None = None,
 ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
     """Compare what two runs wrote, output by output.
 
@@ -45,38 +51,112 @@ def compare_outputs(
         comparators: formats that plugins add.
         names: regular expression → replacement, for names of outputs and items before they meet.
         study: how this comparison belongs to others.
+        pool: readers of what C libraries parse; None for those that all comparisons here share.
 
     Returns:
         One difference for each item, worst first (at most 50 that differ for each output), and
         notes: what was not compared, rules that matched nothing, how many items are not listed.
     """
     book = RuleBook(rules, names, study)
-    formats = Formats(comparators)
     mine = {output.name: output for output in actual}
     theirs = {output.name: output for output in expected}
-    found: list[Difference] = []
-    notes: list[str] = []
     try:
         meetings = book.meet(sorted(mine), sorted(theirs))
     except UnreadableError as error:
         return (Difference("outputs", "", Verdict.FAILED, note=str(error)),), ()
-    for met in sorted(meetings, key=lambda each: each.name):
-        if met.actual is not None and met.expected is not None:
-            sides = mine[met.actual], theirs[met.expected]
-            if sides[1].summary is not None:
-                differences, more = compare_summary(met.name, *sides, book, formats)
-            else:
-                differences, more = _compare_pair(make_pair(met.name, *sides), book, formats)
-            found += differences
-            notes += (*more, *((met.note,) if met.note else ()))
-        else:
-            alone = tuple(_unpaired(met, book))
-            for each in alone:
-                study.on_difference(each)
-            found += alone
+    comparison = _Comparison(book, Apart(rules, names, comparators, pool))
+    found: list[Difference] = []
+    notes: list[str] = []
+    for met, (differences, more) in comparison.of(meetings, mine, theirs):
+        found += differences
+        notes += (*more, *((met.note,) if met.note and met.actual and met.expected else ()))
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
     return tuple(sorted(found, key=worst_first)), (*notes, *book.notes())
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An output, and how it is compared.
+
+    Args:
+        known: what can be said without a look inside, or None.
+        here: gives what is found in this process, or None.
+        job: for a reader, or None.
+    """
+
+    met: Meeting
+    known: tuple[Difference, ...] | None = None
+    here: Callable[[], Found] | None = None
+    job: Job | None = None
+
+
+class _Comparison:
+    def __init__(self, book: RuleBook, apart: Apart) -> None:
+        self._book = book
+        self._apart = apart
+        self._formats = Formats(apart.comparators)
+
+    def of(
+        self, meetings: Iterable[Meeting], mine: Mapping[str, Output], theirs: Mapping[str, Output]
+    ) -> Iterator[tuple[Meeting, Found]]:
+        """What is found in each output, by name. Readers begin with all of theirs at once."""
+        steps = []
+        for met in sorted(meetings, key=lambda each: each.name):
+            if met.actual is None or met.expected is None:
+                steps.append(_Step(met, tuple(_unpaired(met, self._book))))
+            else:
+                steps.append(self._step(met, mine[met.actual], theirs[met.expected]))
+        jobs = tuple(step.job for step in steps if step.job is not None)
+        with self._apart.asked(jobs, self._book.study) as asked:
+            for step in steps:
+                if step.known is not None:
+                    for each in step.known:
+                        self._book.study.on_difference(each)
+                    yield step.met, (step.known, ())
+                elif step.here is not None:
+                    yield step.met, _within_memory(step.met.name, step.here)
+                else:
+                    yield step.met, self._apart.result(next(asked), self._book)
+
+    def _step(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+        pair = make_pair(met.name, actual, expected)
+        try:
+            if expected.summary is not None:
+                return self._hold(met, actual, expected)
+            whole = _whole_answer(pair, self._book)
+            if whole is not None:
+                return _Step(met, whole)
+            format = format_here(pair, self._formats, self._apart.comparators)
+        except UnreadableError as error:
+            return _Step(met, (Difference(pair.name, "", Verdict.FAILED, note=str(error)),))
+        if format is None:
+            return _Step(met, job=self._apart.job(Work.COMPARE, pair, self._book))
+
+        def compare() -> Found:
+            differences, notes = self._formats.compare_as(format, pair, self._book)
+            return differences, (*notes, *notes_on(pair))
+
+        return _Step(met, here=compare)
+
+    def _hold(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+        """Against a summary. Whether the readers are needed is known by the one file there is."""
+        side = make_pair(met.name, actual, actual)
+        if format_here(side, self._formats, self._apart.comparators) is None:
+            pair = make_pair(met.name, actual, expected)
+            return _Step(met, job=self._apart.job(Work.HOLD, pair, self._book))
+        return _Step(
+            met,
+            here=lambda: compare_summary(met.name, actual, expected, self._book, self._formats),
+        )
+
+
+def _within_memory(name: str, compare: Callable[[], Found]) -> Found:
+    try:
+        return compare()
+    except MemoryError:
+        note = "unreadable: it takes more memory than there is; ignore it by a rule, or split it"
+        return (Difference(name, "", Verdict.FAILED, note=note),), ()
 
 
 def unopened(
@@ -126,21 +206,6 @@ def verdict_of(differences: Iterable[Difference]) -> Verdict:
     """The worst verdict among them; of none, identical."""
     verdicts = (difference.verdict for difference in differences)
     return max(verdicts, key=lambda verdict: verdict.severity, default=Verdict.IDENTICAL)
-
-
-def _compare_pair(
-    pair: Pair, book: RuleBook, formats: Formats
-) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    try:
-        whole = _whole_answer(pair, book)
-    except UnreadableError as error:
-        return (Difference(pair.name, "", Verdict.FAILED, note=str(error)),), ()
-    if whole is None:
-        differences, notes = formats.compare(pair, book)
-        return differences, (*notes, *notes_on(pair))
-    for each in whole:
-        book.study.on_difference(each)
-    return whole, ()
 
 
 def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:

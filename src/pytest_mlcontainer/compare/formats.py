@@ -77,6 +77,12 @@ class Formats:
             format = self.find(pair)
         except UnreadableError as error:
             return (_failed(pair, str(error)),), ()
+        return self.compare_as(format, pair, book)
+
+    def compare_as(
+        self, format: Format | Difference, pair: Pair, book: RuleBook
+    ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+        """The same, where `find` was asked already."""
         if isinstance(format, Difference):
             return (format,), ()
         found = _told(_guarded(pair, book, format), book)
@@ -130,6 +136,8 @@ def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]
         yield from format.compare(pair, book)
     except UnreadableError as error:
         yield _failed(pair, str(error))
+    except MemoryError:
+        raise  # which is a limit that was met, and nothing of the format's
     except Exception as error:
         # A plugin's comparator, or a library that a damaged file throws off: the other outputs
         # are compared all the same, and this one never passes.
