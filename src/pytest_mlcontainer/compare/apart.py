@@ -7,9 +7,11 @@ All else, whatever a library in C has to parse, is read in processes that may di
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.compare import (
@@ -37,13 +39,15 @@ from pytest_mlcontainer.compare.readers.protocol import (
     Job,
     Message,
     Offered,
+    Part,
     Told,
     Work,
 )
 from pytest_mlcontainer.compare.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side
-from pytest_mlcontainer.compare.study import Study
-from pytest_mlcontainer.model import Comparator, Difference, Pairs, Rule, Verdict
+from pytest_mlcontainer.compare.sources import Pair, Side, chunks, make_pair
+from pytest_mlcontainer.compare.study import ALONE, Study
+from pytest_mlcontainer.compare.summary import Summary, summarise, write_summary
+from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
 # Comparing so much takes less time than starting a process.
 SMALL_BYTES: Final = 1 << 20
@@ -164,6 +168,44 @@ class Apart:
             return (failed,), ()
         book.recall(name, done.memory)
         return done.differences, done.notes
+
+
+def write_summary_of(
+    output: Output, path: Path, comparators: tuple[Comparator, ...] = (), pool: Pool | None = None
+) -> None:
+    """Write what a baseline keeps of a file that is too large to keep.
+
+    Of a file whose reader died that is what is known without a look inside.
+    """
+    pair = make_pair(output.name, output, output)
+    if format_here(pair, Formats(comparators), comparators) is not None:
+        write_summary(path, summarise(output, comparators))
+        return
+    apart = Apart((), (), comparators, pool)
+    parts: list[str] = []
+
+    def serve(message: Message) -> object:
+        if isinstance(message, Part):
+            parts.append(message.text)
+            return NO_ANSWER
+        assert isinstance(message, Call)
+        return call(comparators, message)
+
+    with apart.asked((apart.job(Work.SUMMARISE, pair, RuleBook(())),), ALONE) as asked_:
+        try:
+            next(asked_).result(serve)
+        except DeadError:
+            write_summary(path, _without_items(pair.actual))
+        else:
+            path.write_text("".join(parts), encoding="utf-8")
+
+
+def _without_items(side: Side) -> Summary:
+    digest = hashlib.sha256()
+    with side.open() as stream:
+        for chunk in chunks(stream):
+            digest.update(chunk)
+    return Summary(side.size_bytes(), digest.hexdigest(), None)
 
 
 def died(name: str, error: DeadError) -> Difference:

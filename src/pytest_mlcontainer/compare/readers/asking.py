@@ -23,7 +23,14 @@ from pytest_mlcontainer.compare.readers.process import (
     Serve,
     TooLongError,
 )
-from pytest_mlcontainer.compare.readers.protocol import Calibrate, Done, Job, Message, Told
+from pytest_mlcontainer.compare.readers.protocol import (
+    Calibrate,
+    Done,
+    Job,
+    Message,
+    Part,
+    Told,
+)
 
 _WAITING: Final = 256  # messages of a pair whose turn has not come
 _LOOK_S: Final = 0.2
@@ -104,7 +111,7 @@ class Asked:
         if isinstance(message, Calibrate):
             return self._calibrate(message)
         self._heard = True
-        reply: Future[object] | None = None if isinstance(message, Told) else Future()
+        reply: Future[object] | None = None if isinstance(message, (Told, Part)) else Future()
         self._put(message, reply)
         if reply is None:
             return NO_ANSWER

@@ -28,6 +28,7 @@ from pytest_mlcontainer.model import Difference, Pairs, Rule
 
 FRAME_BYTES: Final = 1 << 24
 METRIC_ELEMENTS: Final = 1000
+PART_CHARACTERS: Final = 1 << 20
 _HEAD: Final = struct.Struct("<Q")
 _DTYPES: Final = {"<f8": np.float64, "<i8": np.int64, "<u8": np.uint64}
 HEAD_BYTES: Final = _HEAD.size
@@ -42,10 +43,7 @@ class Work(enum.Enum):
 
     COMPARE = "compare"  # two files
     HOLD = "hold"  # a file against the summary of another
-    SUMMARISE = "summarise"  # the actual file; its summary is written into `SUMMARY`
-
-
-SUMMARY: Final = "summary.json"
+    SUMMARISE = "summarise"  # the actual file, into `Part`s of the text of its summary
 
 
 Place = tuple[str, str, str]
@@ -104,6 +102,13 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The next characters of a text that may be too long for one message. Nothing is answered."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Calibrate:
     """Which bound holds for an item? The answer is a `Calibration`."""
 
@@ -152,9 +157,9 @@ class Exhausted:
     """The pair takes more memory than the reader may have."""
 
 
-Message = Ready | Told | Calibrate | Offered | Call | Done | Exhausted
+Message = Ready | Told | Part | Calibrate | Offered | Call | Done | Exhausted
 _MESSAGES: Final[Mapping[str, type[Message]]] = types.MappingProxyType(
-    {each.__name__: each for each in (Ready, Told, Calibrate, Offered, Call, Done, Exhausted)}
+    {each.__name__: each for each in (Ready, Told, Part, Calibrate, Offered, Call, Done, Exhausted)}
 )
 
 

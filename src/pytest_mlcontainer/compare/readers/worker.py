@@ -11,7 +11,6 @@ import importlib
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -22,7 +21,7 @@ from typing import Any, BinaryIO, Final
 from pytest_mlcontainer.compare.formats import Formats
 from pytest_mlcontainer.compare.opened import notes_on
 from pytest_mlcontainer.compare.readers.protocol import (
-    SUMMARY,
+    PART_CHARACTERS,
     Added,
     Calibrate,
     Call,
@@ -31,6 +30,7 @@ from pytest_mlcontainer.compare.readers.protocol import (
     Job,
     Message,
     Offered,
+    Part,
     Place,
     Ready,
     Told,
@@ -43,7 +43,7 @@ from pytest_mlcontainer.compare.readers.protocol import (
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.compare.study import Item, Metric, Study
-from pytest_mlcontainer.compare.summary import compare_summary, summarise, write_summary
+from pytest_mlcontainer.compare.summary import compare_summary, summarise, summary_to_json
 from pytest_mlcontainer.compare.tolerance import Calibration
 from pytest_mlcontainer.compare.unpacking import limit_for
 from pytest_mlcontainer.model import Comparator, Difference, Output, Verdict
@@ -158,14 +158,14 @@ def _done(job: Job, channel: Channel) -> Done:
         comparators = tuple(
             _comparator(each, number, channel) for number, each in enumerate(job.comparators)
         )
-        differences, notes = _work(job, book, comparators)
+        differences, notes = _work(job, book, comparators, channel)
     except UnreadableError as error:
         differences, notes = (Difference(name, "", Verdict.FAILED, note=str(error)),), ()
     return Done(differences, notes, book.memory_of(name))
 
 
 def _work(
-    job: Job, book: RuleBook, comparators: tuple[Comparator, ...]
+    job: Job, book: RuleBook, comparators: tuple[Comparator, ...], channel: Channel
 ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
     pair = job.pair
     if job.work is Work.COMPARE:
@@ -174,8 +174,9 @@ def _work(
     sides = [Output(each.name, each.path, 0) for each in (pair.actual, pair.expected)]
     if job.work is Work.HOLD:
         return compare_summary(pair.name, sides[0], sides[1], book, Formats(comparators))
-    summary = summarise(sides[0], comparators)
-    write_summary(Path(tempfile.gettempdir(), SUMMARY), summary)
+    text = summary_to_json(summarise(sides[0], comparators))
+    for start in range(0, len(text), PART_CHARACTERS):
+        channel.tell(Part(text[start : start + PART_CHARACTERS]))
     return (), ()
 
 
