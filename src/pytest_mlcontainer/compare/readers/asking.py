@@ -32,7 +32,7 @@ from pytest_mlcontainer.compare.readers.protocol import (
     Told,
 )
 
-_WAITING: Final = 256  # messages of a pair whose turn has not come
+_WAITING: Final = 64  # messages of a pair whose turn has not come
 _LOOK_S: Final = 0.2
 
 

@@ -29,6 +29,12 @@ class Pool:
         # is one which lives as long as the process.
         self._starter = ThreadPoolExecutor(1, "mlcontainer-readers")
 
+    def divide(self, processes: int) -> None:
+        """Leave their share to so many processes that compare on this machine; before the first."""
+        with self._free:
+            if not self._count and processes > 1:
+                self.limits = machine_limits(processes)
+
     def take(self) -> Reader:
         """A reader for one job, to be given back; waits until one is free.
 

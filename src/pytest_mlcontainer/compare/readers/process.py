@@ -19,6 +19,7 @@ from pytest_mlcontainer.compare.readers.limits import GIB, Limits
 from pytest_mlcontainer.compare.readers.protocol import (
     FRAME_BYTES,
     HEAD_BYTES,
+    SHORT_FRAME_BYTES,
     Calibrate,
     Call,
     Done,
@@ -27,8 +28,10 @@ from pytest_mlcontainer.compare.readers.protocol import (
     Job,
     Message,
     Offered,
+    Part,
     Ready,
     Told,
+    Work,
     decode,
     frame_bytes,
 )
@@ -57,6 +60,7 @@ _WRITTEN_BYTES: Final = select.PIPE_BUF  # so much is written at once where a pi
 _SAID_BYTES: Final = 2000
 _MOST_SAID_BYTES: Final = 1 << 26
 _SAID: Final = 200
+_MOST_PARTS: Final = 256  # 64 MiB, more than a summary has
 _MEGA: Final = 1e6
 
 Serve = Callable[[Message], object]
@@ -92,6 +96,7 @@ class Reader:
         self._buffer = bytearray()
         self._started = False
         self._is_over = _never
+        self._parts = 0
         self.served = 0
         self.scratch = self._stack.enter_context(temporary_folder())
         self._said = self.scratch / "stderr"
@@ -135,6 +140,7 @@ class Reader:
             DeadError: the reader died of it, or was ended, and cannot be used again.
         """
         self.served += 1
+        self._parts = 0
         self._is_over = is_over
         seconds = self._limits.seconds_for(_bytes_of(job))
         try:
@@ -212,7 +218,10 @@ class Reader:
         size = frame_bytes(head)
         if size > FRAME_BYTES:
             raise GarbledError(f"a message of {size} bytes")
-        return decode(self._take(size, deadline))
+        message = decode(self._take(size, deadline))
+        if size > SHORT_FRAME_BYTES and not isinstance(message, Done):
+            raise GarbledError(f"{type(message).__name__} of {size} bytes")
+        return message
 
     def _take(self, count: int, deadline: float) -> bytes:
         assert self._process.stdout is not None
@@ -238,22 +247,23 @@ class Reader:
         Raises:
             GarbledError: it may not.
         """
-        name, sound = job.pair.name, True
+        name, sound = job.pair.name, not isinstance(message, Ready)
         if isinstance(message, Told):
-            sound = message.difference.output == name
-        elif isinstance(message, (Calibrate, Offered)):
-            sound = message.item[0] == name
-            if isinstance(message, Offered):
-                message.metric()
+            sound = job.told and message.difference.output == name
+        elif isinstance(message, Part):
+            self._parts += 1
+            sound = job.work is Work.SUMMARISE and self._parts <= _MOST_PARTS
+        elif isinstance(message, Calibrate):
+            sound = job.calibrated and message.item[0] == name
+        elif isinstance(message, Offered):
+            sound = job.metrics and message.item[0] == name
+            message.metric()
         elif isinstance(message, Call):
             sound = message.comparator < len(job.comparators) and self._is_of(job, message.path)
         elif isinstance(message, Done):
-            rules = {number for number, _count in message.memory.used}
-            rules.update(*message.memory.shadowed)
-            sound = rules <= set(range(len(job.rules)))
-            sound &= all(each.output == name for each in message.differences)
+            sound = _is_result_of(job, message)
         if not sound:
-            raise GarbledError(f"{type(message).__name__} of something else")
+            raise GarbledError(f"{type(message).__name__} out of place")
 
     def _is_of(self, job: Job, path: str) -> bool:
         """Whether a file is one of the job's, or was unpacked from one."""
@@ -302,6 +312,14 @@ class Reader:
             f"took more than {seconds:.3g} s and was ended ({self._limits.base_s:g} s, and {pace:g}"
             f" MB/s for {size} bytes)"
         )
+
+
+def _is_result_of(job: Job, done: Done) -> bool:
+    rules = {number for number, _count in done.memory.used}
+    rules.update(*done.memory.shadowed)
+    return rules <= set(range(len(job.rules))) and all(
+        each.output == job.pair.name for each in done.differences
+    )
 
 
 class _LateError(Exception):

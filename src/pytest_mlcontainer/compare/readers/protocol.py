@@ -26,9 +26,10 @@ from pytest_mlcontainer.compare.sources import Pair
 from pytest_mlcontainer.compare.study import Metric
 from pytest_mlcontainer.model import Difference, Pairs, Rule
 
-FRAME_BYTES: Final = 1 << 24
+FRAME_BYTES: Final = 1 << 24  # of a result; of anything else:
+SHORT_FRAME_BYTES: Final = 1 << 20
 METRIC_ELEMENTS: Final = 1000
-PART_CHARACTERS: Final = 1 << 20
+PART_CHARACTERS: Final = 1 << 18
 _HEAD: Final = struct.Struct("<Q")
 _DTYPES: Final = {"<f8": np.float64, "<i8": np.int64, "<u8": np.uint64}
 HEAD_BYTES: Final = _HEAD.size
