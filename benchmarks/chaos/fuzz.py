@@ -151,7 +151,7 @@ def _formats(place: Path, seconds: float, inputs: int, dice: random.Random) -> R
         damaged.close()
     found, added = damaged.found, memory.added_mib()
     for how, count in found.deaths.most_common():
-        print(f"  {count:,} readers died: {how}", file=sys.stderr)
+        print(f"  {count:,} {how}", file=sys.stderr)
     if added > _MEBIBYTES:
         found.crashes.append(f"comparing took {added} MiB")
     accepted = done - found.verdicts[Verdict.FAILED.value]

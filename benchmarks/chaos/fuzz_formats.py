@@ -9,6 +9,7 @@ compares goes on, within the limit of time of each, and nothing but differences 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,13 +27,22 @@ _CORES = 2
 _GIBIBYTE = 1 << 30
 
 
+_RAISED = re.compile(r"the comparator for \w+ raised (\w+)")
+_DIED = re.compile(r"the reader (crashed \(\w+|took more than [\d.]+ \w+)")
+
+
+def _cause(note: str) -> str:
+    found = _DIED.search(note)
+    return note if found is None else found[1].replace("(", "by ")
+
+
 @dataclass
 class Found:
     """What came of damaged files.
 
     Args:
         verdicts: how many files have which.
-        deaths: how many readers died how.
+        deaths: how many readers died how, or met an error that their format did not foresee.
         crashes: what must not be; one line each.
     """
 
@@ -91,10 +101,9 @@ class Damaged:
             worst[each.output] = each.verdict
             if each.note.startswith("unreadable: the reader"):
                 kind = each.output.partition(".")[2]
-                how = each.note.removeprefix("unreadable: the reader ").partition(";")[0]
-                self.found.deaths[f"{kind}: {how.split(': ')[0].split(' (2')[0]:.60}"] += 1
-            if "comparator for" in each.note and "raised" in each.note:
-                self.found.crashes.append(f"{state}: {each.output}: {each.note:.200}")
+                self.found.deaths[f"{kind}: the reader {_cause(each.note)}"] += 1
+            elif found := _RAISED.search(each.note):
+                self.found.deaths[f"{kind}: unforeseen {found[1]}"] += 1
         self.found.verdicts.update(verdict.value for verdict in worst.values())
         if missing := names - set(worst):
             self.found.crashes.append(f"{state}: nothing is said of {sorted(missing)[:3]}")

@@ -7,9 +7,11 @@ readers, as a package's comparator is.
 from __future__ import annotations
 
 import ctypes
+import io
 import mmap
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
@@ -20,8 +22,9 @@ from pytest_mlcontainer.model import Comparator
 
 def read(path: Path) -> Mapping[str, object]:
     """Do what the file says."""
-    word, _blank, rest = path.read_text().partition(" ")
-    globals()[f"_{word}"](rest.strip())
+    text = path.read_text()
+    _fault(text)
+    word, _blank, rest = text.partition(" ")
     return {"word": word, "rest": rest.strip()}
 
 
@@ -144,4 +147,69 @@ def _poisoned(_rest: str) -> None:
         os.abort()
 
 
+def _hdf5(rest: str) -> None:
+    """In the midst of libhdf5, which calls for each item of a file."""
+    import h5py
+
+    with h5py.File("faults.h5", "w", driver="core", backing_store=False) as file:
+        file["a/b"] = [1.0]
+        file.visititems(lambda _name, _item: _fault(rest))
+
+
+def _arrow(rest: str) -> None:
+    """In the midst of Arrow, which reads Parquet from a file of Python's."""
+    import pyarrow
+    import pyarrow.parquet
+
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"x": [1, 2]}), stream)
+    pyarrow.parquet.read_table(pyarrow.PythonFile(_Failing(stream.getvalue(), rest), "r"))
+
+
+def _onnx(rest: str) -> None:
+    """Right after protobuf, which calls nobody, has parsed a model."""
+    import onnx
+
+    model = onnx.ModelProto(producer_name="x" * 1000)
+    onnx.load_model_from_string(model.SerializeToString())
+    _fault(rest)
+
+
+def _pillow(rest: str) -> None:
+    """In the midst of Pillow, which decodes what it reads from a file of Python's."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(stream, "png")
+    with Image.open(_Failing(stream.getvalue(), rest)) as picture:
+        picture.load()
+
+
+def _sqlite(rest: str) -> None:
+    """In the midst of a statement, which calls a function for each row."""
+    base = sqlite3.connect(":memory:")
+    base.create_function("fault", 0, lambda: _fault(rest))
+    base.execute("SELECT fault()").fetchall()
+    base.close()
+
+
+class _Failing(io.BytesIO):
+    """A file that does it while a library reads."""
+
+    def __init__(self, data: bytes, fault: str) -> None:
+        super().__init__(data)
+        self._fault = fault
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        _fault(self._fault)
+        return super().read(size)
+
+
+def _fault(text: str) -> None:
+    word, _blank, rest = text.partition(" ")
+    globals()[f"_{word}"](rest.strip())
+
+
 COMPARATOR = Comparator("fault", read, (".fault",))
+LIBRARIES = ("hdf5", "arrow", "onnx", "pillow", "sqlite")
+"""Words that do another one inside a library: `hdf5 segv`."""

@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.chaos import reader_faults
+from benchmarks.chaos.fuzz_formats import Damaged
+from benchmarks.chaos.readers import FAULTS, hurt
 from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.readers import process, protocol
 from pytest_mlcontainer.compare.readers.limits import GIB, Limits, limits_of
@@ -113,6 +115,32 @@ def test_whatever_ends_a_reader_fails_its_output_alone(tmp_path, readers, word):
     note = fails(differences).note
     assert f"unreadable: the reader {CRASHES[word]}" in note
     assert "ignore it by a rule" in note
+
+
+@pytest.mark.parametrize("library", reader_faults.LIBRARIES)
+@pytest.mark.parametrize("number", [0, 7, 9])
+def test_it_may_happen_in_the_midst_of_any_library(tmp_path, readers, library, number):
+    """The fault suite has sixty of them for each."""
+    word, says = FAULTS[number]
+    found = hurt(tmp_path, readers, f"{library} {word}")
+    assert says in found["b.fault"].note
+    assert {name: each.verdict for name, each in found.items()} == {
+        "a.fault": Verdict.IDENTICAL,
+        "b.fault": Verdict.FAILED,
+        "c.fault": Verdict.IDENTICAL,
+    }
+
+
+def test_random_damage_to_every_format_ends_in_differences(tmp_path):
+    """A small part of what the fault suite does."""
+    damaged = Damaged(tmp_path)
+    try:
+        damaged.batch(7, 60)
+    finally:
+        damaged.close()
+    assert damaged.found.crashes == []
+    assert sum(damaged.found.verdicts.values()) == 60
+    assert damaged.found.verdicts["failed"] > 10
 
 
 @pytest.mark.parametrize("word", ["allocate", f"reserve {1 << 40}"])

@@ -142,7 +142,11 @@ def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]
         # A plugin's comparator, or a library that a damaged file throws off: the other outputs
         # are compared all the same, and this one never passes.
         what = f"{type(error).__name__}: {error}"
-        yield _failed(pair, f"the comparator for {format.name} raised {what:.500}")
+        yield _failed(
+            pair,
+            f"unreadable: the comparator for {format.name} raised {what:.500}; one of the two files "
+            "may be damaged: write it again, or ignore it by a rule",
+        )
 
 
 def _failed(pair: Pair, reason: str) -> Difference:
