@@ -97,6 +97,15 @@ def _malloc(_rest: str) -> None:
         ctypes.memset(library.malloc(ctypes.c_size_t(1 << 26)), 1, 1 << 26)
 
 
+def _share(_rest: str) -> None:
+    """Memory that could be shared, which the system does not count as the process's own."""
+    kept = []
+    while True:
+        kept.append(mmap.mmap(-1, 1 << 24))
+        kept[-1].write(b"x" * (1 << 24))
+        time.sleep(0.005)
+
+
 def _reserve(rest: str) -> None:
     bytearray(int(rest))
 

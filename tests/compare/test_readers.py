@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,12 +22,14 @@ from benchmarks.chaos import reader_faults
 from benchmarks.chaos.fuzz_formats import Damaged
 from benchmarks.chaos.readers import FAULTS, hurt
 from pytest_mlcontainer.compare import compare_outputs
+from pytest_mlcontainer.compare.apart import write_summary_of
 from pytest_mlcontainer.compare.readers import process, protocol
 from pytest_mlcontainer.compare.readers.limits import GIB, Limits, limits_of
 from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
 from pytest_mlcontainer.compare.readers.protocol import Done, Told, decode, encode
 from pytest_mlcontainer.compare.rules import Memory
 from pytest_mlcontainer.compare.study import Metric, Study
+from pytest_mlcontainer.compare.summary import summarise, write_summary
 from pytest_mlcontainer.compare.tolerance import Calibration
 from pytest_mlcontainer.model import (
     Comparator,
@@ -52,6 +56,7 @@ CRASHES = {
     "spin": "took more than 2 s and was ended",
     "signal SIGSTOP": "took more than 2 s and was ended",
     "malloc": "crashed (SIGSEGV)",
+    "share": "took more than 0.586 GiB of memory",
     "garbage " + "00" * 64: "crashed (what it said makes no sense",
     "garbage " + "ff" * 64: "crashed (what it said makes no sense: a message of",
     "garbage 0200000000000000" + b"{}".hex(): "crashed (what it said makes no sense",
@@ -495,6 +500,63 @@ def test_what_has_another_type_is_no_message(wrong):
 def test_readers_are_as_many_as_cores_and_memory_allow(cores, memory, processes, readers, each):
     found = limits_of(cores, memory, processes)
     assert (found.readers, found.memory_bytes) == (readers, each)
+
+
+def test_readers_are_divided_among_the_workers_of_xdist_before_the_first_starts(tmp_path):
+    pool = Pool(Limits(readers=5))
+    pool.divide(1)
+    assert pool.limits.readers == 5
+    pool.divide(10**6)
+    assert pool.limits.readers == 1
+    try:
+        faults(tmp_path, pool, "fine")
+        before = pool.limits
+        pool.divide(2)
+        assert pool.limits is before
+    finally:
+        pool.close()
+
+
+def test_what_a_baseline_keeps_of_a_file_is_made_and_held_by_readers(tmp_path, readers):
+    """The same as in one process; of a file that kills its reader what is known without a look."""
+    sides = [h5(np.arange(50.0) + add) for add in (0, 1e-3)]
+    actual, other = (outputs(tmp_path / str(n), m__h5=each)[0] for n, each in enumerate(sides))
+    kept, here = tmp_path / "kept.json", tmp_path / "here.json"
+    write_summary_of(actual, kept, pool=readers)
+    write_summary(here, summarise(actual))
+    assert kept.read_text() == here.read_text()
+    reference = Output("m.h5", kept, 9, summary=kept)
+    for output, verdict in ((actual, Verdict.IDENTICAL), (other, Verdict.DRIFT)):
+        differences, _notes = compare_outputs((output,), (reference,), (), pool=readers)
+        assert differences[0].verdict is verdict
+
+    sound, broken = texts()
+    (text,), (hangs,) = (
+        outputs(tmp_path / side, m__h5=each) for side, each in (("t", sound), ("h", broken))
+    )
+    write_summary_of(text, kept, pool=readers)
+    differences, _notes = compare_outputs((hangs,), (reference,), (), pool=readers)
+    assert "took more than 2 s and was ended" in fails(differences).note
+    write_summary_of(hangs, kept, pool=readers)
+    summary = json.loads(kept.read_text())
+    assert (summary["items"], summary["size_bytes"]) == (None, hangs.size_bytes)
+
+
+def h5(values) -> bytes:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file["w"] = values
+    return stream.getvalue()
+
+
+def texts() -> tuple[bytes, bytes]:
+    """A sound file, and one with an unused object without a length, which libhdf5 follows for ever."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.create_dataset("t", data=["abc"], dtype=h5py.string_dtype())
+    sound = stream.getvalue()
+    rest = sound.index((4096 - 40).to_bytes(8, "little"), sound.index(b"GCOL"))
+    return sound, sound[:rest] + bytes(8) + sound[rest + 8 :]
 
 
 def test_time_grows_with_the_files():

@@ -144,7 +144,7 @@ def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]
         what = f"{type(error).__name__}: {error}"
         yield _failed(
             pair,
-            f"unreadable: the comparator for {format.name} raised {what:.500}; one of the two files "
+            f"unreadable: the comparator for {format.name} raised {what:.500}; one of the files "
             "may be damaged: write it again, or ignore it by a rule",
         )
 

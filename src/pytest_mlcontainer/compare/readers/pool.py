@@ -21,6 +21,7 @@ class Pool:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._owner = os.getpid()
         self._free = threading.Condition()
         self._idle: list[Reader] = []
         self._lent: set[Reader] = set()
@@ -90,7 +91,12 @@ class Pool:
         return reader
 
     def close(self) -> None:
-        """End all of them; those at work are taken from who uses them."""
+        """End all of them; those at work are taken from who uses them.
+
+        Not in a process that was forked from the one whose they are.
+        """
+        if os.getpid() != self._owner:
+            return
         with self._free:
             idle, lent = tuple(self._idle), tuple(self._lent)
             self._idle.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import select
 import signal
 import subprocess
@@ -62,6 +63,8 @@ _MOST_SAID_BYTES: Final = 1 << 26
 _SAID: Final = 200
 _MOST_PARTS: Final = 256  # 64 MiB, more than a summary has
 _MEGA: Final = 1e6
+_RESIDENT: Final = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
+_ALLOWED_FOR_LATE: Final = 1.1  # where the system limits it, that comes first
 
 Serve = Callable[[Message], object]
 """Takes a message of the reader and gives what is to be answered, `NO_ANSWER` for nothing."""
@@ -271,10 +274,15 @@ class Reader:
         return Path(path) in sides or self.scratch.resolve() in Path(path).resolve().parents
 
     def _look(self) -> None:
-        """Now and then: does anybody wait? What libraries print may not fill the disk, either."""
+        """Now and then: does anybody wait? Is it within its memory, and its prints on the disk?
+
+        The system limits what a process allocates for itself, and not what it could share.
+        """
         if self._is_over():
             self.kill()
             raise DeadError("was ended, as nobody waits for it")
+        if _resident_bytes(self._process.pid) > _ALLOWED_FOR_LATE * self._limits.memory_bytes:
+            raise self._exhausted()
         with suppress(OSError):
             if self._said.stat().st_size > _MOST_SAID_BYTES:
                 os.truncate(self._said, 0)
@@ -328,6 +336,15 @@ class _LateError(Exception):
 
 class _GoneError(Exception):
     """The other end of the pipe is closed."""
+
+
+def _resident_bytes(pid: int) -> int:
+    """Memory that the process has and no file stands behind; 0 where the system does not say."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    return sum(int(size) for size in _RESIDENT.findall(lines)) * 1024
 
 
 def _is_ready(file: int, event: int, timeout_s: float) -> bool:
