@@ -550,7 +550,7 @@ def h5(values) -> bytes:
 
 
 def texts() -> tuple[bytes, bytes]:
-    """A sound file, and one with an unused object without a length, which libhdf5 follows for ever."""
+    """A sound file, and one in which libhdf5 follows an object without a length for ever."""
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
         file.create_dataset("t", data=["abc"], dtype=h5py.string_dtype())
