@@ -16,10 +16,10 @@ from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.model import Difference, Output, Verdict
 
 NAME = "readers"
-LIMIT_S = 2.0
+LIMIT_S = 3.0
 _TRIALS = 60  # for each library
 _AROUND_S = 8.0  # starting readers anew, on a machine that does other things too
-_LIMITS = Limits(readers=2, memory_bytes=600 << 20, base_s=LIMIT_S)
+_LIMITS = Limits(readers=2, memory_bytes=300 << 20, base_s=LIMIT_S)
 # What is done, and what the verdict on that output has to say.
 FAULTS = (
     ("segv", "crashed (SIGSEGV)"),
@@ -31,9 +31,9 @@ FAULTS = (
     ("exit 1", "crashed (exit code 1)"),
     ("malloc", "crashed (SIGSEGV)"),
     ("garbage " + "a5" * 64, "crashed (what it said makes no sense"),
-    ("hang", "took more than 2 s and was ended"),
-    ("spin", "took more than 2 s and was ended"),
-    ("signal SIGSTOP", "took more than 2 s and was ended"),
+    ("hang", "took more than 3 s and was ended"),
+    ("spin", "took more than 3 s and was ended"),
+    ("signal SIGSTOP", "took more than 3 s and was ended"),
 )
 
 

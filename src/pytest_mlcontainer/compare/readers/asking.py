@@ -177,4 +177,6 @@ def _take(pool: Pool, each: Asked) -> Reader | None:
         return pool.take()
     except DeadError as error:
         each.fail(error)
-        return None
+    except Exception as error:  # whatever it is, somebody waits
+        each.fail(DeadError(f"could not be started ({type(error).__name__}: {error!s:.200})"))
+    return None

@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from pytest_mlcontainer.compare.opened import ARRAYS, TREE
 from pytest_mlcontainer.compare.readers.limits import GIB, Limits
 from pytest_mlcontainer.compare.readers.protocol import (
     FRAME_BYTES,
@@ -101,9 +102,9 @@ class Reader:
         self._is_over = _never
         self._parts = 0
         self.served = 0
-        self.scratch = self._stack.enter_context(temporary_folder())
-        self._said = self.scratch / "stderr"
         try:
+            self.scratch = self._stack.enter_context(temporary_folder())
+            self._said = self.scratch / "stderr"
             self._process = self._start()
         except OSError as error:
             self._stack.close()
@@ -355,10 +356,15 @@ def _is_ready(file: int, event: int, timeout_s: float) -> bool:
 
 
 def _bytes_of(job: Job) -> int:
+    """Of both files; of a pickle that was opened also what was found in it."""
     size = 0
     for side in (job.pair.actual, job.pair.expected):
         with suppress(UnreadableError):
             size += side.size_bytes()
+        if side.opened is not None:
+            for name in (TREE, ARRAYS):
+                with suppress(OSError):
+                    size += (side.opened / name).stat().st_size
     return size
 
 
