@@ -99,8 +99,8 @@ class Damaged:
         worst: dict[str, Verdict] = {}
         for each in reversed(differences):
             worst[each.output] = each.verdict
+            kind = each.output.partition(".")[2]
             if each.note.startswith("unreadable: the reader"):
-                kind = each.output.partition(".")[2]
                 self.found.deaths[f"{kind}: the reader {_cause(each.note)}"] += 1
             elif found := _RAISED.search(each.note):
                 self.found.deaths[f"{kind}: unforeseen {found[1]}"] += 1
