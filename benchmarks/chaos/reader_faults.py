@@ -110,6 +110,13 @@ def _reserve(rest: str) -> None:
     bytearray(int(rest))
 
 
+def _leak(_rest: str) -> None:
+    """Memory that is never given back."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    ctypes.memset(library.malloc(ctypes.c_size_t(1 << 26)), 1, 1 << 26)
+
+
 def _map(_rest: str) -> None:
     """Files that are mapped are no memory of its own."""
     with Path(sys.executable).open("rb") as file:

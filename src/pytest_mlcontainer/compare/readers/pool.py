@@ -64,8 +64,8 @@ class Pool:
         return self._start()
 
     def give_back(self, reader: Reader) -> None:
-        """Let others have it; one that is dead goes."""
-        alive = reader.is_alive()
+        """Let others have it; one that is dead goes, and one that keeps too much memory."""
+        alive = reader.is_alive() and not reader.is_spent()
         if not alive:
             reader.close()
         with self._free:

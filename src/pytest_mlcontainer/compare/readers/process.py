@@ -179,6 +179,10 @@ class Reader:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def is_spent(self) -> bool:
+        """Whether it keeps so much memory that the next file could be blamed for it."""
+        return _resident_bytes(self._process.pid) > self._limits.memory_bytes // 2
+
     def kill(self) -> None:
         """End it, whatever it does. Also from another thread."""
         if self._process.poll() is None:
