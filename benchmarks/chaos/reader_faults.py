@@ -110,11 +110,11 @@ def _reserve(rest: str) -> None:
     bytearray(int(rest))
 
 
-def _leak(_rest: str) -> None:
-    """Memory that is never given back."""
+def _leak(rest: str) -> None:
+    """So many bytes of memory that are never given back."""
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
-    ctypes.memset(library.malloc(ctypes.c_size_t(1 << 26)), 1, 1 << 26)
+    ctypes.memset(library.malloc(ctypes.c_size_t(int(rest))), 1, int(rest))
 
 
 def _map(_rest: str) -> None:

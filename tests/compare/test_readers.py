@@ -217,12 +217,16 @@ def test_an_output_is_not_blamed_for_what_an_earlier_one_did_to_its_reader(tmp_p
     assert {each.verdict for each in differences} == {Verdict.IDENTICAL}
 
 
-def test_a_reader_that_keeps_memory_is_replaced_before_it_is_short(tmp_path, small_readers):
+def test_a_reader_that_keeps_memory_is_replaced_before_it_is_short(tmp_path):
     """Libraries leak where a file is damaged, and the next file is not to be blamed for it."""
+    pool = Pool(Limits(readers=1, memory_bytes=512 << 20))
     places = [tmp_path / name for name in ("before", "after")]
-    for place in places:
-        faults(tmp_path, small_readers, f"where {place}")
-        faults(tmp_path, small_readers, "leak")
+    try:
+        for place in places:
+            faults(tmp_path, pool, f"where {place}")
+            faults(tmp_path, pool, f"leak {140 << 20}")  # on each side
+    finally:
+        pool.close()
     before, after = (place.read_text() for place in places)
     assert before != after
 
