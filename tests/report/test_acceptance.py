@@ -89,3 +89,23 @@ def test_noise_that_was_measured_is_proposed_as_the_bound():
     proposal = acceptance(difference)
     assert proposal is not None
     assert proposal.line == '"a.npz:w" = { tolerance = "calibrated" }'
+
+
+@pytest.mark.parametrize("item", ["time_ms", "run.started_at", "train_time", "elapsed_seconds"])
+def test_a_time_is_left_out_instead_of_bounded(item):
+    difference = Difference(
+        "m.json", item, Verdict.DRIFT, max_abs=5321.0, max_rel=3e-9, size=1, differing=1
+    )
+    proposal = acceptance(difference)
+    assert proposal is not None
+    assert proposal.line == f'"m.json:{item}" = {{ ignore = true }}'
+
+
+@pytest.mark.parametrize("item", ["times_seen", "loss", "timeout_rate", "accuracy", "estimate"])
+def test_what_only_sounds_like_a_time_is_bounded(item):
+    difference = Difference(
+        "m.json", item, Verdict.DRIFT, max_abs=0.5, max_rel=0.5, size=1, differing=1
+    )
+    proposal = acceptance(difference)
+    assert proposal is not None
+    assert "ignore" not in proposal.line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 from pytest_mlcontainer.model import Difference, Verdict
@@ -11,6 +12,11 @@ from pytest_mlcontainer.model import Difference, Verdict
 _MOST_RELATIVE = 0.1
 _ROOM = 2.0
 _LEAST_AGREEMENT = 0.9
+_TIMES = re.compile(
+    r"(^|[._])(time|timestamp|datetime|date|created|started|finished|elapsed|duration|runtime|"
+    r"seconds|millis)(_at|_on|_s|_ms|_us|_ns|_sec|_seconds|_utc)?$|_(time|timestamp|at)(_m?s)?$",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,17 @@ def acceptance(difference: Difference) -> Acceptance | None:
     """
     if difference.verdict not in (Verdict.DRIFT, Verdict.NONDETERMINISTIC) or difference.excuses:
         return None
-    found = _bound(difference)
+    found = _of_time(difference) or _bound(difference)
     if found is None:
         return None
     return Acceptance(f"{json.dumps(difference.where, ensure_ascii=False)} = {found[0]}", found[1])
+
+
+def _of_time(difference: Difference) -> tuple[str, str] | None:
+    """A time or duration is another one in every run: no bound for it would say anything."""
+    if difference.size == 1 and _TIMES.search(difference.item):
+        return "{ ignore = true }", "whatever is there, which by its name is a time"
+    return None
 
 
 def _bound(difference: Difference) -> tuple[str, str] | None:
