@@ -17,7 +17,7 @@ RUN mkdir classes && touch classes/cat classes/dog classes/bird classes/fish
 """
 # One fault, or none, each; they look as in real projects.
 FAULTS = """
-import datetime, fcntl, hashlib, json, os, pathlib, random, socket, sys
+import datetime, fcntl, hashlib, json, os, pathlib, random, socket, sys, time
 
 def steady():
     return sum(i * i for i in range(1000))
@@ -51,6 +51,11 @@ def demanding():
     pathlib.Path("/var/cache/weights").write_text("0.5")
     pathlib.Path.home().joinpath(".weights").write_text("0.5")
     return 0.5
+
+def measured():
+    begun = time.perf_counter()
+    sum(range(100_000))
+    return f"loss 0.5 | step time {(time.perf_counter() - begun) * 1e6:.3f}ms"
 
 def random_one():
     return random.SystemRandom().random()
@@ -176,6 +181,17 @@ def test_what_differs_between_any_two_runs_is_named_by_pinning_it(
         "sharded": ("nondeterministic", [["hostname"]]),
         "random_one": ("nondeterministic", [["randomness"]]),
     }
+
+
+def test_durations_are_no_unseeded_generator(varied: Any, leaves_nothing: None) -> None:
+    """A text that differs in how long things took gets the rule for it, and no unseeded cause."""
+    result, found = varied(configured(measured=""), "--container-vary=hash-seed,umask")
+
+    result.assert_outcomes(failed=1, deselected=2)
+    assert named(found["measured"]) == ("nondeterministic", [])
+    (difference,) = found["measured"]["differences"]
+    assert '"out/result.json:value" = { ignore = ["duration"] }' in difference["note"]
+    assert "cause: randomness" not in result.stdout.str()
 
 
 def test_what_asks_much_of_a_program_fails_it_only_where_it_is_named(

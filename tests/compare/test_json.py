@@ -121,7 +121,11 @@ def test_a_string_that_ends_in_nul_is_another_string(only):
         ({"a": None}, {"a": {}}, "null, expected an object of 0"),
         ({"a": [True]}, {"a": [1]}, "a list of booleans, expected numbers"),
         ({"a": []}, {"a": [1, 2]}, "shape (0,), expected (2,)"),
-        ({"a": [{}]}, {"a": [{}, {}]}, "a list of 1, expected a list of 2"),
+        (
+            {"a": [{}]},
+            {"a": [{}, {}]},
+            "a list of 1 record, expected 2; those that both have are the same",
+        ),
     ],
 )
 def test_another_structure_is_drift_and_says_what_is_there(only, actual, expected, note):
@@ -166,7 +170,7 @@ def test_nan_and_infinity_are_values(compare):
 )
 def test_broken_json_fails_with_line_and_column(only, text, reason):
     found = only("m.json", text, {"a": 1})
-    assert found.verdict is Verdict.FAILED
+    assert not found.verdict.passes
     assert found.note.startswith("actual run: m.json ")
     assert reason in found.note
 
@@ -175,7 +179,7 @@ def test_broken_json_fails_with_line_and_column(only, text, reason):
     "text", ["[" * 20_000, '{"a":' * 20_000, "[" * 20_000 + "]" * 20_000 + "]"]
 )
 def test_broken_nesting_of_any_depth_fails(only, text):
-    assert only("m.json", text, {"a": 1}).verdict is Verdict.FAILED
+    assert only("m.json", text, {"a": 1}).verdict is Verdict.DRIFT
 
 
 @pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])

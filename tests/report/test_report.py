@@ -18,7 +18,7 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json
-from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import gather
@@ -170,6 +170,16 @@ def test_what_acts_is_escaped_and_the_rest_stays(text, shown):
 def test_escaped_text_keeps_its_limit(text):
     assert len(escape(text, 20)) == 20
     assert escape(text, 20).endswith("…")
+
+
+def test_names_of_one_folder_never_look_alike_when_they_are_cut():
+    folder = "mlruns/833809103049812317/3d7e917b278e46bfb54aeaabd4aa0b78/metrics/"
+    names = [f"{folder}metric_{number}" for number in range(30)]
+    shown = [cut_inside(name, 50) for name in names]
+    assert len({*shown}) == 30
+    assert {len(each) for each in shown} == {50}
+    assert all(each.startswith("mlruns/83") for each in shown)
+    assert cut_inside("short", 50) == "short"
 
 
 def test_the_summary_is_aligned_and_fits_100_columns():

@@ -6,12 +6,13 @@ compare them, `tolerance` says what is close enough, and `collect` keeps the res
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 
 from pytest_mlcontainer.compare import pytorch
 from pytest_mlcontainer.compare.collect import worst_first
 from pytest_mlcontainer.compare.formats import Formats
+from pytest_mlcontainer.compare.lonely import Sides, compare_lonely
 from pytest_mlcontainer.compare.names import Meeting
 from pytest_mlcontainer.compare.opened import needs_opening, notes_on
 from pytest_mlcontainer.compare.rules import RuleBook
@@ -57,6 +58,7 @@ def compare_outputs(
     theirs = {output.name: output for output in expected}
     found: list[Difference] = []
     notes: list[str] = []
+    lonely: list[Meeting] = []
     try:
         meetings = book.meet(sorted(mine), sorted(theirs))
     except UnreadableError as error:
@@ -70,11 +72,11 @@ def compare_outputs(
                 differences, more = _compare_pair(make_pair(met.name, *sides), book, formats)
             found += differences
             notes += (*more, *((met.note,) if met.note else ()))
+        elif met.actual is None and met.expected is None:
+            found += _undecided(met, book)
         else:
-            alone = tuple(_unpaired(met, book))
-            for each in alone:
-                study.on_difference(each)
-            found += alone
+            lonely.append(met)
+    found += compare_lonely(tuple(lonely), Sides(mine, theirs), book)
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
     idle = book.idle()
@@ -170,15 +172,12 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
     return (Difference(pair.name, "", Verdict.IDENTICAL, size=size, note=note, unit="bytes"),)
 
 
-def _unpaired(met: Meeting, book: RuleBook) -> Iterator[Difference]:
+def _undecided(met: Meeting, book: RuleBook) -> tuple[Difference, ...]:
+    """A name of which it cannot be told who meets whom."""
     ignored = book.find(met.name).tolerance.ignore
     book.leave_unread(met.name)
     if ignored:
-        return
-    raw = met.actual or met.expected
-    if raw is None:
-        yield Difference(met.name, "", Verdict.FAILED, note=met.note)
-        return
-    note = "only in the actual run" if met.actual else "missing in the actual run"
-    called = f" (there called {raw})" if raw != met.name else ""
-    yield Difference(met.name, "", Verdict.DRIFT, note=note + called)
+        return ()
+    found = Difference(met.name, "", Verdict.FAILED, note=met.note)
+    book.study.on_difference(found)
+    return (found,)

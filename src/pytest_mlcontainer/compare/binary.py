@@ -7,14 +7,25 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_mlcontainer.compare.format import Format
-from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.rules import Applied, RuleBook
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair
 from pytest_mlcontainer.model import Difference, Verdict
+
+_BOUNDS = ("rtol", "atol", "scale", "ulp", "margin", "agreement", "equivalence")
+# Formats of the usual libraries that are their own affair, by how files begin.
+_UNREAD = (
+    (b"CBM1", "CatBoost's own format"),
+    (b"binf", "XGBoost's old binary format"),
+    (b"TFL3", "TensorFlow Lite"),
+    (b"GGUF", "GGUF"),
+)
+_LONGEST_MAGIC = 8
 
 
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two files: their sizes, the first byte that differs, how many do."""
-    if book.find(pair.name).tolerance.ignore:
+    applied = book.find(pair.name)
+    if applied.tolerance.ignore:
         return
     sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
     first, differing = _compare_bytes(pair)
@@ -40,8 +51,23 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         size=max(sizes),
         rule="exact (bytes)",
         unit="bytes",
-        note="; ".join(notes),
+        note="; ".join([*notes, *_say_vain(pair, applied)]),
     )
+
+
+def _say_vain(pair: Pair, applied: Applied) -> list[str]:
+    """That a rule for numbers can do nothing here, and what would let it."""
+    given = [name for name in _BOUNDS if getattr(applied.tolerance, name) is not None]
+    if not given:
+        return []
+    with pair.expected.open() as stream:
+        head = stream.read(_LONGEST_MAGIC)
+    known = next((text for magic, text in _UNREAD if head.startswith(magic)), "")
+    kind = known or "a format that is not understood here"
+    return [
+        f"{' and '.join(given)} of rule {applied.rule} cannot apply to the bytes of {kind}: write "
+        "the numbers in a format that is, JSON or npz for instance, or let a plugin read it"
+    ]
 
 
 def _compare_bytes(pair: Pair) -> tuple[tuple[int, int, int] | None, int]:

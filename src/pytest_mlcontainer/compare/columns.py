@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pytest_mlcontainer.compare.gaps import Dtype, Values
+from pytest_mlcontainer.compare.numbers import NOT_WHOLE
 
 PART_ROWS = 1 << 16
 _LONGEST = 1024
@@ -33,11 +34,14 @@ class Part:
             missing (by itself, or with the struct around it); None if all are there.
         lengths: for each level of lists, outermost first, how long each list is; below 0 for a
             list that is missing.
+        wholes: for numbers that were read from text and are not all whole: those that were written
+            as whole numbers, as `wholes` keeps them; None where there are none.
     """
 
     values: Values
     missing: Values | None = None
     lengths: tuple[Values, ...] = ()
+    wholes: Values | None = None
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,10 @@ def column_of(
     missing: Values | None = None,
     lengths: tuple[Values, ...] = (),
     at: Values | None = None,
+    wholes: Values | None = None,
 ) -> Column:
     """A column that is in memory already."""
-    part = Part(values, missing, lengths)
+    part = Part(values, missing, lengths, wholes)
     rows = len(lengths[0]) if lengths else len(values)
     return Column(
         type, values.dtype, lambda _: iter((part,)), rows, len(lengths), missing is not None, at
@@ -91,7 +96,7 @@ def load(column: Column) -> Part:
     """All of the column in memory."""
     parts = list(column.parts(PART_ROWS))
     if len(parts) == 1:
-        return parts[0]
+        return parts[0]  # which is every column that may hold `wholes`
     values = [part.values for part in parts]
     missing = None
     if any(part.missing is not None for part in parts):
@@ -116,7 +121,8 @@ def take(column: Column, places: Values) -> Column:
         lengths.append(level[places])
         places = _ranges(starts[places], counts[places])
     missing = None if part.missing is None else part.missing[places]
-    return column_of(part.values[places], column.type, missing, tuple(lengths))
+    wholes = None if part.wholes is None else part.wholes[places]
+    return column_of(part.values[places], column.type, missing, tuple(lengths), wholes=wholes)
 
 
 def spread(column: Column, rows: int) -> Column:
@@ -127,13 +133,18 @@ def spread(column: Column, rows: int) -> Column:
         part = load(column)
         lengths = np.full(rows, -9, np.int64)
         lengths[column.at] = part.lengths[0]
-        return column_of(part.values, column.type, part.missing, (lengths, *part.lengths[1:]))
+        every = lengths, *part.lengths[1:]
+        return column_of(part.values, column.type, part.missing, every, wholes=part.wholes)
     part = load(column)
     values = np.zeros(rows, column.dtype)
     values[column.at] = part.values
     missing = np.full(rows, 9, np.uint8)
     missing[column.at] = mask_of(part)
-    return column_of(values, column.type, missing)
+    wholes = None
+    if part.wholes is not None:
+        wholes = np.full(rows, NOT_WHOLE, np.int64)
+        wholes[column.at] = part.wholes
+    return column_of(values, column.type, missing, wholes=wholes)
 
 
 def mask_of(part: Part) -> Values:

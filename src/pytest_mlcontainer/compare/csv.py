@@ -24,7 +24,6 @@ from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, chunks, read_both
 from pytest_mlcontainer.compare.tables import compare_tables, drift
-from pytest_mlcontainer.compare.text import is_text
 from pytest_mlcontainer.model import Difference
 
 _KEY_VALUE = re.compile(r"[^:,;\t]*:(?:\s|$)")
@@ -54,12 +53,6 @@ class File:
     commas: frozenset[str]
 
 
-def is_key_value_text(text: str) -> bool:
-    """Whether every line is `key: value`, which some tools write into files called .csv."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return bool(lines) and all(_KEY_VALUE.match(line) for line in lines)
-
-
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two tables, column by column."""
     actual, expected = read_both(pair, _read)
@@ -83,6 +76,7 @@ def _read(side: Side) -> File:
         UnreadableError: it is no table; the text names the line.
     """
     encoding = _encoding(side)
+    _refuse_key_value_text(side, encoding)
     delimiter = _delimiter(side, encoding)
     texts: set[int] = set()
     while True:
@@ -135,7 +129,7 @@ def _blocks(side: Side, lines: Iterator[str], delimiter: str) -> Iterator[list[l
             yield rows
             length = max(1, _BLOCK_CELLS // len(rows[0]))
     except csv.Error as error:
-        raise side.unreadable(f"is broken CSV at line {reader.line_num}: {error}") from error
+        raise side.malformed(f"is broken CSV at line {reader.line_num}: {error}") from error
 
 
 def _ragged(side: Side, encoding: str, delimiter: str, width: int) -> UnreadableError:
@@ -143,7 +137,7 @@ def _ragged(side: Side, encoding: str, delimiter: str, width: int) -> Unreadable
     with _lines(side, encoding) as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         row = next(row for row in reader if row and len(row) != width)
-        return side.unreadable(
+        return side.malformed(
             f"is ragged: line {reader.line_num} has {_cells(len(row))}, the first has {width}"
         )
 
@@ -189,14 +183,14 @@ def _undecodable(side: Side, encoding: str) -> UnreadableError:
                 place = before - kept + error.start
                 byte = error.object[error.start]
                 hint = "; it may be cp1252 or latin-1" if encoding == "utf-8" else ""
-                return side.unreadable(
+                return side.malformed(
                     f"is not {name} text (byte {place} is 0x{byte:02x}){hint}; write it with "
                     'encoding="utf-8"'
                 )
             except UnicodeError as error:
-                return side.unreadable(f"is not {name} text ({error})")
+                return side.malformed(f"is not {name} text ({error})")
             before += len(chunk)
-    return side.unreadable(f"is not {name} text: it ends within a character")
+    return side.malformed(f"is not {name} text: it ends within a character")
 
 
 def _delimiter(side: Side, encoding: str) -> str:
@@ -221,9 +215,13 @@ def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
 
 
-def _is_table(side: Side) -> bool:
-    """Not so the `key: value` text that some tools write into files called .csv."""
-    return not is_text(side) or not is_key_value_text(side.read().decode("utf-8-sig"))
+def _refuse_key_value_text(side: Side, encoding: str) -> None:
+    """Some tools write lines of `key: value` into files called .csv; of a table, one line shows."""
+    with _lines(side, encoding) as lines:
+        filled = (line for line in lines if line.strip())
+        first = next(filled, None)
+        if first is not None and all(map(_KEY_VALUE.match, itertools.chain([first], filled))):
+            raise side.malformed("is text, `key: value` in every line")
 
 
-FORMAT = Format("csv", compare, suffixes=(".csv", ".tsv"), folds=True, textual=True, fits=_is_table)
+FORMAT = Format("csv", compare, suffixes=(".csv", ".tsv"), folds=True, textual=True)

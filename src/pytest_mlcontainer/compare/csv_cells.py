@@ -14,7 +14,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.columns import Column, column_of, objects
 from pytest_mlcontainer.compare.gaps import Values
-from pytest_mlcontainer.compare.numbers import integers
+from pytest_mlcontainer.compare.numbers import NOT_WHOLE, integers, wholes_of
 
 _WHOLE_TEXT = r"[-+]?(?:0|[1-9][0-9]*)"
 _EXPONENT = r"(?:[eE][-+]?[0-9]+)?"
@@ -27,7 +27,11 @@ _COMMA = re.compile(rf"{_GROUPED_TEXT}|{_COMMA_TEXT}")
 _WHOLES = re.compile(rf"(?:{_WHOLE_TEXT}\n)*")
 _NUMBERS = re.compile(rf"(?:(?:{_NUMBER_TEXT}|{_WORD_TEXT})\n)*")
 _COMMAS = re.compile(rf"(?:(?:{_GROUPED_TEXT}|{_COMMA_TEXT}|{_WORD_TEXT})\n)*")
+_WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,40})")
+_ANY_WHOLE = re.compile(rf"^{_WHOLE_TEXT}$", re.MULTILINE)
 _DOUBLE_HOLDS = 2**53
+_FLOAT32_HOLDS = 2**24
+_SURELY_WHOLE = 2**40
 _LONGEST_INTEGER = 50
 
 
@@ -49,6 +53,7 @@ class Cells:
         self._is_text = as_text
         self._may_have_commas = commas
         self._blocks: list[Values | int] = []
+        self._wholes: dict[int, Values] = {}
         self._known: dict[str, str] = {}
         self._large = self._huge = self._blank = self._fractions = self._points = False
         self.has_commas = False
@@ -79,7 +84,8 @@ class Cells:
         if self._fractions or self._blank:
             if self._large and not self._fractions:
                 return None
-            return column_of(self._joined(np.dtype(np.float64), np.nan))
+            values = self._joined(np.dtype(np.float64), np.nan)
+            return column_of(values, wholes=self._joined_wholes(values))
         if not numbers:
             return column_of(np.empty(0, np.int64))
         if {block.dtype for block in numbers} == {np.dtype(np.int64)}:
@@ -94,6 +100,29 @@ class Cells:
         ]
         return np.concatenate(parts) if parts else np.empty(0, dtype)
 
+    def _joined_wholes(self, values: Values) -> Values | None:
+        """Which of the column's numbers are whole, block after block; None where none is."""
+        found = np.full(len(values), NOT_WHOLE, np.int64)
+        start = 0
+        for number, block in enumerate(self._blocks):
+            length = block if isinstance(block, int) else len(block)
+            if not isinstance(block, int) and block.dtype.kind in "iu":
+                found[start : start + length] = block.astype(np.int64)
+            elif number in self._wholes:
+                found[start : start + length] = self._wholes[number]
+            start += length
+        if (found != NOT_WHOLE).any():
+            return found
+        return _whole_beside_gaps(values)
+
+    def _note_wholes(self, cells: Sequence[str]) -> None:
+        """Of the block that comes next: which of its cells are whole numbers."""
+        if _ANY_WHOLE.search("\n".join(cells)):
+            numbers = [int(cell) if _WHOLE.fullmatch(cell) else None for cell in cells]
+            found = wholes_of(numbers)
+            if found is not None:
+                self._wholes[len(self._blocks)] = found
+
     def _numbers(self, cells: Sequence[str]) -> Values | int | None:
         """The cells as numbers; how many they are if none says anything; None for text."""
         text = "\n".join(cells) + "\n"
@@ -103,6 +132,7 @@ class Cells:
             if _NUMBERS.fullmatch(text):
                 self._fractions = True
                 self._points = self._points or "." in text
+                self._note_wholes(cells)
                 return np.fromiter(map(float, cells), np.float64, len(cells))
         return self._odd_numbers(cells)
 
@@ -130,6 +160,7 @@ class Cells:
             self._points = True
         self._fractions = True
         self._blank = self._blank or blank
+        self._note_wholes(stripped)
         return np.array([float(cell) if cell else np.nan for cell in stripped], np.float64)
 
     def _integers(self, stripped: Sequence[str], present: Sequence[str], blank: bool) -> Values:
@@ -142,6 +173,7 @@ class Cells:
         self._large = self._large or large
         self._blank = self._blank or blank
         if blank:
+            self._note_wholes(stripped)
             values = [float(cell) if cell else np.nan for cell in stripped]
             return np.array(values, np.float64)
         found = integers(whole)
@@ -149,3 +181,19 @@ class Cells:
             self._huge = True
             return np.array([float(cell) for cell in stripped], np.float64)
         return found
+
+
+def _whole_beside_gaps(values: Values) -> Values | None:
+    """Whole numbers that a gap in their column made floats: `223456790.0`, as pandas writes ids.
+
+    They are whole by their looks alone, so nothing else may be in the column, no number may be so
+    large that a double's steps are near 1, and float32 must not be why all of them are whole.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size or len(finite) == len(values) or (finite != np.rint(finite)).any():
+        return None
+    largest = float(np.abs(finite).max())
+    rounded = (finite.astype(np.float32) == finite).all()
+    if largest >= _SURELY_WHOLE or (largest > _FLOAT32_HOLDS and rounded):
+        return None
+    return np.where(np.isfinite(values), np.nan_to_num(values), NOT_WHOLE).astype(np.int64)

@@ -181,7 +181,9 @@ def passes(actual: Number, expected: Number, tolerance: Tolerance) -> bool:
     """Whether one number is close enough to another, each its own scale."""
     if not (math.isfinite(actual) and math.isfinite(expected)):
         return actual == expected
-    judged_as = None if type(actual) is int and type(expected) is int else FLOAT64
+    judged_as = None
+    if type(actual) is not int or type(expected) is not int:
+        judged_as = FLOAT32 if were_float32((float(actual), float(expected))) else FLOAT64
     bound = make_bound(tolerance, judged_as)
     if actual == expected and not bound.exact:
         return True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from pytest_mlcontainer.compare import (
     arrow,
@@ -13,6 +15,7 @@ from pytest_mlcontainer.compare import (
     images,
     json,
     jsonl,
+    lightgbm_file,
     npy,
     npz,
     onnx_file,
@@ -24,6 +27,7 @@ from pytest_mlcontainer.compare import (
     tar_file,
     text,
     toml_file,
+    ubjson,
     yaml_file,
     zip_file,
 )
@@ -31,10 +35,11 @@ from pytest_mlcontainer.compare.added import format_of
 from pytest_mlcontainer.compare.collect import collect_items
 from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import MalformedError, Pair, Side, UnreadableError
 from pytest_mlcontainer.compare.unpacking import Allowance
-from pytest_mlcontainer.model import Comparator, Difference, Verdict
+from pytest_mlcontainer.model import Comparator, Difference, ReadAs, Verdict
 
+_AS_TEXT = "; compared as text, numbers by tolerance"
 _KNOWN = (
     pytorch.FORMAT,  # before pickles, which its older form begins as
     opened.FORMAT,
@@ -46,6 +51,8 @@ _KNOWN = (
     parquet.FORMAT,
     arrow.FORMAT,
     sqlite.FORMAT,
+    ubjson.FORMAT,
+    lightgbm_file.FORMAT,
     jsonl.FORMAT,
     json.FORMAT,
     csv.FORMAT,
@@ -74,7 +81,7 @@ class Formats:
     def compare(self, pair: Pair, book: RuleBook) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
         """Two files whose bytes differ: their differences, and notes on what is not listed."""
         try:
-            format = self.find(pair)
+            format = self._find_for(pair, book)
         except UnreadableError as error:
             return (_failed(pair, str(error)),), ()
         if isinstance(format, Difference):
@@ -86,7 +93,7 @@ class Formats:
         """The differences of two members of an archive, one by one."""
         inner = Formats(self._comparators, allowance)
         try:
-            format = inner.find(pair)
+            format = inner._find_for(pair, book)
         except UnreadableError as error:
             yield _failed(pair, str(error))
             return
@@ -95,13 +102,21 @@ class Formats:
         else:
             yield from _guarded(pair, book, format)
 
+    def _find_for(self, pair: Pair, book: RuleBook) -> Format | Difference:
+        """The same, as far as no rule says how text is to be read."""
+        format = self.find(pair)
+        asked = book.peek(pair.name).tolerance.read_as is ReadAs.TEXT
+        if asked and isinstance(format, Format) and format.textual:
+            return _as_text("read as text, as the rule asks; numbers by tolerance")
+        return format
+
     def find(self, pair: Pair) -> Format | Difference:
         """The format of both files; a difference where they have nothing in common."""
         actual, expected = self.recognise(pair.actual), self.recognise(pair.expected)
         if actual.name == expected.name:
             return actual
         if actual.textual and expected.textual:
-            return text.FORMAT
+            return _as_text(f"the file is {actual.name}, expected {expected.name}{_AS_TEXT}")
         if {actual.name, expected.name} == {text.FORMAT.name, binary.FORMAT.name}:
             return binary.FORMAT
         note = f"the file is {actual.name}, expected {expected.name}"
@@ -127,7 +142,7 @@ def _told(found: Iterator[Difference], book: RuleBook) -> Iterator[Difference]:
 def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:
     """What the format finds; whatever goes wrong in it becomes a difference that fails."""
     try:
-        yield from format.compare(pair, book)
+        yield from _as_found(pair, book, format)
     except UnreadableError as error:
         yield _failed(pair, str(error))
     except Exception as error:
@@ -135,6 +150,21 @@ def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]
         # are compared all the same, and this one never passes.
         what = f"{type(error).__name__}: {error}"
         yield _failed(pair, f"the comparator for {format.name} raised {what:.500}")
+
+
+def _as_found(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:
+    """What the format finds; what its reader cannot take is compared as text, which is said."""
+    try:
+        yield from format.compare(pair, book)
+    except MalformedError as error:
+        why = f"{error}{_AS_TEXT}"
+        if text.encoding_of(pair.actual) is None or text.encoding_of(pair.expected) is None:
+            raise
+        yield from text.compare(pair, book, why)
+
+
+def _as_text(why: str) -> Format:
+    return replace(text.FORMAT, compare=partial(text.compare, why=why))
 
 
 def _failed(pair: Pair, reason: str) -> Difference:

@@ -61,9 +61,9 @@ def _read(side: Side) -> Any:
         return parse(data.decode(json.detect_encoding(data)).removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         reason = f"is not {error.encoding} text (byte {error.start})"
-        raise side.unreadable(reason) from error
+        raise side.malformed(reason) from error
     except JsonError as error:
-        raise side.unreadable(f"is broken JSON: {error}") from error
+        raise side.malformed(f"is broken JSON: {error}") from error
 
 
 def _is_json(side: Side) -> bool:

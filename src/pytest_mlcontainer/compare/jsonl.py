@@ -22,7 +22,7 @@ from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.json import parse
 from pytest_mlcontainer.compare.json_text import JsonError, parse_carefully
-from pytest_mlcontainer.compare.numbers import integers
+from pytest_mlcontainer.compare.numbers import integers, wholes_of
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
 from pytest_mlcontainer.compare.tables import compare_tables
@@ -72,10 +72,11 @@ class _Cells:
         lists = [cell for cell in cells if type(cell) is list]
         if lists and all(type(cell) is list or cell is None for cell in cells):
             lengths = np.array([-1 if cell is None else len(cell) for cell in cells], np.int64)
-            flat, missing = _typed([value for cell in lists for value in cell])
-            return column_of(flat, "", missing, (lengths,), where)
+            flat = [value for cell in lists for value in cell]
+            found, missing = _typed(flat)
+            return column_of(found, "", missing, (lengths,), where, _wholes(found, flat))
         found, missing = _typed(cells)
-        return column_of(found, "", missing, (), where)
+        return column_of(found, "", missing, (), where, _wholes(found, cells))
 
     def _pack(self) -> None:
         """Numbers as an array, which needs a quarter of the memory."""
@@ -95,6 +96,11 @@ def _joined(blocks: list[Values]) -> Values:
     if {block.dtype.name for block in blocks} in ({"float64"}, {"int64"}):
         return np.concatenate(blocks)
     return np.concatenate([objects(block.tolist()) for block in blocks])
+
+
+def _wholes(found: Values, cells: list[Any]) -> Values | None:
+    """Which cells of a column of decimals are whole numbers."""
+    return wholes_of(cells) if found.dtype.kind == "f" else None
 
 
 def _typed(cells: list[Any]) -> tuple[Values, Values | None]:
@@ -135,7 +141,7 @@ def _read(side: Side) -> Table:
         prefix = _prefix(line)
         if rows and (prefixed is None) != (prefix is None):
             other = "nothing" if prefixed is None else "something"
-            raise side.unreadable(
+            raise side.malformed(
                 f"is broken JSON Lines at line {number}: {other} stands before the first object"
             )
         if prefix is not None:
@@ -165,7 +171,7 @@ def _lines(side: Side) -> Iterator[tuple[int, str]]:
             try:
                 line = data.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise side.unreadable(
+                raise side.malformed(
                     f"is not UTF-8 text (line {number}, byte {error.start} of it)"
                 ) from error
             if not line.isspace():
@@ -190,7 +196,7 @@ def _parse(side: Side, number: int, line: str, start: int) -> Any:
         return parse_carefully(text)
     except JsonError as error:
         what = str(error).replace(" at line 1, column", ", column")
-        raise side.unreadable(f"is broken JSON Lines at line {number}: {what}") from error
+        raise side.malformed(f"is broken JSON Lines at line {number}: {what}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """Numbers that were read from text (JSON, CSV): what type they have, and how precisely they count.
 
-Text has no dtype. Whole numbers on both sides are integers and have to be equal; anything else is
-judged as float64, unless the numbers themselves show that they were float32 before they were
-written, which is what `float(tensor)` and a float32 column leave behind. They show it when every
-one of them is either a float32 exactly (0.30000001192092896) or has at most the 9 digits that
-float32 needs (0.1234567), and one at least has 7 digits or more. Fewer digits prove nothing, so an
-accuracy of 0.9155 is judged as float64, as are whole numbers of 7 digits and more, which may be
-ids. No tolerance is added for rounding to the decimals written: a value that moved by its last
-printed digit did move.
+Text has no dtype. Whole numbers on both sides are integers and have to be equal, also where they
+stand beside gaps and decimals (`wholes`); anything else is judged as float64, unless the numbers
+themselves show that they were float32 before they were written, which is what `float(tensor)` and a
+float32 column leave behind. They show it when every one of them is either a float32 exactly
+(0.30000001192092896) or has at most the 9 digits that float32 needs (0.1234567), and one at least
+has 7 digits or more. Fewer digits prove nothing, so an accuracy of 0.9155 is judged as float64, as
+are whole numbers of 7 digits and more, which may be ids. No tolerance is added for rounding to the
+decimals written: a value that moved by its last printed digit did move.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from pytest_mlcontainer.compare.gaps import Floats, Values
 from pytest_mlcontainer.compare.tolerance import FLOAT32, Precision
 
+NOT_WHOLE = int(np.iinfo(np.int64).min)
 _FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
 
 
@@ -63,6 +65,18 @@ def integers(values: list[int]) -> Values | None:
     if low >= -(2**63) and high < 2**63:
         return np.array(values, np.int64)
     return np.array(values, np.uint64) if low >= 0 and high < 2**64 else None
+
+
+def wholes_of(values: Sequence[object]) -> Values | None:
+    """Which of some numbers are whole, as written: the number modulo 2**64 as int64, else
+    `NOT_WHOLE`. None where there is none, or one that 64 bits do not hold.
+    """
+    whole = [value if type(value) is int else None for value in values]
+    there = [value for value in whole if value is not None]
+    if not there or min(there) <= NOT_WHOLE or max(there) >= 2**64:
+        return None
+    found = [NOT_WHOLE if value is None else value - (value >= 2**63) * 2**64 for value in whole]
+    return np.array(found, np.int64)
 
 
 def _mixed_integers(actual: Values, expected: Values) -> Numbers:

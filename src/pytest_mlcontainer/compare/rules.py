@@ -58,6 +58,7 @@ class RuleBook:
     def __init__(self, rules: tuple[Rule, ...], names: Pairs = (), study: Study = ALONE) -> None:
         self.study = study
         self._rules = rules
+        self._pairs = names
         self._renaming = Names(names)
         self._spellings: dict[str, tuple[str, ...]] = {}
         self._met_by_order: dict[str, None] = {}
@@ -121,6 +122,11 @@ class RuleBook:
         """The rules that can apply to the output or to something in it."""
         return tuple(self._rules[number] for number in self._numbers_for(output))
 
+    def key(self, output: str, item: str = "") -> str:
+        """What a rule for the item is called in the configuration."""
+        path = self._paths(item, ())[0]
+        return f"{output}:{path}" if path else output
+
     @property
     def renames(self) -> bool:
         """Whether any name may change before it meets its counterpart."""
@@ -168,6 +174,12 @@ class RuleBook:
         for each in meetings if self._renaming else ():
             self._spell(each.name, each.actual, each.expected)
         return meetings
+
+    def would_meet(
+        self, names: Pairs, actual: Iterable[str], expected: Iterable[str]
+    ) -> tuple[Meeting, ...]:
+        """As `meet`, if these were added to the names that are replaced; nothing is remembered."""
+        return tuple(Names((*self._pairs, *names)).meet(actual, expected))
 
     def leave_unread(self, output: str) -> None:
         """Its items were not looked at, so no rule for them can be called idle."""

@@ -22,6 +22,10 @@ class UnreadableError(Exception):
     """A file, or an item in it, that cannot be read; `str()` names the side and the reason."""
 
 
+class MalformedError(UnreadableError):
+    """A file that breaks the rules of its format, and may be compared as text all the same."""
+
+
 @dataclass(frozen=True)
 class Side:
     """One of the two files.
@@ -39,6 +43,9 @@ class Side:
 
     def unreadable(self, reason: str) -> UnreadableError:
         return UnreadableError(f"{self.label}: {self.name} {reason}")
+
+    def malformed(self, reason: str) -> MalformedError:
+        return MalformedError(f"{self.label}: {self.name} {reason}")
 
     def open(self) -> BufferedReader:
         """The file for reading.
@@ -88,16 +95,20 @@ def read_both(pair: Pair, read: Callable[[Side], T]) -> tuple[T, T]:
 
     Raises:
         UnreadableError: one or both cannot be read; the text names every side that cannot.
+        MalformedError: the same, where nothing but the rules of the format is in the way.
     """
     found: list[T] = []
     reasons: list[str] = []
+    is_malformed = True
     for side in (pair.actual, pair.expected):
         try:
             found.append(read(side))
         except UnreadableError as error:
             reasons.append(str(error))
+            is_malformed = is_malformed and isinstance(error, MalformedError)
     if reasons:
-        raise UnreadableError(_told_once(reasons))
+        told = _told_once(reasons)
+        raise MalformedError(told) if is_malformed else UnreadableError(told)
     return found[0], found[1]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.arrays import Place
 from pytest_mlcontainer.compare.columns import (
     Column,
     Part,
@@ -27,10 +27,16 @@ from pytest_mlcontainer.compare.columns import (
 from pytest_mlcontainer.compare.curves import split, wanted
 from pytest_mlcontainer.compare.gaps import Dtype, Values
 from pytest_mlcontainer.compare.measure import Array, array_of
-from pytest_mlcontainer.compare.numbers import bring_together
+from pytest_mlcontainer.compare.numbers import NOT_WHOLE, bring_together
 from pytest_mlcontainer.compare.rows import Meeting, meet_rows, moved
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.tolerance import precision_of
+from pytest_mlcontainer.compare.wholes import (
+    Wholes,
+    compare_texts_with_numbers,
+    compare_with_wholes,
+    wholes_of_both,
+)
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 
 _BLOCK = 1 << 16
@@ -59,6 +65,7 @@ class _Met:
     expected: Array
     place: Place
     drift: str = ""
+    wholes: Wholes | None = None
 
 
 def compare_tables(
@@ -188,10 +195,17 @@ def compare_columns(
     if isinstance(met, str):
         yield Difference(place.output, place.item, Verdict.DRIFT, size=size, note=met)
         return
-    for found in compare_arrays(met.place, met.actual, met.expected, book):
+    for found in _compare_met(met, expected.type, book):
         found = _force(found, met.drift)
         found = _move(_add_lost(_locate(found, expected), _located(inner, expected)), numbers)
         yield replace(_add_lost(found, lost), size=size + rows - expected.rows)
+
+
+def _compare_met(met: _Met, type: str, book: RuleBook) -> Iterator[Difference]:
+    sides = met.actual, met.expected
+    if met.expected.dtype.hasobject and met.actual.dtype.hasobject and not type:
+        return compare_texts_with_numbers(met.place, *sides, book)
+    return compare_with_wholes(met.place, *sides, met.wholes, book)
 
 
 def _compare_names(
@@ -386,7 +400,8 @@ def _meet(
     sides = (actual, expected), (expected, actual)
     left, right = (_array(column, other, shape, bool(lost.count)) for column, other in sides)
     if not actual.type and not expected.type:
-        return _meet_loose(place, left, right)
+        wholes = wholes_of_both(*(_wholes(*pair) for pair in sides))
+        return _meet_loose(place, left, right, wholes)
     if actual.type == expected.type and actual.dtype == expected.dtype:
         if actual.type.startswith("decimal") and _has_bound(tolerance):
             left, right = _cast(left, np.dtype(np.float64)), _cast(right, np.dtype(np.float64))
@@ -404,13 +419,13 @@ def _meet(
     return _Met(_cast(left, dtype), _cast(right, dtype), place, drift)
 
 
-def _meet_loose(place: Place, left: Array, right: Array) -> _Met | str:
+def _meet_loose(place: Place, left: Array, right: Array, wholes: Wholes | None) -> _Met | str:
     """Columns that were read from text, which has no dtype of its own."""
     numeric = [side.dtype.kind in _NUMBERS for side in (left, right)]
     if all(numeric):
         both = bring_together(left.values(), right.values())
         place = replace(place, judged_as=both.judged_as, note=both.note)
-        return _Met(array_of(both.actual), array_of(both.expected), place)
+        return _Met(array_of(both.actual), array_of(both.expected), place, wholes=wholes)
     if left.dtype == right.dtype:
         return _Met(left, right, place)
     names = [_noun(side.dtype) for side in (left, right)]
@@ -418,6 +433,22 @@ def _meet_loose(place: Place, left: Array, right: Array) -> _Met | str:
         return _Met(right, right, place)
     note = f"a column of {names[0]}, expected {names[1]}"
     return _Met(_texts(left), _texts(right), place, note)
+
+
+def _wholes(column: Column, other: Column) -> Values | None:
+    """Which of its numbers were written as whole ones, where no side misses them."""
+    if column.dtype.kind not in _NUMBERS:
+        return None
+    part = load(column)
+    found = part.wholes
+    if part.values.dtype == np.int64:
+        found = part.values
+    elif part.values.dtype == np.uint64:
+        found = part.values.view(np.int64)
+    if found is None or not (column.misses or other.misses):
+        return found
+    missing = (mask_of(part) > 0) | (mask_of(load(other)) > 0)
+    return np.where(missing, NOT_WHOLE, found)
 
 
 def _noun(dtype: Dtype) -> str:

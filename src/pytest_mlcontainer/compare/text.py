@@ -1,5 +1,8 @@
 """Text, line by line and exact, as long as no rule says otherwise.
 
+What only turned out to be text, because the reader of its format could not take it, and what a rule
+wants read `as = "text"`, is compared with the default tolerance for the numbers in it.
+
 A rule's `patterns` take times, ids and paths out of the lines. A rule with a bound (`rtol`, `atol`,
 `scale`, `ulp`, `margin`) holds for the numbers inside a line, each its own scale, and the rest of
 the line stays exact. Dates, times, versions and numbers with leading zeros are no numbers.
@@ -15,10 +18,12 @@ import math
 import re
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from pytest_mlcontainer.compare import few
+from pytest_mlcontainer.compare.excuses import Excuses
 from pytest_mlcontainer.compare.format import Format
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks, shown
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
@@ -31,6 +36,7 @@ _BEFORE = 40
 _BLOCK_LINES = 4096
 _NO_LINES: list[str] = []
 _ELEMENTS_KEPT = 5
+_LONGEST_INTEGER = 300
 _HASHED_LINES = 20_000_000
 _ALIGNED_LINES = 2000
 _BOMS = (
@@ -55,13 +61,18 @@ _TOKEN = re.compile(
 )
 
 
-def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
-    """Compare two texts, in blocks of lines, so that a size costs time and no memory."""
+def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
+    """Compare two texts, in blocks of lines, so that a size costs time and no memory.
+
+    Args:
+        why: what might be more than text is compared as such; then numbers have a tolerance.
+    """
     applied = book.find(pair.name)
     if applied.tolerance.ignore:
         return
     encodings = read_both(pair, _find_encoding)
-    tally = _Tally(applied.tolerance)
+    by_numbers = tolerates_numbers(applied.tolerance) or (bool(why) and not applied.tolerance.exact)
+    tally = _Tally(applied.tolerance, by_numbers)
     with _open(pair.actual, encodings[0]) as left, _open(pair.expected, encodings[1]) as right:
         blocks = itertools.zip_longest(_blocks(left), _blocks(right), fillvalue=_NO_LINES)
         for mine, theirs in blocks:
@@ -71,7 +82,13 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
             _hash_lines(pair.actual, encodings[0], applied.tolerance, tally.first),
             _hash_lines(pair.expected, encodings[1], applied.tolerance, tally.first),
         )
-    yield _difference(pair.name, tally, applied, (_family(encodings[0]), _family(encodings[1])))
+    excuses: tuple[str, ...] = ()
+    if tally.beyond and tally.counts[0] == tally.counts[1]:
+        notes = [why, tally.excuses.say(book.key(pair.name), applied.rule)]
+        why = "; ".join(note for note in notes if note)
+        excuses = tally.excuses.names()
+    families = _family(encodings[0]), _family(encodings[1])
+    yield replace(_difference(pair.name, tally, applied, families, why), excuses=excuses)
 
 
 def is_text(side: Side) -> bool:
@@ -151,15 +168,16 @@ def _family(encoding: str) -> str:
 class _Tally:
     """Counts what differs, place by place; keeps the first few."""
 
-    def __init__(self, tolerance: Tolerance) -> None:
+    def __init__(self, tolerance: Tolerance, by_numbers: bool) -> None:
         self._tolerance = tolerance
         self._masks = Masks()
-        self._for_numbers = tolerates_numbers(tolerance)
+        self.by_numbers = by_numbers
         self.counts = [0, 0]
         self.differing = self.beyond = self.masked = 0
         self.first = -1
         self.max_abs = 0.0
         self.only_ends = True
+        self.excuses = Excuses()
         self.elements: list[Element] = []
 
     def add(self, actual: list[str], expected: list[str]) -> None:
@@ -184,12 +202,13 @@ class _Tally:
             self._differ(start + shared + extra, *sides)
 
     def _add_line(self, place: int, actual: str, expected: str) -> None:
-        if self._for_numbers:
+        if self.by_numbers:
             within, error = compare_numbers(actual, expected, self._tolerance)
             self.max_abs = max(self.max_abs, error)
             if within:
                 self.differing += 1
                 return
+        self.excuses.add(actual, expected)
         self._differ(place, actual, expected)
 
     def _differ(self, place: int, actual: str | None, expected: str | None) -> None:
@@ -251,13 +270,15 @@ def compare_numbers(actual: str, expected: str, tolerance: Tolerance) -> tuple[b
     The error is 0 where something else differs too.
     """
     left, right = _split(actual), _split(expected)
-    if left[0] != right[0]:
+    if left[0] != right[0] and not _same_but_padding(left, right):
         return False, 0.0
     within, largest = True, 0.0
     for mine, theirs in zip(left[1], right[1], strict=True):
         if mine != theirs:
             numbers = _number(mine), _number(theirs)
-            within = within and few.passes(*numbers, tolerance)
+            # Past the largest double both would be infinite, and the same.
+            finite = math.isfinite(numbers[0]) and math.isfinite(numbers[1])
+            within = within and finite and few.passes(*numbers, tolerance)
             error = abs(numbers[0] - numbers[1])
             largest = max(largest, float(error) if math.isfinite(error) else math.inf)
     return within, largest
@@ -275,13 +296,25 @@ def _split(text: str) -> tuple[list[str], list[str]]:
     return [*rest, text[end:]], numbers
 
 
+def _same_but_padding(
+    left: tuple[list[str], list[str]], right: tuple[list[str], list[str]]
+) -> bool:
+    """Whether texts around numbers differ in blanks alone, beside numbers of other widths."""
+    widths = [[len(number) for number in side[1]] for side in (left, right)]
+    if len(widths[0]) != len(widths[1]) or widths[0] == widths[1]:
+        return False
+    return [part.strip(" ") for part in left[0]] == [part.strip(" ") for part in right[0]]
+
+
 def _number(text: str) -> int | float:
-    """Whole numbers stay whole while a machine's type holds them."""
-    return int(text) if len(text) < 19 and text.lstrip("+-").isdigit() else float(text)
+    """Whole numbers stay whole, as far as they also have a double near them."""
+    return (
+        int(text) if len(text) < _LONGEST_INTEGER and text.lstrip("+-").isdigit() else float(text)
+    )
 
 
 def _difference(
-    output: str, tally: _Tally, applied: Applied, encodings: tuple[str, str]
+    output: str, tally: _Tally, applied: Applied, encodings: tuple[str, str], why: str
 ) -> Difference:
     verdict = Verdict.DRIFT
     if not tally.beyond and encodings[0] == encodings[1]:
@@ -298,15 +331,15 @@ def _difference(
         differing=tally.differing,
         beyond=tally.beyond,
         size=max(tally.counts),
-        rule=_rule(applied),
+        rule=_rule(tally, applied),
         unit="lines",
-        note=_note(tally, encodings),
+        note="; ".join(text for text in (why, _note(tally, encodings)) if text),
         elements=tuple(tally.elements),
     )
 
 
-def _rule(applied: Applied) -> str:
-    if tolerates_numbers(applied.tolerance):
+def _rule(tally: _Tally, applied: Applied) -> str:
+    if tally.by_numbers:
         return f"numbers by tolerance, the rest exact ({applied.origin('text')})"
     return f"exact, line by line ({applied.origin('text')})"
 

@@ -38,11 +38,11 @@ def _read(side: Side) -> Any:
     try:
         return _plain(tomllib.loads(side.read().decode("utf-8-sig")))
     except UnicodeDecodeError as error:
-        raise side.unreadable(f"is not UTF-8 text (byte {error.start})") from error
+        raise side.malformed(f"is not UTF-8 text (byte {error.start})") from error
     except RecursionError as error:
-        raise side.unreadable("is TOML nested too deep to be read") from error
+        raise side.malformed("is TOML nested too deep to be read") from error
     except ValueError as error:
-        raise side.unreadable(f"is broken TOML: {error}") from error
+        raise side.malformed(f"is broken TOML: {error}") from error
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:

@@ -10,53 +10,57 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import marshal
-import math
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pytest_mlcontainer.compare.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.arrays import Place
 from pytest_mlcontainer.compare.curves import split, wanted
+from pytest_mlcontainer.compare.excuses import excuse_all
 from pytest_mlcontainer.compare.few import MOST, Few
-from pytest_mlcontainer.compare.gaps import Values
 from pytest_mlcontainer.compare.measure import Array, array_of
-from pytest_mlcontainer.compare.numbers import bring_together, integers
+from pytest_mlcontainer.compare.numbers import bring_together, wholes_of
+from pytest_mlcontainer.compare.numeric_text import NOTE, read_numbers
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.record_lists import (
+    are_records,
+    fields,
+    say_lengths,
+    say_moved,
+    without,
+)
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.compare.text import tolerates_numbers
+from pytest_mlcontainer.compare.tree_values import (
+    Grid,
+    Tagged,
+    bytes_of,
+    count_items,
+    describe,
+    grid_of,
+    kind_of_leaf,
+    plainly_equal,
+    show,
+    step_to,
+    texts_of,
+    values_of,
+)
+from pytest_mlcontainer.compare.wholes import (
+    Wholes,
+    compare_few_with_wholes,
+    compare_with_wholes,
+    wholes_of_both,
+)
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 
-_SHOWN = 80
-_DIMENSIONS = 30
 _LONGEST_PATH = 2000
 _DEEPEST_RULE = 50
 _NAMED = 50
-_MARSHAL_WITHOUT_REFERENCES = 2
+_EXCUSED = 1000
 _READ_IN_VAIN_BYTES = 1 << 28
 _ATTEMPT_BYTES = 200
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """A value with a type of its own, of which only the name is known: `!!python/object:a.B`."""
-
-    tag: str
-    value: Any
-
-    def __str__(self) -> str:
-        return f"{self.tag} {self.value}"
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """A rectangular list: its leaves in order, all of one `kind`, and its shape."""
-
-    leaves: list[Any]
-    shape: tuple[int, ...]
-    kind: str
 
 
 class _Node(NamedTuple):
@@ -94,6 +98,7 @@ class _Walk:
         self._masks = Masks()
         self._few = Few()
         self._unnamed = _NAMED
+        self._excusable = _EXCUSED
         self._left_bytes = _READ_IN_VAIN_BYTES
 
     def compare(self, top: _Node) -> Iterator[Difference]:
@@ -108,7 +113,7 @@ class _Walk:
                 yield from self._compare_leaf(node)
             elif self._is_skipped(node):
                 same = Difference(self._output, node.item, Verdict.IDENTICAL, size=1)
-                yield from itertools.repeat(same, _count_items(node.expected))
+                yield from itertools.repeat(same, count_items(node.expected))
             elif kinds[0] is dict:
                 node, found = self._prepare(node)
                 yield from found
@@ -137,6 +142,26 @@ class _Walk:
         ]
         return node._replace(actual=sides[0], expected=sides[1]), (*found, *curves)
 
+    def _prepare_records(self, node: _Node) -> tuple[_Node, tuple[Difference, ...], str]:
+        """The records without the fields that are curves, and how those differ.
+
+        The last is what is said of the list instead of walking on into it: "" to do that.
+        """
+        curves: tuple[Difference, ...] = ()
+        if self._curved:
+            prefix = f"{node.item}[*]."
+            lines = [_record_lines(side, prefix) for side in (node.actual, node.expected)]
+            above = (node.item, *node.above) if node.item else node.above
+            curves, taken = split(self._output, lines[0], lines[1], self._book, above)
+            sides = [without(side, taken, prefix) for side in (node.actual, node.expected)]
+            if not any(map(any, sides)):
+                return node._replace(actual=[], expected=[]), curves, ""
+            node = node._replace(actual=sides[0], expected=sides[1])
+        both = self._output, node.item, node.actual, node.expected
+        if len(node.actual) != len(node.expected):
+            return node, curves, say_lengths(*both)
+        return node, curves, "" if self._ruled else say_moved(*both)
+
     def _is_skipped(self, node: _Node) -> bool:
         """Whether both hold the same, down to types, NaN and the sign of zero, and no rule asks.
 
@@ -147,17 +172,24 @@ class _Walk:
             return False
         if self._left_bytes <= 0:
             return False
-        expected = _bytes_of(node.expected)
-        if expected and expected == _bytes_of(node.actual):
+        expected = bytes_of(node.expected)
+        if expected and expected == bytes_of(node.actual):
             return True
         self._left_bytes -= len(expected) + _ATTEMPT_BYTES
         return False
 
     def _compare_lists(self, node: _Node, waiting: list[Iterator[_Node]]) -> Iterator[Difference]:
-        grids = _grid(node.actual), _grid(node.expected)
+        grids = grid_of(node.actual), grid_of(node.expected)
         if grids[0] is not None and grids[1] is not None:
             yield from self._compare_grids(node, grids[0], grids[1])
             return
+        if are_records(node.actual) and are_records(node.expected):
+            node, found, note = self._prepare_records(node)
+            yield from found
+            if note:
+                yield from self._drift(node, note)
+                self._book.leave_unread(self._output)
+                return
         lengths = len(node.actual), len(node.expected)
         if lengths[0] != lengths[1]:
             yield from self._drift(node, f"a list of {lengths[0]}, expected a list of {lengths[1]}")
@@ -166,12 +198,12 @@ class _Walk:
     def _compare_keys(self, node: _Node) -> Iterator[Difference]:
         for key, value in node.expected.items():
             if key not in node.actual:
-                child = node.child(_step(key), None, value)
-                yield from self._drift(child, f"missing in the actual run; expected {_show(value)}")
+                child = node.child(step_to(key), None, value)
+                yield from self._drift(child, f"missing in the actual run; expected {show(value)}")
         for key, value in node.actual.items():
             if key not in node.expected:
-                child = node.child(_step(key), value, None)
-                yield from self._drift(child, f"only in the actual run: {_show(value)}")
+                child = node.child(step_to(key), value, None)
+                yield from self._drift(child, f"only in the actual run: {show(value)}")
 
     def _compare_tags(self, node: _Node) -> Iterator[Difference]:
         actual, expected = node.actual.tag, node.expected.tag
@@ -180,10 +212,10 @@ class _Walk:
 
     def _compare_leaf(self, node: _Node) -> Iterator[Difference]:
         actual, expected = node.actual, node.expected
-        kinds = _kind(actual), _kind(expected)
+        kinds = kind_of_leaf(actual), kind_of_leaf(expected)
         if kinds[0] != kinds[1]:
-            yield from self._drift(node, f"{_describe(actual)}, expected {_describe(expected)}")
-        elif _plainly_equal(actual, expected):
+            yield from self._drift(node, f"{describe(actual)}, expected {describe(expected)}")
+        elif plainly_equal(actual, expected):
             if not self._find(node).tolerance.ignore:
                 yield self._identical(node, 1)
         else:
@@ -193,15 +225,10 @@ class _Walk:
 
     def _compare_scalars(self, node: _Node, kind: str, applied: Applied) -> Iterator[Difference]:
         place = Place(self._output, node.item, node.above)
-        sides = [node.actual], [node.expected]
-        found = self._few_answer(kind, place, sides, (), applied)
-        if found is not None:
-            yield found
-        else:
-            grids = _Grid(sides[0], (), kind), _Grid(sides[1], (), kind)
-            yield from self._compare_many(place, *grids, applied)
+        grids = Grid([node.actual], (), kind), Grid([node.expected], (), kind)
+        yield from self._compare_alike(place, *grids, applied)
 
-    def _compare_grids(self, node: _Node, actual: _Grid, expected: _Grid) -> Iterator[Difference]:
+    def _compare_grids(self, node: _Node, actual: Grid, expected: Grid) -> Iterator[Difference]:
         kinds = {actual.kind, expected.kind} - {"nothing"}
         if len(kinds) > 1:
             yield from self._drift(node, f"a list of {actual.kind}, expected {expected.kind}")
@@ -212,16 +239,38 @@ class _Walk:
         place = Place(self._output, node.item, node.above)
         if actual.shape == expected.shape and kinds:
             if applied.tolerance.equal_nan:
-                both = _bytes_of(actual.leaves), _bytes_of(expected.leaves)
+                both = bytes_of(actual.leaves), bytes_of(expected.leaves)
                 if both[0] and both[0] == both[1]:
                     yield self._identical(node, len(expected.leaves))
                     return
+            yield from self._compare_alike(place, actual, expected, applied)
+        else:
+            yield from self._compare_many(place, actual, expected, applied)
+
+    def _compare_alike(
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        """Two grids of one kind and shape; numbers in strings as what they are."""
+        tolerance = applied.tolerance
+        if actual.kind == expected.kind == "strings" and _may_be_numbers(tolerance):
             sides = actual.leaves, expected.leaves
-            found = self._few_answer(expected.kind, place, sides, expected.shape, applied)
-            if found is not None:
+            met = read_numbers(*sides, expected.shape, tolerates_numbers(tolerance))
+            if met is not None:
+                place = replace(place, note=NOTE)
+                actual = Grid([*met.actual], met.shape, "numbers")
+                expected = Grid([*met.expected], met.shape, "numbers")
+        sides = actual.leaves, expected.leaves
+        few = self._few_answer(expected.kind, place, sides, expected.shape, applied)
+        each = self._compare_many(place, actual, expected, applied) if few is None else (few,)
+        for found in each:
+            if expected.kind == "strings" and not found.verdict.passes and self._excusable > 0:
+                self._excusable -= 1
+                excuses = excuse_all(zip(*sides, strict=True))
+                said = excuses.say(self._book.key(place.output, place.item), applied.rule)
+                note = _joined(found.note, said)
+                yield replace(found, note=note, excuses=excuses.names())
+            else:
                 yield found
-                return
-        yield from self._compare_many(place, actual, expected, applied)
 
     def _few_answer(
         self,
@@ -234,13 +283,13 @@ class _Walk:
         if len(sides[1]) > MOST:
             return None
         if kind == "numbers":
-            return self._few.compare_numbers(place, *sides, shape, applied)
+            return compare_few_with_wholes(self._few, place, sides, shape, applied)
         if kind == "strings" and not applied.tolerance.patterns:
             return self._few.compare_texts(place, *sides, shape, applied)
         return None
 
     def _compare_many(
-        self, place: Place, actual: _Grid, expected: _Grid, applied: Applied
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
     ) -> Iterator[Difference]:
         if expected.kind != "strings" or not applied.tolerance.patterns:
             yield from _compare_values(place, actual, expected, self._book)
@@ -250,7 +299,7 @@ class _Walk:
             mere = each.verdict is Verdict.IDENTICAL and actual.leaves != expected.leaves
             yield replace(each, verdict=Verdict.EQUIVALENT, note=ONLY_MASKED) if mere else each
 
-    def _masked(self, grid: _Grid, applied: Applied) -> _Grid:
+    def _masked(self, grid: Grid, applied: Applied) -> Grid:
         patterns = applied.tolerance.patterns
         return replace(grid, leaves=[self._masks.mask(leaf, patterns) for leaf in grid.leaves])
 
@@ -270,7 +319,7 @@ def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
     """The lists of numbers in an object, as arrays by their path."""
     found: dict[str, Array] = {}
     for key, value in side.items():
-        grid = _grid(value) if type(value) is list else None
+        grid = grid_of(value) if type(value) is list else None
         if grid is not None and grid.kind == "numbers" and len(grid.shape) == 1:
             with contextlib.suppress(OverflowError):
                 values = np.array([float(leaf) for leaf in grid.leaves])
@@ -278,14 +327,29 @@ def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
     return found
 
 
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _may_be_numbers(tolerance: Tolerance) -> bool:
+    """Whether a rule leaves it open that strings are compared as numbers."""
+    return not (tolerance.exact or tolerance.patterns or tolerance.free)
+
+
+def _record_lines(records: list[dict[str, Any]], prefix: str) -> dict[str, Array]:
+    """The fields of records that are numbers in every one of them, as arrays by their path."""
+    found = fields(records).items()
+    return {f"{prefix}{key}": array_of(np.array(values)) for key, values in found}
+
+
 def _path(node: _Node, key: str) -> str:
-    return node.child(_step(key), None, None).item
+    return node.child(step_to(key), None, None).item
 
 
 def _shared_keys(node: _Node) -> Iterator[_Node]:
     for key, value in node.expected.items():
         if key in node.actual:
-            yield node.child(_step(key), node.actual[key], value)
+            yield node.child(step_to(key), node.actual[key], value)
 
 
 def _shared_places(node: _Node) -> Iterator[_Node]:
@@ -294,120 +358,19 @@ def _shared_places(node: _Node) -> Iterator[_Node]:
 
 
 def _compare_values(
-    place: Place, actual: _Grid, expected: _Grid, book: RuleBook
+    place: Place, actual: Grid, expected: Grid, book: RuleBook
 ) -> Iterator[Difference]:
-    left, right = _values(actual), _values(expected)
+    left, right = values_of(actual), values_of(expected)
+    wholes: Wholes | None = None
     if left is None or right is None:
-        left, right = _texts(actual), _texts(expected)
+        left, right = texts_of(actual), texts_of(expected)
     elif "numbers" in (actual.kind, expected.kind):
         both = bring_together(left, right)
         left, right = both.actual, both.expected
-        place = replace(place, judged_as=both.judged_as, note=both.note)
+        place = replace(place, judged_as=both.judged_as, note=_joined(place.note, both.note))
+        if left.dtype.kind == "f":
+            wholes = wholes_of_both(wholes_of(actual.leaves), wholes_of(expected.leaves))
     left, right = left.reshape(actual.shape), right.reshape(expected.shape)
     if not actual.leaves or not expected.leaves:
         left, right = left.astype(right.dtype), right
-    yield from compare_arrays(place, array_of(left), array_of(right), book)
-
-
-def _plainly_equal(actual: Any, expected: Any) -> bool:
-    """The cheap answer for most leaves: same type and value, no NaN, the same sign of zero."""
-    if type(actual) is not type(expected) or actual != expected:
-        return False
-    return not isinstance(actual, float) or math.copysign(1, actual) == math.copysign(1, expected)
-
-
-def _bytes_of(value: Any) -> bytes:
-    """A value as bytes that are the same for the same value only; empty where it is too deep."""
-    try:
-        return marshal.dumps(value, _MARSHAL_WITHOUT_REFERENCES)
-    except ValueError:
-        return b""
-
-
-def _count_items(value: Any) -> int:
-    """How many items a tree has."""
-    count = 0
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if type(value) is dict:
-            waiting += value.values()
-        elif type(value) is list and _grid(value) is None:
-            waiting += value
-        else:
-            count += 1
-    return count
-
-
-def _grid(value: list[Any]) -> _Grid | None:
-    """The list as an array, if it is rectangular and its leaves are of one kind."""
-    leaves: list[Any] = value
-    shape = [len(value)]
-    while leaves and set(map(type, leaves)) == {list}:
-        lengths = set(map(len, leaves))
-        if len(lengths) > 1:
-            return None
-        shape.append(lengths.pop())
-        leaves = list(itertools.chain.from_iterable(leaves))
-        if len(shape) > _DIMENSIONS:
-            return None
-    kinds = {_KINDS.get(each, "objects") for each in set(map(type, leaves))}
-    if len(kinds) > 1 or kinds & {"objects", "lists", "nulls", "typed values"}:
-        return None
-    return _Grid(leaves, tuple(shape), kinds.pop() if kinds else "nothing")
-
-
-def _values(grid: _Grid) -> Values | None:
-    """None for numbers that no type of this machine holds."""
-    if grid.kind != "numbers":
-        return np.array(grid.leaves, object if grid.kind == "strings" else bool)
-    if set(map(type, grid.leaves)) == {int}:
-        return integers(grid.leaves)
-    try:
-        return np.array([float(leaf) for leaf in grid.leaves], np.float64)
-    except OverflowError:
-        return None
-
-
-def _texts(grid: _Grid) -> Values:
-    return np.array([repr(leaf) for leaf in grid.leaves], object)
-
-
-_KINDS: dict[type, str] = {
-    bool: "booleans",
-    int: "numbers",
-    float: "numbers",
-    type(None): "nulls",
-    str: "strings",
-    list: "lists",
-    dict: "objects",
-    Tagged: "typed values",
-}
-
-
-def _kind(value: Any) -> str:
-    return _KINDS[type(value)]
-
-
-def _describe(value: Any) -> str:
-    """The value with its type: `the number 1`, `an object of 3`."""
-    if value is None or isinstance(value, (list, dict, Tagged)):
-        return _show(value)
-    return f"the {_kind(value)[:-1]} {_show(value)}"
-
-
-def _step(key: Hashable) -> str:
-    return f".{key}" if key != "" else '.""'
-
-
-def _show(value: Any) -> str:
-    """A value in a few words; never all of a large one, and without recursion."""
-    if isinstance(value, (list, dict)):
-        noun = "a list" if isinstance(value, list) else "an object"
-        return f"{noun} of {len(value)}"
-    if isinstance(value, Tagged):
-        return f"a value of the type {value.tag}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    yield from compare_with_wholes(place, array_of(left), array_of(right), wholes, book)

@@ -17,7 +17,8 @@ from pytest_mlcontainer.compare.format import Format, need
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
 from pytest_mlcontainer.compare.text import is_text
-from pytest_mlcontainer.compare.trees import Tagged, compare_trees
+from pytest_mlcontainer.compare.tree_values import Tagged
+from pytest_mlcontainer.compare.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
 _LIMIT_BYTES = 1 << 25
@@ -64,12 +65,12 @@ def _read(side: Side) -> Any:
     try:
         return _Reader(yaml, side.read()).read()
     except _YamlError as error:
-        raise side.unreadable(f"cannot be read as YAML: {error}") from error
+        raise side.malformed(f"cannot be read as YAML: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         what = " ".join(str(error).split())
         if "nesting depth" in what:  # PyYAML's own limit, from 6.0.4 on
             what = f"it is nested too many levels deep: {what}"
-        raise side.unreadable(f"is broken YAML: {what:.300}") from error
+        raise side.malformed(f"is broken YAML: {what:.300}") from error
 
 
 class _Reader:

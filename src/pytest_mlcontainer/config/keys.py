@@ -81,6 +81,7 @@ RULE_KEYS: Final = (
     "free",
     "axis",
     "curve",
+    "as",
     "dtype",
     "shape",
     "equal-nan",

@@ -4,50 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
 from typing import Final
 
 from pytest_mlcontainer.config.values import parse_filled_text
 from pytest_mlcontainer.config.words import nearest, show
 from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import NAMED_PATTERNS
 
-_NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_UNIT: Final = (
-    r"(?:ns|us|µs|μs|ms|s/it|s|secs?|seconds?|mins?|minutes?|m|hrs?|hours?|h|days?|d|it/s)"
-)
-_CLOCK: Final = r"[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?"
-_ZONE: Final = r"(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}))?"
-_MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-
-# Each of them runs in linear time: what a container wrote must not be able to stop a comparison.
-NAMED: Final[Mapping[str, str]] = {
-    "time": (
-        r"(?<![0-9])(?:"
-        rf"[0-9]{{4}}[-/][0-9]{{2}}[-/][0-9]{{2}}(?:[T _-](?:{_CLOCK}|"
-        rf"[0-9]{{2}}[:.-]?[0-9]{{2}}(?:[:.-]?[0-9]{{2}}(?:[.,][0-9]{{1,9}})?)?){_ZONE})?"
-        rf"|[0-9]{{8}}[T_-][0-9]{{4}}(?:[0-9]{{2}}(?:[.,][0-9]{{1,9}})?)?{_ZONE}"
-        rf"|[0-9]{{1,2}}[/ ]{_MONTH}[/ ][0-9]{{4}}(?:[: ]{_CLOCK}{_ZONE})?"
-        rf"|{_CLOCK}{_ZONE}"
-        r"|1[4-9][0-9]{8}(?:\.[0-9]+|[0-9]{3}|[0-9]{6}|[0-9]{9})?"
-        r")(?![0-9])"
-        rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?{_MONTH} {{1,2}}[0-9]{{1,2}} {_CLOCK}"
-        rf"{_ZONE}(?: [0-9]{{4}})?(?![0-9])"
-    ),
-    "uuid": (
-        r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])"
-    ),
-    # With a letter, and not after a point: 0.123456789012 is a number.
-    "hex": r"(?<![0-9A-Za-z.])(?=[0-9]*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9A-Za-z])",
-    "path": (
-        r"(?:file:(?://)?|(?<![\w.:/~<>*-]))/[^\s'\"`<>|:;,()\[\]{}/][^\s'\"`<>|:;,()\[\]{}]*"
-        r"|(?<![0-9A-Za-z])[A-Za-z]:\\[^\s'\"`<>|:;,()\[\]{}]+"
-    ),
-    "address": r"(?<![0-9A-Za-z])0x[0-9a-fA-F]+(?![0-9A-Za-z])",
-    "duration": (
-        rf"(?<![\w.])(?:[0-9]+:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]+)?|{_NUMBER} ?{_UNIT}"
-        rf"(?: ?{_NUMBER}{_UNIT})*)(?!\w)"
-    ),
-}
+NAMED: Final = NAMED_PATTERNS
 
 
 def parse_left_out(value: object) -> str:

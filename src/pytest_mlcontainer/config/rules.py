@@ -24,7 +24,7 @@ from pytest_mlcontainer.config.values import (
 )
 from pytest_mlcontainer.config.words import show, show_key
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
-from pytest_mlcontainer.model import Better, Free, Rule, Tolerance
+from pytest_mlcontainer.model import Better, Free, ReadAs, Rule, Tolerance
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ _ALONE = ("ulp", "margin", "exact", "ignore", "agreement", "equivalence", "toler
 _HOW = ("key", "unordered", "free", "axis", "curve", "dtype", "shape", "equal-nan")
 _CURVE_ALLOWS = ("curve", "atol", "dtype", "equal-nan")
 _LABELS_ALLOW = ("free", "exact", "agreement", "ignore", "key", "dtype", "shape", "equal-nan")
+_TEXT_LACKS = (*_HOW, "agreement", "equivalence", "better")
 _LEAVES_OUT = 'true or false, or what to leave out of text: ["time", "uuid"]'
 
 
@@ -104,6 +105,7 @@ def _read_tolerance(rule: Reader) -> Tolerance:
         free=_filled(rule, "free", rule.read_list("free", lambda value: parse_choice(value, Free))),
         axis=rule.read("axis", parse_axis, 0),
         curve=rule.read("curve", parse_filled_text, None),
+        read_as=rule.read("as", lambda value: parse_choice(value, ReadAs), None),
         equal_nan=rule.read("equal-nan", parse_switch, True),
         any_dtype=rule.read("dtype", parse_any, False),
         any_shape=rule.read("shape", parse_any, False),
@@ -164,6 +166,9 @@ def _note_company(rule: Reader, tolerance: Tolerance) -> None:
         what = "says along which axis something is free, and nothing is"
         rule.note("axis", MlContainerError(what, show(rule.values["axis"]), remedy))
     given = _given(rule, RULE_KEYS)
+    if "as" in given:
+        remedy = "keep as alone, or with a bound for the numbers in the text"
+        _refuse(rule, "as", ["as", *(key for key in given if key in _TEXT_LACKS)], remedy)
     if "curve" in given:
         remedy = "keep curve, with atol where it is to have another bound (a share of each axis)"
         _refuse(

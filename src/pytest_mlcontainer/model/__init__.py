@@ -18,6 +18,7 @@ from pytest_mlcontainer.model.basics import (
     Owner,
     Pairs,
     Platform,
+    ReadAs,
     Scalar,
     Target,
     Verdict,
@@ -62,6 +63,7 @@ from pytest_mlcontainer.model.settings import (
     Settings,
     Tolerance,
 )
+from pytest_mlcontainer.model.text_patterns import NAMED_PATTERNS
 from pytest_mlcontainer.model.variations import (
     Choice,
     Family,
@@ -76,6 +78,7 @@ __all__ = [
     "DEFAULT_BUDGET",
     "HOST",
     "LABEL",
+    "NAMED_PATTERNS",
     "PRINTED",
     "BaselineChange",
     "BaselineJob",
@@ -111,6 +114,7 @@ __all__ = [
     "Owner",
     "Pairs",
     "Platform",
+    "ReadAs",
     "RepeatsJob",
     "Rule",
     "Run",

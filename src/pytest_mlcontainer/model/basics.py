@@ -60,6 +60,12 @@ class Better(enum.Enum):
     LOWER = "lower"
 
 
+class ReadAs(enum.Enum):
+    """What a file is taken for, whatever its bytes and its name say."""
+
+    TEXT = "text"
+
+
 class Free(enum.Enum):
     """What a method leaves undetermined, so that it does not count.
 

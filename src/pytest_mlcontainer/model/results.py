@@ -189,6 +189,7 @@ class Difference:
         histogram: (low, high, count) of errors, low ≤ error < high, over elements that differ.
         elements: the worst few of them.
         noise: the largest error between repeats of the reference; None where it was not measured.
+        excuses: of text that differs in nothing else: names of what differs, "time", "duration".
     """
 
     output: str
@@ -211,6 +212,7 @@ class Difference:
     histogram: tuple[tuple[float, float, int], ...] = ()
     elements: tuple[Element, ...] = ()
     noise: float | None = None
+    excuses: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:

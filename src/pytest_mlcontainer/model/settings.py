@@ -13,6 +13,7 @@ from pytest_mlcontainer.model.basics import (
     NeedsFrom,
     Pairs,
     Platform,
+    ReadAs,
 )
 
 ALL_VARIATIONS = ("all",)
@@ -43,6 +44,7 @@ class Tolerance:
         curve: name of the column or item that is the abscissa; the others are compared as curves
             over it, whose points need not be the same.
         equal_nan: NaN equals NaN at the same place.
+        read_as: what files that are text are taken for; None is what they look like.
         any_dtype, any_shape: another dtype, or another shape of the same size, is no difference.
     """
 
@@ -63,6 +65,7 @@ class Tolerance:
     free: tuple[Free, ...] = ()
     axis: int = 0
     curve: str | None = None
+    read_as: ReadAs | None = None
     equal_nan: bool = True
     any_dtype: bool = False
     any_shape: bool = False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_mlcontainer.errors import MlContainerError, NothingVaried
 from pytest_mlcontainer.explain.amplifiers import amplifiers
 from pytest_mlcontainer.explain.materiality import materiality
+from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Trial
@@ -31,6 +32,7 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.bench import Bench, printed
+from pytest_mlcontainer.pipeline.excused import is_measured, say_measured
 from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
 from pytest_mlcontainer.variations import (
     apart_pairs,
@@ -255,6 +257,8 @@ class _Explaining:
             raise self._bench.failure()
         outcome = self._drawn(findings)
         causes = tuple(self._shown(cause, prepared) for cause in findings.causes)
+        if (RANDOMNESS,) in {cause.names for cause in causes} and is_measured(outcome):
+            causes = ()  # a clock is read, and no generator was found to be unseeded
         crashes = tuple(each for each in findings.crashes if not _is_out_of_memory(each))
         serious = tuple(each for each in crashes if self._is_serious(each))
         if findings.kind is Kind.CLEAN and serious:
@@ -320,7 +324,7 @@ class _Explaining:
                 *_flaky(findings),
             ),
             materiality=meant.materiality,
-            open=(*findings.open, *_masked(findings)),
+            open=(*say_measured(findings, outcome), *findings.open, *_masked(findings)),
             suspects=findings.suspects,
         )
 

@@ -20,6 +20,16 @@ def escape(text: str, limit: int = 200) -> str:
     return shown[: limit - 1] + "…"
 
 
+def cut_inside(text: str, limit: int) -> str:
+    """A name in at most so many characters; names of one folder differ at their ends, so the end
+    stays, and the beginning.
+    """
+    if len(text) <= limit:
+        return text
+    start = (limit - 1) // 3
+    return f"{text[:start]}…{text[start + 1 - limit :]}"
+
+
 def _escape_character(character: str) -> str:
     if character.isprintable():
         return character

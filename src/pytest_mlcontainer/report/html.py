@@ -12,6 +12,7 @@ from importlib.resources import files
 from pytest_mlcontainer.model import Outcome, Scalar, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
+from pytest_mlcontainer.report.escape import cut_inside
 from pytest_mlcontainer.report.html_tree import head_html, t, tree_html, verdict_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
@@ -113,7 +114,8 @@ def _row(number: int, comparison: Comparison, linked: bool, with_causes: bool) -
     name, worst = f"<code>{t(outcome.entrypoint, 60)}</code>", ""
     if tree.leaves and words.brief(tree.leaves[0].difference):
         difference = tree.leaves[0].difference
-        worst = f"<code>{t(difference.where, 80)}</code>: {t(words.brief(difference), 160)}"
+        where = t(cut_inside(difference.where, 80), 80)
+        worst = f"<code>{where}</code>: {t(words.brief(difference), 160)}"
     cells = (
         f'<a href="#c{number}">{name}</a>' if linked else name,
         t(words.name_of_target(outcome.target)),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief
-from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.tree import Tree
@@ -81,7 +81,9 @@ def _verdict(tree: Tree) -> tuple[str, ...]:
     outcome, worst = tree.outcome, ""
     if tree.leaves and words.brief(tree.leaves[0].difference):
         difference = tree.leaves[0].difference
-        worst = f"{code(difference.where, 80)}: {text(words.brief(difference), 120)}"
+        worst = (
+            f"{code(cut_inside(difference.where, 80), 80)}: {text(words.brief(difference), 120)}"
+        )
     verdict = f"{words.SIGNS[outcome.verdict]} {outcome.verdict.value}"
     return (
         code(outcome.entrypoint, 60),
@@ -123,7 +125,8 @@ def _worst(session: Session) -> list[str]:
             cells = (found.get(name, "") for name in words.NUMBERS)
             said = words.how_many(difference) or difference.note
             where = f"{code(outcome.entrypoint, 40)} {text(str(outcome.target))}"
-            rows.append((where, code(difference.where, 80), *cells, text(said, 160)))
+            place = code(cut_inside(difference.where, 80), 80)
+            rows.append((where, place, *cells, text(said, 160)))
     if not rows:
         return []
     failing = sum(comparison.tree.failing_count for comparison in session.comparisons)

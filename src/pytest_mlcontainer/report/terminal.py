@@ -8,7 +8,7 @@ from textwrap import wrap
 from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_varied, rest
-from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.report.tree import Leaf, Node, Tree, build_tree
@@ -106,7 +106,8 @@ def _overview(tree: Tree) -> list[str]:
 
 
 def _rows(node: Node, indent: str) -> Iterator[tuple[str, str]]:
-    label = indent + escape(node.label.lstrip("./") or node.label, _LABEL_WIDTH)
+    name = cut_inside(node.label.lstrip("./") or node.label, _LABEL_WIDTH)
+    label = indent + escape(name, _LABEL_WIDTH)
     own = [leaf.difference for leaf in node.leaves if not leaf.passes]
     if node.children or not own:
         yield label, words.counts_text(node.counts)
@@ -126,7 +127,7 @@ def _verdict_and_brief(difference: Difference) -> str:
 
 def _block(leaf: Leaf, outcome: Outcome) -> list[str]:
     difference = leaf.difference
-    head = escape(difference.where)
+    head = escape(cut_inside(difference.where, 200))
     if difference.verdict is not Verdict.DRIFT:
         head += f"  [{difference.verdict.value}]"
     said = [
@@ -197,7 +198,7 @@ def _names(same: list[Leaf]) -> str:
 
 
 def _identical_name(difference: Difference) -> str:
-    where = escape(difference.where)
+    where = escape(cut_inside(difference.where, 200))
     return f"{words.items(difference.size)} of {where}" if difference.unit == "items" else where
 
 
@@ -259,7 +260,7 @@ def _row(tree: Tree) -> tuple[str, str, str, str]:
     outcome, text = tree.outcome, ""
     if tree.leaves and tree.leaves[0].difference.verdict is not Verdict.IDENTICAL:
         worst = tree.leaves[0].difference
-        where, found = escape(worst.where, 50), escape(words.brief(worst), 60)
+        where, found = escape(cut_inside(worst.where, 50), 50), escape(words.brief(worst), 60)
         text = f"{found} in {where}" if words.numbers(worst) else f"{where}: {found}"
     brief = ("cause: " if outcome.causes else "") + escape(in_brief(outcome), 60)
     other = outcome.against or outcome.reference.platform

@@ -1,0 +1,116 @@
+"""What differs between two texts by the looks of it: times, durations, ids; and the rule for that.
+
+A text that differs in nothing else gets the line that would leave it out. What is proposed was
+tried: with it, the texts that were looked at are the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+
+from pytest_mlcontainer.model import NAMED_PATTERNS, Rule
+
+_MOST_TEXTS = 500
+_MOST_CHARACTERS = 500_000
+_LONGEST = 20_000
+# Those that claim most come last: a path may hold a time, and an id look like one.
+_ORDER = ("uuid", "address", "hex", "time", "duration", "path")
+_NOUNS = {
+    "uuid": "UUIDs",
+    "address": "addresses",
+    "hex": "ids of hexadecimal digits",
+    "time": "dates and times",
+    "duration": "durations and rates",
+    "path": "paths",
+}
+
+
+class Excuses:
+    """Collects what pairs of texts would be the same without."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._left = _MOST_TEXTS
+        self._characters = _MOST_CHARACTERS
+        self.hopeless = False
+
+    def add(self, actual: str, expected: str) -> None:
+        """Two texts that differ."""
+        if self.hopeless or self._is_full:
+            return
+        self._left -= 1
+        self._characters -= len(actual) + len(expected)
+        found = _needed(actual, expected)
+        if found is None:
+            self.hopeless = True
+        else:
+            self._names |= found
+
+    @property
+    def _is_full(self) -> bool:
+        return self._left <= 0 or self._characters <= 0
+
+    def names(self) -> tuple[str, ...]:
+        """The patterns without which nothing differs; empty where something else does, or may."""
+        return () if self._is_full else self._found()
+
+    def _found(self) -> tuple[str, ...]:
+        if self.hopeless:
+            return ()
+        return tuple(name for name in NAMED_PATTERNS if name in self._names)
+
+    def say(self, key: str, rule: Rule | None) -> str:
+        """What to know and to write; "" where something else differs.
+
+        Args:
+            key: what a rule for the texts is called.
+            rule: the one that they are compared by.
+        """
+        names = self._found()
+        if not names:
+            return ""
+        nouns = " and ".join(_NOUNS[name] for name in names)
+        listed = ", ".join(f'"{name}"' for name in names)
+        what = f"only {nouns} differ{', as far as was looked' * self._is_full}"
+        if rule is not None:
+            return f"{what}: rule {rule} could leave them out with ignore = [{listed}]"
+        return f'{what}, which a rule leaves out: "{key}" = {{ ignore = [{listed}] }}'
+
+
+def excuse_all(pairs: Iterable[tuple[str, str]]) -> Excuses:
+    """The excuses of all texts that differ."""
+    found = Excuses()
+    for actual, expected in pairs:
+        if actual != expected:
+            found.add(actual, expected)
+    return found
+
+
+def _needed(actual: str, expected: str) -> frozenset[str] | None:
+    """A smallest set of patterns that makes both the same; None where there is none."""
+    if max(len(actual), len(expected)) > _LONGEST:
+        return None
+    for name in _ORDER:
+        if _masked(actual, (name,)) == _masked(expected, (name,)):
+            return frozenset({name})
+    names: tuple[str, ...] = _ORDER
+    if _masked(actual, names) != _masked(expected, names):
+        return None
+    for name in reversed(_ORDER):
+        fewer = tuple(each for each in names if each != name)
+        if _masked(actual, fewer) == _masked(expected, fewer):
+            names = fewer
+    return frozenset(names)
+
+
+def _masked(text: str, names: tuple[str, ...]) -> str:
+    for name in names:
+        text = _compiled(name).sub("\0", text)
+    return text
+
+
+@functools.lru_cache(maxsize=len(_ORDER))
+def _compiled(name: str) -> re.Pattern[str]:
+    return re.compile(NAMED_PATTERNS[name])

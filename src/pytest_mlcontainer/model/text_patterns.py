@@ -1,0 +1,140 @@
+"""What differs in text from run to run and means nothing, as regular expressions by name.
+
+Each runs in linear time, on any text: repeats are bounded, or what they repeat and what follows
+have no character in common. Dates and times are matched as a whole, weekday and zone included,
+because what is left over of them would differ on another day. A pattern that matched in May and not
+in June would be worse than none, so months and weekdays are never told apart, and where programs
+pad with a blank (` 1 Nov`, `28 Nov`), that blank belongs to the match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+# Blanks that pad a number belong to it, but for one that would be there anyway.
+_PAD: Final = r"(?:(?:(?<=[\[(,])|(?<= )(?<!  )|(?<![\s\S])) {1,200})?"
+_START: Final = r"(?<![0-9A-Za-z])"
+_NOT_INSIDE: Final = r"(?<![0-9])(?<![0-9][.,:])"
+_WEEKDAY: Final = (
+    r"(?:Mon(?:day)?|Tue(?:s(?:day)?)?|Wed(?:nesday)?|Thu(?:r(?:s(?:day)?)?)?|Fri(?:day)?"
+    r"|Sat(?:urday)?|Sun(?:day)?)(?![A-Za-z])\.?"
+)
+_MONTH: Final = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sep(?:t(?:ember)?)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?"
+    r"|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(?![A-Za-z])\.?"
+)
+_YEAR: Final = r"(?:19|20)[0-9]{2}"
+_MM: Final = r"(?:0[1-9]|1[0-2])"
+_DD: Final = r"(?:0[1-9]|[12][0-9]|3[01])"
+_DAY: Final = r"(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
+_FRACTION: Final = r"(?:[.,][0-9]{1,9})?"
+_HALF: Final = r"(?: ?(?:[AaPp][Mm](?![A-Za-z])|[AaPp]\.[Mm]\.))"
+_ZONE_NAME: Final = (
+    r"(?:UTC|GMT|WES?T|CES?T|EES?T|MSK|BST|IST|JST|KST|HKT|SGT|PKT|WIB|[ECMPAN][SD]T|AK[SD]T|HST"
+    r"|A[CEW][SD]T|NZ[SD]T|SAST|EAT|WAT|CAT|BRS?T|ART|CLS?T|Z)(?![A-Za-z])"
+)
+_ZONE: Final = (
+    rf"(?: ?\(?(?:{_ZONE_NAME}(?:[+-][0-9]{{1,2}}(?::?[0-9]{{2}})?)?|[+-][0-9]{{2}}:?[0-9]{{2}}"
+    r"(?![0-9]))\)?(?: \([A-Z][A-Za-z ]{2,40}\))?)?(?: ?\[?[A-Z][A-Za-z]{2,15}/[A-Z][A-Za-z_]{1,25}"
+    r"(?:/[A-Z][A-Za-z_]{1,25})?\]?)?"
+)
+_CLOCK: Final = rf"[0-9]{{1,2}}:[0-9]{{2}}:[0-9]{{2}}{_FRACTION}{_HALF}?{_ZONE}"
+_HOURS: Final = rf"[0-9]{{1,2}}:[0-9]{{2}}{_HALF}{_ZONE}"
+# After a date a time may be written in any way.
+_TIME: Final = (
+    rf"(?:{_CLOCK}|[0-9]{{1,2}}:[0-9]{{2}}{_HALF}?{_ZONE}"
+    r"|[0-9]{2}[.h_-]?[0-9]{2}(?:[.m_-]?[0-9]{2}s?(?:[.,_-]?[0-9]{1,9})?)?(?![0-9])" + f"{_ZONE})"
+)
+_THEN: Final = rf"(?:(?:[T_:-]|,? {{1,2}}(?:at )?|, at | [-@|] |/){_PAD}{_TIME})?"
+_DAY_AFTER: Final = rf"(?:,? \(?{_WEEKDAY}\)?)?"
+_DAY_BEFORE: Final = rf"(?:{_WEEKDAY},? (?:the )?)?"
+_NUMERIC: Final = (
+    rf"[0-9]{{4}}[-/][0-9]{{2}}[-/][0-9]{{2}}|{_YEAR}[._]{_MM}[._]{_DD}"
+    rf"|{_YEAR}-?W[0-5][0-9](?:-?[1-7])?"
+    rf"|{_YEAR}-(?:[0-2][0-9]{{2}}|3[0-6][0-9])(?![0-9A-Za-z.-]*[0-9A-Za-z])"
+    rf"|(?:0?[1-9]|[12][0-9]|3[01])(?:/(?:0?[1-9]|[12][0-9]|3[01])/|[.](?:0?[1-9]|1[0-2])[.]"
+    rf"|-(?:0?[1-9]|[12][0-9]|3[01])-){_YEAR}|[01][0-9]/[0-3][0-9]/[0-9]{{2}}(?![0-9/])"
+)
+_NAMED_MONTH: Final = (
+    rf"{_PAD}{_DAY}(?: of )?[-/ .]{{0,2}}{_MONTH},?(?:[-/ ]?(?:{_YEAR}|'?[0-9]{{2}}(?![0-9:.])))?"
+    rf"|{_MONTH}[ -]{{0,2}}{_DAY}(?!:)(?:,? {_YEAR}|[-/]{_YEAR})?|{_MONTH}[ -]{_YEAR}"
+    rf"|{_YEAR}[ -]{_MONTH}[ -]{_DAY}"
+)
+_ASCTIME: Final = rf"{_MONTH} {{0,2}}{_DAY},? {{1,2}}{_CLOCK}(?: {_YEAR})?"
+_COMPACT: Final = (
+    rf"{_YEAR}{_MM}{_DD}(?:[T_-]?[0-9]{{6}}(?:[.,_-]?[0-9]{{1,9}})?|[T_-][0-9]{{4}})(?![0-9])"
+    rf"{_ZONE}"
+)
+_SHORT: Final = rf"[0-9]{{2}}{_MM}{_DD}[_-](?:[01][0-9]|2[0-3])(?:[0-5][0-9]){{2}}(?![0-9])"
+_DATED_NAME: Final = rf"(?<=[_-]){_YEAR}{_MM}{_DD}(?![0-9A-Za-z])"
+_GLOG: Final = rf"(?<=[IWEF])(?:{_YEAR})?{_MM}{_DD} {{1,2}}{_CLOCK}"
+_SINCE_1970: Final = r"1[4-9][0-9]{8}(?:\.[0-9]{1,9}|[0-9]{3}(?:\.[0-9]{1,9})?|[0-9]{6}|[0-9]{9})?"
+_LABELLED: Final = (
+    r"(?<![A-Za-z0-9])(?:timestamp|time_?stamp_?ms|unix_?time|epoch_?(?:time|ms|seconds|millis)"
+    r"|ts|mtime|ctime)[\"']?(?: ?[:=] ?| )(?:[0-9]{9,19}(?:\.[0-9]{1,9})?"
+    r"|[12]\.[0-9]{1,18}[eE]\+?(?:0?9|12|15|18))(?![0-9])"
+)
+_TIME_BEFORE: Final = rf"(?:[0-9]{{1,2}}:[0-9]{{2}}{_HALF}?{_ZONE},? (?:on )?)?"
+_DATES: Final = (
+    rf"{_START}{_TIME_BEFORE}{_DAY_BEFORE}{_PAD}(?:{_NUMERIC})(?![0-9]){_DAY_AFTER}{_THEN}{_DAY_AFTER}"
+    rf"|{_START}{_TIME_BEFORE}{_DAY_BEFORE}(?:{_ASCTIME}|(?:{_NAMED_MONTH})(?![0-9A-Za-z]|\.[0-9]){_DAY_AFTER}"
+    rf"{_THEN}){_DAY_AFTER}"
+)
+_TIMES: Final = (
+    rf"{_START}{_COMPACT}|{_START}{_SHORT}|{_DATED_NAME}|{_GLOG}"
+    rf"|{_START}{_WEEKDAY},? (?:at )?{_PAD}(?:{_CLOCK}|[0-9]{{1,2}}:[0-9]{{2}}{_HALF}?{_ZONE})"
+    rf"|{_PAD}{_NOT_INSIDE}(?:{_CLOCK}|{_HOURS}){_DAY_AFTER}(?![0-9])"
+    rf"|(?<![A-Za-z])(?:[Dd]ate|[Dd]ay|[Tt]oday|[Ww]eekday|on)(?: is)?[:=]? {{0,20}}{_WEEKDAY}"
+    rf"(?:,? (?:at )?{_TIME})?"
+    rf"|{_LABELLED}|(?<![0-9.]){_SINCE_1970}(?![0-9])"
+)
+
+_NUMBER: Final = r"[0-9]{1,19}(?:,[0-9]{3})*(?:\.[0-9]{1,19})?(?:[eE][+-]?[0-9]{1,3})?"
+_SECONDS: Final = (
+    r"(?:[nuµμm]?s|[nuµμm]?sec|[Ss]ecs?|[Ss]econds?|(?:nano|micro|milli)s(?:ec(?:ond)?s?)?|millis)"
+)
+_UNIT: Final = rf"(?:{_SECONDS}|[Mm]ins?|[Mm]inutes?|m|[Hh]rs?|[Hh]ours?|h|[Dd]ays?|d)"
+_PER: Final = r"(?:/[A-Za-z]{1,20}| per [a-z]{1,20})?"
+_RATE: Final = (
+    r"(?:[A-Za-z]{1,20}/(?:s|secs?|seconds?|ms|min|minute|h|hr|hour)"
+    r"|[A-Za-z]{1,20} per (?:second|sec|minute|hour))"
+)
+_MINUTES: Final = r"(?:[0-9]{1,4}:)?[0-9]{1,2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+_TIMER: Final = rf"(?:{_NUMBER} days?,? )?[0-9]{{1,6}}:[0-9]{{2}}:[0-9]{{2}}(?:[.,][0-9]{{1,9}})?"
+_AMOUNT: Final = rf"(?:{_NUMBER}|\?) {{0,2}}(?:{_RATE}|{_UNIT}{_PER})"
+_DURATION_LABEL: Final = (
+    r"(?:[A-Za-z0-9_]{0,40}?(?:[Rr]untime|[Ee]lapsed|[Dd]uration|[Ll]atency|[Tt]hroughput"
+    r"|(?:[Ss]amples|[Ss]teps|[Tt]okens|[Ii]terations|[Ee]xamples)_per_sec(?:ond)?)"
+    r"(?:_?(?:time|s|ms|us|ns|sec|secs|seconds|millis))?|ETA|eta"
+    r"|(?:[A-Za-z0-9]{1,20}_){0,3}[Tt]ime(?:_(?:s|ms|us|ns|sec|secs|seconds|millis))?)"
+    r"(?: ?\([a-z]{1,12}\))?[\"']?(?: ?[:=] ?| )"
+)
+_DURATIONS: Final = (
+    # Frames of a progress bar that later ones overwrote: how many there are depends on the time.
+    r"(?<![^\r\n])(?:[^\r\n]{0,200}%\|[^\r\n]{0,200}\r)+"
+    rf"|{_MINUTES}<(?:{_MINUTES}|\?)|(?<=\[){_MINUTES}(?=, )"
+    rf"|(?<![A-Za-z0-9_.]){_DURATION_LABEL}(?:{_TIMER}|{_MINUTES}|{_NUMBER})"
+    rf"(?: ?(?:{_RATE}|{_UNIT}{_PER}))?(?![A-Za-z0-9_])"
+    rf"|(?<![A-Za-z0-9_.])(?:{_TIMER}(?![0-9])|(?:(?<=,) {{1,5}})?{_AMOUNT}"
+    rf"(?:(?:,? (?:and )?)?{_AMOUNT})*(?![A-Za-z0-9_]| ?=))"
+)
+
+NAMED_PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "time": f"(?:{_DATES}|{_TIMES})",
+        "uuid": (
+            r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])"
+        ),
+        # With a letter, and not after a point: 0.123456789012 is a number.
+        "hex": r"(?<![0-9A-Za-z.])(?=[0-9]*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9A-Za-z])",
+        "path": (
+            r"(?:file:(?://)?|(?<![\w.:/~<>*-]))/[^\s'\"`<>|:;,()\[\]{}/][^\s'\"`<>|:;,()\[\]{}]*"
+            r"|(?<![0-9A-Za-z])[A-Za-z]:\\[^\s'\"`<>|:;,()\[\]{}]+"
+        ),
+        "address": r"(?<![0-9A-Za-z])0x[0-9a-fA-F]+(?![0-9A-Za-z])",
+        "duration": f"(?:{_DURATIONS})",
+    }
+)

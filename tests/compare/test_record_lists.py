@@ -1,0 +1,107 @@
+"""Lists of records: lengths are said once, and their fields may be curves."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from pytest_mlcontainer import config
+from pytest_mlcontainer.model import Rule, Tolerance, Verdict
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+POINTS = 400
+
+
+def roc(*dropped, moved=0.0):
+    """As dvclive writes it; `dropped` are places of points that a tie took away."""
+    places = [place for place in range(POINTS + 1) if place not in dropped]
+    return [
+        {
+            "fpr": place / POINTS,
+            "tpr": (place / POINTS) ** 0.3 + moved,
+            "threshold": 1 - place / POINTS,
+        }
+        for place in places
+    ]
+
+
+def proposed(note):
+    """The rule that a note proposes, as it would be read from a pyproject.toml."""
+    return config.parse_rules(tomllib.loads(note[note.index('"') :]))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_another_length_is_said_once_and_the_rule_it_proposes_makes_both_agree(compare, nested):
+    actual, expected = roc(17), roc()
+    if nested:
+        actual, expected = {"folds": [{"roc": actual}]}, {"folds": [{"roc": expected}]}
+    (found,) = compare("roc.json", actual, expected)[0]
+    assert found.verdict is Verdict.DRIFT
+    assert found.note.startswith("a list of 400 records, expected 401; they differ from [17] on")
+    differences, notes = compare("roc.json", actual, expected, rules=proposed(found.note))
+    assert {each.verdict for each in differences} == {Verdict.EQUIVALENT}
+    assert not notes
+    assert any("400 points, expected 401" in each.note for each in differences)
+
+
+def test_points_of_one_number_that_lie_elsewhere_are_said_once(compare):
+    (found,) = compare("roc.json", {"roc": roc(17)}, {"roc": roc(300)})[0]
+    assert found.note.startswith("283 of 400 records have another fpr; if they are the points")
+    differences, _notes = compare(
+        "roc.json", roc(17), roc(300), rules=proposed(found.note.replace(":roc", ""))
+    )
+    assert {each.verdict for each in differences} == {Verdict.EQUIVALENT}
+
+
+@pytest.mark.parametrize("item", [None, "roc", "roc*", "roc[*].*", "*tpr"])
+def test_a_curve_of_records_that_goes_elsewhere_drifts(compare, item):
+    rule = Rule("roc.json", item, Tolerance(curve="fpr"))
+    found = compare("roc.json", {"roc": roc(17, moved=0.1)}, {"roc": roc()}, rules=(rule,))[0]
+    assert "roc[*].tpr" in {each.item for each in found if not each.verdict.passes}
+
+
+def test_what_is_no_number_in_the_records_is_compared_as_ever(compare):
+    def labelled(label):
+        return [{**record, "label": label} for record in roc()]
+
+    rule = Rule("roc.json", None, Tolerance(curve="fpr"))
+    found = compare("roc.json", labelled("a"), labelled("b"), rules=(rule,))[0]
+    assert {each.item for each in found if not each.verdict.passes} >= {"[0].label", "[7].label"}
+
+
+def test_an_epoch_more_is_said_without_a_curve(only):
+    history = [{"epoch": epoch, "loss": 1 / (epoch + 1)} for epoch in range(10)]
+    assert only("h.json", history[:9], history).note == (
+        "a list of 9 records, expected 10; those that both have are the same"
+    )
+    found = only("h.json", [{"epoch": 7, "loss": 3.0}, *history], history)
+    assert found.note.startswith("a list of 11 records, expected 10; they differ from [0] on")
+    assert 'epoch"' not in found.note
+
+
+def test_records_of_one_number_are_walked_through(compare):
+    history = [{"epoch": epoch, "loss": 1 / (epoch + 1)} for epoch in range(20)]
+    other = [*history[:5], {"epoch": 5, "loss": 0.5}, *history[6:]]
+    (drift,) = [each for each in compare("h.json", other, history)[0] if not each.verdict.passes]
+    assert drift.item == "[5].loss"
+
+
+def test_a_length_that_a_rule_ignores_is_not_said(compare):
+    rule = Rule("roc.json", "roc", Tolerance(ignore=True))
+    assert compare("roc.json", {"roc": roc(1)}, {"roc": roc()}, rules=(rule,))[0] == ()
+
+
+def test_a_rule_for_what_was_not_looked_at_is_not_called_idle(compare):
+    rule = Rule("roc.json", "roc*tpr", Tolerance(rtol=0.1))
+    assert compare("roc.json", {"roc": roc(1)}, {"roc": roc()}, rules=(rule,))[1] == ()
+
+
+def test_yaml_is_treated_alike(only):
+    expected = json.dumps({"roc": roc()})
+    assert "a list of 400 records" in only("r.yaml", json.dumps({"roc": roc(1)}), expected).note
