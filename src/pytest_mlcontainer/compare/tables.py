@@ -258,7 +258,8 @@ def _compare_lengths(
     Lists of one length, embeddings for example, are rows of an array: what stands at the same place
     in each has a unit of its own. Others have one axis.
     """
-    size, shape = 0, (expected.rows,)
+    size = 0
+    shape: tuple[int, ...] = (expected.rows,)
     for level in range(expected.depth):
         left = reblock(((part.lengths[level],) for part in actual.parts(_BLOCK)), _BLOCK)
         right = reblock(((part.lengths[level],) for part in expected.parts(_BLOCK)), _BLOCK)
