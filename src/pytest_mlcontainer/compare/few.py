@@ -197,8 +197,8 @@ def passes(actual: Number, expected: Number, tolerance: Tolerance) -> bool:
     if type(actual) is not int or type(expected) is not int:
         judged_as = FLOAT32 if were_float32((float(actual), float(expected))) else FLOAT64
     bound = make_bound(tolerance, judged_as)
-    if actual == expected and not bound.exact:
-        return True
+    if actual == expected:
+        return not (bound.exact and _signs_differ(actual, expected))
     return _gap(0, actual, expected, bound, judged_as).excess <= 1
 
 
