@@ -232,6 +232,7 @@ def written(path: Path, write: Callable[[Path], object]) -> Output:
 )
 @example("float64", [(BIG, BIG), (BIG, BIG), (-BIG, -BIG), (0.0, -0.0)], Tolerance())
 @example("float64", [(BIG, BIG), (-BIG, -BIG), (1.0, 1 + 1e-15)], Tolerance())
+@example("float64", [(1.0, BIG), (1.0, BIG / 2)], Tolerance())
 def test_a_summary_that_holds_all_elements_is_judged_as_the_file_is(
     folder: Path, dtype: str, pairs: list[tuple[float, float]], tolerance: Tolerance
 ) -> None:
@@ -313,6 +314,7 @@ def test_rows_that_meet_are_judged_as_rows_in_order(
 
 @settings(deadline=None, max_examples=80)
 @given(st.lists(FLOATS, min_size=1, max_size=24), st.randoms(use_true_random=False))
+@example([BIG, BIG / 2], Random(1))
 def test_rows_without_a_name_pass_in_any_order(
     folder: Path, values: list[float], random: Random
 ) -> None:

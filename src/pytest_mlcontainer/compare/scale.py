@@ -133,7 +133,8 @@ def typical_noise(magnitude: Floats, noise: Noise) -> float:
     there = magnitude[magnitude > 0]
     if not len(there):
         return noise.unit * noise.tiny
-    most = min(float(there.max()), _CAP * float(np.median(there)))
+    with np.errstate(over="ignore"):  # the mean of the middle two may be beyond the largest float
+        most = min(float(there.max()), _CAP * float(np.median(there)))
     return noise.unit * max(most, noise.tiny)
 
 
