@@ -1,4 +1,5 @@
-"""Random damage to what the readers read: outputs as tar streams, and records with their archives.
+"""Random damage to what is read: outputs as tar streams, records with their archives, and files of
+the formats that are compared.
 
     python -m benchmarks.chaos.fuzz outputs --seconds 600 --inputs 1000000
 
@@ -20,17 +21,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.chaos.fuzz_formats import BATCH, Damaged
 from benchmarks.chaos.fuzz_inputs import mutate_json, mutate_tar, record_seeds, tar_seeds
 from benchmarks.chaos.hostile import SECRET, snapshot
 from benchmarks.chaos.memory import PeakMemory
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.table import Row
 from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import Verdict
 from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tar, remove_tree
 from pytest_mlcontainer.records import FILE, open_records, read_conditions
 
 NAME = "fuzz"
-TARGETS = ("outputs", "records")
+TARGETS = ("outputs", "records", "formats")
 _LIMIT_S = 10.0  # for one input; then the process ends with a traceback of where it hangs
 _MEBIBYTES = 512
 _LOOK = 5000  # inputs between two looks at the canaries
@@ -74,7 +77,7 @@ def fuzz(target: str, seconds: float, inputs: int, seed: int) -> Report:
     """Feed a reader mutated inputs, until the time or the number is over.
 
     Args:
-        target: `outputs` or `records`.
+        target: one of `TARGETS`.
         seconds: of wall clock.
     """
     base = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None
@@ -83,6 +86,8 @@ def fuzz(target: str, seconds: float, inputs: int, seed: int) -> Report:
         (place / "canaries").mkdir()
         (place / "canaries" / "secret").write_text(SECRET)
         (place / "record").mkdir()
+        if target == "formats":
+            return _formats(place, seconds, inputs, random.Random(seed))
         reader = _outputs(place) if target == "outputs" else _records(place)
         return _run(reader, place, seconds, inputs, random.Random(seed))
     finally:
@@ -128,6 +133,30 @@ def _run(
         crashes.append(f"reading took {added} MiB")
     wall = time.monotonic() - started
     return Report(done, tuple(crashes), slowest, added, accepted, wall)
+
+
+def _formats(place: Path, seconds: float, inputs: int, dice: random.Random) -> Report:
+    """Files that libraries in C read, which takes processes of their own: many at a time."""
+    (place / "files").mkdir()
+    damaged = Damaged(place / "files")
+    started, done, slowest = time.monotonic(), 0, 0.0
+    memory = PeakMemory()
+    try:
+        while done < inputs and time.monotonic() - started < seconds:
+            began = time.monotonic()
+            damaged.batch(dice.getrandbits(64), min(BATCH, inputs - done))
+            done += min(BATCH, inputs - done)
+            slowest = max(slowest, (time.monotonic() - began) / BATCH)
+    finally:
+        damaged.close()
+    found, added = damaged.found, memory.added_mib()
+    for how, count in found.deaths.most_common():
+        print(f"  {count:,} {how}", file=sys.stderr)
+    if added > _MEBIBYTES:
+        found.crashes.append(f"comparing took {added} MiB")
+    accepted = done - found.verdicts[Verdict.FAILED.value]
+    wall = time.monotonic() - started
+    return Report(done, tuple(found.crashes), slowest, added, accepted, wall)
 
 
 def _outputs(place: Path) -> Callable[[random.Random], None]:

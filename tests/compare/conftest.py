@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pytest_mlcontainer.compare import compare_outputs
+from pytest_mlcontainer.compare.formats import Formats
+from pytest_mlcontainer.compare.readers.limits import Limits
+from pytest_mlcontainer.compare.readers.pool import Pool
+from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.sources import make_pair
 from pytest_mlcontainer.model import Difference, Output, Rule
 
 Compare = Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]]
@@ -32,6 +39,30 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
     return run
 
 
+@pytest.fixture
+def compare_here(tmp_path: Path) -> Compare:
+    """As `compare`, without readers: for tests that change this process, of a library that is
+    missing or a limit that would take long to meet.
+    """
+
+    def run(name, actual, expected):
+        sides = [_write(tmp_path / side, name, value) for side, value in _both(actual, expected)]
+        return Formats().compare(make_pair(name, sides[0][0], sides[1][0]), RuleBook(()))
+
+    return run
+
+
+@pytest.fixture
+def only_here(compare_here: Compare) -> Callable[..., Difference]:
+    """The same, for what gives exactly one difference."""
+
+    def run(*args):
+        ((difference,), _notes) = compare_here(*args)
+        return difference
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def only(compare: Compare) -> Callable[..., Difference]:
     """The same, for what gives exactly one difference."""
@@ -42,6 +73,22 @@ def only(compare: Compare) -> Callable[..., Difference]:
         return difference
 
     return run
+
+
+@pytest.fixture(scope="session")
+def pool() -> Callable[..., AbstractContextManager[Pool]]:
+    """`with pool(base_s=2.0) as readers`: readers of their own, within limits that are soon met."""
+
+    @contextmanager
+    def start(**limits: Any) -> Iterator[Pool]:
+        given = {"readers": 1, "memory_bytes": 1 << 30, **limits}
+        readers = Pool(Limits(**given))
+        try:
+            yield readers
+        finally:
+            readers.close()
+
+    return start
 
 
 def _both(actual, expected):

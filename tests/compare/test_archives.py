@@ -320,23 +320,23 @@ def test_an_npz_bomb_is_refused_too(only):
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_stream_that_never_ends_is_given_up(only, monkeypatch, pack):
+def test_a_stream_that_never_ends_is_given_up(only_here, monkeypatch, pack):
     monkeypatch.setattr(unpacking.Allowance.__init__, "__defaults__", (100_000,))
     sides = pack(bytes(3_000_000)), pack(bytes(3_000_001))
-    found = only("a.bin", *sides)
+    found = only_here("a.bin", *sides)
     assert found.verdict is Verdict.FAILED
     assert "unpacks to more than 100000 bytes" in found.note
 
 
-def test_archives_inside_share_one_allowance(compare, monkeypatch):
+def test_archives_inside_share_one_allowance(compare_here, monkeypatch):
     monkeypatch.setattr(unpacking.Allowance.__init__, "__defaults__", (100_000,))
 
     def pack(last, count):
         return zipped({f"{n}.zip": zipped({"z": bytes(20_000) + last}) for n in range(count)})
 
-    found = drifting(compare("a.zip", pack(b"1", 2), pack(b"2", 2))[0])
+    found = drifting(compare_here("a.zip", pack(b"1", 2), pack(b"2", 2))[0])
     assert {each.verdict for each in found.values()} == {Verdict.DRIFT}
-    found = drifting(compare("a.zip", pack(b"1", 40), pack(b"2", 40))[0])
+    found = drifting(compare_here("a.zip", pack(b"1", 40), pack(b"2", 40))[0])
     assert Verdict.FAILED in {each.verdict for each in found.values()}
 
 
@@ -349,14 +349,14 @@ def test_overlapping_members_are_refused(only):
     assert (found.verdict, "inside one another" in found.note) == (Verdict.FAILED, True)
 
 
-def test_too_many_members_are_refused_before_they_are_listed(only, monkeypatch):
+def test_too_many_members_are_refused_before_they_are_listed(only_here, monkeypatch):
     monkeypatch.setattr(zips, "MOST_MEMBERS", 50)
     from pytest_mlcontainer.compare import tar_file
 
     monkeypatch.setattr(tar_file, "MOST_MEMBERS", 50)
     members = {str(number): b"" for number in range(51)}
     for name, pack in (("a.zip", zipped), ("a.tar", tarred)):
-        found = only(name, pack(members), pack({}))
+        found = only_here(name, pack(members), pack({}))
         assert found.verdict is Verdict.FAILED
         assert "more than" in found.note
         assert "write fewer files" in found.note
@@ -412,9 +412,9 @@ def test_nan_differs_inside_archives_where_a_rule_says_so(only):
     assert only("m.zip", packed, packed, rules=rules).verdict is Verdict.DRIFT
 
 
-def test_a_full_disk_is_no_crash(only, monkeypatch):
+def test_a_full_disk_is_no_crash(only_here, monkeypatch):
     monkeypatch.setattr(unpacking, "_LEFT_FREE_BYTES", 1 << 60)
-    found = only("a.zip", zipped({"a": b"1"}), zipped({"a": b"2"}))
+    found = only_here("a.zip", zipped({"a": b"1"}), zipped({"a": b"2"}))
     assert (found.verdict, "bytes are free" in found.note) == (Verdict.FAILED, True)
 
 

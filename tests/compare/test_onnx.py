@@ -235,10 +235,10 @@ def test_a_broken_initialiser_fails_alone(items, broken, reason):
     assert not any("raised" in each.note for each in found.values())
 
 
-def test_without_onnx_it_fails_and_says_what_to_install(only, monkeypatch):
+def test_without_onnx_it_fails_and_says_what_to_install(only_here, monkeypatch):
     sides = model(), model(alpha=0.2)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    found = only("m.onnx", *sides)
+    found = only_here("m.onnx", *sides)
     assert found.verdict is Verdict.FAILED
     assert "pip install 'pytest-mlcontainer[onnx]'" in found.note
 

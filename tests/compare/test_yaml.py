@@ -124,15 +124,15 @@ def test_keys_keep_their_type(compare):
     assert drifting(compare("c.yaml", "{1: a, true: a}\n", "{true: a, 1: a}\n")[0]) == {}
 
 
-def test_the_reader_in_python_reads_the_same(compare, monkeypatch):
+def test_the_reader_in_python_reads_the_same(compare_here, monkeypatch):
     monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
     found = drifting(
-        compare("c.yaml", "a: {b: [1, 2.5, x]}\nc: 1\n", "a: {b: [1, 2.5, x]}\nc: 2")[0]
+        compare_here("c.yaml", "a: {b: [1, 2.5, x]}\nc: 1\n", "a: {b: [1, 2.5, x]}\nc: 2")[0]
     )
     assert set(found) == {"c"}
 
 
-def test_without_the_reader_it_says_what_to_install(only, monkeypatch):
+def test_without_the_reader_it_says_what_to_install(only_here, monkeypatch):
     real = importlib.import_module
 
     def without(name, package=None):
@@ -141,5 +141,5 @@ def test_without_the_reader_it_says_what_to_install(only, monkeypatch):
         return real(name, package)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    found = only("c.yaml", "a: 1\n", "a: 2\n")
+    found = only_here("c.yaml", "a: 1\n", "a: 2\n")
     assert (found.verdict, "pytest-mlcontainer[yaml]" in found.note) == (Verdict.FAILED, True)

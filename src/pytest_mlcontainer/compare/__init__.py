@@ -1,20 +1,25 @@
 """Two runs' outputs and the rules for them → differences. The only input is what the files hold.
 
-`formats` recognises a file, the module of that format reads both sides, `items` and `arrays`
-compare them, `tolerance` says what is close enough, and `collect` keeps the result short.
+`apart` says where a pair of files is compared, here or in a process of `readers`. `formats`
+recognises a file, the module of that format reads both sides, `items` and `arrays` compare them,
+`tolerance` says what is close enough, and `collect` keeps the result short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pytest_mlcontainer.compare import pytorch
+from pytest_mlcontainer.compare.apart import Apart, Found, format_here
 from pytest_mlcontainer.compare.collect import worst_first
 from pytest_mlcontainer.compare.formats import Formats
 from pytest_mlcontainer.compare.lonely import Sides, compare_lonely
 from pytest_mlcontainer.compare.names import Meeting
 from pytest_mlcontainer.compare.opened import needs_opening, notes_on
+from pytest_mlcontainer.compare.readers.pool import Pool
+from pytest_mlcontainer.compare.readers.protocol import Job, Work
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import (
     Pair,
@@ -37,6 +42,7 @@ def compare_outputs(
     comparators: tuple[Comparator, ...] = (),
     names: Pairs = (),
     study: Study = ALONE,
+    pool: Pool | None = None,
 ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
     """Compare what two runs wrote, output by output.
 
@@ -46,6 +52,7 @@ def compare_outputs(
         comparators: formats that plugins add.
         names: regular expression → replacement, for names of outputs and items before they meet.
         study: how this comparison belongs to others.
+        pool: readers of what C libraries parse; None for those that all comparisons here share.
 
     Returns:
         One difference for each item, worst first (at most 50 that differ for each output), one for
@@ -53,30 +60,24 @@ def compare_outputs(
         rules that matched nothing, how many items are not listed.
     """
     book = RuleBook(rules, names, study)
-    formats = Formats(comparators)
     mine = {output.name: output for output in actual}
     theirs = {output.name: output for output in expected}
-    found: list[Difference] = []
-    notes: list[str] = []
-    lonely: list[Meeting] = []
     try:
         meetings = book.meet(sorted(mine), sorted(theirs))
     except UnreadableError as error:
         return (Difference("outputs", "", Verdict.FAILED, note=str(error)),), ()
-    for met in sorted(meetings, key=lambda each: each.name):
-        if met.actual is not None and met.expected is not None:
-            sides = mine[met.actual], theirs[met.expected]
-            if sides[1].summary is not None:
-                differences, more = compare_summary(met.name, *sides, book, formats)
-            else:
-                differences, more = _compare_pair(make_pair(met.name, *sides), book, formats)
-            found += differences
-            notes += (*more, *((met.note,) if met.note else ()))
-        elif met.actual is None and met.expected is None:
-            found += _undecided(met, book)
-        else:
-            lonely.append(met)
-    found += compare_lonely(tuple(lonely), Sides(mine, theirs), book)
+    comparison = _Comparison(book, Apart(rules, names, comparators, pool))
+    found: list[Difference] = []
+    notes: list[str] = []
+    for met, (differences, more) in comparison.of(
+        (met for met in meetings if not met.is_lonely), mine, theirs
+    ):
+        found += differences
+        if any(each.verdict is Verdict.FAILED and not each.item for each in differences):
+            book.leave_unread(met.name)  # what could not be read may hold what rules are for
+        notes += (*more, *((met.note,) if met.note and met.actual and met.expected else ()))
+    lonely = tuple(met for met in sorted(meetings, key=_name) if met.is_lonely)
+    found += compare_lonely(lonely, Sides(mine, theirs), book)
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
     idle = book.idle()
@@ -84,6 +85,94 @@ def compare_outputs(
         study.on_difference(each)
     found += idle
     return tuple(sorted(found, key=worst_first)), (*notes, *book.notes())
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An output, and how it is compared.
+
+    Args:
+        known: what can be said without a look inside, or None.
+        here: gives what is found in this process, or None.
+        job: for a reader, or None.
+    """
+
+    met: Meeting
+    known: tuple[Difference, ...] | None = None
+    here: Callable[[], Found] | None = None
+    job: Job | None = None
+
+
+class _Comparison:
+    def __init__(self, book: RuleBook, apart: Apart) -> None:
+        self._book = book
+        self._apart = apart
+        self._formats = Formats(apart.comparators)
+
+    def of(
+        self, meetings: Iterable[Meeting], mine: Mapping[str, Output], theirs: Mapping[str, Output]
+    ) -> Iterator[tuple[Meeting, Found]]:
+        """What is found in each output, by name. Readers begin with all of theirs at once."""
+        steps = []
+        for met in sorted(meetings, key=_name):
+            if met.actual is None or met.expected is None:
+                steps.append(_Step(met, _undecided(met, self._book)))
+            else:
+                steps.append(self._step(met, mine[met.actual], theirs[met.expected]))
+        jobs = tuple(step.job for step in steps if step.job is not None)
+        with self._apart.asked(jobs, self._book.study) as asked:
+            for step in steps:
+                if step.known is not None:
+                    for each in step.known:
+                        self._book.study.on_difference(each)
+                    yield step.met, (step.known, ())
+                elif step.here is not None:
+                    yield step.met, _within_memory(step.met.name, step.here)
+                else:
+                    yield step.met, self._apart.result(next(asked), self._book)
+
+    def _step(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+        pair = make_pair(met.name, actual, expected)
+        try:
+            if expected.summary is not None:
+                return self._hold(met, actual, expected)
+            whole = _whole_answer(pair, self._book)
+            if whole is not None:
+                return _Step(met, whole)
+            format = format_here(pair, self._formats, self._apart.comparators, self._book)
+        except UnreadableError as error:
+            return _Step(met, (Difference(pair.name, "", Verdict.FAILED, note=str(error)),))
+        if format is None:
+            return _Step(met, job=self._apart.job(Work.COMPARE, pair, self._book))
+
+        def compare() -> Found:
+            differences, notes = self._formats.compare_as(format, pair, self._book)
+            return differences, (*notes, *notes_on(pair))
+
+        return _Step(met, here=compare)
+
+    def _hold(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+        """Against a summary. Whether the readers are needed is known by the one file there is."""
+        side = make_pair(met.name, actual, actual)
+        if format_here(side, self._formats, self._apart.comparators, self._book) is None:
+            pair = make_pair(met.name, actual, expected)
+            return _Step(met, job=self._apart.job(Work.HOLD, pair, self._book))
+        return _Step(
+            met,
+            here=lambda: compare_summary(met.name, actual, expected, self._book, self._formats),
+        )
+
+
+def _name(met: Meeting) -> str:
+    return met.name
+
+
+def _within_memory(name: str, compare: Callable[[], Found]) -> Found:
+    try:
+        return compare()
+    except MemoryError:
+        note = "unreadable: it takes more memory than there is; ignore it by a rule, or split it"
+        return (Difference(name, "", Verdict.FAILED, note=note),), ()
 
 
 def unopened(
@@ -135,23 +224,6 @@ def verdict_of(differences: Iterable[Difference]) -> Verdict:
     return max(verdicts, key=lambda verdict: verdict.severity, default=Verdict.IDENTICAL)
 
 
-def _compare_pair(
-    pair: Pair, book: RuleBook, formats: Formats
-) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    try:
-        whole = _whole_answer(pair, book)
-    except UnreadableError as error:
-        return (Difference(pair.name, "", Verdict.FAILED, note=str(error)),), ()
-    if whole is None:
-        differences, notes = formats.compare(pair, book)
-        if any(each.verdict is Verdict.FAILED and not each.item for each in differences):
-            book.leave_unread(pair.name)  # what could not be read may hold what rules are for
-        return differences, (*notes, *notes_on(pair))
-    for each in whole:
-        book.study.on_difference(each)
-    return whole, ()
-
-
 def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
     """What can be said without a look inside: ignored, or the same bytes. Else None."""
     rules = book.for_output(pair.name)
@@ -178,6 +250,4 @@ def _undecided(met: Meeting, book: RuleBook) -> tuple[Difference, ...]:
     book.leave_unread(met.name)
     if ignored:
         return ()
-    found = Difference(met.name, "", Verdict.FAILED, note=met.note)
-    book.study.on_difference(found)
-    return (found,)
+    return (Difference(met.name, "", Verdict.FAILED, note=met.note),)

@@ -14,7 +14,7 @@ from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
 from pytest_mlcontainer.model import Comparator, Difference
 
-_HEAD_BYTES = 4096
+HEAD_BYTES = 4096
 
 
 def format_of(comparator: Comparator) -> Format:
@@ -30,7 +30,7 @@ def format_of(comparator: Comparator) -> Format:
 def _recognises(comparator: Comparator, side: Side) -> bool:
     assert comparator.recognises is not None
     with side.open() as stream:
-        head = stream.read(_HEAD_BYTES)
+        head = stream.read(HEAD_BYTES)
     try:
         return bool(comparator.recognises(side.path, head))
     except Exception as error:

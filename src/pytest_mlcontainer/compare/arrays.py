@@ -271,6 +271,7 @@ def _difference(place: Place, expected: Array, measured: Measured, kind: Kind) -
         max_rel=measured.max_rel if relative else None,
         max_ulp=measured.max_ulp if floating else None,
         scale_error=_scale_error(measured.max_abs, measured.largest) if number else None,
+        typical=measured.typical or None,
         worst_index=elements[0].index if elements else None,
         worst_actual=elements[0].actual if elements else "",
         worst_expected=elements[0].expected if elements else "",

@@ -349,7 +349,13 @@ class _File:
 
 
 def damaged(side: Side, error: BaseException) -> UnreadableError:
-    """What Arrow says, in one line."""
+    """What Arrow says, in one line.
+
+    Raises:
+        MemoryError: there was none left, which may be the file's fault or that of the limit.
+    """
+    if isinstance(error, MemoryError):
+        raise error
     said = " ".join(str(error).split())
     return side.unreadable(f"cannot be read, it is damaged or truncated ({said:.200})")
 

@@ -193,7 +193,8 @@ def _whole_beside_gaps(values: Values) -> Values | None:
     if not finite.size or len(finite) == len(values) or (finite != np.rint(finite)).any():
         return None
     largest = float(np.abs(finite).max())
-    rounded = (finite.astype(np.float32) == finite).all()
+    with np.errstate(over="ignore"):
+        rounded = (finite.astype(np.float32) == finite).all()
     if largest >= _SURELY_WHOLE or (largest > _FLOAT32_HOLDS and rounded):
         return None
     return np.where(np.isfinite(values), np.nan_to_num(values), NOT_WHOLE).astype(np.int64)

@@ -28,6 +28,7 @@ class Block:
 
     Args:
         errors: |actual − expected| of every element, valid until the next tile.
+        max_ulp: of this tile or one before.
         top_error: the largest of them; `largest` is the largest |expected|.
         suspects: places of all elements beyond their own bound, and of some that nearly are.
     """
@@ -52,6 +53,8 @@ class Workspace:
         self._slack = 16 * float(limits.eps)
         self._largest = float(limits.max) / 4
         self._usual = 2 * float(limits.tiny)
+        self._eps = float(limits.eps)
+        self._max_ulp = 0
         length = BLOCK_BYTES // dtype.itemsize
         with np.errstate(over="ignore"):  # `fits` looks
             self._rtol = dtype.type(bound.rtol)
@@ -88,16 +91,30 @@ class Workspace:
             np.divide(error, size, out=quotient)
             worst = self._worst_relative(error, size, quotient, usual)
             relative = 0.0 if worst is None else _relative(actual[worst], expected[worst])
-            if usual:
-                near = np.flatnonzero(quotient >= min(relative / 4, 0.25))
-                ulp = int(ulp_distance(actual[near], expected[near]).max(initial=0))
-            else:
+            if worst is None or not usual:
                 ulp = int(ulp_distance(actual, expected).max())
+            else:
+                ulp = self._ulp(actual, expected, quotient, worst)
             largest = float(size.max())
             suspects = self._suspects(error, size, quotient, relative, usual)
         if suspects is None:
             return None
         return Block(differing, relative, ulp, top, largest, error, suspects)
+
+    def _ulp(self, actual: Values, expected: Values, quotient: Values, worst: int) -> int:
+        """The largest distance, if it is larger than that of all tiles before.
+
+        Where no sign differs, r = error ÷ |expected| below 1/4 makes a distance of at most
+        2 r / (3/4 eps), for steps are as wide as eps × the number or half that.
+        """
+        there = slice(worst, worst + 1)
+        known = max(self._max_ulp, int(ulp_distance(actual[there], expected[there])[0]))
+        least = min(known * self._eps * 3 / 8, 0.25)
+        if float(quotient[worst]) > least:
+            near = np.flatnonzero(quotient > least)
+            known = max(known, int(ulp_distance(actual[near], expected[near]).max(initial=0)))
+        self._max_ulp = known
+        return known
 
     def _worst_relative(
         self, error: Values, size: Values, quotient: Values, usual: bool

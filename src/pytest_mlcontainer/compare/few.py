@@ -158,6 +158,7 @@ class Few:
             max_rel=most.relative if scale or not gaps else None,
             max_ulp=None if judged_as is None else most.ulp,
             scale_error=(most.error / scale if scale else None) if most.error else 0.0,
+            typical=abs(float(expected[gaps[0].at])) if beyond and bound.noise else None,
             worst_index=elements[0].index if elements else None,
             worst_actual=elements[0].actual if elements else "",
             worst_expected=elements[0].expected if elements else "",

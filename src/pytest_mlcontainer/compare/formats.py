@@ -81,9 +81,15 @@ class Formats:
     def compare(self, pair: Pair, book: RuleBook) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
         """Two files whose bytes differ: their differences, and notes on what is not listed."""
         try:
-            format = self._find_for(pair, book)
+            format = self.find_for(pair, book)
         except UnreadableError as error:
             return (_failed(pair, str(error)),), ()
+        return self.compare_as(format, pair, book)
+
+    def compare_as(
+        self, format: Format | Difference, pair: Pair, book: RuleBook
+    ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+        """The same, where `find` was asked already."""
         if isinstance(format, Difference):
             return (format,), ()
         found = _told(_guarded(pair, book, format), book)
@@ -93,7 +99,7 @@ class Formats:
         """The differences of two members of an archive, one by one."""
         inner = Formats(self._comparators, allowance)
         try:
-            format = inner._find_for(pair, book)
+            format = inner.find_for(pair, book)
         except UnreadableError as error:
             yield _failed(pair, str(error))
             return
@@ -102,8 +108,8 @@ class Formats:
         else:
             yield from _guarded(pair, book, format)
 
-    def _find_for(self, pair: Pair, book: RuleBook) -> Format | Difference:
-        """The same, as far as no rule says how text is to be read."""
+    def find_for(self, pair: Pair, book: RuleBook) -> Format | Difference:
+        """As `find`, unless a rule says that text is to be read as text."""
         format = self.find(pair)
         asked = book.peek(pair.name).tolerance.read_as is ReadAs.TEXT
         if asked and isinstance(format, Format) and format.textual:
@@ -145,11 +151,17 @@ def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]
         yield from _as_found(pair, book, format)
     except UnreadableError as error:
         yield _failed(pair, str(error))
+    except MemoryError:
+        raise  # which is a limit that was met, and nothing of the format's
     except Exception as error:
         # A plugin's comparator, or a library that a damaged file throws off: the other outputs
         # are compared all the same, and this one never passes.
         what = f"{type(error).__name__}: {error}"
-        yield _failed(pair, f"the comparator for {format.name} raised {what:.500}")
+        yield _failed(
+            pair,
+            f"unreadable: the comparator for {format.name} raised {what:.500}; one of the files "
+            "may be damaged: write it again, or ignore it by a rule",
+        )
 
 
 def _as_found(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer.compare.format import Format, Named, need
-from pytest_mlcontainer.compare.hdf5_heaps import damaged_heap
 from pytest_mlcontainer.compare.hdf5_tree import Found, read_tree
 from pytest_mlcontainer.compare.items import compare_items
 from pytest_mlcontainer.compare.measure import Array
@@ -47,10 +46,6 @@ def _open(side: Side, stack: ExitStack) -> Found:
     h5py = need(side, "h5py", "hdf5")
     if not side.size_bytes():
         raise side.unreadable("is empty")
-    with side.open() as stream:
-        heap = damaged_heap(stream)
-    if heap is not None:
-        raise side.unreadable(f"is damaged: values of variable length at offset {heap} are broken")
     try:
         file = stack.enter_context(h5py.File(Path(side.path), "r", rdcc_nbytes=_CACHE_BYTES))
         return read_tree(h5py, side, file)

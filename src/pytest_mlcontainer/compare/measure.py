@@ -84,7 +84,8 @@ def measure(
     def meter() -> Meter:
         return Meter(actual.dtype, bound, judged_as, equal_nan)
 
-    if actual.spans and expected.spans and expected.size * width >= _LEAST_PARALLEL_BYTES:
+    size_bytes = expected.size * min(actual.dtype.itemsize, expected.dtype.itemsize)
+    if actual.spans and expected.spans and size_bytes >= _LEAST_PARALLEL_BYTES:
         with actual.spans() as left, expected.spans() as right:
             return _measure_parts(left, right, expected.size, length, inner, meter)
     whole, start = meter(), 0

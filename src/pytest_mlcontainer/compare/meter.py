@@ -7,6 +7,7 @@ be measured side by side and joined.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,8 @@ class Measured:
 
     Args:
         largest: the largest finite |expected|.
+        typical: where something is beyond the default: the median |expected| of what differs, in
+            the tile where that is smallest; 0 elsewhere.
         beside_one: elements that pass as rounding noise beside a single larger element, and would
             not without it.
     """
@@ -71,6 +74,7 @@ class Measured:
     quantiles: tuple[tuple[float, float], ...]
     histogram: tuple[tuple[float, float, int], ...]
     largest: float = 0.0
+    typical: float = 0.0
     beside_one: int = 0
 
 
@@ -84,6 +88,7 @@ class Meter:
         self._workspace = _workspace(dtype, bound, judged_as)
         self._differing = self._beyond = self._mismatched = self._max_ulp = self._beside_one = 0
         self._max_abs = self._max_rel = self._largest = 0.0
+        self._typical = math.inf
         self._worst: list[Worst] = []
         self._spread = Spread()
 
@@ -115,6 +120,7 @@ class Meter:
         self._max_abs = max(self._max_abs, other._max_abs)
         self._max_rel = max(self._max_rel, other._max_rel)
         self._largest = max(self._largest, other._largest)
+        self._typical = min(self._typical, other._typical)
         self._keep_worst(other._worst)
         self._spread.join(other._spread)
 
@@ -133,6 +139,7 @@ class Meter:
             ),
             histogram=self._spread.histogram(),
             largest=self._largest,
+            typical=self._typical if self._beyond and math.isfinite(self._typical) else 0.0,
             beside_one=self._beside_one,
         )
 
@@ -196,6 +203,7 @@ class Meter:
             return
         error = gaps.error[suspects] - self._bound.atol
         surroundings = Surroundings(tile, noise)
+        self._typical = min(self._typical, surroundings.typical)
         allowed = surroundings.allowed(places[suspects])
         with np.errstate(all="ignore"):
             better = np.minimum(excess[suspects], _quotient(error, allowed))

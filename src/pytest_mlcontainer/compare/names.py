@@ -29,6 +29,11 @@ class Meeting:
     expected: str | None
     note: str = ""
 
+    @property
+    def is_lonely(self) -> bool:
+        """Whether one side alone has it."""
+        return (self.actual is None) is not (self.expected is None)
+
 
 class Names:
     """Regular expressions and replacements, applied one after the other; `re.sub` has the rules."""

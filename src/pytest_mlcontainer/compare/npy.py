@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO
 
@@ -24,6 +24,7 @@ from pytest_mlcontainer.compare.gaps import Dtype, Values
 from pytest_mlcontainer.compare.measure import Array, Order
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.model import Difference
 
 MAGIC = b"\x93NUMPY"
@@ -71,7 +72,11 @@ def _open_array(side: Side) -> Array:
             header = read_header(stream, side.size_bytes())
     except BadArrayError as error:
         raise side.unreadable(str(error)) from error
-    return stored_array(header, side.open, side.unreadable)
+    array = stored_array(header, side.open, side.unreadable)
+    if not can_be_read_anywhere():
+        return array
+    spans = partial(file_spans, side.open, header.offset, header.dtype, side.unreadable)
+    return replace(array, spans=spans)
 
 
 def read_header(stream: IO[bytes], size_bytes: int) -> Header:

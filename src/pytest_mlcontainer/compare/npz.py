@@ -17,16 +17,18 @@ from pytest_mlcontainer.compare.arrays import Place, compare_arrays
 from pytest_mlcontainer.compare.curves import split, wanted
 from pytest_mlcontainer.compare.dtypes import void_note
 from pytest_mlcontainer.compare.format import Format, Named, begins
-from pytest_mlcontainer.compare.measure import Array, array_of
+from pytest_mlcontainer.compare.measure import Array, Read, array_of
 from pytest_mlcontainer.compare.npy import (
     MAGIC,
     BadArrayError,
+    Header,
     PickledError,
     read_header,
     stored_array,
 )
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.zips import BAD_ZIP, ENCRYPTED, member_offset, open_zip
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -93,7 +95,8 @@ class Archive:
             PickledError: it holds objects.
             UnreadableError: it is damaged.
         """
-        size_bytes = self.members[item].file_size
+        info = self.members[item]
+        size_bytes = info.file_size
         try:
             with self.open(item) as stream:
                 header = read_header(stream, size_bytes)
@@ -103,8 +106,26 @@ class Archive:
             raise self.unreadable(item, str(error)) from error
         array = stored_array(header, partial(self.open, item), partial(self.unreadable, item))
         if size_bytes > _IN_MEMORY_BYTES:
+            stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED
+            if stored and can_be_read_anywhere():
+                return replace(array, spans=partial(self._spans, item, header))
             return array
         return array_of(array.values())
+
+    @contextmanager
+    def _spans(self, item: str, header: Header) -> Iterator[Read]:
+        """Elements of a member that is not compressed; its checksum is verified at the end."""
+        info, unreadable = self.members[item], partial(self.unreadable, item)
+        checksum = self.checksum(item)
+        try:
+            with self.side.open() as file:
+                start = member_offset(file, info) + header.offset
+            with file_spans(self.side.open, start, header.dtype, unreadable) as read:
+                yield read
+            if checksum.result() != info.CRC:
+                raise unreadable("is damaged (its checksum is not that of its bytes)")
+        except BAD_ZIP as error:
+            raise unreadable(f"is damaged ({error})") from error
 
     def is_array(self, item: str) -> bool:
         if self.members[item].filename.endswith(_SUFFIX):

@@ -15,12 +15,6 @@ from typing import Any
 from pytest_mlcontainer.compare.arrow import column_of_leaf, damaged, leaves_of
 from pytest_mlcontainer.compare.columns import PART_ROWS, Table, unique_names
 from pytest_mlcontainer.compare.format import Format, begins, need
-from pytest_mlcontainer.compare.parquet_pages import (
-    Group,
-    check_pages,
-    check_schema,
-    read_groups,
-)
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
 from pytest_mlcontainer.compare.tables import compare_tables
@@ -45,7 +39,7 @@ class _File:
         need(side, "pyarrow.compute", "parquet")
         self._parquet = need(side, "pyarrow.parquet", "parquet")
         self._broken = (OSError, ValueError, MemoryError, self._pa.ArrowException)
-        self._groups = _read_footer(side)
+        _check_ends(side)
         try:
             with self._open(None) as first:
                 schema, metadata = first.schema, first.metadata
@@ -53,7 +47,7 @@ class _File:
                 texts = [
                     each.path
                     for place, each in enumerate(columns)
-                    if each.physical_type == "BYTE_ARRAY" and not _has_deltas(self._groups, place)
+                    if each.physical_type == "BYTE_ARRAY" and not _has_deltas(metadata, place)
                 ]
             self._file = stack.enter_context(self._open(texts, metadata))
             self._schema = self._file.schema_arrow
@@ -96,7 +90,6 @@ class _File:
                 f"has {len(self._paths)} columns, but a schema for {len(leaves)}"
             )
         self._tops = [place for place, _ in leaves]
-        check_pages(self._side, self._groups, self._paths)
         names = unique_names([leaf.name for _, leaf in leaves])
         for physical, (name, (place, leaf)) in enumerate(zip(names, leaves, strict=True)):
             arrays = partial(self._arrays, physical, self._names[place])
@@ -113,13 +106,14 @@ class _File:
                 f"claims {rows} rows of {len(self._paths)} columns, more than its {size_bytes} "
                 "bytes can be trusted with"
             )
-        held = sum(group.rows for group in self._groups)
+        groups = range(self._metadata.num_row_groups)
+        held = sum(self._metadata.row_group(number).num_rows for number in groups)
         if held != rows:
             raise self._side.unreadable(f"claims {rows} rows, but its row groups have {held}")
 
     def _may_miss(self, physical: int) -> bool:
         """Whether the statistics leave it open that a cell is missing."""
-        return any(group.chunks[physical].missing != 0 for group in self._groups)
+        return any(_missing(chunk) != 0 for chunk in _chunks(self._metadata, physical))
 
     def _arrays(self, physical: int, name: str, length: int) -> Iterator[Any]:
         rows = 0
@@ -157,31 +151,41 @@ class _File:
         return batches
 
 
-def _has_deltas(groups: tuple[Group, ...], physical: int) -> bool:
+def _chunks(metadata: Any, physical: int) -> Iterator[Any]:
+    """The parts of a column, one in each row group."""
+    for number in range(metadata.num_row_groups):
+        yield metadata.row_group(number).column(physical)
+
+
+def _has_deltas(metadata: Any, physical: int) -> bool:
     """Whether texts are kept as deltas, which pyarrow cannot read into a dictionary."""
-    return any(chunk.deltas for group in groups for chunk in group.chunks[physical:][:1])
+    return any(
+        encoding.startswith("DELTA")
+        for chunk in _chunks(metadata, physical)
+        for encoding in chunk.encodings
+    )
 
 
-def _read_footer(side: Side) -> tuple[Group, ...]:
-    """Row groups; checks the magic bytes at both ends, and that the schema is of sane depth."""
+def _missing(chunk: Any) -> int | None:
+    """How many cells of it are null; None where it does not say."""
+    statistics = chunk.statistics
+    if statistics is None or not statistics.has_null_count:
+        return None
+    return int(statistics.null_count)
+
+
+def _check_ends(side: Side) -> None:
+    """The magic bytes at both ends, which say better than the library what is wrong."""
     with side.open() as stream:
         size_bytes = stream.seek(0, 2)
         if size_bytes < 12:
             raise side.unreadable(f"is truncated: {size_bytes} bytes are no Parquet file")
         stream.seek(size_bytes - 8)
         tail = stream.read(8)
-    footer_bytes = int.from_bytes(tail[:4], "little")
     if tail[4:] == _ENCRYPTED or begins(side, _ENCRYPTED):
         raise side.unreadable("is encrypted; write it without encryption")
     if tail[4:] != MAGIC:
         raise side.unreadable("is truncated: it does not end with PAR1")
-    if not footer_bytes <= size_bytes - 12:
-        raise side.unreadable(
-            f"is damaged: its footer has {footer_bytes} bytes, the file {size_bytes}"
-        )
-    start = size_bytes - 8 - footer_bytes
-    check_schema(side, start, footer_bytes)
-    return read_groups(side, start, footer_bytes)
 
 
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:

@@ -23,6 +23,7 @@ _NAMES_KEPT = 5000
 _SPELLINGS_KEPT = 8
 _WAYS = 64
 _MET_KEPT = 20
+_NAMES_CHARACTERS = 1 << 20
 _DEFAULT = Tolerance()
 
 
@@ -41,6 +42,25 @@ class Applied:
     def origin(self, dtype: str) -> str:
         """Where the tolerance comes from: "rule outputs/*.npz", or "float32 default"."""
         return f"rule {self.rule}" if self.rule else f"{dtype} default"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the rules met in one output, to be taken over by another book of the same rules.
+
+    Args:
+        used: numbers of rules, with how often each won.
+        shadowed: numbers of rules, each with that of a rule that comes first and matched too.
+        items: names that were met, as many as a hint needs.
+        unread: whether it was not looked into.
+        met_by_order: what to know of names that met in sorted order.
+    """
+
+    used: tuple[tuple[int, int], ...] = ()
+    shadowed: tuple[tuple[int, int], ...] = ()
+    items: tuple[str, ...] = ()
+    unread: bool = False
+    met_by_order: tuple[str, ...] = ()
 
 
 class RuleBook:
@@ -185,6 +205,53 @@ class RuleBook:
         """Its items were not looked at, so no rule for them can be called idle."""
         self._unread.add(output)
         self._remember(output, "")
+
+    def spellings(self, output: str) -> tuple[str, ...]:
+        """Other names of the output, from before it was renamed."""
+        return self._spellings.get(output, ())
+
+    def know_spellings(self, output: str, others: tuple[str, ...]) -> None:
+        """Take over what another book says of an output's names."""
+        self._spell(output, *others)
+
+    def memory_of(self, output: str) -> Memory:
+        """What this book, which met this output alone, remembers of it."""
+        kept, left = [], _NAMES_CHARACTERS
+        for name in self._names.get(output, ()):
+            left -= len(name)
+            if left < 0:
+                break
+            kept.append(name)
+        return Memory(
+            tuple((number, count) for number, count in enumerate(self._used) if count),
+            tuple(
+                (number, self._rules.index(rule))
+                for number, rule in enumerate(self._shadowed)
+                if rule is not None
+            ),
+            tuple(kept),
+            output in self._unread,
+            tuple(self._met_by_order),
+        )
+
+    def recall(self, output: str, memory: Memory) -> None:
+        """Remember what another book of the same rules met in an output.
+
+        Raises:
+            IndexError: it speaks of rules that there are not.
+        """
+        for number, count in memory.used:
+            self._used[number] += count
+        for number, winner in memory.shadowed:
+            if self._shadowed[number] is None:
+                self._shadowed[number] = self._rules[winner]
+        self._remember(output, "")
+        for item in memory.items:
+            self._remember(output, item)
+        if memory.unread:
+            self.leave_unread(output)
+        for note in memory.met_by_order[: _MET_KEPT - len(self._met_by_order)]:
+            self._met_by_order[note] = None
 
     def notes(self) -> tuple[str, ...]:
         """What each rule left out, and which rules met nothing."""

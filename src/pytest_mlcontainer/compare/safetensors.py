@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,10 @@ from pytest_mlcontainer.compare.dtypes import array_at, bad_shape, dtype_named
 from pytest_mlcontainer.compare.format import Format, Named
 from pytest_mlcontainer.compare.gaps import Dtype
 from pytest_mlcontainer.compare.items import Leaf, compare_items
+from pytest_mlcontainer.compare.measure import Array
 from pytest_mlcontainer.compare.rules import RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.model import Difference, Verdict
 
 _LENGTH_BYTES = 8
@@ -72,10 +74,7 @@ class _File:
     metadata: Mapping[str, str]
 
     def items(self) -> dict[str, Leaf]:
-        return {
-            name: array_at(self.side.open, tensor.start, tensor.dtype, tensor.shape)
-            for name, tensor in self.tensors.items()
-        }
+        return {name: _array(self.side, tensor) for name, tensor in self.tensors.items()}
 
 
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
@@ -85,6 +84,15 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_items(pair.name, actual.items(), expected.items(), book)
     if not actual.tensors and not expected.tensors:
         yield Difference(pair.name, "", Verdict.IDENTICAL, note="no tensors on either side")
+
+
+def _array(side: Side, tensor: _Tensor) -> Array:
+    array = array_at(side.open, tensor.start, tensor.dtype, tensor.shape)
+    little = tensor.dtype.newbyteorder("<")
+    if tensor.dtype.kind == "b" or not can_be_read_anywhere() or little != tensor.dtype:
+        return array
+    spans = partial(file_spans, side.open, tensor.start, tensor.dtype, side.unreadable)
+    return replace(array, spans=spans)
 
 
 def _compare_metadata(
@@ -226,8 +234,7 @@ def _is_safetensors(side: Side) -> bool:
 @contextmanager
 def _arrays(side: Side) -> Iterator[tuple[Named, ...]]:
     yield tuple(
-        (name, partial(array_at, side.open, tensor.start, tensor.dtype, tensor.shape))
-        for name, tensor in _read(side).tensors.items()
+        (name, partial(_array, side, tensor)) for name, tensor in _read(side).tensors.items()
     )
 
 

@@ -96,6 +96,11 @@ class Surroundings:
             self._witnesses = _draw(np.flatnonzero((tile.error > 0) & np.isfinite(tile.error)))
             self._units = _units(tile)
 
+    @property
+    def typical(self) -> float:
+        """The median magnitude of the elements that differ."""
+        return float(np.median(self._tile.magnitude[self._witnesses]))
+
     def allowed(self, suspects: Places, without_largest: bool = False) -> Floats:
         """For each suspect the error that may be noise.
 

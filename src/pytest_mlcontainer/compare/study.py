@@ -52,10 +52,11 @@ class Study:
 
     Args:
         calibrate: gives the bound for an item whose tolerance is calibrated; None where there
-            were no runs to derive it from.
+            were no runs to derive it from. It may be asked on other threads; all else is told on
+            the thread that compares, in the order of the outputs.
         on_difference: is told of every item compared, those that are not listed in the end too.
         on_metric: takes items whose rule asks for equivalence; True if it took this one, for which
-            there is no difference then. None takes none.
+            there is no difference then. None takes none. Metrics have at most 1000 elements.
         needed: rules and names that must not be idle.
     """
 
@@ -63,6 +64,11 @@ class Study:
     on_difference: Callable[[Difference], None] = _pass_over
     on_metric: Callable[[Metric], bool] | None = None
     needed: Needed = Needed()
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody is told of every item."""
+        return self.on_difference is not _pass_over
 
 
 ALONE = Study()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_mlcontainer.compare.summary import summarise, write_summary
+from pytest_mlcontainer.compare.apart import write_summary_of
 from pytest_mlcontainer.errors import MlContainerError, RecordError
 from pytest_mlcontainer.facts import telling
 from pytest_mlcontainer.globs import covers, names
@@ -273,7 +273,7 @@ def _write(
             path = folder / output.path.relative_to(run.folder)
             path = path.with_name(path.name + _SUFFIX)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_summary(path, summarise(output, comparators))
+            write_summary_of(output, path, comparators)
             outputs.append(replace(output, path=path, opened=None, summary=path))
         outputs.sort(key=lambda output: output.name)
         kept = _bare(conditions)

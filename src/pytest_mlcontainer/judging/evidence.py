@@ -21,6 +21,7 @@ from pytest_mlcontainer.compare.noise import (
 from pytest_mlcontainer.compare.study import Item, Study
 from pytest_mlcontainer.compare.tolerance import Calibration
 from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
+from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.model import (
     Comparator,
     Difference,
@@ -188,16 +189,17 @@ class _Judge:
             actual, expected, self._entry.rules, self._comparators, self._entry.names, study
         )
         self._notes += found[1]
-        return found
+        return settle_moved(found[0]), found[1]
 
     def _spread(self, runs: tuple[Run, ...], needed: Needed = NOTHING_NEEDED) -> Spread:
         rules = tuple(for_repeats(rule) for rule in self._entry.rules)
 
         def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
             study = replace(study, calibrate=self._calibrate, needed=needed)
-            return compare_outputs(
+            differences, notes = compare_outputs(
                 actual, expected, rules, self._comparators, self._entry.names, study
             )
+            return settle_moved(differences), notes
 
         labels = [f"repeat {number}" for number in range(len(runs))]
         return measure_spread([self._outputs(run) for run in runs], labels, compare)

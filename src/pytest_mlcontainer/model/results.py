@@ -189,6 +189,8 @@ class Difference:
         histogram: (low, high, count) of errors, low ≤ error < high, over elements that differ.
         elements: the worst few of them.
         noise: the largest error between repeats of the reference; None where it was not measured.
+        typical: the median |expected| of the elements that differ, where the default tolerance was
+            exceeded; None elsewhere.
         excuses: of text that differs in nothing else: names of what differs, "time", "duration".
     """
 
@@ -212,6 +214,7 @@ class Difference:
     histogram: tuple[tuple[float, float, int], ...] = ()
     elements: tuple[Element, ...] = ()
     noise: float | None = None
+    typical: float | None = None
     excuses: tuple[str, ...] = ()
 
     @property

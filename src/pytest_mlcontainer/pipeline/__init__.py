@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pytest_mlcontainer.compare.readers.pool import shared_pool
 from pytest_mlcontainer.engines import DETAIL, ContainerSpec, LogLine
 from pytest_mlcontainer.engines.server import launch
 from pytest_mlcontainer.errors import MlContainerError, RunError
@@ -30,6 +31,7 @@ from pytest_mlcontainer.model import (
     CompareJob,
     Entrypoint,
     Family,
+    Options,
     Outcome,
     RepeatsJob,
     Run,
@@ -68,6 +70,10 @@ class Pipeline(Opener):
 
     Methods raise `MlContainerError`s, the same one again for the same job.
     """
+
+    def __init__(self, surroundings: Surroundings, options: Options) -> None:
+        super().__init__(surroundings, options)
+        shared_pool().divide(surroundings.processes)
 
     def compare(
         self, settings: Settings, job: CompareJob, comparators: tuple[Comparator, ...] = ()

@@ -34,6 +34,7 @@ from pytest_mlcontainer.pipeline.laboratory import Laboratory
 
 _EXITED = re.compile(r"exit(?:ed with)? code \d+.*", re.DOTALL)
 _PRINTED_BYTES = 200_000
+_MOST_RESULTS = 6
 _MORE_CONTROLS = 3
 _FIRST_SPARE_REPEAT = 1000  # numbers that no search asks for
 
@@ -156,7 +157,9 @@ class Bench:
         return run if run.failure is None else run.failure
 
     def _group(self, run: Run) -> int:
-        for number, other in enumerate(self._groups):
+        """Which of the results so far the run's is; of a program that always gives another one,
+        only the first few are looked at, for all others would be compared with all."""
+        for number, other in enumerate(self._groups[:_MOST_RESULTS]):
             if self._agree(run, other):
                 return number
         self._groups.append(run)

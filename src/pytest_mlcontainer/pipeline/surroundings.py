@@ -24,6 +24,8 @@ class Surroundings:
         log: called with a line whenever something happens, from several threads.
         parallel: containers that may run at once in this process; 1 also means that nothing is
             started before it is asked for.
+        processes: that do the same on this machine, with pytest-xdist: readers are divided among
+            them.
     """
 
     owner: Owner
@@ -31,6 +33,7 @@ class Surroundings:
     environ: Mapping[str, str]
     log: LogLine
     parallel: int
+    processes: int = 1
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

@@ -402,6 +402,7 @@ def surroundings(config: pytest.Config, owner: Owner, log: LogLine) -> Surroundi
         environ=with_programs_beside(sys.executable, environ),
         log=log,
         parallel=1 if _is_worker(config) else min(cores or 1, _MOST_PARALLEL),
+        processes=int(getattr(config, "workerinput", {}).get("workercount", 1)),
     )
 
 

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
+from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.tree import Counts, Leaf
@@ -37,7 +38,8 @@ def report_json(session: Session) -> str:
     `worst_actual`, `worst_expected`, `differing`, `beyond`, `size`, `unit`, `rule`, `note`,
     `quantiles` ([share, error] pairs), `histogram` ([low, high, count]), `elements` (the worst
     few: `index`, `actual`, `expected`, `error`), `noise` (between repeats of the reference; null
-    where it was not measured). `model.Difference` says what each means.
+    where it was not measured), `typical`, `accept` (`line` of configuration that would let it pass,
+    and what that `hides`; or null). `model.Difference` says what each means.
     """
     report = {
         "schema": SCHEMA,
@@ -126,6 +128,7 @@ def _target(target: Target) -> dict[str, Any]:
 def _difference(leaf: Leaf) -> dict[str, Any]:
     difference = leaf.difference
     index = difference.worst_index
+    proposal = acceptance(difference)
     return {
         "output": difference.output,
         "item": difference.item,
@@ -150,6 +153,8 @@ def _difference(leaf: Leaf) -> dict[str, Any]:
         ],
         "elements": [_element(each) for each in leaf.elements],
         "noise": _number(difference.noise),
+        "typical": _number(difference.typical),
+        "accept": None if proposal is None else {"line": proposal.line, "hides": proposal.hides},
     }
 
 

@@ -168,6 +168,7 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
             **raw,
             "verdict": Verdict(raw["verdict"]),
             "worst_index": None if index is None else tuple(index),
+            "excuses": tuple(raw["excuses"]),
             "quantiles": tuple((share, error) for share, error in raw["quantiles"]),
             "histogram": tuple((low, high, count) for low, high, count in raw["histogram"]),
             "elements": tuple(

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdict
 from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_varied, rest
 from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.results import Result, RunResult
@@ -25,6 +26,7 @@ _NOTES = 15
 _LABEL_WIDTH = 56
 _WIDTH = 100
 _SUMMARY = 200
+_ACCEPTED = 3
 _ALL = "report.json of --container-report (--report) has them"
 
 
@@ -54,6 +56,7 @@ def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
     lines += [*more, ""] if more else []
     lines += _facts(outcome)
     lines += _notes(outcome.notes)
+    lines += _acceptances(outcome, blocks)
     if repeat:
         lines += ["repeat just this:", f"  {repeat}"]
     if repeat and _is_unexplained(outcome):
@@ -92,6 +95,19 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
 def _is_unexplained(outcome: Outcome) -> bool:
     """Whether two platforms drift, and nobody has looked why."""
     return outcome.verdict is Verdict.DRIFT and outcome.explanation is None and not outcome.against
+
+
+def _acceptances(outcome: Outcome, blocks: Sequence[Leaf]) -> list[str]:
+    """What would accept the worst few, and what each would hide."""
+    found = [acceptance(leaf.difference) for leaf in blocks]
+    proposals = [each for each in found if each is not None][:_ACCEPTED]
+    if not proposals:
+        return []
+    table = f"[tool.mlcontainer.entrypoints.{escape(outcome.entrypoint, 80)}.compare]"
+    lines = ["if that is meant to pass:", f"  {table}"]
+    for each in proposals:
+        lines += [f"  {escape(each.line, 300)}", f"    # hides {escape(each.hides, 200)}"]
+    return [*lines, ""]
 
 
 def _overview(tree: Tree) -> list[str]:

@@ -1,0 +1,379 @@
+"""One reader from outside: started clean, asked, limited in time, and its death explained."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+from pytest_mlcontainer.compare.opened import ARRAYS, TREE
+from pytest_mlcontainer.compare.readers.limits import GIB, Limits
+from pytest_mlcontainer.compare.readers.protocol import (
+    FRAME_BYTES,
+    HEAD_BYTES,
+    SHORT_FRAME_BYTES,
+    Calibrate,
+    Call,
+    Done,
+    Exhausted,
+    GarbledError,
+    Job,
+    Message,
+    Offered,
+    Part,
+    Ready,
+    Told,
+    Work,
+    decode,
+    frame_bytes,
+)
+from pytest_mlcontainer.compare.sources import UnreadableError
+from pytest_mlcontainer.temporary import temporary_folder
+
+# Before anything is imported: the paths of this session, temporary files where they are removed
+# with the process, one thread of BLAS (each reserves memory), and no arena of a gigabyte for Arrow.
+_BOOT: Final = """
+import json, os, sys
+given = json.loads(sys.argv[1])
+sys.path[:] = given["path"]
+os.environ.update(given["environment"])
+from pytest_mlcontainer.compare.readers.worker import main
+main(given["memory_bytes"], given["parent"])
+"""
+_ENVIRONMENT: Final = (
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("OMP_NUM_THREADS", "1"),
+    ("ARROW_DEFAULT_MEMORY_POOL", "system"),
+    ("ARROW_NUM_THREADS", "1"),
+)
+_LOOK_S: Final = 0.2
+_READ_BYTES: Final = 1 << 16
+_WRITTEN_BYTES: Final = select.PIPE_BUF  # so much is written at once where a pipe is ready
+_SAID_BYTES: Final = 2000
+_MOST_SAID_BYTES: Final = 1 << 26
+_SAID: Final = 200
+_MOST_PARTS: Final = 256  # 64 MiB, more than a summary has
+_MEGA: Final = 1e6
+_RESIDENT: Final = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
+_ALLOWED_FOR_LATE: Final = 1.1  # where the system limits it, that comes first
+
+Serve = Callable[[Message], object]
+"""Takes a message of the reader and gives what is to be answered, `NO_ANSWER` for nothing."""
+NO_ANSWER: Final = object()
+
+
+def _never() -> bool:
+    return False
+
+
+class DeadError(Exception):
+    """The reader is dead; `str()` says how it died, in a few words."""
+
+
+class TooLongError(DeadError):
+    """It was ended because a job took too long."""
+
+
+class Reader:
+    """A process that compares; of one thread at a time.
+
+    Args:
+        limits: what it may take.
+
+    Raises:
+        DeadError: it cannot be started.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._stack = ExitStack()
+        self._buffer = bytearray()
+        self._started = False
+        self._is_over = _never
+        self._parts = 0
+        self.served = 0
+        try:
+            self.scratch = self._stack.enter_context(temporary_folder())
+            self._said = self.scratch / "stderr"
+            self._process = self._start()
+        except OSError as error:
+            self._stack.close()
+            raise DeadError(f"could not be started ({error.strerror or error})") from error
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        given = {
+            "path": [str(Path(each).absolute()) for each in sys.path],
+            "environment": {**dict(_ENVIRONMENT), "TMPDIR": str(self.scratch)},
+            "memory_bytes": self._limits.memory_bytes,
+            "parent": os.getpid(),
+        }
+        flags = ["-B"] if sys.dont_write_bytecode else []
+        if sys.pycache_prefix:
+            flags += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
+        words = [sys.executable, "-I", *flags, "-c", _BOOT, json.dumps(given)]
+        with self._said.open("ab") as said:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is the session's
+            )
+        assert process.stdin is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        return process
+
+    def run(self, job: Job, serve: Serve, is_over: Callable[[], bool] = _never) -> Done:
+        """What the reader finds; `serve` is asked whatever it wants to know on the way.
+
+        Args:
+            is_over: whether nobody waits for it any more; looked at now and then.
+
+        Raises:
+            DeadError: the reader died of it, or was ended, and cannot be used again.
+        """
+        self.served += 1
+        self._parts = 0
+        self._is_over = is_over
+        seconds = self._limits.seconds_for(_bytes_of(job))
+        try:
+            if not self._started:
+                self._await_start()
+            deadline = time.monotonic() + seconds
+            self._send(job, deadline)
+            while True:
+                message = self._receive(deadline)
+                self._check(job, message)
+                if isinstance(message, Done):
+                    return message
+                if isinstance(message, Exhausted):
+                    raise self._exhausted()
+                began = time.monotonic()
+                answer = serve(message)
+                deadline += time.monotonic() - began
+                if answer is not NO_ANSWER:
+                    self._send(answer, deadline)
+        except _LateError:
+            self.kill()
+            raise TooLongError(self._too_long(job, seconds)) from None
+        except GarbledError as error:
+            self.kill()
+            raise DeadError(f"crashed (what it said makes no sense: {error})") from error
+        except _GoneError:
+            raise DeadError(self._death()) from None
+        except BaseException:
+            self.kill()
+            raise
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def is_spent(self) -> bool:
+        """Whether it keeps so much memory that the next file could be blamed for it."""
+        return _resident_bytes(self._process.pid) > self._limits.memory_bytes // 2
+
+    def kill(self) -> None:
+        """End it, whatever it does. Also from another thread."""
+        if self._process.poll() is None:
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End it and give back all that it took."""
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        self._stack.close()
+
+    def _await_start(self) -> None:
+        message = self._receive(time.monotonic() + self._limits.start_s)
+        if not isinstance(message, Ready):
+            raise GarbledError(f"{type(message).__name__} before it was ready")
+        self._started = True
+
+    def _send(self, message: object, deadline: float) -> None:
+        assert self._process.stdin is not None
+        payload = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        view = memoryview(len(payload).to_bytes(HEAD_BYTES, "little") + payload)
+        file = self._process.stdin.fileno()
+        try:
+            while view:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise _LateError
+                if _is_ready(file, select.POLLOUT, min(left, _LOOK_S)):
+                    view = view[os.write(file, view[:_WRITTEN_BYTES]) :]
+        except (BrokenPipeError, ConnectionError, ValueError):
+            raise _GoneError from None
+
+    def _receive(self, deadline: float) -> Message:
+        head = self._take(HEAD_BYTES, deadline)
+        size = frame_bytes(head)
+        if size > FRAME_BYTES:
+            raise GarbledError(f"a message of {size} bytes")
+        message = decode(self._take(size, deadline))
+        if size > SHORT_FRAME_BYTES and not isinstance(message, Done):
+            raise GarbledError(f"{type(message).__name__} of {size} bytes")
+        return message
+
+    def _take(self, count: int, deadline: float) -> bytes:
+        assert self._process.stdout is not None
+        while len(self._buffer) < count:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise _LateError
+            file = self._process.stdout.fileno()
+            if not _is_ready(file, select.POLLIN, min(left, _LOOK_S)):
+                self._look()
+                continue
+            chunk = os.read(file, _READ_BYTES)
+            if not chunk:
+                raise _GoneError
+            self._buffer += chunk
+        found = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return found
+
+    def _check(self, job: Job, message: Message) -> None:
+        """Whether a reader may say so of this job: of its output, its rules and its files alone.
+
+        Raises:
+            GarbledError: it may not.
+        """
+        name, sound = job.pair.name, not isinstance(message, Ready)
+        if isinstance(message, Told):
+            sound = job.told and message.difference.output == name
+        elif isinstance(message, Part):
+            self._parts += 1
+            sound = job.work is Work.SUMMARISE and self._parts <= _MOST_PARTS
+        elif isinstance(message, Calibrate):
+            sound = job.calibrated and message.item[0] == name
+        elif isinstance(message, Offered):
+            sound = job.metrics and message.item[0] == name
+            message.metric()
+        elif isinstance(message, Call):
+            sound = message.comparator < len(job.comparators) and self._is_of(job, message.path)
+        elif isinstance(message, Done):
+            sound = _is_result_of(job, message)
+        if not sound:
+            raise GarbledError(f"{type(message).__name__} out of place")
+
+    def _is_of(self, job: Job, path: str) -> bool:
+        """Whether a file is one of the job's, or was unpacked from one."""
+        sides = (job.pair.actual.path, job.pair.expected.path)
+        return Path(path) in sides or self.scratch.resolve() in Path(path).resolve().parents
+
+    def _look(self) -> None:
+        """Now and then: does anybody wait? Is it within its memory, and its prints on the disk?
+
+        The system limits what a process allocates for itself, and not what it could share.
+        """
+        if self._is_over():
+            self.kill()
+            raise DeadError("was ended, as nobody waits for it")
+        if _resident_bytes(self._process.pid) > _ALLOWED_FOR_LATE * self._limits.memory_bytes:
+            raise self._exhausted()
+        with suppress(OSError):
+            if self._said.stat().st_size > _MOST_SAID_BYTES:
+                os.truncate(self._said, 0)
+
+    def _death(self) -> str:
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "crashed (it closed its pipe)"
+        if code >= 0:
+            return f"crashed (exit code {code}{self._last_words()})"
+        name = _signal_name(-code)
+        if name == "SIGKILL":
+            return "crashed (SIGKILL, as the system does where memory is short)"
+        return f"crashed ({name}{self._last_words()})"
+
+    def _last_words(self) -> str:
+        """The last line that it printed on stderr, which is where libraries say why they abort."""
+        with suppress(OSError), self._said.open("rb") as stream:
+            stream.seek(max(0, self._said.stat().st_size - _SAID_BYTES))
+            lines = stream.read().decode("utf-8", "replace").split("\n")
+            words = next((line.strip() for line in reversed(lines) if line.strip()), "")
+            return f": {words[:_SAID]}" if words else ""
+        return ""
+
+    def _exhausted(self) -> DeadError:
+        self.kill()
+        most = self._limits.memory_bytes / GIB
+        return DeadError(f"took more than {most:.3g} GiB of memory, the most that it may")
+
+    def _too_long(self, job: Job, seconds: float) -> str:
+        size, pace = _bytes_of(job), self._limits.bytes_per_s / _MEGA
+        return (
+            f"took more than {seconds:.3g} s and was ended ({self._limits.base_s:g} s, and {pace:g}"
+            f" MB/s for {size} bytes)"
+        )
+
+
+def _is_result_of(job: Job, done: Done) -> bool:
+    rules = {number for number, _count in done.memory.used}
+    rules.update(*done.memory.shadowed)
+    return rules <= set(range(len(job.rules))) and all(
+        each.output == job.pair.name for each in done.differences
+    )
+
+
+class _LateError(Exception):
+    """The time is up."""
+
+
+class _GoneError(Exception):
+    """The other end of the pipe is closed."""
+
+
+def _resident_bytes(pid: int) -> int:
+    """Memory that the process has and no file stands behind; 0 where the system does not say."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    return sum(int(size) for size in _RESIDENT.findall(lines)) * 1024
+
+
+def _is_ready(file: int, event: int, timeout_s: float) -> bool:
+    # Not select(), which takes no descriptor past 1024.
+    poll = select.poll()
+    poll.register(file, event)
+    return bool(poll.poll(timeout_s * 1000))
+
+
+def _bytes_of(job: Job) -> int:
+    """Of both files; of a pickle that was opened also what was found in it."""
+    size = 0
+    for side in (job.pair.actual, job.pair.expected):
+        with suppress(UnreadableError):
+            size += side.size_bytes()
+        if side.opened is not None:
+            for name in (TREE, ARRAYS):
+                with suppress(OSError):
+                    size += (side.opened / name).stat().st_size
+    return size
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,85 @@
+"""Parameters that moved as training moves them, told from a model that is another one.
+
+Training repeats an arithmetic thousands of times, each time on what the last one gave. Under
+another thread count, BLAS kernel or architecture the parameters of a converged model therefore move
+by more than the rounding of one operation, and what it predicts stays the same. Measured on models
+of scikit-learn and on plain training loops (the family `fitted` of `python -m benchmarks.noise`):
+parameters of converged models moved by up to 4e-5 of their typical size, those of solvers that were
+stopped early by 1e-3 to 1e-2, and with them what they predict, by 1e-4 and more.
+
+So a parameter that is off by at most `MOST` of what is typical of its array is equivalent where
+predictions were compared, and all of them agree: they vouch for the model. Where there are none, or
+one differs, nothing is excused. What this hides is a change of parameters that no prediction that
+was written shows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from pytest_mlcontainer.model import Difference, Verdict
+
+MOST: Final = 1e-4
+_LEAST_PREDICTED = 10
+_FORMATS = re.compile(r"\.(safetensors|pt|pth|ckpt|onnx|h5|hdf5|keras|pkl|pickle|joblib)$", re.I)
+_FILES = re.compile(r"(^|[/_.-])(model|weights?|params?|parameters|state|checkpoint|coef)", re.I)
+_ITEMS = re.compile(
+    r"(^|[./_\]])(coefs?|dual_coef|intercepts?|weights?|bias(es)?|kernel|gamma|beta|theta|"
+    r"embeddings?|components|means|covariances|precisions|centers|centroids)_?\d*"
+    r"(\[\d+\])*(:\d+)?$",
+    re.I,
+)
+_PREDICTIONS = re.compile(
+    r"predict|prob|logit|score|label|forecast|y_?(hat|pred)|classes|decision|recommend", re.I
+)
+
+
+def settle_moved(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """The same differences, with parameters that only moved as equivalent, each with a note."""
+    found = tuple(differences)
+    vouching = [each for each in found if _is_prediction(each)]
+    size = max((each.size for each in vouching), default=0)
+    if size < _LEAST_PREDICTED or not all(each.verdict.passes for each in vouching):
+        return found
+    where = vouching[0].where
+    return tuple(_settled(each, where) if _only_moved(each) else each for each in found)
+
+
+def is_parameter(difference: Difference) -> bool:
+    """Whether the item is what training fits, by the names of file and item."""
+    if _ITEMS.search(difference.item):
+        return True
+    in_file = _FILES.search(difference.output.rpartition("/")[2])
+    return bool(in_file) and bool(_FORMATS.search(difference.output) or not difference.item)
+
+
+def _is_prediction(difference: Difference) -> bool:
+    name = difference.output.rpartition("/")[2]
+    return bool(_PREDICTIONS.search(name)) and not is_parameter(difference)
+
+
+def _only_moved(difference: Difference) -> bool:
+    off, typical = difference.max_abs, difference.typical
+    return (
+        difference.verdict is Verdict.DRIFT
+        and difference.rule.endswith("default)")
+        and is_parameter(difference)
+        and off is not None
+        and typical is not None
+        and off <= MOST * typical
+    )
+
+
+def _settled(difference: Difference, where: str) -> Difference:
+    off, typical = difference.max_abs, difference.typical
+    assert off is not None
+    assert typical is not None
+    note = (
+        f"moved by {off / typical:.2g} of its typical size, beyond rounding, as training moves "
+        f"parameters; {where} agrees. A rule of its own decides otherwise"
+    )
+    note = f"{difference.note}; {note}" if difference.note else note
+    return replace(difference, verdict=Verdict.EQUIVALENT, note=note)

@@ -1,0 +1,91 @@
+"""What a failure proposes to let it pass: the line does, and says what it hides."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_mlcontainer.compare import compare_outputs, verdict_of
+from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
+from pytest_mlcontainer.report.acceptance import acceptance
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def sides(folder, **values):
+    found = []
+    for side, value in values.items():
+        path = folder / f"{side}.npy"
+        np.save(path, value)
+        found.append((Output("outputs/a.npy", path, path.stat().st_size),))
+    return found
+
+
+@settings(
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(["f4", "f8"]),
+    st.sampled_from([1, 2, 40]),
+    st.sampled_from([1e-3, 0.05, 0.7]),
+    st.sampled_from([1e-6, 1.0, 1e9]),
+    st.integers(0, 99),
+)
+def test_the_line_that_is_proposed_accepts_the_difference(tmp_path, kind, size, off, unit, seed):
+    rng = np.random.default_rng(seed)
+    expected = (rng.uniform(0.2, 1, size) * unit).astype(kind)
+    actual = expected.copy()
+    actual[0] *= 1 + off
+    both = sides(tmp_path, actual=actual, expected=expected)
+    differences, _notes = compare_outputs(*both, ())
+    assert verdict_of(differences) is Verdict.DRIFT
+
+    proposal = acceptance(differences[0])
+
+    assert proposal is not None
+    ((key, rule),) = tomllib.loads(proposal.line).items()
+    output, _colon, item = key.partition(":")
+    rules = (Rule(output, item or None, Tolerance(**rule)),)
+    assert verdict_of(compare_outputs(*both, rules)[0]).passes
+    assert proposal.hides.startswith("changes of up to")
+
+
+def test_labels_are_accepted_by_the_share_that_agrees(tmp_path):
+    expected = np.arange(1000)
+    actual = expected.copy()
+    actual[:3] += 1
+    both = sides(tmp_path, actual=actual.astype(str), expected=expected.astype(str))
+    ((difference,), _notes) = compare_outputs(*both, ())
+    proposal = acceptance(difference)
+    assert proposal is not None
+    assert proposal.line == '"outputs/a.npy" = { agreement = 0.997 }'
+    assert "0.3%" in proposal.hides
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        Difference("a", "", Verdict.FAILED, note="damaged"),
+        Difference("a", "", Verdict.DRIFT, note="missing in the actual run"),
+        Difference("a", "", Verdict.DRIFT, max_abs=float("inf"), size=3, differing=1),
+        Difference("a", "", Verdict.EQUIVALENT, max_abs=1.0, size=3, differing=1),
+    ],
+)
+def test_what_no_bound_can_accept_is_not_proposed(difference):
+    assert acceptance(difference) is None
+
+
+def test_noise_that_was_measured_is_proposed_as_the_bound():
+    difference = Difference(
+        "a.npz", "w", Verdict.DRIFT, max_abs=1e-3, max_rel=0.5, size=9, differing=3, noise=2e-3
+    )
+    proposal = acceptance(difference)
+    assert proposal is not None
+    assert proposal.line == '"a.npz:w" = { tolerance = "calibrated" }'

@@ -1,0 +1,108 @@
+"""Parameters that moved as training moves them pass where predictions vouch for the model."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pytest_mlcontainer.compare import compare_outputs, verdict_of
+from pytest_mlcontainer.judging.moved import MOST, settle_moved
+from pytest_mlcontainer.model import Output, Rule, Tolerance, Verdict
+
+LABELS = [0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1]
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """Outputs of both runs, by name → the differences, settled."""
+
+    def run(actual, expected, rules=()):
+        sides = []
+        for side, files in (("actual", actual), ("expected", expected)):
+            outputs = []
+            for name, value in files.items():
+                path = tmp_path / side / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if name.endswith(".npz"):
+                    np.savez(path, **value)
+                else:
+                    path.write_text(json.dumps(value))
+                outputs.append(Output(name, path, path.stat().st_size))
+            sides.append(tuple(outputs))
+        return settle_moved(compare_outputs(*sides, rules)[0])
+
+    return run
+
+
+def model(off):
+    """A model whose intercept moved, of which nothing else did."""
+    return {"coef_": np.array([[0.5, -1.25, 2.0]]), "intercept_": np.array([0.75 * (1 + off)])}
+
+
+def test_an_intercept_that_moved_passes_where_predictions_are_identical(judge):
+    moved = {"model.npz": model(2.4e-7), "predictions.json": LABELS}
+    found = judge(moved, {"model.npz": model(0), "predictions.json": LABELS})
+
+    assert verdict_of(found) is Verdict.EQUIVALENT
+    (note,) = (each.note for each in found if each.item == "intercept_")
+    assert note.startswith("moved by 2.4e-07 of its typical size")
+    assert "predictions.json agrees" in note
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        pytest.param({}, {}, id="without predictions"),
+        pytest.param(
+            {"predictions.json": [1, *LABELS[1:]]}, {"predictions.json": LABELS}, id="one differs"
+        ),
+        pytest.param(
+            {"predictions.json": LABELS[:3]}, {"predictions.json": LABELS[:3]}, id="too few"
+        ),
+        pytest.param({"metrics.json": LABELS}, {"metrics.json": LABELS}, id="only metrics"),
+        pytest.param(
+            {"predictions.json": LABELS, "probabilities.json": [0.25] * 12},
+            {"predictions.json": LABELS, "probabilities.json": [0.25] * 11 + [0.26]},
+            id="labels alone agree",
+        ),
+    ],
+)
+def test_nothing_is_excused_where_predictions_do_not_vouch(judge, actual, expected):
+    found = judge({"model.npz": model(2.4e-7), **actual}, {"model.npz": model(0), **expected})
+    assert verdict_of(found) is Verdict.DRIFT
+
+
+def test_a_model_that_is_another_one_drifts_whatever_it_predicts(judge):
+    predicted = {"predictions.json": LABELS}
+    found = judge({"model.npz": model(2 * MOST), **predicted}, {"model.npz": model(0), **predicted})
+    assert verdict_of(found) is Verdict.DRIFT
+
+
+def test_one_large_parameter_does_not_excuse_the_small_ones(judge):
+    """What is typical of those that differ is the measure, not the largest value."""
+    expected = {"weights": np.array([1e6, *np.linspace(0.1, 1, 40)])}
+    actual = {"weights": expected["weights"].copy()}
+    actual["weights"][7] *= 1.5
+    predicted = {"predictions.json": LABELS}
+    found = judge({"model.npz": actual, **predicted}, {"model.npz": expected, **predicted})
+    assert verdict_of(found) is Verdict.DRIFT
+
+
+def test_what_is_no_parameter_is_judged_as_ever(judge):
+    predicted = {"predictions.json": LABELS}
+    found = judge(
+        {"features.npz": {"x": np.array([0.75 * (1 + 1e-6)])}, **predicted},
+        {"features.npz": {"x": np.array([0.75])}, **predicted},
+    )
+    assert verdict_of(found) is Verdict.DRIFT
+
+
+def test_a_rule_of_its_own_decides(judge):
+    predicted = {"predictions.json": LABELS}
+    rules = (Rule("model.npz", None, Tolerance(rtol=1e-9)),)
+    found = judge(
+        {"model.npz": model(2.4e-7), **predicted}, {"model.npz": model(0), **predicted}, rules
+    )
+    assert verdict_of(found) is Verdict.DRIFT
