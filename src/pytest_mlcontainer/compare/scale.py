@@ -99,7 +99,8 @@ class Surroundings:
     @property
     def typical(self) -> float:
         """The median magnitude of the elements that differ."""
-        return float(np.median(self._tile.magnitude[self._witnesses]))
+        with np.errstate(all="ignore"):
+            return float(np.median(self._tile.magnitude[self._witnesses]))
 
     def allowed(self, suspects: Places, without_largest: bool = False) -> Floats:
         """For each suspect the error that may be noise.
