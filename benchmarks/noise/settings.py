@@ -70,21 +70,20 @@ class Noisy:
 
 
 def compute(folder: Path) -> None:
-    """Run all settings, those that are not in the folder yet.
+    """Run all settings that are not in the folder yet; images are built only for these.
 
     Raises:
         CalledProcessError: the engine has no such platform, or no network for the build.
     """
+    missing = [each for each in SETTINGS if not (folder / f"{each.name}.npz").exists()]
     tags = {}
-    for platform in sorted({each.platform for each in SETTINGS}):
+    for platform in sorted({each.platform for each in missing}):
         tag = f"mlcontainer-noise:{platform.partition('/')[2]}"
         words = ["docker", "buildx", "build", "--load", "-q", "--platform", platform, "-t", tag]
         subprocess.run([*words, str(_HERE)], check=True, stdout=subprocess.DEVNULL)
         tags[platform] = tag
-    for setting in SETTINGS:
+    for setting in missing:
         file = folder / f"{setting.name}.npz"
-        if file.exists():
-            continue
         print(f"computing: {setting.name}", flush=True)
         env = [word for name, value in setting.env.items() for word in ("-e", f"{name}={value}")]
         words = ["docker", "run", "--rm", "--network", "none", "--platform", setting.platform]

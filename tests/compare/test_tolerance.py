@@ -294,6 +294,36 @@ def test_an_explicit_rtol_has_no_term_for_the_scale(only):
     assert only("a.npy", actual, expected, both).verdict is Verdict.EQUIVALENT
 
 
+@pytest.mark.parametrize("name", ["a.npy", "a.json"])
+def test_a_rule_that_gives_up_the_term_for_noise_says_how_to_get_it_back(only, name):
+    """A looser rtol that fails what the default passes would be a riddle without that."""
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((2, 3, 60))
+    expected = (left @ right.T).reshape(-1)
+    expected[0] = 1e-9
+    actual = expected + 1e-15 * rng.standard_normal(9)
+    sides = [side if name == "a.npy" else side.tolist() for side in (actual, expected)]
+    drifted = [side if name == "a.npy" else side.tolist() for side in (actual * 1.1, expected)]
+    loose = Tolerance(rtol=1e-9)
+
+    found = only(name, *sides, loose)
+    assert found.verdict is Verdict.DRIFT
+    assert "`scale = 128` in the rule brings it back" in found.note
+    assert only(name, *sides, Tolerance(rtol=1e-9, scale=128)).verdict is Verdict.EQUIVALENT
+    # Nothing is promised where it would not help, nor to a rule that is no such sum.
+    assert "scale" not in only(name, *drifted, loose).note
+    for tolerance in (Tolerance(exact=True), Tolerance(margin=1e-20), Tolerance(ulp=0)):
+        assert "scale" not in only(name, *sides, tolerance).note
+
+
+def test_a_lone_number_in_text_is_told_the_same_of_its_rule(only):
+    """One number vouches for itself, whichever way it was compared."""
+    near = only("a.json", 1.0 + 2e-15, 1.0, Tolerance(rtol=1e-16))
+    assert near.verdict is Verdict.DRIFT
+    assert "`scale = 128`" in near.note
+    assert "scale" not in only("a.json", 1.01, 1.0, Tolerance(rtol=1e-16)).note
+
+
 def test_rtol_and_atol_add_up_to_the_bound_exactly(only):
     expected = np.array([4.0])
     tolerance = Tolerance(rtol=0.25, atol=0.5)

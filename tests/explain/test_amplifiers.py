@@ -214,7 +214,7 @@ def test_values_near_zero_are_likely_what_cancelled() -> None:
     small = replace(COEF, max_abs=1e-8, max_rel=0.5, scale_error=1e-8)
     assert texts(amplifiers([], [small])) == [
         "sums that nearly cancel are likely: values of outputs/model.npz:coef are off by up to 0.5 "
-        "of themselves, but by 1e-08 of the array's scale"
+        "of themselves, but by 1e-08 of the array's largest value"
     ]
 
 

@@ -31,10 +31,11 @@ from pytest_mlcontainer.compare.rules import Applied, RuleBook
 from pytest_mlcontainer.compare.tolerance import (
     Bound,
     Precision,
+    gives_up_scale,
     make_bound,
     precision_of,
 )
-from pytest_mlcontainer.model import Difference, Element, Free, Verdict
+from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdict
 
 
 @dataclass(frozen=True)
@@ -237,10 +238,22 @@ def _compare_values(place: Place, actual: Array, expected: Array, applied: Appli
     measured = measure(actual, expected, bound, judged_as, tolerance.equal_nan)
     dtype = judged_as.name if judged_as else dtype_text(expected.dtype)
     difference = _difference(place, expected, measured, kind)
-    return replace(
-        difference,
-        rule=f"{bound.text} ({applied.origin(dtype)})",
-        note=_join(place.note, _note(measured, kind, bound)),
+    note = _join(place.note, _note(measured, kind, bound))
+    if measured.beyond and judged_as is not None and gives_up_scale(tolerance):
+        note = _join(note, _what_scale_would_do(actual, expected, judged_as, tolerance))
+    return replace(difference, rule=f"{bound.text} ({applied.origin(dtype)})", note=note)
+
+
+def _what_scale_would_do(
+    actual: Array, expected: Array, judged_as: Precision, tolerance: Tolerance
+) -> str:
+    """A rule that was meant to be looser may be stricter, for it has no term for rounding noise."""
+    bound = make_bound(replace(tolerance, scale=judged_as.scale), judged_as)
+    if measure(actual, expected, bound, judged_as, tolerance.equal_nan).beyond:
+        return ""
+    return (
+        "a rule with rtol or atol has no term for rounding noise, which the default tolerance has; "
+        f"`scale = {judged_as.scale:g}` in the rule brings it back, and lets this pass"
     )
 
 

@@ -56,17 +56,19 @@ class Workspace:
         self._eps = float(limits.eps)
         self._max_ulp = 0
         length = BLOCK_BYTES // dtype.itemsize
-        self._floors = np.full(length, bound.floor, dtype)  # faster than a scalar
+        with np.errstate(over="ignore"):  # `fits` looks
+            self._rtol = dtype.type(bound.rtol)
+            self._atol = dtype.type(bound.atol)
+            self._floors = np.full(length, bound.floor, dtype)  # faster than a scalar
         # A floor among the smallest numbers excuses elements that others need not be asked about.
         self._relative_only = not bound.atol and bound.floor <= float(limits.tiny)
-        self._rtol = dtype.type(bound.rtol)
-        self._atol = dtype.type(bound.atol)
         self._buffers = np.empty((3, length), dtype)
 
     def fits(self) -> bool:
         """Whether the bound is one that can be judged here."""
         bound = self._bound
-        return not bound.exact and bound.ulp is None and bool(np.isfinite(self._floors[0]))
+        numbers = (self._rtol, self._atol, self._floors[0])
+        return not bound.exact and bound.ulp is None and bool(np.isfinite(numbers).all())
 
     def measure(self, actual: Values, expected: Values) -> Block | None:
         """Compare two tiles of the same length, `BLOCK_BYTES` at most.

@@ -21,6 +21,7 @@ from pytest_mlcontainer.compare.tolerance import (
     FLOAT64,
     Bound,
     Precision,
+    gives_up_scale,
     make_bound,
 )
 from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
@@ -145,8 +146,8 @@ class Few:
         ]
         most = _most(gaps)
         beyond = sum([gap.excess > 1 for gap in gaps])
-        if beyond and bound.noise is not None and len(gaps) > 1:
-            return None  # it takes a look at all of them to tell whether that is noise
+        if beyond and self._may_be_noise(gaps, bound, judged_as, applied.tolerance):
+            return None
         elements = _elements(gaps, actual, expected, shape, True)
         zero = "only the sign of zero differs" if beyond and not most.error and bound.exact else ""
         return Difference(
@@ -169,6 +170,17 @@ class Few:
             elements=elements if len(expected) > 1 else (),
         )
 
+    def _may_be_noise(
+        self, gaps: list[_Gap], bound: Bound, judged_as: Precision | None, tolerance: Tolerance
+    ) -> bool:
+        """Whether it takes a look at all numbers to tell, or to say, that they are off by noise."""
+        if bound.noise is not None or judged_as is None or not gives_up_scale(tolerance):
+            return bound.noise is not None and len(gaps) > 1
+        if len(gaps) > 1:
+            return True
+        unit = judged_as.scale * judged_as.eps
+        return gaps[0].relative <= unit or gaps[0].error < judged_as.tiny
+
     def _rule(self, bound: Bound, applied: Applied, judged_as: Precision | None) -> str:
         name = judged_as.name if judged_as else "int64"
         key = id(applied.rule), name
@@ -186,8 +198,8 @@ def passes(actual: Number, expected: Number, tolerance: Tolerance) -> bool:
     if type(actual) is not int or type(expected) is not int:
         judged_as = FLOAT32 if were_float32((float(actual), float(expected))) else FLOAT64
     bound = make_bound(tolerance, judged_as)
-    if actual == expected and not bound.exact:
-        return True
+    if actual == expected:
+        return not (bound.exact and _signs_differ(actual, expected))
     return _gap(0, actual, expected, bound, judged_as).excess <= 1
 
 

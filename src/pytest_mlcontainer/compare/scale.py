@@ -99,7 +99,8 @@ class Surroundings:
     @property
     def typical(self) -> float:
         """The median magnitude of the elements that differ."""
-        return float(np.median(self._tile.magnitude[self._witnesses]))
+        with np.errstate(all="ignore"):
+            return float(np.median(self._tile.magnitude[self._witnesses]))
 
     def allowed(self, suspects: Places, without_largest: bool = False) -> Floats:
         """For each suspect the error that may be noise.
@@ -138,7 +139,8 @@ def typical_noise(magnitude: Floats, noise: Noise) -> float:
     there = magnitude[magnitude > 0]
     if not len(there):
         return noise.unit * noise.tiny
-    most = min(float(there.max()), _CAP * float(np.median(there)))
+    with np.errstate(over="ignore"):  # the mean of the middle two may be beyond the largest float
+        most = min(float(there.max()), _CAP * float(np.median(there)))
     return noise.unit * max(most, noise.tiny)
 
 

@@ -7,6 +7,7 @@ are then compared as one array.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -143,7 +144,7 @@ def _is_line(column: Column) -> bool:
 
 def _line(column: Column) -> Array:
     """A column as it is; one that was read from text as doubles, whichever way it was written."""
-    array = _array(column, column, column.rows, uneven=False)
+    array = _array(column, column, (column.rows,), uneven=False)
     return array if column.type else _cast(array, np.dtype(np.float64))
 
 
@@ -179,15 +180,18 @@ def compare_columns(
         note = f"{_describe(actual)}, expected {_describe(expected)}"
         yield Difference(place.output, place.item, Verdict.DRIFT, size=rows, note=note)
         return
-    size = expected.rows
+    shape: tuple[int, ...] = (expected.rows,)
     if expected.depth:
-        found, size = _compare_lengths(place, actual, expected)
+        found, shape = _compare_lengths(place, actual, expected)
         if found is not None:
             yield _move(found, numbers)
             return
+    size = math.prod(shape)
+    if applied.tolerance.free or applied.tolerance.unordered:
+        shape = (size,)
     inner, misses = _find_lost(actual, expected)
     actual, expected = replace(actual, misses=misses), replace(expected, misses=misses)
-    met = _meet(place, actual, expected, size, applied.tolerance, inner)
+    met = _meet(place, actual, expected, shape, applied.tolerance, inner)
     if isinstance(met, str):
         yield Difference(place.output, place.item, Verdict.DRIFT, size=size, note=met)
         return
@@ -248,21 +252,30 @@ def _describe(column: Column) -> str:
 
 def _compare_lengths(
     place: Place, actual: Column, expected: Column
-) -> tuple[Difference | None, int]:
-    """A difference if any list is longer than its counterpart; else how many elements there are."""
+) -> tuple[Difference | None, tuple[int, ...]]:
+    """A difference if any list is longer than its counterpart; else the shape of all elements.
+
+    Lists of one length, embeddings for example, are rows of an array: what stands at the same place
+    in each has a unit of its own. Others have one axis.
+    """
     size = 0
+    shape: tuple[int, ...] = (expected.rows,)
     for level in range(expected.depth):
         left = reblock(((part.lengths[level],) for part in actual.parts(_BLOCK)), _BLOCK)
         right = reblock(((part.lengths[level],) for part in expected.parts(_BLOCK)), _BLOCK)
         start = size = 0
+        seen: set[int] = set()
         for (mine,), (theirs,) in zip(left, right, strict=True):
             differ = np.flatnonzero(mine != theirs)
             if len(differ):
                 at = int(differ[0])
-                return _other_lengths(place, expected, level, start + at, mine[at], theirs[at]), 0
+                return _other_lengths(place, expected, level, start + at, mine[at], theirs[at]), ()
             start += len(theirs)
             size += int(np.maximum(theirs, 0).sum())
-    return None, size
+            seen |= {int(theirs.min()), int(theirs.max())}
+        shape = (*shape, *seen)
+    even = len(shape) == expected.depth + 1 and min(shape) >= 0 and math.prod(shape) == size
+    return None, shape if even else (size,)
 
 
 def _other_lengths(
@@ -307,7 +320,7 @@ def _path(column: Column, level: int, at: int) -> tuple[int, ...]:
 
 def _locate(found: Difference, column: Column) -> Difference:
     """Flat positions as rows and places in lists."""
-    if not column.depth:
+    if not column.depth or len(found.worst_index or ()) > 1:
         return found
     return moved(found, lambda index: _path(column, column.depth, index[0]))
 
@@ -380,13 +393,13 @@ def _meet(
     place: Place,
     actual: Column,
     expected: Column,
-    size: int,
+    shape: tuple[int, ...],
     tolerance: Tolerance,
     lost: Lost,
 ) -> _Met | str:
     """Both columns as arrays; a text where their types have nothing in common."""
     sides = (actual, expected), (expected, actual)
-    left, right = (_array(column, other, size, bool(lost.count)) for column, other in sides)
+    left, right = (_array(column, other, shape, bool(lost.count)) for column, other in sides)
     if not actual.type and not expected.type:
         wholes = wholes_of_both(*(_wholes(*pair) for pair in sides))
         return _meet_loose(place, left, right, wholes)
@@ -483,7 +496,7 @@ def _cast(array: Array, dtype: Dtype) -> Array:
     return Array(dtype, array.shape, blocks)
 
 
-def _array(column: Column, other: Column, size: int, uneven: bool) -> Array:
+def _array(column: Column, other: Column, shape: tuple[int, ...], uneven: bool) -> Array:
     """The column's values as an array, with 0 for what is missing.
 
     Args:
@@ -507,7 +520,7 @@ def _array(column: Column, other: Column, size: int, uneven: bool) -> Array:
         ):
             yield np.where((missing > 0) | (theirs > 0), zero, values)
 
-    return Array(column.dtype, (size,), blocks)
+    return Array(column.dtype, shape, blocks)
 
 
 def _masked(parts: Iterator[Part]) -> Iterator[tuple[Values, Values]]:

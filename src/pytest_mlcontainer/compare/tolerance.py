@@ -190,6 +190,14 @@ def make_bound(
     return _float_bound(tolerance, precision)
 
 
+def gives_up_scale(tolerance: Tolerance) -> bool:
+    """Whether a rule names rtol or atol, and so has no term for rounding noise."""
+    alone = (tolerance.ulp, tolerance.margin, tolerance.agreement, tolerance.equivalence)
+    bare = tolerance.rtol is not None or tolerance.atol is not None
+    single = tolerance.exact or any(each is not None for each in alone)
+    return bare and tolerance.scale is None and not single
+
+
 def _calibrated_bound(default: Bound, calibration: Calibration | None) -> Bound:
     """What runs of the reference differ by, besides what passes anyway."""
     if calibration is None or not 0 < calibration.bound < math.inf:
@@ -214,10 +222,9 @@ def _integer_bound(tolerance: Tolerance) -> Bound:
 
 def _float_bound(tolerance: Tolerance, precision: Precision) -> Bound:
     rtol = precision.rtol if tolerance.rtol is None else tolerance.rtol
-    multiple = tolerance.scale
-    if multiple is None:
-        own = tolerance.rtol is not None or tolerance.atol is not None
-        multiple = 0.0 if own else precision.scale
+    multiple = precision.scale if tolerance.scale is None else tolerance.scale
+    if gives_up_scale(tolerance):
+        multiple = 0.0
     text = _text(tolerance.atol, rtol, multiple * precision.eps)
     atol = tolerance.atol or 0.0
     if not multiple:

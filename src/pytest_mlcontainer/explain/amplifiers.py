@@ -244,8 +244,9 @@ def _cancelled(failing: Sequence[Difference]) -> Iterator[Finding]:
         if is_float(each) and each.size > 1 and wide and 0 < of_scale <= 1e-5:
             yield _finding(
                 f"sums that nearly cancel are likely: values of {each.where} are off by up to "
-                f"{rel:.1g} of themselves, but by {of_scale:.1g} of the array's scale",
-                "judge them by the array's scale, as the default does (a rule with scale, or atol)",
+                f"{rel:.1g} of themselves, but by {of_scale:.1g} of the array's largest value",
+                "where they are left of larger terms, a rule with atol says how much counts; "
+                "beside values of another unit it is a drift like any other",
             )
             return
 

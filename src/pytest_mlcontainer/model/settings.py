@@ -27,8 +27,8 @@ class Tolerance:
     Args:
         rtol: relative tolerance, × |expected|; None is the default of the expected value's dtype.
         atol: absolute tolerance in the value's own unit.
-        scale: how many machine epsilons of the dtype, × the array's scale (its largest finite
-            magnitude), an element may be off; None is the default multiple.
+        scale: how many machine epsilons of the dtype, × the magnitude that an element may have been
+            summed from (`compare.scale`), it may be off; None is the default multiple.
         ulp: if given, the only bound: units in the last place between the two values.
         margin: if given, the only bound: absolute difference allowed of a metric.
         better: with `margin`: changes in this direction always pass; None counts both directions.

@@ -32,7 +32,7 @@ _TERMS = (
     ("max abs", "the largest |actual − expected|"),
     ("max rel", "the largest |actual − expected| / |expected|"),
     ("max ULP", "the largest distance in units in the last place"),
-    ("scale error", "max abs / scale; the scale is the largest finite |expected| of the array"),
+    ("scale error", "max abs / the largest finite |expected| of the array"),
     ("beyond", "how many of the elements that differ are further off than the rule allows"),
 )
 

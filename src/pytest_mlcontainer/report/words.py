@@ -9,8 +9,8 @@ from pytest_mlcontainer.report.answer import UNVARIED, is_varied, why
 from pytest_mlcontainer.report.tree import Bins, Counts, merge_bins
 
 LEGEND = (
-    "(scale: the largest finite |expected| of an array; scale error: max abs / scale; "
-    "ULP: unit in the last place)"
+    "(scale error: max abs / the largest finite |expected| of an array; in a rule, scale is what "
+    "an element may have been summed from; ULP: unit in the last place)"
 )
 SIGNS = {
     Verdict.IDENTICAL: "=",
