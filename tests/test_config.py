@@ -448,7 +448,7 @@ class TestEntrypoints:
             rules=(
                 Rule("outputs/*.npz", None, Tolerance(1e-5, 0.0, 8.0, equal_nan=False)),
                 Rule("metrics.json", "a:b", Tolerance(margin=0.005)),
-                Rule("log", None, Tolerance(ignore=True)),
+                Rule("./log", None, Tolerance(ignore=True)),
                 Rule("stdout", None, Tolerance(exact=True)),
                 Rule("w", None, Tolerance(ulp=4)),
             ),

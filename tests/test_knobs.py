@@ -287,6 +287,7 @@ def attempt(path):
 
 os.makedirs('/result/deep', exist_ok=True)
 pathlib.Path('/result/deep/x.txt').write_text('x')
+pathlib.Path('/cache/own.txt').write_text('x')
 pathlib.Path('/tmp/scratch').write_text('x')
 places = 'own/words.txt', 'out/model.txt', '/cache/index.txt', '/given/file.txt', 'folder/f.txt'
 read = [pathlib.Path(place).read_text() for place in places]
@@ -336,6 +337,7 @@ def test_in_a_read_only_container_outputs_and_inputs_work_and_nothing_else_is_wr
     assert all(errno in (13, 30) for errno in found[5:]), found
     assert {each.name for each in run.outputs} == {
         "out/seen.json", "out/model.txt", "/result/deep/x.txt", "/cache/index.txt",
+        "/cache/own.txt",
     }  # fmt: skip
 
 

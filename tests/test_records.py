@@ -26,6 +26,7 @@ from pytest_mlcontainer.model import (
     Free,
     Output,
     Platform,
+    ReadAs,
     Rule,
     Run,
     Target,
@@ -243,6 +244,7 @@ def test_every_field_of_a_tolerance_can_be_noted(tmp_path: Path) -> None:
 def _other(default: object, name: str) -> object:
     """A value that is not the default."""
     enums: dict[str, object] = {"better": Better.LOWER, "free": (Free.SIGN,), "curve": "x"}
+    enums["read_as"] = ReadAs.TEXT
     if name in enums:
         return enums[name]
     if isinstance(default, bool):

@@ -203,7 +203,7 @@ def _output_to_json(output: Output, folder: Path, digest: Digest | None) -> dict
         "gid": output.gid,
         "opened": _relative(output.opened, folder),
         "summary": _relative(output.summary, folder),
-        **({"inherited": True} if output.inherited else {}),
+        "inherited": output.inherited,
     }
 
 
