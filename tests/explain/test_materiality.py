@@ -185,10 +185,23 @@ def test_missing_and_new_outputs_come_before_all_else(tmp_path: Path) -> None:
     """With their names; two clauses are all there is."""
     text = says(
         tmp_path,
-        {"a.json": {"accuracy": 1.0}, "b.json": {}},
-        {"a.json": {"accuracy": 0.5}, "c.json": {}},
+        {"a.json": {"accuracy": 1.0}, "before.json": {"x": 1}},
+        {"a.json": {"accuracy": 0.5}, "after.json": {"y": 22}},
     )
-    assert text == "1 output is new (outputs/c.json), 1 output is missing (outputs/b.json)"
+    assert text == (
+        "1 output is new (outputs/after.json), 1 output is missing (outputs/before.json)"
+    )
+
+
+def test_an_output_under_another_name_is_said(tmp_path: Path) -> None:
+    """Its bytes are the same; what else changed is said after it."""
+    text = says(
+        tmp_path,
+        {"a.json": {"accuracy": 1.0}, "run-4f2a91c8.json": {"x": 1}},
+        {"a.json": {"accuracy": 0.5}, "run-90be77d1.json": {"x": 1}},
+    )
+    assert text.startswith("1 output has another name (outputs/run-")
+    assert text.endswith("accuracy 1 → 0.5")
 
 
 def test_nan_on_one_side_is_said(tmp_path: Path) -> None:

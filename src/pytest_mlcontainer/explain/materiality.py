@@ -26,6 +26,7 @@ _MANY = 9.5  # from here on, percent of a scale are hard to read
 _NAMED = 2
 _TEXT = 40
 _LEAST_MOVE = 1e-4
+_OTHER_NAME = "another name in either run"
 _ONE_SIDE = ("only in the actual run", "missing in the actual run")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?")
 _ROWS = re.compile(r"rows: (\d+), expected (\d+)")
@@ -86,6 +87,9 @@ def _files(chosen: Sequence[Difference]) -> Iterator[str]:
             noun = "output" if len(found) == 1 else "outputs"
             be = "is" if len(found) == 1 else "are"
             yield f"{len(found):,} {noun} {be} {says} ({_names(found)})"
+    for each in chosen:
+        if _OTHER_NAME in each.note:
+            yield each.note.partition(" in either run")[0] + f" ({each.output})"
     unread = [each for each in chosen if each.verdict is Verdict.FAILED]
     if unread:
         what = _names(unread) if len(unread) <= _NAMED else f"{len(unread):,} items"
