@@ -53,6 +53,7 @@ def test_a_rule_that_matches_nothing_fails_the_test(
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines([f"*matched nothing; {said}*"])
+    result.stdout.no_fnmatch_line("*cannot be compared*")
 
 
 def test_names_for_all_entrypoints_need_not_match_in_each(project: Any) -> None:

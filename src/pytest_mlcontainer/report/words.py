@@ -34,6 +34,8 @@ def headline(outcome: Outcome, failing: int) -> str:
     if known and outcome.verdict is not Verdict.NONDETERMINISTIC:
         return f"{outcome.entrypoint} on {target} {known}{f': {found}' if failing else ''}"
     match outcome.verdict:
+        case Verdict.FAILED if _only_idle(outcome):
+            return f"{outcome.entrypoint} on {target}: what is asked of its comparison fits nothing"
         case Verdict.FAILED:
             says = f"on {target} cannot be compared with {reference}"
         case Verdict.NONDETERMINISTIC:
@@ -45,6 +47,15 @@ def headline(outcome: Outcome, failing: int) -> str:
         case _:
             says = f"on {target} agrees with {reference}"
     return f"{outcome.entrypoint} {says}: {found}"
+
+
+def _only_idle(outcome: Outcome) -> bool:
+    """Whether nothing fails but rules, or patterns of names, that match nothing."""
+    failing = [each for each in outcome.differences if not each.verdict.passes]
+    return all(
+        each.note.startswith("matched nothing") and each.output.startswith(("rule ", "names "))
+        for each in failing
+    )
 
 
 def session_headline(counts: Counts, failures: int) -> str:
