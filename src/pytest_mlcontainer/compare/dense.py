@@ -105,11 +105,12 @@ class Workspace:
         """The largest distance, if it is larger than that of all tiles before.
 
         Where no sign differs, r = error ÷ |expected| below 1/4 makes a distance of at most
-        2 r / (3/4 eps), for steps are as wide as eps × the number or half that.
+        2 r / ((1 - r) eps), for steps are as wide as eps × the number or half that.
         """
         there = slice(worst, worst + 1)
         known = max(self._max_ulp, int(ulp_distance(actual[there], expected[there])[0]))
-        least = min(known * self._eps * 3 / 8, 0.25)
+        least = known * self._eps / 2
+        least = min(least / (1 + least), 0.25)
         if float(quotient[worst]) > least:
             near = np.flatnonzero(quotient > least)
             known = max(known, int(ulp_distance(actual[near], expected[near]).max(initial=0)))

@@ -2,8 +2,8 @@
 
 A bin is as wide as 1/16 of a power of two, which its bits say without a logarithm: the exponent
 and the first four bits of the mantissa. A quantile is therefore right to about 3%; as long as few
-errors have come by they are all kept, and it is exact. After the first million, only every eighth
-error is counted, eight times, because counting costs more than all the rest.
+errors have come by they are all kept, and it is exact. After the first million, only every 32nd
+error is counted, 32 times, because counting costs more than all the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FLOAT32_BINS = 256 << _MANTISSA_BITS
 _FLOAT32_FIRST = (1023 - 127) << _MANTISSA_BITS
 _KEPT = 4096
 _ALL_COUNTED = 1 << 20
-_SAMPLED = 8
+_SAMPLED = 32
 
 
 class Spread:
