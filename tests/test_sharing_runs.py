@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -38,23 +39,35 @@ def pytest_in(root: Path, *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
 
 
-def remembers(engine: docker.APIClient, started: float) -> bool:
-    """Whether the engine still knows all since then: it keeps 256 events, those of others too."""
-    events = engine.events(since=1, until=int(time.time()) + 1, decode=True)
-    times = [int(event["time"]) for event in events]
-    return len(times) < 256 or times[0] < int(started)
+class Made:
+    """How many images were tagged and containers created for a project, while this is open.
 
+    Events are followed while they happen: afterwards an engine knows the last 256 alone, those of
+    every other test among them.
+    """
 
-def made_since(engine: docker.APIClient, started: float, name: str) -> Counter[str]:
-    """How many images were tagged and containers created for the project."""
-    counted: Counter[str] = Counter()
-    for event in engine.events(since=int(started), until=int(time.time()) + 1, decode=True):
-        attributes = event["Actor"]["Attributes"]
-        kind = f"{event['Type']} {event['Action']}"
-        subject = attributes.get("image") or attributes.get("name", "")
-        if kind in ("image tag", "container create") and f"/{name}-" in subject:
-            counted[kind] += 1
-    return counted
+    def __init__(self, engine: docker.APIClient, name: str) -> None:
+        self.counted: Counter[str] = Counter()
+        self._name = name
+        self._events = engine.events(decode=True, since=time.time())
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> Made:
+        self._follower.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        time.sleep(1)  # For what the engine has still to tell.
+        self._events.close()
+        self._follower.join()
+
+    def _follow(self) -> None:
+        for event in self._events:
+            attributes = event["Actor"]["Attributes"]
+            kind = f"{event['Type']} {event['Action']}"
+            subject = attributes.get("image") or attributes.get("name", "")
+            if kind in ("image tag", "container create") and f"/{self._name}-" in subject:
+                self.counted[kind] += 1
 
 
 def images_of(engine: docker.APIClient, name: str) -> list[str]:
@@ -77,13 +90,13 @@ def test_four_workers_build_and_run_once(
     shared: tuple[Path, str], engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     root, name = shared
-    started = time.time()
 
-    process = pytest_in(root, "-n", "4")
-    printed, _ = process.communicate(timeout=300)
+    with Made(engine, name) as made:
+        process = pytest_in(root, "-n", "4")
+        printed, _ = process.communicate(timeout=300)
 
     assert process.returncode == 0, printed
-    assert made_since(engine, started, name) == {"image tag": 2, "container create": CONTAINERS}
+    assert made.counted == {"image tag": 2, "container create": CONTAINERS}
     assert not images_of(engine, name)
 
 
@@ -91,16 +104,13 @@ def test_two_pytest_processes_with_four_workers_each_build_and_run_once(
     shared: tuple[Path, str], engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     root, name = shared
-    for _ in range(3):
-        started = time.time()
+
+    with Made(engine, name) as made:
         processes = [pytest_in(root, "-n", "4"), pytest_in(root, "-n", "4")]
         printed = [process.communicate(timeout=300)[0] for process in processes]
-        assert [process.returncode for process in processes] == [0, 0], printed
-        found = made_since(engine, started, name)
-        if remembers(engine, started):
-            break
 
-    assert found == {"image tag": 2, "container create": CONTAINERS}
+    assert [process.returncode for process in processes] == [0, 0], printed
+    assert made.counted == {"image tag": 2, "container create": CONTAINERS}
     assert not images_of(engine, name), "the last one to end removes the images of both"
 
 
@@ -108,12 +118,12 @@ def test_a_later_session_runs_anew(
     shared: tuple[Path, str], engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     root, name = shared
-    started = time.time()
 
-    for _ in range(2):
-        process = pytest_in(root, "--container-platform=linux/amd64", "-k", "train")
-        printed, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, printed
+    with Made(engine, name) as made:
+        for _ in range(2):
+            process = pytest_in(root, "--container-platform=linux/amd64", "-k", "train")
+            printed, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, printed
 
     # The probe's facts are kept; the image is checked, and the entrypoint run, each time.
-    assert made_since(engine, started, name) == {"image tag": 2, "container create": 1 + 2}
+    assert made.counted == {"image tag": 2, "container create": 1 + 2}
