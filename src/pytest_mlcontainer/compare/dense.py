@@ -87,16 +87,19 @@ class Workspace:
             if not top <= self._largest or differing * _SPARSE < count:
                 return None
             np.abs(expected, out=size)
-            usual = float(size.min()) >= self._usual
             np.divide(error, size, out=quotient)
-            worst = self._worst_relative(error, size, quotient, usual)
-            relative = 0.0 if worst is None else _relative(actual[worst], expected[worst])
-            if worst is None or not usual:
-                ulp = int(ulp_distance(actual, expected).max())
-            else:
-                ulp = self._ulp(actual, expected, quotient, worst)
+            tiny = _NOWHERE
+            if not float(size.min()) >= self._usual:
+                tiny = np.flatnonzero(size < self._usual)
+                quotient[tiny] = 0
+            worst = int(quotient.argmax())
+            relative = _relative(actual[worst], expected[worst])
+            ulp = self._ulp(actual, expected, quotient, worst)
+            if len(tiny):
+                relative = max(relative, _largest_relative(actual[tiny], expected[tiny]))
+                ulp = max(ulp, int(ulp_distance(actual[tiny], expected[tiny]).max()))
             largest = float(size.max())
-            suspects = self._suspects(error, size, quotient, relative, usual)
+            suspects = self._suspects(error, size, quotient, worst, tiny)
         if suspects is None:
             return None
         return Block(differing, relative, ulp, top, largest, error, suspects)
@@ -117,24 +120,24 @@ class Workspace:
         self._max_ulp = known
         return known
 
-    def _worst_relative(
-        self, error: Values, size: Values, quotient: Values, usual: bool
-    ) -> int | None:
-        """Where error ÷ |expected| is largest among elements with expected not 0."""
-        if usual:
-            return int(quotient.argmax())
-        there = np.flatnonzero(size)
-        if not len(there):
-            return None
-        return int(there[(error[there] / size[there]).argmax()])
-
     def _suspects(
-        self, error: Values, size: Values, quotient: Values, relative: float, usual: bool
+        self,
+        error: Values,
+        size: Values,
+        quotient: Values,
+        worst: int,
+        tiny: NDArray[np.intp],
     ) -> NDArray[np.intp] | None:
-        """Places of elements that may be beyond what they may be off by themselves."""
-        if self._relative_only and usual:
+        """Places of elements that may be beyond what they may be off by themselves.
+
+        Args:
+            worst: where the quotient is largest.
+            tiny: places of the smallest magnitudes, of which the quotient says nothing.
+        """
+        if self._relative_only and len(tiny) * _SPARSE < len(error):
             least = self._bound.rtol * (1 - self._slack)
-            return np.flatnonzero(quotient > least) if relative > least else _NOWHERE
+            found = np.flatnonzero(quotient > least) if quotient[worst] > least else _NOWHERE
+            return np.union1d(found, tiny[error[tiny] > 0]) if len(tiny) else found
         allowed = size  # no longer needed
         np.multiply(size, self._rtol, out=allowed)
         if self._bound.floor:
@@ -147,8 +150,15 @@ class Workspace:
         return np.flatnonzero(quotient > 1 - self._slack)
 
 
+def _largest_relative(actual: Values, expected: Values) -> float:
+    there = expected != 0
+    left, right = actual[there].astype(np.float64), expected[there].astype(np.float64)
+    return float((np.abs(left - right) / np.abs(right)).max(initial=0.0))
+
+
 def _relative(actual: Any, expected: Any) -> float:
-    return abs(float(actual) - float(expected)) / abs(float(expected))
+    """The relative error of one element; 0 where it has none."""
+    return abs(float(actual) - float(expected)) / abs(float(expected)) if expected else 0.0
 
 
 def top_places(values: NDArray[Any], count: int) -> NDArray[np.intp]:
