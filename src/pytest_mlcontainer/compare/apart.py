@@ -21,6 +21,7 @@ from pytest_mlcontainer.compare import (
     jsonl,
     npy,
     npz,
+    number_table,
     opened,
     pytorch,
     safetensors,
@@ -60,6 +61,7 @@ _TEXTS: Final = frozenset(
         jsonl.FORMAT,
         csv.FORMAT,
         toml_file.FORMAT,
+        number_table.FORMAT,
         text.FORMAT,
         binary.FORMAT,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.freedom import same_records, ways
 from pytest_mlcontainer.compare.gaps import Dtype, Kind, Values, kind_of
+from pytest_mlcontainer.compare.kept import find_kept
 from pytest_mlcontainer.compare.labels import are_labels, rate, rename
 from pytest_mlcontainer.compare.loose import (
     bring_together,
@@ -228,20 +229,32 @@ def _compare_values(place: Place, actual: Array, expected: Array, applied: Appli
     judged_as = place.judged_as if own is not None and place.judged_as is not None else own
     kind = kind_of(expected.dtype)
     tolerance = applied.tolerance
-
-    if tolerance.agreement is not None:
-        bound = Bound(f"agreement of at least {tolerance.agreement:g}")
-    elif kind in (Kind.LABEL, Kind.BYTES):
-        bound = Bound("exact", exact=True)
-    else:
-        bound = make_bound(tolerance, judged_as, applied.calibration)
+    bound = _bound(kind, judged_as, applied)
     measured = measure(actual, expected, bound, judged_as, tolerance.equal_nan)
+    note = place.note
+    if own is not None and measured.differing and applied.is_default:
+        known = place.judged_as is not None
+        kept = find_kept(actual, expected, own, known, measured)
+        if kept is not None:
+            judged_as, note = kept.judged_as, _join(note, kept.note)
+            bound = kept.bound or _bound(kind, judged_as, applied)
+            again = measure(kept.actual, expected, bound, judged_as, tolerance.equal_nan)
+            measured = replace(again, differing=measured.differing)
     dtype = judged_as.name if judged_as else dtype_text(expected.dtype)
     difference = _difference(place, expected, measured, kind)
-    note = _join(place.note, _note(measured, kind, bound))
+    note = _join(note, _note(measured, kind, bound))
     if measured.beyond and judged_as is not None and gives_up_scale(tolerance):
         note = _join(note, _what_scale_would_do(actual, expected, judged_as, tolerance))
     return replace(difference, rule=f"{bound.text} ({applied.origin(dtype)})", note=note)
+
+
+def _bound(kind: Kind, judged_as: Precision | None, applied: Applied) -> Bound:
+    tolerance = applied.tolerance
+    if tolerance.agreement is not None:
+        return Bound(f"agreement of at least {tolerance.agreement:g}")
+    if kind in (Kind.LABEL, Kind.BYTES):
+        return Bound("exact", exact=True)
+    return make_bound(tolerance, judged_as, applied.calibration)
 
 
 def _what_scale_would_do(

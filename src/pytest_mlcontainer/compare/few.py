@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from pytest_mlcontainer.compare.arrays import Place
+from pytest_mlcontainer.compare.numbers import whole_pairs
 from pytest_mlcontainer.compare.rules import Applied
 from pytest_mlcontainer.compare.tolerance import (
     FLOAT32,
@@ -22,6 +23,7 @@ from pytest_mlcontainer.compare.tolerance import (
     Bound,
     Precision,
     gives_up_scale,
+    is_default,
     make_bound,
 )
 from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
@@ -81,6 +83,8 @@ class Few:
                 note = "written with decimals, expected whole numbers"
             place = replace(place, note=note)
         left, right = list(map(float, actual)), list(map(float, expected))
+        if whole_pairs(left, right) and applied.is_default:
+            return None
         judged_as = FLOAT32 if were_float32((*left, *right)) else FLOAT64
         return self._judge(place, left, right, shape, applied, judged_as)
 
@@ -196,7 +200,10 @@ def passes(actual: Number, expected: Number, tolerance: Tolerance) -> bool:
         return actual == expected
     judged_as = None
     if type(actual) is not int or type(expected) is not int:
-        judged_as = FLOAT32 if were_float32((float(actual), float(expected))) else FLOAT64
+        pair = float(actual), float(expected)
+        if whole_pairs(pair[:1], pair[1:]) and is_default(tolerance):
+            return False
+        judged_as = FLOAT32 if were_float32(pair) else FLOAT64
     bound = make_bound(tolerance, judged_as)
     if actual == expected:
         return not (bound.exact and _signs_differ(actual, expected))

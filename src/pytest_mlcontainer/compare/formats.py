@@ -18,6 +18,7 @@ from pytest_mlcontainer.compare import (
     lightgbm_file,
     npy,
     npz,
+    number_table,
     onnx_file,
     opened,
     parquet,
@@ -111,7 +112,10 @@ class Formats:
     def find_for(self, pair: Pair, book: RuleBook) -> Format | Difference:
         """As `find`, unless a rule says that text is to be read as text."""
         format = self.find(pair)
-        asked = book.peek(pair.name).tolerance.read_as is ReadAs.TEXT
+        tolerance = book.peek(pair.name).tolerance
+        if format is number_table.FORMAT and tolerance.patterns:
+            return text.FORMAT
+        asked = tolerance.read_as is ReadAs.TEXT
         if asked and isinstance(format, Format) and format.textual:
             return _as_text("read as text, as the rule asks; numbers by tolerance")
         return format
@@ -121,6 +125,8 @@ class Formats:
         actual, expected = self.recognise(pair.actual), self.recognise(pair.expected)
         if actual.name == expected.name:
             return actual
+        if {actual.name, expected.name} == {text.FORMAT.name, number_table.FORMAT.name}:
+            return text.FORMAT
         if actual.textual and expected.textual:
             return _as_text(f"the file is {actual.name}, expected {expected.name}{_AS_TEXT}")
         if {actual.name, expected.name} == {text.FORMAT.name, binary.FORMAT.name}:
@@ -136,7 +142,9 @@ class Formats:
         for format in self._known:
             if side.name.lower().endswith(format.suffixes or ("\0",)) and format.may_be(side):
                 return format
-        return text.FORMAT if text.is_readable(side) else binary.FORMAT
+        if not text.is_readable(side):
+            return binary.FORMAT
+        return number_table.FORMAT if number_table.is_number_table(side) else text.FORMAT
 
 
 def _told(found: Iterator[Difference], book: RuleBook) -> Iterator[Difference]:

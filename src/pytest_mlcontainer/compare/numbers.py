@@ -1,4 +1,4 @@
-"""Numbers that were read from text (JSON, CSV): what type they have, and how precisely they count.
+"""Numbers without a type of their own: what type they have, and how precisely they count.
 
 Text has no dtype. Whole numbers on both sides are integers and have to be equal, also where they
 stand beside gaps and decimals (`wholes`); anything else is judged as float64, unless the numbers
@@ -18,10 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_mlcontainer.compare.gaps import Floats, Values
+from pytest_mlcontainer.compare.measure import Array
 from pytest_mlcontainer.compare.tolerance import FLOAT32, Precision
 
 NOT_WHOLE = int(np.iinfo(np.int64).min)
 _FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
+_BLOCK = 1 << 16
+SURELY_WHOLE = 2.0**36
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,33 @@ def bring_together(actual: Values, expected: Values) -> Numbers:
     values = np.concatenate([left.reshape(-1), right.reshape(-1)])
     judged_as = FLOAT32 if _were_float32(values) else None
     return Numbers(left, right, judged_as, note)
+
+
+def hold_float32(*arrays: Array) -> bool:
+    """Whether arrays of float64 hold what was computed as float32.
+
+    That is so where every number is a float32 exactly, and one in 16 of those that are not 0 has a
+    1 in its last place: fractions with a power of two below them have not.
+    """
+    odd = count = 0
+    for array in arrays:
+        for block in array.blocks(_BLOCK):
+            values = block[np.isfinite(block) & (block != 0)]
+            with np.errstate(over="ignore", under="ignore"):
+                narrow = values.astype(np.float32)
+            if not (narrow == values).all():
+                return False
+            odd += int(np.count_nonzero(narrow.view(np.int32) & 1))
+            count += len(values)
+    return odd > 0 and odd * 16 >= count
+
+
+def whole_pairs(actual: Sequence[float], expected: Sequence[float]) -> bool:
+    """Whether finite numbers that differ are whole on both sides somewhere."""
+    for left, right in zip(actual, expected, strict=True):
+        if left != right and left.is_integer() and right.is_integer() and abs(right) < SURELY_WHOLE:
+            return True
+    return False
 
 
 def integers(values: list[int]) -> Values | None:

@@ -49,7 +49,7 @@ def read_numbers(
         found = _number(texts[0]), _number(texts[1])
         if found[0] is None or found[1] is None:
             return None
-        if texts[0] != texts[1] and not bounded and not _are_decimals(texts, found):
+        if texts[0] != texts[1] and not bounded and not are_decimals(texts, found):
             return None
         numbers[0].append(found[0])
         numbers[1].append(found[1])
@@ -62,11 +62,13 @@ def read_pair(actual: str, expected: str, bounded: bool) -> tuple[Number, Number
     return None if found is None else (found.actual[0], found.expected[0])
 
 
-def _are_decimals(texts: tuple[str, str], numbers: tuple[Number | None, Number | None]) -> bool:
-    """Whether both are decimals that can only be meant as numbers."""
+def are_decimals(texts: tuple[str, str], numbers: tuple[Number | None, Number | None]) -> bool:
+    """Whether both are decimals that can only be meant as numbers: no version is written .5."""
     if any(type(number) is not float for number in numbers):
         return False
-    return numbers[0] != numbers[1] or "e" in "".join(texts).lower()
+    return numbers[0] != numbers[1] or any(
+        "e" in text.lower() or text.lstrip("+-").startswith(".") for text in texts
+    )
 
 
 def _listed(text: str) -> list[str] | None:

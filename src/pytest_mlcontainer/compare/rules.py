@@ -13,7 +13,7 @@ from typing import TypeVar
 from pytest_mlcontainer.compare.measure import Array
 from pytest_mlcontainer.compare.names import Meeting, Names
 from pytest_mlcontainer.compare.study import ALONE, Metric, Study
-from pytest_mlcontainer.compare.tolerance import Calibration
+from pytest_mlcontainer.compare.tolerance import Calibration, is_default
 from pytest_mlcontainer.globs import names as meant_for
 from pytest_mlcontainer.model import Difference, Pairs, Rule, Tolerance, Verdict
 
@@ -38,6 +38,11 @@ class Applied:
     tolerance: Tolerance
     rule: Rule | None = None
     calibration: Calibration | None = None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether how close is close enough was left to this package."""
+        return self.calibration is None and is_default(self.tolerance)
 
     def origin(self, dtype: str) -> str:
         """Where the tolerance comes from: "rule outputs/*.npz", or "float32 default"."""

@@ -1,11 +1,9 @@
-"""Text, line by line and exact, as long as no rule says otherwise.
+"""Text, line by line: numbers by tolerance, each its own scale, and all else exactly.
 
-What only turned out to be text, because the reader of its format could not take it, and what a rule
-wants read `as = "text"`, is compared with the default tolerance for the numbers in it.
-
-A rule's `patterns` take times, ids and paths out of the lines. A rule with a bound (`rtol`, `atol`,
-`scale`, `ulp`, `margin`) holds for the numbers inside a line, each its own scale, and the rest of
-the line stays exact. Dates, times, versions and numbers with leading zeros are no numbers.
+Without a rule that is the default tolerance for decimals; whole numbers, and two spellings of one
+number as in 3.1 and 3.10, have to be the same. A rule with a bound (`rtol`, `atol`, `scale`, `ulp`,
+`margin`) holds for every number, and `exact` for none. Dates, times, versions and numbers with
+leading zeros are no numbers. A rule's `patterns` take times, ids and paths out of the lines.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ import numpy as np
 from pytest_mlcontainer.compare import few
 from pytest_mlcontainer.compare.excuses import Excuses
 from pytest_mlcontainer.compare.format import Format
+from pytest_mlcontainer.compare.numeric_text import are_decimals
 from pytest_mlcontainer.compare.patterns import ONLY_MASKED, Masks, shown
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
 from pytest_mlcontainer.compare.sources import Pair, Side, chunks, read_both
@@ -37,6 +36,7 @@ _BLOCK_LINES = 4096
 _NO_LINES: list[str] = []
 _ELEMENTS_KEPT = 5
 _LONGEST_INTEGER = 300
+_LONGEST = 1 << 16
 _HASHED_LINES = 20_000_000
 _ALIGNED_LINES = 2000
 _BOMS = (
@@ -65,14 +65,13 @@ def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
     """Compare two texts, in blocks of lines, so that a size costs time and no memory.
 
     Args:
-        why: what might be more than text is compared as such; then numbers have a tolerance.
+        why: what might be more than text is compared as such.
     """
     applied = book.find(pair.name)
     if applied.tolerance.ignore:
         return
     encodings = read_both(pair, _find_encoding)
-    by_numbers = tolerates_numbers(applied.tolerance) or (bool(why) and not applied.tolerance.exact)
-    tally = _Tally(applied.tolerance, by_numbers)
+    tally = _Tally(applied.tolerance, not applied.tolerance.exact)
     with _open(pair.actual, encodings[0]) as left, _open(pair.expected, encodings[1]) as right:
         blocks = itertools.zip_longest(_blocks(left), _blocks(right), fillvalue=_NO_LINES)
         for mine, theirs in blocks:
@@ -272,16 +271,23 @@ def compare_numbers(actual: str, expected: str, tolerance: Tolerance) -> tuple[b
     left, right = _split(actual), _split(expected)
     if left[0] != right[0] and not _same_but_padding(left, right):
         return False, 0.0
+    bounded = tolerates_numbers(tolerance)
     within, largest = True, 0.0
     for mine, theirs in zip(left[1], right[1], strict=True):
         if mine != theirs:
             numbers = _number(mine), _number(theirs)
             # Past the largest double both would be infinite, and the same.
             finite = math.isfinite(numbers[0]) and math.isfinite(numbers[1])
-            within = within and finite and few.passes(*numbers, tolerance)
+            meant = bounded or are_decimals((mine, theirs), numbers)
+            within = within and meant and finite and few.passes(*numbers, tolerance)
             error = abs(numbers[0] - numbers[1])
             largest = max(largest, float(error) if math.isfinite(error) else math.inf)
     return within, largest
+
+
+def agree_by_numbers(actual: str, expected: str, tolerance: Tolerance) -> bool:
+    """Whether texts that differ do so in numbers alone, each within the tolerance."""
+    return len(expected) <= _LONGEST and compare_numbers(actual, expected, tolerance)[0]
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
@@ -361,6 +367,7 @@ def _note(tally: _Tally, encodings: tuple[str, str]) -> str:
     return "; ".join(notes)
 
 
+BY_NUMBERS = "text that differs in nothing but numbers, within the tolerance"
 _MASKED_REST = ONLY_MASKED.removeprefix("differs")
 
 

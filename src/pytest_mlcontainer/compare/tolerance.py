@@ -190,6 +190,13 @@ def make_bound(
     return _float_bound(tolerance, precision)
 
 
+def is_default(tolerance: Tolerance) -> bool:
+    """Whether it leaves it to this package how close is close enough."""
+    plain = (tolerance.rtol, tolerance.atol, tolerance.scale, tolerance.ulp, tolerance.margin)
+    shared = tolerance.agreement, tolerance.equivalence
+    return not tolerance.exact and all(bound is None for bound in (*plain, *shared))
+
+
 def gives_up_scale(tolerance: Tolerance) -> bool:
     """Whether a rule names rtol or atol, and so has no term for rounding noise."""
     alone = (tolerance.ulp, tolerance.margin, tolerance.agreement, tolerance.equivalence)

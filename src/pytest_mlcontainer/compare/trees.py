@@ -32,7 +32,7 @@ from pytest_mlcontainer.compare.record_lists import (
     without,
 )
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
-from pytest_mlcontainer.compare.text import tolerates_numbers
+from pytest_mlcontainer.compare.text import BY_NUMBERS, agree_by_numbers, tolerates_numbers
 from pytest_mlcontainer.compare.tree_values import (
     Grid,
     Tagged,
@@ -259,6 +259,35 @@ class _Walk:
                 place = replace(place, note=NOTE)
                 actual = Grid([*met.actual], met.shape, "numbers")
                 expected = Grid([*met.expected], met.shape, "numbers")
+            elif tolerance.agreement is None:
+                yield from self._compare_alike_texts(place, actual, expected, applied)
+                return
+        yield from self._compare_known(place, actual, expected, applied)
+
+    def _compare_alike_texts(
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        """Strings; those that differ in numbers alone, within the tolerance, are equivalent."""
+        pairs = list(zip(actual.leaves, expected.leaves, strict=True))
+        near = [
+            left != right and agree_by_numbers(left, right, applied.tolerance)
+            for left, right in pairs
+        ]
+        if not any(near):
+            yield from self._compare_known(place, actual, expected, applied)
+            return
+        same = [right if close else left for (left, right), close in zip(pairs, near, strict=True)]
+        for found in self._compare_known(place, replace(actual, leaves=same), expected, applied):
+            mere = found.verdict is Verdict.IDENTICAL
+            verdict = Verdict.EQUIVALENT if mere else found.verdict
+            differing = found.differing + sum(near)
+            note = _joined(found.note, BY_NUMBERS)
+            yield replace(found, verdict=verdict, differing=differing, note=note)
+
+    def _compare_known(
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        """Two grids of one kind and shape."""
         sides = actual.leaves, expected.leaves
         few = self._few_answer(expected.kind, place, sides, expected.shape, applied)
         each = self._compare_many(place, actual, expected, applied) if few is None else (few,)

@@ -20,8 +20,8 @@ from pytest_mlcontainer.compare.measure import Array, array_of
 from pytest_mlcontainer.compare.numbers import NOT_WHOLE, bring_together
 from pytest_mlcontainer.compare.numeric_text import NOTE, read_pair
 from pytest_mlcontainer.compare.rules import Applied, RuleBook
-from pytest_mlcontainer.compare.text import tolerates_numbers
-from pytest_mlcontainer.model import Difference, Element, Tolerance
+from pytest_mlcontainer.compare.text import BY_NUMBERS, agree_by_numbers, tolerates_numbers
+from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 
 _ELEMENTS_KEPT = 5
 _MOST_NUMBERS = 1_000_000
@@ -89,14 +89,44 @@ def compare_texts_with_numbers(
     tolerance = book.peek(place.output, place.item, place.above).tolerance
     left, right = actual.values(), expected.values()
     numbers: dict[int, tuple[int | float, int | float]] = {}
+    near: list[int] = []
     if left.shape == right.shape and not (tolerance.exact or tolerance.patterns):
         for at in np.flatnonzero(left != right)[:_MOST_NUMBERS].tolist():
             cells = left[at], right[at]
             if all(isinstance(cell, str) for cell in cells):
                 pair = read_pair(*cells, tolerates_numbers(tolerance))
-                numbers.update({at: pair} if pair is not None else {})
-    if not numbers or not _is_divisible(tolerance, place):
+                if pair is not None:
+                    numbers[at] = pair
+                elif agree_by_numbers(*cells, tolerance):
+                    near.append(at)
+    if not _is_divisible(tolerance, place) or not (numbers or near):
         yield from compare_arrays(place, actual, expected, book)
+        return
+    if near:
+        left = left.copy()
+        left[near] = right[near]
+    for found in _in_parts(place, left, right, numbers, book):
+        yield _with_near(found, len(near)) if near else found
+
+
+def _with_near(found: Difference, near: int) -> Difference:
+    """Where some cells that are counted as equal are only nearly so."""
+    mere = found.verdict is Verdict.IDENTICAL
+    verdict = Verdict.EQUIVALENT if mere else found.verdict
+    note = _join(found.note, BY_NUMBERS)
+    return replace(found, verdict=verdict, differing=found.differing + near, note=note)
+
+
+def _in_parts(
+    place: Place,
+    left: Values,
+    right: Values,
+    numbers: dict[int, tuple[int | float, int | float]],
+    book: RuleBook,
+) -> Iterator[Difference]:
+    """Text, of which the cells at some places are numbers."""
+    if not numbers:
+        yield from compare_arrays(place, array_of(left), array_of(right), book)
         return
     at = np.array([*numbers])
     words = np.setdiff1d(np.arange(right.size), at)
