@@ -56,6 +56,8 @@ with open("outputs/metrics.json", "w") as file:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results are shared within a test, never between tests."""
     monkeypatch.setenv("MLCONTAINER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    # Every test's project is another one, so that nothing would be found again.
+    monkeypatch.setenv("MLCONTAINER_KEEP_IMAGES", "0")
 
 
 @pytest.fixture(scope="session")

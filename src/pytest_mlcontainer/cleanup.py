@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_mlcontainer.engines.docker_engine import DockerEngine
 from pytest_mlcontainer.engines.process import kill_marked
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.model import Keep, Owner
+from pytest_mlcontainer.model import KEPT_BYTES, Keep, Owner
 from pytest_mlcontainer.owners import host_name, is_alive, maker_lives
 from pytest_mlcontainer.sharing import Ledger, Store, ledgers
 from pytest_mlcontainer.temporary import remove_left_folders
@@ -73,6 +73,8 @@ def clean_session(
                 if keep is not Keep.ALL:
                     for repository in _unused_images(entries, endpoint, alone):
                         found |= engine.remove_images(repository)
+                if last:
+                    _trim_kept(engine, entries, endpoint)
             finally:
                 engine.disconnect()
         except EngineError:
@@ -130,6 +132,19 @@ def sweep(cache: Path, endpoint: str | None, environ: Mapping[str, str]) -> tupl
                     ledger.remove()
                     forgotten.append(ledger.session)
     return tuple(forgotten)
+
+
+def _trim_kept(engine: DockerEngine, entries: Entries, endpoint: str) -> None:
+    """Hold what stays for the next session to the budget of this one."""
+    budgets = {
+        entry["repository"]: int(entry["budget"])
+        for entry in entries
+        if {"repository", "budget"} <= entry.keys() and entry.get("endpoint") == endpoint
+    }
+    if budgets:
+        unwanted = tuple(name for name, budget in budgets.items() if not budget)
+        limit = max(budgets.values()) or KEPT_BYTES
+        engine.trim_images(limit, unwanted)
 
 
 def _endpoints(entries: Entries) -> tuple[str, ...]:

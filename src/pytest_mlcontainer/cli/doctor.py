@@ -22,8 +22,10 @@ from pytest_mlcontainer.engines.diagnosis import (
     registered_emulator,
 )
 from pytest_mlcontainer.engines.failures import GPU_REMEDY, emulation_remedy
+from pytest_mlcontainer.engines.kept_images import LONGEST_S
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import HOST, Platform, Settings
+from pytest_mlcontainer.model import HOST, KEPT_BYTES, Platform, Settings
+from pytest_mlcontainer.pipeline.surroundings import kept_bytes
 from pytest_mlcontainer.pipeline.workplace import build_secret_problems, secret_problems
 from pytest_mlcontainer.secrets import exposed_arguments
 
@@ -115,6 +117,7 @@ def _check_engine(here: Here, engine: str | None, settings: Settings | None) -> 
         yield check_platform(platform, facts, builder)
     yield _check_gpus(facts, settings)
     yield from _check_disk(facts)
+    yield from _check_kept(here, facts, settings)
 
 
 def check_platform(platform: Platform, facts: EngineFacts, builder: BuilderFacts | None) -> Finding:
@@ -160,6 +163,18 @@ def _check_disk(facts: EngineFacts) -> Iterator[Finding]:
     else:
         remedy = "`mlcontainer clean`, `docker system prune` and `docker buildx prune` free some"
         yield Finding("disk", Status.WARNING, text, remedy)
+
+
+def _check_kept(here: Here, facts: EngineFacts, settings: Settings | None) -> Iterator[Finding]:
+    """Images that stay between sessions, against the most that they may take."""
+    if not facts.kept:
+        return
+    limit = KEPT_BYTES if settings is None else kept_bytes(settings, here.environ)
+    size = sum(image.size_bytes for image in facts.kept)
+    count = "1 image" if len(facts.kept) == 1 else f"{len(facts.kept)} images"
+    days = LONGEST_S // (24 * 3600)
+    text = f"{count} for the next session, {size / _GIB:.1f} GiB of {limit / _GIB:.1f}, {days} days"
+    yield Finding("kept", Status.OK, text)
 
 
 def _check_other_engine(here: Here, name: str) -> Finding:

@@ -6,7 +6,7 @@ from pytest_mlcontainer.config.options import join_vary, parse_options
 from pytest_mlcontainer.config.rules import parse_rules
 from pytest_mlcontainer.config.settings import parse_settings
 from pytest_mlcontainer.config.targets import parse_engine, parse_gpus, parse_platform
-from pytest_mlcontainer.config.values import parse_duration, parse_size
+from pytest_mlcontainer.config.values import parse_duration, parse_kept, parse_size
 
 __all__ = [
     "check_files",
@@ -17,6 +17,7 @@ __all__ = [
     "parse_duration",
     "parse_engine",
     "parse_gpus",
+    "parse_kept",
     "parse_options",
     "parse_platform",
     "parse_rules",

@@ -19,6 +19,7 @@ BUILD_KEYS: Final = (
     "cache-to",
     "builder",
     "build-timeout",
+    "keep-images",
 )
 MATRIX_KEYS: Final = ("platforms", "reference", "emulation", "engines", "baseline-limit")
 RUN_KEYS: Final = (

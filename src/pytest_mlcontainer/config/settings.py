@@ -17,6 +17,7 @@ from pytest_mlcontainer.config.values import (
     parse_choice,
     parse_duration,
     parse_filled_text,
+    parse_kept,
     parse_size,
     parse_text,
     parse_variable_name,
@@ -68,6 +69,7 @@ def parse_settings(
         ),
         engines=_read_engines(top, machine),
         entrypoints=read_entrypoints(top, root, base),
+        kept_bytes=top.read("keep-images", parse_kept, Settings.kept_bytes),
         baseline_limit_bytes=top.read("baseline-limit", parse_size, Settings.baseline_limit_bytes),
     )
     if HOST in platforms:

@@ -51,6 +51,11 @@ def parse_size(value: object) -> int:
     return size
 
 
+def parse_kept(value: object) -> int:
+    """A size, or 0 for nothing at all."""
+    return 0 if value in (0, "0") and value is not False else parse_size(value)
+
+
 def parse_memory(value: object) -> int:
     """A size that Docker accepts as a memory limit."""
     return _at_least(_LEAST_MEMORY, "6m", value)

@@ -5,7 +5,7 @@ Only this package talks to engines and starts processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +212,12 @@ class Engine(Protocol):
             BuildError: a step failed; the value has the step and its last lines.
             PlatformError: a step could not be executed for lack of emulation.
         """
+
+    def keep_image(self, reference: str, repository: str, platform: Platform) -> None:
+        """Let an image that was built under `repository` stay for the next session."""
+
+    def trim_images(self, limit_bytes: int, unwanted: Collection[str]) -> bool:
+        """Remove kept images that are too old, or beyond `limit_bytes`; as of `trim_kept`."""
 
     def find_image(self, reference: str, platform: Platform) -> Image | None:
         """The image as the engine has it, whatever its platform; None when it has none."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
-import docker
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 
 from pytest_mlcontainer.engines.connect import open_client
+from pytest_mlcontainer.engines.kept_images import KeptImage, age_s, find_kept
 from pytest_mlcontainer.engines.sessions import KEEP_LABEL, list_images
 from pytest_mlcontainer.model import LABEL
 from pytest_mlcontainer.owners import host_name, is_alive
@@ -94,6 +93,7 @@ class Cleaner:
                 for raw in self._api.volumes(filters=ours)["Volumes"] or ()
             ),
             *self._images(self._abandoned | (freed - self._claimed)),
+            *map(_judge_kept, find_kept(self._api)),
         )
 
     def remove(self, thing: Leftover) -> Leftover:
@@ -132,8 +132,8 @@ class Cleaner:
         """Why an image that no dead session is known to have left must stay, or nothing."""
         if repository in self._claimed:
             return "a living session uses it"
-        age_s = _age_s(self._api, tag)
-        if age_s is None or age_s < _UNCLAIMED_S:
+        age = age_s(self._api, tag)
+        if age is None or age < _UNCLAIMED_S:
             return (
                 "less than an hour old, so a session that is not known here may use it "
                 "(`docker rmi` removes it anyway)"
@@ -145,6 +145,11 @@ def _judge_container(raw: Mapping[str, Any]) -> Leftover:
     name = str((raw.get("Names") or [raw["Id"][:12]])[0]).lstrip("/")
     shown = f"{name} ({raw.get('Image')}, {raw.get('Status')})"
     return _judge(Kind.CONTAINER, raw["Id"], shown, raw["Labels"])
+
+
+def _judge_kept(image: KeptImage) -> Leftover:
+    why = f"kept for the next session of {image.project}, {image.size_bytes / 1e6:.0f} MB"
+    return Leftover(Kind.IMAGE, image.name, image.name, why)
 
 
 def _judge(kind: Kind, id: str, name: str, labels: Mapping[str, str]) -> Leftover:
@@ -159,23 +164,3 @@ def _judge(kind: Kind, id: str, name: str, labels: Mapping[str, str]) -> Leftove
         return Leftover(kind, id, name, f"session {session}", f"process {pid} still runs")
     why = "kept by --container-keep" if KEEP_LABEL in labels else f"process {pid} is gone"
     return Leftover(kind, id, name, f"session {session}, {why}")
-
-
-def _age_s(api: docker.APIClient, tag: str) -> float | None:
-    """Seconds since an image got its tag, by the engine's clock; None when it does not say."""
-    try:
-        raw: dict[str, Any] = api.inspect_image(tag)
-        now = str(api.info().get("SystemTime") or "")
-    except (APIError, ImageNotFound):
-        return None
-    tagged = str((raw.get("Metadata") or {}).get("LastTagTime") or raw.get("Created") or "")
-    try:
-        return (_time(now) - _time(tagged)).total_seconds()
-    except ValueError:
-        return None
-
-
-def _time(text: str) -> datetime:
-    """`2026-11-23T19:27:26.086944908Z`, whose nanoseconds Python 3.10 does not read."""
-    whole, zone = text[:19], text[-6:] if text[-6:-5] in ("+", "-") else "+00:00"
-    return datetime.fromisoformat(f"{whole}{zone}")

@@ -17,6 +17,7 @@ from requests.exceptions import RequestException
 
 from pytest_mlcontainer.engines.buildx import Buildx
 from pytest_mlcontainer.engines.connect import open_client
+from pytest_mlcontainer.engines.kept_images import KeptImage, find_kept
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Platform
@@ -39,6 +40,7 @@ class EngineFacts:
         gpus: runtimes and CDI devices through which it can give GPUs.
         data_root: where it keeps its images, if that folder is on this machine.
         same_kernel: whether it runs on this machine's kernel.
+        kept: images that stay there for the next session.
     """
 
     endpoint: str
@@ -49,6 +51,7 @@ class EngineFacts:
     gpus: tuple[str, ...]
     data_root: Path | None
     same_kernel: bool
+    kept: tuple[KeptImage, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def describe_engine(endpoint: str | None, environ: Mapping[str, str]) -> EngineF
     api = open_client(endpoint, environ)
     try:
         info, version = dict(api.info()), dict(api.version())
+        kept = find_kept(api)
     except (APIError, RequestException) as error:
         raise EngineError(
             "the engine does not say what it is",
@@ -95,6 +99,7 @@ def describe_engine(endpoint: str | None, environ: Mapping[str, str]) -> EngineF
         gpus=_gpus(info),
         data_root=_data_root(info) if same_kernel else None,
         same_kernel=same_kernel,
+        kept=kept,
     )
 
 

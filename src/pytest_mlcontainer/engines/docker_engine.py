@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from pytest_mlcontainer.engines import (
     Container,
     ContainerSpec,
     LogLine,
+    kept_images,
     sessions,
 )
 from pytest_mlcontainer.engines.buildx import Buildx
@@ -101,6 +102,13 @@ class DockerEngine:
         hidden: Redactor = NOTHING,
     ) -> Built:
         return self._buildx.build(build, platform, tag, labels, log, self.emulates, hidden)
+
+    def keep_image(self, reference: str, repository: str, platform: Platform) -> None:
+        kept_images.keep_image(self._api, reference, repository, platform)
+
+    def trim_images(self, limit_bytes: int, unwanted: Collection[str]) -> bool:
+        with explained("the engine does not say which images it has"):
+            return kept_images.trim_kept(self._api, limit_bytes, unwanted)
 
     def find_image(self, reference: str, platform: Platform) -> Image | None:
         """See `Engine`. Engines from API 1.49 on are asked for the platform's own variant."""

@@ -53,6 +53,7 @@ from pytest_mlcontainer.model.results import (
 from pytest_mlcontainer.model.settings import (
     ALL_VARIATIONS,
     DEFAULT_BUDGET,
+    KEPT_BYTES,
     BuildSettings,
     Entrypoint,
     Limits,
@@ -77,6 +78,7 @@ __all__ = [
     "ALL_VARIATIONS",
     "DEFAULT_BUDGET",
     "HOST",
+    "KEPT_BYTES",
     "LABEL",
     "NAMED_PATTERNS",
     "PRINTED",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pytest_mlcontainer.model.basics import (
     Better,
@@ -17,6 +18,7 @@ from pytest_mlcontainer.model.basics import (
 )
 
 ALL_VARIATIONS = ("all",)
+KEPT_BYTES: Final = 10 << 30
 DEFAULT_BUDGET = 100  # runs: a few crashes on the way, and causes that are hard to find
 
 
@@ -230,6 +232,7 @@ class Settings:
 
     Args:
         baseline_limit_bytes: larger outputs are kept in a baseline as a summary.
+        kept_bytes: how much disk images may take that stay for the next session.
     """
 
     file: Path
@@ -241,6 +244,7 @@ class Settings:
     engines: tuple[tuple[Platform, str], ...] = ()
     entrypoints: tuple[Entrypoint, ...] = ()
     baseline_limit_bytes: int = 1 << 20
+    kept_bytes: int = KEPT_BYTES
 
     @property
     def root(self) -> Path:

@@ -39,6 +39,7 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.pipeline.environments import Workshop
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
 from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.pipeline.surroundings import kept_bytes
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.pipeline.workplace import Workplace, build_secret_problems
@@ -105,6 +106,7 @@ class Maker(Workplace):
                 repository=images.repository(settings),
                 endpoint=job.target.engine or "",
                 store=str(store.root),
+                budget=str(kept_bytes(settings, self._world.environ)),
             )
 
         known = self._world.cache / "images" / digest([engine.address])
@@ -115,6 +117,8 @@ class Maker(Workplace):
             self._before(settings, sources)
             log, hidden = self._logger(str(job)), self._hidden(settings)
             built = images.build(engine, settings, platform, key, known, log, hidden)
+            if kept_bytes(settings, self._world.environ):
+                engine.keep_image(built.reference, images.repository(settings), platform)
             return images.image_to_json(built)
 
         raw, _folder = store.once("image", key, make)

@@ -6,11 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import platformdirs
 
+from pytest_mlcontainer.config import parse_kept
 from pytest_mlcontainer.engines import LogLine
-from pytest_mlcontainer.model import Owner
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import Owner, Settings
+
+KEEP_VARIABLE: Final = "MLCONTAINER_KEEP_IMAGES"
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,23 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     """Where workers share results: `MLCONTAINER_CACHE_DIR`, or the user's cache folder."""
     chosen = environ.get("MLCONTAINER_CACHE_DIR")
     return Path(chosen) if chosen else platformdirs.user_cache_path("pytest-mlcontainer")
+
+
+def kept_bytes(settings: Settings, environ: Mapping[str, str]) -> int:
+    """How much disk images may take that stay for the next session: `keep-images`, unless
+    `MLCONTAINER_KEEP_IMAGES` says something else for this machine.
+
+    Raises:
+        MlContainerError: the variable is no size.
+    """
+    chosen = environ.get(KEEP_VARIABLE)
+    if not chosen:
+        return settings.kept_bytes
+    try:
+        return parse_kept(chosen)
+    except MlContainerError as error:
+        what = f"{KEEP_VARIABLE} is {error.what}"
+        raise MlContainerError(what, error.value, error.remedy) from error
 
 
 def with_programs_beside(python: str, environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,136 @@
+"""What was built stays for the next session, under one name a platform, within a budget."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from pytest_mlcontainer.engines.kept_images import PREFIX, find_kept, trim_kept
+
+CONFIG = """
+platforms = ["native"]
+[tool.mlcontainer.entrypoints.train]
+command = ["python", "train.py"]
+outputs = ["outputs/*"]
+"""
+
+
+def in_session(root: Path) -> str:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--container", "-q"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def mlcontainer(root: Path, *words: str) -> str:
+    command = [str(Path(sys.executable).with_name("mlcontainer")), *words]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def kept(
+    project: Any, alone: None, engine: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Any]]:
+    """A project's folder, and a way to ask for the names under which its images stay."""
+    monkeypatch.delenv("MLCONTAINER_KEEP_IMAGES")
+    root = project.write(CONFIG)
+    config = root / "pyproject.toml"
+    config.write_text(config.read_text().replace('"sample"', '"kept-sample"'))
+
+    def names() -> dict[str, str]:
+        images = engine.images(filters={"label": ["pytest-mlcontainer.project=kept-sample"]})
+        tags = {tag: image["Id"] for image in images for tag in image.get("RepoTags") or ()}
+        return {tag: id for tag, id in tags.items() if tag != "<none>:<none>"}
+
+    yield root, names
+    for name in names():
+        engine.remove_image(name)
+
+
+def test_an_image_stays_and_the_next_session_takes_it(kept: tuple[Path, Any]) -> None:
+    root, names = kept
+    in_session(root)
+    first = names()
+    assert len(first) == 1
+    assert next(iter(first)).startswith(f"{PREFIX}kept-sample-")
+
+    in_session(root)
+    assert names() == first
+
+    (root / "more.py").write_text("")
+    in_session(root)
+    assert names().keys() == first.keys()
+    assert names() != first, "the name moves to what was built last, and the other image is gone"
+
+
+def test_clean_and_doctor_know_it(kept: tuple[Path, Any]) -> None:
+    root, names = kept
+    in_session(root)
+    (name,) = names()
+    assert "1 image for the next session, " in mlcontainer(root, "doctor")
+    said = mlcontainer(root, "clean")
+    assert f"removed       image {name}, kept for the next session of kept-sample" in said
+    assert not names()
+
+
+@pytest.mark.parametrize("way", ["key", "size", "variable"])
+def test_nothing_stays_that_is_not_wanted_or_does_not_fit(
+    kept: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    root, names = kept
+    in_session(root)
+    assert names()
+    config = root / "pyproject.toml"
+    if way == "variable":
+        monkeypatch.setenv("MLCONTAINER_KEEP_IMAGES", "0")
+    else:
+        size = "0" if way == "key" else '"1k"'
+        table = f"[tool.mlcontainer]\nkeep-images = {size}\n"
+        config.write_text(config.read_text().replace("[tool.mlcontainer]\n", table))
+    in_session(root)
+    assert not names()
+
+
+def test_what_was_not_used_for_long_goes_first(
+    kept: tuple[Path, Any], engine: docker.APIClient
+) -> None:
+    root, names = kept
+    in_session(root)
+    (name,) = names()
+    repository = name.rpartition(":")[0]
+    engine.tag(name, repository, "later")
+    sizes = {image.name: image.size_bytes for image in find_kept(engine)}
+    assert [image.name for image in find_kept(engine)] == [f"{repository}:later", name]
+    assert all(image.age_s is not None and image.age_s < 300 for image in find_kept(engine))
+
+    assert trim_kept(engine, sizes[name])
+    assert [*names()] == [f"{repository}:later"]
+    assert not trim_kept(engine, sizes[name])
+    assert trim_kept(engine, sizes[name], longest_s=0)
+    assert not names()
+
+
+@pytest.mark.parametrize("way", ["key", "variable"])
+def test_what_is_no_size_is_refused(
+    project: Any, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "variable":
+        monkeypatch.setenv("MLCONTAINER_KEEP_IMAGES", "lots")
+        root = project.write(CONFIG)
+    else:
+        root = project.write('keep-images = "lots"\n' + CONFIG)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--container", "-q"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    said = " ".join((done.stdout + done.stderr).split())
+    where = "keep-images" if way == "key" else "MLCONTAINER_KEEP_IMAGES"
+    assert where in said
+    assert "not a size" in said
+    assert "'lots'" in said or '"lots"' in said
