@@ -178,6 +178,10 @@ class Container(Protocol):
         It has to be closed: until then the engine does not let go of the container.
         """
 
+    def changed_ns(self, path: str) -> int | None:
+        """When the file at a path was changed, in nanoseconds since the epoch, which a tar stream
+        of an engine gives in seconds; None for a link, or where the engine does not say."""
+
 
 class Engine(Protocol):
     """A Docker-API endpoint that builds and runs."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
+from datetime import datetime, timedelta, timezone
+from itertools import takewhile
 from pathlib import Path
 
 import requests
@@ -158,6 +162,24 @@ class DockerContainer:
             raise EngineError(
                 "the engine cannot read from the container", f"{path}: {error}"
             ) from error
+
+    def changed_ns(self, path: str) -> int | None:
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/archive"
+        with suppress(APIError, RequestException, ValueError, KeyError):
+            said = self._api.head(url, params={"path": path})
+            status = json.loads(base64.b64decode(said.headers["X-Docker-Container-Path-Stat"]))
+            return None if status.get("linkTarget") else _moment_ns(str(status["mtime"]))
+        return None
+
+
+def _moment_ns(text: str) -> int:
+    """Of `2026-11-28T19:03:27.792465662Z`; Python's own times end at microseconds."""
+    whole, _dot, rest = text.partition(".")
+    digits = "".join(takewhile(str.isdigit, rest))
+    zone = rest[len(digits) :] if digits else ""
+    moment = datetime.fromisoformat((whole + zone).replace("Z", "+00:00"))
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)
+    return seconds * 1_000_000_000 + int(digits[:9].ljust(9, "0"))
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:

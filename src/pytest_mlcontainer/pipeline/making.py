@@ -254,6 +254,7 @@ class Maker(Workplace):
                         knobs=job.knobs,
                         means=self._means(settings, engine, image, job.knobs),
                         secrets=self._disclosed(settings, job.entrypoint),
+                        needed=any(job.entrypoint.name in e.needs for e in settings.entrypoints),
                     )
                 )
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")
