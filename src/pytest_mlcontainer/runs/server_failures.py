@@ -9,7 +9,8 @@ from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Entrypoint
 from pytest_mlcontainer.runs.breaches import memory_ran_out, memory_remedy, out_of_processes
 from pytest_mlcontainer.runs.failures import Ending, last_lines
-from pytest_mlcontainer.runs.symptoms import Case, recognise
+from pytest_mlcontainer.runs.remedies import Case
+from pytest_mlcontainer.runs.symptoms import recognise
 
 _KILLED = 137
 
@@ -71,7 +72,9 @@ def _cause(
     found = recognise(
         Case(printed, ending.exit_code, limits, table, gpus=limits.gpus, emulated=emulated)
     )
-    return ("", "", "") if found is None else (f" ({found.cause})", "", found.remedy)
+    if found is None:
+        return "", "", ""
+    return f" ({found.cause})" if found.cause else "", "", found.remedy
 
 
 def _remedy(entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answered: bool) -> str:
@@ -87,7 +90,7 @@ def _remedy(entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answe
 
 
 def _printed(logs: tuple[Path, Path]) -> str:
-    return "\n".join(line for log in logs for line in last_lines(log))
+    return "\n".join(line for log in logs for line in last_lines(log, cut=False))
 
 
 def _table(entry: Entrypoint) -> str:
