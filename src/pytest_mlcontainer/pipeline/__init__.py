@@ -53,6 +53,7 @@ from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.records import Conditions
 from pytest_mlcontainer.runs.inputs import needs_tar
 from pytest_mlcontainer.runs.serving import Started, serve
+from pytest_mlcontainer.runs.shells import check_command
 
 __all__ = [
     "DETAIL",
@@ -267,6 +268,7 @@ class Pipeline(Opener):
         """A started server that has answered; judged and removed at the end of the `with` block."""
         self._check_secrets(settings, job.entrypoint)
         image = self.image(settings, job.image)
+        check_command(job.entrypoint, image)
         needs = tuple(require(self.run(settings, need)) for need in job.needs)
         entry = job.entrypoint
         assert entry.server is not None

@@ -48,6 +48,7 @@ from pytest_mlcontainer.runs import host as host_runs
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
 from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
 from pytest_mlcontainer.runs.probe import Probe, read_facts
+from pytest_mlcontainer.runs.shells import check_command
 from pytest_mlcontainer.variations.preload import NAME, library
 
 
@@ -228,6 +229,7 @@ class Maker(Workplace):
             return self._make_host_run(settings, job, needs)
         assert job.image is not None
         image = self.image(settings, job.image)
+        check_command(job.entrypoint, image)
         engine = self._engine(job.target)
         target = replace(job.target, emulated=engine.emulates(job.target.platform))
         workdir = job.entrypoint.workdir or image.workdir

@@ -10,8 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
-from pytest_mlcontainer.errors import EngineError, EngineLostError
-from pytest_mlcontainer.model import Entrypoint, Facts, Image, Knobs, Run, Target
+from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
+from pytest_mlcontainer.model import (
+    Entrypoint,
+    Facts,
+    Failure,
+    Image,
+    Knobs,
+    Run,
+    Target,
+)
 from pytest_mlcontainer.outputs import Collected, Declared, folders_left, links_left
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
@@ -39,6 +47,7 @@ from pytest_mlcontainer.runs.inputs import (
     needs_tar,
 )
 from pytest_mlcontainer.runs.knobs import Means, outermost, turn
+from pytest_mlcontainer.runs.programs import why_not_executed
 from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
 from pytest_mlcontainer.runs.watching import GRACE_S, watch_container
 from pytest_mlcontainer.secrets import Disclosed
@@ -122,7 +131,7 @@ def execute(job: ContainerRun) -> Run:
         missing = collected.missing(job.entry.outputs)
         there = what_is_there(container, declared, missing) if missing else {}
         run, entry = _run(job, ending, collected), _limited(job)
-        failure = None if ending.breach else refusal or explain_unstarted(run)
+        failure = None if ending.breach else refusal or _unstarted(container, job, run)
         lines = missing_outputs(missing, there, collected.inherited)
         failure = failure or explain(run, ending, entry, lines)
         notes = () if failure else remarks(run, ending, entry)
@@ -139,7 +148,7 @@ def _run_to_its_end(container: Container, job: ContainerRun) -> Ending:
     watch = watch_container(container, limits)
     container.follow(stdout, stderr, watch.log_is_full)
     started = time.monotonic()
-    container.start()
+    _start(container, job)
     with watch:
         ended, cpu = _wait(container, limits.timeout_s)
     ending = _ending(container, job, ended, cpu, time.monotonic() - started)
@@ -148,6 +157,35 @@ def _run_to_its_end(container: Container, job: ContainerRun) -> Ending:
     if printed > limits.log_bytes and (breach is None or breach.setting == LOG_LIMIT):
         breach = Breach(LOG_LIMIT, limits.log_bytes, printed, ending.duration_s)
     return replace(ending, breach=breach, peak=watch.peak)
+
+
+def _start(container: Container, job: ContainerRun) -> None:
+    """Start it; where it cannot be, with the reason that the container itself shows.
+
+    Raises:
+        RunError: its command cannot be executed.
+    """
+    try:
+        container.start()
+    except RunError as error:
+        seen = _look_closer(container, job)
+        if seen is None:
+            raise
+        raise RunError(seen.what, seen.value, seen.remedy) from error
+
+
+def _unstarted(container: Container, job: ContainerRun, run: Run) -> Failure | None:
+    """The failure of a run whose command could not even be executed."""
+    failure = explain_unstarted(run)
+    return failure and (_look_closer(container, job) or failure)
+
+
+def _look_closer(container: Container, job: ContainerRun) -> Failure | None:
+    entry, image = job.entry, job.image
+    first = image.entrypoint if entry.entrypoint is None else entry.entrypoint
+    # Docker drops the image's CMD where the ENTRYPOINT is another.
+    command = entry.command or (image.command if entry.entrypoint is None else ())
+    return why_not_executed(container, (*first, *command), image, job.home)
 
 
 def _limited(job: ContainerRun) -> Entrypoint:

@@ -22,6 +22,7 @@ _CHAINED: Final = ("During handling of the above exception", "The above exceptio
 _WARNING: Final = re.compile(
     r"(^|\s)\w*warning:|^\s*(warning\b|W\d{4} |\d[\d:. -]+: W )|\bwarnings\.warn\b", re.I
 )
+_PLAIN_QUOTES: Final = str.maketrans("‘’“”`", "''\"\"'")
 _LAST_LINES: Final = 10  # of a program that prints no traceback
 _SHM: Final = re.compile(
     r"insufficient shared memory|shared memory (object|file|segment)|/dev/shm/\S*.*No space left"
@@ -87,7 +88,8 @@ def telling_lines(printed: str) -> list[str]:
         if not any(line.strip().startswith(_CHAINED) for line in lines[max(0, start - 3) : start]):
             break
     telling = lines[first:] if starts else lines[-_LAST_LINES:]
-    return [line for line in telling if not _WARNING.search(line)]
+    # The GNU tools quote by the locale.
+    return [line.translate(_PLAIN_QUOTES) for line in telling if not _WARNING.search(line)]
 
 
 def _by_line(case: Case, line: str, lines: list[str]) -> Symptom | None:
