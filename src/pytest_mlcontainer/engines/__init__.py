@@ -161,6 +161,9 @@ class Container(Protocol):
     def usage(self) -> Usage:
         """What it uses while it runs. Raises nothing."""
 
+    def recent_words(self) -> str:
+        """The last lines that it printed so far, without the values of secrets. Raises nothing."""
+
     def write_logs(self, stdout: Path, stderr: Path) -> int:
         """Write what it printed to two files, without the values of secrets.
 

@@ -30,6 +30,7 @@ from pytest_mlcontainer.errors import EngineError, EngineLostError, MlContainerE
 
 _ATTACH_S = 60  # to be answered; what it prints may be silent for longer
 _TAR_BLOCK = 512
+_RECENT_LINES, _RECENT_BYTES = 20, 1 << 16
 
 
 class DockerContainer:
@@ -131,6 +132,15 @@ class DockerContainer:
             self._api._disable_socket_timeout(self._api._get_raw_response_socket(response))
             files = self._log_files(stdout, stderr)
             self._following = Following(_pieces(response), files, on_full)
+
+    def recent_words(self) -> str:
+        wanted = {"stdout": 1, "stderr": 1, "tail": _RECENT_LINES}
+        words = b""
+        with suppress(APIError, RequestException, MlContainerError, OSError):
+            stream = self._api.read_body(f"/containers/{self.id}/logs", wanted)
+            for _kind, data in frames(stream):
+                words += data[: _RECENT_BYTES - len(words)]
+        return self.spec.secrets.hidden.text(words.decode("utf-8", "replace"))
 
     def write_logs(self, stdout: Path, stderr: Path) -> int:
         # Where a connection broke, that of the log may have too, and looks as if it had ended.

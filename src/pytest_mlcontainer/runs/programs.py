@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.engines import Container
 from pytest_mlcontainer.errors import EngineError, OutputError
@@ -95,7 +95,12 @@ def _of_script(container: Container, path: str, head: bytes, image: Image) -> Fa
     for place in places:
         found = _look(container, place)
         if found is not None:
-            return _leads_nowhere(place, found) if found.dangling else None
+            if not found.dangling:
+                return None
+            return replace(
+                _leads_nowhere(place, found),
+                what="the script's interpreter is a link that leads nowhere",
+            )
     return Failure(
         "the script's interpreter is not in the image",
         f"{path} begins with {'#!' + line!r}, and there is no {interpreter}",
