@@ -275,7 +275,9 @@ class Maker(Workplace):
 
     def _make_host_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
         inputs = plan_inputs(job.entrypoint, settings.root, "")
-        sources = self._sources(settings)
+        sources = self._store(settings).session_value(
+            "project", lambda: images.project_fingerprint(settings)
+        )
         key = run_key(job, job.target, needs, inputs, sources, self._world.owner.host)
         seen = self._host_facts(settings, job.entrypoint)
 
