@@ -77,8 +77,8 @@ def test_a_command_that_cannot_be_started_is_told_apart_by_its_reason(
     assert "the command cannot be executed: '/app/noshebang': exec format error" in no_shebang
     assert "#!/bin/sh" in no_shebang
     assert "emulation" not in no_shebang
-    assert "'/app/nointerpreter'" in no_interpreter
-    assert "interpreter of its first line" in no_interpreter
+    assert "the script's interpreter is not in the image: /app/nointerpreter" in no_interpreter
+    assert "in its first line" in no_interpreter
     assert "the command cannot be executed: '/app'" in folder
 
 

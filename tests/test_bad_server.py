@@ -49,6 +49,13 @@ match sys.argv[1]:
         HTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
     case "drops":
         os.setuid(1000)
+    case "workers":
+        while True:
+            print("[emerg] 7#7: setgid(101) failed (1: Operation not permitted)")
+            time.sleep(1)
+    case "waits":
+        print("OSError: We couldn't connect to 'https://models.example.org' to load the files")
+        time.sleep(600)
     case _:
         status = open("/proc/self/status").read()
         assert "CapBnd:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
@@ -60,14 +67,15 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     project, failure_of, leaves_nothing
 ):
     limits = {"dies": 60, "drops": 60, "silent": 4, "loopback": 2, "unhealthy": 5, "good": 60}
+    limits |= {"workers": 60, "waits": 4}
     project.write(
         "".join(SERVER.format(name=name, limit=limit) for name, limit in limits.items()),
         serve__py=SERVE,
     )
     started = time.monotonic()
     result = project.run("-k", "not image")
-    assert time.monotonic() - started < 45
-    result.assert_outcomes(passed=1, failed=5)
+    assert time.monotonic() - started < 60
+    result.assert_outcomes(passed=1, failed=7)
     dies = failure_of(result, "dies[")
     assert "the server dies ended before it answered" in dies
     assert "exit code 1" in dies
@@ -80,6 +88,15 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     assert "startup-timeout" in silent
     drops = failure_of(result, "drops[")
     assert 'capabilities = ["SETGID", "SETUID"] in [tool.mlcontainer.entrypoints.drops]' in drops
+    workers = failure_of(result, "workers[")
+    assert "the server workers was denied what it needs to serve" in workers
+    assert "setgid(101) failed (1: Operation not permitted)" in workers
+    assert 'capabilities = ["SETGID", "SETUID"]' in workers
+    assert "0.0.0.0" not in workers
+    waits = failure_of(result, "waits[")
+    assert "the server waits did not answer in time" in waits
+    assert "a host was not reached" in waits
+    assert "0.0.0.0" not in waits
     loopback = failure_of(result, "loopback[")
     assert "it must listen on 0.0.0.0, not 127.0.0.1" in loopback
     unhealthy = failure_of(result, "unhealthy[")

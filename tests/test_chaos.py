@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
+import docker
 import pytest
 
 from benchmarks.chaos.floods import Disk
 from benchmarks.chaos.leftovers import wait_until_clean
 from benchmarks.chaos.many_runs import slope
 from benchmarks.chaos.table import Row, markdown, plain
+from benchmarks.chaos.unclaimed import unclaimed
+from pytest_mlcontainer.owners import current_owner
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -31,7 +35,7 @@ def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_killed_session_leaves_nothing_and_harms_nobody(tmp_path: Path, engine: object) -> None:
-    done = chaos("kills", "--kind", "pytest", "--trials", "1", "--out", str(tmp_path))
+    done = chaos("kills", "--kind", "pytest", "--trials", "1", "--shared", "--out", str(tmp_path))
 
     assert done.returncode == 0, done.stdout + done.stderr
     table = (tmp_path / "chaos.md").read_text()
@@ -94,3 +98,19 @@ def test_space_that_was_used_for_a_moment_counts(tmp_path: Path) -> None:
         (tmp_path / "big").unlink()
 
     assert disk.most_bytes >= size // 2
+
+
+def test_what_nobody_claims_counts_as_left(engine: docker.APIClient) -> None:
+    """A volume without any label is seen, whoever made it; one of a session is that session's."""
+    before = unclaimed(engine)
+    nobodys, ours = (f"chaos-{uuid.uuid4().hex}" for _ in range(2))
+    engine.create_volume(nobodys)
+    engine.create_volume(ours, labels=current_owner(uuid.uuid4().hex).labels())
+    try:
+        new = unclaimed(engine) - before
+    finally:
+        engine.remove_volume(nobodys)
+        engine.remove_volume(ours)
+
+    assert f"volume {nobodys} of nobody" in new
+    assert f"volume {ours} of nobody" not in new

@@ -297,6 +297,67 @@ def test_init_declares_a_server_from_expose_and_its_health_path(folder):
     assert (serve.name, serve.server) == ("serve", Server(9000, "/healthz"))
 
 
+@pytest.mark.parametrize(
+    ("files", "dockerfile", "health"),
+    [
+        ({"api/main.py": '@app.get("/health")'}, "", "/health"),
+        ({"api/main.py": "", "api/routes/state.py": 'router.get("/ping")'}, "", "/ping"),
+        (
+            {"api/main.py": '@app.get("/healthz")', "other/a.py": '@app.get("/health")'},
+            "",
+            "/healthz",
+        ),
+        ({"api/main.py": "", "tests/test_x.py": 'get("/status")'}, "", "/status"),
+        (
+            {"api/main.py": ""},
+            "HEALTHCHECK CMD curl -f http://localhost:8000/state/live || exit 1\n",
+            "/state/live",
+        ),
+        ({"api/main.py": "", "venv/lib/x.py": 'get("/health")'}, "", "/"),
+    ],
+)
+def test_init_finds_the_health_path_wherever_the_code_is(folder, files, dockerfile, health):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "Dockerfile").write_text(
+        f"FROM {BASE}\nCOPY . .\nEXPOSE 8000\n{dockerfile}"
+        'CMD ["uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000"]\n'
+    )
+    assert main(["init"]) == 0
+    (serve,) = load(folder / "pyproject.toml", "x86_64").entrypoints
+    assert serve.server == Server(8000, health)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "commands"),
+    [
+        ('ENV PATH="/opt/program:${PATH}"\nCOPY program /opt/program\n', "on PATH"),
+        ("COPY program/ /usr/local/bin/\n", "on PATH"),
+        ("WORKDIR /opt\nCOPY program program\nENV PATH /opt/program:$PATH\n", "on PATH"),
+        ("COPY program /opt/program\n", "nothing"),
+    ],
+)
+def test_init_finds_programs_that_the_image_has_on_its_path(folder, instructions, commands):
+    """As images for hosted training have them."""
+    (folder / "program").mkdir()
+    (folder / "program" / "train").write_text(
+        '#!/usr/bin/env python3\nopen("/opt/ml/model/model.txt", "w").write("1")\n'
+    )
+    (folder / "program" / "train").chmod(0o755)
+    (folder / "program" / "predict").write_text("#!/bin/sh\necho\n")
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n{instructions}")
+    assert main(["init"]) == 0
+    entries = load(folder / "pyproject.toml", "x86_64").entrypoints
+    if commands == "nothing":
+        assert [entry.command for entry in entries] == [()]
+        return
+    train, infer = entries
+    assert (train.command, train.outputs) == (("train",), ("/opt/ml/model/*",))
+    assert infer.command[0] == "sh"  # without its bit it cannot be executed
+    assert infer.command[1].endswith("/predict")
+
+
 def test_init_keeps_the_line_ends_of_the_file(folder):
     (folder / "pyproject.toml").write_bytes(b'[project]\r\nname = "w"\r\n')
     (folder / "Dockerfile").write_text(f"FROM {BASE}\n")

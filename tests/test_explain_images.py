@@ -378,6 +378,18 @@ def test_the_projects_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert found == {"pkg/new.py", ".env/pyvenv.cfg", ".env/lib/x.py"}
 
 
+@pytest.mark.parametrize("size", [1000, (1 << 20) + 1, 5 << 20])
+def test_a_change_anywhere_in_a_file_is_a_change(tmp_path: Path, size: int) -> None:
+    """Weights that were trained further begin and end as before."""
+    weights, further = (tmp_path / name for name in ("weights.bin", "further.bin"))
+    content = bytearray(size)
+    weights.write_bytes(content)
+    content[size // 2] = 1
+    further.write_bytes(content)
+
+    assert transplant._digest(str(weights)) != transplant._digest(str(further))
+
+
 def test_the_script_says_what_this_python_has() -> None:
     """The same list as importlib's, read without it, in the text that images are given."""
     from importlib import metadata

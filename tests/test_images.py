@@ -9,7 +9,14 @@ import pytest
 
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import BuildError
-from pytest_mlcontainer.images import build_key, fingerprint, prepare, repository, wheels_copied
+from pytest_mlcontainer.images import (
+    build_key,
+    fingerprint,
+    prepare,
+    project_fingerprint,
+    repository,
+    wheels_copied,
+)
 from pytest_mlcontainer.model import BuildSettings, ImageJob, Platform, Secret, Settings, Target
 
 AMD64 = Platform("linux", "amd64")
@@ -89,12 +96,65 @@ class TestFingerprint:
         build.dockerfile.write_text("FROM y\n")
         assert fingerprint(build) != before
 
+    def test_contexts_with_names_are_sources(self, build: BuildSettings, tmp_path: Path) -> None:
+        """Folders of this machine, for any platform; what lies elsewhere has no time here."""
+        for name in ("shared", "wheels-amd64", "layout"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "x").write_text("1")
+        named = replace(
+            build,
+            context=tmp_path / "src",
+            contexts=(
+                ("a", str(tmp_path / "shared")),
+                ("b", str(tmp_path / "wheels-{arch}")),
+                ("c", f"oci-layout://{tmp_path / 'layout'}"),
+                ("d", "docker-image://python:3.13-slim"),
+                ("e", "https://example.org/x.git"),
+                ("f", "git@example.org:x.git"),
+            ),
+        )
+        seen = [fingerprint(named)]
+        for name in ("shared", "wheels-amd64", "layout"):
+            (tmp_path / name / "x").write_text("22")
+            seen.append(fingerprint(named))
+        assert len(set(seen)) == 4
+        assert fingerprint(named) == seen[-1]
+
+    def test_a_mode_is_part_of_a_source(self, build: BuildSettings) -> None:
+        """COPY keeps it."""
+        before = fingerprint(build)
+        (build.context / "src" / "train.py").chmod(0o755)
+        assert fingerprint(build) != before
+
+    def test_what_the_dockerfile_leaves_out_counts(
+        self, build: BuildSettings, tmp_path: Path
+    ) -> None:
+        """`train.Dockerfile.dockerignore` beside a Dockerfile outside the context."""
+        build = replace(build, context=tmp_path / "src")
+        before = fingerprint(build)
+        (tmp_path / "Dockerfile.dockerignore").write_text("*.csv\n")
+        assert fingerprint(build) != before
+
     def test_names_and_links_of_every_kind(self, build: BuildSettings) -> None:
         """Bytes that are no text, a link to nowhere, a pipe that must not be opened."""
         (build.context / "b\udcff").write_text("x")
         (build.context / "link").symlink_to("nowhere")
         os.mkfifo(build.context / "pipe")
         assert fingerprint(build) == fingerprint(build)
+
+
+def test_the_state_of_a_project_is_not_that_of_its_context(
+    build: BuildSettings, tmp_path: Path
+) -> None:
+    """A run on the host gets the whole project, also where only a folder of it is built from."""
+    apart = replace(build, context=tmp_path / "src")
+    settings = replace(settings_of(apart), file=tmp_path / "pyproject.toml")
+    before = fingerprint(apart), project_fingerprint(settings)
+    (tmp_path / "predict.py").write_text("print(2)\n")
+    after = fingerprint(apart), project_fingerprint(settings)
+
+    assert before[0] == after[0]
+    assert before[1] != after[1]
 
 
 class TestWheelsCopied:

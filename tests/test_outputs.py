@@ -23,7 +23,7 @@ from pytest_mlcontainer.outputs import (
     collect_tree,
     names_in_tar,
 )
-from pytest_mlcontainer.outputs.intake import Intake
+from pytest_mlcontainer.outputs.intake import Attributes, Intake
 from pytest_mlcontainer.secrets import Redactor, Value
 
 needs_user = pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -529,6 +529,8 @@ class TestTree:
             "outputs/latest/w": b"w",
             "outputs/w": b"w",
             "here/v1/w": b"w",
+            "here/latest/w": b"w",
+            "here/w": b"w",
         }
         assert set(collected.links) == {
             str(folder / name) for name in ("outputs/file", "outputs/folder", "linked")
@@ -576,7 +578,7 @@ class TestTree:
             def read(self, size: int | None = -1) -> bytes:
                 return b"x" * (size or 0)
 
-        intake.store("a", Growing(), 10, (0o644, 0, 0), b"")
+        intake.store("a", Growing(), 10, Attributes(0o644, 0, 0, b"", None))
         assert collected.outputs["a"].size_bytes == 10
 
     def test_outputs_can_be_written_by_a_later_run(self, take: Take, tmp_path: Path) -> None:

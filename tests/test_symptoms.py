@@ -349,15 +349,24 @@ def test_a_known_symptom_is_named_with_what_to_do(name: str) -> None:
         "2024-05-01 10:00:00.1: W tensorflow/x.cc:64] Could not load dynamic library "
         "'libcudart.so.11.0'; dlerror: libcudart.so.11.0: cannot open shared object file\nno data",
         "libGL.so.1: cannot open shared object file\n" + "epoch\n" * 10,
-        _traceback(
-            "RuntimeError: unable to open shared memory object </torch_1> in read-write mode: Too "
-            "many open files (24)"
-        ),
     ],
 )
 def test_nothing_is_claimed_without_evidence(printed: str) -> None:
     """A cause that is none sends people the wrong way."""
     assert _of(printed) is None
+
+
+def test_too_many_open_files_are_no_lack_of_shared_memory() -> None:
+    """PyTorch says both in one line."""
+    found = _of(
+        _traceback(
+            "RuntimeError: unable to open shared memory object </torch_1> in read-write mode: Too "
+            "many open files (24)"
+        )
+    )
+    assert found is not None
+    assert "too many files open" in found.cause
+    assert "shm-size" not in found.remedy
 
 
 def test_the_exceptions_that_led_to_the_last_one_count() -> None:

@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.only,
         arguments.kind,
         quick=arguments.quick,
+        shared=arguments.shared,
     )
     rows: list[Row] = []
     try:
@@ -97,6 +98,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="N", type=int, help="the trial of this number alone")
     parser.add_argument("--kind", metavar="TEXT", help="of kills: this one, e.g. worker")
     parser.add_argument("--quick", action="store_true", help="a few trials of everything")
+    parser.add_argument(
+        "--shared", action="store_true", help="others use the engine too: count labelled things"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="write chaos.md into this folder")
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.names if name not in FAULTS]

@@ -10,6 +10,8 @@ import docker
 from docker.errors import APIError, NotFound
 
 from benchmarks.chaos.session import Session, is_watcher, processes
+from benchmarks.chaos.unclaimed import unclaimed
+from pytest_mlcontainer.engines.sessions import list_images
 from pytest_mlcontainer.model import LABEL
 
 _POLL_S = 0.1
@@ -55,6 +57,7 @@ def left_by(
     place = session.place
     return (
         *objects_of(api, session),
+        *(() if session.before is None else sorted(unclaimed(api) - session.before)),
         *(
             f"process {pid}: {words[:120]}"
             for pid, words in processes(place.token)
@@ -113,7 +116,7 @@ def remove(api: docker.APIClient, session: Session) -> None:
         _try(api.remove_network, raw["Id"])
     for raw in api.volumes(filters=mine)["Volumes"] or ():
         _try(api.remove_volume, raw["Name"])
-    for raw in api.images(filters={"label": [f"{LABEL}.project={session.place.token}"]}):
+    for raw in list_images(api, filters={"label": [f"{LABEL}.project={session.place.token}"]}):
         for tag in raw.get("RepoTags") or (raw["Id"],):
             _try(api.remove_image, tag)
 
@@ -126,7 +129,7 @@ def _try(call: Callable[..., object], *arguments: object, **options: object) -> 
 
 
 def _images(api: docker.APIClient, project: str) -> Iterator[str]:
-    for raw in api.images(filters={"label": [f"{LABEL}.project={project}"]}):
+    for raw in list_images(api, filters={"label": [f"{LABEL}.project={project}"]}):
         yield f"image {', '.join(raw.get('RepoTags') or (raw['Id'],))}"
 
 

@@ -23,6 +23,8 @@ class Plan:
         only: the number of the one trial to make; None for all.
         kind: of a fault that has several; None for all.
         quick: few trials and small amounts.
+        shared: others use the engine meanwhile: what has no label may be theirs, and does not
+            count.
     """
 
     api: docker.APIClient
@@ -33,6 +35,7 @@ class Plan:
     kind: str | None = None
     quick: bool = False
     engine: str | None = None
+    shared: bool = False
 
     def count(self, full: int, quick: int) -> int:
         """How many trials, where a fault has these numbers of its own."""

@@ -82,10 +82,19 @@ class Session:
 
     Args:
         arguments: further ones.
+        before: what was on the engine without a label of ours when it began, all of it; None where
+            others use the engine too, whose things cannot be told from what it leaves.
     """
 
-    def __init__(self, place: Place, *arguments: str, engine: str | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *arguments: str,
+        engine: str | None = None,
+        before: frozenset[str] | None = None,
+    ) -> None:
         self.place = place
+        self.before = before
         command = [sys.executable, "-m", "pytest", "--container", "-v", "-p", "no:cacheprovider"]
         command += ["-p", "no:randomly", f"--basetemp={place.root / 'basetemp'}"]
         command += [f"--junitxml={place.junit}", *arguments]

@@ -8,6 +8,7 @@ import uuid
 from benchmarks.chaos.leftovers import remove
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.session import Place, Session, end_all
+from benchmarks.chaos.unclaimed import unclaimed
 
 
 def begin(
@@ -22,7 +23,8 @@ def begin(
     """
     token = f"chaos-{uuid.uuid4().hex[:12]}"
     place = Place(plan.folder / token, token).make(tests=tests, config=config)
-    return Session(place, *arguments, engine=plan.engine)
+    before = None if plan.shared else unclaimed(plan.api)
+    return Session(place, *arguments, engine=plan.engine, before=before)
 
 
 def forget(plan: Plan, session: Session, *, keep: bool = False) -> None:

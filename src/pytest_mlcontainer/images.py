@@ -169,15 +169,47 @@ def fingerprint(build: BuildSettings) -> str:
     It only has to tell whether another session running at this moment builds the same thing;
     BuildKit itself decides what is to be built anew.
     """
-    skipped = _NOT_SOURCES + (_MADE_BEFORE if build.before else ())
+    beside = build.dockerfile.with_name(f"{build.dockerfile.name}.dockerignore")
+    folders = (build.context, *_local_contexts(build))
+    return _state_of((build.dockerfile, beside), folders, _skipped(build))
+
+
+def project_fingerprint(settings: Settings) -> str:
+    """The same of the project's own folder, which a run on this machine gets a copy of, whatever
+    the context of the build is."""
+    return _state_of((), (settings.root,), _skipped(settings.build))
+
+
+def _skipped(build: BuildSettings) -> tuple[str, ...]:
+    return _NOT_SOURCES + (_MADE_BEFORE if build.before else ())
+
+
+def _local_contexts(build: BuildSettings) -> tuple[Path, ...]:
+    """Named contexts that are folders of this machine, of every platform."""
+    found: list[Path] = []
+    for _name, value in build.contexts:
+        scheme, separator, rest = value.partition("://")
+        if (separator and scheme != "oci-layout") or value.startswith("git@"):
+            continue
+        place = Path(rest if separator else value)
+        if "{" in str(place):
+            pattern = re.sub(r"\{\w+\}", "*", str(place.relative_to(place.anchor)))
+            found += sorted(Path(place.anchor).glob(pattern))
+        else:
+            found.append(place)
+    return tuple(found)
+
+
+def _state_of(files: tuple[Path, ...], folders: tuple[Path, ...], skipped: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for path in (build.dockerfile, *_sources(build.context, skipped)):
+    listed = (path for folder in folders for path in _sources(folder, skipped))
+    for path in (*files, *listed):
         try:
             status = path.lstat()
         except OSError:
             continue
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(
-            "utf-8", "surrogateescape"))  # fmt: skip
+        state = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_mode}\n"
+        digest.update(state.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -42,9 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _dispatch(arguments)
+        # Its options are pytest's, which argparse does not know.
+        if words[:1] == ["test"] and not {"-h", "--help"} & set(words):
+            from pytest_mlcontainer.cli.table_alone import run_table
+
+            return run_table(words[1:], os.environ)
+        return _dispatch(_parser().parse_args(words))
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 1
@@ -175,6 +180,10 @@ def _parser() -> argparse.ArgumentParser:
     text = "remove what killed or kept runs left on the engine and in the cache"
     clean_parser = commands.add_parser("clean", help=text, description=text)
     clean_parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+    text = "run [tool.mlcontainer] alone, whatever the project's own pytest needs"
+    test = commands.add_parser("test", help=text, description=text)
+    test.add_argument("options", nargs="*", metavar="OPTION", help="of pytest, or items to run")
 
     _add_compare(commands)
     _add_explain(commands)

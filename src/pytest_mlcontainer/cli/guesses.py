@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_mlcontainer.config.dockerfile import Recipe, command_words
@@ -21,6 +22,12 @@ _WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "che
 _SERVERS = ("uvicorn", "gunicorn", "fastapi", "flask", "hypercorn", "waitress-serve", "streamlit")
 _WRAPPERS = ("tini", "dumb-init", "docker-init")
 _HEALTH = re.compile(r"""["'](/(?:health|healthz|ready|ping|livez|status)[\w/-]*)["']""")
+_USUAL_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_ABSOLUTE = re.compile(
+    rf"""["'](/[\w.-]+(?:/[\w.-]+)*?/(?:{"|".join(_WRITTEN)}))(?:/[^"']*)?["']"""
+)
+_NOT_OURS = ("venv", "env", "node_modules", "__pycache__", "site-packages", "build", "dist")
+_DEEPEST, _MOST_SOURCES = 6, 2000
 _LARGEST_SOURCE_BYTES = 1_000_000
 
 
@@ -55,7 +62,7 @@ def guess_entrypoints(root: Path, document: Mapping[str, Any], recipe: Recipe) -
     """
     found: dict[str, Guess] = {}
     codes: dict[str, str] = {}
-    for name, argv, source, code in _commands(root, document):
+    for name, argv, source, code in (*_commands(root, document), *_programs(root, recipe)):
         if name not in found:
             found[name] = _guess(root, name, argv, source, code, recipe)
             codes[name] = code
@@ -122,13 +129,35 @@ def _commands(
             yield kind, (file.name,), f"the script {shown}", _read(file)
 
 
+def _programs(root: Path, recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...], str, str]]:
+    """The same for files that the Dockerfile copies into a folder that is on PATH."""
+    folders = {*recipe.path, *_USUAL_PATH}
+    for source, place in recipe.placed:
+        copied = root / source
+        inside = sorted(copied.glob("*")) if copied.is_dir() else [copied]
+        for file in inside:
+            into = copied.is_dir() or place.endswith("/")
+            end = PurePosixPath(place, file.name) if into else PurePosixPath(place)
+            kind = _kind(end.stem)
+            if kind is None or str(end.parent) not in folders or not file.is_file():
+                continue
+            code = _read(file)
+            if re.match(r"#!\s*\S", code):
+                shown = file.relative_to(root).as_posix()
+                # Without its bit, which COPY keeps, it has to be handed to its interpreter.
+                interpreter = PurePosixPath(code.splitlines()[0][2:].split()[-1]).name
+                argv = (end.name,) if os.access(file, os.X_OK) else (interpreter, str(end))
+                yield kind, argv, f"{shown}, which the image has on its PATH", code
+
+
 def _guess(
     root: Path, name: str, argv: tuple[str, ...], source: str, code: str, recipe: Recipe
 ) -> Guess:
     entrypoint, command = _beside(argv, recipe)
     if name == "serve":
         port = recipe.ports[0] if recipe.ports else 8000
-        return Guess(name, source, command, entrypoint, port=port, health=_health(root, code))
+        health = _health(root, code, recipe)
+        return Guess(name, source, command, entrypoint, port=port, health=health)
     outputs, told = _outputs(code)
     return Guess(name, source, command, entrypoint, outputs, told)
 
@@ -153,7 +182,9 @@ def _own_command(root: Path, recipe: Recipe) -> Guess:
     serves = any(Path(word).name in _SERVERS for word in words)
     if serves or (recipe.ports and words):
         port = recipe.ports[0] if recipe.ports else 8000
-        return Guess("serve", source, port=port, health=_health(root, ""))
+        served = (_code_of(root, word) for word in words if ":" in word)
+        code = next((code for code in served if code), "")
+        return Guess("serve", source, port=port, health=_health(root, code, recipe))
     name = next((kind for kind in map(_kind, map(_stem, words)) if kind), "run")
     return Guess(name if name != "serve" else "run", source)
 
@@ -163,6 +194,9 @@ def _outputs(code: str) -> tuple[tuple[str, ...], str]:
     for folder in _WRITTEN:
         if _mentions(code, folder):
             return (f"{folder}/*",), f"the code names {folder}"
+    absolute = _ABSOLUTE.search(code)
+    if absolute is not None:
+        return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
     return ("outputs/*",), ""
 
 
@@ -177,8 +211,13 @@ def _files(code: str, folders: Iterable[str]) -> Iterator[str]:
     yield from dict.fromkeys(found)
 
 
-def _health(root: Path, code: str) -> str:
-    texts = (code, *(_read(file) for file in _sources(root)))
+def _health(root: Path, code: str, recipe: Recipe) -> str:
+    """The path that says whether a server is well: of its own code first, then of the
+    Dockerfile's HEALTHCHECK, then of any code here."""
+    own = _HEALTH.search(code)
+    if own is not None or recipe.health:
+        return own.group(1) if own is not None else recipe.health
+    texts = map(_read, _sources(root))
     return next((found.group(1) for text in texts if (found := _HEALTH.search(text))), "/")
 
 
@@ -210,9 +249,24 @@ def _scripts(root: Path) -> Iterator[Path]:
 
 
 def _sources(root: Path) -> Iterator[Path]:
-    for folder in _FOLDERS:
-        yield from sorted((root / folder).glob("*.py"))
-    yield from sorted((root / "src").glob("*/*.py"))
+    """The project's Python files, the uppermost first; tests last, which name what they ask for."""
+    found: list[Path] = []
+    for name, folders, files in os.walk(root):
+        folder = Path(name)
+        depth = len(folder.relative_to(root).parts)
+        folders[:] = sorted(
+            each
+            for each in folders
+            if depth < _DEEPEST and not each.startswith(".") and each not in _NOT_OURS
+        )
+        found += (folder / file for file in sorted(files) if file.endswith(".py"))
+        if len(found) > _MOST_SOURCES:
+            break
+    yield from sorted(found, key=lambda file: (_is_test(file.relative_to(root)), len(file.parts)))
+
+
+def _is_test(file: Path) -> bool:
+    return file.name.startswith("test_") or any(part in ("test", "tests") for part in file.parts)
 
 
 def _read(file: Path) -> str:

@@ -7,6 +7,7 @@ read here only becomes a proposal.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ class Recipe:
         ports: of EXPOSE, in its order.
         copied: sources of COPY and ADD from the context, in all stages.
         platform: of a FROM with a fixed `--platform`, in the last stage.
+        placed: sources of COPY and ADD from the context, with the absolute path each gets.
+        path: folders that ENV puts on PATH.
+        health: the path that HEALTHCHECK asks a server of its own for.
     """
 
     workdir: str = ""
@@ -30,6 +34,9 @@ class Recipe:
     ports: tuple[int, ...] = ()
     copied: tuple[str, ...] = ()
     platform: str = ""
+    placed: tuple[tuple[str, str], ...] = ()
+    path: tuple[str, ...] = ()
+    health: str = ""
 
 
 def parse_dockerfile(text: str) -> Recipe:
@@ -43,8 +50,13 @@ def parse_dockerfile(text: str) -> Recipe:
             now = replace(stages.get(base, Recipe()), platform=platform)
         elif word in ("COPY", "ADD"):
             copied += _sources(rest)
+            now = replace(now, placed=(*now.placed, *_placed(rest, now.workdir)))
         elif word == "WORKDIR":
             now = replace(now, workdir=rest)
+        elif word == "ENV":
+            now = replace(now, path=(*_on_path(rest), *now.path))
+        elif word == "HEALTHCHECK":
+            now = replace(now, health=_health(rest))
         elif word == "ENTRYPOINT":
             # As docker does: a new ENTRYPOINT forgets the base's CMD.
             now = replace(now, entrypoint=_arguments(rest), command=())
@@ -92,6 +104,29 @@ def _sources(rest: str) -> list[str]:
     words = _arguments(rest) if rest.startswith("[") else tuple(rest.split())
     words = tuple(word for word in words if not word.startswith(("--", "<<")))
     return [word.removeprefix("./") or "." for word in words[:-1]]
+
+
+def _placed(rest: str, workdir: str) -> tuple[tuple[str, str], ...]:
+    """Each source of a COPY with the absolute path of what it becomes; with a slash at its end
+    where a file goes into that folder, which a folder's content does in any case."""
+    sources = _sources(rest)
+    words = _arguments(rest) if rest.startswith("[") else tuple(rest.split())
+    if not sources or set("*?$") & set(words[-1]):
+        return ()
+    place = posixpath.normpath(posixpath.join("/", workdir, words[-1]))
+    into = words[-1].endswith(("/", ".")) or len(sources) > 1
+    return tuple((source, f"{place}/" if into else place) for source in sources)
+
+
+def _on_path(rest: str) -> tuple[str, ...]:
+    found = re.search(r"""(?:^|\s)PATH(?:=|\s+)["']?([^\s"']+)""", rest)
+    parts = found.group(1).split(":") if found is not None else ()
+    return tuple(part.rstrip("/") for part in parts if part.startswith("/"))
+
+
+def _health(rest: str) -> str:
+    found = re.search(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+)?(/[\w./-]*)", rest)
+    return found.group(1) if found is not None else ""
 
 
 def _arguments(rest: str) -> tuple[str, ...]:

@@ -161,6 +161,9 @@ class Container(Protocol):
     def usage(self) -> Usage:
         """What it uses while it runs. Raises nothing."""
 
+    def recent_words(self) -> str:
+        """The last lines that it printed so far, without the values of secrets. Raises nothing."""
+
     def write_logs(self, stdout: Path, stderr: Path) -> int:
         """Write what it printed to two files, without the values of secrets.
 
@@ -177,6 +180,10 @@ class Container(Protocol):
 
         It has to be closed: until then the engine does not let go of the container.
         """
+
+    def changed_ns(self, path: str) -> int | None:
+        """When the file at a path was changed, in nanoseconds since the epoch, which a tar stream
+        of an engine gives in seconds; None for a link, or where the engine does not say."""
 
 
 class Engine(Protocol):

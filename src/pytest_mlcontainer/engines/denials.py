@@ -13,6 +13,7 @@ _NEEDS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
      r"|setpriv", ("SETGID", "SETUID")),
     (r"chown|ownership|change owner", ("CHOWN",)),
     (r"chmod|changing permissions|preserving|utime|setting times", ("FOWNER",)),
+    (r"\bbind\b|binding to|listen on", ("NET_BIND_SERVICE",)),
     (r"mknod", ("MKNOD",)),
     (r"chroot", ("SYS_CHROOT",)),
     (r"\bnice\b|setpriority|mempolicy|mbind|sched_set", ("SYS_NICE",)),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
+from datetime import datetime, timedelta, timezone
+from itertools import takewhile
 from pathlib import Path
 
 import requests
@@ -26,6 +30,7 @@ from pytest_mlcontainer.errors import EngineError, EngineLostError, MlContainerE
 
 _ATTACH_S = 60  # to be answered; what it prints may be silent for longer
 _TAR_BLOCK = 512
+_RECENT_LINES, _RECENT_BYTES = 20, 1 << 16
 
 
 class DockerContainer:
@@ -128,6 +133,15 @@ class DockerContainer:
             files = self._log_files(stdout, stderr)
             self._following = Following(_pieces(response), files, on_full)
 
+    def recent_words(self) -> str:
+        wanted = {"stdout": 1, "stderr": 1, "tail": _RECENT_LINES}
+        words = b""
+        with suppress(APIError, RequestException, MlContainerError, OSError):
+            stream = self._api.read_body(f"/containers/{self.id}/logs", wanted)
+            for _kind, data in frames(stream):
+                words += data[: _RECENT_BYTES - len(words)]
+        return self.spec.secrets.hidden.text(words.decode("utf-8", "replace"))
+
     def write_logs(self, stdout: Path, stderr: Path) -> int:
         # Where a connection broke, that of the log may have too, and looks as if it had ended.
         unbroken = self._api.health.breaks == self._breaks
@@ -158,6 +172,24 @@ class DockerContainer:
             raise EngineError(
                 "the engine cannot read from the container", f"{path}: {error}"
             ) from error
+
+    def changed_ns(self, path: str) -> int | None:
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/archive"
+        with suppress(APIError, RequestException, ValueError, KeyError):
+            said = self._api.head(url, params={"path": path})
+            status = json.loads(base64.b64decode(said.headers["X-Docker-Container-Path-Stat"]))
+            return None if status.get("linkTarget") else _moment_ns(str(status["mtime"]))
+        return None
+
+
+def _moment_ns(text: str) -> int:
+    """Of `2026-11-28T19:03:27.792465662Z`; Python's own times end at microseconds."""
+    whole, _dot, rest = text.partition(".")
+    digits = "".join(takewhile(str.isdigit, rest))
+    zone = rest[len(digits) :] if digits else ""
+    moment = datetime.fromisoformat((whole + zone).replace("Z", "+00:00"))
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)
+    return seconds * 1_000_000_000 + int(digits[:9].ljust(9, "0"))
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:

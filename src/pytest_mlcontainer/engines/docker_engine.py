@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound
-from docker.types import Mount
 
 from pytest_mlcontainer.engines import (
     Built,
@@ -25,7 +24,8 @@ from pytest_mlcontainer.engines.connect import address, open_client
 from pytest_mlcontainer.engines.docker_container import DockerContainer
 from pytest_mlcontainer.engines.failures import explain_create, explained
 from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
+from pytest_mlcontainer.engines.isolation import isolation
+from pytest_mlcontainer.engines.mounts import name_of_volume, plan_mounts, volumes_of
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.pulling import pull
 from pytest_mlcontainer.errors import EngineError
@@ -137,8 +137,7 @@ class DockerEngine:
             raise
         failed = True
         try:
-            if self._closed:
-                raise EngineError("this test session is ending", "", "run it again")
+            self._check_open()  # it may have been closed while the container was made
             yield made
             failed = made.failed
         finally:
@@ -170,8 +169,8 @@ class DockerEngine:
         return DockerContainer(self._api, self._create(holder), holder, self._carrier)
 
     def _volume_of(self, container: DockerContainer) -> str:
-        (mount,) = self._api.inspect_container(container.id)["Mounts"]
-        return str(mount["Name"])
+        (folder,) = container.spec.scratch
+        return name_of_volume(self._api.inspect_container(container.id), folder)
 
     def volume(self, name: str, image: Image, tar: Iterable[bytes]) -> None:
         """See `Engine`. A container that is never started carries the files in."""
@@ -272,7 +271,7 @@ class DockerEngine:
     def _create(
         self,
         spec: ContainerSpec,
-        volumes_of: str | None = None,
+        volumes_of_other: str | None = None,
         copy: DockerContainer | None = None,
     ) -> str:
         self._check_owner()
@@ -285,15 +284,16 @@ class DockerEngine:
             nano_cpus=None if limits.cpus is None else int(limits.cpus * 1e9),
             shm_size=limits.shm_size_bytes,
             device_requests=[device_request(limits.gpus)] if limits.gpus else None,
-            mounts=[
-                *(Mount(path, name, read_only=True) for name, path in spec.volumes),
-                *(Mount(path, name) for name, path in spec.writable_volumes),
-                *(Mount(path, None) for path in spec.scratch),
-                *self._copy_mount(spec, copy),
-                *socket_mounts(spec, self.address),
-            ],
+            mounts=plan_mounts(
+                spec,
+                self._owner.labels(),
+                self.address,
+                # One that takes over another's volumes takes over those of its image, too.
+                self._declared_volumes(spec) if volumes_of_other is None else (),
+                None if copy is None else self._volume_of(copy),
+            ),
             cpuset_cpus=spec.cpuset,
-            volumes_from=None if volumes_of is None else [volumes_of],
+            volumes_from=None if volumes_of_other is None else [volumes_of_other],
             **isolation(spec),
         )
         try:
@@ -314,15 +314,20 @@ class DockerEngine:
         return str(made["Id"])
 
     def _check_owner(self) -> None:
-        """A worker whose controller was killed makes nothing more that somebody has to remove."""
+        """What is ending, or was killed, makes nothing more that somebody has to remove."""
+        self._check_open()
         if not is_alive(self._owner.pid, self._owner.pid_start):
             raise EngineError("the pytest process that this one works for is gone", "", "run again")
 
-    def _copy_mount(self, spec: ContainerSpec, copy: DockerContainer | None) -> list[Mount]:
-        if copy is None or spec.copy is None:
-            return []
-        volume = self._volume_of(copy)
-        return [Mount(spec.copy[1], volume, read_only=spec.copy_read_only)]
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError("this test session is ending", "", "run it again")
+
+    def _declared_volumes(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """Where its image asks for volumes; none where it is not there, which creating says."""
+        with suppress(APIError):
+            return volumes_of(self._inspect_image(spec.image, spec.platform))
+        return ()
 
     def _remove(self, container: str, *, volumes: bool = True) -> None:
         # 409, "removal … is already in progress": the session's own cleaning was faster. From an

@@ -185,6 +185,13 @@ class _Lines:
                 self._error = error
 
 
+def become(words: Sequence[str], env: Mapping[str, str]) -> None:
+    """Become another program, with the same terminal and the same pid; does not return."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(words[0], list(words), dict(env))
+
+
 def kill_marked(maker: str) -> bool:
     """SIGKILL to everything that a process has started, after its own death.
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from docker.errors import APIError, DockerException
-from docker.types import Mount
 from requests.exceptions import RequestException
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
@@ -19,10 +18,11 @@ from pytest_mlcontainer.engines.client import CUT_REMEDY, PATIENCE, innermost
 from pytest_mlcontainer.engines.connect import address, is_url, knock
 from pytest_mlcontainer.engines.failures import explain_create, explain_start
 from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
+from pytest_mlcontainer.engines.isolation import isolation
+from pytest_mlcontainer.engines.mounts import plan_mounts, volumes_of
 from pytest_mlcontainer.engines.sessions import container_labels
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.model import Output, Owner
+from pytest_mlcontainer.model import Owner
 
 _LOOPBACK = "127.0.0.1"
 _HERE = ("localhost", _LOOPBACK, "::1")
@@ -62,7 +62,7 @@ def launch(
     endpoint: str | None,
     environ: Mapping[str, str],
     owner: Owner,
-    files: tuple[tuple[Output, str], ...] = (),
+    files: Iterable[bytes] | None = None,
     writable: tuple[str, ...] = (),
 ) -> Iterator[Launched]:
     """Start a server's container, and remove it at the end of the `with` block.
@@ -72,7 +72,7 @@ def launch(
     Args:
         name: of the entrypoint, for messages.
         port: that it listens on.
-        files: outputs of other runs with the absolute paths they are put at.
+        files: a tar stream to unpack at `/` before it starts.
         writable: folders that every user may write to, in memory.
 
     Raises:
@@ -92,6 +92,32 @@ def launch(
             knock(address(endpoint, environ), PATIENCE.answer_s)
             container.stop(force=True, delete_volume=True)
         container.get_docker_client().client.close()
+
+
+class _FilledContainer(DockerContainer):  # type: ignore[misc, unused-ignore]
+    """One that is given a whole tar stream between its making and its start.
+
+    testcontainers itself copies single files, each read whole, and knows no owners and no times.
+    """
+
+    def with_files(self, tar: Iterable[bytes]) -> None:
+        self._transferable_specs.append((b"", ""))
+        self._tar = tar
+
+    def _transfer_into_container(
+        self, transferable: Any, destination_in_container: str, mode: int = 0o644
+    ) -> None:
+        if destination_in_container:
+            super()._transfer_into_container(transferable, destination_in_container, mode)
+        elif self._container is not None:
+            self._container.put_archive("/", (piece for piece in self._tar))
+
+
+def _declared_volumes(container: DockerContainer, spec: ContainerSpec) -> tuple[str, ...]:
+    """Where its image asks for volumes; none where it is not there, which creating says."""
+    with suppress(APIError):
+        return volumes_of(container.get_docker_client().client.api.inspect_image(spec.image))
+    return ()
 
 
 def _publish(container: DockerContainer, port: int) -> bool:
@@ -153,13 +179,14 @@ def _container(
     endpoint: str | None,
     environ: Mapping[str, str],
     owner: Owner,
-    files: tuple[tuple[Output, str], ...],
+    files: Iterable[bytes] | None,
     writable: tuple[str, ...],
 ) -> DockerContainer:
-    container = DockerContainer(spec.image, docker_client_kw=_client_arguments(endpoint, environ))
+    client = _client_arguments(endpoint, environ)
+    container = _FilledContainer(spec.image, docker_client_kw=client)
     container.with_envs(**{**dict(spec.env), **dict(spec.secrets.variables)})
-    for output, path in files:
-        container.with_copy_into_container(output.path, path, output.mode | 0o444)
+    if files is not None:
+        container.with_files(files)
     for path, content in spec.secrets.files:
         container.with_copy_into_container(content, path, 0o444)
     for path in writable:
@@ -167,10 +194,8 @@ def _container(
     if spec.command:
         container.with_command(list(spec.command))
     limits = spec.limits
-    mounts = [
-        *(Mount(path, volume, read_only=True) for volume, path in spec.volumes),
-        *socket_mounts(spec, address(endpoint, environ)),
-    ]
+    declared = set(_declared_volumes(container, spec)) - set(writable)
+    mounts = plan_mounts(spec, owner.labels(), address(endpoint, environ), sorted(declared))
     chosen: dict[str, Any] = {
         "platform": str(spec.platform),
         "labels": container_labels(owner),

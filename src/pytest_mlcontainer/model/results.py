@@ -64,6 +64,8 @@ class Output:
             noted of it, which `path` then is, too.
         inherited: the run did not write it: it was there before, put there by what the run needs
             or part of the image, and is unchanged. Runs that need this one get it, too.
+        mtime_ns: when it was changed, since the epoch, as precisely as is known; None where it is
+            not.
     """
 
     name: str
@@ -75,16 +77,35 @@ class Output:
     opened: Path | None = None
     summary: Path | None = None
     inherited: bool = False
+    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that holds outputs, as it was in the container."""
+    """A folder that holds outputs, or is one that may be empty, as it was in the container.
+
+    Args:
+        name: absolute; relative to the working directory for a run without a container.
+        mtime_ns: as of an output.
+    """
 
     name: str
     mode: int = 0o755
     uid: int = 0
     gid: int = 0
+    mtime_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link among the outputs, whose content is kept under its own name too.
+
+    Args:
+        name: its path, and `target` where it leads; both as a folder's name.
+    """
+
+    name: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,7 @@ class Run:
     Args:
         outputs: declared outputs found, by name, inherited ones too; stdout and stderr are not
             among them.
+        folders, links: what there is beside files where the outputs are, for runs that need this.
         refused: what was written but not taken over, each with the reason.
         stdout, stderr: files with what it printed.
         workdir: the working directory it ran in, to which relative output names refer.
@@ -122,6 +144,7 @@ class Run:
     stderr: Path
     outputs: tuple[Output, ...] = ()
     folders: tuple[Folder, ...] = ()
+    links: tuple[Link, ...] = ()
     refused: tuple[str, ...] = ()
     image: str | None = None
     workdir: str = "/"

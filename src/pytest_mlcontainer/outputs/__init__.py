@@ -16,6 +16,7 @@ from pytest_mlcontainer.outputs.collected import (
 )
 from pytest_mlcontainer.outputs.collecting import collect_tar, collect_tree, names_in_tar
 from pytest_mlcontainer.outputs.declared import Declared
+from pytest_mlcontainer.outputs.handing import folders_left, links_left
 from pytest_mlcontainer.outputs.removing import remove_tree
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Mark",
     "collect_tar",
     "collect_tree",
+    "folders_left",
+    "links_left",
     "names_in_tar",
     "remove_tree",
 ]

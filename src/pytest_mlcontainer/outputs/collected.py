@@ -59,6 +59,7 @@ class Collected:
             the last one says how many more.
         links: links whose target is not among what was collected: link's path → target's path,
             both absolute in the container.
+        followed: symbolic links as they are, link's path → target's path; see `model.Link`.
         stored: absolute path in the container → output, for what is no repetition by a link.
         hidden: values of secrets; what holds one, or is called after one, is refused.
         times: output name → when the file was changed, as `Mark.time`.
@@ -71,6 +72,7 @@ class Collected:
     folders: dict[str, Folder] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
+    followed: dict[str, str] = field(default_factory=dict)
     allowance: Allowance = Allowance()
     hidden: Redactor = NOTHING
     stored: dict[str, Output] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import errno
 import os
 import posixpath
@@ -17,7 +18,7 @@ from pytest_mlcontainer.outputs.collected import Collected, digest_of, shown
 from pytest_mlcontainer.outputs.declared import Declared, as_folder
 from pytest_mlcontainer.outputs.links import at_or_below, end_of_each
 from pytest_mlcontainer.outputs.places import find_place
-from pytest_mlcontainer.outputs.tar import Content, Kind, Member
+from pytest_mlcontainer.outputs.tar import Content, Kind, Member, moment_ns
 from pytest_mlcontainer.outputs.tree import Found
 from pytest_mlcontainer.secrets import Search
 from pytest_mlcontainer.storage import CACHE_VARIABLE, why_unwritable
@@ -27,6 +28,26 @@ _EVERYBODY = 0o777
 _PATH_BYTES = 4096  # PATH_MAX: nothing in a container can open a longer one
 _PARTS = 256
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a file has beside its bytes.
+
+    Args:
+        time: when it was changed, in any form that is the same for the same moment: engines
+            give whole seconds, this machine nanoseconds and the file's own number.
+        mtime_ns: the same in nanoseconds since the epoch.
+    """
+
+    mode: int
+    uid: int
+    gid: int
+    time: bytes
+    mtime_ns: int | None
+
+    def output(self, name: str, path: Path, size_bytes: int) -> Output:
+        return Output(name, path, size_bytes, self.mode, self.uid, self.gid, mtime_ns=self.mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -47,7 +68,8 @@ class Intake:
             if member.kind is not Kind.FOLDER or path.count("/") <= _PARTS + 1:
                 self.refuse(f"{path}: {odd}")
         elif member.kind is Kind.FOLDER:
-            self.folder(Folder(path, member.mode, member.uid, member.gid))
+            moment = moment_ns(member.time)
+            self.folder(Folder(path, member.mode, member.uid, member.gid, moment))
         else:
             name = self.declared.name_of(path)
             if name is not None or (path == root and member.kind is Kind.SYMLINK):
@@ -57,14 +79,16 @@ class Intake:
                 elif member.kind is Kind.HARDLINK:
                     # A second name of a file earlier in the stream, as the archive names it.
                     again = path_of(member.target, root)
-                    self.link(path, again or posixpath.join("/", member.target))
+                    target = again or posixpath.join("/", member.target)
+                    self.link(path, target, symbolic=False)
                 else:
                     self._take(content, member, name or path)
 
     def _take(self, content: Content, member: Member, name: str) -> None:
         if member.kind is Kind.FILE:
-            owned = (member.mode & 0o777, member.uid, member.gid)
-            self.store(name, content, member.size_bytes, owned, member.time)
+            moment = moment_ns(member.time)
+            owned = Attributes(member.mode & 0o777, member.uid, member.gid, member.time, moment)
+            self.store(name, content, member.size_bytes, owned)
         else:
             size = f", {member.size_bytes:,} bytes" if member.kind is Kind.SPARSE else ""
             self.refuse(f"{name}: not a regular file ({member.kind.value}{size})")
@@ -77,7 +101,7 @@ class Intake:
             if odd := _oddity(path):
                 self.refuse(f"{path}: {odd}")
             elif stat.S_ISDIR(mode):
-                self.folder(Folder(path, _EVERYBODY))
+                self.folder(Folder(path, _EVERYBODY, mtime_ns=found.status.st_mtime_ns))
             elif stat.S_ISLNK(mode):
                 if name is not None or path == root:
                     self.link(path, posixpath.join(posixpath.dirname(path), found.readlink()))
@@ -85,9 +109,10 @@ class Intake:
                 return
             elif stat.S_ISREG(mode):
                 with found.open() as source:
-                    owned = ((mode | 0o666) & 0o777, 0, 0)
-                    time = b"%d %d" % (found.status.st_ino, found.status.st_mtime_ns)
-                    self.store(name, source, found.status.st_size, owned, time)
+                    moment = found.status.st_mtime_ns
+                    time = b"%d %d" % (found.status.st_ino, moment)
+                    owned = Attributes((mode | 0o666) & 0o777, 0, 0, time, moment)
+                    self.store(name, source, found.status.st_size, owned)
             else:
                 self.refuse(f"{name}: not a regular file")
         except FileNotFoundError:
@@ -105,8 +130,13 @@ class Intake:
             self.collected.enlist(folder.name)
         self.collected.folders[folder.name] = folder
 
-    def link(self, path: str, target: str) -> None:
-        """Note a link, to be followed at the end."""
+    def link(self, path: str, target: str, *, symbolic: bool = True) -> None:
+        """Note a link, to be followed at the end.
+
+        Args:
+            symbolic: whether runs that need this one get a link, too; another name of a file is
+                a file.
+        """
         target = posixpath.normpath(target)
         if _oddity(target):
             self.refuse(f"{path}: a link to {shown(target)}, which no file is called")
@@ -114,39 +144,43 @@ class Intake:
         self.collected.admit(path)
         self.collected.enlist(path, target)
         self.collected.links[path] = target
+        if symbolic and not self.collected.hidden.found_in(f"{path}\n{target}"):
+            self.collected.followed.setdefault(path, target)
 
     def resolve_links(self) -> None:
         """Give links to what was collected, files and folders, the content of their target."""
         collected = self.collected
         if not collected.links:
             return
-        paths = sorted(collected.stored)
-        for link, target in end_of_each(collected.links).items():
+        found = dict(collected.stored)
+        paths = sorted(found)
+        # Links to files first, and then to the lowest folders: those above may hold them.
+        for link, target in sorted(
+            end_of_each(collected.links).items(),
+            key=lambda pair: (pair[1] not in found, -pair[1].count("/")),
+        ):
             collected.links[link] = target
             if link.startswith(as_folder(target)):
                 collected.links.pop(link)
                 self.refuse(f"{link}: a link to {target}, which it lies in")
                 continue
-            for path in at_or_below(target, paths):
+            for path in tuple(at_or_below(target, paths)):
                 name = self.declared.name_of(link + path[len(target) :])
                 if name is not None and name not in collected.outputs:
-                    self._repeat(name, collected.stored[path])
+                    self._repeat(name, found[path])
                     collected.links.pop(link, None)
+                    if (again := link + path[len(target) :]) not in found:
+                        found[again] = found[path]
+                        bisect.insort(paths, again)
 
     def store(
         self,
         name: str,
         source: IO[bytes] | Content,
         size: int,
-        owned: tuple[int, int, int],
-        time: bytes,
+        owned: Attributes,
     ) -> None:
-        """Take over a file's content, unless a secret's value is in it or in its name.
-
-        Args:
-            time: when it was changed, in any form that is the same for the same moment: engines
-                give whole seconds, this machine nanoseconds and the file's own number.
-        """
+        """Take over a file's content, unless a secret's value is in it or in its name."""
         if self._named_after_a_secret(name):
             return
         self.collected.admit(name, size)
@@ -160,10 +194,10 @@ class Intake:
             place.unlink()
             self.refuse(f"{name}: holds the value of the secret {search.found}")
             return
-        output = Output(name, place, written, *owned)
+        output = owned.output(name, place, written)
         earlier = self.collected.outputs.get(name)
         self.collected.outputs[name] = output
-        self.collected.times[name] = time
+        self.collected.times[name] = owned.time
         if earlier is not None:  # not before there is another
             earlier.path.unlink(missing_ok=True)
         self.collected.stored[self.declared.absolute(name)] = output
@@ -187,9 +221,7 @@ class Intake:
                 shutil.copyfile(output.path, place)
         except OSError as error:
             raise _unwritten(name, self.into, error) from error
-        self.collected.outputs[name] = Output(
-            name, place, output.size_bytes, output.mode, output.uid, output.gid
-        )
+        self.collected.outputs[name] = replace(output, name=name, path=place)
         self.collected.times[name] = self.collected.times[output.name]
 
     def _place(self, name: str) -> Path:
@@ -206,14 +238,13 @@ class Survey(Intake):
         name: str,
         source: IO[bytes] | Content,
         size: int,
-        owned: tuple[int, int, int],
-        time: bytes,
+        owned: Attributes,
     ) -> None:
         self.collected.admit(name, size)
         self.collected.enlist(name)
-        output = Output(name, self.into, size, *owned)
+        output = owned.output(name, self.into, size)
         self.collected.outputs[name] = output
-        self.collected.times[name] = time
+        self.collected.times[name] = owned.time
         self.collected.digests[name] = digest_of(source.read)
         self.collected.stored[self.declared.absolute(name)] = output
 

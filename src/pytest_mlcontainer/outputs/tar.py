@@ -23,6 +23,10 @@ _LAST_ID = 2**32 - 2
 _TIME_BYTES = 64
 _OCTAL = re.compile(rb"[0-7]*")
 _DECIMAL = re.compile(rb"[0-9]{1,30}")
+_OCTAL_TIME = 11
+_SECOND_NS = 1_000_000_000
+# As far as the 64 bits reach in which file systems keep nanoseconds.
+_MOMENT = re.compile(rb"(-?)([0-9]{1,9}|[1-8][0-9]{9})(?:\.([0-9]*))?")
 _PAX_KEYS = {b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"}
 _SPARSE = b"GNU.sparse."
 
@@ -57,6 +61,24 @@ _KINDS = {
     b"S": Kind.SPARSE,
 }
 _WITHOUT_CONTENT = {Kind.HARDLINK, Kind.SYMLINK, Kind.DEVICE, Kind.FOLDER, Kind.FIFO}
+
+
+def moment_ns(time: bytes) -> int | None:
+    """A header's time in nanoseconds since the epoch; None for what is none.
+
+    Args:
+        time: as of a member: octal digits of an old header, eleven of them, or the decimal number
+            of a pax header, with or without a fraction.
+    """
+    text = time.strip(b" \0")
+    if len(text) == _OCTAL_TIME and _OCTAL.fullmatch(text):
+        return int(text, 8) * _SECOND_NS
+    found = _MOMENT.fullmatch(text)
+    if found is None:
+        return None
+    sign, whole, fraction = found.groups(default=b"")
+    moment = int(whole) * _SECOND_NS + int(fraction[:9].ljust(9, b"0"))
+    return -moment if sign else moment
 
 
 @dataclass(frozen=True)

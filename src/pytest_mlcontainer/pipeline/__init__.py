@@ -51,8 +51,9 @@ from pytest_mlcontainer.pipeline.opening import Opener
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.records import Conditions
-from pytest_mlcontainer.runs.inputs import absolute
+from pytest_mlcontainer.runs.inputs import needs_tar
 from pytest_mlcontainer.runs.serving import Started, serve
+from pytest_mlcontainer.runs.shells import check_command
 
 __all__ = [
     "DETAIL",
@@ -267,6 +268,7 @@ class Pipeline(Opener):
         """A started server that has answered; judged and removed at the end of the `with` block."""
         self._check_secrets(settings, job.entrypoint)
         image = self.image(settings, job.image)
+        check_command(job.entrypoint, image)
         needs = tuple(require(self.run(settings, need)) for need in job.needs)
         entry = job.entrypoint
         assert entry.server is not None
@@ -290,9 +292,6 @@ class Pipeline(Opener):
             volumes=volumes,
             secrets=self._disclosed(settings, entry),
         )
-        placed = tuple(
-            (output, absolute(run, output.name, workdir)) for run in needs for output in run.outputs
-        )
         launching = launch(
             entry.name,
             spec,
@@ -300,7 +299,7 @@ class Pipeline(Opener):
             endpoint=job.target.engine,
             environ=self._world.environ,
             owner=self._world.owner,
-            files=placed,
+            files=needs_tar(needs, posixpath.join("/", workdir)) if needs else None,
             writable=tuple(posixpath.join("/", workdir, path) for path in entry.writable),
         )
         with serve(engine, replace(entry, limits=spec.limits), spec, launching) as started:

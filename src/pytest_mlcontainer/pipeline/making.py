@@ -49,6 +49,7 @@ from pytest_mlcontainer.runs import host as host_runs
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
 from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
 from pytest_mlcontainer.runs.probe import Probe, read_facts
+from pytest_mlcontainer.runs.shells import check_command
 from pytest_mlcontainer.variations.preload import NAME, library
 
 
@@ -232,6 +233,7 @@ class Maker(Workplace):
             return self._make_host_run(settings, job, needs)
         assert job.image is not None
         image = self.image(settings, job.image)
+        check_command(job.entrypoint, image)
         engine = self._engine(job.target)
         target = replace(job.target, emulated=engine.emulates(job.target.platform))
         workdir = job.entrypoint.workdir or image.workdir
@@ -258,6 +260,7 @@ class Maker(Workplace):
                         knobs=job.knobs,
                         means=self._means(settings, engine, image, job.knobs),
                         secrets=self._disclosed(settings, job.entrypoint),
+                        needed=any(job.entrypoint.name in e.needs for e in settings.entrypoints),
                     )
                 )
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")
@@ -276,7 +279,9 @@ class Maker(Workplace):
 
     def _make_host_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
         inputs = plan_inputs(job.entrypoint, settings.root, "")
-        sources = self._sources(settings)
+        sources = self._store(settings).session_value(
+            "project", lambda: images.project_fingerprint(settings)
+        )
         key = run_key(job, job.target, needs, inputs, sources, self._world.owner.host)
         seen = self._host_facts(settings, job.entrypoint)
 

@@ -23,8 +23,7 @@ import sysconfig
 import zlib
 
 MARKER = "mlcontainer-contents:"
-_PIECE = 1 << 16
-_WHOLE = 1 << 20  # larger files count by their size, their beginning and their end
+_PIECE = 1 << 20
 _CODE = (".so", ".pyd", ".dylib")
 _INFO = (".dist-info", ".egg-info")
 # What installers note of an installation, which says nothing of what is installed.
@@ -314,12 +313,11 @@ def _digest(path: str) -> str:
         if not os.path.isfile(path):
             return "special"
         with open(path, "rb") as file:
-            if size <= _WHOLE:
-                total.update(file.read())
-            else:
-                total.update(file.read(_PIECE))
-                file.seek(-_PIECE, os.SEEK_END)
-                total.update(file.read())
+            # All of it: weights that were trained further differ anywhere but at their ends.
+            piece = file.read(_PIECE)
+            while piece:
+                total.update(piece)
+                piece = file.read(_PIECE)
         return total.hexdigest()[:12]
     except OSError as error:
         return "unread: " + str(error.strerror)

@@ -103,17 +103,24 @@ class Workplace:
         for engine in self._engines.values():
             engine.disconnect()
         if self._world.owner.pid != os.getpid():
-            self._watch.end()  # a worker's; the owner has `clean_up` still before it
+            self._dismiss()  # a worker's; the owner has `clean_up` still before it
 
     def clean_up(self, *, last: bool) -> None:
         """Remove what this session made, workers included; `last` is for its very end."""
         world = self._world
         cleaned = clean_up(world.cache, world.owner, world.environ, self._options.keep, last=last)
         if last and cleaned.reached:
-            self._watch.end()
+            self._dismiss()
         elif last:
             # An engine that is away may have things of ours, and be there again soon.
             self._watch.leave()
+
+    def _dismiss(self) -> None:
+        """Send the watcher home, unless a thread that does not end may still make something."""
+        if self._work.busy:
+            self._watch.leave()
+        else:
+            self._watch.end()
 
     def kept(self) -> tuple[str, ...]:
         """Containers that stay on their engine for a look, those of workers too."""

@@ -6,6 +6,7 @@ docker nor numpy is imported then.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ __all__ = [
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
 VARY = "--container-vary"
+TABLE_ALONE = "mlcontainer test"
 SKIP_REASON = "runs containers: needs --container"
 
 
@@ -125,9 +127,19 @@ def pytest_load_initial_conftests(
         from pytest_mlcontainer.config.options import join_vary
 
         args[:] = join_vary(VARY, args)
+    # pytest shows this below options that nothing here knows, as a plugin's that is not installed.
+    extra = getattr(parser, "extra_info", None)
+    if "--container" in args and isinstance(extra, dict):
+        extra[f"to run containers without them, {TABLE_ALONE}"] = "runs [tool.mlcontainer] alone"
     # After every other plugin and conftest: a project may well have a --gpus of its own, which
     # then wins, and argparse would refuse the second one.
-    result = yield
+    try:
+        result = yield
+    except BaseException:
+        if "--container" in args:
+            line = f"→ `{TABLE_ALONE}` runs [tool.mlcontainer] alone, without any conftest.py"
+            print(line, file=sys.stderr)
+        raise
     groups = getattr(parser, "_groups", ()), (getattr(parser, "_anonymous", None),)
     options = (option for group in (*groups[0], *groups[1]) if group for option in group.options)
     if not any("--gpus" in option.names() for option in options):

@@ -201,7 +201,10 @@ class State:
 
     def repeat(self, nodeid: str) -> str:
         """The command that repeats one test just as it was, from where pytest was started."""
-        words = ["pytest", "--container"]
+        # What `mlcontainer test` has started says so: else its settings would be those again on
+        # which the project's own pytest ends.
+        alone = str(self._config.inipath) == os.devnull
+        words = ["mlcontainer", "test"] if alone else ["pytest", "--container"]
         for name in ("platform", "image", "gpus", "repeat", "baseline", "vary", "budget"):
             value = self._config.getoption(f"container_{name}")
             words += [f"--container-{name}={value}"] if value else []
@@ -305,6 +308,11 @@ class State:
         lines = summary_lines(self.contributions.results)
         if self._unwritten is not None:
             lines += str(self._unwritten).split("\n")
+        if self._ended_before(terminal):
+            lines.append(
+                "no container ran, because of errors in the project's tests: `mlcontainer test` "
+                "runs [tool.mlcontainer] alone"
+            )
         for container in self.pipeline.kept():
             lines.append(f"kept: docker logs {container} (`mlcontainer clean` removes it)")
         if lines:
@@ -315,6 +323,13 @@ class State:
             terminal.section("baseline")
             for line in self.contributions.updates:
                 terminal.write_line(line)
+
+    def _ended_before(self, terminal: pytest.TerminalReporter) -> bool:
+        """Whether pytest has collected items of ours, and ended on errors of other files."""
+        errors = terminal.stats.get("error", ())
+        collecting = any(isinstance(each, pytest.CollectReport) for each in errors)
+        ran = any(terminal.stats.get(kind) for kind in ("passed", "failed", "skipped", "xfailed"))
+        return collecting and not ran and bool(self._selected)
 
     def write_report(self) -> bool:
         """Write the reports where `--container-report` says; False where that cannot be done."""

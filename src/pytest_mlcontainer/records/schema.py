@@ -15,6 +15,7 @@ from pytest_mlcontainer.model import (
     Facts,
     Failure,
     Folder,
+    Link,
     Output,
     Pairs,
     Platform,
@@ -45,6 +46,7 @@ _PACKAGE = "pytest-mlcontainer"
 _CHUNK = 1 << 20
 _LARGE_BYTES = 1 << 30
 _LAST_ID = 2**32 - 1
+_LAST_NS = 2**63
 # What schema 2 added, with the values that a record of schema 1 stands for.
 _ADDED = {
     "version": "",
@@ -126,6 +128,7 @@ def record_to_json(
         "logs": logs,
         "outputs": [_output_to_json(output, run.folder, digest) for output in run.outputs],
         "folders": [vars(folder) for folder in run.folders],
+        "links": [vars(link) for link in run.links],
         "refused": list(run.refused),
         "compare": _comparison_to_json(conditions),
         "facts": dict(run.facts.values),
@@ -204,6 +207,7 @@ def _output_to_json(output: Output, folder: Path, digest: Digest | None) -> dict
         "opened": _relative(output.opened, folder),
         "summary": _relative(output.summary, folder),
         "inherited": output.inherited,
+        "mtime_ns": output.mtime_ns,
     }
 
 
@@ -240,6 +244,7 @@ def _run(raw: Mapping[str, Any], folder: Path, verify: bool) -> Run:
         stderr=log(STDERR_LOG, folder),
         outputs=outputs,
         folders=tuple(_folder(entry) for entry in the(raw["folders"], list)),
+        links=tuple(_link(entry) for entry in the(raw.get("links", []), list)),
         refused=texts(raw["refused"]),
         image=the(raw["image"], str, None),
         workdir=the(raw["workdir"], str),
@@ -304,11 +309,24 @@ def _output(entry: Any, folder: Path, verify: bool) -> Output:
         opened=None if opened is None else folder_inside(opened, folder),
         summary=None if summary is None else path,
         inherited=the(entry.get("inherited", False), bool),
+        mtime_ns=_moment(entry),
     )
 
 
 def _folder(entry: Any) -> Folder:
-    return Folder(the(the(entry, dict)["name"], str), *_ownership(entry))
+    return Folder(the(the(entry, dict)["name"], str), *_ownership(entry), _moment(entry))
+
+
+def _link(entry: Any) -> Link:
+    return Link(*(the(the(entry, dict)[end], str) for end in ("name", "target")))
+
+
+def _moment(entry: Mapping[str, Any]) -> int | None:
+    """Nanoseconds since the epoch, as a file system can keep them; None where none are noted."""
+    moment: int | None = the(entry.get("mtime_ns"), int, None)
+    if moment is not None and abs(moment) >= _LAST_NS:
+        raise ValueError(f"{moment} is no time of a file"[:100])
+    return moment
 
 
 def _ownership(entry: Mapping[str, Any]) -> tuple[int, int, int]:

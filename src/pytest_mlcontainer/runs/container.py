@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import posixpath
 import time
 from collections.abc import Iterator
@@ -11,14 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
-from pytest_mlcontainer.errors import EngineError, EngineLostError
-from pytest_mlcontainer.model import Entrypoint, Facts, Image, Knobs, Run, Target
-from pytest_mlcontainer.outputs import Collected, Declared
+from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
+from pytest_mlcontainer.model import (
+    Entrypoint,
+    Facts,
+    Failure,
+    Image,
+    Knobs,
+    Run,
+    Target,
+)
+from pytest_mlcontainer.outputs import Collected, Declared, folders_left, links_left
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
 from pytest_mlcontainer.runs.collecting import (
     let_time_pass,
     look_before,
+    refine_times,
     take_outputs,
     what_is_there,
 )
@@ -30,15 +38,16 @@ from pytest_mlcontainer.runs.failures import (
     missing_outputs,
     remarks,
 )
+from pytest_mlcontainer.runs.handing import plan_handed
 from pytest_mlcontainer.runs.inputs import (
     Input,
     Move,
-    absolute,
     file_tar,
     folders_tar,
     needs_tar,
 )
 from pytest_mlcontainer.runs.knobs import Means, outermost, turn
+from pytest_mlcontainer.runs.programs import why_not_executed
 from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
 from pytest_mlcontainer.runs.watching import GRACE_S, watch_container
 from pytest_mlcontainer.secrets import Disclosed
@@ -59,6 +68,7 @@ class ContainerRun:
         knobs: how its environment is changed; `means` is what the engine has ready for that.
         folder: empty folder on this machine for the record.
         secrets: read for this run.
+        needed: another run may get its outputs, whose times are then read to the nanosecond.
     """
 
     id: str
@@ -74,6 +84,7 @@ class ContainerRun:
     knobs: Knobs = Knobs()
     means: Means = Means()
     secrets: Disclosed = Disclosed()
+    needed: bool = True
 
     @property
     def home(self) -> str:
@@ -91,9 +102,7 @@ class ContainerRun:
         declared = Declared(self.entry.outputs, self.workdir)
         given = [posixpath.dirname(item.target) for item in self.files]
         for run in self.needs:
-            given += [
-                posixpath.dirname(absolute(run, each.name, self.home)) for each in run.outputs
-            ]
+            given += [posixpath.dirname(each.path) for each in plan_handed(run, self.home).files]
         made = [posixpath.join(self.home, path) for path in self.entry.writable]
         return outermost((*declared.folders(), *given, *made))
 
@@ -117,10 +126,12 @@ def execute(job: ContainerRun) -> Run:
         ending = _run_to_its_end(container, job)
         hidden, into = job.secrets.hidden, job.folder / OUTPUTS
         collected, refusal = take_outputs(container, declared, into, job.entry, before, hidden)
+        if job.needed:
+            refine_times(container, declared, collected)
         missing = collected.missing(job.entry.outputs)
         there = what_is_there(container, declared, missing) if missing else {}
         run, entry = _run(job, ending, collected), _limited(job)
-        failure = None if ending.breach else refusal or explain_unstarted(run)
+        failure = None if ending.breach else refusal or _unstarted(container, job, run)
         lines = missing_outputs(missing, there, collected.inherited)
         failure = failure or explain(run, ending, entry, lines)
         notes = () if failure else remarks(run, ending, entry)
@@ -137,7 +148,7 @@ def _run_to_its_end(container: Container, job: ContainerRun) -> Ending:
     watch = watch_container(container, limits)
     container.follow(stdout, stderr, watch.log_is_full)
     started = time.monotonic()
-    container.start()
+    _start(container, job)
     with watch:
         ended, cpu = _wait(container, limits.timeout_s)
     ending = _ending(container, job, ended, cpu, time.monotonic() - started)
@@ -146,6 +157,35 @@ def _run_to_its_end(container: Container, job: ContainerRun) -> Ending:
     if printed > limits.log_bytes and (breach is None or breach.setting == LOG_LIMIT):
         breach = Breach(LOG_LIMIT, limits.log_bytes, printed, ending.duration_s)
     return replace(ending, breach=breach, peak=watch.peak)
+
+
+def _start(container: Container, job: ContainerRun) -> None:
+    """Start it; where it cannot be, with the reason that the container itself shows.
+
+    Raises:
+        RunError: its command cannot be executed.
+    """
+    try:
+        container.start()
+    except RunError as error:
+        seen = _look_closer(container, job)
+        if seen is None:
+            raise
+        raise RunError(seen.what, seen.value, seen.remedy) from error
+
+
+def _unstarted(container: Container, job: ContainerRun, run: Run) -> Failure | None:
+    """The failure of a run whose command could not even be executed."""
+    failure = explain_unstarted(run)
+    return failure and (_look_closer(container, job) or failure)
+
+
+def _look_closer(container: Container, job: ContainerRun) -> Failure | None:
+    entry, image = job.entry, job.image
+    first = image.entrypoint if entry.entrypoint is None else entry.entrypoint
+    # Docker drops the image's CMD where the ENTRYPOINT is another.
+    command = entry.command or (image.command if entry.entrypoint is None else ())
+    return why_not_executed(container, (*first, *command), image, job.home)
 
 
 def _limited(job: ContainerRun) -> Entrypoint:
@@ -277,7 +317,7 @@ def _ending(
 
 
 def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
-    paths = sorted(posixpath.normpath(posixpath.join(job.workdir, n)) for n in collected.outputs)
+    declared = Declared(job.entry.outputs, job.workdir)
     return Run(
         id=job.id,
         entrypoint=job.entry.name,
@@ -288,18 +328,10 @@ def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
         stdout=job.folder / STDOUT_LOG,
         stderr=job.folder / STDERR_LOG,
         outputs=tuple(sorted(collected.outputs.values(), key=lambda output: output.name)),
-        folders=tuple(
-            folder for path, folder in sorted(collected.folders.items()) if _holds(path, paths)
-        ),
+        folders=folders_left(collected, declared),
+        links=links_left(collected, declared),
         refused=tuple(collected.refused),
         image=job.image.digest,
         workdir=job.workdir,
         facts=job.facts,
     )
-
-
-def _holds(folder: str, paths: list[str]) -> bool:
-    """Whether one of the sorted paths lies in the folder."""
-    inside = f"{folder}/"
-    at = bisect.bisect_left(paths, inside)
-    return at < len(paths) and paths[at].startswith(inside)

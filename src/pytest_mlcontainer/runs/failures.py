@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Usage
-from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line, explain_exec
 from pytest_mlcontainer.errors import OutputError, TooMuchOutputError
 from pytest_mlcontainer.model import HOST, Entrypoint, Failure, Run
@@ -18,7 +16,8 @@ from pytest_mlcontainer.runs.breaches import (
     memory_remedy,
     out_of_processes,
 )
-from pytest_mlcontainer.runs.symptoms import Case, recognise
+from pytest_mlcontainer.runs.remedies import Case
+from pytest_mlcontainer.runs.symptoms import recognise
 
 _TAIL_LINES = 20
 _REFUSED_SHOWN = 3  # the record lists all of them
@@ -26,10 +25,6 @@ _TAIL_BYTES = 16_384
 _NAMES_SHOWN = 8
 _IDLE_SHARE = 0.02  # of one core: a run below that hangs rather than works
 _EXEC_BYTES = 4096
-_NO_NETWORK = re.compile(
-    "name resolution|Name or service not known|Network is unreachable|Failed to establish a new "
-    "connection|Could not resolve host|getaddrinfo"
-)
 _KILLED = 137
 
 
@@ -274,6 +269,7 @@ def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | Non
         who = "it" if ending.exit_code == _KILLED else "one of its processes"
         remedy = memory_remedy(entry.limits, _table(entry))
         return f" ({who} ran out of memory)", remedy
+    user = run.facts.get("user.id")
     found = recognise(
         Case(
             printed=_printed(run),
@@ -283,49 +279,32 @@ def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | Non
             gpus=run.target.gpus,
             emulated=bool(run.target.emulated),
             in_container=run.target.platform != HOST,
+            outputs=entry.outputs,
+            workdir=run.workdir or "/",
+            inputs=tuple(target for _name, target in entry.inputs),
+            root=None if user is None else user == 0,
         )
     )
-    return None if found is None else (f" ({found.cause})", found.remedy)
+    if found is None:
+        return None
+    if not found.cause:
+        return "", f"the program's own words are above; {found.remedy}"
+    return f" ({found.cause})", found.remedy
 
 
 def _printed(run: Run) -> str:
-    return "\n".join((*last_lines(run.stdout), *last_lines(run.stderr)))
+    return "\n".join((*last_lines(run.stdout, cut=False), *last_lines(run.stderr, cut=False)))
 
 
 def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
     printed = _printed(run)
     words = "the program's own words are above" if printed else "run it by hand in the image"
-    hint = _hint(printed, run, entry)
-    if hint:
-        return f"{words}; {hint}"
     if entry.outputs and not run.written:
         return words
     return (
         f"{words}; if this code is a success for it, declare "
         f"exit-codes = [0, {ending.exit_code}] in {_table(entry)}"
     )
-
-
-def _hint(printed: str, run: Run, entry: Entrypoint) -> str:
-    """What usually helps where the cause is how the run was set up; "" where it is not."""
-    user = run.facts.get("user.id")
-    allowed = allow_denied(printed, _table(entry), root=None if user is None else user == 0)
-    if "Permission denied" in printed or ("PermissionError" in printed and not allowed):
-        writable = (
-            "a folder that its user may write to is made by "
-            f'writable = ["outputs"] in {_table(entry)}, or by chown in the Dockerfile'
-        )
-        return f"{writable}; {allowed}" if allowed else writable
-    if allowed:
-        return allowed
-    if "Read-only file system" in printed:
-        return "inputs are read-only: let it copy them, or write elsewhere"
-    if entry.limits.network == "none" and _NO_NETWORK.search(printed):
-        return (
-            "the run has no network, so that it cannot quietly fetch anything: declare what it "
-            f'needs as inputs, or network = "bridge" in {_table(entry)}'
-        )
-    return ""
 
 
 def _written(run: Run, entry: Entrypoint) -> tuple[str, ...]:
@@ -340,8 +319,12 @@ def _few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_NAMES_SHOWN])}{more}"
 
 
-def last_lines(file: Path) -> list[str]:
-    """The last lines of a log, each short enough to show; none where there is no such file."""
+def last_lines(file: Path, *, cut: bool = True) -> list[str]:
+    """The last lines of a log; none where there is no such file.
+
+    Args:
+        cut: each short enough to show; else whole, for what is looked for in them.
+    """
     try:
         with file.open("rb") as source:
             source.seek(0, 2)
@@ -349,4 +332,5 @@ def last_lines(file: Path) -> list[str]:
             text = source.read().decode("utf-8", "replace")
     except OSError:
         return []
-    return [cut_line(line) for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+    lines = [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+    return [cut_line(line) for line in lines] if cut else lines

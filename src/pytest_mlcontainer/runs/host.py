@@ -14,8 +14,14 @@ from pathlib import Path
 from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.facts import parse_facts, probe_sources
-from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Knobs, Run, Target
-from pytest_mlcontainer.outputs import Collected, Declared, collect_tree
+from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Knobs, Link, Run, Target
+from pytest_mlcontainer.outputs import (
+    Collected,
+    Declared,
+    collect_tree,
+    folders_left,
+    links_left,
+)
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.collecting import allowance_of
 from pytest_mlcontainer.runs.failures import (
@@ -25,8 +31,9 @@ from pytest_mlcontainer.runs.failures import (
     missing_outputs,
     remarks,
 )
+from pytest_mlcontainer.runs.handing import put_on_host
 from pytest_mlcontainer.runs.host_limits import HostLimits
-from pytest_mlcontainer.runs.inputs import Input
+from pytest_mlcontainer.runs.inputs import Input, copy_folder
 from pytest_mlcontainer.secrets import Disclosed
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -88,7 +95,7 @@ def execute(job: HostRun) -> Run:
         collected, refusal = _collect(job, workdir)
         collected.inherit(before.marks())
         missing = collected.missing(job.entry.outputs)
-        run = _result(job, done, collected)
+        run = _result(job, done, collected, workdir)
         code = None if done.timed_out else done.exit_code
         ending = Ending(code, done.duration_s, timed_out=done.timed_out, breach=limits.breach)
         there = {name: _what_is_there(workdir, name) for name in missing}
@@ -144,7 +151,7 @@ def probe(
 
 
 def _prepare(copy: Path, job: HostRun) -> Path:
-    shutil.copytree(job.project, copy, ignore=_LEFT_BEHIND, symlinks=True)
+    _copy_project(job.project, copy)
     workdir = copy / (job.entry.workdir or "")
     workdir.mkdir(parents=True, exist_ok=True)
     for name in job.entry.writable:
@@ -152,12 +159,27 @@ def _prepare(copy: Path, job: HostRun) -> Path:
     _remove_old_outputs(workdir, job.entry)
     for item in job.inputs:
         _copy_input(item, copy, workdir)
-    for run in job.needs:
-        for output in run.outputs:
-            place = workdir / output.name.lstrip("/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(output.path, place)
+    put_on_host(job.needs, workdir)
     return workdir
+
+
+def _copy_project(project: Path, copy: Path) -> None:
+    """Copy all but what goes away meanwhile: a session may keep its records in the project.
+
+    Raises:
+        RunError: something cannot be read.
+    """
+    try:
+        shutil.copytree(project, copy, ignore=_LEFT_BEHIND, symlinks=True)
+    except shutil.Error as error:
+        (failed,) = error.args
+        lasting = [f"{source}: {why}" for source, _copy, why in failed if os.path.lexists(source)]
+        if lasting:
+            raise RunError(
+                "the project cannot be copied for a run on this machine",
+                "; ".join(lasting[:_NAMES_SHOWN]),
+                'make it readable for the user who runs pytest, or leave "host" out of platforms',
+            ) from error
 
 
 def _remove_old_outputs(workdir: Path, entry: Entrypoint) -> None:
@@ -190,9 +212,9 @@ def _copy_input(item: Input, copy: Path, workdir: Path) -> None:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     if item.is_folder:
-        shutil.copytree(item.source, place)
+        copy_folder(item.source, place)
     else:
-        shutil.copyfile(item.source, place)
+        shutil.copy2(item.source, place)
 
 
 def _input_place(item: Input, copy: Path, workdir: Path) -> Path:
@@ -271,7 +293,10 @@ def _relocation(job: HostRun, copy: Path, workdir: Path) -> Callable[[str], str]
     return relocate
 
 
-def _result(job: HostRun, done: Completed, collected: Collected) -> Run:
+def _result(job: HostRun, done: Completed, collected: Collected, workdir: Path) -> Run:
+    declared = Declared(job.entry.outputs, str(workdir))
+    folders = folders_left(collected, declared)
+    links = links_left(collected, declared)
     return Run(
         id=job.id,
         entrypoint=job.entry.name,
@@ -282,6 +307,12 @@ def _result(job: HostRun, done: Completed, collected: Collected) -> Run:
         stdout=job.folder / STDOUT_LOG,
         stderr=job.folder / STDERR_LOG,
         outputs=tuple(sorted(collected.outputs.values(), key=lambda output: output.name)),
+        folders=tuple(replace(each, name=_relative(each.name, workdir)) for each in folders),
+        links=tuple(
+            Link(_relative(each.name, workdir), _relative(each.target, workdir))
+            for each in links
+            if Path(each.target).is_relative_to(workdir)
+        ),
         refused=(
             *collected.refused,
             *(job.secrets.hidden.text(f"{path}: a link") for path in collected.links),
@@ -289,6 +320,10 @@ def _result(job: HostRun, done: Completed, collected: Collected) -> Run:
         workdir="",
         facts=job.facts,
     )
+
+
+def _relative(path: str, workdir: Path) -> str:
+    return posixpath.relpath(path, workdir)
 
 
 def _what_is_there(workdir: Path, pattern: str) -> tuple[str, tuple[str, ...]]:

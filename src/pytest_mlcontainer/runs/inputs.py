@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import os
 import posixpath
+import shutil
 import stat
 import tarfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Union
 
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Entrypoint, Run
+from pytest_mlcontainer.runs.handing import plan_handed
 
 _READ_ONLY_FILE = 0o444
 _READ_ONLY_FOLDER = 0o555
 _EXECUTABLE = 0o111
 _EVERYBODY = 0o777
 _CHUNK = 1 << 20
+_SECOND_NS = 1_000_000_000
 
 # A header, and the file whose content follows it.
 _Entry = tuple[tarfile.TarInfo, Union[Path, None]]
@@ -98,9 +102,9 @@ class Move:
 
 
 def needs_tar(runs: Iterable[Run], workdir: str = "/", move: Move | None = None) -> Iterator[bytes]:
-    """The outputs of other runs at their paths, with their owners and modes, for unpacking at `/`.
+    """The outputs of other runs at their paths, as those left them, for unpacking at `/`.
 
-    Their folders come too, as those runs left them, so that whoever could write there still can.
+    Owners, modes, times, links and folders, so that whoever could write there still can.
 
     Args:
         workdir: where a run's outputs go that had no working directory of a container.
@@ -139,15 +143,6 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return "\n".join(parts)
 
 
-def absolute(run: Run, name: str, workdir: str = "/") -> str:
-    """An output's absolute path in the container that wrote it.
-
-    Args:
-        workdir: where the outputs of a run go that had no working directory of a container.
-    """
-    return posixpath.normpath(posixpath.join(run.workdir or workdir, name))
-
-
 def _moved(entries: Iterable[_Entry], move: Move) -> Iterator[_Entry]:
     for entry, path in entries:
         name = f"/{entry.name}"
@@ -159,42 +154,85 @@ def _moved(entries: Iterable[_Entry], move: Move) -> Iterator[_Entry]:
 
 
 def _run_entries(run: Run, workdir: str) -> Iterator[_Entry]:
-    for folder in run.folders:
-        yield _folder_entry(folder.name, folder.mode, folder.uid, folder.gid), None
-    made: set[str] = set()
-    for output in run.outputs:
-        if not run.workdir:
-            for parent in reversed(PurePosixPath(output.name).parents[:-1]):
-                if str(parent) not in made:
-                    made.add(str(parent))
-                    path = posixpath.join(workdir, str(parent))
-                    yield _folder_entry(path, _EVERYBODY, 0, 0), None
-        path = posixpath.normpath(posixpath.join(run.workdir or workdir, output.name))
-        entry = tarfile.TarInfo(path.lstrip("/"))
-        entry.mode, entry.uid, entry.gid = output.mode, output.uid, output.gid
-        yield entry, output.path
+    handed = plan_handed(run, workdir)
+    for folder in handed.folders:
+        entry = _folder_entry(folder.name, folder.mode, folder.uid, folder.gid)
+        _set_time(entry, folder.mtime_ns)
+        yield entry, None
+    for file in handed.files:
+        entry = tarfile.TarInfo(file.path.lstrip("/"))
+        entry.mode, entry.uid, entry.gid = file.output.mode, file.output.uid, file.output.gid
+        _set_time(entry, file.output.mtime_ns)
+        yield entry, file.output.path
+    for path, end in handed.links:
+        yield _link_entry(path.lstrip("/"), end), None
 
 
 def _folder_entry(path: str, mode: int, uid: int, gid: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(posixpath.normpath(path).strip("/") or ".")
     entry.type = tarfile.DIRTYPE
     entry.mode, entry.uid, entry.gid = mode, uid, gid
+    entry.mtime = int(time.time())
     return entry
+
+
+def _link_entry(name: str, target: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, target
+    entry.mtime = int(time.time())
+    return entry
+
+
+def _set_time(entry: tarfile.TarInfo, mtime_ns: int | None) -> None:
+    """To the nanosecond, which a number with a fraction would not hold. None leaves it as it is."""
+    if mtime_ns is None:
+        return
+    entry.mtime, rest = divmod(mtime_ns, _SECOND_NS)
+    if rest and mtime_ns > 0:
+        entry.pax_headers = {"mtime": f"{entry.mtime}.{rest:09d}"}
 
 
 def _input_entry(name: str, path: Path, link: str) -> _Entry:
     if link:
-        entry = tarfile.TarInfo(name)
-        entry.type, entry.linkname = tarfile.SYMTYPE, link
+        entry = _link_entry(name, link)
+        _set_time(entry, path.lstat().st_mtime_ns)
         return entry, None
     with _readable(path):
-        mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        return _folder_entry(name, _READ_ONLY_FOLDER, 0, 0), None
+        status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        entry = _folder_entry(name, _READ_ONLY_FOLDER, 0, 0)
+        _set_time(entry, status.st_mtime_ns)
+        return entry, None
     entry = tarfile.TarInfo(name)
-    executable = mode & 0o100
+    executable = status.st_mode & 0o100
     entry.mode = _READ_ONLY_FILE | (_EXECUTABLE if executable else 0)
+    _set_time(entry, status.st_mtime_ns)
     return entry, path
+
+
+def copy_folder(source: Path, place: Path) -> None:
+    """The same for a run without a container: a new folder with what `folder_tar` would put there,
+    but for owners and modes, which stay.
+
+    Raises:
+        RunError: something cannot be read.
+    """
+    place.mkdir(parents=True)
+    folders = [(place, source)]
+    for name, path, link in _walk(source):
+        target = place / name
+        with _readable(path):
+            if link:
+                target.symlink_to(link)
+            elif path.is_dir():
+                target.mkdir()
+                folders.append((target, path))
+            else:
+                shutil.copy2(path, target)
+    for target, path in reversed(folders):
+        with _readable(path):
+            shutil.copystat(path, target)
+            target.chmod(target.stat().st_mode | stat.S_IRWXU)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, Path, str]]:
@@ -241,7 +279,8 @@ def _entries_tar(entries: Iterable[_Entry]) -> Iterator[bytes]:
             continue
         with _readable(path), path.open("rb") as source:
             status = os.fstat(source.fileno())
-            entry.size, entry.mtime = status.st_size, int(status.st_mtime)
+            entry.size = status.st_size
+            entry.mtime = entry.mtime or int(status.st_mtime)  # unless it is known to be another
             yield _header(entry)
             left = entry.size
             while left:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pytest_mlcontainer.engines.denials import allow_denied
+from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Entrypoint
 from pytest_mlcontainer.runs.breaches import memory_ran_out, memory_remedy, out_of_processes
 from pytest_mlcontainer.runs.failures import Ending, last_lines
-from pytest_mlcontainer.runs.symptoms import Case, recognise
+from pytest_mlcontainer.runs.remedies import Case
+from pytest_mlcontainer.runs.symptoms import recognise
 
 _KILLED = 137
+# Of a master that goes on when all that it starts ends for this.
+_REFUSED = re.compile(
+    r"set(re|res)?[ug]id.*operation not permitted|set_?groups.*operation not permitted"
+    r"|initgroups.*operation not permitted|failed switching to|cannot (drop|switch) (user|group)",
+    re.I,
+)
 
 
 def explain_server(
@@ -43,6 +52,29 @@ def explain_server(
     )
 
 
+def explain_refused(entry: Entrypoint, printed: str) -> RunError | None:
+    """What is wrong with a server that lives and whose processes were denied what they need to
+    serve; None where nothing says so."""
+    if not _REFUSED.search(printed):
+        return None
+    allowed = allow_denied(printed, _table(entry), root=None)
+    lines = [cut_line(line) for line in printed.splitlines() if line.strip()]
+    return RunError(
+        f"the server {entry.name} was denied what it needs to serve",
+        "\n".join(("it runs, but its own processes end:", *(f"  {line}" for line in lines))),
+        allowed,
+    )
+
+
+def remedy_in_time(entry: Entrypoint, logs: tuple[Path, Path], *, emulated: bool) -> str:
+    """What helps a server that did not answer in time, by its own words; "" where they say
+    nothing."""
+    limits, printed = entry.limits, _printed(logs)
+    case = Case(printed, None, limits, _table(entry), gpus=limits.gpus, emulated=emulated)
+    found = recognise(case)
+    return "" if found is None else f"{found.cause}: {found.remedy}".removeprefix(": ")
+
+
 def last_words(logs: tuple[Path, Path], but: str | None = None) -> str:
     """The last lines that a server printed to stderr, or to stdout if it printed none there.
 
@@ -71,7 +103,9 @@ def _cause(
     found = recognise(
         Case(printed, ending.exit_code, limits, table, gpus=limits.gpus, emulated=emulated)
     )
-    return ("", "", "") if found is None else (f" ({found.cause})", "", found.remedy)
+    if found is None:
+        return "", "", ""
+    return f" ({found.cause})" if found.cause else "", "", found.remedy
 
 
 def _remedy(entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answered: bool) -> str:
@@ -87,7 +121,7 @@ def _remedy(entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answe
 
 
 def _printed(logs: tuple[Path, Path]) -> str:
-    return "\n".join(line for log in logs for line in last_lines(log))
+    return "\n".join(line for log in logs for line in last_lines(log, cut=False))
 
 
 def _table(entry: Entrypoint) -> str:

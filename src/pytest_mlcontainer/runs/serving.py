@@ -19,11 +19,17 @@ from pytest_mlcontainer.model import Entrypoint, Server
 from pytest_mlcontainer.records import STDERR_LOG, STDOUT_LOG
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
 from pytest_mlcontainer.runs.failures import Ending
-from pytest_mlcontainer.runs.server_failures import explain_server, last_words
+from pytest_mlcontainer.runs.server_failures import (
+    explain_refused,
+    explain_server,
+    last_words,
+    remedy_in_time,
+)
 from pytest_mlcontainer.runs.watching import watch_container
 from pytest_mlcontainer.temporary import temporary_folder
 
 _POLL_S = 0.1
+_LOOK_S = 3.0  # between two looks at what it has printed so far
 _REQUEST_TIMEOUT_S = 5.0
 # An engine notes an end a moment after it, and a test that ends because of it is as fast.
 _NOTED_S = 0.3
@@ -133,6 +139,14 @@ class _Attended(AbstractContextManager["_Attended"]):
             self.entry, self._ending(ended), self._logs, answered=answered, emulated=self._emulated
         )
 
+    def refused(self) -> RunError | None:
+        """What it was denied, of a server that lives and will never answer for that."""
+        return explain_refused(self.entry, self.container.recent_words())
+
+    def remedy(self) -> str:
+        """What helps it, by what it printed; after `last_words`."""
+        return remedy_in_time(self.entry, self._logs, emulated=self._emulated)
+
     def last_words(self, but: str) -> str:
         """What it printed last, of a server that is ended for that; see `server_failures`."""
         self.container.kill(0.0)
@@ -163,6 +177,7 @@ class _Attended(AbstractContextManager["_Attended"]):
 def _await(launched: Launched, attended: _Attended, server: Server, started: float) -> str:
     deadline = started + server.startup_timeout_s
     last, url = "no answer", None
+    look_at = time.monotonic() + _LOOK_S
     while time.monotonic() < deadline:
         failure = attended.failure(answered=False)
         if failure is not None:
@@ -172,15 +187,23 @@ def _await(launched: Launched, attended: _Attended, server: Server, started: flo
             last = _health(url + server.health)
             if last == "":
                 return url
+        if time.monotonic() > look_at:
+            look_at = time.monotonic() + _LOOK_S
+            refused = attended.refused()
+            if refused is not None:
+                raise refused
         time.sleep(_POLL_S)
-    raise RunError(
-        f"the server {attended.entry.name} did not answer in time",
-        f"{server.health} on port {server.port}, {server.startup_timeout_s:g} s: {last}\n"
-        f"{attended.last_words(f'GET {server.health} ')}",
+    words = attended.last_words(f"GET {server.health} ")
+    usual = (
         "it answers, but not with success: check `health`, or raise startup-timeout"
         if last.startswith("HTTP ")
         else "it must listen on 0.0.0.0, not 127.0.0.1, inside the container; check `port`, or "
-        "raise startup-timeout",
+        "raise startup-timeout"
+    )
+    raise RunError(
+        f"the server {attended.entry.name} did not answer in time",
+        f"{server.health} on port {server.port}, {server.startup_timeout_s:g} s: {last}\n{words}",
+        attended.remedy() or usual,
     )
 
 

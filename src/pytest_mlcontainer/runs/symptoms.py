@@ -6,13 +6,13 @@ Nothing here is asked about a run that succeeded: what it printed on the way say
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from pytest_mlcontainer.engines.failures import FULL_DISK_REMEDY, GPU_REMEDY, is_full_disk
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import memory_remedy, size_text
 from pytest_mlcontainer.runs.libraries import missing_library
+from pytest_mlcontainer.runs.remedies import Case, Symptom, remedy_of
 
 _ILLEGAL, _TRAP, _ABORT, _BUS, _ARITHMETIC, _KILLED, _SEGMENT = 132, 133, 134, 135, 136, 137, 139
 _TERMINATED: Final = 143
@@ -22,10 +22,12 @@ _CHAINED: Final = ("During handling of the above exception", "The above exceptio
 _WARNING: Final = re.compile(
     r"(^|\s)\w*warning:|^\s*(warning\b|W\d{4} |\d[\d:. -]+: W )|\bwarnings\.warn\b", re.I
 )
+_PLAIN_QUOTES: Final = str.maketrans("‘’“”`", "''\"\"'")
 _LAST_LINES: Final = 10  # of a program that prints no traceback
 _SHM: Final = re.compile(
     r"insufficient shared memory|shared memory (object|file|segment)|/dev/shm/\S*.*No space left"
-    r"|No space left on device.*/dev/shm|(write|allocate|mmap|resize|open).* shared memory"
+    r"|No space left on device.*/dev/shm|(write|allocate|mmap|resize|open|creating).* shared memory"
+    r"|unable to write to file </torch_\d+"
     r"|DataLoader worker .*killed by signal: Bus error",
     re.I,
 )
@@ -35,7 +37,8 @@ _NO_DRIVER: Final = re.compile(
     r"libcuda\.so|libnvidia-ml\.so|Found no NVIDIA driver|no CUDA-capable device|CUDA unknown error"
     r"|No CUDA GPUs are available|CUDA_ERROR_NO_DEVICE|cudaErrorNoDevice|Driver Not Loaded"
     r"|NVML Shared Library Not Found|torch\.cuda\.is_available\(\) is False"
-    r"|couldn't communicate with the NVIDIA driver|nvidia-smi: (command )?not found"
+    r"|No visible GPU devices|couldn't communicate with the NVIDIA driver"
+    r"|nvidia-smi: (command )?not found"
 )
 _OLD_DRIVER: Final = re.compile(
     r"CUDA driver version is insufficient|NVIDIA driver on your system is too old"
@@ -48,39 +51,12 @@ _NO_MEMORY: Final = re.compile(
 )
 _GPU_MEMORY: Final = re.compile(
     r"CUDA out of memory|CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemoryError: CUDA"
+    r"|OOM when allocating tensor|RESOURCE_EXHAUSTED: Out of memory"
 )
 _OTHER_GPU: Final = re.compile(r"no kernel image is available for execution on the device")
 _CPU_BUILD: Final = re.compile(r"Torch not compiled with CUDA enabled")
 _WORKER_KILLED: Final = re.compile(r"killed by signal: Killed|SIGKILL\(-9\)|terminated abruptly")
 _OTHER_FORMAT: Final = re.compile(r"Exec format error")
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is known of a run that failed.
-
-    Args:
-        printed: its last lines.
-        table: where its settings belong, as `[tool.mlcontainer.entrypoints.train]`.
-        gpus: what it was given.
-        in_container: False on this machine itself.
-    """
-
-    printed: str
-    exit_code: int | None
-    limits: Limits
-    table: str
-    gpus: str | None = None
-    emulated: bool = False
-    in_container: bool = True
-
-
-@dataclass(frozen=True)
-class Symptom:
-    """What it died of, to be put in parentheses, and what to do."""
-
-    cause: str
-    remedy: str
 
 
 def recognise(case: Case) -> Symptom | None:
@@ -112,7 +88,8 @@ def telling_lines(printed: str) -> list[str]:
         if not any(line.strip().startswith(_CHAINED) for line in lines[max(0, start - 3) : start]):
             break
     telling = lines[first:] if starts else lines[-_LAST_LINES:]
-    return [line for line in telling if not _WARNING.search(line)]
+    # The GNU tools quote by the locale.
+    return [line.translate(_PLAIN_QUOTES) for line in telling if not _WARNING.search(line)]
 
 
 def _by_line(case: Case, line: str, lines: list[str]) -> Symptom | None:
@@ -121,7 +98,12 @@ def _by_line(case: Case, line: str, lines: list[str]) -> Symptom | None:
     )
     if shared and "Too many open files" not in line:
         return _shm(case)
-    return _gpu(case, line) or _library(case, line) or _resources(case, line)
+    return (
+        _gpu(case, line)
+        or _library(case, line)
+        or _resources(case, line)
+        or remedy_of(case, line, lines)
+    )
 
 
 def _resources(case: Case, line: str) -> Symptom | None:
