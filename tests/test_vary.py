@@ -17,7 +17,7 @@ RUN mkdir classes && touch classes/cat classes/dog classes/bird classes/fish
 """
 # One fault, or none, each; they look as in real projects.
 FAULTS = """
-import datetime, errno, fcntl, getpass, hashlib, json, os, pathlib, random, socket, sys, time
+import datetime, errno, fcntl, getpass, hashlib, json, os, pathlib, random, socket, sys, time, uuid
 
 def steady():
     return sum(i * i for i in range(1000))
@@ -73,6 +73,10 @@ def measured():
     begun = time.perf_counter()
     sum(range(100_000))
     return f"loss 0.5 | step time {(time.perf_counter() - begun) * 1e6:.3f}ms"
+
+def timed():
+    hour = datetime.datetime.fromtimestamp(0).hour
+    return f"loss {0.5 + hour} | {uuid.uuid4()} | step time {time.perf_counter() * 1e3:.3f}ms"
 
 def random_one():
     return random.SystemRandom().random()
@@ -236,7 +240,24 @@ def test_durations_are_no_unseeded_generator(varied: Any, leaves_nothing: None) 
     assert named(found["measured"]) == ("nondeterministic", [])
     (difference,) = found["measured"]["differences"]
     assert '"out/result.json:value" = { ignore = ["duration"] }' in difference["note"]
-    assert "cause: randomness" not in result.stdout.str()
+    assert "randomness" not in result.stdout.str()
+    result.stdout.fnmatch_lines(
+        [
+            "measured on * repeats differ, in nothing but what a clock or an id makes: *",
+            "judged apart: durations and rates differ between runs with nothing changed *",
+            '  a rule leaves it out: "out/result.json:value" = { ignore = ["duration"] }',
+            "varied without effect on all else: hash-seed, umask",
+        ]
+    )
+
+
+def test_a_clock_and_an_id_hide_no_drift_beside_them(varied: Any, leaves_nothing: None) -> None:
+    """The loss of the same line follows the time zone, and that is found and named."""
+    result, found = varied(configured(timed=""), "--container-vary=timezone,umask,hash-seed")
+
+    result.assert_outcomes(failed=1, deselected=2)
+    assert named(found["timed"]) == ("drift", [["timezone"]])
+    result.stdout.fnmatch_lines(["judged apart: *", "*a rule leaves it out: *"])
 
 
 def test_what_asks_much_of_a_program_fails_it_only_where_it_is_named(

@@ -18,6 +18,7 @@ REPEATS = "other repeats"
 _CAUSES = 5
 _FINDINGS = 20
 _HELPS = "usually helps"
+_APART, _LEAVES_OUT = "apart", "a rule leaves it out"
 _SETTING = re.compile(r"([\w.-]+)=")
 
 
@@ -56,6 +57,8 @@ def why(outcome: Outcome) -> str:
     """
     causes = [cause.names for cause in outcome.causes[:_CAUSES]]
     if not causes:
+        if _is_apart(outcome):
+            return "repeats differ, in nothing but what a clock or an id makes"
         varied = is_varied(outcome) and outcome.against == UNVARIED
         return f"{_verb(outcome)} when its environment changes" if varied else ""
     if outcome.verdict is Verdict.NONDETERMINISTIC:
@@ -67,6 +70,17 @@ def why(outcome: Outcome) -> str:
     if not is_varied(outcome):
         return ""
     return f"{_verb(outcome)} when {', or when '.join(changes(names) for names in causes)}"
+
+
+def _is_apart(outcome: Outcome) -> bool:
+    """Whether repeats differ in nothing but what was judged apart."""
+    explained = outcome.explanation
+    return (
+        explained is not None
+        and outcome.verdict is Verdict.NONDETERMINISTIC
+        and not outcome.causes
+        and bool(_of_kind(explained, _APART))
+    )
 
 
 def _verb(outcome: Outcome) -> str:
@@ -88,8 +102,12 @@ def answer(outcome: Outcome) -> tuple[Statement, ...]:
         said.append(Statement("cause", f"{len(outcome.causes) - _CAUSES:,} more"))
     if explained is None:
         return tuple(said)
-    if not outcome.causes and not outcome.verdict.passes:
+    if not outcome.causes and not outcome.verdict.passes and not _is_apart(outcome):
         said.append(_no_cause(explained))
+    said += [
+        Statement("judged apart", each.text, below=((_LEAVES_OUT, each.advice),))
+        for each in _of_kind(explained, _APART)
+    ]
     said += [
         Statement(
             "to bear in mind" if each.names == ("platform",) else "explained in part",
@@ -113,7 +131,8 @@ def rest(outcome: Outcome) -> tuple[Statement, ...]:
     explained = outcome.explanation
     if explained is None:
         return ()
-    open_ = explained.open if outcome.causes or outcome.verdict.passes else explained.open[1:]
+    told = not outcome.causes and not outcome.verdict.passes and not _is_apart(outcome)
+    open_ = explained.open[1:] if told else explained.open
     said = [*_others(outcome, explained), *_tried(outcome, explained)]
     if explained.not_exercised:
         said.append(Statement("not exercised", _reasons(explained), is_list=True))
@@ -193,7 +212,9 @@ def _others(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
     """Crashes that are not the outcome's cause anyway, runs that failed at random, and the like."""
     causes = {cause.names for cause in outcome.causes}
     for each in explained.findings[:_FINDINGS]:
-        if each.kind in ("amplifier", "part") or (each.kind == "crash" and each.names in causes):
+        if each.kind in ("amplifier", "part", _APART) or (
+            each.kind == "crash" and each.names in causes
+        ):
             continue
         crash = each.kind == "crash" and each.names
         label = f"crash under {' + '.join(each.names)}" if crash else each.kind
@@ -203,6 +224,9 @@ def _others(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
 def _tried(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
     """Of a program that is not repeatable, and after an unfinished search, less can be claimed."""
     names = _without_effect(outcome, explained)
+    if _is_apart(outcome) and names:
+        yield Statement("varied without effect on all else", ", ".join(names), is_list=True)
+        return
     if not names or outcome.verdict is Verdict.NONDETERMINISTIC:
         return
     finished = outcome.verdict.passes or (outcome.causes and not explained.open)
