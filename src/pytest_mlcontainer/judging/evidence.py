@@ -138,8 +138,8 @@ class _Judge:
         listed, cut = shorten(_unsteady(differences, spread, platform))
         note = (
             f"{platform} was run once more and disagrees with itself, so that this says nothing of "
-            "the platforms: seed the program first; --container-repeat=N measures how far its runs "
-            "lie apart"
+            "the platforms: make it repeat itself first; --container-repeat=N measures how far its "
+            "runs lie apart"
         )
         return replace(
             outcome,

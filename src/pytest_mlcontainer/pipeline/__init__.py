@@ -42,6 +42,7 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
+from pytest_mlcontainer.pipeline.across_software import SoftwareSearch
 from pytest_mlcontainer.pipeline.evidence import gather, gather_repeats
 from pytest_mlcontainer.pipeline.explaining import explain_variations, varied_run
 from pytest_mlcontainer.pipeline.keeping import conditions_of
@@ -194,7 +195,10 @@ class Pipeline(Opener):
         asked = VariesJob(job.expected, names, budget(entry, self._options))
         lab = self._laboratory(settings)
         with self._resumable(settings, entry) as kept:
-            outcome = explain_platforms(lab, job, outcome, asked, families, comparators)
+            software = SoftwareSearch(
+                self, settings, self._options, job, outcome, asked.budget // 2, comparators
+            )
+            outcome = explain_platforms(lab, job, outcome, asked, families, comparators, software)
         return _with_resumed(_told_from_randomness(outcome), kept)
 
     def run_varied(

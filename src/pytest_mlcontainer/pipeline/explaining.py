@@ -47,6 +47,7 @@ from pytest_mlcontainer.variations import (
 
 PIN = "pin:"
 _VALUE_SHOWN = 40
+_FAILURES_SHOWN = 2
 _UNSUSPECTED = 0.2  # of a failure whose text does not speak of it
 _SUSPECTED = 3.0  # so many times its own weight, by hints: natural variation is looked at twice
 
@@ -441,5 +442,9 @@ def _flaky(findings: Findings) -> tuple[Finding, ...]:
     if not findings.flaky:
         return ()
     runs = "1 run" if findings.flaky == 1 else f"{findings.flaky} runs"
-    text = f"{runs} of {findings.runs} failed, and worked when made again: it fails at random"
+    said = "; ".join(findings.chance_failures[:_FAILURES_SHOWN])
+    text = (
+        f"{runs} of {findings.runs} failed, and worked when made again with nothing else done "
+        f"({said}): by chance, or because of something outside, which is not told here"
+    )
     return (Finding("flaky", (), text),)

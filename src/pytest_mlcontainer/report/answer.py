@@ -18,6 +18,7 @@ REPEATS = "other repeats"
 _CAUSES = 5
 _FINDINGS = 20
 _HELPS = "usually helps"
+_KINDS = {"flaky": "failed, and worked again"}
 _APART, _LEAVES_OUT = "apart", "a rule leaves it out"
 _SETTING = re.compile(r"([\w.-]+)=")
 
@@ -58,7 +59,7 @@ def why(outcome: Outcome) -> str:
     causes = [cause.names for cause in outcome.causes[:_CAUSES]]
     if not causes:
         if _is_apart(outcome):
-            return "repeats differ, in nothing but what a clock or an id makes"
+            return "repeats differ in nothing but what looks like a clock or an id"
         varied = is_varied(outcome) and outcome.against == UNVARIED
         return f"{_verb(outcome)} when its environment changes" if varied else ""
     if outcome.verdict is Verdict.NONDETERMINISTIC:
@@ -173,7 +174,7 @@ def _cause(cause: Cause, tried: tuple[str, ...]) -> Statement:
     ]
     runs = "1 run" if cause.runs == 1 else f"{cause.runs:,} runs"
     if cause.names == (RANDOMNESS,):
-        head = "(an unseeded generator, or a race) — "
+        head = "(an unseeded generator, a race, or something from outside) — "
     else:
         head = f"({', '.join(settings)}) — " if settings else "— "
     # A package is called by its own name; its setting says from which version to which.
@@ -217,7 +218,9 @@ def _others(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
         ):
             continue
         crash = each.kind == "crash" and each.names
-        label = f"crash under {' + '.join(each.names)}" if crash else each.kind
+        label = (
+            f"crash under {' + '.join(each.names)}" if crash else _KINDS.get(each.kind, each.kind)
+        )
         yield Statement(label, each.text, (), _advice(each))
 
 
