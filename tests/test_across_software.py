@@ -127,14 +127,13 @@ import tinymodel
 os.makedirs("out", exist_ok=True)
 json.dump({"threshold": tinymodel.threshold}, open("out/result.json", "w"))
 """
-# As `pip install` with a marker, or an index that has a version for one architecture only.
+# As `pip install` leaves it with a marker, or from an index that has one version for each
+# architecture, without running anything in an image of a foreign one.
 DOCKERFILE = """\
 FROM python:3.13-slim
 ARG TARGETARCH
 WORKDIR /app
-COPY *.whl /tmp/
-RUN if [ "$TARGETARCH" = {arch} ]; then version=2.0; else version=1.0; fi; \\
-    pip install --no-index --no-deps --root-user-action=ignore /tmp/*-$version-*.whl; rm /tmp/*.whl
+COPY site-$TARGETARCH/ /usr/local/lib/python3.13/site-packages/
 COPY program.py ./
 """
 TABLE = """platforms = {platforms}
@@ -145,24 +144,8 @@ outputs = ["out/*"]
 """
 
 
-def write_wheel(folder: Path, name: str, version: str, text: str) -> None:
-    """A pure wheel with one module."""
-    import zipfile
-
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": text,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for path, content in files.items():
-            archive.writestr(path, content)
-
-
 def install(site: Path, name: str, version: str, text: str) -> None:
-    """A package in a folder of this machine, as pip leaves it."""
+    """A package with one module, as pip leaves it in a folder."""
     info = f"{name}-{version}.dist-info"
     files = {f"{name}.py": text, f"{info}/METADATA": f"Name: {name}\nVersion: {version}\n"}
     for path, content in files.items():
@@ -189,12 +172,13 @@ def test_a_package_that_differs_between_architectures_is_the_cause(
 ) -> None:
     """One side's version, brought into the other's image, makes it what the one is; so the
     platform is not named."""
-    for version in ("1.0", "2.0"):
-        write_wheel(project.root, "tinymodel", version, f"threshold = {version} / 4\n")
-        write_wheel(project.root, "unrelated", version, "")
+    for platform, version in ((native, "1.0"), (foreign, "2.0")):
+        site = project.root / f"site-{platform.partition('/')[2]}"
+        install(site, "tinymodel", version, f"threshold = {version} / 4\n")
+        install(site, "unrelated", version, "")
     project.write(
         TABLE.format(platforms=json.dumps([native, foreign])),
-        dockerfile=DOCKERFILE.format(arch=foreign.partition("/")[2]),
+        dockerfile=DOCKERFILE,
         train="",
         program__py=MODEL,
     )
@@ -229,13 +213,14 @@ def test_a_package_that_the_host_has_in_another_version_is_the_cause(
     project: Any, native: str, own_python: Path, leaves_nothing: None
 ) -> None:
     """Of several that differ, those that nothing imports are not even tried, and that is said."""
-    write_wheel(project.root, "tinymodel", "1.0", "threshold = 0.25\n")
+    site = project.root / f"site-{native.partition('/')[2]}"
+    install(site, "tinymodel", "1.0", "threshold = 0.25\n")
     install(own_python, "tinymodel", "2.0", "threshold = 0.5\n")
     for number in range(20):
         install(own_python, f"tool{number}", "1.0", "")
     project.write(
         TABLE.format(platforms=json.dumps([native, "host"])),
-        dockerfile=DOCKERFILE.format(arch="none"),
+        dockerfile=DOCKERFILE,
         train="",
         program__py=MODEL,
     )
