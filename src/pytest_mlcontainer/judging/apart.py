@@ -36,6 +36,7 @@ NOUNS: Final = {
 # A digest of values looks as an id does, and a path may come from what is computed: these are set
 # apart only where nothing that can be pinned explains them.
 _LAST_RESORT: Final = frozenset({"hex", "path"})
+_LINES: Final = 3
 _INDEX: Final = re.compile(r"\[[0-9]+\]")
 # Versions 3, 5 and 8 of RFC 9562 are made of contents.
 _UUID_OF_CONTENTS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[358][0-9a-f]{3}-", re.IGNORECASE)
@@ -100,6 +101,14 @@ def set_apart(
         if each.verdict in (Verdict.DRIFT, Verdict.NONDETERMINISTIC):
             found = joined(found, _one(each, rules, last_resort))
     return found
+
+
+def say(apart: Apart) -> str:
+    """What is set apart, and what leaves it out, as the end of a sentence."""
+    nouns = " and ".join(NOUNS[noun] for noun in apart.nouns)
+    lines = list(dict.fromkeys(part.line for part in apart.parts))
+    more = f"; and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
+    return f"nothing but {nouns}; to leave them out: {'; '.join(lines[:_LINES])}{more}"
 
 
 def is_all_apart(differences: Iterable[Difference]) -> bool:

@@ -91,7 +91,8 @@ class Pipeline(Opener):
         searched = varied_names(job.actual.entrypoint, self._options) != ()
         if job.repeats or searched:
             return outcome
-        return self.settle(settings, job.expected, job.actual.entrypoint, outcome, comparators)
+        entry = job.actual.entrypoint
+        return self.settle(settings, job.expected, entry, outcome, comparators, job.actual)
 
     def settle(
         self,
@@ -100,24 +101,27 @@ class Pipeline(Opener):
         entry: Entrypoint,
         outcome: Outcome,
         comparators: tuple[Comparator, ...] = (),
+        actual: RunJob | None = None,
     ) -> Outcome:
         """The outcome; of a drift with whether the reference disagrees with itself, too.
 
         Args:
             expected: the run that the reference was.
             entry: with the rules by which they were compared.
+            actual: the run that was held against it, to be judged without clocks and ids.
         """
         if outcome.verdict is not Verdict.DRIFT:
             return outcome
         again = again_of(expected)
         try:
             first, second = (require(self._run_opened(settings, job)) for job in (expected, again))
+            held = None if actual is None else require(self._run_opened(settings, actual))
         except MlContainerError as error:
             note = (
                 f"{expected} could not be run once more to tell this from randomness: {error.what}"
             )
             return replace(outcome, notes=(note, *outcome.notes))
-        return settle(entry, outcome, (first, second), comparators)
+        return settle(entry, outcome, (first, second), comparators, held)
 
     def settling_runs(self, settings: Settings, job: RunJob) -> tuple[Run, ...]:
         """The run that was made to settle a drift from this one; none where none was made."""

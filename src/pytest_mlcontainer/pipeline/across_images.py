@@ -33,6 +33,7 @@ from pytest_mlcontainer.explain.trials import (
 )
 from pytest_mlcontainer.explain.trials import Kind as Ended
 from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.judging.apart import Apart, set_apart
 from pytest_mlcontainer.judging.evidence import for_repeats, nondeterministic
 from pytest_mlcontainer.matrix import image_job, run_job
 from pytest_mlcontainer.model import (
@@ -74,6 +75,7 @@ from pytest_mlcontainer.pipeline.environments import (
     plan_recipe,
 )
 from pytest_mlcontainer.pipeline.laboratory import read_sources
+from pytest_mlcontainer.pipeline.set_apart import APART, apart_findings
 
 HERE = "host"
 # The run that all of B made, where no image can be begun with it; None where one can.
@@ -330,7 +332,8 @@ class MixedRuns:
         self._not_exercised = list(not_exercised)
         self._changes = {change.name: change for change in mixture.changes}
         self._ties = ties(mixture.changes, mixture.a.contents, mixture.b.contents)
-        self._rules = tuple(for_repeats(rule) for rule in question.entry.rules)
+        self._own_rules = tuple(for_repeats(rule) for rule in question.entry.rules)
+        self._apart = Apart()
         self._runs: dict[tuple[frozenset[str], int], Run | Failure] = {}
         self._groups: list[Run] = []
         self._read: dict[frozenset[str], list[Reading]] = {}
@@ -341,6 +344,7 @@ class MixedRuns:
             control = self._run(frozenset(), 0)
             if isinstance(control, Run) and self._compare(host, control).verdict.passes:
                 return self._agreeing(host, control)
+        self._set_apart()
         weights = {name: change.weight for name, change in self._changes.items()}
         findings = self._drive(weights)
         if findings.kind is Ended.FAILED:
@@ -470,14 +474,31 @@ class MixedRuns:
         self._groups.append(run)
         return len(self._groups) - 1
 
+    def _set_apart(self) -> None:
+        """What two runs in image A differ in because of a clock or an id hides nothing else."""
+        runs = [self._run(frozenset(), repeat) for repeat in (0, 1)]
+        if all(isinstance(run, Run) for run in runs):
+            one, other = (run for run in runs if isinstance(run, Run))
+            self._apart = set_apart(self._compare(one, other).differences, self._own_rules)
+
+    @property
+    def _rules(self) -> tuple[Rule, ...]:
+        return self._apart.amended(self._own_rules)
+
     def _compare(self, actual: Run, expected: Run) -> Outcome:
         question, entry = self._question, self._question.entry
         actual, expected = self._runner.open_differing(
             question.settings, actual, expected, self._rules
         )
-        return compare_runs(
-            actual, expected, self._rules, question.comparators, entry.names, entry.outputs
+        outcome = compare_runs(
+            actual,
+            expected,
+            self._rules,
+            question.comparators,
+            (*entry.names, *self._apart.names),
+            entry.outputs,
         )
+        return replace(outcome, notes=self._apart.notes(outcome.notes))
 
     # What was found
 
@@ -546,7 +567,7 @@ class MixedRuns:
             runs=len(self._runs) + (host is not None),
             tried=self._tried(),
             not_exercised=tuple(dict.fromkeys(self._not_exercised)),
-            findings=crashes,
+            findings=(*crashes, *apart_findings(self._apart)),
             materiality=materiality(drawn.differences) if not drawn.verdict.passes else "",
             open=(*findings.open, *self._open(findings, causes, host)),
             suspects=tuple(sorted(findings.suspects)),
@@ -602,8 +623,9 @@ class MixedRuns:
         if host is not None and not causes and findings.kind is Ended.CLEAN:
             yield (
                 f"the container agrees with image {self._question.a} also with all packages of "
-                "this machine that could be tried: it is Python, the system, its libraries, the "
-                "processor or the environment of this machine that makes the difference"
+                "this machine that could be tried: what is left is Python, the system, its "
+                "libraries, the processor, the environment of this machine"
+                + (", and the packages that were not tried" if self._not_exercised else "")
             )
         elif not causes and findings.kind is Ended.CLEAN and self._not_exercised:
             yield "what could not be tried alone counts as part of the base image"
@@ -627,7 +649,7 @@ class MixedRuns:
             count = len(self._changes)
             differ = "1 thing differs" if count == 1 else f"{count} things differ"
             yield f"{question.b} agrees with {question.a}, though {differ} in them"
-        elif not known and not explained.findings:
+        elif not known and all(each.kind == APART for each in explained.findings):
             suspects = _listed(list(explained.suspects) or ["all that differs"], _NAMED)
             yield f"{question.b} drifts from {question.a}; the cause is not known, among {suspects}"
 

@@ -165,11 +165,13 @@ class _Across:
             self._is_steady = self._is_steady and rest.verdict.passes
         if not self._apart:
             return None
-        pair = self._lab.run(self._job.actual), self._lab.run(self._job.expected)
-        compared = self._compare(*pair)
+        compared = self._compare(
+            *(self._lab.run(job) for job in (self._job.actual, self._job.expected))
+        )
         if not compared.verdict.passes:
-            kept = replace(self._outcome, differences=compared.differences)
-            self._outcome = replace(kept, notes=self._apart.notes(compared.notes))
+            self._outcome = replace(
+                self._outcome, differences=compared.differences, notes=compared.notes
+            )
             return None
         outcome = replace(as_apart(self._outcome), against=self._outcome.against)
         explained = Explanation(runs=self._runs, findings=apart_findings(self._apart))
@@ -230,7 +232,8 @@ class _Across:
         entry = self._job.actual.entrypoint
         rules, names = self._apart.amended(entry.rules), (*entry.names, *self._apart.names)
         actual, expected = self._lab.open(actual, expected, rules)
-        return compare_runs(actual, expected, rules, self._comparators, names, entry.outputs)
+        outcome = compare_runs(actual, expected, rules, self._comparators, names, entry.outputs)
+        return replace(outcome, notes=self._apart.notes(outcome.notes))
 
     # What it comes to
 

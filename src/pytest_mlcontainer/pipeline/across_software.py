@@ -109,6 +109,8 @@ class SoftwareSearch:
             there, here: facts of the reference, and of the target.
             apart: what runs of one platform differ in anyway.
         """
+        if not there.values or not here.values:
+            return Software(("there is no Python and no shell to look with",))
         facts = {name: (one, other) for name, one, other in differing(here, there)}
         base = tuple(
             f"{_CALLED[name]} {facts[name][0]} and {facts[name][1]}"
