@@ -16,7 +16,7 @@ _MOST_TEXTS = 500
 _MOST_CHARACTERS = 500_000
 _LONGEST = 20_000
 # Those that claim most come last: a path may hold a time, and an id look like one.
-_ORDER = ("uuid", "address", "hex", "time", "duration", "path")
+_ORDER = ("uuid", "address", "id", "hex", "time", "duration", "path")
 NOUNS = {
     "uuid": "UUIDs",
     "address": "addresses",
@@ -24,6 +24,7 @@ NOUNS = {
     "time": "dates and times",
     "duration": "durations and rates",
     "path": "paths",
+    "id": "ids of runs and processes",
 }
 
 

@@ -45,6 +45,7 @@ from pytest_mlcontainer.model import (
     Situation,
     Variation,
     VariesJob,
+    Verdict,
 )
 from pytest_mlcontainer.pipeline.across_software import AskSoftware, Software
 from pytest_mlcontainer.pipeline.bench import drive, failure_line
@@ -151,7 +152,9 @@ class _Across:
         platforms differ in nothing else, that is all there is to say."""
         entry = self._job.actual.entrypoint
         rules = tuple(for_repeats(rule) for rule in entry.rules)
-        for job in (self._job.expected, self._job.actual):
+        # The other platform may be emulated: it repeats itself only where that may tell something.
+        other = (self._job.actual,) if set_apart(self._outcome.differences, rules) else ()
+        for job in (self._job.expected, *other):
             again = replace(job, repeat=job.repeat + 1)
             self._lab.prefetch((job, again))
             runs = [self._lab.run(each) for each in (job, again)]
@@ -271,7 +274,7 @@ class _Across:
         self._runs += 0 if alone.explanation is None else alone.explanation.runs
         causes = (*self._software.causes, *self._comparable(alone))
         remains = self._remains()
-        if not causes and not self._software.may_be_the_cause:
+        if not causes and self._is_steady and not self._software.may_be_the_cause:
             platform = self._job.actual.target.platform
             evidence = (
                 f"nothing that was varied makes {platform} and {self._job.expected.target.platform}"
@@ -288,7 +291,10 @@ class _Across:
         both = between.keys() & moved.keys()
         most = max((between[place] for place in both), default=0.0)
         reached = max((moved[place] for place in both), default=0.0)
-        if not alone.causes or not both or reached < _COMPARABLE * most:
+        if not alone.causes or not both:
+            return ()
+        # How far apart two random runs lie is chance, and says nothing of what is comparable.
+        if reached < _COMPARABLE * most and alone.verdict is not Verdict.NONDETERMINISTIC:
             return ()
         platform = self._job.expected.target.platform
         text = (
@@ -348,8 +354,13 @@ class _Across:
     def _left_open(self, causes: tuple[Cause, ...]) -> tuple[str, ...]:
         """Software that differs and was not tried, unless the causes explain all of the drift."""
         explained = any(not each.evidence.startswith("in part") for each in causes)
+        if explained:
+            return ()
+        if not self._is_steady and not causes:
+            platform = self._job.expected.target.platform
+            return (f"repeats on {platform} disagree, so that nothing is known of the platforms",)
         text = self._software.open()
-        return (text,) if text and not explained else ()
+        return (text,) if text else ()
 
     def _emulated(self) -> Iterable[Finding]:
         for side in (self._outcome.target, self._outcome.reference):
