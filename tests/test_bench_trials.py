@@ -191,6 +191,7 @@ APART = {
     "a list of seconds": lambda n: {"cv": {"score_time": [0.25 + n, 0.5 + n, 0.75 + n]}},
     "seconds of each epoch": lambda n: {"history": [{"epoch_time": 0.1 + n}, {"epoch_time": 2.0}]},
     "a timestamp": lambda n: {"timestamp": 1_790_000_000 + n},
+    "timestamps": lambda n: {"rows": {"created_at": [1_790_000_000 + n, 1_790_000_005]}},
     "an id": lambda n: {"run_id": f"a{n}b{n}"},
     "a process": lambda n: {"pid": 4000 + n},
 }

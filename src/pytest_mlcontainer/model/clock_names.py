@@ -27,13 +27,16 @@ _SURE: Final = re.compile(
     r"|elapsed(?:_time)?|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
     r"|(?:[a-z]+_)?(?:samples|steps|tokens|items|iterations|iters|examples|images|records|rows"
     r"|batches|it|words|frames|requests)_per_(?:s|secs?|seconds?|mins?|minutes?))"
-    rf"{_UNIT}",
+    rf"{_UNIT}"
+    r"|(?:time_?stamp|unix_?time|created|started|finished|updated|saved|trained|generated|exported)"
+    rf"_(?:at|on|time|ts){_UNIT}|time_?stamps?{_UNIT}"
+    rf"|(?:start|end|begin|finish|creation)_(?:time_?stamp|ts){_UNIT}",
 )
 # Of one value alone: a column of such may well be data.
 _LONE: Final = re.compile(
     rf"(?:time|duration|seconds|secs|latency|timings?){_UNIT}"
-    r"|(?:time_?stamp|created|started|finished|updated|saved|trained|generated|exported)"
-    rf"(?:_(?:at|on|time|ts))?{_UNIT}|(?:start|end|begin|finish|creation)_(?:time|ts){_UNIT}|ts"
+    rf"|(?:created|started|finished|updated|saved|trained|generated|exported){_UNIT}"
+    rf"|(?:start|end|begin|finish|creation)_time{_UNIT}|ts"
 )
 _ABOVE: Final = re.compile(r"(?:(?:timings?|durations?|latency|latencies|elapsed)(?:_[a-z]{1,7})?)")
 _ID: Final = re.compile(
