@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 PROGRAM = """
-import datetime, json, os, platform, sys
+import datetime, json, os, platform, sys, time
 
 def machine():
     return 0.5 if platform.machine() == "x86_64" else 0.75
@@ -18,6 +18,12 @@ def local():
 
 def keyed():
     return list({"cat", "dog", "bird", "fish", "cow", "horse", "sheep", "goat"})
+
+def timed():
+    return f"loss 0.5 | step time {time.perf_counter() * 1e3:.4f}ms"
+
+def timed_local():
+    return f"loss {0.5 + local()} | step time {time.perf_counter() * 1e3:.4f}ms"
 
 os.makedirs("out", exist_ok=True)
 with open("out/result.json", "w") as file:
@@ -157,6 +163,35 @@ def test_a_random_program_is_not_called_a_drift_of_platforms(
         result.stdout.fnmatch_lines(
             ["random_one on host: repeats of one target disagree: 1 item *"]
         )
+
+
+@pytest.mark.parametrize("args", [(), ("--container-vary=hash-seed",)])
+def test_durations_are_no_drift_of_platforms(
+    project: Any, args: tuple[str, ...], leaves_nothing: None
+) -> None:
+    """The reference differs from itself in the same: no platform is blamed, a rule is proposed."""
+    _result, found = explained(project, table("timed", 'platforms = ["native", "host"]'), *args)
+
+    assert found["verdict"] == "nondeterministic"
+    assert causes(found) == []
+    texts = found["notes"] + [
+        each["advice"] for each in (found["explanation"] or {}).get("findings", [])
+    ]
+    assert any('"out/result.json:value" = { ignore = ["duration"] }' in each for each in texts)
+
+
+@pytest.mark.parametrize("args", [(), ("--container-vary=timezone,hash-seed",)])
+def test_durations_hide_no_drift_of_platforms(
+    project: Any, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], leaves_nothing: None
+) -> None:
+    """The loss beside them is judged by itself, and its cause is found."""
+    monkeypatch.setenv("TZ", "<+09>-9")
+    config = table("timed_local", 'platforms = ["native", "host"]')
+
+    _result, found = explained(project, config, *args)
+
+    assert found["verdict"] == "drift"
+    assert causes(found) == ([["timezone"]] if args else [])
 
 
 def test_a_reference_that_repeats_itself_leaves_the_drift(

@@ -104,7 +104,7 @@ def observed(bench: Bench, *plan: Trial) -> Observations:
         told.update((yield plan))
         return Findings(Kind.CLEAN, runs=len(plan))
 
-    assert bench.drive(search(), CHANGES).runs == len(plan)
+    assert bench.drive(search, CHANGES).runs == len(plan)
     return told
 
 
@@ -124,6 +124,123 @@ def test_trials_are_read_against_the_first_control(tmp_path: Path) -> None:
         A: (Reading.DRIFTS, 1),
         AB: (Reading.DRIFTS, 1),
     }
+
+
+def timed(names: frozenset[str], repeat: int) -> Any:
+    """A log in which each run says how long it took; `a` moves the loss beside that."""
+    loss, took = (0.75 if "a" in names else 0.5), 1.25 + repeat + 10 * len(names)
+    return {"log.txt": f"step 1 | loss {loss} | took {took:.2f}s\n".encode()}
+
+
+def test_durations_are_set_apart_and_a_loss_beside_them_is_not(tmp_path: Path) -> None:
+    """Runs with nothing changed differ in durations alone, so that these are no drift; another
+    value in the same line is."""
+    bench = Runs(tmp_path, timed).bench()
+
+    told = observed(bench, CONTROL, Trial(repeat=1), A, B, AB)
+
+    assert {trial for trial, each in told.items() if each.reading is Reading.DRIFTS} == {A, AB}
+    (part,) = bench.apart.parts
+    assert (part.where, part.nouns) == ("log.txt", ("duration",))
+    assert part.line == '"log.txt" = { ignore = ["duration"] }'
+    shown = bench.apart_outcome()
+    assert shown is not None
+    assert not shown.verdict.passes
+
+
+def seldom(names: frozenset[str], repeat: int) -> Any:
+    """A clock of whole seconds, which controls made at once read alike."""
+    took = 1 + bool(names) + (repeat >= 1000) * (repeat % 2)
+    return {"log.txt": f"loss 0.5 took {took}s".encode()}
+
+
+def test_a_clock_that_two_runs_read_alike_is_found_by_more_of_them(tmp_path: Path) -> None:
+    """Before a change is blamed for a duration, runs with nothing changed are looked at again."""
+    bench = Runs(tmp_path, seldom).bench()
+
+    told = observed(bench, CONTROL, Trial(repeat=1), A)
+
+    assert told[A].reading is Reading.AGREES
+    assert bench.apart.nouns == ("duration",)
+
+
+def slower(names: frozenset[str], _repeat: int) -> Any:
+    return {"log.txt": f"predicted: {12 if 'a' in names else 9} min".encode()}
+
+
+def test_what_looks_like_a_duration_and_repeats_itself_is_a_value(tmp_path: Path) -> None:
+    """A predicted time is no clock's: no run with nothing changed has another one."""
+    bench = Runs(tmp_path, slower).bench()
+
+    told = observed(bench, CONTROL, Trial(repeat=1), A, B)
+
+    assert (told[A].reading, told[B].reading) == (Reading.DRIFTS, Reading.AGREES)
+    assert not bench.apart
+
+
+def written(content: Any) -> Callable[[frozenset[str], int], Any]:
+    """A program whose JSON has this of each run, by its number, beside a loss."""
+    return lambda _names, repeat: {"m.json": {"loss": 0.5, **content(repeat)}}
+
+
+APART = {
+    "a random UUID": lambda n: {"id": f"0000000{n}-1111-4222-8333-444444444444"},
+    "a time": lambda n: {"begun": f"2026-11-28T10:00:0{n}"},
+    "an address": lambda n: {"model": f"<Model object at 0x7f00000{n}>"},
+    "seconds": lambda n: {"metrics": {"fit_time": 0.25 + n}},
+    "a list of seconds": lambda n: {"cv": {"score_time": [0.25 + n, 0.5 + n, 0.75 + n]}},
+    "seconds of each epoch": lambda n: {"history": [{"epoch_time": 0.1 + n}, {"epoch_time": 2.0}]},
+    "a timestamp": lambda n: {"timestamp": 1_790_000_000 + n},
+    "timestamps": lambda n: {"rows": {"created_at": [1_790_000_000 + n, 1_790_000_005]}},
+    "an id": lambda n: {"run_id": f"a{n}b{n}"},
+    "a process": lambda n: {"pid": 4000 + n},
+}
+NOT_APART = {
+    "a loss": lambda n: {"val_loss": 0.25 + n},
+    "what is predicted": lambda n: {"survival_time": [0.25 + n, 1.0]},
+    "a column of times": lambda n: {"time": [0.25 + n, 1.0]},
+    "a UUID of contents": lambda n: {"id": f"0000000{n}-1111-5222-8333-444444444444"},
+    "an id of a row": lambda n: {"sample_id": 17 + n},
+    "a number of epochs": lambda n: {"epoch": 5 + n},
+    "a best trial": lambda n: {"best_trial": {"id": 3 + n}},
+}
+
+
+@pytest.mark.parametrize("what", APART)
+def test_what_a_clock_or_an_id_makes_is_set_apart(tmp_path: Path, what: str) -> None:
+    """The search goes on without it, with a rule that would leave it out."""
+    bench = Runs(tmp_path, written(APART[what])).bench()
+
+    told = observed(bench, CONTROL, Trial(repeat=1), A)
+
+    assert {each.reading for each in told.values()} == {Reading.AGREES}
+    (part,) = bench.apart.parts
+    assert part.line.startswith('"m.json:')
+    assert "ignore = " in part.line
+
+
+@pytest.mark.parametrize("what", NOT_APART)
+def test_what_may_be_a_value_is_not_set_apart(tmp_path: Path, what: str) -> None:
+    """Runs that differ in it are not repeatable."""
+    bench = Runs(tmp_path, written(NOT_APART[what])).bench()
+
+    told = observed(bench, CONTROL, Trial(repeat=1))
+
+    assert told[Trial(repeat=1)].reading is Reading.DRIFTS
+    assert not bench.apart
+
+
+def test_a_digest_is_set_apart_only_as_a_last_resort(tmp_path: Path) -> None:
+    """It may be one of weights: what can be pinned is tried before."""
+    bench = Runs(tmp_path, written(lambda n: {"id": f"{n}" * 4 + "deadbeefcafe"})).bench()
+
+    told = observed(bench, CONTROL, Trial(repeat=1))
+    assert told[Trial(repeat=1)].reading is Reading.DRIFTS
+    assert bench.set_apart_more()
+    told = observed(bench, CONTROL, Trial(repeat=1))
+
+    assert told[Trial(repeat=1)].reading is Reading.AGREES
+    assert not bench.set_apart_more()
 
 
 def test_a_plan_is_started_at_once_and_counted(tmp_path: Path) -> None:

@@ -165,6 +165,17 @@ def test_all_problems_come_at_once() -> None:
         ("duration", "took 1.23s, 4 ms/step", "took |"),
         ("duration", "Elapsed: 0:01:02.5", "|"),
         ("duration", "2m30s in all, 5 models", "| in all, 5 models"),
+        ("duration", "1.2k tokens/s, 1.2k tokens", "|, 1.2k tokens"),
+        ("id", "run_id: 3f9a2b1c done", "| done"),
+        ("id", '"session-id": "a1-b2"', '"|"'),
+        ("id", "worker (pid=4711) ready, PID 12", "worker (|) ready, |"),
+        (
+            "id",
+            "pid 0.5, pid gain 3, paid 12, run identity",
+            "pid 0.5, pid gain 3, paid 12, run identity",
+        ),
+        ("id", "in tmpab12cd_8, tmpfiles1 and tmp", "in |, tmpfiles1 and tmp"),
+        ("id", "process id 12 of job idle", "| of job idle"),
     ],
 )
 def test_a_named_pattern_finds_what_it_is_called_after(name: str, text: str, left: str) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.explain.search_rounds import plan_rounds
 from pytest_mlcontainer.model import (
     HOST,
     Entrypoint,
@@ -41,6 +42,7 @@ from pytest_mlcontainer.variations import (
     together,
     wanted,
 )
+from pytest_mlcontainer.variations.masks import MASKS
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 RISCV = Platform("linux", "riscv64")
@@ -510,10 +512,30 @@ class TestTogether:
                     together((other, one)), env=(), wrapper=both.wrapper, unset=both.unset
                 )
 
-    def test_those_that_hide_each_other_are_named_once(self) -> None:
-        """Both turn LC_ALL."""
-        assert apart_pairs(FAMILIES) == {frozenset(("locale", "encoding"))}
-        assert apart_pairs([BY_NAME["locale"]]) == apart_pairs(FAMILIES)
+    def test_those_that_hide_each_other_are_never_in_one_round(self) -> None:
+        """All at once is three rounds, in which each has its place once."""
+        names = [family.name for family in FAMILIES]
+        pairs = apart_pairs(FAMILIES)
+
+        planned = plan_rounds(names, {}, pairs)
+
+        assert sorted(name for round_ in planned for name in round_) == sorted(names)
+        assert not any(pair <= round_ for pair in pairs for round_ in planned)
+        assert len(planned) == 3
+
+    def test_what_hides_what_is_data(self) -> None:
+        """Each pair is of families that there are, and says why; one of the two is enough."""
+        for mask in MASKS:
+            assert {mask.one, mask.other} <= BY_NAME.keys()
+            assert mask.why
+            pair = frozenset((mask.one, mask.other))
+            assert pair in apart_pairs([BY_NAME[mask.one]]) & apart_pairs([BY_NAME[mask.other]])
+
+    def test_a_family_of_a_plugin_may_say_what_hides_it(self) -> None:
+        """It is told beside those that are known."""
+        own = replace(BY_NAME["umask"], name="model-cache", apart=("home",))
+
+        assert apart_pairs([own]) == {frozenset(("model-cache", "home"))}
 
 
 class TestWanted:

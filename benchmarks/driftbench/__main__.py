@@ -59,7 +59,8 @@ def _measure(cases: tuple[Case, ...], arguments: argparse.Namespace) -> Measurem
                     answer, varied = ask(ready)
                     said.setdefault(case.name, []).append(answer)
                     print(_line(case, answer), flush=True)
-                if arguments.baselines:
+                # The others compare runs of one platform.
+                if arguments.baselines and case.kind != "platforms":
                     _ask_others(ready, work / "runs" / case.name, varied, others)
         if arguments.baselines:
             _ask_regressions(work, others, missing)

@@ -18,7 +18,7 @@ SETS = ("development", "measuring")
 CLASSES = ("numeric", "process", "files", "supply", "intrinsic", "interaction", "control")
 DRIFTING = ("drift", "nondeterministic")
 CLEAN = ("identical", "equivalent")
-KINDS = ("one", "pair")
+KINDS = ("one", "pair", "platforms")
 RANDOMNESS = "randomness"
 # The canonical names of changes. Those of distributions are a case's own.
 VARIATIONS = (
@@ -30,7 +30,11 @@ OF_IMAGES = ("base-image", "project", "env")
 
 _LABEL = "label.toml"
 _KEYS = {"what", "set", "class", "verdict", "causes", "kind"}
-_DOCKERFILES = {"one": ("Dockerfile",), "pair": ("a.Dockerfile", "b.Dockerfile")}
+_DOCKERFILES = {
+    "one": ("Dockerfile",),
+    "pair": ("a.Dockerfile", "b.Dockerfile"),
+    "platforms": ("Dockerfile",),
+}
 
 Sets = frozenset[frozenset[str]]
 
@@ -43,7 +47,8 @@ class Case:
         name: of its folder.
         what: the fault in a sentence, or why there is none.
         set: `development` (used while the search was made) or `measuring` (kept for scores).
-        kind: `one` image under variations, or a `pair` of images of which the second may drift.
+        kind: `one` image under variations, a `pair` of images of which the second may drift, or
+            one Dockerfile for two `platforms`, of which the second may.
         verdicts: those that are right.
         causes: every smallest set of changes that is truly a cause; of a nondeterministic case,
             what has to be pinned, or `randomness`.
@@ -140,10 +145,18 @@ def _label_problems(label: dict[str, Any], known: frozenset[str]) -> Iterator[st
 
 def _known_names(folder: Path, kind: str) -> frozenset[str]:
     """Names that causes of a case may have: of two images also those of what they install."""
+    if kind == "platforms":
+        return frozenset({*VARIATIONS, "platform", *_installed(folder, kind)})
     if kind == "one":
         return frozenset({*VARIATIONS, RANDOMNESS})
-    installed = " ".join((folder / name).read_text() for name in _DOCKERFILES[kind]).split()
-    return frozenset({*OF_IMAGES, *(word.partition("==")[0] for word in installed if "==" in word)})
+    return frozenset({*OF_IMAGES, *_installed(folder, kind)})
+
+
+def _installed(folder: Path, kind: str) -> Iterator[str]:
+    """Names of what Dockerfiles install by version."""
+    for name in _DOCKERFILES[kind]:
+        words = (folder / name).read_text(encoding="utf-8").replace('"', " ").split()
+        yield from (word.partition("==")[0] for word in words if "==" in word)
 
 
 def _case(folder: Path) -> Case:

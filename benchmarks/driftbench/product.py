@@ -51,8 +51,9 @@ def _command(staged: Staged, report: Path) -> list[str]:
         a, b = staged.images
         asked = [sys.executable, "-c", _COMMAND, "explain", "--image", a, "--image", b]
         return [*asked, "--config", str(project), "--report", str(report)]
+    chosen = ("-k", "agrees") if staged.case.kind == "platforms" else ()
     return [
-        *(sys.executable, "-m", "pytest", str(project), "-q", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", str(project), "-q", "-p", "no:cacheprovider", *chosen),
         *("-p", "no:randomly", "--container", "--container-vary", f"--container-report={report}"),
     ]
 

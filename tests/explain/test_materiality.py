@@ -181,6 +181,20 @@ def test_whole_numbers_that_are_no_labels_are_not_called_so(tmp_path: Path) -> N
     assert text == "400 of 400 whole numbers changed in outputs/c.npz:counts"
 
 
+@pytest.mark.parametrize("item", ["tree.feature", "nodes.left_child", "node_count"])
+def test_what_a_tree_is_made_of_are_no_labels(tmp_path: Path, item: str) -> None:
+    """Which feature a node asks for is no prediction, although its file is one of a classifier."""
+    name = "class_labels.npz"
+    text = says(tmp_path, {name: {item: LABELS}}, {name: {item: LABELS + 1}})
+    assert text == f"400 of 400 whole numbers changed in outputs/{name}:{item}"
+
+
+def test_an_array_without_a_name_of_its_own_is_called_as_its_file(tmp_path: Path) -> None:
+    """As `np.savez(file, labels)` writes it."""
+    text = says(tmp_path, {"labels.npz": {"arr_0": LABELS}}, {"labels.npz": {"arr_0": LABELS + 1}})
+    assert text == "400 of 400 labels flipped"
+
+
 def test_missing_and_new_outputs_come_before_all_else(tmp_path: Path) -> None:
     """With their names; two clauses are all there is."""
     text = says(

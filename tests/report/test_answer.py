@@ -120,7 +120,7 @@ def test_a_headline_says_what_has_to_change(names: Any, headline: str) -> None:
         (
             ("randomness",),
             "repeats disagree whatever is pinned",
-            "cause: randomness (an unseeded generator, or a race) — e; 3 runs",
+            "cause: randomness (an unseeded generator, a race, or something from outside) — e; 3",
         ),
     ],
 )

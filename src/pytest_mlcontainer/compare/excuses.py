@@ -16,14 +16,15 @@ _MOST_TEXTS = 500
 _MOST_CHARACTERS = 500_000
 _LONGEST = 20_000
 # Those that claim most come last: a path may hold a time, and an id look like one.
-_ORDER = ("uuid", "address", "hex", "time", "duration", "path")
-_NOUNS = {
+_ORDER = ("uuid", "address", "id", "hex", "time", "duration", "path")
+NOUNS = {
     "uuid": "UUIDs",
     "address": "addresses",
     "hex": "ids of hexadecimal digits",
     "time": "dates and times",
     "duration": "durations and rates",
     "path": "paths",
+    "id": "ids of runs and processes",
 }
 
 
@@ -71,7 +72,7 @@ class Excuses:
         names = self._found()
         if not names:
             return ""
-        nouns = " and ".join(_NOUNS[name] for name in names)
+        nouns = " and ".join(NOUNS[name] for name in names)
         listed = ", ".join(f'"{name}"' for name in names)
         what = f"only {nouns} differ{', as far as was looked' * self._is_full}"
         if rule is not None:

@@ -149,6 +149,7 @@ def _renamed(pairs: Mapping[str, str], names: Pairs, content: _Bytes) -> Differe
             f"{count} another name in either run, and {which if equal else 'other bytes'}; "
             f"{say_names(names)} brings them together; {'; '.join(shown)}{more}"
         ),
+        renames=names,
     )
 
 

@@ -21,6 +21,17 @@ _LABELS = frozenset({
     "predicted", "category", "categories", "cluster", "clusters", "decision", "decisions",
     "assignment", "assignments", "flag", "flags", "answer", "answers",
 })  # fmt: skip
+# What counts or points to something, and is no choice among labels.
+_PLACES = frozenset({
+    "feature", "features", "index", "indices", "idx", "node", "nodes", "child", "children", "left",
+    "right", "parent", "parents", "split", "splits", "depth", "count", "counts", "num", "n", "size",
+    "sizes", "offset", "offsets", "length", "lengths", "id", "ids", "shape", "shapes", "rank",
+    "ranks", "order", "tree", "trees", "threshold", "thresholds", "samples",
+})  # fmt: skip
+# What a format calls an array that nobody named.
+_NAMELESS = frozenset({
+    "arr", "array", "data", "values", "value", "x", "y", "out", "output", "result", "results",
+})  # fmt: skip
 _PROBABILITIES = frozenset({
     "proba", "probas", "prob", "probs", "probability", "probabilities", "softmax", "confidence",
     "confidences",
@@ -71,7 +82,13 @@ def is_labels(difference: Difference) -> bool:
         return difference.size > 1
     if difference.size < 2 or not (is_integer(difference) or is_discrete(difference)):
         return False
-    return not _LABELS.isdisjoint(words_of(difference))
+    # A tree's numbers of features and nodes are not what it predicts, whatever its file is called.
+    own = _words(difference.item) or words_of(difference)
+    if not own.isdisjoint(_PLACES):
+        return False
+    words = {each for each in own if not each.isdigit()}
+    named_by_file = words <= _NAMELESS or not difference.item
+    return not _LABELS.isdisjoint(words_of(difference) if named_by_file else own)
 
 
 def is_metric(difference: Difference) -> bool:

@@ -143,7 +143,7 @@ def changes(a: Contents, b: Contents, project: str = "") -> tuple[Change, ...]:
         project: the project's name: the distribution called so is part of the change `project`.
     """
     mine, theirs = _packages(a, project), _packages(b, project)
-    found = list(_package_changes(mine, theirs))
+    found = list(_package_changes(mine, theirs, same_machine=a.machine == b.machine))
     found += _project_change(a, b, project)
     found += _env_change(a, b)
     found += _base_change(a, b)
@@ -242,12 +242,14 @@ def _is_own(each: Distribution, project: str) -> bool:
 
 
 def _package_changes(
-    mine: dict[str, Distribution], theirs: dict[str, Distribution]
+    mine: dict[str, Distribution], theirs: dict[str, Distribution], *, same_machine: bool
 ) -> Iterator[Change]:
     for name in sorted(mine.keys() | theirs.keys()):
         before, after = mine.get(name), theirs.get(name)
         if before is not None and after is not None and before.version == after.version:
-            if before.digest == after.digest:
+            # Machine code of one version is another on another machine: that is the platform.
+            compiled = before.compiled or after.compiled
+            if before.digest == after.digest or (compiled and not same_machine):
                 continue
             setting = f"{before.version}, another build"
         else:

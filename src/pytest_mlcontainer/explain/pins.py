@@ -97,6 +97,7 @@ class Pinning:
             Kind.NONDETERMINISTIC,
             causes=tuple(self.causes),
             flaky=self.book.flaky,
+            chance_failures=tuple(sorted(self.book.chance_failures)),
             runs=self.book.runs,
             open=tuple(self.open),
             suspects=tuple(sorted(plain(self.suspects))),

@@ -50,6 +50,8 @@ CONFIRMED_UNSUSPECTED = 3
 SUSPECTED = 0.1
 # Failures that confirm a change that was met failing while something else was looked for.
 FAILURES = 3
+# Controls that have to agree before a drift under what differs between any two runs is called one.
+CONTROLS_OF_NATURAL = 8
 # So many causes are found sooner where the first control is the one that is not like others.
 MANY = 4
 
@@ -93,7 +95,6 @@ class CauseSearch:
     open: list[str] = field(default_factory=list)
     suspects: Names = frozenset()
     scope: Names = frozenset()
-    by_itself: bool = False
 
     def run(self) -> Search:
         try:
@@ -139,7 +140,7 @@ class CauseSearch:
 
     def _explore_all(self, rounds: Sequence[Names]) -> Asking[None]:
         waiting = list(rounds)
-        while waiting and not self.by_itself:
+        while waiting:
             cleared = Cleared(waiting.pop(0))
             prior = suspicion(cleared.works, self.aims.weights, self.aims.natural)
             try:
@@ -164,8 +165,6 @@ class CauseSearch:
                     self._close(without, rest)
                     continue
                 cause = yield from self._cause_within(rest)
-                if self.by_itself:
-                    return
             branches = [without | {name} for name in sorted(cause)]
             waiting += [branch for branch in branches if branch not in met]
             met.update(branches)
@@ -189,17 +188,17 @@ class CauseSearch:
         prior = self._prior(rest)
         cause = yield from narrow(drifts, prior, rest, CONTROL)
         cause = yield from self._minimal(drifts, cause)
-        natural = len(cause) == 1 and cause <= self.aims.natural
+        if cause <= self.aims.natural:
+            # Any two runs differ in it: that those with nothing changed agree may be luck.
+            yield from self.book.repeat(CONTROL, CONTROLS_OF_NATURAL)
+            self._hold_controls()
         times = CONFIRMED if prior.share(cause) >= SUSPECTED else CONFIRMED_UNSUSPECTED
-        yield from self._confirm(cause, CONTROL if natural else rest, times)
+        yield from self._confirm(cause, rest, times)
         self.scope = frozenset()
         self.found.append(cause)
         if len(self.found) == MANY:
             yield from self.book.ask([CONTROL, CONTROL])
             self._hold_controls()
-        if natural:
-            self.by_itself = True
-            self.found = [cause]
         return cause
 
     def _prior(self, rest: Names) -> Prior:
@@ -275,7 +274,7 @@ class CauseSearch:
 
     def _kind(self) -> Kind:
         sets = self.book.sets
-        if self.by_itself or not self.book.repeatable(CONTROL):
+        if not self.book.repeatable(CONTROL):
             return Kind.NONDETERMINISTIC
         if not self.found and not all(self.book.repeatable(names) for names in sets):
             return Kind.NONDETERMINISTIC
@@ -288,6 +287,7 @@ class CauseSearch:
             causes=tuple(self._cause(names) for names in self.found),
             crashes=(*self.crashes, *self._crashes_met()),
             flaky=self.book.flaky,
+            chance_failures=tuple(sorted(self.book.chance_failures)),
             runs=self.book.runs,
             open=tuple(self.open),
             suspects=tuple(sorted(self.suspects)),
@@ -297,15 +297,16 @@ class CauseSearch:
         times = len(self.book.worked(names))
         it = "it" if len(names) == 1 else "them"
         text = f"drifts with {it} alone ({times} of {times} runs)"
-        if self.by_itself:
-            text += (
-                " and gives the same each time it is fixed; by itself it differs from run to run,"
-                " so that runs with nothing changed agree only by luck"
-            )
-        elif any(closed <= names for closed in self.closed):
+        if any(closed <= names for closed in self.closed):
             text += f" and agrees with all others but {it}"
         elif any(closed & names for closed in self.closed):
             text += " and agrees with all others but the causes named"
+        if names <= self.aims.natural:
+            runs = len(self.book.worked(CONTROL))
+            text += (
+                f"; {runs} of {runs} runs with nothing changed agree, although it is another one in"
+                " each of them"
+            )
         return Cause(tuple(sorted(names)), self.book.runs, text)
 
     def _crashes_met(self) -> list[Crash]:

@@ -81,7 +81,8 @@ class Findings:
         causes: smallest sets that make the drift come, each confirmed; of a nondeterministic
             program the smallest set that, pinned, makes repeats agree, or `randomness`.
         crashes: changes under which it fails.
-        flaky: runs that failed although the same had worked, of all runs.
+        flaky: runs that failed although the same had worked, of all runs; `chance_failures` has
+            what they failed with.
         runs: trials asked for.
         open: what is not known, in sentences, because the budget of runs ended or because
             observations contradict each other.
@@ -92,6 +93,7 @@ class Findings:
     causes: tuple[Cause, ...] = ()
     crashes: tuple[Crash, ...] = ()
     flaky: int = 0
+    chance_failures: tuple[str, ...] = ()
     runs: int = 0
     open: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()

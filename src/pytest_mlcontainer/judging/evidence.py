@@ -21,6 +21,7 @@ from pytest_mlcontainer.compare.noise import (
 from pytest_mlcontainer.compare.study import Item, Study
 from pytest_mlcontainer.compare.tolerance import Calibration
 from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
+from pytest_mlcontainer.judging.apart import Apart, say, set_apart
 from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.model import (
     Comparator,
@@ -78,13 +79,17 @@ def settle(
     outcome: Outcome,
     runs: tuple[Run, Run],
     comparators: tuple[Comparator, ...] = (),
+    actual: Run | None = None,
 ) -> Outcome:
     """A drift between platforms, told from randomness by one more run of the reference.
 
     Args:
         runs: the reference, as it was compared, and once more.
+        actual: what it was compared with; where clocks and ids are all that the reference differs
+            from itself in, the rest of this is judged once more.
     """
-    return _Judge(entry, Evidence(repeats=(runs,)), comparators, NOTHING_NEEDED).settled(outcome)
+    judge = _Judge(entry, Evidence(repeats=(runs,)), comparators, NOTHING_NEEDED)
+    return judge.settled(outcome, actual)
 
 
 class _Judge:
@@ -119,13 +124,16 @@ class _Judge:
         needed = frozenset(for_repeats(rule) for rule in self._needed.rules)
         spread = self._spread(runs, replace(self._needed, rules=needed))
         self._notes += [*spread.notes, _count_repeats([(runs, spread)])]
+        apart = self._all_apart(spread)
+        if apart:
+            self._notes.append(f"repeats differ in {say(apart)}")
         differences = [
             replace(nondeterministic(each), noise=spread.floor(each)) for each in spread.differences
         ]
         outcome = self._outcome(runs[0], runs[0], differences)
         return replace(outcome, against="other repeats")
 
-    def settled(self, outcome: Outcome) -> Outcome:
+    def settled(self, outcome: Outcome, actual: Run | None = None) -> Outcome:
         (runs,) = self._evidence.repeats
         spread, platform = self._spread(runs), str(runs[0].target.platform)
         if not any(each.verdict is Verdict.DRIFT for each in spread.differences):
@@ -134,18 +142,57 @@ class _Judge:
                 "randomness"
             )
             return replace(outcome, notes=(note, *outcome.notes))
+        apart = self._all_apart(spread)
+        if apart:
+            return self._settled_apart(outcome, apart, actual, runs[0])
         differences = [_against_noise(each, spread.floor(each)) for each in outcome.differences]
         listed, cut = shorten(_unsteady(differences, spread, platform))
         note = (
             f"{platform} was run once more and disagrees with itself, so that this says nothing of "
-            "the platforms: seed the program first; --container-repeat=N measures how far its runs "
-            "lie apart"
+            "the platforms: make it repeat itself first; --container-repeat=N measures how far its "
+            "runs lie apart"
         )
         return replace(
             outcome,
             verdict=verdict_of(listed),
             differences=listed,
             notes=(note, *outcome.notes, *cut),
+        )
+
+    def _all_apart(self, spread: Spread) -> Apart:
+        """What clocks and ids make repeats differ in, where that is all; else nothing."""
+        failing = [each for each in spread.differences if not each.verdict.passes]
+        rules = self._entry.rules
+        whole = all(set_apart((each,), rules) for each in failing)
+        return set_apart(failing, rules) if whole else Apart()
+
+    def _settled_apart(
+        self, outcome: Outcome, apart: Apart, actual: Run | None, expected: Run
+    ) -> Outcome:
+        """The outcome with all else judged, which a clock or an id does not excuse."""
+        note = (
+            f"{expected.target.platform} was run once more: it differs from itself in {say(apart)}"
+        )
+        rules, names = apart.amended(self._entry.rules), (*self._entry.names, *apart.names)
+        differences = outcome.differences
+        if actual is not None:
+            entry = replace(self._entry, rules=rules, names=names)
+            other = _Judge(entry, Evidence(), self._comparators, NOTHING_NEEDED)
+            differences = other._compare(other._outputs(actual), other._outputs(expected), Study())[
+                0
+            ]
+            if not verdict_of(differences).passes:
+                listed, cut = shorten(differences)
+                notes = (f"{note}; what follows is all else", *outcome.notes, *cut)
+                return replace(outcome, differences=listed, notes=notes)
+        marked = tuple(nondeterministic(each) for each in outcome.differences)
+        return replace(
+            outcome,
+            verdict=verdict_of(marked),
+            differences=marked,
+            notes=(f"{note}, and from the other platform in nothing more", *outcome.notes)
+            if actual is not None
+            else (note, *outcome.notes),
         )
 
     def _outcome(self, actual: Run, expected: Run, differences: Iterable[Difference]) -> Outcome:

@@ -215,6 +215,7 @@ class Difference:
         typical: the median |expected| of the elements that differ, where the default tolerance was
             exceeded; None elsewhere.
         excuses: of text that differs in nothing else: names of what differs, "time", "duration".
+        renames: of outputs that have another name in either run: `names` that bring them together.
     """
 
     output: str
@@ -239,6 +240,7 @@ class Difference:
     noise: float | None = None
     typical: float | None = None
     excuses: tuple[str, ...] = ()
+    renames: Pairs = ()
 
     @property
     def where(self) -> str:
@@ -286,7 +288,8 @@ class Finding:
 
     Args:
         kind: `crash` (fails under these changes), `flaky`, `amplifier` (what makes a small
-            difference large), `part` (of a drift between platforms, what explains some of it).
+            difference large), `part` (of a drift between platforms, what explains some of it),
+            `apart` (what a clock or an id makes; its names are of patterns).
         names: of the changes; empty where it is none of them.
         text: in a sentence.
         advice: what usually helps; "" where nothing is known. `source` is where that is from.

@@ -104,7 +104,7 @@ _RATE: Final = (
 )
 _MINUTES: Final = r"(?:[0-9]{1,4}:)?[0-9]{1,2}:[0-9]{2}(?:\.[0-9]{1,9})?"
 _TIMER: Final = rf"(?:{_NUMBER} days?,? )?[0-9]{{1,6}}:[0-9]{{2}}:[0-9]{{2}}(?:[.,][0-9]{{1,9}})?"
-_AMOUNT: Final = rf"(?:{_NUMBER}|\?) {{0,2}}(?:{_RATE}|{_UNIT}{_PER})"
+_AMOUNT: Final = rf"(?:{_NUMBER}|\?)(?:(?:[kKMGT] )? {{0,2}}{_RATE}| {{0,2}}{_UNIT}{_PER})"
 _DURATION_LABEL: Final = (
     r"(?:[A-Za-z0-9_]{0,40}?(?:[Rr]untime|[Ee]lapsed|[Dd]uration|[Ll]atency|[Tt]hroughput"
     r"|(?:[Ss]amples|[Ss]teps|[Tt]okens|[Ii]terations|[Ee]xamples)_per_sec(?:ond)?)"
@@ -122,6 +122,19 @@ _DURATIONS: Final = (
     rf"(?:(?:,? (?:and )?)?{_AMOUNT})*(?![A-Za-z0-9_]| ?=))"
 )
 
+# Only what is called an id: a bare word of letters and digits may be anything.
+_ID_LABEL: Final = (
+    r"(?:[Rr]un|[Ss]ession|[Tt]race|[Ss]pan|[Jj]ob|[Rr]equest|[Ee]xperiment|[Pp]rocess|[Tt]hread"
+    r"|[Ii]nvocation|RUN|SESSION|JOB|REQUEST)[ _-]?(?:id|ID|Id|uid|UID)"
+)
+_IS: Final = r"[\"']?(?: ?[:=#] ?| (?:is )?)[\"']?"
+_IDS: Final = (
+    rf"(?<![A-Za-z0-9]){_ID_LABEL}{_IS}(?=[A-Za-z_-]{{0,63}}[0-9])[0-9A-Za-z][0-9A-Za-z_-]{{0,63}}"
+    rf"|(?<![A-Za-z0-9])(?:p?pid|P?PID|tid|TID){_IS}[0-9]{{1,19}}(?![0-9A-Za-z]|\.[0-9])"
+    # What Python's tempfile calls what it makes.
+    r"|(?<![0-9A-Za-z])tmp(?=[a-z]{0,7}[0-9_])[a-z0-9_]{8}(?![0-9A-Za-z_])"
+)
+
 NAMED_PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "time": f"(?:{_DATES}|{_TIMES})",
@@ -136,5 +149,6 @@ NAMED_PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "address": r"(?<![0-9A-Za-z])0x[0-9a-fA-F]+(?![0-9A-Za-z])",
         "duration": f"(?:{_DURATIONS})",
+        "id": f"(?:{_IDS})",
     }
 )

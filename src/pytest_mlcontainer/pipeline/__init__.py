@@ -42,6 +42,7 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
+from pytest_mlcontainer.pipeline.across_software import SoftwareSearch
 from pytest_mlcontainer.pipeline.evidence import gather, gather_repeats
 from pytest_mlcontainer.pipeline.explaining import explain_variations, varied_run
 from pytest_mlcontainer.pipeline.keeping import conditions_of
@@ -91,7 +92,8 @@ class Pipeline(Opener):
         searched = varied_names(job.actual.entrypoint, self._options) != ()
         if job.repeats or searched:
             return outcome
-        return self.settle(settings, job.expected, job.actual.entrypoint, outcome, comparators)
+        entry = job.actual.entrypoint
+        return self.settle(settings, job.expected, entry, outcome, comparators, job.actual)
 
     def settle(
         self,
@@ -100,24 +102,27 @@ class Pipeline(Opener):
         entry: Entrypoint,
         outcome: Outcome,
         comparators: tuple[Comparator, ...] = (),
+        actual: RunJob | None = None,
     ) -> Outcome:
         """The outcome; of a drift with whether the reference disagrees with itself, too.
 
         Args:
             expected: the run that the reference was.
             entry: with the rules by which they were compared.
+            actual: the run that was held against it, to be judged without clocks and ids.
         """
         if outcome.verdict is not Verdict.DRIFT:
             return outcome
         again = again_of(expected)
         try:
             first, second = (require(self._run_opened(settings, job)) for job in (expected, again))
+            held = None if actual is None else require(self._run_opened(settings, actual))
         except MlContainerError as error:
             note = (
                 f"{expected} could not be run once more to tell this from randomness: {error.what}"
             )
             return replace(outcome, notes=(note, *outcome.notes))
-        return settle(entry, outcome, (first, second), comparators)
+        return settle(entry, outcome, (first, second), comparators, held)
 
     def settling_runs(self, settings: Settings, job: RunJob) -> tuple[Run, ...]:
         """The run that was made to settle a drift from this one; none where none was made."""
@@ -195,7 +200,10 @@ class Pipeline(Opener):
         asked = VariesJob(job.expected, names, budget(entry, self._options))
         lab = self._laboratory(settings)
         with self._resumable(settings, entry) as kept:
-            outcome = explain_platforms(lab, job, outcome, asked, families, comparators)
+            software = SoftwareSearch(
+                self, settings, self._options, job, outcome, asked.budget // 2, comparators
+            )
+            outcome = explain_platforms(lab, job, outcome, asked, families, comparators, software)
         return _with_resumed(_told_from_randomness(outcome), kept)
 
     def run_varied(

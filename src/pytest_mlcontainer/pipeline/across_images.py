@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Union
 
 from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
+from pytest_mlcontainer.explain.imports import imported_modules, used
 from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.packages import (
+    Change,
     Contents,
     Distribution,
     Kind,
@@ -31,6 +33,7 @@ from pytest_mlcontainer.explain.trials import (
 )
 from pytest_mlcontainer.explain.trials import Kind as Ended
 from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.judging.apart import Apart, set_apart
 from pytest_mlcontainer.judging.evidence import for_repeats, nondeterministic
 from pytest_mlcontainer.matrix import image_job, run_job
 from pytest_mlcontainer.model import (
@@ -42,6 +45,7 @@ from pytest_mlcontainer.model import (
     Explanation,
     Failure,
     Finding,
+    Image,
     ImageJob,
     NeedsFrom,
     Options,
@@ -70,8 +74,12 @@ from pytest_mlcontainer.pipeline.environments import (
     pack_here,
     plan_recipe,
 )
+from pytest_mlcontainer.pipeline.laboratory import read_sources
+from pytest_mlcontainer.pipeline.set_apart import APART, apart_findings
 
 HERE = "host"
+# The run that all of B made, where no image can be begun with it; None where one can.
+Other = Union[Run, Failure, None]
 _TRACEBACK_BYTES = 50_000
 _MODULE = re.compile(r"(?:site|dist)-packages/([A-Za-z_]\w*)|No module named '([A-Za-z_]\w*)")
 _GROWN = 3  # times that a failing environment is tried with what may belong to it
@@ -80,6 +88,9 @@ _NAMED = 6
 
 class Runner(Protocol):
     """What is asked of a pipeline; see `pipeline.Pipeline`."""
+
+    def image(self, settings: Settings, job: ImageJob) -> Image:
+        """The image for one platform."""
 
     def run(self, settings: Settings, job: RunJob) -> Run:
         """The run, failed or not."""
@@ -127,10 +138,12 @@ class Answer:
 
     Args:
         headlines: one line for each thing found; the outcome has all else.
+        whole: whether image A with just the causes agrees with the run that all of B made.
     """
 
     outcome: Outcome
     headlines: tuple[str, ...]
+    whole: bool = False
 
 
 def explain_images(runner: Runner, question: Question) -> Answer:
@@ -153,8 +166,109 @@ def explain_images(runner: Runner, question: Question) -> Answer:
     settings = replace(settings, platforms=(platform,), reference=platform)
     question = replace(question, settings=settings)
     a, b = (_looked_into(shop, question, side) for side in (a, b))
-    mixture, not_exercised = mix(shop, settings, a, b)
-    return _Explaining(runner, shop, question, mixture, not_exercised).answer()
+    if b.image is not None:
+        mixture, not_exercised = mix(shop, settings, a, b)
+        return MixedRuns(runner, shop, question, mixture, not_exercised).answer()
+    host = _run_here(runner, question)
+    return explain_one_way(runner, shop, question, (a, b), host)
+
+
+def explain_one_way(
+    runner: Runner, shop: Workshop, question: Question, sides: tuple[Side, Side], other: Other
+) -> Answer:
+    """What packages of B, which no image can be begun with, do in image A.
+
+    Those that the project's programs import, or need for it, are tried first; all others only
+    where these explain nothing.
+    """
+    every = one_way_changes(question.settings, *sides)
+    imported = imported_changes(question.settings, sides, every)
+    if imported:
+        answer = _try_packages(runner, shop, question, sides, other, imported)
+        if answer.outcome.causes or answer.outcome.verdict.passes:
+            left = sorted({each.name for each in every} - imported)
+            return without(answer, left)
+    names = frozenset(each.name for each in every)
+    return _try_packages(runner, shop, question, sides, other, names)
+
+
+def explain_imported(
+    runner: Runner, shop: Workshop, question: Question, sides: tuple[Side, Side], other: Other
+) -> Answer | None:
+    """As `explain_one_way`, and all others never; None where none of those imported differs."""
+    every = one_way_changes(question.settings, *sides)
+    imported = imported_changes(question.settings, sides, every)
+    if not imported:
+        return None
+    answer = _try_packages(runner, shop, question, sides, other, imported)
+    return without(answer, sorted({each.name for each in every} - imported))
+
+
+def _try_packages(
+    runner: Runner,
+    shop: Workshop,
+    question: Question,
+    sides: tuple[Side, Side],
+    other: Other,
+    names: frozenset[str],
+) -> Answer:
+    if names:
+        shop.log(f"packages that differ: trying {_listed(sorted(names))}")
+    mixture, not_exercised = mix(shop, question.settings, *sides, names)
+    return MixedRuns(runner, shop, question, mixture, not_exercised, other).answer()
+
+
+def imported_changes(
+    settings: Settings, sides: tuple[Side, Side], every: tuple[Change, ...]
+) -> frozenset[str]:
+    """Names of those changes that the project's programs import, or need for what they import."""
+    texts = (text for _name, text in read_sources(settings.root))
+    both = (each for side in sides for each in side.contents.distributions)
+    return used(every, both, imported_modules(texts))
+
+
+def without(answer: Answer, names: Iterable[str]) -> Answer:
+    """The answer with packages that were left out because nothing imports them."""
+    explained = answer.outcome.explanation
+    assert explained is not None
+    left = tuple((name, "no program of the project imports it") for name in names)
+    explained = replace(explained, not_exercised=(*explained.not_exercised, *left))
+    return replace(answer, outcome=replace(answer.outcome, explanation=explained))
+
+
+def one_way_changes(settings: Settings, a: Side, b: Side) -> tuple[Change, ...]:
+    """The packages of B that can be brought into image A, where nothing else of B can be.
+
+    What was installed from a folder is one of them where its versions differ.
+    """
+    project = _project_name(settings)
+    found = changes(*_as_packages(a.contents, b.contents, project), project)
+    return tuple(change for change in found if change.kind is Kind.PACKAGE)
+
+
+def _as_packages(a: Contents, b: Contents, project: str) -> tuple[Contents, Contents]:
+    versions = [{each.name: each.version for each in side.distributions} for side in (a, b)]
+    shared = versions[0].keys() & versions[1].keys() - {project}
+    names = {name for name in shared if versions[0][name] != versions[1][name]}
+
+    def freed(side: Contents) -> Contents:
+        each = (replace(one, own=one.own and one.name not in names) for one in side.distributions)
+        return replace(side, distributions=tuple(each))
+
+    return freed(a), freed(b)
+
+
+def _project_name(settings: Settings) -> str:
+    return re.sub(r"[-_.]+", "-", settings.name).lower()
+
+
+def _run_here(runner: Runner, question: Question) -> Run | Failure:
+    job = run_job(question.settings, question.options, question.entry.name, HOST)
+    try:
+        run = runner.run(question.settings, job)
+    except RunError as error:
+        return Failure(error.what, error.value, error.remedy)
+    return run if run.failure is None else run.failure
 
 
 def _looked_into(shop: Workshop, question: Question, side: Side) -> Side:
@@ -163,18 +277,25 @@ def _looked_into(shop: Workshop, question: Question, side: Side) -> Side:
     return replace(side, contents=look(shop, side.image, question.entry, side.name))
 
 
-def mix(shop: Workshop, settings: Settings, a: Side, b: Side) -> tuple[Mixture, Pairs]:
-    """What can be chosen from either of two environments; and what cannot, with the reasons."""
-    project = re.sub(r"[-_.]+", "-", settings.name).lower()
-    found = changes(a.contents, b.contents, project)
-    if b.image is None:
-        found = tuple(change for change in found if change.kind is Kind.PACKAGE)
+def mix(
+    shop: Workshop, settings: Settings, a: Side, b: Side, only: frozenset[str] | None = None
+) -> tuple[Mixture, Pairs]:
+    """What can be chosen from either of two environments; and what cannot, with the reasons.
+
+    Args:
+        only: names of what is looked at, where that is not everything.
+    """
+    one_way = Mixture(a, b, ()).one_way
+    found = changes(a.contents, b.contents, _project_name(settings))
+    if one_way:
+        found = one_way_changes(settings, a, b)
+    found = tuple(change for change in found if only is None or change.name in only)
     packages = [change for change in found if change.kind is Kind.PACKAGE]
     forth = _wanted(b.contents, a.contents, (change.after for change in packages))
     back = _wanted(a.contents, b.contents, (change.before for change in packages))
     wheels = (
         fetch_wheels(shop, settings, a, forth),
-        fetch_wheels(shop, settings, b, () if b.image is None else back),
+        fetch_wheels(shop, settings, b, () if one_way else back),
     )
     missing = {name: why for side in wheels for name, why in side.missing}
     kept = tuple(change for change in found if change.name not in missing)
@@ -188,7 +309,7 @@ def _wanted(
     return tuple(each for each in packages if each is not None and needs_wheel(donor, base, each))
 
 
-class _Explaining:
+class MixedRuns:
     """Runs what the search asks for, and says what it found.
 
     A trial's changes are made with all that cannot be apart from them.
@@ -201,7 +322,9 @@ class _Explaining:
         question: Question,
         mixture: Mixture,
         not_exercised: Pairs,
+        other: Other = None,
     ) -> None:
+        self._other = other
         self._runner = runner
         self._shop = shop
         self._question = question
@@ -209,24 +332,33 @@ class _Explaining:
         self._not_exercised = list(not_exercised)
         self._changes = {change.name: change for change in mixture.changes}
         self._ties = ties(mixture.changes, mixture.a.contents, mixture.b.contents)
-        self._rules = tuple(for_repeats(rule) for rule in question.entry.rules)
+        self._own_rules = tuple(for_repeats(rule) for rule in question.entry.rules)
+        self._apart = Apart()
         self._runs: dict[tuple[frozenset[str], int], Run | Failure] = {}
         self._groups: list[Run] = []
         self._read: dict[frozenset[str], list[Reading]] = {}
 
     def answer(self) -> Answer:
-        host = self._run_here() if self._mixture.b.image is None else None
+        host = self._other
         if isinstance(host, Run):
             control = self._run(frozenset(), 0)
             if isinstance(control, Run) and self._compare(host, control).verdict.passes:
                 return self._agreeing(host, control)
+        self._set_apart()
         weights = {name: change.weight for name, change in self._changes.items()}
         findings = self._drive(weights)
         if findings.kind is Ended.FAILED:
             raise self._control_failed()
         causes = tuple(self._cause(cause) for cause in self._minimal(findings.causes))
         outcome = self._outcome(findings, causes, host)
-        return Answer(outcome, tuple(self._headlines(outcome)))
+        return Answer(outcome, tuple(self._headlines(outcome)), self._is_whole(causes))
+
+    def _is_whole(self, causes: Iterable[Cause]) -> bool:
+        names = {name for cause in causes for name in cause.names}
+        if not isinstance(self._other, Run) or not names or not names <= self._changes.keys():
+            return False
+        run = self._run(self._closed(names), 0)
+        return isinstance(run, Run) and self._compare(run, self._other).verdict.passes
 
     # Trials
 
@@ -326,15 +458,6 @@ class _Explaining:
 
         return replace(moved(job), repeat=repeat)
 
-    def _run_here(self) -> Run | Failure:
-        question = self._question
-        job = run_job(question.settings, question.options, question.entry.name, HOST)
-        try:
-            run = self._runner.run(question.settings, job)
-        except RunError as error:
-            return Failure(error.what, error.value, error.remedy)
-        return run if run.failure is None else run.failure
-
     def _control_failed(self) -> MlContainerError:
         control = self._run(frozenset(), 0)
         assert isinstance(control, Failure)
@@ -351,14 +474,31 @@ class _Explaining:
         self._groups.append(run)
         return len(self._groups) - 1
 
+    def _set_apart(self) -> None:
+        """What two runs in image A differ in because of a clock or an id hides nothing else."""
+        runs = [self._run(frozenset(), repeat) for repeat in (0, 1)]
+        if all(isinstance(run, Run) for run in runs):
+            one, other = (run for run in runs if isinstance(run, Run))
+            self._apart = set_apart(self._compare(one, other).differences, self._own_rules)
+
+    @property
+    def _rules(self) -> tuple[Rule, ...]:
+        return self._apart.amended(self._own_rules)
+
     def _compare(self, actual: Run, expected: Run) -> Outcome:
         question, entry = self._question, self._question.entry
         actual, expected = self._runner.open_differing(
             question.settings, actual, expected, self._rules
         )
-        return compare_runs(
-            actual, expected, self._rules, question.comparators, entry.names, entry.outputs
+        outcome = compare_runs(
+            actual,
+            expected,
+            self._rules,
+            question.comparators,
+            (*entry.names, *self._apart.names),
+            entry.outputs,
         )
+        return replace(outcome, notes=self._apart.notes(outcome.notes))
 
     # What was found
 
@@ -427,7 +567,7 @@ class _Explaining:
             runs=len(self._runs) + (host is not None),
             tried=self._tried(),
             not_exercised=tuple(dict.fromkeys(self._not_exercised)),
-            findings=crashes,
+            findings=(*crashes, *apart_findings(self._apart)),
             materiality=materiality(drawn.differences) if not drawn.verdict.passes else "",
             open=(*findings.open, *self._open(findings, causes, host)),
             suspects=tuple(sorted(findings.suspects)),
@@ -483,8 +623,9 @@ class _Explaining:
         if host is not None and not causes and findings.kind is Ended.CLEAN:
             yield (
                 f"the container agrees with image {self._question.a} also with all packages of "
-                "this machine that could be tried: it is Python, the system, its libraries, the "
-                "processor or the environment of this machine that makes the difference"
+                "this machine that could be tried: what is left is Python, the system, its "
+                "libraries, the processor, the environment of this machine"
+                + (", and the packages that were not tried" if self._not_exercised else "")
             )
         elif not causes and findings.kind is Ended.CLEAN and self._not_exercised:
             yield "what could not be tried alone counts as part of the base image"
@@ -501,14 +642,14 @@ class _Explaining:
         yield from (each.text for each in explained.findings)
         if outcome.verdict is Verdict.NONDETERMINISTIC:
             yield (
-                f"{question.entry.name} writes something else each time in {question.a}: nothing "
-                "can be said of the images before it repeats itself"
+                f"{question.entry.name} wrote something else in another run in {question.a}: "
+                "nothing can be said of the images before it repeats itself"
             )
         elif outcome.verdict.passes and not known:
             count = len(self._changes)
             differ = "1 thing differs" if count == 1 else f"{count} things differ"
             yield f"{question.b} agrees with {question.a}, though {differ} in them"
-        elif not known and not explained.findings:
+        elif not known and all(each.kind == APART for each in explained.findings):
             suspects = _listed(list(explained.suspects) or ["all that differs"], _NAMED)
             yield f"{question.b} drifts from {question.a}; the cause is not known, among {suspects}"
 

@@ -24,6 +24,8 @@ from pytest_mlcontainer.explain.trials import (
 )
 from pytest_mlcontainer.facts import suspicion, took_effect
 from pytest_mlcontainer.judging import compare_runs
+from pytest_mlcontainer.judging.apart import Apart, joined, set_apart
+from pytest_mlcontainer.judging.evidence import for_repeats
 from pytest_mlcontainer.model import (
     HOST,
     Cause,
@@ -37,15 +39,19 @@ from pytest_mlcontainer.model import (
     NotExercised,
     Outcome,
     Pairs,
+    Rule,
     Run,
     RunJob,
     Situation,
     Variation,
     VariesJob,
+    Verdict,
 )
+from pytest_mlcontainer.pipeline.across_software import AskSoftware, Software
 from pytest_mlcontainer.pipeline.bench import drive, failure_line
 from pytest_mlcontainer.pipeline.explaining import explain_variations, look_around, what_it_means
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.set_apart import apart_findings, as_apart
 from pytest_mlcontainer.variations import choose, together, wanted
 
 # What can be made alike besides arithmetic and what differs between any two runs.
@@ -76,6 +82,7 @@ def explain_platforms(
     asked: VariesJob,
     families: tuple[Family, ...],
     comparators: tuple[Comparator, ...] = (),
+    software: AskSoftware = lambda _there, _here, _apart: Software(),
 ) -> Outcome:
     """The outcome of a comparison that drifts, with its cause.
 
@@ -83,11 +90,12 @@ def explain_platforms(
         outcome: what the comparison said.
         asked: the same entrypoint on the reference platform, with the names of the variations
             that may be tried, and the budget of runs.
+        software: what is known of the software on both sides, which is looked at first.
 
     Raises:
         MlContainerError: a variation that is asked for does not exist.
     """
-    return _Across(lab, job, outcome, asked, families, comparators).explain()
+    return _Across(lab, job, outcome, asked, families, comparators, software).explain()
 
 
 class _Across:
@@ -99,7 +107,12 @@ class _Across:
         asked: VariesJob,
         families: tuple[Family, ...],
         comparators: tuple[Comparator, ...],
+        software: AskSoftware,
     ) -> None:
+        self._ask_software = software
+        self._software = Software()
+        self._apart = Apart()
+        self._is_steady = True
         self._lab = lab
         self._job = job
         self._outcome = outcome
@@ -114,6 +127,14 @@ class _Across:
         there, here = (
             look_around(self._lab, side) for side in (self._job.expected, self._job.actual)
         )
+        only_clocks = self._set_apart()
+        if only_clocks is not None:
+            return only_clocks
+        if self._is_steady:  # nothing can be told of the software of a program that is not
+            self._software = self._ask_software(there.facts, here.facts, self._apart)
+        self._runs += self._software.runs
+        if self._software.causes and self._software.whole:
+            return self._said(self._software.causes, Sides({}, {}, ()), Findings(Kind.DRIFT), ())
         sides = self._sides(here, there)
         weights = suspicion(there.facts, here.facts)
         search = search_causes(
@@ -125,6 +146,44 @@ class _Across:
         if findings.kind is Kind.DRIFT and findings.causes:
             return self._aligned(findings, sides, here, there)
         return self._in_part(findings, sides)
+
+    def _set_apart(self) -> Outcome | None:
+        """Set apart what runs of one platform differ in because of a clock or an id; where both
+        platforms differ in nothing else, that is all there is to say."""
+        entry = self._job.actual.entrypoint
+        rules = tuple(for_repeats(rule) for rule in entry.rules)
+        # The other platform may be emulated: it repeats itself only where that may tell something.
+        other = (self._job.actual,) if set_apart(self._outcome.differences, rules) else ()
+        for job in (self._job.expected, *other):
+            again = replace(job, repeat=job.repeat + 1)
+            self._lab.prefetch((job, again))
+            runs = [self._lab.run(each) for each in (job, again)]
+            self._runs += 1
+            if any(run.failure is not None for run in runs):
+                continue
+            found = self._repeated(runs[0], runs[1], rules, entry.names)
+            self._apart = joined(self._apart, set_apart(found.differences, rules))
+            names = (*entry.names, *self._apart.names)
+            rest = self._repeated(runs[0], runs[1], self._apart.amended(rules), names)
+            self._is_steady = self._is_steady and rest.verdict.passes
+        if not self._apart:
+            return None
+        compared = self._compare(
+            *(self._lab.run(job) for job in (self._job.actual, self._job.expected))
+        )
+        if not compared.verdict.passes:
+            self._outcome = replace(
+                self._outcome, differences=compared.differences, notes=compared.notes
+            )
+            return None
+        outcome = replace(as_apart(self._outcome), against=self._outcome.against)
+        explained = Explanation(runs=self._runs, findings=apart_findings(self._apart))
+        return replace(outcome, explanation=explained)
+
+    def _repeated(self, one: Run, other: Run, rules: tuple[Rule, ...], names: Pairs) -> Outcome:
+        opened = self._lab.open(one, other, rules)
+        outputs = self._job.actual.entrypoint.outputs
+        return compare_runs(*opened, rules, self._comparators, names, outputs)
 
     # Trials
 
@@ -174,10 +233,10 @@ class _Across:
 
     def _compare(self, actual: Run, expected: Run) -> Outcome:
         entry = self._job.actual.entrypoint
-        actual, expected = self._lab.open(actual, expected, entry.rules)
-        return compare_runs(
-            actual, expected, entry.rules, self._comparators, entry.names, entry.outputs
-        )
+        rules, names = self._apart.amended(entry.rules), (*entry.names, *self._apart.names)
+        actual, expected = self._lab.open(actual, expected, rules)
+        outcome = compare_runs(actual, expected, rules, self._comparators, names, entry.outputs)
+        return replace(outcome, notes=self._apart.notes(outcome.notes))
 
     # What it comes to
 
@@ -193,7 +252,7 @@ class _Across:
             )
             for cause in findings.causes
         )
-        return self._said(causes, sides, findings, ())
+        return self._said((*self._software.causes, *causes), sides, findings, ())
 
     def _what_took_effect(
         self, cause: Cause, sides: Sides, here: Situation, there: Situation
@@ -213,13 +272,14 @@ class _Across:
         """Nothing makes both agree: what moves the reference alone, and as much?"""
         alone = explain_variations(self._lab, self._asked, self._families, self._comparators)
         self._runs += 0 if alone.explanation is None else alone.explanation.runs
-        causes = self._comparable(alone)
+        causes = (*self._software.causes, *self._comparable(alone))
         remains = self._remains()
-        if not causes:
+        if not causes and self._is_steady and not self._software.may_be_the_cause:
             platform = self._job.actual.target.platform
             evidence = (
                 f"nothing that was varied makes {platform} and {self._job.expected.target.platform}"
-                " agree, and nothing moves the same outputs on one of them alone"
+                " agree, nothing moves the same outputs on one of them alone, and the software is"
+                " the same on both, or was tried"
             )
             causes = (Cause((_PLATFORM,), self._runs, evidence),)
         return self._said(causes, sides, findings, remains)
@@ -231,7 +291,10 @@ class _Across:
         both = between.keys() & moved.keys()
         most = max((between[place] for place in both), default=0.0)
         reached = max((moved[place] for place in both), default=0.0)
-        if not alone.causes or not both or reached < _COMPARABLE * most:
+        if not alone.causes or not both:
+            return ()
+        # How far apart two random runs lie is chance, and says nothing of what is comparable.
+        if reached < _COMPARABLE * most and alone.verdict is not Verdict.NONDETERMINISTIC:
             return ()
         platform = self._job.expected.target.platform
         text = (
@@ -272,13 +335,32 @@ class _Across:
             causes=causes,
             explanation=Explanation(
                 runs=self._runs,
-                tried=tuple(str(sides.expected.get(name, name)) for name in sides.names),
-                not_exercised=sides.not_exercised,
-                findings=(*parts, *meant.findings, *self._emulated()),
+                tried=(
+                    *self._software.tried,
+                    *(str(sides.expected.get(name, name)) for name in sides.names),
+                ),
+                not_exercised=(*sides.not_exercised, *self._software.not_exercised),
+                findings=(
+                    *parts,
+                    *apart_findings(self._apart),
+                    *meant.findings,
+                    *self._emulated(),
+                ),
                 materiality=meant.materiality,
-                open=tuple(_as_alike(text) for text in findings.open),
+                open=(*self._left_open(causes), *(_as_alike(text) for text in findings.open)),
             ),
         )
+
+    def _left_open(self, causes: tuple[Cause, ...]) -> tuple[str, ...]:
+        """Software that differs and was not tried, unless the causes explain all of the drift."""
+        explained = any(not each.evidence.startswith("in part") for each in causes)
+        if explained:
+            return ()
+        if not self._is_steady and not causes:
+            platform = self._job.expected.target.platform
+            return (f"repeats on {platform} disagree, so that nothing is known of the platforms",)
+        text = self._software.open()
+        return (text,) if text else ()
 
     def _emulated(self) -> Iterable[Finding]:
         for side in (self._outcome.target, self._outcome.reference):

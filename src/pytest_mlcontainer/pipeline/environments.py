@@ -115,6 +115,12 @@ class Mixture:
     def names(self) -> frozenset[str]:
         return frozenset(change.name for change in self.changes)
 
+    @property
+    def one_way(self) -> bool:
+        """Whether B cannot be begun with: it is no image, or of a platform of its own."""
+        a, b = self.a.image, self.b.image
+        return a is None or b is None or a.platform != b.platform
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -149,12 +155,12 @@ def plan_recipe(mixture: Mixture, names: Iterable[str]) -> Recipe:
     With all of them it is B itself, and A with none.
     """
     chosen = frozenset(names)
-    here = mixture.b.image is None
+    one_way = mixture.one_way
     a, b = mixture.a, mixture.b
-    on_b = not here and (BASE in chosen or chosen == mixture.names) and bool(chosen)
+    on_b = not one_way and (BASE in chosen or chosen == mixture.names) and bool(chosen)
     base, donor = (b, a) if on_b else (a, b)
     recipe = Recipe(base, donor)
-    if not chosen or (chosen == mixture.names and not here):
+    if not chosen or (chosen == mixture.names and not one_way):
         return recipe
     moved = [change for change in mixture.changes if (change.name in chosen) is not on_b]
     wheels = mixture.wheels[1 if on_b else 0]
@@ -172,7 +178,10 @@ def plan_recipe(mixture: Mixture, names: Iterable[str]) -> Recipe:
 
 def needs_wheel(donor: Contents, base: Contents, package: Distribution | None) -> bool:
     """Whether the donor's files of a package cannot work with the base's Python."""
-    return package is not None and package.bound and donor.minor != base.minor
+    if package is None:
+        return False
+    elsewhere = package.compiled and donor.machine != base.machine
+    return elsewhere or (package.bound and donor.minor != base.minor)
 
 
 def _with_package(recipe: Recipe, change: Change, wheels: Wheels, *, to_b: bool) -> Recipe:
@@ -448,13 +457,17 @@ def dockerfile(recipe: Recipe) -> str:
     assert base is not None
     python = recipe.base.contents.executable
     lines = [f"FROM {base.reference}", "USER root"]
+    giver = "donor"
+    if donor is not None and donor.platform == base.platform:
+        giver = donor.reference
+    elif donor is not None:
+        lines.insert(0, f"FROM --platform={donor.platform} {donor.reference} AS donor")
     if recipe.install:
         pip = [python, "-m", "pip", "install", "--no-deps", "--no-index", "--force-reinstall"]
         pip += ["--disable-pip-version-check", "--no-cache-dir", "--root-user-action=ignore"]
         pip += ["--break-system-packages"] if recipe.base.contents.managed else []
         mount = f"--mount=type=bind,from={recipe.wheels},source={WHEELS},target={WHEELS}"
         lines.append(f"RUN {mount} {json.dumps([*pip, *recipe.install])}")
-    giver = "donor" if donor is None else donor.reference
     mounts = f"--mount=type=bind,from={giver},target={DONOR} --mount=type=bind,target={PLAN} "
     run = [python, "-I", "-S", "-B", f"{PLAN}/transplant.py", "apply", f"{PLAN}/plan.json"]
     lines.append(f"RUN {mounts}{json.dumps(run)}")

@@ -11,7 +11,7 @@ from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
-from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Trial
+from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Search, Trial
 from pytest_mlcontainer.facts import differing, took_effect
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.model import (
@@ -32,8 +32,8 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.bench import Bench, printed
-from pytest_mlcontainer.pipeline.excused import is_measured, say_measured
 from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
+from pytest_mlcontainer.pipeline.set_apart import apart_findings, as_apart
 from pytest_mlcontainer.variations import (
     apart_pairs,
     choose,
@@ -47,6 +47,7 @@ from pytest_mlcontainer.variations import (
 
 PIN = "pin:"
 _VALUE_SHOWN = 40
+_FAILURES_SHOWN = 2
 _UNSUSPECTED = 0.2  # of a failure whose text does not speak of it
 _SUSPECTED = 3.0  # so many times its own weight, by hints: natural variation is looked at twice
 
@@ -174,8 +175,17 @@ class _Explaining:
             raise _nothing_varied(self._job, prepared.not_exercised)
         named = {**{name: each for name, (each, _text) in prepared.variations.items()}}
         named |= {PIN + name: each for name, each in prepared.pins.items()}
+        while True:
+            findings = self._bench.drive(lambda: self._search(prepared), named)
+            random = (RANDOMNESS,) in {cause.names for cause in findings.causes}
+            # Ids that no pin explains hide all else: without them there may be more to find.
+            if not random or not self._bench.set_apart_more():
+                return self._outcome(prepared, findings)
+
+    def _search(self, prepared: Prepared) -> Search:
+        names = tuple(prepared.variations)
         by_name = {family.name: family for family in self._families}
-        search = search_causes(
+        return search_causes(
             names,
             prepared.weights,
             natural=tuple(
@@ -190,8 +200,6 @@ class _Explaining:
             reweigh=lambda trial, _seen: self._weights_of_drift(prepared, trial),
             crash_weights=lambda seen: self._weights_of_failure(prepared, seen),
         )
-        findings = self._bench.drive(search, named)
-        return self._outcome(prepared, findings)
 
     # Before the first trial
 
@@ -257,13 +265,14 @@ class _Explaining:
             raise self._bench.failure()
         outcome = self._drawn(findings)
         causes = tuple(self._shown(cause, prepared) for cause in findings.causes)
-        if (RANDOMNESS,) in {cause.names for cause in causes} and is_measured(outcome):
-            causes = ()  # a clock is read, and no generator was found to be unseeded
         crashes = tuple(each for each in findings.crashes if not _is_out_of_memory(each))
         serious = tuple(each for each in crashes if self._is_serious(each))
         if findings.kind is Kind.CLEAN and serious:
             outcome = replace(outcome, verdict=Verdict.FAILED)
             causes = tuple(Cause(each.names, findings.runs, _crash_text(each)) for each in serious)
+        elif findings.kind is Kind.CLEAN:
+            apart = self._bench.apart_outcome()
+            outcome = outcome if apart is None else as_apart(apart)
         tried = tuple(str(each) for each, _text in prepared.variations.values())
         target = replace(outcome.target, variations=tried)
         return replace(
@@ -320,11 +329,12 @@ class _Explaining:
             ),
             findings=(
                 *(Finding("crash", each.names, _crash_text(each)) for each in crashes),
+                *apart_findings(self._bench.apart),
                 *meant.findings,
                 *_flaky(findings),
             ),
             materiality=meant.materiality,
-            open=(*say_measured(findings, outcome), *findings.open, *_masked(findings)),
+            open=(*findings.open, *_masked(findings)),
             suspects=findings.suspects,
         )
 
@@ -432,5 +442,9 @@ def _flaky(findings: Findings) -> tuple[Finding, ...]:
     if not findings.flaky:
         return ()
     runs = "1 run" if findings.flaky == 1 else f"{findings.flaky} runs"
-    text = f"{runs} of {findings.runs} failed, and worked when made again: it fails at random"
+    said = "; ".join(findings.chance_failures[:_FAILURES_SHOWN])
+    text = (
+        f"{runs} of {findings.runs} failed, and worked when made again with nothing else done "
+        f"({said}): by chance, or because of something outside, which is not told here"
+    )
     return (Finding("flaky", (), text),)

@@ -18,6 +18,8 @@ REPEATS = "other repeats"
 _CAUSES = 5
 _FINDINGS = 20
 _HELPS = "usually helps"
+_KINDS = {"flaky": "failed, and worked again"}
+_APART, _LEAVES_OUT = "apart", "a rule leaves it out"
 _SETTING = re.compile(r"([\w.-]+)=")
 
 
@@ -56,6 +58,8 @@ def why(outcome: Outcome) -> str:
     """
     causes = [cause.names for cause in outcome.causes[:_CAUSES]]
     if not causes:
+        if _is_apart(outcome):
+            return "repeats differ in nothing but what looks like a clock or an id"
         varied = is_varied(outcome) and outcome.against == UNVARIED
         return f"{_verb(outcome)} when its environment changes" if varied else ""
     if outcome.verdict is Verdict.NONDETERMINISTIC:
@@ -67,6 +71,17 @@ def why(outcome: Outcome) -> str:
     if not is_varied(outcome):
         return ""
     return f"{_verb(outcome)} when {', or when '.join(changes(names) for names in causes)}"
+
+
+def _is_apart(outcome: Outcome) -> bool:
+    """Whether repeats differ in nothing but what was judged apart."""
+    explained = outcome.explanation
+    return (
+        explained is not None
+        and outcome.verdict is Verdict.NONDETERMINISTIC
+        and not outcome.causes
+        and bool(_of_kind(explained, _APART))
+    )
 
 
 def _verb(outcome: Outcome) -> str:
@@ -88,8 +103,12 @@ def answer(outcome: Outcome) -> tuple[Statement, ...]:
         said.append(Statement("cause", f"{len(outcome.causes) - _CAUSES:,} more"))
     if explained is None:
         return tuple(said)
-    if not outcome.causes and not outcome.verdict.passes:
+    if not outcome.causes and not outcome.verdict.passes and not _is_apart(outcome):
         said.append(_no_cause(explained))
+    said += [
+        Statement("judged apart", each.text, below=((_LEAVES_OUT, each.advice),))
+        for each in _of_kind(explained, _APART)
+    ]
     said += [
         Statement(
             "to bear in mind" if each.names == ("platform",) else "explained in part",
@@ -113,7 +132,8 @@ def rest(outcome: Outcome) -> tuple[Statement, ...]:
     explained = outcome.explanation
     if explained is None:
         return ()
-    open_ = explained.open if outcome.causes or outcome.verdict.passes else explained.open[1:]
+    told = not outcome.causes and not outcome.verdict.passes and not _is_apart(outcome)
+    open_ = explained.open[1:] if told else explained.open
     said = [*_others(outcome, explained), *_tried(outcome, explained)]
     if explained.not_exercised:
         said.append(Statement("not exercised", _reasons(explained), is_list=True))
@@ -154,7 +174,7 @@ def _cause(cause: Cause, tried: tuple[str, ...]) -> Statement:
     ]
     runs = "1 run" if cause.runs == 1 else f"{cause.runs:,} runs"
     if cause.names == (RANDOMNESS,):
-        head = "(an unseeded generator, or a race) — "
+        head = "(an unseeded generator, a race, or something from outside) — "
     else:
         head = f"({', '.join(settings)}) — " if settings else "— "
     # A package is called by its own name; its setting says from which version to which.
@@ -193,16 +213,23 @@ def _others(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
     """Crashes that are not the outcome's cause anyway, runs that failed at random, and the like."""
     causes = {cause.names for cause in outcome.causes}
     for each in explained.findings[:_FINDINGS]:
-        if each.kind in ("amplifier", "part") or (each.kind == "crash" and each.names in causes):
+        if each.kind in ("amplifier", "part", _APART) or (
+            each.kind == "crash" and each.names in causes
+        ):
             continue
         crash = each.kind == "crash" and each.names
-        label = f"crash under {' + '.join(each.names)}" if crash else each.kind
+        label = (
+            f"crash under {' + '.join(each.names)}" if crash else _KINDS.get(each.kind, each.kind)
+        )
         yield Statement(label, each.text, (), _advice(each))
 
 
 def _tried(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
     """Of a program that is not repeatable, and after an unfinished search, less can be claimed."""
     names = _without_effect(outcome, explained)
+    if _is_apart(outcome) and names:
+        yield Statement("varied without effect on all else", ", ".join(names), is_list=True)
+        return
     if not names or outcome.verdict is Verdict.NONDETERMINISTIC:
         return
     finished = outcome.verdict.passes or (outcome.causes and not explained.open)

@@ -169,6 +169,7 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
             "verdict": Verdict(raw["verdict"]),
             "worst_index": None if index is None else tuple(index),
             "excuses": tuple(raw["excuses"]),
+            "renames": tuple((pattern, text) for pattern, text in raw["renames"]),
             "quantiles": tuple((share, error) for share, error in raw["quantiles"]),
             "histogram": tuple((low, high, count) for low, high, count in raw["histogram"]),
             "elements": tuple(

@@ -48,6 +48,7 @@ from pytest_mlcontainer.variations import (
     workdir,
 )
 from pytest_mlcontainer.variations.hints import suspect
+from pytest_mlcontainer.variations.masks import masking
 
 __all__ = [
     "FAMILIES",
@@ -166,10 +167,13 @@ def pins(situation: Situation, families: Sequence[Family] = FAMILIES) -> tuple[V
 
 
 def apart_pairs(families: Iterable[Family]) -> frozenset[frozenset[str]]:
-    """Names of families that hide each other; it is enough that one of the two says so."""
-    return frozenset(
-        frozenset((family.name, other)) for family in families for other in family.apart
-    )
+    """Names of families that hide each other: those that are known to, and what families say.
+
+    It is enough that one of the two says so.
+    """
+    known = tuple(families)
+    told = frozenset(frozenset((family.name, other)) for family in known for other in family.apart)
+    return told | masking(frozenset(family.name for family in known))
 
 
 def kin_pairs(families: Iterable[Family]) -> Mapping[frozenset[str], float]:

@@ -102,7 +102,6 @@ LOCALE: Final = Family(
         r"\bnatsort|\bhumansorted\b|\bpyicu\b|\bicu\.",
     ),
     weight=2.0,
-    apart=("encoding",),
 )
 ENCODING: Final = Family(
     "encoding",
@@ -121,5 +120,4 @@ ENCODING: Final = Family(
         r"\bsurrogateescape\b|\bUnicode(?:De|En)?codeError\b",
     ),
     weight=1.0,
-    apart=("locale",),
 )

@@ -1,0 +1,3 @@
+"""Plots."""
+
+COLOUR = "blue"

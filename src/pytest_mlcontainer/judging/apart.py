@@ -1,0 +1,178 @@
+"""What runs of one and the same differ in because of a clock or an id: judged apart from values.
+
+Only what repeats were seen to differ in is set apart, and no more of it than that: the times in a
+line, not the loss beside them. It stays a difference; but it is no randomness, and what is left
+can be searched for causes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pytest_mlcontainer.compare import excuses
+from pytest_mlcontainer.compare.renamed import say_names
+from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.model import (
+    NAMED_PATTERNS,
+    Difference,
+    Pairs,
+    Rule,
+    Tolerance,
+    Verdict,
+)
+from pytest_mlcontainer.model.clock_names import is_id, is_measured
+
+MEASURED, IDS, NAMES = "measured", "ids", "names"
+NOUNS: Final = {
+    **excuses.NOUNS,
+    MEASURED: "numbers that are times or durations by their names",
+    IDS: "values that are ids of a run by their names",
+    NAMES: "names of outputs",
+}
+# A digest of values looks as an id does, and a path may come from what is computed: these are set
+# apart only where nothing that can be pinned explains them.
+_LAST_RESORT: Final = frozenset({"hex", "path"})
+_LINES: Final = 3
+_INDEX: Final = re.compile(r"\[[0-9]+\]")
+# Versions 3, 5 and 8 of RFC 9562 are made of contents.
+_UUID_OF_CONTENTS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[358][0-9a-f]{3}-", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that is set apart.
+
+    Args:
+        where: the output, or the item in it.
+        nouns: of what it is, names of patterns and `MEASURED`, `IDS`, `NAMES`.
+        line: what would leave it out, as it stands in the configuration.
+    """
+
+    where: str
+    nouns: tuple[str, ...]
+    line: str
+
+
+@dataclass(frozen=True)
+class Apart:
+    """All that is set apart: rules and names that leave it out, and what is said of it."""
+
+    rules: tuple[Rule, ...] = ()
+    names: Pairs = ()
+    parts: tuple[Part, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def amended(self, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        """The rules with those before them that leave out what is set apart."""
+        return (*self.rules, *rules)
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(noun for part in self.parts for noun in part.nouns))
+
+    def notes(self, notes: Iterable[str]) -> tuple[str, ...]:
+        """Without what is said of rules that nobody wrote."""
+        own = [f"rule {rule}" for rule in self.rules]
+        own += [f"names {pattern!r}" for pattern, _text in self.names]
+        return tuple(
+            note
+            for note in notes
+            if not any(note.startswith(f"{each} ") or f"by {each} (" in note for each in own)
+        )
+
+
+def set_apart(
+    differences: Iterable[Difference], rules: tuple[Rule, ...], *, last_resort: bool = False
+) -> Apart:
+    """What of these differences between repeats a clock or an id makes; nothing where none does.
+
+    Args:
+        rules: by which they were compared.
+        last_resort: also what may as well be a digest of values, or a path that means something.
+    """
+    found = Apart()
+    for each in differences:
+        if each.verdict in (Verdict.DRIFT, Verdict.NONDETERMINISTIC):
+            found = joined(found, _one(each, rules, last_resort))
+    return found
+
+
+def say(apart: Apart) -> str:
+    """What is set apart, and what leaves it out, as the end of a sentence."""
+    nouns = " and ".join(NOUNS[noun] for noun in apart.nouns)
+    lines = list(dict.fromkeys(part.line for part in apart.parts))
+    more = f"; and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
+    return f"nothing but {nouns}; to leave them out: {'; '.join(lines[:_LINES])}{more}"
+
+
+def is_all_apart(differences: Iterable[Difference]) -> bool:
+    """Whether all that does not pass may be set apart."""
+    failing = [each for each in differences if not each.verdict.passes]
+    return bool(failing) and all(bool(_one(each, (), True)) for each in failing)
+
+
+def joined(one: Apart, other: Apart) -> Apart:
+    """Both; what the second sets apart of the same item comes first."""
+    known = set(one.rules)
+    rules = tuple(rule for rule in other.rules if rule not in known)
+    names = tuple(pair for pair in other.names if pair not in one.names)
+    parts = tuple(part for part in other.parts if part not in one.parts)
+    return Apart((*rules, *one.rules), (*one.names, *names), (*one.parts, *parts))
+
+
+def _one(difference: Difference, rules: tuple[Rule, ...], last_resort: bool) -> Apart:
+    if difference.renames:
+        line = say_names(difference.renames)
+        part = Part(difference.where, (NAMES,), line)
+        return Apart((), difference.renames, (part,))
+    if difference.excuses and (last_resort or not _may_mean_something(difference)):
+        return _of_text(difference, rules)
+    if difference.differing and is_id(difference.item):
+        return _whole(difference, IDS)
+    numbers = difference.max_abs is not None and not difference.rule.startswith("dtype")
+    if numbers and is_measured(difference.item, difference.size):
+        return _whole(difference, MEASURED)
+    return Apart()
+
+
+def _may_mean_something(difference: Difference) -> bool:
+    if is_id(difference.item):
+        return False
+    texts = (difference.worst_actual, difference.worst_expected)
+    shown = [text for each in difference.elements for text in (each.actual, each.expected)]
+    if any(_UUID_OF_CONTENTS.search(text) for text in (*texts, *shown)):
+        return True
+    return not _LAST_RESORT.isdisjoint(difference.excuses)
+
+
+def _of_text(difference: Difference, rules: tuple[Rule, ...]) -> Apart:
+    item = difference.item
+    above = tuple(item[: found.start()] for found in re.finditer(r"[.\[]", item))
+    applied = RuleBook(rules).peek(difference.output, item, above[::-1])
+    patterns = (NAMED_PATTERNS[name] for name in difference.excuses)
+    known = applied.tolerance.patterns
+    tolerance = replace(applied.tolerance, patterns=tuple(dict.fromkeys((*known, *patterns))))
+    listed = ", ".join(f'"{name}"' for name in difference.excuses)
+    line = f"{json.dumps(difference.where, ensure_ascii=False)} = {{ ignore = [{listed}] }}"
+    part = Part(difference.where, difference.excuses, line)
+    return Apart((Rule(_literal(difference.output), item or None, tolerance),), (), (part,))
+
+
+def _whole(difference: Difference, noun: str) -> Apart:
+    """The item itself; of a list, each of its places."""
+    item = _INDEX.sub("[*]", difference.item)
+    where = f"{difference.output}:{item}"
+    line = f"{json.dumps(where, ensure_ascii=False)} = {{ ignore = true }}"
+    rule = Rule(_literal(difference.output), item, Tolerance(ignore=True))
+    return Apart((rule,), (), (Part(where, (noun,), line),))
+
+
+def _literal(name: str) -> str:
+    """A glob that matches just this name."""
+    return re.sub(r"([*?\[])", r"[\1]", name)

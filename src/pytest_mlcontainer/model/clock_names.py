@@ -1,0 +1,77 @@
+"""Names of numbers that a clock, a counter of processes or a generator of ids gave, not a model.
+
+They are narrow on purpose: `fit_time` is how long a program took whatever it computes, while a
+`survival_time` or an `arrival_time` is what it predicts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_WORK: Final = (
+    "train|training|fit|fitting|score|scoring|step|epoch|batch|iter|iteration|loop|load|loading"
+    "|data|dataloader|total|wall|wall_clock|cpu|user|sys|run|exec|execution|infer|inference"
+    "|predict|prediction|eval|evaluation|val|validation|test|testing|build|compile|compilation"
+    "|startup|setup|preprocess|preprocessing|postprocess|process|processing|forward|backward"
+    "|optim|optimizer|search|tune|tuning|refit|compute|io|save|saving|read|write|cross_val"
+)
+_HOW: Final = "mean|std|avg|average|median|max|min|sum|last|first|per|p[0-9]{1,3}"
+_UNIT: Final = (
+    r"(?:_(?:s|ms|us|ns|secs?|seconds?|millis|mins?|minutes?|h|hours?|total|per_(?:step|epoch)"
+    rf"|{_HOW}))*"
+)
+# Of any number of values: nothing else is called so.
+_SURE: Final = re.compile(
+    rf"(?:(?:{_HOW}|{_WORK})_)*(?:(?:{_WORK})_(?:time|duration|latency|seconds|secs|ms)"
+    r"|elapsed(?:_time)?|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
+    r"|(?:[a-z]+_)?(?:samples|steps|tokens|items|iterations|iters|examples|images|records|rows"
+    r"|batches|it|words|frames|requests)_per_(?:s|secs?|seconds?|mins?|minutes?))"
+    rf"{_UNIT}"
+    r"|(?:time_?stamp|unix_?time|created|started|finished|updated|saved|trained|generated|exported)"
+    rf"_(?:at|on|time|ts){_UNIT}|time_?stamps?{_UNIT}"
+    rf"|(?:start|end|begin|finish|creation)_(?:time_?stamp|ts){_UNIT}",
+)
+# Of one value alone: a column of such may well be data.
+_LONE: Final = re.compile(
+    rf"(?:time|duration|seconds|secs|latency|timings?){_UNIT}"
+    rf"|(?:created|started|finished|updated|saved|trained|generated|exported){_UNIT}"
+    rf"|(?:start|end|begin|finish|creation)_time{_UNIT}|ts"
+)
+_ABOVE: Final = re.compile(r"(?:(?:timings?|durations?|latency|latencies|elapsed)(?:_[a-z]{1,7})?)")
+_ID: Final = re.compile(
+    r"(?:[a-z]+_)?(?:run|session|trace|span|job|request|experiment|process|invocation"
+    r"|correlation)_?(?:id|uuid|uid)|uuid|guid|p?pid|nonce"
+)
+_PARTS: Final = re.compile(r"[^.\[\]/]+")
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_INDEX: Final = re.compile(r"[0-9*]+")
+
+
+def is_measured(item: str, size: int) -> bool:
+    """Whether an item is called as what a clock says: how long something took, or when it was.
+
+    Args:
+        item: its path, `history[3].fit_time`.
+        size: how many values it has.
+    """
+    parts = _parts(item)
+    if not parts:
+        return False
+    if _SURE.fullmatch(parts[-1]):
+        return True
+    if size != 1:
+        return False
+    return bool(_LONE.fullmatch(parts[-1])) or any(_ABOVE.fullmatch(each) for each in parts[:-1])
+
+
+def is_id(item: str) -> bool:
+    """Whether an item is called as what tells one run from another."""
+    parts = _parts(item)
+    return bool(parts) and _ID.fullmatch(parts[-1]) is not None
+
+
+def _parts(item: str) -> list[str]:
+    """The words of a path in snake case, without places in lists."""
+    found = (part for part in _PARTS.findall(item[-500:]) if not _INDEX.fullmatch(part))
+    return [re.sub(r"[\s-]+", "_", _HUMP.sub("_", part)).lower() for part in found]
