@@ -86,6 +86,16 @@ def took_effect(witness: tuple[str, ...], before: Facts, after: Facts) -> str:
     return ", ".join(shown[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
+def can_be_witnessed(witness: tuple[str, ...], facts: Facts) -> bool:
+    """Whether at least one of the facts that would show an effect can be read here at all."""
+    known = dict(facts.values)
+    names = (each.partition("=")[0] for each in witness)
+    return any(
+        name.startswith(_ABSENT_IS_UNSET) or any(each in known for each in _named(name, known, {}))
+        for name in names
+    )
+
+
 def suspicion(before: Facts, after: Facts) -> dict[str, float]:
     """How suspicious each family of variations is of what differs between two environments.
 

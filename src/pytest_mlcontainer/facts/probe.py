@@ -382,27 +382,41 @@ def _cuda() -> "dict[str, object]":
 
 
 def _blas() -> "dict[str, object]":
-    """OpenBLAS: from the wheel of NumPy or SciPy, from the environment, or the system's."""
+    """OpenBLAS: from the wheel of NumPy or SciPy, from the environment, or the system's.
+
+    One that cannot be opened, or that has no such names, hides none of the others.
+    """
+    failed: list[str] = []
     for path in _libraries("*.libs/*openblas*", "libopenblas*.so*"):
-        library = ctypes.CDLL(path)
-        for prefix in ("scipy_openblas", "openblas"):
-            for suffix in ("64_", ""):
-                core = getattr(library, prefix + "_get_corename" + suffix, None)
-                threads = getattr(library, prefix + "_get_num_threads" + suffix, None)
-                if core is None or threads is None:
-                    continue
-                core.restype = ctypes.c_char_p
-                return {
-                    "blas.kernel": core().decode("ascii", "replace"),
-                    "blas.threads": threads(),
-                }
+        try:
+            told = _ask_openblas(_opened(path))
+        except OSError as error:
+            failed.append(str(error)[:200])
+            continue
+        if told:
+            return told
+    return {"unread.blas": failed[0]} if failed else {}
+
+
+def _ask_openblas(library: ctypes.CDLL) -> "dict[str, object]":
+    for prefix in ("scipy_openblas", "openblas"):
+        for suffix in ("64_", "_64", ""):
+            core = getattr(library, prefix + "_get_corename" + suffix, None)
+            threads = getattr(library, prefix + "_get_num_threads" + suffix, None)
+            if core is None or threads is None:
+                continue
+            core.restype = ctypes.c_char_p
+            return {
+                "blas.kernel": core().decode("ascii", "replace"),
+                "blas.threads": threads(),
+            }
     return {}
 
 
 def _openmp() -> "dict[str, object]":
     beside = ("*.libs/lib*omp*.so*", "torch/lib/lib*omp*.so*")
     for path in [path for pattern in beside for path in _libraries(pattern)]:
-        threads = getattr(ctypes.CDLL(path), "omp_get_max_threads", None)
+        threads = getattr(_opened(path), "omp_get_max_threads", None)
         if threads is not None:
             return {"openmp.threads": threads()}
     return {}
@@ -422,11 +436,45 @@ def _mkl() -> "dict[str, object]":
     return {}
 
 
+def _opened(path: str) -> ctypes.CDLL:
+    """A library, after those beside it that it needs.
+
+    In wheels of NumPy and SciPy up to 1.26 and 1.12 it needs libgfortran, and has no path to it:
+    the extension module that is loaded first brings both. One that is loaded is found by its name.
+
+    Raises:
+        OSError: it cannot be opened all the same.
+    """
+    # Elsewhere there are many others, and the loader knows the way to those.
+    folder = os.path.dirname(path)
+    beside = sorted(glob.glob(os.path.join(folder, "*.so*"))) if folder.endswith(".libs") else []
+    waiting = [each for each in beside if each != path]
+    while True:
+        try:
+            return ctypes.CDLL(path)
+        except OSError:
+            loaded = [each for each in waiting if _loads(each)]
+            if not loaded:
+                raise
+            waiting = [each for each in waiting if each not in loaded]
+
+
+def _loads(path: str) -> bool:
+    try:
+        ctypes.CDLL(path)
+    except OSError:
+        return False
+    return True
+
+
 def _libraries(beside: str, shared: str = "") -> "list[str]":
     """Libraries that packages bring along, then those of the environment and of the system."""
     places = [os.path.join(folder, beside) for folder in sys.path if folder]
     if shared:
-        places += [os.path.join(sys.prefix, "lib", shared), os.path.join("/usr/lib/*", shared)]
+        places += [
+            os.path.join(folder, shared)
+            for folder in (os.path.join(sys.prefix, "lib"), "/usr/lib", "/usr/lib/*", "/usr/lib64")
+        ]
     return [path for place in places for path in sorted(glob.glob(place))]
 
 
