@@ -36,6 +36,8 @@ _EVIDENCE: Final[Mapping[str, Mapping[str, float]]] = {
     "memory": {"memory.limit_bytes": 0.4, "memory.total_bytes": 0.2},
     "shm": {"memory.shm_bytes": 0.4},
     "read-only": {"files.root_read_only": 0.5},
+    "nofile": {"process.nofile": 0.4},
+    "cpu-model": {"env.QEMU_CPU": 0.5, "cpu.hwcap": 0.5},
     "network": {"network.interfaces": 0.2, "network.route": 0.4},
     "aslr": {"process.aslr": 0.4},
     "workdir": {"folder": 0.3},

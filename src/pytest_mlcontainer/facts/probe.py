@@ -17,6 +17,7 @@ import locale
 import os
 import platform
 import re
+import resource
 import sys
 import sysconfig
 import time
@@ -65,6 +66,7 @@ _LISTED = ("/bin", "/etc", "/lib", "/usr/bin", "/usr/lib", "/usr/share")
 _HEAD_BYTES = 4096
 _NO_RANDOMISATION = 0x0040000
 _LOADING_S = 20
+_HWCAP, _HWCAP2 = 16, 26
 
 
 def main() -> None:
@@ -145,7 +147,12 @@ def _cpu() -> "dict[str, object]":
     # Emulated, a program sees the list of the machine below, which has a name of its own.
     arm = platform.machine().startswith(("aarch64", "arm"))
     flags = seen.get("features" if arm else "flags", "").split()
+    # What the emulated CPU can do, by its own word; elsewhere the flags say it.
+    vector = getattr(ctypes.CDLL(None), "getauxval", None) if "QEMU_CPU" in os.environ else None
+    if vector is not None:
+        vector.restype, vector.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
     return {
+        "cpu.hwcap": vector and "%x %x" % (vector(_HWCAP), vector(_HWCAP2)),
         "cpu.model": seen.get("model name") or (part if part != "/" else None),
         "cpu.flags": " ".join(flag for flag in FLAGS if flag in flags) or None,
         "cpu.count": os.cpu_count(),
@@ -195,10 +202,13 @@ def _network() -> "dict[str, object]":
 
 def _process() -> "dict[str, object]":
     raw = _text("/proc/self/personality").strip()
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
     off = bool(raw) and bool(int(raw, 16) & _NO_RANDOMISATION)
     off = off or _text("/proc/sys/kernel/randomize_va_space").strip() == "0"
     return {
         "process.aslr": "off" if off else "on" if raw else None,
+        "process.nofile": files[0],
+        "process.nofile_hard": files[1],
         "program.sh": _program("sh"),
         "program.setarch": _program("setarch"),
     }
