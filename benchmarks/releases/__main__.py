@@ -105,7 +105,6 @@ class _Looking:
         ours = choose_cpu(engine, image) if emulated else None
         cpu = None if ours is None else EmulatedCpu(ours, OURS, ours=True)
         self._target = Target(image.platform, emulated=emulated, cpu=cpu)
-        self._ours = ours
 
     def cells(self) -> list[str]:
         before = self._look(Knobs())
@@ -138,7 +137,6 @@ class _Looking:
             self._target,
             entry,
             before,
-            self._ours,
             "answers",
             self._cache,
         )

@@ -50,10 +50,12 @@ ROWS = (
     Row("python:3.8-slim", ("numpy==1.22.4", "scipy==1.8.1", "scikit-learn==1.1.3")),
     Row("python:3.9-slim", ("numpy==1.23.5", "scipy==1.9.3", "scikit-learn==1.2.2")),
     Row("python:3.10-slim", ("numpy==1.24.4", "scipy==1.10.1", "xgboost==1.7.6")),
+    Row("python:3.11-slim", ("numpy==1.23.5", "scipy==1.9.3", "scikit-learn==1.2.2")),
+    Row("python:3.11-slim", ("numpy==1.24.4", "scipy==1.10.1", "xgboost==1.7.6")),
     Row("python:3.11-slim", ("numpy==1.25.2", "scipy==1.11.4", "lightgbm==4.1.0")),
     Row("python:3.11-slim", ("numpy==1.26.4", "scipy==1.12.0", "scikit-learn==1.4.2")),
-    Row("python:3.12-slim", ("numpy==2.0.2", "scipy==1.13.1", "pandas==2.2.3", "polars==1.12.0")),
-    Row("python:3.12-slim", ("numpy==2.1.3", "onnxruntime==1.20.1")),
+    Row("python:3.11-slim", ("numpy==2.0.2", "scipy==1.13.1", "pandas==2.2.3", "polars==1.12.0")),
+    Row("python:3.13-slim", ("numpy==2.1.3", "onnxruntime==1.20.1")),
     Row("python:3.13-slim", ("numpy==2.2.6", "scipy==1.15.3", "scikit-learn==1.6.1")),
     Row("python:3.13-slim", ("numpy==2.3.5", "scipy==1.16.3", "jax==0.8.0")),
     Row("python:3.13-slim", ("numpy==2.4.4", "scipy==1.17.1", "lightgbm==4.6.0")),
@@ -62,6 +64,6 @@ ROWS = (
     Row("python:3.11-slim", ("tensorflow-cpu==2.17.1",)),
     Row("debian:bookworm-slim", setup="apt-get update -q && apt-get install -qy python3-numpy "
         "python3-scipy libopenblas0"),
-    Row("python:3.12-slim", ("numpy==1.26.4", "torch==2.2.2"), platform=ARM64),
+    Row("python:3.11-slim", ("numpy==1.26.4", "torch==2.2.2"), platform=ARM64),
     Row("python:3.13-slim", ("numpy==2.3.5", "torch==2.9.1"), platform=ARM64),
 )  # fmt: skip

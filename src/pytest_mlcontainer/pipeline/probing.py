@@ -145,7 +145,6 @@ class Prober(Workplace):
             target,
             entry,
             seen,
-            self._our_cpu(settings, engine, image),
             facts_key(engine.identity(), image, target, entry.env, *place),
             self._world.cache / "answers",
         )
@@ -157,7 +156,8 @@ class Prober(Workplace):
             with self._slots:
                 log("asking numerical libraries for what is known")
                 answers = repeated(partial(ask, asking), log)
-                if answers.wrong:
-                    raise repeated(partial(explain_wrong, asking, answers), log)
+            if answers.wrong:
+                ours = self._our_cpu(settings, engine, image)
+                raise repeated(partial(explain_wrong, asking, answers, ours), log)
 
         self._store(settings).once("answers", asking.key, make)

@@ -38,7 +38,6 @@ class Asking:
     Args:
         entry: whose program it is: its variables and its Python.
         facts: what the probe saw in the image.
-        ours: the CPU that would be emulated, had nobody named another; None where none would.
         key: names this image, target, entrypoint's environment and engine.
         cache: folder for what is kept.
     """
@@ -48,7 +47,6 @@ class Asking:
     target: Target
     entry: Entrypoint
     facts: Facts
-    ours: str | None
     key: str
     cache: Path
 
@@ -79,8 +77,12 @@ def ask(asking: Asking) -> Answers:
     return _ask(asking, ())
 
 
-def explain_wrong(asking: Asking, answers: Answers) -> RunError:
-    """What is wrong, and what computes right instead, found by trying."""
+def explain_wrong(asking: Asking, answers: Answers, ours: str | None) -> RunError:
+    """What is wrong, and what computes right instead, found by trying.
+
+    Args:
+        ours: the CPU that would be emulated, had nobody named another; None where none would.
+    """
     platform, cpu = asking.target.platform, asking.target.cpu
     libraries = ", ".join(dict.fromkeys(each.library for each in answers.wrong))
     where = f"on {platform}" if cpu is None else f"on the emulated CPU {cpu.name} ({platform})"
@@ -92,7 +94,7 @@ def explain_wrong(asking: Asking, answers: Answers) -> RunError:
     return RunError(
         f"{libraries} computes wrong {where}, so that no output of it was judged",
         "\n".join(lines),
-        _remedy(asking),
+        _remedy(asking, ours),
     )
 
 
@@ -107,9 +109,9 @@ def _line(wrong: WrongAnswer) -> str:
     )
 
 
-def _remedy(asking: Asking) -> str:
+def _remedy(asking: Asking, ours: str | None) -> str:
     """The first change with which all answers are right."""
-    cpu, ours = asking.target.cpu, asking.ours
+    cpu = asking.target.cpu
     if ours is not None and (cpu is None or cpu.name != ours):
         tried = _ask(asking, ((QEMU_CPU, ours),))
         if _is_right(tried):
