@@ -97,6 +97,7 @@ def test_the_platform_itself_is_named_where_nothing_else_explains_it(
     assert found["verdict"] == "drift"
     assert found["target"] == {
         "platform": foreign, "emulated": True, "gpus": None, "variations": [],
+        "cpu": "neoverse-n1, chosen by the configuration",
     }  # fmt: skip
     assert causes(found) == [["platform"]]
     assert "nothing that was varied makes" in found["causes"][0]["evidence"]

@@ -502,4 +502,4 @@ class TestSuspicion:
         assert found == suspicion(other, one)
         assert all(0 <= share <= 1 for share in found.values())
         assert set(suspicion(one, one).values()) == {0.0}
-        assert len(found) == 25
+        assert len(found) == 27

@@ -47,7 +47,8 @@ Runs = Callable[..., Run]
 def tell(expression: str, before: str = "") -> str:
     """Python code that writes an expression's value to `out/seen.json`."""
     return (
-        f"import ctypes, json, os, pathlib, socket\nos.makedirs('out', exist_ok=True)\n{before}\n"
+        f"import ctypes, json, os, pathlib, resource, socket\n{before}\n"
+        "os.makedirs('out', exist_ok=True)\n"
         f"value = {expression}\njson.dump(value, open('out/seen.json', 'w'))"
     )
 
@@ -238,24 +239,35 @@ def test_outermost_folders_hold_all_and_none_holds_another(given: list[str]) -> 
 
 
 def test_each_knob_reaches_the_run(runs: Runs) -> None:
-    """Name, processors, memory, shared memory, user and variables, all of one run."""
+    """Name, processors, memory, shared memory, open files, user and variables, all of one run."""
     knobs = Knobs(
         hostname="gpu-node-17",
         cpuset="0",
         memory_bytes=300 << 20,
         shm_size_bytes=20 << 20,
+        nofile=777,
         user="12345:12345",
         env=(("SEED", "2"),),
     )
     code = tell(
         "[socket.gethostname(), sorted(os.sched_getaffinity(0)), int(limit.read_text()), "
         "shm.f_blocks * shm.f_frsize, os.getuid(), os.getgid(), os.environ['SEED'], "
-        "os.environ['KEPT']]",
+        "os.environ['KEPT'], list(resource.getrlimit(resource.RLIMIT_NOFILE))]",
         "shm = os.statvfs('/dev/shm'); limit = pathlib.Path('/sys/fs/cgroup/memory.max')\n"
         "if not limit.exists(): limit = limit.parent / 'memory/memory.limit_in_bytes'",
     )
     run = runs(code, knobs, env=(("SEED", "1"), ("KEPT", "yes")))
-    assert seen(run) == ["gpu-node-17", [0], 300 << 20, 20 << 20, 12345, 12345, "2", "yes"]
+    assert seen(run) == [
+        "gpu-node-17",
+        [0],
+        300 << 20,
+        20 << 20,
+        12345,
+        12345,
+        "2",
+        "yes",
+        [777, 777],
+    ]
 
 
 def test_the_internal_network_leads_nowhere_and_goes_with_the_session(

@@ -9,6 +9,7 @@ import itertools
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,8 @@ USUAL: dict[str, Scalar] = {
     "user.umask": "0022",
     "files.root_read_only": False,
     "process.aslr": "on",
+    "process.nofile": 1 << 20,
+    "process.nofile_hard": 1 << 20,
     "program.sh": "/bin/sh",
     "program.setarch": "/usr/bin/setarch",
 }
@@ -102,6 +105,13 @@ def situation(
         None if platform == HOST else image,
         leaked,
     )
+
+
+def usual(name: str, **fields: Any) -> Situation:
+    """The usual one, or for what only an emulated platform has, one that is emulated."""
+    if name == "cpu-model":
+        return situation(ARM64, {"env.QEMU_CPU": "neoverse-n1"}, **fields)
+    return situation(**fields)
 
 
 def limited(**limits: object) -> Situation:
@@ -185,6 +195,10 @@ SETTINGS = [
     ("workdir", situation(), "/mlcontainer-elsewhere"),
     ("workdir", situation(image_env=(("PATH", "/app/.venv/bin:/bin"),)), "/mlcontainer-elsewhere"),
     ("workdir", situation(image_env=(("APP", "/application:/srv/app"),)), "/mlcontainer-elsewhere"),
+    ("nofile", situation(), "1024"),
+    ("nofile", situation(facts={"process.nofile": 1024}), "1048576"),
+    ("cpu-model", situation(ARM64, {"env.QEMU_CPU": "neoverse-n1"}), "cortex-a57"),
+    ("cpu-model", situation(ARM64, {"env.QEMU_CPU": "cortex-a57"}), "neoverse-n1"),
     ("umask", situation(), "0077"),
     ("umask", situation(facts={"user.umask": "0o77"}), "0022"),
     ("aslr", situation(), "off"),
@@ -252,6 +266,19 @@ REFUSED = [
         situation(entry=Entrypoint("t", ("t",), outputs=("/out/*",))),
         "outputs are absolute paths",
     ),
+    ("nofile", situation(HOST), "needs a container"),
+    (
+        "nofile",
+        situation(facts={"process.nofile": 512, "process.nofile_hard": 512}),
+        "the engine allows no more than 512",
+    ),
+    ("cpu-model", situation(), "no CPU is emulated"),
+    ("cpu-model", situation(ARM64), "no CPU is emulated"),
+    (
+        "cpu-model",
+        situation(ARM64, {"env.QEMU_CPU": "max"}, env=(("QEMU_CPU", "max"),)),
+        "the project sets QEMU_CPU itself",
+    ),
     ("umask", situation(facts={"program.sh": None}), "no shell in the image"),
     ("aslr", situation(facts={"process.aslr": "off"}), "not randomised anyway"),
     (
@@ -309,8 +336,8 @@ class TestSettings:
         assert not any(variation.knobs.needs_container for variation in varied)
         assert not any(variation.knobs.preload for variation in varied)
         assert {name for name, why in others if why == "needs a container"} == {
-            "aslr", "clock", "file-order", "hostname", "memory", "network", "read-only", "shm",
-            "user", "workdir",
+            "aslr", "clock", "file-order", "hostname", "memory", "network", "nofile",
+            "read-only", "shm", "user", "workdir",
         }  # fmt: skip
         assert {variation.name for variation in varied} >= {"threads", "cpus", "umask", "env"}
 
@@ -319,9 +346,8 @@ class TestPinned:
     @pytest.mark.parametrize("name", sorted(BY_NAME))
     def test_what_the_project_sets_itself_stays(self, name: str) -> None:
         """It is the same wherever the project runs, so it is no source of drift."""
-        at = situation()
-        env = chosen(name, at).knobs.env
-        pinned = situation(image_env=tuple((each, "theirs") for each, _value in env))
+        env = chosen(name, usual(name)).knobs.env
+        pinned = usual(name, image_env=tuple((each, "theirs") for each, _value in env))
 
         choice = BY_NAME[name].choose(pinned)
 
@@ -362,10 +388,10 @@ class TestPinned:
     @pytest.mark.parametrize("name", sorted(BY_NAME))
     def test_what_the_image_sets_gives_way_to_a_name(self, name: str) -> None:
         """A pin in one image hides what shows on the host, so whoever names a variation gets it."""
-        env = chosen(name, situation()).knobs.env
+        env = chosen(name, usual(name)).knobs.env
         pinned = tuple((each, "theirs") for each, _value in env)
 
-        choice = chosen(name, replace(situation(image_env=pinned), over_image=True))
+        choice = chosen(name, replace(usual(name, image_env=pinned), over_image=True))
 
         assert [each for each, _value in choice.knobs.env] == [each for each, _value in env]
         assert not {"theirs"} & {value for _name, value in choice.knobs.env}
@@ -482,15 +508,16 @@ class TestTogether:
     @given(st.sets(st.sampled_from(sorted(BY_NAME))))
     def test_all_that_each_sets_is_set(self, names: set[str]) -> None:
         """In one run with several changes each of them takes effect."""
-        varied = [chosen(name, situation()) for name in sorted(names - {"encoding"})]
+        varied = [chosen(name, usual(name)) for name in sorted(names - {"encoding"})]
 
         knobs = together(varied)
 
         for each in varied:
             assert set(each.knobs.env) <= set(knobs.env)
             assert "\0".join(each.knobs.wrapper) in "\0".join(knobs.wrapper)
-            for field in ("hostname", "cpuset", "memory_bytes", "shm_size_bytes", "network",
-                          "user", "read_only", "workdir", "preload", "personality"):  # fmt: skip
+            for field in ("hostname", "cpuset", "memory_bytes", "shm_size_bytes",
+                          "nofile", "network", "user", "read_only", "workdir", "preload",
+                          "personality"):  # fmt: skip
                 assert not getattr(each.knobs, field) or (
                     getattr(each.knobs, field) == getattr(knobs, field)
                 )
@@ -653,6 +680,8 @@ FAULTS = [
     ("shm", "block = shared_memory.SharedMemory(create=True, size=size)"),
     ("workdir", "info = {'source': str(Path(name).resolve())}"),
     ("workdir", "root = os.getcwd()"),
+    ("nofile", "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)"),
+    ("cpu-model", "fast = 'avx2' in open('/proc/cpuinfo').read()"),
     ("umask", "mode = os.stat(path).st_mode & 0o777"),
     ("aslr", "rows.sort(key=id)"),
     ("aslr", "seed = id(model) % 1000"),
@@ -686,6 +715,8 @@ HARMLESS = [
     ("memory", "memory = []"),
     ("aslr", "grid(x)"),
     ("umask", "mask = x > 0"),
+    ("nofile", "files = [open(path, 'rb') for path in paths]"),
+    ("cpu-model", "model = models[cpu]"),
     ("precision", "half = len(x) // 2"),
     ("libm", "y = x ** 2"),
     ("blas-kernel", "@pytest.fixture"),

@@ -153,7 +153,7 @@ def test_a_steady_program_passes_after_a_few_runs(varied: Any, leaves_nothing: N
     assert explanation["runs"] == 5
     assert names_of(explanation["tried"]) >= {
         "hash-seed", "file-order", "clock", "timezone", "hostname", "user", "home", "env",
-        "network", "read-only", "memory", "shm", "workdir", "umask",
+        "network", "read-only", "memory", "shm", "nofile", "workdir", "umask",
     }  # fmt: skip
     reasons = {each["name"]: each["why"] for each in explanation["not_exercised"]}
     assert reasons["threads"] == "no OpenMP, OpenBLAS or MKL in the image"

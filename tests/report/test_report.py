@@ -212,6 +212,7 @@ def test_report_json_has_the_documented_keys():
         "emulated": True,
         "gpus": None,
         "variations": [],
+        "cpu": None,
     }
     assert result["verdict"] == "drift"
     assert result["causes"] == [{"names": ["blas-kernel"], "runs": 7, "evidence": "…"}]

@@ -39,6 +39,7 @@ class ContainerSpec:
         copy: a folder of the image, and the path at which a copy of it is mounted: with the same
             owners and modes, and of this container alone.
         copy_read_only: the copy cannot be written to.
+        nofile: files that a process of it may have open; None leaves the engine's default.
         personality: its programs may change their personality (`setarch -R`), which engines
             otherwise forbid.
         secrets: what it is given of them, and what must not be in its logs; not inherited by
@@ -63,6 +64,7 @@ class ContainerSpec:
     copy: tuple[str, str] | None = None
     copy_read_only: bool = False
     personality: bool = False
+    nofile: int | None = None
     secrets: Disclosed = Disclosed()
 
 

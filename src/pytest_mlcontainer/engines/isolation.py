@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from docker.types import LogConfig, Mount
+from docker.types import LogConfig, Mount, Ulimit
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.seccomp import ALLOWS_PERSONALITY
@@ -37,6 +37,8 @@ def isolation(spec: ContainerSpec) -> dict[str, Any]:
         # Named, because an engine's own default may have no limit.
         "log_config": LogConfig(type=LogConfig.types.JSON, config=log),
     }
+    if spec.nofile is not None:
+        found["ulimits"] = [Ulimit(name="nofile", soft=spec.nofile, hard=spec.nofile)]
     if spec.confined:
         size = f"size={_CONFINED_TMP_BYTES},"
         found |= {"read_only": True, "tmpfs": {"/tmp": f"{size}mode=1777"}}

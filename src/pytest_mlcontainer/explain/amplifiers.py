@@ -27,12 +27,12 @@ from pytest_mlcontainer.model import Difference, Element, Finding
 
 # Only these change the last bits of numbers; what another change does needs no amplifier.
 _ROUNDING = frozenset({
-    "aslr", "base-image", "blas-kernel", "cpus", "dependency", "libm", "platform", "precision",
-    "randomness", "simd", "threads",
+    "aslr", "base-image", "blas-kernel", "cpu-model", "cpus", "dependency", "libm", "platform",
+    "precision", "randomness", "simd", "threads",
 })  # fmt: skip
 _OTHERWISE = frozenset({
     "clock", "encoding", "env", "file-order", "hash-seed", "home", "hostname", "locale", "memory",
-    "network", "read-only", "shm", "timezone", "umask", "user", "workdir",
+    "network", "nofile", "read-only", "shm", "timezone", "umask", "user", "workdir",
 })  # fmt: skip
 _READ = 500_000  # characters of what a run printed, from either end
 _SOURCE = 200_000

@@ -32,6 +32,7 @@ _SIGNS: Final = (
         ("locale", "encoding"),
     ),
     (r"MemoryError|out of memory|Cannot allocate|code 137|bad_alloc", ("memory",)),
+    (r"Too many open files|Errno 24|EMFILE", ("nofile",)),
     (r"Bus error|shared memory|/dev/shm|code 135", ("shm",)),
     (r"No space left", ("shm", "read-only")),
     (r"mlcontainer-elsewhere|No such file or directory|ModuleNotFoundError", ("workdir", "home")),

@@ -6,7 +6,7 @@ import json
 import math
 from importlib import resources
 
-from pytest_mlcontainer.facts.effects import suspicion, took_effect
+from pytest_mlcontainer.facts.effects import can_be_witnessed, suspicion, took_effect
 from pytest_mlcontainer.facts.probe import ENVIRONMENT, FLAGS, MARKER, NOT_REACHED, UNFINISHED
 from pytest_mlcontainer.facts.ranking import differing, telling
 from pytest_mlcontainer.model import Facts, Platform, Scalar
@@ -14,6 +14,7 @@ from pytest_mlcontainer.model import Facts, Platform, Scalar
 __all__ = [
     "MARKER",
     "UNREAD",
+    "can_be_witnessed",
     "differing",
     "machine_matches",
     "parse_facts",

@@ -36,6 +36,8 @@ _EVIDENCE: Final[Mapping[str, Mapping[str, float]]] = {
     "memory": {"memory.limit_bytes": 0.4, "memory.total_bytes": 0.2},
     "shm": {"memory.shm_bytes": 0.4},
     "read-only": {"files.root_read_only": 0.5},
+    "nofile": {"process.nofile": 0.4},
+    "cpu-model": {"env.QEMU_CPU": 0.5, "cpu.hwcap": 0.5},
     "network": {"network.interfaces": 0.2, "network.route": 0.4},
     "aslr": {"process.aslr": 0.4},
     "workdir": {"folder": 0.3},
@@ -84,6 +86,16 @@ def took_effect(witness: tuple[str, ...], before: Facts, after: Facts) -> str:
     ]
     more = len(shown) - _SHOWN
     return ", ".join(shown[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def can_be_witnessed(witness: tuple[str, ...], facts: Facts) -> bool:
+    """Whether at least one of the facts that would show an effect can be read here at all."""
+    known = dict(facts.values)
+    names = (each.partition("=")[0] for each in witness)
+    return any(
+        name.startswith(_ABSENT_IS_UNSET) or any(each in known for each in _named(name, known, {}))
+        for name in names
+    )
 
 
 def suspicion(before: Facts, after: Facts) -> dict[str, float]:

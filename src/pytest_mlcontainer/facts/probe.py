@@ -17,6 +17,7 @@ import locale
 import os
 import platform
 import re
+import resource
 import sys
 import sysconfig
 import time
@@ -65,6 +66,7 @@ _LISTED = ("/bin", "/etc", "/lib", "/usr/bin", "/usr/lib", "/usr/share")
 _HEAD_BYTES = 4096
 _NO_RANDOMISATION = 0x0040000
 _LOADING_S = 20
+_HWCAP, _HWCAP2 = 16, 26
 
 
 def main() -> None:
@@ -145,7 +147,12 @@ def _cpu() -> "dict[str, object]":
     # Emulated, a program sees the list of the machine below, which has a name of its own.
     arm = platform.machine().startswith(("aarch64", "arm"))
     flags = seen.get("features" if arm else "flags", "").split()
+    # What the emulated CPU can do, by its own word; elsewhere the flags say it.
+    vector = getattr(ctypes.CDLL(None), "getauxval", None) if "QEMU_CPU" in os.environ else None
+    if vector is not None:
+        vector.restype, vector.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
     return {
+        "cpu.hwcap": vector and "%x %x" % (vector(_HWCAP), vector(_HWCAP2)),
         "cpu.model": seen.get("model name") or (part if part != "/" else None),
         "cpu.flags": " ".join(flag for flag in FLAGS if flag in flags) or None,
         "cpu.count": os.cpu_count(),
@@ -195,10 +202,13 @@ def _network() -> "dict[str, object]":
 
 def _process() -> "dict[str, object]":
     raw = _text("/proc/self/personality").strip()
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
     off = bool(raw) and bool(int(raw, 16) & _NO_RANDOMISATION)
     off = off or _text("/proc/sys/kernel/randomize_va_space").strip() == "0"
     return {
         "process.aslr": "off" if off else "on" if raw else None,
+        "process.nofile": files[0],
+        "process.nofile_hard": files[1],
         "program.sh": _program("sh"),
         "program.setarch": _program("setarch"),
     }
@@ -382,27 +392,41 @@ def _cuda() -> "dict[str, object]":
 
 
 def _blas() -> "dict[str, object]":
-    """OpenBLAS: from the wheel of NumPy or SciPy, from the environment, or the system's."""
+    """OpenBLAS: from the wheel of NumPy or SciPy, from the environment, or the system's.
+
+    One that cannot be opened, or that has no such names, hides none of the others.
+    """
+    failed: list[str] = []
     for path in _libraries("*.libs/*openblas*", "libopenblas*.so*"):
-        library = ctypes.CDLL(path)
-        for prefix in ("scipy_openblas", "openblas"):
-            for suffix in ("64_", ""):
-                core = getattr(library, prefix + "_get_corename" + suffix, None)
-                threads = getattr(library, prefix + "_get_num_threads" + suffix, None)
-                if core is None or threads is None:
-                    continue
-                core.restype = ctypes.c_char_p
-                return {
-                    "blas.kernel": core().decode("ascii", "replace"),
-                    "blas.threads": threads(),
-                }
+        try:
+            told = _ask_openblas(_opened(path))
+        except OSError as error:
+            failed.append(str(error)[:200])
+            continue
+        if told:
+            return told
+    return {"unread.blas": failed[0]} if failed else {}
+
+
+def _ask_openblas(library: ctypes.CDLL) -> "dict[str, object]":
+    for prefix in ("scipy_openblas", "openblas"):
+        for suffix in ("64_", "_64", ""):
+            core = getattr(library, prefix + "_get_corename" + suffix, None)
+            threads = getattr(library, prefix + "_get_num_threads" + suffix, None)
+            if core is None or threads is None:
+                continue
+            core.restype = ctypes.c_char_p
+            return {
+                "blas.kernel": core().decode("ascii", "replace"),
+                "blas.threads": threads(),
+            }
     return {}
 
 
 def _openmp() -> "dict[str, object]":
     beside = ("*.libs/lib*omp*.so*", "torch/lib/lib*omp*.so*")
     for path in [path for pattern in beside for path in _libraries(pattern)]:
-        threads = getattr(ctypes.CDLL(path), "omp_get_max_threads", None)
+        threads = getattr(_opened(path), "omp_get_max_threads", None)
         if threads is not None:
             return {"openmp.threads": threads()}
     return {}
@@ -422,11 +446,45 @@ def _mkl() -> "dict[str, object]":
     return {}
 
 
+def _opened(path: str) -> ctypes.CDLL:
+    """A library, after those beside it that it needs.
+
+    In wheels of NumPy and SciPy up to 1.26 and 1.12 it needs libgfortran, and has no path to it:
+    the extension module that is loaded first brings both. One that is loaded is found by its name.
+
+    Raises:
+        OSError: it cannot be opened all the same.
+    """
+    # Elsewhere there are many others, and the loader knows the way to those.
+    folder = os.path.dirname(path)
+    beside = sorted(glob.glob(os.path.join(folder, "*.so*"))) if folder.endswith(".libs") else []
+    waiting = [each for each in beside if each != path]
+    while True:
+        try:
+            return ctypes.CDLL(path)
+        except OSError:
+            loaded = [each for each in waiting if _loads(each)]
+            if not loaded:
+                raise
+            waiting = [each for each in waiting if each not in loaded]
+
+
+def _loads(path: str) -> bool:
+    try:
+        ctypes.CDLL(path)
+    except OSError:
+        return False
+    return True
+
+
 def _libraries(beside: str, shared: str = "") -> "list[str]":
     """Libraries that packages bring along, then those of the environment and of the system."""
     places = [os.path.join(folder, beside) for folder in sys.path if folder]
     if shared:
-        places += [os.path.join(sys.prefix, "lib", shared), os.path.join("/usr/lib/*", shared)]
+        places += [
+            os.path.join(folder, shared)
+            for folder in (os.path.join(sys.prefix, "lib"), "/usr/lib", "/usr/lib/*", "/usr/lib64")
+        ]
     return [path for place in places for path in sorted(glob.glob(place))]
 
 

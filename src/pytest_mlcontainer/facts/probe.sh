@@ -120,6 +120,7 @@ see_user() {
             esac
         done </proc/self/status
     fi
+    number process.nofile "$(ulimit -n 2>/dev/null)"
     text timezone.name "${TZ-}"
     for name in @ENVIRONMENT@; do
         eval "value=\${$name-}"

@@ -21,6 +21,7 @@ class Knobs:
         hostname: the container's name for itself.
         cpuset: processors that it may use, as `docker run --cpuset-cpus`.
         memory_bytes, shm_size_bytes, network, user: as in `Limits`.
+        nofile: files that a process may have open, as `docker run --ulimit nofile=N`.
         read_only: nothing may be written but declared outputs and /tmp.
         wrapper: program and arguments put before the command; it has to execute what follows.
         workdir: absolute path at which the run finds a copy of its working directory, and works.
@@ -34,6 +35,7 @@ class Knobs:
     hostname: str | None = None
     cpuset: str | None = None
     memory_bytes: int | None = None
+    nofile: int | None = None
     shm_size_bytes: int | None = None
     network: str | None = None
     user: str | None = None
@@ -51,6 +53,7 @@ class Knobs:
             hostname=other.hostname or self.hostname,
             cpuset=other.cpuset or self.cpuset,
             memory_bytes=other.memory_bytes or self.memory_bytes,
+            nofile=other.nofile or self.nofile,
             shm_size_bytes=other.shm_size_bytes or self.shm_size_bytes,
             network=other.network or self.network,
             user=other.user or self.user,

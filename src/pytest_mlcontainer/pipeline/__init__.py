@@ -52,6 +52,7 @@ from pytest_mlcontainer.pipeline.opening import Opener
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.records import Conditions
+from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.inputs import needs_tar
 from pytest_mlcontainer.runs.serving import Started, serve
 from pytest_mlcontainer.runs.shells import check_command
@@ -280,7 +281,7 @@ class Pipeline(Opener):
         needs = tuple(require(self.run(settings, need)) for need in job.needs)
         entry = job.entrypoint
         assert entry.server is not None
-        engine = self._engine(job.target)
+        engine, target = self._engine(job.target), self._right_target(settings, image, job)
         workdir = entry.workdir or image.workdir
         volumes, files = self._volumes(settings, entry, engine, image, workdir)
         if files:
@@ -302,7 +303,7 @@ class Pipeline(Opener):
         )
         launching = launch(
             entry.name,
-            spec,
+            with_cpu(spec, target),
             entry.server.port,
             endpoint=job.target.engine,
             environ=self._world.environ,

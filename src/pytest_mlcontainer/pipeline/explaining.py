@@ -12,7 +12,7 @@ from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Search, Trial
-from pytest_mlcontainer.facts import differing, took_effect
+from pytest_mlcontainer.facts import can_be_witnessed, differing, took_effect
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.model import (
     Cause,
@@ -411,7 +411,10 @@ def _no_effect(variation: Variation, before: Facts) -> str:
     if not before.values:
         return f"{variation} cannot be seen to take effect: there is no Python and no shell to look"
     facts = ", ".join(name.partition("=")[0].rstrip(".") for name in variation.witness)
-    return f"{variation} had no effect: {facts or 'what was looked at'} stayed the same"
+    if can_be_witnessed(variation.witness, before):
+        return f"{variation} had no effect: {facts or 'what was looked at'} stayed the same"
+    # What nobody can see may well be an effect, so that nothing follows from it.
+    return f"{variation} cannot be seen to take effect, so it is not known: nothing tells {facts}"
 
 
 def _is_out_of_memory(crash: Crash) -> bool:

@@ -53,7 +53,7 @@ def facts_key(engine: str, image: Image, target: Target, env: Pairs, *more: obje
         engine: identity of the engine.
         more: what else the facts depend on.
     """
-    parts = [engine, image.digest, str(target.platform), target.gpus, env]
+    parts = [engine, image.digest, str(target.platform), target.gpus, repr(target.cpu), env]
     return digest([*parts, *map(repr, more)])
 
 

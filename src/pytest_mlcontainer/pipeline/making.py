@@ -19,12 +19,10 @@ from pytest_mlcontainer.errors import (
     ConfigError,
     MlContainerError,
     PlatformError,
-    PlatformSkipped,
     RunError,
 )
 from pytest_mlcontainer.model import (
     HOST,
-    Emulation,
     Entrypoint,
     Facts,
     Image,
@@ -38,22 +36,23 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.environments import Workshop
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
+from pytest_mlcontainer.pipeline.probing import Prober
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.surroundings import kept_bytes
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
-from pytest_mlcontainer.pipeline.workplace import Workplace, build_secret_problems
+from pytest_mlcontainer.pipeline.workplace import build_secret_problems
 from pytest_mlcontainer.records import read_record
 from pytest_mlcontainer.runs import container as container_runs
 from pytest_mlcontainer.runs import host as host_runs
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
 from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
-from pytest_mlcontainer.runs.probe import Probe, read_facts
+from pytest_mlcontainer.runs.probe import Probe
 from pytest_mlcontainer.runs.shells import check_command
 from pytest_mlcontainer.variations.preload import NAME, library
 
 
-class Maker(Workplace):
+class Maker(Prober):
     """Makes what jobs ask for; raises `MlContainerError`s, the same one again for the same job."""
 
     def image(self, settings: Settings, job: ImageJob) -> Image:
@@ -124,23 +123,10 @@ class Maker(Workplace):
 
         raw, _folder = store.once("image", key, make)
         image = images.image_from_json(raw)
-        seen = self._facts(settings, engine, image, job.target)
+        target = self._known_target(settings, engine, image, job.target, common_env(settings))
+        seen = self._facts(settings, engine, image, target)
         _check_inside(image, platform, seen)
         return image
-
-    def _check_emulation(self, settings: Settings, engine: Engine, platform: Platform) -> None:
-        if settings.emulation is Emulation.ALLOW or not engine.emulates(platform):
-            return
-        native = engine.native()
-        what = f"{platform} is only emulated on this engine"
-        value = f"the engine {engine.name} is {native}; emulation = {settings.emulation.value!r}"
-        remedy = (
-            f'name a native engine: engines = {{ "{platform}" = "ssh://user@machine" }}, or '
-            'emulation = "allow"'
-        )
-        if settings.emulation is Emulation.SKIP:
-            raise PlatformSkipped(what, value, remedy)
-        raise PlatformError(what, value, remedy)
 
     def _check_files(self, settings: Settings) -> None:
         problems = (*check_files(settings), *build_secret_problems(settings, self._world.environ))
@@ -165,19 +151,6 @@ class Maker(Workplace):
 
         self._store(settings).once("before", key, make)
 
-    def _facts(self, settings: Settings, engine: Engine, image: Image, target: Target) -> Facts:
-        """What the probe sees; one probe for all workers, and none where it is known already."""
-        env = common_env(settings)
-        key = facts_key(engine.identity(), image, target, env)
-        probe = Probe(engine, image, target, env, key, self._world.cache / "facts")
-        raw, _folder = self._store(settings).once(
-            "facts", key, lambda _folder: dict(self._read_facts(probe).values)
-        )
-        return Facts(tuple(sorted(raw.items())))
-
-    def _read_facts(self, probe: Probe) -> Facts:
-        return repeated(partial(read_facts, probe), self._logger(str(probe.target.platform)))
-
     def _look(self, settings: Settings, job: RunJob, knobs: Knobs) -> Facts:
         if job.image is None:
             environ = host_runs.environment(self._world.environ, job.entrypoint, knobs)
@@ -186,13 +159,14 @@ class Maker(Workplace):
             )
         image, engine = self.image(settings, job.image), self._engine(job.target)
         entry = job.entrypoint
+        target = self._known_target(settings, engine, image, job.target, entry.env)
         limits = replace(entry.limits, gpus=job.target.gpus)
         place = (limits, entry.workdir, knobs, "deep")
-        key = facts_key(engine.identity(), image, job.target, entry.env, *place)
+        key = facts_key(engine.identity(), image, target, entry.env, *place)
         probe = Probe(
             engine,
             image,
-            job.target,
+            target,
             entry.env,
             key,
             self._world.cache / "facts",
@@ -232,10 +206,9 @@ class Maker(Workplace):
         if job.target.platform == HOST:
             return self._make_host_run(settings, job, needs)
         assert job.image is not None
-        image = self.image(settings, job.image)
+        image, engine = self.image(settings, job.image), self._engine(job.target)
         check_command(job.entrypoint, image)
-        engine = self._engine(job.target)
-        target = replace(job.target, emulated=engine.emulates(job.target.platform))
+        target = self._right_target(settings, image, job)
         workdir = job.entrypoint.workdir or image.workdir
         inputs = plan_inputs(job.entrypoint, settings.root, workdir)
         key = run_key(job, target, needs, inputs, image.digest, engine.identity())

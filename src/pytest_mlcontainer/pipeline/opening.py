@@ -98,12 +98,13 @@ class Opener(Maker):
     def _opening(
         self, settings: Settings, run: Run, output: Output, job: ImageJob, place: Path
     ) -> Opening:
-        engine = self._engine(job.target)
+        engine, image = self._engine(job.target), self.image(settings, job)
+        entry = settings.entrypoint(run.entrypoint) or Entrypoint(run.entrypoint)
         return Opening(
             engine=engine,
-            image=self.image(settings, job),
-            target=replace(job.target, emulated=engine.emulates(job.target.platform)),
-            entry=settings.entrypoint(run.entrypoint) or Entrypoint(run.entrypoint),
+            image=image,
+            target=self._known_target(settings, engine, image, job.target, entry.env),
+            entry=entry,
             output=output,
             folder=place,
             note=note_for(run, job),

@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_mlcontainer.errors import RecordError
 from pytest_mlcontainer.model import (
+    EmulatedCpu,
     Facts,
     Failure,
     Folder,
@@ -103,7 +104,7 @@ def record_to_json(
         digest: gives the SHA-256 of a file; None to go without.
         logs: whether stdout.log and stderr.log belong to it.
     """
-    platform = run.target.platform
+    platform, cpu = run.target.platform, run.target.cpu
     return {
         "schema": SCHEMA,
         "version": importlib.metadata.version(_PACKAGE),
@@ -118,6 +119,7 @@ def record_to_json(
             "gpus": run.target.gpus,
             "engine": run.target.engine,
             "variations": list(run.target.variations),
+            "cpu": None if cpu is None else {"name": cpu.name, "by": cpu.by, "ours": cpu.ours},
         },
         "image": run.image,
         "workdir": run.workdir,
@@ -264,7 +266,16 @@ def _target(raw: Mapping[str, Any]) -> Target:
         gpus=the(raw["gpus"], str, None),
         emulated=the(raw["emulated"], bool, None),
         variations=texts(raw["variations"]),
+        cpu=_cpu(raw.get("cpu")),
     )
+
+
+def _cpu(raw: object) -> EmulatedCpu | None:
+    """Records of earlier versions do not have it."""
+    if raw is None:
+        return None
+    fields = the(raw, dict)
+    return EmulatedCpu(the(fields["name"], str), the(fields["by"], str), the(fields["ours"], bool))
 
 
 def _conditions(raw: Mapping[str, Any]) -> Conditions:

@@ -34,6 +34,9 @@ _HELPS: Final[Mapping[str, str]] = MappingProxyType(
         "cpus": "fix the number of workers and chunks instead of counting processors",
         "memory": "fix batch and chunk sizes instead of deriving them from the memory there is",
         "shm": "set shm-size for the data loader's workers, or use none (num_workers=0)",
+        "nofile": "close what is read, and open shards one after the other; or raise the limit "
+        "where it runs (--ulimit nofile=65536)",
+        "cpu-model": "a tolerance of a few ULP, or a machine of that kind: an emulated CPU is none",
         "read-only": "write only to declared outputs and /tmp, and fail where it cannot be",
         "network": "put weights and data into the image or the inputs, and fail where a download "
         "would be needed",
@@ -72,6 +75,8 @@ _NOUNS: Final[Mapping[str, tuple[str, bool]]] = MappingProxyType(
         "cpus": ("the number of processors", False),
         "memory": ("the memory limit", False),
         "shm": ("the size of /dev/shm", False),
+        "nofile": ("the limit of open files", False),
+        "cpu-model": ("the emulated CPU", False),
         "read-only": ("write access", False),
         "network": ("the network", False),
         "aslr": ("the layout of memory", False),

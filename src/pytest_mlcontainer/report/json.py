@@ -122,6 +122,7 @@ def _target(target: Target) -> dict[str, Any]:
         "emulated": target.emulated,
         "gpus": target.gpus,
         "variations": list(target.variations),
+        "cpu": None if target.cpu is None else str(target.cpu),
     }
 
 

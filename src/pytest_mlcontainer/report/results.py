@@ -10,6 +10,7 @@ from pytest_mlcontainer.model import (
     Cause,
     Difference,
     Element,
+    EmulatedCpu,
     Explanation,
     Failure,
     Finding,
@@ -185,5 +186,6 @@ def _target(raw: Mapping[str, Any]) -> Target:
             **raw,
             "platform": Platform(**raw["platform"]),
             "variations": tuple(raw["variations"]),
+            "cpu": None if raw["cpu"] is None else EmulatedCpu(**raw["cpu"]),
         }
     )

@@ -30,6 +30,7 @@ from pytest_mlcontainer.runs.collecting import (
     take_outputs,
     what_is_there,
 )
+from pytest_mlcontainer.runs.emulation import emulation_note, with_cpu
 from pytest_mlcontainer.runs.failures import (
     CpuUse,
     Ending,
@@ -134,7 +135,7 @@ def execute(job: ContainerRun) -> Run:
         failure = None if ending.breach else refusal or _unstarted(container, job, run)
         lines = missing_outputs(missing, there, collected.inherited)
         failure = failure or explain(run, ending, entry, lines)
-        notes = () if failure else remarks(run, ending, entry)
+        notes = () if failure else (*emulation_note(job.target), *remarks(run, ending, entry))
         run = replace(run, failure=hidden.failure(failure), notes=notes)
         container.failed = failure is not None
     write_record(run)
@@ -230,6 +231,7 @@ def _spec(job: ContainerRun) -> ContainerSpec:
         secrets=job.secrets,
     )
     written = (*job.written, *secret_folders(job.secrets))
+    spec = with_cpu(spec, job.target)
     return turn(spec, job.knobs, job.image, job.home, job.means, written)
 
 

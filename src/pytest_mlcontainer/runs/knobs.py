@@ -50,6 +50,7 @@ def turn(
         hostname=knobs.hostname,
         cpuset=knobs.cpuset,
         personality=knobs.personality,
+        nofile=knobs.nofile,
         volumes=_volumes(spec, knobs, workdir, means),
     )
     folders = tuple(written)

@@ -23,6 +23,7 @@ from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
 from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.model import Entrypoint, Failure, Image, Limits, Output, Target
 from pytest_mlcontainer.outputs import Collected, Declared, collect_tar
+from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.inputs import Input, file_tar, folders_tar
 from pytest_mlcontainer.secrets import NOTHING, Disclosed, Redactor
 
@@ -181,7 +182,7 @@ def _run(job: Opening, spec: ContainerSpec, into: Path) -> Failure | None:
 
 
 def _spec(job: Opening, program: str, command: tuple[str, ...]) -> ContainerSpec:
-    return ContainerSpec(
+    spec = ContainerSpec(
         image=job.image.reference,
         platform=job.image.platform,
         entrypoint=(program,),
@@ -194,6 +195,7 @@ def _spec(job: Opening, program: str, command: tuple[str, ...]) -> ContainerSpec
         passing=True,
         secrets=Disclosed(hidden=job.hidden),
     )
+    return with_cpu(spec, job.target)
 
 
 def _command(job: Opening) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pytest_mlcontainer.engines import Container, ContainerSpec, Engine
 from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platform, Target
+from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.knobs import Means, turn
 from pytest_mlcontainer.storage import read_object, write_json
 
@@ -101,7 +102,7 @@ def _look(probe: Probe) -> Facts:
             limits=limits,
             passing=True,
         )
-        seen = _look_once(probe, _turned(probe, spec))
+        seen = _look_once(probe, _turned(probe, with_cpu(spec, probe.target)))
         if seen is not None:
             return seen
     return Facts()

@@ -1,0 +1,163 @@
+"""What is known of where an image runs: its facts, its CPU, and that it computes right.
+
+All of it comes before a run, and is looked for once by all workers.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from pytest_mlcontainer.engines import Engine
+from pytest_mlcontainer.errors import PlatformError, PlatformSkipped
+from pytest_mlcontainer.model import (
+    EmulatedCpu,
+    Emulation,
+    Entrypoint,
+    Facts,
+    Image,
+    Pairs,
+    Platform,
+    RunJob,
+    ServeJob,
+    Settings,
+    Target,
+)
+from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key
+from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.pipeline.workplace import Workplace
+from pytest_mlcontainer.runs.answers import Asking, ask, explain_wrong
+from pytest_mlcontainer.runs.emulation import (
+    OURS,
+    QEMU_CPU,
+    choose_cpu,
+    has_choice,
+    named_cpu,
+)
+from pytest_mlcontainer.runs.probe import Probe, read_facts
+from pytest_mlcontainer.storage import read_object, write_json
+
+
+class Prober(Workplace):
+    """Looks at images where they run."""
+
+    def _check_emulation(self, settings: Settings, engine: Engine, platform: Platform) -> None:
+        if settings.emulation is Emulation.ALLOW or not engine.emulates(platform):
+            return
+        native = engine.native()
+        what = f"{platform} is only emulated on this engine"
+        value = f"the engine {engine.name} is {native}; emulation = {settings.emulation.value!r}"
+        remedy = (
+            f'name a native engine: engines = {{ "{platform}" = "ssh://user@machine" }}, or '
+            'emulation = "allow"'
+        )
+        if settings.emulation is Emulation.SKIP:
+            raise PlatformSkipped(what, value, remedy)
+        raise PlatformError(what, value, remedy)
+
+    def _known_target(
+        self, settings: Settings, engine: Engine, image: Image, target: Target, env: Pairs
+    ) -> Target:
+        """The target with whether it is emulated, and as which CPU.
+
+        Args:
+            env: of the entrypoint that runs there.
+        """
+        if not engine.emulates(target.platform):
+            return replace(target, emulated=False, cpu=None)
+        cpu = named_cpu(image, env)
+        if cpu is None:
+            ours = self._our_cpu(settings, engine, image)
+            cpu = None if ours is None else EmulatedCpu(ours, OURS, ours=True)
+        return replace(target, emulated=True, cpu=cpu)
+
+    def _right_target(self, settings: Settings, image: Image, job: RunJob | ServeJob) -> Target:
+        """The target, with the CPU that is emulated, where the image's libraries compute right.
+
+        Raises:
+            RunError: they do not.
+        """
+        engine, entry = self._engine(job.target), job.entrypoint
+        target = self._known_target(settings, engine, image, job.target, entry.env)
+        if isinstance(job, ServeJob) or not job.variations:
+            self._hold_answers(settings, engine, image, target, entry)
+        return target
+
+    def _our_cpu(self, settings: Settings, engine: Engine, image: Image) -> str | None:
+        """The CPU that is emulated where nobody names one; tried once for each engine."""
+        if not has_choice(image) or not engine.emulates(image.platform):
+            return None
+        architecture = image.platform.architecture
+        name = digest([engine.identity(), architecture])
+        file = self._world.cache / "cpus" / f"{name}.json"
+        with suppress(OSError, ValueError, KeyError):
+            return str((read_object(file) or {})["cpu"])
+
+        def make(_folder: Path) -> str | None:
+            log = self._logger(str(image.platform))
+            with self._slots:
+                found = repeated(partial(choose_cpu, engine, image), log)
+            if found is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_json(file, {"cpu": found})
+            return found
+
+        value, _folder = self._store(settings).once("cpu", digest([name, image.digest]), make)
+        return None if value is None else str(value)
+
+    def _facts(self, settings: Settings, engine: Engine, image: Image, target: Target) -> Facts:
+        """What the probe sees; one probe for all workers, and none where it is known already.
+
+        Args:
+            target: with the CPU that is emulated.
+        """
+        env = common_env(settings)
+        if target.cpu is not None and not target.cpu.ours and dict(image.env).get(QEMU_CPU) is None:
+            env = tuple({**dict(env), QEMU_CPU: target.cpu.name}.items())
+        key = facts_key(engine.identity(), image, target, env)
+        probe = Probe(engine, image, target, env, key, self._world.cache / "facts")
+        raw, _folder = self._store(settings).once(
+            "facts", key, lambda _folder: dict(self._read_facts(probe).values)
+        )
+        return Facts(tuple(sorted(raw.items())))
+
+    def _read_facts(self, probe: Probe) -> Facts:
+        return repeated(partial(read_facts, probe), self._logger(str(probe.target.platform)))
+
+    def _hold_answers(
+        self, settings: Settings, engine: Engine, image: Image, target: Target, entry: Entrypoint
+    ) -> None:
+        """See that the image's libraries compute right there, before an output is judged.
+
+        Args:
+            target: with the CPU that is emulated.
+
+        Raises:
+            RunError: they do not: no drift, and no platform's doing, but a fault.
+        """
+        seen = self._facts(settings, engine, image, target)
+        place = (entry.entrypoint, entry.command[:1], seen.get("cpu.model"), seen.get("cpu.flags"))
+        asking = Asking(
+            engine,
+            image,
+            target,
+            entry,
+            seen,
+            facts_key(engine.identity(), image, target, entry.env, *place),
+            self._world.cache / "answers",
+        )
+        if not asking.has_libraries:
+            return
+
+        def make(_folder: Path) -> None:
+            log = self._logger(str(target.platform))
+            with self._slots:
+                log("asking numerical libraries for what is known")
+                answers = repeated(partial(ask, asking), log)
+            if answers.wrong:
+                ours = self._our_cpu(settings, engine, image)
+                raise repeated(partial(explain_wrong, asking, answers, ours), log)
+
+        self._store(settings).once("answers", asking.key, make)
