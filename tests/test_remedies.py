@@ -32,7 +32,7 @@ KINDS = {
     "auth": r"secrets = ",
     "rate": r"fetch it once",
     "capability": r'capabilities = \[.*"{}"',
-    "writable": r'writable = \["(/app/)?outputs"\]',
+    "writable": r'writable = \["(/app/)?outputs(/\w+)*"\]',
     "inputs": r"inputs = ",
     "read-only": r"inputs are read-only",
     "memory": r"`?memory",
@@ -76,13 +76,6 @@ KINDS = {
 _NOTHING_KNOWN = re.compile(
     r"the program's own words are above(; if this code is a success for it, declare .*)?"
 )
-
-
-def held_back(id: str) -> bool:
-    """A third, which nobody looked at while the patterns were written."""
-    import hashlib
-
-    return hashlib.sha256(id.encode()).digest()[0] % 3 == 0
 
 
 def remedy_for(run: dict[str, Any]) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.symptoms import Case, Symptom, recognise
+from pytest_mlcontainer.runs.warned import invalid_cast
 
 TABLE = "[tool.mlcontainer.entrypoints.train]"
 
@@ -431,3 +436,25 @@ def test_under_emulation_a_crash_may_be_the_emulators(code: int, is_said: bool) 
     found = _of("", code, emulated=True)
     assert found is not None
     assert ("emulator's fault" in found.remedy) is is_said
+
+
+def test_a_cast_that_the_program_warned_of_is_said(tmp_path: Path) -> None:
+    """NumPy's own words, from a real cast; CPUs differ in what it gives."""
+    program = "import numpy; print(numpy.array([numpy.nan, 1e30]).astype(numpy.int32))"
+    (tmp_path / "cast.py").write_text(f"{program}\n")
+    done = subprocess.run(
+        [sys.executable, "cast.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (tmp_path / "stderr.log").write_text(f"epoch 1\n{done.stderr}" + "epoch 2\n" * 100)
+
+    assert "invalid cast to integers at " in invalid_cast(tmp_path / "stderr.log")
+    assert "cast.py:1:" in invalid_cast(tmp_path / "stderr.log")
+
+
+@pytest.mark.parametrize(
+    "printed", ["", "invalid value encountered in cast\n", "x.py:1: UserWarning: broadcast\n"]
+)
+def test_other_warnings_are_no_invalid_casts(tmp_path: Path, printed: str) -> None:
+    (tmp_path / "stderr.log").write_text(printed)
+    assert invalid_cast(tmp_path / "stderr.log") == ""
+    assert invalid_cast(tmp_path / "missing.log") == ""

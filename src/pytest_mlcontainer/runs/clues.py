@@ -305,8 +305,9 @@ CLUES: Final[tuple[Clue, ...]] = (
         r"invalid load key|HeaderTooLarge|INVALID_PROTOBUF|Protobuf parsing failed"
         r"|failed finding central directory|pickle data was truncated|Ran out of input$"
         r"|BadZipFile: File is not a zip file|truncated file: eof =|not a parquet file"
-        r"|MetadataIncompleteBuffer|unexpected EOF, expected \d+ more bytes|file signature not "
-        r"found|not a gzipped file|Compressed file ended before|Invalid magic number; corrupt file",
+        r"|MetadataIncompleteBuffer|unexpected EOF, expected \d+ more bytes"
+        r"|file signature not found|[Nn]ot a gzipped file|Compressed file ended before"
+        r"|Invalid magic number; corrupt file",
         "a file that it reads is damaged, empty or a pointer of Git LFS",
         _DAMAGED,
     ),

@@ -18,6 +18,7 @@ from pytest_mlcontainer.runs.breaches import (
 )
 from pytest_mlcontainer.runs.remedies import Case
 from pytest_mlcontainer.runs.symptoms import recognise
+from pytest_mlcontainer.runs.warned import invalid_cast
 
 _TAIL_LINES = 20
 _REFUSED_SHOWN = 3  # the record lists all of them
@@ -120,6 +121,9 @@ def remarks(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
         listed = "; ".join(run.refused[:_REFUSED_SHOWN])
         more = "; and more, in its record" if len(run.refused) > _REFUSED_SHOWN else ""
         found.append(f"{who} wrote what is not taken over: {listed}{more}")
+    cast = invalid_cast(run.stderr)
+    if cast:
+        found.append(f"{who} {cast}")
     inherited = [each.name for each in run.outputs if each.inherited]
     if inherited:
         found.append(

@@ -22,6 +22,7 @@ _ERROR: Final = re.compile(
 _QUOTED: Final = re.compile(r"name = '([^']+)'|(?<!\w)['\"]([^'\"]+)['\"]")
 _BARE: Final = (
     re.compile(r"(?:cannot create|Parent directory|line \d+:) (?:regular file )?([^\s:;'\"]+)"),
+    re.compile(r"^\w[\w.+-]*: (?:cannot \w+ )?(/?[^\s:;'\"]+): No such file"),
     re.compile(r"Error: ([^\s:;'\"]+)"),
 )
 _NETWORK: Final = re.compile(
@@ -33,7 +34,7 @@ _NETWORK: Final = re.compile(
     r"|EndpointConnectionError|LocalEntryNotFoundError|[Cc]ouldn't connect to 'http"
     r"|Max retries exceeded with url|URL fetch failure on|CommError|Cannot connect to host"
     r"|gaierror|Error loading \w+: <urlopen error|Could not find a version that satisfies the "
-    r"requirement \S+ \(from versions: none\)|ConnectTimeout|[Cc]onnect(ion)? timed? ?out"
+    r"requirement \S+ \(from versions: none\)|ConnectTimeout|Connection to \S+ timed out"
     r"|^curl: \((6|7|28)\)"
 )
 _READ_ONLY: Final = re.compile(r"Read-only file system")

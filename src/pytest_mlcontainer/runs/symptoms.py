@@ -22,6 +22,12 @@ _CHAINED: Final = ("During handling of the above exception", "The above exceptio
 _WARNING: Final = re.compile(
     r"(^|\s)\w*warning:|^\s*(warning\b|W\d{4} |\d[\d:. -]+: W )|\bwarnings\.warn\b", re.I
 )
+# What is logged below an error did not end a program either: `INFO: …`, `[DEBUG] …`,
+# `2026-01-01 10:00:00,123 - train - INFO - …`.
+_LOGGED: Final = re.compile(
+    r"^\W*(?:\d[\d\-/:.,TZ+ ]*\W*)?(?:[\w./]+ ?[-:|] ?)?\W?"
+    r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|debug|info|notice|warn)\b(?=\W|$)"
+)
 _PLAIN_QUOTES: Final = str.maketrans("‘’“”`", "''\"\"'")
 _LAST_LINES: Final = 10  # of a program that prints no traceback
 _SHM: Final = re.compile(
@@ -89,7 +95,11 @@ def telling_lines(printed: str) -> list[str]:
             break
     telling = lines[first:] if starts else lines[-_LAST_LINES:]
     # The GNU tools quote by the locale.
-    return [line.translate(_PLAIN_QUOTES) for line in telling if not _WARNING.search(line)]
+    return [
+        line.translate(_PLAIN_QUOTES)
+        for line in telling
+        if not _WARNING.search(line) and not _LOGGED.search(line)
+    ]
 
 
 def _by_line(case: Case, line: str, lines: list[str]) -> Symptom | None:
