@@ -274,7 +274,9 @@ def _run_here(runner: Runner, question: Question) -> Run | Failure:
 def _looked_into(shop: Workshop, question: Question, side: Side) -> Side:
     if side.image is None:
         return replace(side, contents=look_here(shop, question.settings.root))
-    return replace(side, contents=look(shop, side.image, question.entry, side.name))
+    alone = question.b == HERE  # nothing else of this machine can be brought into the image
+    contents = look(shop, side.image, question.entry, side.name, packages_alone=alone)
+    return replace(side, contents=contents)
 
 
 def mix(

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.explain.packages import Contents
 from pytest_mlcontainer.facts import differing
 from pytest_mlcontainer.judging.apart import Apart
 from pytest_mlcontainer.model import (
@@ -209,8 +208,7 @@ class SoftwareSearch:
         if job.image is None:
             return Side(name, look_here(shop, self.settings.root))
         image = self.runner.image(self.settings, job.image)
-        contents: Contents = look(shop, image, question.entry, name)
-        return Side(name, contents, image)
+        return Side(name, look(shop, image, question.entry, name, packages_alone=True), image)
 
 
 def _untried(outcome: Outcome, tried: set[str], causes: tuple[Cause, ...]) -> set[str]:
