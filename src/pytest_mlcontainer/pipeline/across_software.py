@@ -25,14 +25,9 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline.across_images import (
-    Answer,
-    Question,
-    Runner,
-    explain_imported,
-    explain_one_way,
-)
+from pytest_mlcontainer.pipeline.across_images import explain_imported, explain_one_way
 from pytest_mlcontainer.pipeline.environments import Side, Workshop, look, look_here
+from pytest_mlcontainer.pipeline.mixed_runs import Answer, Question, Runner
 
 _PACKAGE: Final = "package."
 _ORIGIN: Final = ".origin"
