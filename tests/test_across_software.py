@@ -185,7 +185,7 @@ def test_a_package_that_differs_between_architectures_is_the_cause(
 
     result, found = explained(project)
 
-    result.assert_outcomes(failed=1, deselected=4)
+    result.assert_outcomes(failed=1, deselected=5)
     assert causes(found) == [["tinymodel"]]
     evidence = found["causes"][0]["evidence"]
     assert f"brought from {foreign} into the image of {native}" in evidence

@@ -243,6 +243,18 @@ def test_a_digest_is_set_apart_only_as_a_last_resort(tmp_path: Path) -> None:
     assert not bench.set_apart_more()
 
 
+def test_runs_that_repeat_each_other_are_alike_after_many_that_do_not(tmp_path: Path) -> None:
+    """What is pinned late, after every other run gave something else, is seen to repeat itself."""
+
+    def program(names: frozenset[str], repeat: int) -> Any:
+        return {"m.json": {"loss": -1.0 if "a" in names else 0.5 + repeat}}
+
+    bench = Runs(tmp_path, program).bench()
+    told = observed(bench, *(Trial(repeat=number) for number in range(9)), A, Trial(("a",), 1))
+
+    assert told[A].group == told[Trial(("a",), 1)].group == 9
+
+
 def test_a_plan_is_started_at_once_and_counted(tmp_path: Path) -> None:
     """All runs are prefetched before the first is waited for, each under its own target."""
     runs = Runs(tmp_path, loss)

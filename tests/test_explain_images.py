@@ -609,12 +609,15 @@ def test_packages_of_this_machine_are_tried_in_the_container(
     tmp_path: Path,
     leaves_nothing: None,
 ) -> None:
-    """`--image host`: the Python first on PATH is the donor, and runs the program, too."""
+    """`--image host`: the Python first on PATH is the donor, and runs the program, too. What the
+    program imports is tried, and nothing else where that is the cause."""
     script = "import alpha\nprint(alpha.value)\n"
     first = build(INSTALL, {"run.py": script}, alpha_1=1.0)
     project, site = tmp_path / "project", tmp_path / "venv" / "lib" / "site-packages"
     write(project / "run.py", script)
     installed(site, "alpha", "2.0", {"alpha/__init__.py": "value = 2.0\n"})
+    for number in range(3):
+        installed(site, f"other{number}", "1.0", {f"other{number}/__init__.py": ""})
     python = write(
         tmp_path / "venv" / "bin" / "python3",
         f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} -S "$@"\n',
@@ -626,6 +629,9 @@ def test_packages_of_this_machine_are_tried_in_the_container(
     code, lines = explained(capsys, Asked((first, "host"), command="python run.py"))
     assert code == 1
     assert lines[0] == "alpha 1.0 → 2.0 makes stdout drift"
+    text = " ".join(" ".join(lines).split())
+    assert "other0, other1 and other2" in text or "other0 and other1 and other2" in text
+    assert "(no program of the project imports it)" in text
 
 
 # Bad input

@@ -97,6 +97,7 @@ def test_numbers_that_are_far_off_may_be_either(tmp_path: Path) -> None:
         ("exited with code 1: OSError: [Errno 30] Read-only file system: '/c'", "read-only"),
         ("exited with code 1: PermissionError: [Errno 13] Permission denied: '/app/x'", "user"),
         ("exited with code 1: KeyError: 'getpwuid(): uid not found: 12345'", "user"),
+        ("exited with code 1: OSError: No username set in the environment", "user"),
         ("exited with code 1: OSError: cannot make /nonexistent/.cache", "home"),
         (
             "exited with code 1: UnicodeDecodeError: 'ascii' codec can't decode byte 0xc3",

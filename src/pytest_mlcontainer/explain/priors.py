@@ -21,7 +21,7 @@ _SIGNS: Final = (
         r"Permission denied|PermissionError|Errno 13|Operation not permitted",
         ("user", "home", "read-only", "umask"),
     ),
-    (r"getpwuid|uid not found|no such user|getpwnam|I have no name", ("user",)),
+    (r"getpwuid|uid not found|no such user|getpwnam|I have no name|No username set", ("user",)),
     (r"/nonexistent", ("home",)),
     (
         r"UnicodeDecodeError|UnicodeEncodeError|codec can't|ascii|surrogates not allowed|mojibake",

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.explain.packages import Contents
 from pytest_mlcontainer.facts import differing
 from pytest_mlcontainer.judging.apart import Apart
 from pytest_mlcontainer.model import (
@@ -26,14 +25,9 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline.across_images import (
-    Answer,
-    Question,
-    Runner,
-    explain_imported,
-    explain_one_way,
-)
+from pytest_mlcontainer.pipeline.across_images import explain_imported, explain_one_way
 from pytest_mlcontainer.pipeline.environments import Side, Workshop, look, look_here
+from pytest_mlcontainer.pipeline.mixed_runs import Answer, Question, Runner
 
 _PACKAGE: Final = "package."
 _ORIGIN: Final = ".origin"
@@ -209,8 +203,7 @@ class SoftwareSearch:
         if job.image is None:
             return Side(name, look_here(shop, self.settings.root))
         image = self.runner.image(self.settings, job.image)
-        contents: Contents = look(shop, image, question.entry, name)
-        return Side(name, contents, image)
+        return Side(name, look(shop, image, question.entry, name, packages_alone=True), image)
 
 
 def _untried(outcome: Outcome, tried: set[str], causes: tuple[Cause, ...]) -> set[str]:

@@ -257,9 +257,11 @@ class Bench:
 
     def _group(self, run: Run) -> int:
         """Which of the results so far the run's is; of a program that always gives another one,
-        only the first few are looked at, for all others would be compared with all."""
-        for number, other in enumerate(self._groups[:_MOST_RESULTS]):
-            if self._agree(run, other):
+        only the first few are looked at, for all others would be compared with all; and those of
+        runs under the same changes, which may well repeat each other."""
+        for number, other in enumerate(self._groups):
+            alike = other.target.variations == run.target.variations
+            if (number < _MOST_RESULTS or alike) and self._agree(run, other):
                 return number
         self._groups.append(run)
         return len(self._groups) - 1

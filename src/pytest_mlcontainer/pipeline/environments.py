@@ -229,13 +229,19 @@ def fitted(entry: Entrypoint, recipe: Recipe) -> Entrypoint:
 # Looking
 
 
-def look(shop: Workshop, image: Image, entry: Entrypoint, name: str) -> Contents:
+def look(
+    shop: Workshop, image: Image, entry: Entrypoint, name: str, *, packages_alone: bool = False
+) -> Contents:
     """What an image holds.
+
+    Args:
+        packages_alone: nothing of all other files, whose digests take minutes under emulation.
 
     Raises:
         RunError: there is no Python in it that could look.
     """
-    printed, problem = _ask(shop, image, entry, ("list",))
+    words = ("list-packages",) if packages_alone else ("list",)
+    printed, problem = _ask(shop, image, entry, words)
     raw = _unpacked(printed)
     if raw is None:
         raise RunError(

@@ -27,7 +27,8 @@ _HELPS: Final[Mapping[str, str]] = MappingProxyType(
         "locale": "sort, parse and format without the locale; or set LC_ALL=C.UTF-8",
         "encoding": 'open(..., encoding="utf-8"), or set PYTHONUTF8=1',
         "hostname": "take nothing from the host's name: pass what tells workers apart as an input",
-        "user": "write only where any user may, and fail, rather than fall back, elsewhere",
+        "user": "write only where any user may, and fail, rather than fall back, elsewhere; set "
+        "USER in the image where a name is asked for (getpass.getuser)",
         "home": "keep caches and weights under a path in the image (HF_HOME, TORCH_HOME, "
         "XDG_CACHE_HOME), not under HOME",
         "umask": "set the modes of files that are written, or leave modes out of results",
