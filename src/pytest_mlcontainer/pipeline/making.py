@@ -202,7 +202,7 @@ class Maker(Prober):
             return self._make_host_run(settings, job, needs)
         assert job.image is not None
         image, engine = self.image(settings, job.image), self._engine(job.target)
-        target = self._right_target(settings, image, job)
+        target, notes = self._right_target(settings, image, job)
         workdir = job.entrypoint.workdir or image.workdir
         inputs = plan_inputs(job.entrypoint, settings.root, workdir)
         key = run_key(job, target, needs, inputs, image.digest, engine.identity())
@@ -227,6 +227,7 @@ class Maker(Prober):
                         knobs=job.knobs,
                         means=self._means(settings, engine, image, job.knobs),
                         secrets=self._disclosed(settings, job.entrypoint),
+                        notes=notes,
                     )
                 )
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")

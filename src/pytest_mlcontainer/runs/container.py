@@ -22,7 +22,7 @@ from pytest_mlcontainer.runs.collecting import (
     take_outputs,
     what_is_there,
 )
-from pytest_mlcontainer.runs.emulation import emulation_note, with_cpu
+from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.failures import (
     CpuUse,
     Ending,
@@ -60,6 +60,7 @@ class ContainerRun:
         knobs: how its environment is changed; `means` is what the engine has ready for that.
         folder: empty folder on this machine for the record.
         secrets: read for this run.
+        notes: what has to be known of where it runs.
     """
 
     id: str
@@ -75,6 +76,7 @@ class ContainerRun:
     knobs: Knobs = Knobs()
     means: Means = Means()
     secrets: Disclosed = Disclosed()
+    notes: tuple[str, ...] = ()
 
     @property
     def home(self) -> str:
@@ -124,7 +126,7 @@ def execute(job: ContainerRun) -> Run:
         failure = None if ending.breach else refusal or explain_unstarted(run)
         lines = missing_outputs(missing, there, collected.inherited)
         failure = failure or explain(run, ending, entry, lines)
-        notes = () if failure else (*emulation_note(job.target), *remarks(run, ending, entry))
+        notes = () if failure else (*job.notes, *remarks(run, ending, entry))
         run = replace(run, failure=hidden.failure(failure), notes=notes)
         container.failed = failure is not None
     write_record(run)
