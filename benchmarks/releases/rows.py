@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_TORCH_NEEDS = (
+    "filelock", "typing-extensions", "sympy", "mpmath", "networkx", "jinja2", "markupsafe",
+    "fsspec",
+)  # fmt: skip
 AMD64, ARM64 = "linux/amd64", "linux/arm64"
 
 
@@ -37,7 +41,8 @@ class Row:
         wanted = " ".join(f"'{each}'" for each in self.packages)
         if self.platform == AMD64:
             return f"FROM {self.base}\nRUN {pip} {wanted}\n"
-        # pip itself is slow under emulation.
+        # pip itself is slow under emulation; and elsewhere it takes the markers of its own machine.
+        wanted += " " + " ".join(_TORCH_NEEDS) + " --no-deps"
         tags = " ".join(f"--platform manylinux_{each}_aarch64" for each in ("2_28", "2_27", "2_17"))
         return (
             f"FROM --platform=$BUILDPLATFORM {self.base} AS wheels\n"
@@ -59,6 +64,7 @@ ROWS = (
     Row("python:3.13-slim", ("numpy==2.2.6", "scipy==1.15.3", "scikit-learn==1.6.1")),
     Row("python:3.13-slim", ("numpy==2.3.5", "scipy==1.16.3", "jax==0.8.0")),
     Row("python:3.13-slim", ("numpy==2.4.4", "scipy==1.17.1", "lightgbm==4.6.0")),
+    Row("python:3.13-slim", ("numpy==2.5.5", "scipy==1.18.1")),
     Row("python:3.14-slim", ("numpy==2.5.5", "scipy==1.18.1")),
     Row("python:3.13-alpine", ("numpy==2.3.5", "scipy==1.16.3")),
     Row("python:3.11-slim", ("tensorflow-cpu==2.17.1",)),

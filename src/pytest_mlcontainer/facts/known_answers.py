@@ -24,8 +24,9 @@ from collections.abc import Iterable
 from typing import Any
 
 MARKER = "mlcontainer-answers:"
-# Of wall clock, after which a library hangs; and of the processor, after which enough was asked.
-_HANGS_S = 100
+# Of wall clock, after which a library hangs, also on a busy machine where all is emulated; and of
+# the processor, after which enough was asked.
+_HANGS_S = 600
 _ENOUGH_S = 10.0
 # Kernels have paths of their own for small matrices, for what is left at their edges, for matrices
 # that are long and thin, and for more than one thread.

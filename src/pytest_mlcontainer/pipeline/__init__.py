@@ -281,8 +281,8 @@ class Pipeline(Opener):
         needs = tuple(require(self.run(settings, need)) for need in job.needs)
         entry = job.entrypoint
         assert entry.server is not None
-        engine, target = self._engine(job.target), self._right_target(settings, image, job)
-        workdir = entry.workdir or image.workdir
+        target, _notes = self._right_target(settings, image, job)
+        engine, workdir = self._engine(job.target), entry.workdir or image.workdir
         volumes, files = self._volumes(settings, entry, engine, image, workdir)
         if files:
             raise RunError(

@@ -208,7 +208,7 @@ class Maker(Prober):
         assert job.image is not None
         image, engine = self.image(settings, job.image), self._engine(job.target)
         check_command(job.entrypoint, image)
-        target = self._right_target(settings, image, job)
+        target, notes = self._right_target(settings, image, job)
         workdir = job.entrypoint.workdir or image.workdir
         inputs = plan_inputs(job.entrypoint, settings.root, workdir)
         key = run_key(job, target, needs, inputs, image.digest, engine.identity())
@@ -234,6 +234,7 @@ class Maker(Prober):
                         means=self._means(settings, engine, image, job.knobs),
                         secrets=self._disclosed(settings, job.entrypoint),
                         needed=any(job.entrypoint.name in e.needs for e in settings.entrypoints),
+                        notes=notes,
                     )
                 )
                 self._world.log(f"{job}: exit code {run.exit_code} after {run.duration_s:.1f} s")

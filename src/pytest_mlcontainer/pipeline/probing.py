@@ -28,11 +28,12 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.workplace import Workplace
-from pytest_mlcontainer.runs.answers import Asking, ask, explain_wrong
+from pytest_mlcontainer.runs.answers import Asking, ask, explain_wrong, unasked_notes
 from pytest_mlcontainer.runs.emulation import (
     OURS,
     QEMU_CPU,
     choose_cpu,
+    emulation_note,
     has_choice,
     named_cpu,
 )
@@ -73,17 +74,22 @@ class Prober(Workplace):
             cpu = None if ours is None else EmulatedCpu(ours, OURS, ours=True)
         return replace(target, emulated=True, cpu=cpu)
 
-    def _right_target(self, settings: Settings, image: Image, job: RunJob | ServeJob) -> Target:
+    def _right_target(
+        self, settings: Settings, image: Image, job: RunJob | ServeJob
+    ) -> tuple[Target, tuple[str, ...]]:
         """The target, with the CPU that is emulated, where the image's libraries compute right.
+
+        And, as notes, what has to be known of it.
 
         Raises:
             RunError: they do not.
         """
         engine, entry = self._engine(job.target), job.entrypoint
         target = self._known_target(settings, engine, image, job.target, entry.env)
-        if isinstance(job, ServeJob) or not job.variations:
-            self._hold_answers(settings, engine, image, target, entry)
-        return target
+        if isinstance(job, RunJob) and job.variations:
+            return target, emulation_note(target)
+        notes = self._hold_answers(settings, engine, image, target, entry)
+        return target, (*emulation_note(target), *notes)
 
     def _our_cpu(self, settings: Settings, engine: Engine, image: Image) -> str | None:
         """The CPU that is emulated where nobody names one; tried once for each engine."""
@@ -128,11 +134,14 @@ class Prober(Workplace):
 
     def _hold_answers(
         self, settings: Settings, engine: Engine, image: Image, target: Target, entry: Entrypoint
-    ) -> None:
+    ) -> tuple[str, ...]:
         """See that the image's libraries compute right there, before an output is judged.
 
         Args:
             target: with the CPU that is emulated.
+
+        Returns:
+            What could not be seen, as notes.
 
         Raises:
             RunError: they do not: no drift, and no platform's doing, but a fault.
@@ -149,9 +158,9 @@ class Prober(Workplace):
             self._world.cache / "answers",
         )
         if not asking.has_libraries:
-            return
+            return ()
 
-        def make(_folder: Path) -> None:
+        def make(_folder: Path) -> tuple[str, ...]:
             log = self._logger(str(target.platform))
             with self._slots:
                 log("asking numerical libraries for what is known")
@@ -159,5 +168,7 @@ class Prober(Workplace):
             if answers.wrong:
                 ours = self._our_cpu(settings, engine, image)
                 raise repeated(partial(explain_wrong, asking, answers, ours), log)
+            return unasked_notes(answers, target)
 
-        self._store(settings).once("answers", asking.key, make)
+        notes, _folder = self._store(settings).once("answers", asking.key, make)
+        return tuple(notes)

@@ -17,7 +17,7 @@ from pytest_mlcontainer.model import Entrypoint, Facts, Image, Limits, Pairs, Ta
 from pytest_mlcontainer.runs.emulation import QEMU_CPU, with_cpu
 from pytest_mlcontainer.storage import read_object, write_json
 
-_LIMITS = Limits(timeout_s=180.0)
+_LIMITS = Limits(timeout_s=660.0)
 _PACKAGES = ("numpy", "scipy", "torch")
 # Kernels that processors of the last ten years have, the newest first.
 _KERNELS = {"amd64": ("Haswell", "Nehalem"), "arm64": ("NEOVERSEN1", "ARMV8")}
@@ -75,6 +75,20 @@ def ask(asking: Asking) -> Answers:
     if not asking.has_libraries:
         return Answers()
     return _ask(asking, ())
+
+
+def unasked_notes(answers: Answers, target: Target) -> tuple[str, ...]:
+    """That it is not known whether a library computes right, where it could not be asked."""
+    notes = [
+        f"whether {library} computes right on {target.platform} is not known: {why}"
+        for library, why in answers.unread
+    ]
+    if not answers.finished:
+        notes.append(
+            f"whether numerical libraries compute right on {target.platform} is not known: what "
+            "asks them crashed or hung"
+        )
+    return tuple(notes)
 
 
 def explain_wrong(asking: Asking, answers: Answers, ours: str | None) -> RunError:

@@ -30,7 +30,7 @@ from pytest_mlcontainer.runs.collecting import (
     take_outputs,
     what_is_there,
 )
-from pytest_mlcontainer.runs.emulation import emulation_note, with_cpu
+from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.failures import (
     CpuUse,
     Ending,
@@ -70,6 +70,7 @@ class ContainerRun:
         folder: empty folder on this machine for the record.
         secrets: read for this run.
         needed: another run may get its outputs, whose times are then read to the nanosecond.
+        notes: what has to be known of where it runs.
     """
 
     id: str
@@ -86,6 +87,7 @@ class ContainerRun:
     means: Means = Means()
     secrets: Disclosed = Disclosed()
     needed: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def home(self) -> str:
@@ -135,7 +137,7 @@ def execute(job: ContainerRun) -> Run:
         failure = None if ending.breach else refusal or _unstarted(container, job, run)
         lines = missing_outputs(missing, there, collected.inherited)
         failure = failure or explain(run, ending, entry, lines)
-        notes = () if failure else (*emulation_note(job.target), *remarks(run, ending, entry))
+        notes = () if failure else (*job.notes, *remarks(run, ending, entry))
         run = replace(run, failure=hidden.failure(failure), notes=notes)
         container.failed = failure is not None
     write_record(run)
