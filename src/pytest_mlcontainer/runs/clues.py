@@ -90,7 +90,8 @@ CLUES: Final[tuple[Clue, ...]] = (
         _SECRET,
     ),
     _clue(
-        r"(?i)\b(localhost|127\.0\.0\.1)\b.*connection refused|ECONNREFUSED (127|::1)",
+        r"(?i)\b(localhost|127\.0\.0\.1)\b.*connection refused|ECONNREFUSED (127|::1)"
+        r"|connection refused.*\b(localhost|127\.0\.0\.1)\b",
         "nothing listens there inside its container",
         "start that service in the command, or leave it out of the run; one that runs elsewhere "
         "has an address that is not localhost, and needs its network named: "
@@ -103,6 +104,12 @@ CLUES: Final[tuple[Clue, ...]] = (
         "a port is taken already",
         "two of its own programs want the same port, or one is started twice: nothing else runs "
         "in its container",
+    ),
+    _clue(
+        r"bind\(\) to \S*:\d{1,3} failed \(13|bind\S* .*:\d{1,3}\b.*[Pp]ermission denied",
+        "a port below 1024 is not its to open",
+        "let it listen on a port above 1023; or, where the engine keeps those for root: "
+        'capabilities = ["NET_BIND_SERVICE"] in {table}',
     ),
     # Variables
     _clue(

@@ -29,7 +29,7 @@ _NETWORK: Final = re.compile(
     r"(Errno -?\d+\]?|Error|error|Exception|urlopen|Caused by|Connection|failed|fatal|host name)"
     r".*(name resolution|Name or service not known|Network is unreachable|nodename nor servname)"
     r"|NameResolutionError|NewConnectionError|Failed to establish a new connection"
-    r"|Could not resolve host|unable to resolve host|could not translate host name"
+    r"|[Cc]ould(n't| not) resolve host|unable to resolve host|could not translate host name"
     r"|getaddrinfo (failed|EAI_AGAIN|ENOTFOUND)|UnknownHostException|dns resolution failed"
     r"|EndpointConnectionError|LocalEntryNotFoundError|[Cc]ouldn't connect to 'http"
     r"|Max retries exceeded with url|URL fetch failure on|CommError|Cannot connect to host"
