@@ -34,6 +34,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+# Every test's project is another one, so that no image would be found again.
+os.environ["MLCONTAINER_KEEP_IMAGES"] = "0"
+
 BASE = "python:3.13-slim"
 # QEMU's own default CPU for arm64 computes pointer authentication in software, six times slower.
 QEMU_CPU = 'QEMU_CPU = "neoverse-n1"'
@@ -56,8 +59,6 @@ with open("outputs/metrics.json", "w") as file:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results are shared within a test, never between tests."""
     monkeypatch.setenv("MLCONTAINER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-    # Every test's project is another one, so that nothing would be found again.
-    monkeypatch.setenv("MLCONTAINER_KEEP_IMAGES", "0")
 
 
 @pytest.fixture(scope="session")

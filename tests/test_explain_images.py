@@ -598,7 +598,7 @@ def test_a_program_that_never_repeats_itself_says_nothing_of_images(
     first, second = build(INSTALL, files, alpha_1=1), build(INSTALL, files, alpha_2=2)
     code, lines = explained(capsys, Asked((first, second), command="python run.py"))
     assert code == 1
-    assert lines[0].startswith("command writes something else each time")
+    assert lines[0].startswith("command wrote something else in another run in ")
     assert "alpha 1.0 → 2.0 makes" not in "\n".join(lines)
 
 

@@ -148,7 +148,7 @@ def test_report_json_has_the_numbers_of_the_terminal(project: Any, leaves_nothin
     assert report["runs"] == 3  # the reference once more, because of the drift
     assert outcome["entrypoint"] == "train"
     assert outcome["target"] == {
-        "platform": "host", "emulated": False, "gpus": None, "variations": [],
+        "platform": "host", "emulated": False, "cpu": None, "gpus": None, "variations": [],
     }  # fmt: skip
     assert outcome["verdict"] == "drift"
     assert [(each["item"], each["max_abs"]) for each in drifting] == [("loss", 0.25)]

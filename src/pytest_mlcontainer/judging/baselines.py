@@ -1,6 +1,6 @@
 """Records kept in the project's own repository: found, held against, written anew.
 
-A baseline's record has no logs, no id, no duration and no image, because they would change every
+A baseline's record has no logs, no id, no times and no image, because they would change every
 time; outputs that are too large are kept as a summary. Nothing is written unless what was kept no
 longer agrees.
 """
@@ -264,6 +264,7 @@ def _write(
         refused=(),
         notes=(),
         facts=telling(run.facts),
+        folders=tuple(replace(each, mtime_ns=None) for each in run.folders),
     )
 
     def fill(folder: Path) -> None:
@@ -276,6 +277,7 @@ def _write(
             write_summary_of(output, path, comparators)
             outputs.append(replace(output, path=path, opened=None, summary=path))
         outputs.sort(key=lambda output: output.name)
+        outputs = [replace(output, mtime_ns=None) for output in outputs]
         kept = _bare(conditions)
         write_record(replace(stored, outputs=tuple(outputs)), kept, logs=False, digests=True)
 

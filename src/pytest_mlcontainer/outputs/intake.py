@@ -125,10 +125,11 @@ class Intake:
         self.collected.refuse(why)
 
     def folder(self, folder: Folder) -> None:
-        """Note a folder, as outputs may lie in it."""
+        """Note a folder, as outputs may lie in it, unless it is called after a secret."""
         if folder.name not in self.collected.folders:
             self.collected.enlist(folder.name)
-        self.collected.folders[folder.name] = folder
+        if self.collected.hidden.found_in(folder.name) is None:
+            self.collected.folders[folder.name] = folder
 
     def link(self, path: str, target: str, *, symbolic: bool = True) -> None:
         """Note a link, to be followed at the end.

@@ -170,7 +170,9 @@ def _copy_project(project: Path, copy: Path) -> None:
         RunError: something cannot be read.
     """
     try:
-        shutil.copytree(project, copy, ignore=_LEFT_BEHIND, symlinks=True)
+        shutil.copytree(
+            project, copy, ignore=_LEFT_BEHIND, symlinks=True, copy_function=_copy_if_there
+        )
     except shutil.Error as error:
         (failed,) = error.args
         lasting = [f"{source}: {why}" for source, _copy, why in failed if os.path.lexists(source)]
@@ -180,6 +182,12 @@ def _copy_project(project: Path, copy: Path) -> None:
                 "; ".join(lasting[:_NAMES_SHOWN]),
                 'make it readable for the user who runs pytest, or leave "host" out of platforms',
             ) from error
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    """As `shutil.copy2`; a file that has gone since its folder was read was not meant."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def _remove_old_outputs(workdir: Path, entry: Entrypoint) -> None:

@@ -204,9 +204,11 @@ def _is_output(case: Case, path: str) -> bool:
 
 
 def _folder_of(case: Case, path: str) -> str:
-    """The folder in which a path would be; itself where it looks like one."""
+    """The folder in which a path would be, itself where it looks like one; a new one for what lies
+    in the working directory, which cannot be made writable."""
     name = posixpath.normpath(_relative(case, path))
-    return (posixpath.dirname(name) or name) if posixpath.splitext(name)[1] else name
+    folder = posixpath.dirname(name) if posixpath.splitext(name)[1] else name
+    return folder if folder.strip("/.") else "outputs"
 
 
 def _folder_remedy(case: Case, folder: str) -> str:
