@@ -50,7 +50,8 @@ def test_what_is_beyond_the_bound_or_no_number_drifts(only, actual, expected):
         ("3.10", "3.1", Verdict.DRIFT),
         ("1.0", "1", Verdict.DRIFT),
         ("1e400", "1e401", Verdict.DRIFT),
-        (["id-1", "0.12345678901234"], ["id-1", "0.12345678901235"], Verdict.DRIFT),
+        (["id-1", "0.12345678901234"], ["id-1", "0.12345678901235"], Verdict.EQUIVALENT),
+        (["id-1", "0.12345678901234"], ["id-2", "0.12345678901235"], Verdict.DRIFT),
     ],
 )
 def test_without_a_rule_only_decimals_are_numbers(only, actual, expected, verdict):
