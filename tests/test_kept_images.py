@@ -12,7 +12,7 @@ from typing import Any
 import docker
 import pytest
 
-from pytest_mlcontainer.engines.kept_images import PREFIX, find_kept, trim_kept
+from pytest_mlcontainer.engines.kept_images import PREFIX, KeptImage, find_kept, past_budget
 
 CONFIG = """
 platforms = ["native"]
@@ -99,7 +99,7 @@ def test_nothing_stays_that_is_not_wanted_or_does_not_fit(
     assert not names()
 
 
-def test_what_was_not_used_for_long_goes_first(
+def test_the_engine_says_what_was_used_last(
     kept: tuple[Path, Any], engine: docker.APIClient
 ) -> None:
     root, names = kept
@@ -107,15 +107,29 @@ def test_what_was_not_used_for_long_goes_first(
     (name,) = names()
     repository = name.rpartition(":")[0]
     engine.tag(name, repository, "later")
-    sizes = {image.name: image.size_bytes for image in find_kept(engine)}
-    assert [image.name for image in find_kept(engine)] == [f"{repository}:later", name]
-    assert all(image.age_s is not None and image.age_s < 300 for image in find_kept(engine))
+    found = [image for image in find_kept(engine) if image.project == "kept-sample"]
+    assert [image.name for image in found] == [f"{repository}:later", name]
+    assert all(image.size_bytes > 1e6 for image in found)
+    assert all(image.age_s is not None and image.age_s < 300 for image in found)
 
-    assert trim_kept(engine, sizes[name])
-    assert [*names()] == [f"{repository}:later"]
-    assert not trim_kept(engine, sizes[name])
-    assert trim_kept(engine, sizes[name], longest_s=0)
-    assert not names()
+
+@pytest.mark.parametrize(
+    ("sizes", "ages", "gone"),
+    [
+        ((4, 4, 4), (1, 2, 3), ""),
+        ((4, 4, 5), (1, 2, 3), "c"),
+        ((13, 4, 4), (1, 2, 3), "a"),
+        ((4, 5, 4), (1, 2, 3), "c"),
+        ((4, 4, 4), (1, 11, 12), "bc"),
+        ((4, 9, 4), (1, 11, 3), "b"),
+        ((4, 4, 5), (1, 2, None), "c"),
+    ],
+)
+def test_what_was_not_used_for_longest_goes(
+    sizes: tuple[int, ...], ages: tuple[float | None, ...], gone: str
+) -> None:
+    images = [KeptImage(*each) for each in zip("abc", "ppp", sizes, ages, strict=True)]
+    assert "".join(image.name for image in past_budget(images, 12, longest_s=10)) == gone
 
 
 @pytest.mark.parametrize("way", ["key", "variable"])

@@ -7,7 +7,7 @@ second name, one for each project and platform, which the next build moves.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,13 +59,30 @@ def find_kept(api: docker.APIClient) -> tuple[KeptImage, ...]:
     return tuple(sorted(found, key=lambda image: (image.age_s is None, image.age_s or 0.0)))
 
 
-def trim_kept(
-    api: docker.APIClient,
-    limit_bytes: int,
-    unwanted: Collection[str] = (),
-    longest_s: float = LONGEST_S,
-) -> bool:
-    """Remove what was not used for too long, then what was not used for longest until all fits.
+def past_budget(
+    images: Iterable[KeptImage], limit_bytes: int, longest_s: float = LONGEST_S
+) -> tuple[KeptImage, ...]:
+    """Those that were not used for too long, or are too large by themselves, and of the others
+    those not used for longest.
+
+    Args:
+        images: the one that was used last first.
+        limit_bytes: what the others may take together.
+    """
+    total, found = 0, []
+    for image in images:
+        past = image.age_s is not None and image.age_s > longest_s
+        if past or image.size_bytes > limit_bytes:
+            found.append(image)
+            continue
+        total += image.size_bytes
+        if total > limit_bytes:
+            found.append(image)
+    return tuple(found)
+
+
+def trim_kept(api: docker.APIClient, limit_bytes: int, unwanted: Collection[str] = ()) -> bool:
+    """Hold what is kept to its budget.
 
     Args:
         unwanted: repositories of which nothing is kept.
@@ -74,15 +91,15 @@ def trim_kept(
         Whether anything was removed.
     """
     names = tuple(f"{_kept_name(repository)}:" for repository in unwanted)
-    total, removed = 0, False
-    for image in find_kept(api):
-        total += image.size_bytes
-        past = image.age_s is not None and image.age_s > longest_s
-        if past or total > limit_bytes or image.name.startswith(names):
-            # Not by force: a container may use it.
-            with suppress(APIError):
-                api.remove_image(image.name)
-                removed = True
+    images = find_kept(api)
+    not_wanted = tuple(image for image in images if image.name.startswith(names))
+    wanted = (image for image in images if image not in not_wanted)
+    removed = False
+    for image in (*not_wanted, *past_budget(wanted, limit_bytes)):
+        # Not by force: a container may use it.
+        with suppress(APIError):
+            api.remove_image(image.name)
+            removed = True
     return removed
 
 
