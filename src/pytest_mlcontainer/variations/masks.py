@@ -47,11 +47,6 @@ MASKS: Final[tuple[Mask, ...]] = (
         "threads",
         "a number of threads that is set takes the place of the number of processors",
     ),
-    Mask(
-        "cpus",
-        "memory",
-        "the smaller of what processors and what memory allow is taken for workers and batches",
-    ),
     Mask("clock", "timezone", "both move the hour of the day, and one may move it back"),
     Mask("network", "hostname", "without a network a host's own name may not be looked up"),
     Mask(
