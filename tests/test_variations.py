@@ -549,6 +549,7 @@ class TestTogether:
         assert sorted(name for round_ in planned for name in round_) == sorted(names)
         assert not any(pair <= round_ for pair in pairs for round_ in planned)
         assert len(planned) == 3
+        assert any({"cpus", "memory"} <= round_ for round_ in planned)
 
     def test_what_hides_what_is_data(self) -> None:
         """Each pair is of families that there are, and says why; one of the two is enough."""

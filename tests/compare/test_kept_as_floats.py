@@ -77,6 +77,23 @@ def test_large_float32_noise_is_noise_in_either_type(compare) -> None:
         assert verdicts(found) == {Verdict.EQUIVALENT}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "low", "high", "beside"),
+    [("f8", 1.1e8, 1.3e8, 1.1e8), ("f8", 1.1e7, 1.6e7, 0.1), ("f4", 1.1e7, 1.6e7, 1.1e7)],
+    ids=["float32 above 2**24", "float32 beside a fraction", "no place behind the point"],
+)
+def test_what_is_whole_for_want_of_places_is_no_id(
+    compare, dtype: str, low: float, high: float, beside: float
+) -> None:
+    """Noise of one unit in the last place, which is below the tolerance of float64, too."""
+    expected = np.random.default_rng(0).uniform(low, high, 1000).astype("f4")
+    expected[0] = beside
+    actual = np.nextafter(expected, np.float32(np.inf))
+    actual[0] = expected[0]
+    found = compare("y.npy", actual.astype(dtype), expected.astype(dtype))
+    assert verdicts(found) == {Verdict.EQUIVALENT}
+
+
 def test_noise_of_large_float64_is_noise(compare) -> None:
     expected = np.random.default_rng(0).random(1000) * 1e15
     assert verdicts(compare("y.npy", expected * (1 + 1e-13), expected)) == {Verdict.EQUIVALENT}

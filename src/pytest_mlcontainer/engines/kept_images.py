@@ -1,8 +1,9 @@
 """Images that stay on an engine for the next session, within a budget of disk and age.
 
 A build of which nothing has changed still costs what it takes to give an engine the image again,
-11 to 50 s for one of 3 GB. An image that has a name is there already. So what was built has a
-second name, one for each project and platform, which the next build moves.
+which grows with its size (3.4 s instead of 1.4 s for 0.8 GB). An image that has a name is there
+already. So what was built has a second name, one for each project and platform, which the next
+build moves.
 """
 
 from __future__ import annotations
