@@ -38,6 +38,7 @@ from pytest_mlcontainer.variations import (
     apart_pairs,
     choose,
     kept_by_image,
+    kin_pairs,
     pins,
     suspect,
     together,
@@ -540,16 +541,45 @@ class TestTogether:
                 )
 
     def test_those_that_hide_each_other_are_never_in_one_round(self) -> None:
-        """All at once is three rounds, in which each has its place once."""
+        """All at once is three rounds, each of which takes all that it may."""
         names = [family.name for family in FAMILIES]
         pairs = apart_pairs(FAMILIES)
 
         planned = plan_rounds(names, {}, pairs)
 
-        assert sorted(name for round_ in planned for name in round_) == sorted(names)
-        assert not any(pair <= round_ for pair in pairs for round_ in planned)
         assert len(planned) == 3
-        assert any({"cpus", "memory"} <= round_ for round_ in planned)
+        assert set().union(*planned) == set(names)
+        for round_ in planned:
+            assert not any(pair <= round_ for pair in pairs)
+            assert all(
+                any(pair <= round_ | {name} for pair in pairs)
+                for name in set(names).difference(round_)
+            )
+
+    def test_what_has_no_rival_is_beside_everything(self) -> None:
+        """What only two variations do together would pass where each is in another round."""
+        names = [family.name for family in FAMILIES]
+        pairs = apart_pairs(FAMILIES)
+        rivals = set().union(*pairs)
+
+        planned = plan_rounds(names, {}, pairs)
+
+        for name in set(names) - rivals:
+            for other in set(names) - {name}:
+                assert any({name, other} <= round_ for round_ in planned), (name, other)
+
+    def test_what_often_works_together_is_together_in_a_round(self) -> None:
+        """Where two variations have rivals, not every pair has a round; kin have one."""
+        chosen = wanted(FAMILIES, None)
+        weights = {family.name: family.weight for family in chosen}
+        pairs, kin = apart_pairs(chosen), kin_pairs(chosen)
+
+        planned = plan_rounds(list(weights), weights, pairs, kin)
+
+        for pair in {frozenset(("home", "network")), frozenset(("locale", "timezone"))}:
+            assert pair in kin
+        named = {frozenset((each.name, name)) for each in chosen for name in each.kin}
+        assert [pair for pair in named - pairs if not any(pair <= each for each in planned)] == []
 
     def test_what_hides_what_is_data(self) -> None:
         """Each pair is of families that there are, and says why; one of the two is enough."""

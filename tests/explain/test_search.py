@@ -335,6 +335,44 @@ def test_names_that_hide_each_other_are_never_together() -> None:
     assert clean.runs == 4
 
 
+@pytest.mark.parametrize("pair", [("v02", "v05"), ("v01", "v08"), ("v02", "v01"), ("v03", "v05")])
+def test_what_only_two_do_together_is_found_although_both_have_rivals_elsewhere(
+    pair: tuple[str, str],
+) -> None:
+    """Each round has all that it may have: an interplay with a name of one round only shows."""
+    apart = [frozenset({"v02", "v03"}), frozenset({"v01", "v04"})]
+
+    findings, _ = drive(search_causes(NAMES, FLAT, apart=apart, budget=60), faulty(pair))
+
+    assert named(findings) == {tuple(sorted(pair))}
+
+
+def test_rounds_that_a_cause_is_in_are_run_without_it_only() -> None:
+    """A cause is in each of two rounds: the second is not run with it, it is known to drift."""
+    apart = [frozenset({"v02", "v03"})]
+
+    findings, plans = drive(search_causes(NAMES, FLAT, apart=apart), faulty(["v07"], ["v03"]))
+
+    assert named(findings) == {("v03",), ("v07",)}
+    most = [set(trial.changes) for plan in plans for trial in plan if len(trial.changes) > 10]
+    assert sum({"v07", "v02"} <= each for each in most) == 1
+    assert not any({"v07", "v03"} <= each for each in most)
+    assert all("agrees with all others but" in cause.evidence for cause in findings.causes)
+
+
+def test_what_is_not_looked_into_is_not_said_to_agree() -> None:
+    """The budget ends before the second round: that all others agree is not known."""
+    apart = [frozenset({"v02", "v03"})]
+    whole, _ = drive(search_causes(NAMES, FLAT, apart=apart), faulty(["v07"]))
+    assert "agrees with all others but it" in whole.causes[0].evidence
+
+    cut = search_causes(NAMES, FLAT, apart=apart, budget=whole.runs - 1)
+    findings, _ = drive(cut, faulty(["v07"]))
+
+    assert named(findings) == {("v07",)}
+    assert "agrees" not in findings.causes[0].evidence
+
+
 def test_how_the_outputs_differ_orders_the_search() -> None:
     """Weights are asked for once everything was seen to drift, and are gone by."""
     asked = []

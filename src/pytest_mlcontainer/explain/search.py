@@ -82,7 +82,9 @@ class CauseSearch:
 
     Args:
         found: causes that are confirmed.
-        closed: sets that were left out, all at once, for what is left to agree.
+        waiting: sets that are still to be looked into.
+        closed: of each set that was looked into, what was left out for the rest to agree; nothing
+            where it agrees as it is.
         crashes, open, suspects: as in `Findings`.
         scope: what is being narrowed, known to drift; empty where nothing is.
     """
@@ -90,7 +92,8 @@ class CauseSearch:
     aims: Aims
     book: Book
     found: list[Names] = field(default_factory=list)
-    closed: list[Names] = field(default_factory=list)
+    waiting: list[Names] = field(default_factory=list)
+    closed: list[list[Names]] = field(default_factory=list)
     crashes: list[Crash] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     suspects: Names = frozenset()
@@ -106,13 +109,13 @@ class CauseSearch:
         return self._findings(self._kind())
 
     def _run(self) -> Search:
-        rounds = plan_rounds(self.aims.names, self.aims.weights, self.aims.apart)
-        controls = [CONTROL] * (2 + self.aims.extra_controls)
-        yield from self.book.ask([*controls, *rounds])
+        aims = self.aims
+        rounds = plan_rounds(aims.names, aims.weights, aims.apart, aims.kin)
+        controls = [CONTROL] * (2 + aims.extra_controls)
+        yield from self.book.ask([*controls, *rounds[:1]])
         if not (yield from self._controls_work()):
             return self._findings(Kind.FAILED)
         self._hold_controls()
-        yield from self.book.settle(rounds)
         try:
             yield from self._explore_all(rounds)
         except ContradictionError as contradiction:
@@ -139,22 +142,35 @@ class CauseSearch:
             raise ControlsDisagreeError
 
     def _explore_all(self, rounds: Sequence[Names]) -> Asking[None]:
-        waiting = list(rounds)
-        while waiting:
-            cleared = Cleared(waiting.pop(0))
+        self.waiting += rounds
+        if all(self.book.reading(names) is Reading.AGREES for names in rounds[:1]):
+            yield from self.book.settle(rounds)
+        while self.waiting:
+            whole = self.waiting[0].difference(*self._failing_alone())
+            known = self._one_of_each_found(whole)
+            cleared = Cleared(whole - known)
             prior = suspicion(cleared.works, self.aims.weights, self.aims.natural)
             try:
                 yield from clear_crashes(self.book, prior, self.aims.crash_weights, cleared)
             finally:
-                self.crashes += cleared.crashes
+                self.crashes += [each for each in cleared.crashes if each not in self.crashes]
                 self.open += cleared.open
-            waiting += cleared.alone
+            self.waiting += cleared.alone
             if cleared.works:
-                yield from self._explore(cleared.works)
+                yield from self._explore(cleared.works | known)
+            del self.waiting[0]
+
+    def _failing_alone(self) -> list[Names]:
+        return [frozenset(crash.names) for crash in self.crashes if len(crash.names) == 1]
+
+    def _one_of_each_found(self, whole: Names) -> Names:
+        """Of each cause within `whole` one member: all of `whole` need not be run, it drifts."""
+        return frozenset(min(found) for found in self.found if found <= whole)
 
     def _explore(self, whole: Names) -> Asking[None]:
         """Find every smallest set within `whole`, by leaving out members of those found."""
         drifts = Drifts(self.book)
+        self.closed.append([])
         waiting, met = [CONTROL], {CONTROL}
         while waiting:
             without = waiting.pop(0)
@@ -173,9 +189,9 @@ class CauseSearch:
                 return
 
     def _close(self, without: Names, rest: Names) -> None:
-        if without:
-            self.closed.append(without)
-        if rest and self.book.reading(rest) is Reading.FAILS:
+        if not rest or self.book.reading(rest) is not Reading.FAILS:
+            self.closed[-1].append(without)
+        else:
             self.open.append(
                 f"with {listed(rest)} changed, but not {listed(without)}, it fails; whether there"
                 " are other causes among those is not known"
@@ -261,7 +277,7 @@ class CauseSearch:
     def _doubt(self, contradiction: ContradictionError) -> Asking[None]:
         """Nothing that was found can be trusted: see whether controls agree after all."""
         self.suspects = contradiction.names.union(*self.found)
-        self.found, self.closed, self.scope = [], [], frozenset()
+        self.found, self.closed, self.scope = [], [[]], frozenset()
         self.open.append(f"{contradiction.text}, so no cause is named")
         yield from self.book.ask([CONTROL, CONTROL])
         self._hold_controls()
@@ -297,9 +313,9 @@ class CauseSearch:
         times = len(self.book.worked(names))
         it = "it" if len(names) == 1 else "them"
         text = f"drifts with {it} alone ({times} of {times} runs)"
-        if any(closed <= names for closed in self.closed):
+        if self._agrees_without(names):
             text += f" and agrees with all others but {it}"
-        elif any(closed & names for closed in self.closed):
+        elif self._agrees_without(names.union(*self.found)):
             text += " and agrees with all others but the causes named"
         if names <= self.aims.natural:
             runs = len(self.book.worked(CONTROL))
@@ -308,6 +324,11 @@ class CauseSearch:
                 " each of them"
             )
         return Cause(tuple(sorted(names)), self.book.runs, text)
+
+    def _agrees_without(self, names: Names) -> bool:
+        """Whether all sets were looked into, and each agrees with none but these left out."""
+        known = all(any(closed <= names for closed in each) for each in self.closed)
+        return known and not self.waiting
 
     def _crashes_met(self) -> list[Crash]:
         """Single changes that failed again and again while something else was looked for."""

@@ -1,44 +1,83 @@
-"""Everything varied at once, in as few rounds as names allow that may not be together."""
+"""Everything varied at once, in few rounds, where some changes may not be together."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 
 from pytest_mlcontainer.explain.search_book import Names
 
+# What an unsuspected name still weighs beside suspected ones, where pairs are chosen.
+_LEAST = 1e-3
+
 
 def plan_rounds(
-    names: Sequence[str], weights: Mapping[str, float], apart: Collection[frozenset[str]]
+    names: Sequence[str],
+    weights: Mapping[str, float],
+    apart: Collection[frozenset[str]],
+    kin: Mapping[frozenset[str], float] | None = None,
 ) -> tuple[Names, ...]:
-    """The smallest number of sets that have each name once, and no pair of `apart`.
+    """Sets of names that have no pair of `apart`, so large that no other name could be added.
 
-    All names without a partner are in the first, and of those with one the most suspected.
+    Each name is in one at least, and in every one that has no rival of it, so that what only some
+    of them do together shows wherever they may be together. Of those with rivals, each set takes
+    those that no set had yet, then those that make the most suspected pairs that no set had: two
+    names of different rivals are together in some set where the number of sets allows.
+
+    Args:
+        weights: how much each name is suspected.
+        apart: pairs that are never in the same set.
+        kin: pairs with how much more suspected they are together than by themselves.
     """
-    pairs = [pair for pair in apart if len(pair) > 1 and pair <= frozenset(names)]
-    rivals = {
-        name: frozenset().union(*(pair for pair in pairs if name in pair)) - {name}
-        for name in names
+    among = frozenset(names)
+    pairs = [pair for pair in apart if len(pair) > 1 and pair <= among]
+    worth = {
+        pair: _worth(pair, weights) * (kin or {}).get(pair, 1.0)
+        for pair in map(frozenset, combinations(sorted(among), 2))
     }
-    order = sorted(names, key=lambda name: (not rivals[name], -weights.get(name, 0.0), name))
-    split = [name for name in order if rivals[name]]
-    for rounds in range(1, len(split) + 2):
-        placed = _place(split, rivals, rounds, {})
-        if placed is not None:
-            break
-    placed = placed or {}
-    sets = [frozenset(n for n in names if placed.get(n, 0) == number) for number in range(rounds)]
-    return tuple(found for found in sets if found)
+    choice = _Choice(among, pairs, worth)
+    while choice.left:
+        choice.made.append(choice.best())
+    return tuple(choice.made)
 
 
-def _place(
-    names: Sequence[str], rivals: Mapping[str, Names], rounds: int, placed: Mapping[str, int]
-) -> Mapping[str, int] | None:
-    """Give each name a round in which none of its rivals is, or None where there are too few."""
-    if not names:
-        return placed
-    for number in range(rounds):
-        if all(placed.get(rival) != number for rival in rivals[names[0]]):
-            found = _place(names[1:], rivals, rounds, {**placed, names[0]: number})
-            if found is not None:
-                return found
-    return None
+@dataclass
+class _Choice:
+    """Sets that were made, and what each further one may hold."""
+
+    among: Names
+    apart: Collection[Names]
+    worth: Mapping[Names, float]
+    made: list[Names] = field(default_factory=list)
+
+    @property
+    def left(self) -> Names:
+        return self.among.difference(*self.made)
+
+    def best(self) -> Names:
+        """The best set that exchanging one name for its rivals, again and again, comes to."""
+        best = self._filled(frozenset(), self.left)
+        while True:
+            others = [self._filled(frozenset({name}), best) for name in sorted(self.among - best)]
+            better = max(others, key=self._value, default=best)
+            if self._value(better) <= self._value(best):
+                return best
+            best = better
+
+    def _value(self, names: Names) -> tuple[int, float]:
+        pairs = map(frozenset, combinations(sorted(names), 2))
+        news = (pair for pair in pairs if not any(pair <= each for each in self.made))
+        return len(names & self.left), sum(self.worth[pair] for pair in news)
+
+    def _filled(self, names: Names, first: Names) -> Names:
+        """`names`, with those of `first` that may be added, then with all others that may."""
+        for name in [*sorted(first - names), *sorted(self.among - first - names)]:
+            if not any(pair <= names | {name} for pair in self.apart):
+                names |= {name}
+        return names
+
+
+def _worth(pair: Iterable[str], weights: Mapping[str, float]) -> float:
+    one, other = (max(_LEAST, weights.get(name, 0.0)) for name in pair)
+    return one * other

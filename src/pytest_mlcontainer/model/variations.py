@@ -158,8 +158,9 @@ class Family:
             that can be written to: failing under it is no drift unless it was named.
         apart: names of families that hide it, or that it hides: never varied in the same run
             unless each alone does nothing.
-        kin: names of families that are causes where it is one, as a rule: it changes them as well,
-            or programs answer to both in the same way.
+        kin: names of families that are causes where it is one, or together with it: it changes
+            them as well, programs answer to both in the same way, or one shows only where the
+            other is varied too.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.errors import MlContainerError, NothingVaried
@@ -11,6 +11,7 @@ from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
+from pytest_mlcontainer.explain.search_rounds import plan_rounds
 from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Search, Trial
 from pytest_mlcontainer.facts import can_be_witnessed, differing, took_effect
 from pytest_mlcontainer.judging.evidence import nondeterministic
@@ -227,9 +228,12 @@ class _Explaining:
     def _witnessed(self, chosen: tuple[Variation, ...], before: Facts) -> dict[str, str]:
         """For each variation what shows that it takes effect; "" where nothing does."""
         shown: dict[str, str] = {}
-        for round_ in rounds(chosen, apart_pairs(self._asked)):
-            after = self._lab.look(self._job.run, together(round_))
-            for each in round_:
+        by_name = {each.name: each for each in chosen}
+        for round_ in plan_rounds(tuple(by_name), {}, apart_pairs(self._asked)):
+            after = self._lab.look(
+                self._job.run, together(by_name[name] for name in sorted(round_))
+            )
+            for each in (by_name[name] for name in sorted(round_ - shown.keys())):
                 text = took_effect(each.witness, before, after) if after.values else ""
                 shown[each.name] = text or self._witnessed_alone(each, before)
         return shown
@@ -369,21 +373,6 @@ class _Explaining:
             for fact in differing(after, prepared.before)
             if not fact[0].startswith(("environment.names", "env."))
         )
-
-
-def rounds(
-    chosen: tuple[Variation, ...], apart: Collection[frozenset[str]]
-) -> tuple[tuple[Variation, ...], ...]:
-    """The fewest sets in which no two hide each other, each variation in one of them."""
-    made: list[list[Variation]] = []
-    for each in chosen:
-        for round_ in made:
-            if not any(frozenset((each.name, other.name)) in apart for other in round_):
-                round_.append(each)
-                break
-        else:
-            made.append([each])
-    return tuple(tuple(round_) for round_ in made)
 
 
 def _nothing_varied(job: VariesJob, not_exercised: Pairs) -> NothingVaried:

@@ -59,4 +59,6 @@ FAMILY: Final = Family(
     weight=1.5,
     pin=pin,
     demanding=True,
+    # A cache in the home hides that nothing can be fetched.
+    kin=("home",),
 )

@@ -48,4 +48,6 @@ FAMILY: Final = Family(
         r"\bgetmtime\(|\bst_mtime\b",
     ),
     weight=2.5,
+    # Both are in how a date is written.
+    kin=("locale",),
 )
