@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from pytest_mlcontainer.facts.answers import answers_source, parse_answers
@@ -62,6 +64,9 @@ TABLE = """
 command = ["python", "train.py"]
 outputs = ["outputs/*"]
 """
+
+
+DOCTOR = (str(Path(sys.executable).with_name("mlcontainer")), "doctor")
 
 
 def printed_by_python(**env: str) -> str:
@@ -174,3 +179,51 @@ def test_a_named_cpu_that_computes_wrong_is_a_failure_of_its_own(
     assert "float64 A @ B" in text or "more kinds" in text
     assert "emulate the CPU neoverse-n1, with which all" in text
     assert "cause: platform" not in result.stdout.str()
+
+
+def test_the_host_is_asked_as_well(project: Any, failure_of: Any) -> None:
+    """A fault of this machine's library is no drift of the host against the image."""
+    fault = project.pytester.path / "fault"
+    fault.mkdir()
+    (fault / "sitecustomize.py").write_text(FAULTY)
+    env = f'platforms = ["host"]\nenv = {{ PYTHONPATH = "{fault}" }}\n'
+    project.write(env + TABLE, dockerfile=DOCKERFILE, train=TRAIN, sitecustomize__py=FAULTY)
+
+    result = project.run("--container-repeat=2")
+
+    result.assert_outcomes(failed=2)
+    text = failure_of(result, "train[host]")
+    assert re.search(r"NumPy \S+ computes wrong on host, so that no output of it was judged", text)
+    assert "float32 A @ A.T" in text
+    said = project.pytester.run(*DOCTOR)
+    assert said.ret == 1
+    said.stdout.re_match_lines([r"arithmetic +missing +NumPy \S+ computes wrong on host"])
+
+
+def test_doctor_asks_the_image_that_is_kept(
+    project: Any,
+    alone: None,
+    native: str,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: docker.APIClient,
+) -> None:
+    """Before there is one it says so; what computes wrong is missing, and what is right is not."""
+    monkeypatch.delenv("MLCONTAINER_KEEP_IMAGES")
+    root = project.write(TABLE, dockerfile=DOCKERFILE, train=TRAIN, sitecustomize__py=FAULTY)
+    config = root / "pyproject.toml"
+    config.write_text(config.read_text().replace('"sample"', '"asked-sample"'))
+
+    def doctor() -> str:
+        return str(project.pytester.run(*DOCTOR).stdout.str())
+
+    try:
+        assert f"arithmetic    ok       {native}: not tried: no image of this project" in doctor()
+        project.run().assert_outcomes(passed=2)
+        assert f"arithmetic    ok       {native}: no numerical library computes wrong" in doctor()
+        config.write_text(config.read_text().replace(TABLE, f'env.PYTHONPATH = "/fault"\n{TABLE}'))
+        assert f"NumPy 2.3.5 computes wrong on {native}, so that" in doctor()
+    finally:
+        mine = {"label": ["pytest-mlcontainer.project=asked-sample"]}
+        for image in engine.images(filters=mine):
+            for tag in image.get("RepoTags") or ():
+                engine.remove_image(tag)

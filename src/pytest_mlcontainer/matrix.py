@@ -74,7 +74,7 @@ def image_job(settings: Settings, options: Options, platform: Platform) -> Image
             str(platform),
             "ask for a container platform, such as linux/amd64",
         )
-    return ImageJob(Target(platform, _engine(settings, options, platform)), options.image)
+    return ImageJob(Target(platform, engine_of(settings, options, platform)), options.image)
 
 
 def run_job(settings: Settings, options: Options, name: str, platform: Platform) -> RunJob:
@@ -148,10 +148,13 @@ def _target(settings: Settings, options: Options, entry: Entrypoint, platform: P
     if platform == HOST:
         return Target(HOST)
     gpus = entry.limits.gpus if options.gpus is None else options.gpus
-    return Target(platform, _engine(settings, options, platform), None if gpus == "none" else gpus)
+    return Target(
+        platform, engine_of(settings, options, platform), None if gpus == "none" else gpus
+    )
 
 
-def _engine(settings: Settings, options: Options, platform: Platform) -> str | None:
+def engine_of(settings: Settings, options: Options, platform: Platform) -> str | None:
+    """The engine that runs a platform: what the command line says wins; None is the default."""
     asked = dict(options.engines)
     return asked.get(platform) or asked.get(None) or dict(settings.engines).get(platform)
 

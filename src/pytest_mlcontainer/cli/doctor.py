@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import re
 import shutil
 import tempfile
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from platform import machine
 
-from pytest_mlcontainer.cli.surroundings import Here
-from pytest_mlcontainer.config import check_files, load
+from pytest_mlcontainer.cli.surroundings import Here, surroundings
+from pytest_mlcontainer.config import check_files, load, parse_options
 from pytest_mlcontainer.engines.diagnosis import (
     BuilderFacts,
     EngineFacts,
@@ -23,8 +24,9 @@ from pytest_mlcontainer.engines.diagnosis import (
 )
 from pytest_mlcontainer.engines.failures import GPU_REMEDY, emulation_remedy
 from pytest_mlcontainer.engines.kept_images import LONGEST_S
-from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.model import HOST, KEPT_BYTES, Platform, Settings
+from pytest_mlcontainer.pipeline import Pipeline
 from pytest_mlcontainer.pipeline.surroundings import kept_bytes
 from pytest_mlcontainer.pipeline.workplace import build_secret_problems, secret_problems
 from pytest_mlcontainer.secrets import exposed_arguments
@@ -88,6 +90,7 @@ def _findings(here: Here, engine: str | None) -> Iterator[Finding]:
     if settings is not None:
         yield from _check_before_build(here, settings)
         yield from _check_secrets(here, settings)
+        yield from _check_answers(settings, engine)
 
 
 # The engine
@@ -263,6 +266,38 @@ def _check_secrets(here: Here, settings: Settings) -> Iterator[Finding]:
     )
     for problem in problems:
         yield _finding("secrets", Status.WARNING, problem)
+
+
+def _check_answers(settings: Settings, engine: str | None) -> Iterator[Finding]:
+    """Whether numerical libraries compute right, here and in images that are kept."""
+    if not settings.entrypoints:
+        return
+    engines = () if engine is None else (engine,)
+    options = parse_options(machine(), prefix="--", engines=engines)
+    pipeline = Pipeline(surroundings(os.environ, lambda _line: None), options)
+    try:
+        for platform in settings.platforms:
+            yield _answers_of(pipeline, settings, platform)
+    finally:
+        pipeline.close()
+        pipeline.clean_up(last=True)
+
+
+def _answers_of(pipeline: Pipeline, settings: Settings, platform: Platform) -> Finding:
+    name = "arithmetic"
+    try:
+        notes = [pipeline.try_answers(settings, each, platform) for each in settings.entrypoints]
+    except EngineError as error:
+        return Finding(name, Status.WARNING, f"{platform}: not tried: {error.what}")
+    except MlContainerError as error:
+        return _finding(name, Status.MISSING, error)
+    if None in notes:
+        text = f"{platform}: not tried: no image of this project is here; each session tries it"
+        return Finding(name, Status.OK, text)
+    unknown = dict.fromkeys(note for each in notes for note in each or ())
+    if unknown:
+        return Finding(name, Status.WARNING, "\n".join(unknown))
+    return Finding(name, Status.OK, f"{platform}: no numerical library computes wrong")
 
 
 def _program(command: str) -> str | None:

@@ -15,7 +15,16 @@ from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_engine, parse_settings
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_comparators
-from pytest_mlcontainer.model import HOST, PRINTED, Entrypoint, Options, Outcome, Platform, Settings
+from pytest_mlcontainer.model import (
+    HOST,
+    PRINTED,
+    Entrypoint,
+    Options,
+    Outcome,
+    Platform,
+    Settings,
+    architecture_of,
+)
 from pytest_mlcontainer.pipeline import Pipeline
 from pytest_mlcontainer.pipeline.across_images import HERE, Answer, Question
 from pytest_mlcontainer.pipeline.across_images import explain_images as explain
@@ -85,9 +94,10 @@ def _question(asked: Asked) -> Question:
     _check(asked)
     settings, entry = _chosen(asked)
     engines = () if asked.engine is None else ((None, parse_engine(asked.engine)),)
-    platform = next((each for each in settings.platforms if each != HOST), None)
+    own = Platform("linux", architecture_of(machine()))
+    platform = next((each for each in settings.platforms if each != HOST), own)
     return Question(
-        settings=replace(settings, reference=platform or Platform("linux", _architecture())),
+        settings=replace(settings, reference=platform),
         options=Options(image=asked.images[0], engines=engines),
         entry=entry,
         b=asked.images[1],
@@ -192,10 +202,6 @@ def _entrypoint(settings: Settings, name: str | None) -> Entrypoint:
 def _writes(entry: Entrypoint) -> bool:
     printed = any(rule.output in PRINTED for rule in entry.rules)
     return entry.server is None and (bool(entry.outputs) or printed)
-
-
-def _architecture() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine(), machine())
 
 
 def _print(answer: Answer) -> None:

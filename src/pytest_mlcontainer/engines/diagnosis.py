@@ -20,9 +20,8 @@ from pytest_mlcontainer.engines.connect import open_client
 from pytest_mlcontainer.engines.kept_images import KeptImage, find_kept
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.model import Platform
+from pytest_mlcontainer.model import Platform, architecture_of
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # e_machine, bytes 18 and 19 of an ELF file, little-endian, as binfmt_misc prints them.
 _ELF_MACHINES = {"amd64": "3e00", "arm64": "b700"}
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -196,7 +195,7 @@ def _image_store(info: Mapping[str, Any]) -> str:
 
 def _native(info: Mapping[str, Any]) -> Platform:
     machine = str(info.get("Architecture", ""))
-    return Platform(str(info.get("OSType") or "linux"), _ARCHITECTURES.get(machine, machine))
+    return Platform(str(info.get("OSType") or "linux"), architecture_of(machine))
 
 
 def _gpus(info: Mapping[str, Any]) -> tuple[str, ...]:

@@ -36,11 +36,11 @@ from pytest_mlcontainer.model import (
     Owner,
     Pairs,
     Platform,
+    architecture_of,
 )
 from pytest_mlcontainer.owners import is_alive
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
 _COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
 
@@ -86,7 +86,7 @@ class DockerEngine:
     def native(self) -> Platform:
         info = self._engine_info()
         machine = str(info.get("Architecture", ""))
-        return Platform(str(info.get("OSType", "linux")), _ARCHITECTURES.get(machine, machine))
+        return Platform(str(info.get("OSType", "linux")), architecture_of(machine))
 
     def emulates(self, platform: Platform) -> bool:
         native = self.native().architecture

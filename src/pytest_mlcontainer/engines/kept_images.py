@@ -49,6 +49,11 @@ def keep_image(api: docker.APIClient, reference: str, repository: str, platform:
         api.tag(reference, _kept_name(repository), platform.slug)
 
 
+def kept_reference(repository: str, platform: Platform) -> str:
+    """The second name of a project's image, whether there is one or not."""
+    return f"{_kept_name(repository)}:{platform.slug}"
+
+
 def find_kept(api: docker.APIClient) -> tuple[KeptImage, ...]:
     """All of them, of whatever project, the one that was used last first."""
     found = []

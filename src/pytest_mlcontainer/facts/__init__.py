@@ -9,7 +9,7 @@ from importlib import resources
 from pytest_mlcontainer.facts.effects import can_be_witnessed, suspicion, took_effect
 from pytest_mlcontainer.facts.probe import ENVIRONMENT, FLAGS, MARKER, NOT_REACHED, UNFINISHED
 from pytest_mlcontainer.facts.ranking import differing, telling
-from pytest_mlcontainer.model import Facts, Platform, Scalar
+from pytest_mlcontainer.model import Facts, Platform, Scalar, architecture_of
 
 __all__ = [
     "MARKER",
@@ -32,19 +32,6 @@ UNREAD = "unread."
 _LONGEST = {"environment.names": 20_000}
 _LONG = 500
 _MOST = 20_000
-
-_MACHINES = {
-    "x86_64": "amd64",
-    "amd64": "amd64",
-    "aarch64": "arm64",
-    "arm64": "arm64",
-    "i386": "386",
-    "i586": "386",
-    "i686": "386",
-    "armv7l": "arm",
-    "armv6l": "arm",
-    "armv8l": "arm",
-}
 
 
 def probe_source() -> str:
@@ -115,7 +102,7 @@ def machine_matches(facts: Facts, platform: Platform) -> bool:
     machine = facts.get("machine")
     if machine is None or not platform.architecture:
         return True
-    architecture = _MACHINES.get(str(machine), str(machine))
+    architecture = architecture_of(str(machine))
     # A 32-bit image on a 64-bit kernel sees the kernel's machine.
     family = {"386": ("386", "amd64"), "arm": ("arm", "arm64")}
     return architecture in family.get(platform.architecture, (platform.architecture,))

@@ -23,6 +23,7 @@ from pytest_mlcontainer.model.basics import (
     Scalar,
     Target,
     Verdict,
+    architecture_of,
 )
 from pytest_mlcontainer.model.jobs import (
     BaselineJob,
@@ -136,4 +137,5 @@ __all__ = [
     "Variation",
     "VariesJob",
     "Verdict",
+    "architecture_of",
 ]

@@ -29,6 +29,22 @@ class Platform:
 
 HOST = Platform("host")
 
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "i386": "386",
+    "i586": "386",
+    "i686": "386",
+    "armv7l": "arm",
+    "armv6l": "arm",
+    "armv8l": "arm",
+}
+
+
+def architecture_of(machine: str) -> str:
+    """What a kernel calls its machine (`uname -m`), as platforms call it: `amd64` for `x86_64`."""
+    return _ARCHITECTURES.get(machine, machine)
+
 
 class Emulation(enum.Enum):
     """What to do for a platform that the engine only emulates."""

@@ -258,6 +258,7 @@ class Maker(Prober):
         )
         key = run_key(job, job.target, needs, inputs, sources, self._world.owner.host)
         seen = self._host_facts(settings, job.entrypoint)
+        notes = () if job.variations else self._hold_host_answers(settings, job.entrypoint, seen)
 
         def make(folder: Path) -> object:
             record = folder / "record"
@@ -278,18 +279,12 @@ class Maker(Prober):
                         folder=record,
                         knobs=job.knobs,
                         secrets=self._disclosed(settings, job.entrypoint),
+                        notes=notes,
                     )
                 )
             return None
 
         return self._shared_run(settings, job, key, make)
-
-    def _host_facts(self, settings: Settings, entry: Entrypoint) -> Facts:
-        environ = {**self._world.environ, **dict(entry.env)}
-        return self._work.result(
-            (settings.file, "host facts", entry.env),
-            partial(host_runs.probe, self._processes, environ, settings.root),
-        )
 
     def _shared_run(
         self, settings: Settings, job: RunJob, key: str, make: Callable[[Path], object]

@@ -5,14 +5,19 @@ All of it comes before a run, and is looked for once by all workers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pytest_mlcontainer import images
 from pytest_mlcontainer.engines import Engine
+from pytest_mlcontainer.engines.kept_images import kept_reference
 from pytest_mlcontainer.errors import PlatformError, PlatformSkipped
+from pytest_mlcontainer.matrix import engine_of
 from pytest_mlcontainer.model import (
+    HOST,
     EmulatedCpu,
     Emulation,
     Entrypoint,
@@ -28,7 +33,15 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.workplace import Workplace
-from pytest_mlcontainer.runs.answers import Asking, ask, explain_wrong, unasked_notes
+from pytest_mlcontainer.runs import host as host_runs
+from pytest_mlcontainer.runs.answers import (
+    Asking,
+    HostAsking,
+    ImageAsking,
+    ask,
+    explain_wrong,
+    unasked_notes,
+)
 from pytest_mlcontainer.runs.emulation import (
     OURS,
     QEMU_CPU,
@@ -148,12 +161,12 @@ class Prober(Workplace):
         """
         seen = self._facts(settings, engine, image, target)
         place = (entry.entrypoint, entry.command[:1], seen.get("cpu.model"), seen.get("cpu.flags"))
-        asking = Asking(
-            engine,
-            image,
-            target,
+        asking = ImageAsking(
             entry,
             seen,
+            target,
+            engine,
+            image,
             facts_key(engine.identity(), image, target, entry.env, *place),
             self._world.cache / "answers",
         )
@@ -161,14 +174,60 @@ class Prober(Workplace):
             return ()
 
         def make(_folder: Path) -> tuple[str, ...]:
-            log = self._logger(str(target.platform))
-            with self._slots:
-                log("asking numerical libraries for what is known")
-                answers = repeated(partial(ask, asking), log)
-            if answers.wrong:
-                ours = self._our_cpu(settings, engine, image)
-                raise repeated(partial(explain_wrong, asking, answers, ours), log)
-            return unasked_notes(answers, target)
+            return self._asked(asking, lambda: self._our_cpu(settings, engine, image))
 
         notes, _folder = self._store(settings).once("answers", asking.key, make)
         return tuple(notes)
+
+    def try_answers(
+        self, settings: Settings, entry: Entrypoint, platform: Platform
+    ) -> tuple[str, ...] | None:
+        """Ask the libraries of this machine, or of the image that an earlier session left.
+
+        Returns:
+            What could not be seen, as notes; None where there is no image.
+
+        Raises:
+            RunError: they compute wrong.
+            EngineError: the engine does not answer.
+        """
+        if platform == HOST:
+            seen = self._host_facts(settings, entry)
+            return self._hold_host_answers(settings, entry, seen)
+        target = Target(platform, engine_of(settings, self._options, platform))
+        engine = self._engine(target)
+        image = engine.find_image(kept_reference(images.repository(settings), platform), platform)
+        if image is None:
+            return None
+        target = self._known_target(settings, engine, image, target, entry.env)
+        return self._hold_answers(settings, engine, image, target, entry)
+
+    def _host_facts(self, settings: Settings, entry: Entrypoint) -> Facts:
+        environ = {**self._world.environ, **dict(entry.env)}
+        return self._work.result(
+            (settings.file, "host facts", entry.env),
+            partial(host_runs.probe, self._processes, environ, settings.root),
+        )
+
+    def _hold_host_answers(
+        self, settings: Settings, entry: Entrypoint, seen: Facts
+    ) -> tuple[str, ...]:
+        """The same of this machine's Python.
+
+        Args:
+            seen: what the probe saw here.
+        """
+        asking = HostAsking(entry, seen, self._processes, self._world.environ, settings.root)
+        if not asking.has_libraries:
+            return ()
+        key = (settings.file, "host answers", entry.env, asking.pythons)
+        return self._work.result(key, lambda: self._asked(asking, lambda: None))
+
+    def _asked(self, asking: Asking, our_cpu: Callable[[], str | None]) -> tuple[str, ...]:
+        log = self._logger(str(asking.target.platform))
+        with self._slots:
+            log("asking numerical libraries for what is known")
+            answers = repeated(partial(ask, asking), log)
+        if answers.wrong:
+            raise repeated(partial(explain_wrong, asking, answers, our_cpu()), log)
+        return unasked_notes(answers, asking.target)

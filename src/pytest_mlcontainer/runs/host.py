@@ -57,6 +57,7 @@ class HostRun:
         folder: empty folder for the record.
         knobs: how its environment is changed, as far as that needs no container.
         secrets: read for this run; variables only.
+        notes: what is known of the place before it runs.
     """
 
     id: str
@@ -71,6 +72,7 @@ class HostRun:
     folder: Path
     knobs: Knobs = Knobs()
     secrets: Disclosed = Disclosed()
+    notes: tuple[str, ...] = ()
 
 
 def execute(job: HostRun) -> Run:
@@ -103,7 +105,7 @@ def execute(job: HostRun) -> Run:
         failure = None if limits.breach else refusal
         failure = failure or explain(run, ending, job.entry, lines)
         notes = () if failure else remarks(run, ending, job.entry)
-        run = replace(run, failure=job.secrets.hidden.failure(failure), notes=notes)
+        run = replace(run, failure=job.secrets.hidden.failure(failure), notes=(*job.notes, *notes))
     write_record(run)
     return run
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
-from pytest_mlcontainer.model import HOST, NotExercised, Pairs, Situation
+from pytest_mlcontainer.model import HOST, NotExercised, Pairs, Situation, architecture_of
 from pytest_mlcontainer.variations.preload import library
-
-_MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def architecture(situation: Situation) -> str:
     """As in a platform: `amd64`. On `host` it is this machine's; "" where that is not known."""
     if situation.platform != HOST:
         return situation.platform.architecture
-    machine = str(situation.facts.get("machine") or "")
-    return _MACHINES.get(machine, machine)
+    return architecture_of(str(situation.facts.get("machine") or ""))
 
 
 def where(situation: Situation) -> str:
