@@ -233,6 +233,8 @@ def written(path: Path, write: Callable[[Path], object]) -> Output:
 @example("float64", [(BIG, BIG), (BIG, BIG), (-BIG, -BIG), (0.0, -0.0)], Tolerance())
 @example("float64", [(BIG, BIG), (-BIG, -BIG), (1.0, 1 + 1e-15)], Tolerance())
 @example("float64", [(1.0, BIG), (1.0, BIG / 2)], Tolerance())
+@example("float64", [(0.0, 1.4e154)], Tolerance(margin=1e308))
+@example("float64", [(1.4e154, 0.0)], Tolerance(margin=1e308))
 def test_a_summary_that_holds_all_elements_is_judged_as_the_file_is(
     folder: Path, dtype: str, pairs: list[tuple[float, float]], tolerance: Tolerance
 ) -> None:

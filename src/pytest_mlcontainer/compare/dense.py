@@ -111,7 +111,7 @@ class Workspace:
         2 r / ((1 - r) eps), for steps are as wide as eps × the number or half that.
         """
         there = slice(worst, worst + 1)
-        known = max(self._max_ulp, int(ulp_distance(actual[there], expected[there])[0]))
+        known = self._max_ulp or int(ulp_distance(actual[there], expected[there])[0])
         least = known * self._eps / 2
         least = min(least / (1 + least), 0.25)
         if float(quotient[worst]) > least:

@@ -123,7 +123,7 @@ def ulp_distance(actual: Values, expected: Values) -> Counts:
 def _ordered(values: Values) -> NDArray[np.int64]:
     """Floats (sign and magnitude) as integers in the same order, both zeros at 0."""
     bits = values.view(f"i{values.dtype.itemsize}")
-    lowest = np.iinfo(bits.dtype).min
+    lowest = -1 << (8 * bits.dtype.itemsize - 1)
     return np.where(bits < 0, lowest - bits, bits).astype(np.int64)
 
 

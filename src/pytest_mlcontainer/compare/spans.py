@@ -1,4 +1,4 @@
-"""Elements of a file from any place, for several threads at once.
+"""Elements of a file from any place, read while others are looked at.
 
 Not by mapping: a mapped file that becomes shorter ends the process, a read that finds less is an
 error like any other.
@@ -7,15 +7,15 @@ error like any other.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import cycle
 
 import numpy as np
 
 from pytest_mlcontainer.compare.gaps import Dtype, Values
-from pytest_mlcontainer.compare.measure import Read
+from pytest_mlcontainer.compare.measure import SPANS_KEPT, Read
 
 
 @contextmanager
@@ -33,13 +33,13 @@ def file_spans(
         unreadable: makes the exception for a reason, when less is there than was promised.
     """
     native = dtype.newbyteorder("=")
-    own = threading.local()
+    buffers = cycle([bytearray() for _ in range(SPANS_KEPT)])
 
     def read(start: int, count: int) -> Values:
         size_bytes = count * dtype.itemsize
-        buffer: bytearray | None = getattr(own, "buffer", None)
-        if buffer is None or len(buffer) < size_bytes:
-            buffer = own.buffer = bytearray(size_bytes)
+        buffer = next(buffers)
+        if len(buffer) < size_bytes:
+            buffer.extend(bytes(size_bytes - len(buffer)))
         view = memoryview(buffer)[:size_bytes]
         done = 0
         while done < size_bytes:

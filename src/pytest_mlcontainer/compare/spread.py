@@ -57,15 +57,6 @@ class Spread:
         first = _FLOAT32_FIRST if narrow else 0
         self._counts[first : first + len(counts)] += counts
 
-    def join(self, other: Spread) -> None:
-        """Take over what another has collected."""
-        self._counts += other._counts
-        self._total += other._total
-        if self._kept is not None and other._kept is not None and self._total <= _KEPT:
-            self._kept += other._kept
-        else:
-            self._kept = None
-
     def _keep(self, errors: NDArray[Any], differing: int) -> None:
         self._total += differing
         if self._total > _KEPT:
