@@ -563,7 +563,7 @@ def _off(actual: Statistics, expected: Statistics, bound: Bound, dtype: Dtype) -
     for share, left, right in zip(_QUANTILES, actual.quantiles, expected.quantiles, strict=False):
         allowed = _allowed(bound, dtype, abs(right))
         yield from _one(f"quantile {share:g}", left, right, allowed)
-    if not math.isfinite(expected.rms):
+    if not math.isfinite(expected.rms + actual.rms):
         return  # elements whose squares have no sum in float64: what sums them says nothing
     slack = _SUMMING * expected.rms
     for name, typical in (("mean", "mean_abs"), ("std", "rms"), ("rms", "rms")):
