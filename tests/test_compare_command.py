@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from pytest_mlcontainer.cli import main
-from pytest_mlcontainer.compare.names import LIMIT_S
+from pytest_mlcontainer.compare.rules.names import LIMIT_S
 from pytest_mlcontainer.model import (
     Facts,
     Failure,

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer import config, matrix
-from pytest_mlcontainer.compare.equivalence import power_of, seeds_needed
 from pytest_mlcontainer.config.options import parse_options
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
+from pytest_mlcontainer.judging.equivalence import power_of, seeds_needed
 from pytest_mlcontainer.judging.evidence import Evidence, judge, judge_repeats
 from pytest_mlcontainer.model import (
     CompareJob,

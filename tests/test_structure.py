@@ -86,10 +86,10 @@ class Module:
 MODULES = tuple(Module(path) for path in sorted(SOURCES.rglob("*.py")))
 
 
-def read_table(text: str) -> dict[str, frozenset[str]]:
+def read_table(text: str, title: str = "structure") -> dict[str, frozenset[str]]:
     """Each row's name and what it may import."""
-    found = re.search(r"<!-- structure:.*?-->\n(.*?)\n<!-- end", text, re.DOTALL)
-    assert found is not None, "CONTRIBUTING.md has no structure table"
+    found = re.search(rf"<!-- {title}:.*?-->\n(.*?)\n<!-- end", text, re.DOTALL)
+    assert found is not None, f"CONTRIBUTING.md has no table {title}"
     table: dict[str, frozenset[str]] = {}
     for line in found[1].splitlines()[2:]:
         name, responsibility, allowed = (cell.strip() for cell in line.strip("|").split("|"))
@@ -101,6 +101,8 @@ def read_table(text: str) -> dict[str, frozenset[str]]:
 def _allowed(cell: str, above: dict[str, frozenset[str]]) -> frozenset[str]:
     if cell == "–":
         return frozenset()
+    if cell == "all above":
+        return frozenset(above)
     if found := re.fullmatch(r"as (\w+)", cell):
         return above[found[1]]
     if found := re.fullmatch(r"all above but (\w+)", cell):
@@ -109,14 +111,35 @@ def _allowed(cell: str, above: dict[str, frozenset[str]]) -> frozenset[str]:
     return frozenset(re.split(r",\s*", cell))
 
 
-TABLE = read_table((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+TABLE = read_table(PAGE)
+ROOMS = {"compare": read_table(PAGE, "rooms of compare")}
 
 
-def test_the_table_names_rows_above_only() -> None:
+@pytest.mark.parametrize("table", [TABLE, *ROOMS.values()], ids=["structure", *ROOMS])
+def test_the_table_names_rows_above_only(table: dict[str, frozenset[str]]) -> None:
     """So that imports point one way."""
-    rows = list(TABLE)
-    for number, (name, allowed) in enumerate(TABLE.items()):
+    rows = list(table)
+    for number, (name, allowed) in enumerate(table.items()):
         assert allowed <= set(rows[:number]), f"{name}: {allowed - set(rows[:number])}"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_of_a_package_import_what_their_row_allows(package: str) -> None:
+    """What is at the package's own top may import all of them; nothing in a room the top."""
+    table, inside = ROOMS[package], f"{PACKAGE}.{package}."
+    broken = []
+    for module in MODULES:
+        parts = module.path.relative_to(SOURCES).with_suffix("").parts
+        if module.row != package or parts[1:] == ("__init__",):
+            continue
+        room = parts[1]
+        assert room in table, f"{module.name} is in no room of CONTRIBUTING.md"
+        for name, line in module.imported():
+            other = name.removeprefix(inside).partition(".")[0]
+            if name.startswith(inside) and other not in {room, *table[room]}:
+                broken.append(f"{module.name}:{line}: {room} imports {other}")
+    assert broken == []
 
 
 def test_every_module_has_a_row() -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.noise.hidden import Values, as_float64
-from pytest_mlcontainer.compare.measure import array_of, measure
-from pytest_mlcontainer.compare.tolerance import Precision, make_bound, precision_of
+from pytest_mlcontainer.compare.numeric.measure import array_of, measure
+from pytest_mlcontainer.compare.numeric.tolerance import Precision, make_bound, precision_of
 from pytest_mlcontainer.model import Tolerance
 
 Judge = Callable[[Values, Values], bool]

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.compare.formats import Formats
+from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.readers.limits import Limits
 from pytest_mlcontainer.compare.readers.pool import Pool
-from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import make_pair
 from pytest_mlcontainer.model import Difference, Output, Rule
 

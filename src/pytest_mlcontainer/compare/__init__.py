@@ -11,25 +11,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pytest_mlcontainer.compare import pytorch
-from pytest_mlcontainer.compare.apart import Apart, Found, format_here
 from pytest_mlcontainer.compare.collect import worst_first
-from pytest_mlcontainer.compare.formats import Formats
-from pytest_mlcontainer.compare.lonely import Sides, compare_lonely
-from pytest_mlcontainer.compare.names import Meeting
-from pytest_mlcontainer.compare.opened import needs_opening, notes_on
+from pytest_mlcontainer.compare.formats import pytorch
+from pytest_mlcontainer.compare.formats.opened import needs_opening, notes_on
+from pytest_mlcontainer.compare.formats.registry import Formats
+from pytest_mlcontainer.compare.formats.torch_archive import is_archive, is_legacy
+from pytest_mlcontainer.compare.readers.apart import Apart, Found, format_here
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.readers.protocol import Job, Work
-from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.rules.lonely import Sides, compare_lonely
+from pytest_mlcontainer.compare.rules.names import Meeting
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.compare.sources import (
     Pair,
     UnreadableError,
     make_pair,
     same_bytes,
 )
-from pytest_mlcontainer.compare.study import ALONE, Study
 from pytest_mlcontainer.compare.summary import compare_summary
-from pytest_mlcontainer.compare.torch_archive import is_archive, is_legacy
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
 __all__ = ["compare_outputs", "has_to_be_opened", "unopened", "verdict_of"]

@@ -25,17 +25,17 @@ from typing import Any
 
 import numpy as np
 
-from pytest_mlcontainer.compare.arrays import Place, compare_arrays
 from pytest_mlcontainer.compare.collect import collect_items
-from pytest_mlcontainer.compare.dense import BLOCK_BYTES
-from pytest_mlcontainer.compare.format import Named
-from pytest_mlcontainer.compare.formats import Formats
-from pytest_mlcontainer.compare.gaps import Dtype, Floats, Kind, Values, kind_of
-from pytest_mlcontainer.compare.measure import Array, array_of
-from pytest_mlcontainer.compare.rules import RuleBook
-from pytest_mlcontainer.compare.scale import typical_noise
+from pytest_mlcontainer.compare.formats.kind import Named
+from pytest_mlcontainer.compare.formats.registry import Formats
+from pytest_mlcontainer.compare.numeric.dense import BLOCK_BYTES
+from pytest_mlcontainer.compare.numeric.gaps import Dtype, Floats, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.scale import typical_noise
+from pytest_mlcontainer.compare.numeric.tolerance import Bound, make_bound, precision_of
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ACTUAL, EXPECTED, Side, UnreadableError, chunks
-from pytest_mlcontainer.compare.tolerance import Bound, make_bound, precision_of
+from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
 from pytest_mlcontainer.model import Comparator, Difference, Element, Output, Tolerance, Verdict
 
 VERSION = 1

@@ -6,7 +6,7 @@ from typing import Final
 
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
-from pytest_mlcontainer.compare.study import Needed, Study
+from pytest_mlcontainer.compare.rules.study import Needed, Study
 from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.model import (
     PRINTED,

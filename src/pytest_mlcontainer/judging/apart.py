@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pytest_mlcontainer.compare import excuses
-from pytest_mlcontainer.compare.renamed import say_names
-from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.rules.renamed import say_names
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.text import excuses
 from pytest_mlcontainer.model import (
     NAMED_PATTERNS,
     Difference,

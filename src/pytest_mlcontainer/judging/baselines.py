@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_mlcontainer.compare.apart import write_summary_of
+from pytest_mlcontainer.compare.readers.apart import write_summary_of
 from pytest_mlcontainer.errors import MlContainerError, RecordError
 from pytest_mlcontainer.facts import telling
 from pytest_mlcontainer.globs import covers, names

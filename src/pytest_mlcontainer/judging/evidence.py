@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
-from pytest_mlcontainer.compare.equivalence import Metrics
-from pytest_mlcontainer.compare.noise import (
+from pytest_mlcontainer.compare.numeric.tolerance import Calibration
+from pytest_mlcontainer.compare.rules.study import Item, Study
+from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
+from pytest_mlcontainer.judging.apart import Apart, say, set_apart
+from pytest_mlcontainer.judging.equivalence import Metrics
+from pytest_mlcontainer.judging.moved import settle_moved
+from pytest_mlcontainer.judging.noise import (
     LEAST_RUNS,
     Found,
     Outputs,
@@ -18,11 +23,6 @@ from pytest_mlcontainer.compare.noise import (
     measure_spread,
     shorten,
 )
-from pytest_mlcontainer.compare.study import Item, Study
-from pytest_mlcontainer.compare.tolerance import Calibration
-from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
-from pytest_mlcontainer.judging.apart import Apart, say, set_apart
-from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.model import (
     Comparator,
     Difference,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_mlcontainer.compare.added import HEAD_BYTES
+from pytest_mlcontainer.compare.formats.added import HEAD_BYTES
 from pytest_mlcontainer.compare.readers.protocol import Added, Call, Place
 from pytest_mlcontainer.model import Comparator
 

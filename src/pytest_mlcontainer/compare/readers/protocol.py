@@ -19,11 +19,11 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from pytest_mlcontainer.compare.gaps import Kind, kind_of
-from pytest_mlcontainer.compare.measure import Array, array_of
-from pytest_mlcontainer.compare.rules import Memory
+from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.rules.rules import Memory
+from pytest_mlcontainer.compare.rules.study import Metric
 from pytest_mlcontainer.compare.sources import Pair
-from pytest_mlcontainer.compare.study import Metric
 from pytest_mlcontainer.model import Difference, Pairs, Rule
 
 FRAME_BYTES: Final = 1 << 24  # of a result; of anything else:

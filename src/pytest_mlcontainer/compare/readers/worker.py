@@ -18,8 +18,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from pytest_mlcontainer.compare.formats import Formats
-from pytest_mlcontainer.compare.opened import notes_on
+from pytest_mlcontainer.compare.formats.opened import notes_on
+from pytest_mlcontainer.compare.formats.registry import Formats
+from pytest_mlcontainer.compare.formats.unpacking import limit_for
+from pytest_mlcontainer.compare.numeric.tolerance import Calibration
 from pytest_mlcontainer.compare.readers.protocol import (
     PART_CHARACTERS,
     Added,
@@ -40,12 +42,10 @@ from pytest_mlcontainer.compare.readers.protocol import (
     read_frame,
     write_frame,
 )
-from pytest_mlcontainer.compare.rules import RuleBook
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.rules.study import Item, Metric, Study
 from pytest_mlcontainer.compare.sources import UnreadableError
-from pytest_mlcontainer.compare.study import Item, Metric, Study
 from pytest_mlcontainer.compare.summary import compare_summary, summarise, summary_to_json
-from pytest_mlcontainer.compare.tolerance import Calibration
-from pytest_mlcontainer.compare.unpacking import limit_for
 from pytest_mlcontainer.model import Comparator, Difference, Output, Verdict
 
 try:

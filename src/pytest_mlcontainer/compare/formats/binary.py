@@ -1,0 +1,98 @@
+"""Any other file, byte by byte, in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair
+from pytest_mlcontainer.model import Difference, Verdict
+
+_BOUNDS = ("rtol", "atol", "scale", "ulp", "margin", "agreement", "equivalence")
+# Formats of the usual libraries that are their own affair, by how files begin.
+_UNREAD = (
+    (b"CBM1", "CatBoost's own format"),
+    (b"binf", "XGBoost's old binary format"),
+    (b"TFL3", "TensorFlow Lite"),
+    (b"GGUF", "GGUF"),
+)
+_LONGEST_MAGIC = 8
+
+
+def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
+    """Compare two files: their sizes, the first byte that differs, how many do."""
+    applied = book.find(pair.name)
+    if applied.tolerance.ignore:
+        return
+    sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
+    first, differing = _compare_bytes(pair)
+    differing += abs(sizes[0] - sizes[1])
+    if not differing:
+        yield Difference(
+            pair.name, "", Verdict.IDENTICAL, size=sizes[1], rule="exact (bytes)", unit="bytes"
+        )
+        return
+    offset = min(sizes) if first is None else first[0]
+    notes = [f"the first byte that differs is at offset {offset}"]
+    if sizes[0] != sizes[1]:
+        notes.insert(0, f"{sizes[0]} bytes, expected {sizes[1]}")
+    yield Difference(
+        pair.name,
+        "",
+        Verdict.DRIFT,
+        worst_index=(offset,),
+        worst_actual="(end of file)" if first is None and sizes[0] <= offset else _hex(first, 1),
+        worst_expected="(end of file)" if first is None and sizes[1] <= offset else _hex(first, 2),
+        differing=differing,
+        beyond=differing,
+        size=max(sizes),
+        rule="exact (bytes)",
+        unit="bytes",
+        note="; ".join([*notes, *_say_vain(pair, applied)]),
+    )
+
+
+def _say_vain(pair: Pair, applied: Applied) -> list[str]:
+    """That a rule for numbers can do nothing here, and what would let it."""
+    given = [name for name in _BOUNDS if getattr(applied.tolerance, name) is not None]
+    if not given:
+        return []
+    with pair.expected.open() as stream:
+        head = stream.read(_LONGEST_MAGIC)
+    known = next((text for magic, text in _UNREAD if head.startswith(magic)), "")
+    kind = known or "a format that is not understood here"
+    return [
+        f"{' and '.join(given)} of rule {applied.rule} cannot apply to the bytes of {kind}: write "
+        "the numbers in a format that is, JSON or npz for instance, or let a plugin read it"
+    ]
+
+
+def _compare_bytes(pair: Pair) -> tuple[tuple[int, int, int] | None, int]:
+    """Offset and both values of the first difference in what both have, and how many there are."""
+    first: tuple[int, int, int] | None = None
+    differing = start = 0
+    with pair.actual.open() as actual, pair.expected.open() as expected:
+        while True:
+            left, right = actual.read(CHUNK_BYTES), expected.read(CHUNK_BYTES)
+            length = min(len(left), len(right))
+            if not length:
+                return first, differing
+            if left != right:
+                mine = np.frombuffer(left, np.uint8, length)
+                theirs = np.frombuffer(right, np.uint8, length)
+                places = np.flatnonzero(mine != theirs)
+                differing += len(places)
+                if first is None and len(places):
+                    at = int(places[0])
+                    first = start + at, left[at], right[at]
+            start += length
+
+
+def _hex(first: tuple[int, int, int] | None, side: int) -> str:
+    return "(more bytes)" if first is None else f"0x{first[side]:02x}"
+
+
+FORMAT = Format("bytes", compare)

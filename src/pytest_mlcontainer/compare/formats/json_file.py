@@ -1,0 +1,84 @@
+"""JSON, leaf by leaf (`trees`). Layout does not count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully
+from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.trees.trees import compare_trees
+from pytest_mlcontainer.model import Difference
+
+LIMIT_BYTES = 1 << 29
+_GUESS_LIMIT_BYTES = 1 << 26
+_QUICKLY_READ_AGAIN = 1 << 24
+# Most JSON is YAML, too, and some is TOML.
+_ASKED_BY_NAME = (".json", ".yaml", ".yml", ".toml")
+
+
+def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
+    """Compare two documents."""
+    actual, expected = read_both(pair, _read)
+    yield from compare_trees(pair.name, actual, expected, book)
+
+
+def parse(text: str) -> Any:
+    """The document.
+
+    Raises:
+        JsonError: it is broken, or an object has a key twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        if len(text) <= _QUICKLY_READ_AGAIN:
+            return parse_carefully(text)
+        raise JsonError(error.msg, text, error.pos) from error
+    except (ValueError, RecursionError):
+        return parse_carefully(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+def _read(side: Side) -> Any:
+    size = side.size_bytes()
+    if size > LIMIT_BYTES:
+        raise side.unreadable(
+            f"is JSON of {size} bytes, more than the {LIMIT_BYTES} that are read into memory; "
+            "write large arrays as npy, npz or parquet"
+        )
+    data = side.read()
+    try:
+        return parse(data.decode(json.detect_encoding(data)).removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        reason = f"is not {error.encoding} text (byte {error.start})"
+        raise side.malformed(reason) from error
+    except JsonError as error:
+        raise side.malformed(f"is broken JSON: {error}") from error
+
+
+def _is_json(side: Side) -> bool:
+    """An object or list that reads as JSON. What is only called .json is JSON by its name."""
+    if side.size_bytes() > _GUESS_LIMIT_BYTES:
+        return False
+    with side.open() as stream:
+        first = stream.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if first not in (b"{", b"[") or side.name.lower().endswith(_ASKED_BY_NAME):
+        return False
+    try:
+        parse(side.read().decode("utf-8-sig"))
+    except (JsonError, UnicodeDecodeError):
+        return False
+    return True
+
+
+FORMAT = Format("json", compare, _is_json, (".json",), folds=True, textual=True)

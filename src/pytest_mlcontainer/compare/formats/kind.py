@@ -1,0 +1,68 @@
+"""What a comparable kind of file is, to be filled in by one module for each."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import ModuleType
+
+from pytest_mlcontainer.compare.numeric.measure import Array
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.sources import Pair, Side
+from pytest_mlcontainer.model import Difference
+
+# An array's name and how to have it, so that of many only one at a time is in memory.
+Named = tuple[str, Callable[[], Array]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Args:
+        compare: gives one difference for each item.
+        has_content: whether a file is of this kind, by its bytes.
+        suffixes: names that say so when the bytes do not; `fits` has to agree, if given.
+        folds: whether items that agree are counted instead of listed.
+        textual: whether two files of different textual formats can still be compared as text.
+        arrays: every array in a file, by name, for as long as it is open; None for a format that
+            cannot name its arrays.
+    """
+
+    name: str
+    compare: Callable[[Pair, RuleBook], Iterator[Difference]]
+    has_content: Callable[[Side], bool] | None = None
+    suffixes: tuple[str, ...] = ()
+    folds: bool = False
+    textual: bool = False
+    fits: Callable[[Side], bool] | None = None
+    arrays: Callable[[Side], AbstractContextManager[tuple[Named, ...]]] | None = None
+
+    def may_be(self, side: Side) -> bool:
+        """Whether a file with one of the suffixes can be taken at its name."""
+        return self.fits is None or self.fits(side)
+
+
+def begins(side: Side, *magics: bytes) -> bool:
+    """Whether the file begins with one of these bytes."""
+    with side.open() as stream:
+        start = stream.read(max(len(magic) for magic in magics))
+    return start.startswith(magics)
+
+
+def need(side: Side, module: str, extra: str) -> ModuleType:
+    """A reader that only some users need, from an extra of this package.
+
+    Raises:
+        UnreadableError: it is not installed; the text says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise side.unreadable(
+            f"cannot be compared by value without the package {package}: "
+            f"pip install 'pytest-mlcontainer[{extra}]'"
+        ) from error

@@ -1,0 +1,92 @@
+"""ONNX: the graph node by node, its inputs and outputs, and its initialisers as arrays.
+
+What a value between two nodes is called does not count, nor what a node is called: exporters number
+them as they come. Names of the model's inputs and outputs do count. An initialiser is known by its
+name; one whose name is on one side only is known by the place where it is used first. Nodes are
+compared in the order written.
+
+Left out: who produced the model, its documentation, metadata, IR version and inferred shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_mlcontainer.compare.formats.kind import Format, need
+from pytest_mlcontainer.compare.formats.onnx_graph import BadModelError, Graph, read_graph
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
+from pytest_mlcontainer.model import Difference, Verdict
+
+_LARGEST_BYTES = (1 << 31) - 1
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class _Model:
+    graph: Graph
+    opsets: Mapping[str, Leaf]
+
+
+def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
+    """Compare two models, item by item."""
+    actual, expected = read_both(pair, _read)
+    sides = [actual, expected]
+    failed = {
+        item: reason for side in sides[::-1] for item, reason in side.graph.unreadable.items()
+    }
+    for item, reason in failed.items():
+        if not book.find(pair.name, item).tolerance.ignore:
+            yield Difference(pair.name, item, Verdict.FAILED, note=reason)
+    own = [
+        side.graph.initialisers.keys() - other.graph.initialisers.keys()
+        for side, other in zip(sides, sides[::-1], strict=True)
+    ]
+    left, right = (
+        {
+            item: leaf
+            for item, leaf in {**side.opsets, **side.graph.items(renamed)}.items()
+            if item not in failed
+        }
+        for side, renamed in zip(sides, own, strict=True)
+    )
+    yield from compare_items(pair.name, left, right, book)
+    outside = sorted(expected.graph.outside | actual.graph.outside)
+    if outside:
+        more = ", …" if len(outside) > _SHOWN else ""
+        note = (
+            f"initialisers are kept in {', '.join(outside[:_SHOWN])}{more}, "
+            "which is compared only where it is an output itself"
+        )
+        yield Difference(pair.name, "external_data", Verdict.IDENTICAL, note=note)
+
+
+def _read(side: Side) -> _Model:
+    onnx = need(side, "onnx", "onnx")
+    broken = need(side, "google.protobuf.message", "onnx")
+    size_bytes = side.size_bytes()
+    if not size_bytes:
+        raise side.unreadable("is empty")
+    if size_bytes > _LARGEST_BYTES:
+        raise side.unreadable(f"has {size_bytes} bytes; no ONNX model has more than 2 GiB")
+    with side.open() as stream:
+        data = stream.read()
+    try:
+        model = onnx.ModelProto.FromString(data)
+        if not model.HasField("graph"):
+            raise BadModelError("has no graph")
+        return _Model(read_graph(onnx, side, model), _opsets(model))
+    except (BadModelError, broken.DecodeError, ValueError) as error:
+        raise side.unreadable(
+            f"cannot be read as ONNX, it is truncated or damaged ({str(error)[:200]})"
+        ) from error
+
+
+def _opsets(model: Any) -> dict[str, Leaf]:
+    return {f"opset.{each.domain or 'ai.onnx'}": int(each.version) for each in model.opset_import}
+
+
+FORMAT = Format("ONNX", compare, suffixes=(".onnx",), folds=True)

@@ -1,0 +1,315 @@
+"""Text, line by line: numbers by tolerance, each its own scale, and all else exactly.
+
+Without a rule that is the default tolerance for decimals; whole numbers, and two spellings of one
+number as in 3.1 and 3.10, have to be the same. A rule with a bound (`rtol`, `atol`, `scale`, `ulp`,
+`margin`) holds for every number, and `exact` for none. Dates, times, versions and numbers with
+leading zeros are no numbers. A rule's `patterns` take times, ids and paths out of the lines.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import io
+import itertools
+from array import array
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.sources import Pair, Side, chunks, read_both
+from pytest_mlcontainer.compare.text.excuses import Excuses
+from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks, shown
+from pytest_mlcontainer.compare.values.numbers_in_text import (
+    compare_numbers,
+)
+from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
+
+LIMIT_BYTES = 1 << 28
+_SHOWN = 160
+_BEFORE = 40
+_BLOCK_LINES = 4096
+_NO_LINES: list[str] = []
+_ELEMENTS_KEPT = 5
+_HASHED_LINES = 20_000_000
+_ALIGNED_LINES = 2000
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# What ASCII text is made of, the escape of terminal colours and form feeds among it.
+_ASCII_TEXT = bytes([*range(8, 14), 27, *range(32, 127)])
+_LATIN_TEXT = bytes(range(160, 256))
+_ASCII_SHARE = 0.7
+
+
+def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
+    """Compare two texts, in blocks of lines, so that a size costs time and no memory.
+
+    Args:
+        why: what might be more than text is compared as such.
+    """
+    applied = book.find(pair.name)
+    if applied.tolerance.ignore:
+        return
+    encodings = read_both(pair, _find_encoding)
+    tally = _Tally(applied.tolerance, not applied.tolerance.exact)
+    with _open(pair.actual, encodings[0]) as left, _open(pair.expected, encodings[1]) as right:
+        blocks = itertools.zip_longest(_blocks(left), _blocks(right), fillvalue=_NO_LINES)
+        for mine, theirs in blocks:
+            tally.add(mine, theirs)
+    if tally.counts[0] != tally.counts[1]:
+        tally.align(
+            _hash_lines(pair.actual, encodings[0], applied.tolerance, tally.first),
+            _hash_lines(pair.expected, encodings[1], applied.tolerance, tally.first),
+        )
+    excuses: tuple[str, ...] = ()
+    if tally.beyond and tally.counts[0] == tally.counts[1]:
+        notes = [why, tally.excuses.say(book.key(pair.name), applied.rule)]
+        why = "; ".join(note for note in notes if note)
+        excuses = tally.excuses.names()
+    families = _family(encodings[0]), _family(encodings[1])
+    yield replace(_difference(pair.name, tally, applied, families, why), excuses=excuses)
+
+
+def is_text(side: Side) -> bool:
+    """UTF-8 without NUL, and not too large to be compared line by line."""
+    return side.size_bytes() <= LIMIT_BYTES and _decodes(side, "utf-8")
+
+
+def is_readable(side: Side) -> bool:
+    """Text in any encoding that can be told: by a byte order mark, as UTF-8, or as Latin-1."""
+    return encoding_of(side) is not None
+
+
+def encoding_of(side: Side) -> str | None:
+    """Python's name of the encoding; None for what is no text, or too large."""
+    if side.size_bytes() > LIMIT_BYTES:
+        return None
+    with side.open() as stream:
+        start = stream.read(4)
+    marked = next((name for bom, name in _BOMS if start.startswith(bom)), None)
+    if marked is not None and _decodes(side, marked):
+        return marked
+    if _decodes(side, "utf-8"):
+        return "utf-8"
+    return "latin-1" if _is_latin(side) else None
+
+
+def _find_encoding(side: Side) -> str:
+    found = encoding_of(side)
+    if found is None:
+        raise side.unreadable(
+            "is not text in an encoding that can be told (UTF-8, UTF-16 with a byte order mark, "
+            'Latin-1); write it with encoding="utf-8"'
+        )
+    return found
+
+
+def _decodes(side: Side, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with side.open() as stream:
+            for chunk in chunks(stream):
+                if "\0" in decoder.decode(chunk):
+                    return False
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_latin(side: Side) -> bool:
+    """No control characters, and mostly ASCII: any bytes decode as Latin-1."""
+    size = ascii_bytes = 0
+    with side.open() as stream:
+        for chunk in chunks(stream):
+            strange = chunk.translate(None, _ASCII_TEXT)
+            if strange.translate(None, _LATIN_TEXT):
+                return False
+            size += len(chunk)
+            ascii_bytes += len(chunk) - len(strange)
+    return ascii_bytes >= _ASCII_SHARE * size
+
+
+def _open(side: Side, encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(side.open(), encoding=encoding, newline="\n")
+
+
+def _blocks(stream: io.TextIOWrapper) -> Iterator[list[str]]:
+    """Lines with their ends, so that a missing last newline or CR LF is seen."""
+    while block := list(itertools.islice(stream, _BLOCK_LINES)):
+        yield block
+
+
+def _family(encoding: str) -> str:
+    return encoding.removesuffix("-sig")
+
+
+class _Tally:
+    """Counts what differs, place by place; keeps the first few."""
+
+    def __init__(self, tolerance: Tolerance, by_numbers: bool) -> None:
+        self._tolerance = tolerance
+        self._masks = Masks()
+        self.by_numbers = by_numbers
+        self.counts = [0, 0]
+        self.differing = self.beyond = self.masked = 0
+        self.first = -1
+        self.max_abs = 0.0
+        self.only_ends = True
+        self.excuses = Excuses()
+        self.elements: list[Element] = []
+
+    def add(self, actual: list[str], expected: list[str]) -> None:
+        start = max(self.counts)
+        self.counts[0] += len(actual)
+        self.counts[1] += len(expected)
+        if actual == expected:
+            return
+        pairs = enumerate(zip(actual, expected, strict=False))
+        places = [place for place, (left, right) in pairs if left != right]
+        patterns = self._tolerance.patterns
+        left = self._masks.mask_all([actual[place] for place in places], patterns)
+        right = self._masks.mask_all([expected[place] for place in places], patterns)
+        for place, mine, theirs in zip(places, left, right, strict=True):
+            if mine == theirs:
+                self.masked += 1
+            else:
+                self._add_line(start + place, mine, theirs)
+        shared = min(len(actual), len(expected))
+        for extra, line in enumerate(actual[shared:] or expected[shared:]):
+            sides = (line, None) if len(actual) > shared else (None, line)
+            self._differ(start + shared + extra, *sides)
+
+    def _add_line(self, place: int, actual: str, expected: str) -> None:
+        if self.by_numbers:
+            within, error = compare_numbers(actual, expected, self._tolerance)
+            self.max_abs = max(self.max_abs, error)
+            if within:
+                self.differing += 1
+                return
+        self.excuses.add(actual, expected)
+        self._differ(place, actual, expected)
+
+    def _differ(self, place: int, actual: str | None, expected: str | None) -> None:
+        if self.first < 0:
+            self.first = place
+        self.differing += 1
+        self.beyond += 1
+        if (actual or "").rstrip("\r\n") != (expected or "").rstrip("\r\n"):
+            self.only_ends = False
+        if len(self.elements) < _ELEMENTS_KEPT:
+            excerpts = _excerpt(actual, expected), _excerpt(expected, actual)
+            self.elements.append(Element((place,), *excerpts))
+
+    def align(self, actual: array[int], expected: array[int]) -> None:
+        """For texts of other lengths: count without the lines that follow an insertion.
+
+        Args:
+            actual, expected: hashes of the lines from the first that differs.
+        """
+        if max(self.counts) > _HASHED_LINES:
+            return
+        left, right = (np.frombuffer(side, np.int64) for side in (actual, expected))
+        shared = min(len(left), len(right))
+        same = left[::-1][:shared] == right[::-1][:shared]
+        tail = shared if same.all() else int(np.argmin(same))
+        mine, theirs = (side[: len(side) - tail].tolist() for side in (left, right))
+        count = max(len(mine), len(theirs))
+        if count <= _ALIGNED_LINES:
+            matcher = difflib.SequenceMatcher(None, mine, theirs, autojunk=False)
+            count = sum(
+                max(ends[1] - ends[0], ends[3] - ends[2])
+                for word, *ends in matcher.get_opcodes()
+                if word != "equal"
+            )
+        self.differing, self.beyond = count, count
+        self.elements = self.elements[:1]
+
+
+def _hash_lines(side: Side, encoding: str, tolerance: Tolerance, first: int) -> array[int]:
+    """The lines from the one numbered `first` on, masked; as many as memory is spent on."""
+    masks = Masks()
+    found: array[int] = array("q")
+    with _open(side, encoding) as stream:
+        lines = itertools.islice(stream, first, _HASHED_LINES)
+        while block := list(itertools.islice(lines, _BLOCK_LINES)):
+            found.extend(map(hash, masks.mask_all(block, tolerance.patterns)))
+    return found
+
+
+def _difference(
+    output: str, tally: _Tally, applied: Applied, encodings: tuple[str, str], why: str
+) -> Difference:
+    verdict = Verdict.DRIFT
+    if not tally.beyond and encodings[0] == encodings[1]:
+        verdict = Verdict.EQUIVALENT if tally.differing or tally.masked else Verdict.IDENTICAL
+    worst = tally.elements[0] if tally.elements else None
+    return Difference(
+        output,
+        "",
+        verdict,
+        max_abs=tally.max_abs or None,
+        worst_index=worst.index if worst else None,
+        worst_actual=worst.actual if worst else "",
+        worst_expected=worst.expected if worst else "",
+        differing=tally.differing,
+        beyond=tally.beyond,
+        size=max(tally.counts),
+        rule=_rule(tally, applied),
+        unit="lines",
+        note="; ".join(text for text in (why, _note(tally, encodings)) if text),
+        elements=tuple(tally.elements),
+    )
+
+
+def _rule(tally: _Tally, applied: Applied) -> str:
+    if tally.by_numbers:
+        return f"numbers by tolerance, the rest exact ({applied.origin('text')})"
+    return f"exact, line by line ({applied.origin('text')})"
+
+
+def _note(tally: _Tally, encodings: tuple[str, str]) -> str:
+    notes = []
+    if encodings[0] != encodings[1]:
+        same = "" if tally.beyond else "; the lines are the same"
+        notes.append(f"written in {encodings[0]}, expected {encodings[1]}{same}")
+    if tally.counts[0] != tally.counts[1]:
+        notes.append(f"{tally.counts[0]} lines, expected {tally.counts[1]}")
+    if tally.beyond:
+        notes.append(f"line {tally.first + 1} is the first that differs")
+        if tally.only_ends:
+            notes.append("only line ends differ")
+    if tally.masked:
+        lines = "1 line" if tally.masked == 1 else f"{tally.masked} lines"
+        notes.append(f"{lines} {'differs' if tally.masked == 1 else 'differ'}{_MASKED_REST}")
+    return "; ".join(notes)
+
+
+_MASKED_REST = ONLY_MASKED.removeprefix("differs")
+
+
+def _excerpt(line: str | None, other: str | None) -> str:
+    """The part of a line around its first difference; "(no such line)" past the end."""
+    if line is None:
+        return "(no such line)"
+    line, other = shown(line), shown(other or "")
+    if line.rstrip("\r\n") != other.rstrip("\r\n"):
+        line = line.rstrip("\r\n")
+    if len(line) <= _SHOWN:
+        return line
+    pairs = enumerate(zip(line, other, strict=False))
+    at = next((index for index, (left, right) in pairs if left != right), 0)
+    start = max(0, at - _BEFORE)
+    end = start + _SHOWN
+    return ("…" if start else "") + line[start:end] + ("…" if end < len(line) else "")
+
+
+FORMAT = Format("text", compare, textual=True)

@@ -1,0 +1,68 @@
+"""TOML, leaf by leaf (`trees`). Dates and times are compared as what is written."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.text_file import is_text
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.trees.trees import compare_trees
+from pytest_mlcontainer.model import Difference
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_LIMIT_BYTES = 1 << 25
+
+
+def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
+    """Compare two documents."""
+    actual, expected = read_both(pair, _read)
+    yield from compare_trees(pair.name, actual, expected, book)
+
+
+def _read(side: Side) -> Any:
+    size = side.size_bytes()
+    if size > _LIMIT_BYTES:
+        raise side.unreadable(
+            f"is TOML of {size} bytes, more than the {_LIMIT_BYTES} that are read; write data of "
+            "this size as JSON or npz"
+        )
+    try:
+        return _plain(tomllib.loads(side.read().decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise side.malformed(f"is not UTF-8 text (byte {error.start})") from error
+    except RecursionError as error:
+        raise side.malformed("is TOML nested too deep to be read") from error
+    except ValueError as error:
+        raise side.malformed(f"is broken TOML: {error}") from error
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    """The same tree with dates and times as text; changed in place, for it is ours."""
+    waiting: list[Any] = [document]
+    while waiting:
+        holder = waiting.pop()
+        for key, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if isinstance(value, (dict, list)):
+                waiting.append(value)
+            elif isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+                holder[key] = value.isoformat()
+    return document
+
+
+FORMAT = Format(
+    "toml",
+    compare,
+    suffixes=(".toml", "uv.lock", "poetry.lock"),
+    folds=True,
+    textual=True,
+    fits=is_text,
+)

@@ -1,0 +1,1 @@
+"""Numbers: when two are close enough, and how far apart the others are."""

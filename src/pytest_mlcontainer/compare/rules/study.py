@@ -1,0 +1,74 @@
+"""What one comparison takes from other runs, and what it hands on to be judged over several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_mlcontainer.compare.numeric.measure import Array
+from pytest_mlcontainer.compare.numeric.tolerance import Calibration
+from pytest_mlcontainer.model import Difference, Rule
+
+Item = tuple[str, str]
+"""An output's name and an item in it."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """An item of both runs whose rule asks for equivalence over seeds.
+
+    Args:
+        margin: how far the means may be apart.
+        rule: where that comes from, as text.
+    """
+
+    item: Item
+    actual: Array
+    expected: Array
+    margin: float
+    rule: str
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What is written for this comparison, so that it has to match something.
+
+    Args:
+        rules: that fail the comparison where they match nothing; of others it is noted.
+        names: the same for patterns of `names`.
+    """
+
+    rules: frozenset[Rule] = frozenset()
+    names: frozenset[str] = frozenset()
+
+
+def _pass_over(_difference: Difference) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Study:
+    """How one comparison belongs to others; by default it stands alone.
+
+    Args:
+        calibrate: gives the bound for an item whose tolerance is calibrated; None where there
+            were no runs to derive it from. It may be asked on other threads; all else is told on
+            the thread that compares, in the order of the outputs.
+        on_difference: is told of every item compared, those that are not listed in the end too.
+        on_metric: takes items whose rule asks for equivalence; True if it took this one, for which
+            there is no difference then. None takes none. Metrics have at most 1000 elements.
+        needed: rules and names that must not be idle.
+    """
+
+    calibrate: Callable[[Item], Calibration] | None = None
+    on_difference: Callable[[Difference], None] = _pass_over
+    on_metric: Callable[[Metric], bool] | None = None
+    needed: Needed = Needed()
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody is told of every item."""
+        return self.on_difference is not _pass_over
+
+
+ALONE = Study()

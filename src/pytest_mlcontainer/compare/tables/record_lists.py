@@ -1,0 +1,119 @@
+"""Lists of records, `[{"fpr": 0.0, "tpr": 0.1}, …]`, which are tables written row by row.
+
+A record more or less shifts all that follow, and comparing place by place would say so a hundred
+times: the lengths are said once instead. Records may be the points of a curve: then their fields
+are its axes, called `roc[*].fpr`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from typing import Any
+
+from pytest_mlcontainer.compare.values import few
+from pytest_mlcontainer.model import Tolerance
+
+# What others are drawn over, as the usual libraries call it; first come, first proposed.
+_AXES = (
+    "fpr",
+    "recall",
+    "false_positive_rate",
+    "x",
+    "mean_predicted_value",
+    "prob_pred",
+    "far",
+    "threshold",
+    "thresholds",
+)
+_FEWEST_POINTS = 3
+_MANY = 10
+_MOST_FIELDS = 100  # each of them is looked up in every record
+
+Record = dict[str, Any]
+
+
+def are_records(values: list[Any]) -> bool:
+    """Whether the list holds objects, and nothing else."""
+    return bool(values) and set(map(type, values)) == {dict}
+
+
+def fields(values: list[Record]) -> dict[str, list[float]]:
+    """Those of the first fields that every record has and that are numbers in each."""
+    found: dict[str, list[float]] = {}
+    for key in itertools.islice(values[0], _MOST_FIELDS):
+        column = [record.get(key) for record in values]
+        if set(map(type, column)) <= {int, float}:
+            try:
+                found[key] = [float(value) for value in column if value is not None]
+            except OverflowError:  # a number that no double holds is on no axis
+                continue
+    return found
+
+
+def without(values: list[Record], names: frozenset[str], prefix: str) -> list[Record]:
+    """The records without the fields that are called so; `prefix` stands before their names."""
+    if not names:
+        return values
+    return [
+        {key: value for key, value in record.items() if f"{prefix}{key}" not in names}
+        for record in values
+    ]
+
+
+def say_lengths(output: str, item: str, actual: list[Record], expected: list[Record]) -> str:
+    """How many records there are on either side, where they begin to differ, and what may help."""
+    pairs = enumerate(zip(actual, expected, strict=False))
+    first = next((place for place, (left, right) in pairs if left != right), None)
+    noun = "record" if len(actual) == 1 else "records"
+    note = f"a list of {len(actual)} {noun}, expected {len(expected)}"
+    if first is None:
+        return f"{note}; those that both have are the same"
+    return f"{note}; they differ from [{first}] on{_proposal(output, item, actual, expected)}"
+
+
+def say_moved(output: str, item: str, actual: list[Record], expected: list[Record]) -> str:
+    """What to say of curves of one length whose points lie elsewhere; "" for anything else."""
+    axis = _axis(actual, expected) if len(expected) >= _MANY else ""
+    if axis not in _AXES:
+        return ""
+    left, right = (fields(side).get(axis, []) for side in (actual, expected))
+    if len(left) != len(right):
+        return ""
+    pairs = zip(left, right, strict=True)
+    count = sum(not few.passes(mine, theirs, Tolerance()) for mine, theirs in pairs)
+    if count < _MANY:
+        return ""
+    note = f"{count} of {len(expected)} records have another {axis}"
+    return f"{note}{_proposal(output, item, actual, expected)}"
+
+
+def _proposal(output: str, item: str, actual: list[Record], expected: list[Record]) -> str:
+    axis = _axis(actual, expected)
+    if not axis:
+        return ""
+    key = json.dumps(f"{output}:{item}" if item else output, ensure_ascii=False)
+    rule = f"{key} = {{ curve = {json.dumps(axis, ensure_ascii=False)} }}"
+    return f"; if they are the points of a curve, compare them as one: {rule}"
+
+
+def _axis(actual: list[Record], expected: list[Record]) -> str:
+    """The field that the others may be curves over: it only rises or only falls, on both sides."""
+    if min(len(actual), len(expected)) < _FEWEST_POINTS:
+        return ""
+    sides = fields(actual), fields(expected)
+    shared = [key for key in sides[1] if key in sides[0]]
+    if len(shared) < 2:
+        return ""
+    usable = [key for key in shared if all(_is_monotone(side[key]) for side in sides)]
+    named = [key for key in _AXES if key in usable]
+    # Steps of a training are counted in whole numbers: one that is missing is no matter of drawing.
+    others = [key for key in usable if not all(value.is_integer() for value in sides[1][key])]
+    return next(iter((*named, *others)), "")
+
+
+def _is_monotone(values: list[float]) -> bool:
+    finite = [value for value in values if math.isfinite(value)]
+    steps = [after - before for before, after in itertools.pairwise(finite)]
+    return any(steps) and (min(steps) >= 0 or max(steps) <= 0)

@@ -1,0 +1,1 @@
+"""What stands in text: numbers, times, durations, ids."""

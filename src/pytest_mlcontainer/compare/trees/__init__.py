@@ -1,0 +1,1 @@
+"""Named and nested values → differences."""

@@ -1,0 +1,92 @@
+"""Two sets of named values → differences. Every format that is a tree of values ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Union
+
+import numpy as np
+
+from pytest_mlcontainer.compare.matching.curves import split
+from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.numbers import integers
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.sources import UnreadableError
+from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.model import Difference, Verdict
+
+Leaf = Union[Array, None, bool, int, float, complex, str, bytes]
+_SHOWN = 80
+
+
+def compare_items(
+    output: str, actual: Mapping[str, Leaf], expected: Mapping[str, Leaf], book: RuleBook
+) -> Iterator[Difference]:
+    """One difference for each name, in the reference's order.
+
+    Args:
+        actual, expected: item name → value. Scalars are compared as arrays without dimensions; a
+            number is judged as float64 or as an integer, text and bytes have to be equal.
+    """
+    actual, expected, undecided = book.rename(output, actual, expected)
+    yield from undecided
+    curves, taken = split(output, actual, expected, book)
+    yield from curves
+    for item in dict.fromkeys((*expected, *actual)):
+        if item in taken:
+            continue
+        if item not in actual:
+            yield from _drift(output, item, "missing in the actual run", book)
+        elif item not in expected:
+            yield from _drift(output, item, "only in the actual run", book)
+        else:
+            yield from _compare_readable(Place(output, item), actual[item], expected[item], book)
+
+
+def _compare_readable(
+    place: Place, actual: Leaf, expected: Leaf, book: RuleBook
+) -> Iterator[Difference]:
+    """An item that turns out unreadable fails by itself; the others are compared all the same."""
+    try:
+        yield from _compare(place, actual, expected, book)
+    except UnreadableError as error:
+        yield Difference(place.output, place.item, Verdict.FAILED, note=str(error))
+
+
+def array_of_leaf(leaf: Leaf) -> Array:
+    """The value as an array: text and bytes as objects, other scalars by their Python type."""
+    if isinstance(leaf, Array):
+        return leaf
+    if isinstance(leaf, (str, bytes)) or leaf is None:
+        return array_of(np.array(leaf, object))
+    if isinstance(leaf, int) and not isinstance(leaf, bool):
+        whole = integers([leaf])
+        return array_of(np.array(str(leaf), object) if whole is None else whole.reshape(()))
+    return array_of(np.asarray(leaf))
+
+
+def _compare(place: Place, actual: Leaf, expected: Leaf, book: RuleBook) -> Iterator[Difference]:
+    left, right = array_of_leaf(actual), array_of_leaf(expected)
+    kinds = kind_of(left.dtype), kind_of(right.dtype)
+    scalars = not isinstance(actual, Array) and not isinstance(expected, Array)
+    if scalars and set(kinds) == {Kind.INTEGER, Kind.FLOAT}:
+        # 1 and 1.0 are the same number wherever no dtype was written.
+        left, right = (array_of(side.values().astype(np.float64)) for side in (left, right))
+    elif kinds[0] is not kinds[1] and Kind.LABEL in kinds:
+        note = f"{_describe(actual)}, expected {_describe(expected)}"
+        yield from _drift(place.output, place.item, note, book)
+        return
+    yield from compare_arrays(place, left, right, book)
+
+
+def _describe(leaf: Leaf) -> str:
+    if isinstance(leaf, Array):
+        return f"an array of {'objects' if leaf.dtype.hasobject else leaf.dtype} {leaf.shape}"
+    text = repr(leaf)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _drift(output: str, item: str, note: str, book: RuleBook) -> Iterator[Difference]:
+    if not book.find(output, item).tolerance.ignore:
+        yield Difference(output, item, Verdict.DRIFT, note=note)

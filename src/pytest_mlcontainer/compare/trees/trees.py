@@ -1,0 +1,409 @@
+"""Two trees of values, leaf by leaf: what JSON, YAML and TOML are once they are read.
+
+A tree is made of dict, list, `Tagged`, and leaves: str, int, float, bool, None. An item is the path
+to a leaf: `accuracy`, `metrics.auc`, `history[3].loss`. A rectangular list (of lists …) of numbers,
+of strings or of booleans is one item with an index, so `losses` is compared as an array. There is
+one type of number: 1 and 1.0 are the same value, with a note. The order of keys does not count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pytest_mlcontainer.compare.matching.curves import split, wanted
+from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.numbers import bring_together, wholes_of
+from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.tables.record_lists import (
+    are_records,
+    fields,
+    say_lengths,
+    say_moved,
+    without,
+)
+from pytest_mlcontainer.compare.text.excuses import excuse_all
+from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_numbers
+from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.trees.tree_values import (
+    Grid,
+    Tagged,
+    bytes_of,
+    count_items,
+    describe,
+    grid_of,
+    kind_of_leaf,
+    plainly_equal,
+    show,
+    step_to,
+    texts_of,
+    values_of,
+)
+from pytest_mlcontainer.compare.values.arrays import Place
+from pytest_mlcontainer.compare.values.few import MOST, Few
+from pytest_mlcontainer.compare.values.numbers_in_text import (
+    BY_NUMBERS,
+    agree_by_numbers,
+    tolerates_numbers,
+)
+from pytest_mlcontainer.compare.values.wholes import (
+    Wholes,
+    compare_few_with_wholes,
+    compare_with_wholes,
+    wholes_of_both,
+)
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+
+_LONGEST_PATH = 2000
+_DEEPEST_RULE = 50
+_NAMED = 50
+_EXCUSED = 1000
+_READ_IN_VAIN_BYTES = 1 << 28
+_ATTEMPT_BYTES = 200
+
+
+class _Node(NamedTuple):
+    item: str
+    above: tuple[str, ...]
+    actual: Any
+    expected: Any
+
+    def child(self, step: str, actual: Any, expected: Any) -> _Node:
+        above = self.above
+        if not self.item:
+            return _Node(step.removeprefix(".")[:_LONGEST_PATH], above, actual, expected)
+        if len(above) < _DEEPEST_RULE:
+            above = (self.item, *above)
+        return _Node(f"{self.item}{step}"[:_LONGEST_PATH], above, actual, expected)
+
+
+def compare_trees(output: str, actual: Any, expected: Any, book: RuleBook) -> Iterator[Difference]:
+    """One difference for each leaf, in the reference's order; without recursion, so of any depth.
+
+    Args:
+        actual, expected: trees; lists and dicts in them may be shared, but hold no cycle.
+    """
+    return _Walk(output, book).compare(_Node("", (), actual, expected))
+
+
+class _Walk:
+    """One comparison. `_unnamed` counts the identical items that a report can still name."""
+
+    def __init__(self, output: str, book: RuleBook) -> None:
+        self._output = output
+        self._book = book
+        self._ruled = bool(book.for_output(output))
+        self._curved = wanted(output, book)
+        self._masks = Masks()
+        self._few = Few()
+        self._unnamed = _NAMED
+        self._excusable = _EXCUSED
+        self._left_bytes = _READ_IN_VAIN_BYTES
+
+    def compare(self, top: _Node) -> Iterator[Difference]:
+        waiting = [iter((top,))]
+        while waiting:
+            node = next(waiting[-1], None)
+            if node is None:
+                waiting.pop()
+                continue
+            kinds = type(node.actual), type(node.expected)
+            if kinds[0] is not kinds[1] or kinds[0] not in (dict, list, Tagged):
+                yield from self._compare_leaf(node)
+            elif self._is_skipped(node):
+                same = Difference(self._output, node.item, Verdict.IDENTICAL, size=1)
+                yield from itertools.repeat(same, count_items(node.expected))
+            elif kinds[0] is dict:
+                node, found = self._prepare(node)
+                yield from found
+                yield from self._compare_keys(node)
+                waiting.append(_shared_keys(node))
+            elif kinds[0] is Tagged:
+                yield from self._compare_tags(node)
+                value = node.actual.value, node.expected.value
+                waiting.append(iter((node._replace(actual=value[0], expected=value[1]),)))
+            else:
+                yield from self._compare_lists(node, waiting)
+
+    def _prepare(self, node: _Node) -> tuple[_Node, tuple[Difference, ...]]:
+        """Keys under the names that both sides have in common, and without those of curves."""
+        under = f"{node.item}." if node.item else ""
+        rename = self._book.rename(self._output, node.actual, node.expected, under)
+        node, found = node._replace(actual=rename[0], expected=rename[1]), rename[2]
+        if not self._curved:
+            return node, found
+        lines = [_lines(node, side) for side in (node.actual, node.expected)]
+        above = (node.item, *node.above) if node.item else node.above
+        curves, taken = split(self._output, lines[0], lines[1], self._book, above)
+        sides = [
+            {key: value for key, value in side.items() if _path(node, key) not in taken}
+            for side in (node.actual, node.expected)
+        ]
+        return node._replace(actual=sides[0], expected=sides[1]), (*found, *curves)
+
+    def _prepare_records(self, node: _Node) -> tuple[_Node, tuple[Difference, ...], str]:
+        """The records without the fields that are curves, and how those differ.
+
+        The last is what is said of the list instead of walking on into it: "" to do that.
+        """
+        curves: tuple[Difference, ...] = ()
+        if self._curved:
+            prefix = f"{node.item}[*]."
+            lines = [_record_lines(side, prefix) for side in (node.actual, node.expected)]
+            above = (node.item, *node.above) if node.item else node.above
+            curves, taken = split(self._output, lines[0], lines[1], self._book, above)
+            sides = [without(side, taken, prefix) for side in (node.actual, node.expected)]
+            if not any(map(any, sides)):
+                return node._replace(actual=[], expected=[]), curves, ""
+            node = node._replace(actual=sides[0], expected=sides[1])
+        both = self._output, node.item, node.actual, node.expected
+        if len(node.actual) != len(node.expected):
+            return node, curves, say_lengths(*both)
+        return node, curves, "" if self._ruled else say_moved(*both)
+
+    def _is_skipped(self, node: _Node) -> bool:
+        """Whether both hold the same, down to types, NaN and the sign of zero, and no rule asks.
+
+        The names of the first few identical items go into reports, so those are walked to. What is
+        read in vain is bounded: a deep tree would be read again at each of its levels.
+        """
+        if self._ruled or self._unnamed > 0:
+            return False
+        if self._left_bytes <= 0:
+            return False
+        expected = bytes_of(node.expected)
+        if expected and expected == bytes_of(node.actual):
+            return True
+        self._left_bytes -= len(expected) + _ATTEMPT_BYTES
+        return False
+
+    def _compare_lists(self, node: _Node, waiting: list[Iterator[_Node]]) -> Iterator[Difference]:
+        grids = grid_of(node.actual), grid_of(node.expected)
+        if grids[0] is not None and grids[1] is not None:
+            yield from self._compare_grids(node, grids[0], grids[1])
+            return
+        if are_records(node.actual) and are_records(node.expected):
+            node, found, note = self._prepare_records(node)
+            yield from found
+            if note:
+                yield from self._drift(node, note)
+                self._book.leave_unread(self._output)
+                return
+        lengths = len(node.actual), len(node.expected)
+        if lengths[0] != lengths[1]:
+            yield from self._drift(node, f"a list of {lengths[0]}, expected a list of {lengths[1]}")
+        waiting.append(_shared_places(node))
+
+    def _compare_keys(self, node: _Node) -> Iterator[Difference]:
+        for key, value in node.expected.items():
+            if key not in node.actual:
+                child = node.child(step_to(key), None, value)
+                yield from self._drift(child, f"missing in the actual run; expected {show(value)}")
+        for key, value in node.actual.items():
+            if key not in node.expected:
+                child = node.child(step_to(key), value, None)
+                yield from self._drift(child, f"only in the actual run: {show(value)}")
+
+    def _compare_tags(self, node: _Node) -> Iterator[Difference]:
+        actual, expected = node.actual.tag, node.expected.tag
+        if actual != expected:
+            yield from self._drift(node, f"the type {actual}, expected {expected}")
+
+    def _compare_leaf(self, node: _Node) -> Iterator[Difference]:
+        actual, expected = node.actual, node.expected
+        kinds = kind_of_leaf(actual), kind_of_leaf(expected)
+        if kinds[0] != kinds[1]:
+            yield from self._drift(node, f"{describe(actual)}, expected {describe(expected)}")
+        elif plainly_equal(actual, expected):
+            if not self._find(node).tolerance.ignore:
+                yield self._identical(node, 1)
+        else:
+            applied = self._find(node)
+            if not applied.tolerance.ignore:
+                yield from self._compare_scalars(node, kinds[0], applied)
+
+    def _compare_scalars(self, node: _Node, kind: str, applied: Applied) -> Iterator[Difference]:
+        place = Place(self._output, node.item, node.above)
+        grids = Grid([node.actual], (), kind), Grid([node.expected], (), kind)
+        yield from self._compare_alike(place, *grids, applied)
+
+    def _compare_grids(self, node: _Node, actual: Grid, expected: Grid) -> Iterator[Difference]:
+        kinds = {actual.kind, expected.kind} - {"nothing"}
+        if len(kinds) > 1:
+            yield from self._drift(node, f"a list of {actual.kind}, expected {expected.kind}")
+            return
+        applied = self._find(node)
+        if applied.tolerance.ignore:
+            return
+        place = Place(self._output, node.item, node.above)
+        if actual.shape == expected.shape and kinds:
+            if applied.tolerance.equal_nan:
+                both = bytes_of(actual.leaves), bytes_of(expected.leaves)
+                if both[0] and both[0] == both[1]:
+                    yield self._identical(node, len(expected.leaves))
+                    return
+            yield from self._compare_alike(place, actual, expected, applied)
+        else:
+            yield from self._compare_many(place, actual, expected, applied)
+
+    def _compare_alike(
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        """Two grids of one kind and shape; numbers in strings as what they are."""
+        tolerance = applied.tolerance
+        if actual.kind == expected.kind == "strings" and _may_be_numbers(tolerance):
+            sides = actual.leaves, expected.leaves
+            met = read_numbers(*sides, expected.shape, tolerates_numbers(tolerance))
+            if met is not None:
+                place = replace(place, note=NOTE)
+                actual = Grid([*met.actual], met.shape, "numbers")
+                expected = Grid([*met.expected], met.shape, "numbers")
+            elif tolerance.agreement is None:
+                yield from self._compare_alike_texts(place, actual, expected, applied)
+                return
+        yield from self._compare_known(place, actual, expected, applied)
+
+    def _compare_alike_texts(
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        """Strings; those that differ in numbers alone, within the tolerance, are equivalent."""
+        pairs = list(zip(actual.leaves, expected.leaves, strict=True))
+        near = [
+            left != right and agree_by_numbers(left, right, applied.tolerance)
+            for left, right in pairs
+        ]
+        if not any(near):
+            yield from self._compare_known(place, actual, expected, applied)
+            return
+        same = [right if close else left for (left, right), close in zip(pairs, near, strict=True)]
+        for found in self._compare_known(place, replace(actual, leaves=same), expected, applied):
+            mere = found.verdict is Verdict.IDENTICAL
+            verdict = Verdict.EQUIVALENT if mere else found.verdict
+            differing = found.differing + sum(near)
+            note = _joined(found.note, BY_NUMBERS)
+            yield replace(found, verdict=verdict, differing=differing, note=note)
+
+    def _compare_known(
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        """Two grids of one kind and shape."""
+        sides = actual.leaves, expected.leaves
+        few = self._few_answer(expected.kind, place, sides, expected.shape, applied)
+        each = self._compare_many(place, actual, expected, applied) if few is None else (few,)
+        for found in each:
+            if expected.kind == "strings" and not found.verdict.passes and self._excusable > 0:
+                self._excusable -= 1
+                excuses = excuse_all(zip(*sides, strict=True))
+                said = excuses.say(self._book.key(place.output, place.item), applied.rule)
+                note = _joined(found.note, said)
+                yield replace(found, note=note, excuses=excuses.names())
+            else:
+                yield found
+
+    def _few_answer(
+        self,
+        kind: str,
+        place: Place,
+        sides: tuple[list[Any], list[Any]],
+        shape: tuple[int, ...],
+        applied: Applied,
+    ) -> Difference | None:
+        if len(sides[1]) > MOST:
+            return None
+        if kind == "numbers":
+            return compare_few_with_wholes(self._few, place, sides, shape, applied)
+        if kind == "strings" and not applied.tolerance.patterns:
+            return self._few.compare_texts(place, *sides, shape, applied)
+        return None
+
+    def _compare_many(
+        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+    ) -> Iterator[Difference]:
+        if expected.kind != "strings" or not applied.tolerance.patterns:
+            yield from _compare_values(place, actual, expected, self._book)
+            return
+        masked = [self._masked(grid, applied) for grid in (actual, expected)]
+        for each in _compare_values(place, masked[0], masked[1], self._book):
+            mere = each.verdict is Verdict.IDENTICAL and actual.leaves != expected.leaves
+            yield replace(each, verdict=Verdict.EQUIVALENT, note=ONLY_MASKED) if mere else each
+
+    def _masked(self, grid: Grid, applied: Applied) -> Grid:
+        patterns = applied.tolerance.patterns
+        return replace(grid, leaves=[self._masks.mask(leaf, patterns) for leaf in grid.leaves])
+
+    def _identical(self, node: _Node, size: int) -> Difference:
+        self._unnamed -= 1
+        return Difference(self._output, node.item, Verdict.IDENTICAL, size=size)
+
+    def _drift(self, node: _Node, note: str) -> Iterator[Difference]:
+        if not self._find(node).tolerance.ignore:
+            yield Difference(self._output, node.item, Verdict.DRIFT, note=note)
+
+    def _find(self, node: _Node) -> Applied:
+        return self._book.find(self._output, node.item, node.above)
+
+
+def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
+    """The lists of numbers in an object, as arrays by their path."""
+    found: dict[str, Array] = {}
+    for key, value in side.items():
+        grid = grid_of(value) if type(value) is list else None
+        if grid is not None and grid.kind == "numbers" and len(grid.shape) == 1:
+            with contextlib.suppress(OverflowError):
+                values = np.array([float(leaf) for leaf in grid.leaves])
+                found[_path(node, key)] = array_of(values)
+    return found
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _may_be_numbers(tolerance: Tolerance) -> bool:
+    """Whether a rule leaves it open that strings are compared as numbers."""
+    return not (tolerance.exact or tolerance.patterns or tolerance.free)
+
+
+def _record_lines(records: list[dict[str, Any]], prefix: str) -> dict[str, Array]:
+    """The fields of records that are numbers in every one of them, as arrays by their path."""
+    found = fields(records).items()
+    return {f"{prefix}{key}": array_of(np.array(values)) for key, values in found}
+
+
+def _path(node: _Node, key: str) -> str:
+    return node.child(step_to(key), None, None).item
+
+
+def _shared_keys(node: _Node) -> Iterator[_Node]:
+    for key, value in node.expected.items():
+        if key in node.actual:
+            yield node.child(step_to(key), node.actual[key], value)
+
+
+def _shared_places(node: _Node) -> Iterator[_Node]:
+    for index, pair in enumerate(zip(node.actual, node.expected, strict=False)):
+        yield node.child(f"[{index}]", *pair)
+
+
+def _compare_values(
+    place: Place, actual: Grid, expected: Grid, book: RuleBook
+) -> Iterator[Difference]:
+    left, right = values_of(actual), values_of(expected)
+    wholes: Wholes | None = None
+    if left is None or right is None:
+        left, right = texts_of(actual), texts_of(expected)
+    elif "numbers" in (actual.kind, expected.kind):
+        both = bring_together(left, right)
+        left, right = both.actual, both.expected
+        place = replace(place, judged_as=both.judged_as, note=_joined(place.note, both.note))
+        if left.dtype.kind == "f":
+            wholes = wholes_of_both(wholes_of(actual.leaves), wholes_of(expected.leaves))
+    left, right = left.reshape(actual.shape), right.reshape(expected.shape)
+    if not actual.leaves or not expected.leaves:
+        left, right = left.astype(right.dtype), right
+    yield from compare_with_wholes(place, array_of(left), array_of(right), wholes, book)

@@ -1,0 +1,1 @@
+"""Two arrays, or a few numbers, of any type and shape → differences."""

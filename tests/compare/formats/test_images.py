@@ -1,0 +1,217 @@
+"""Images: pixels count, how they are stored does not."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from pytest_mlcontainer.compare.matching.similarity import WINDOW, psnr, ssim
+from pytest_mlcontainer.model import Tolerance, Verdict
+
+RNG = np.random.default_rng(7)
+PICTURE = RNG.integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def saved(pixels, kind="png", mode=None, **options):
+    stream = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def changed(pixels, by=1):
+    other = pixels.copy()
+    other[3, 5] = other[3, 5] ^ by
+    return other
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "tiff", "webp", "gif"])
+def test_one_pixel_is_found_whatever_the_file_is_called(only, kind):
+    options = {"lossless": True} if kind == "webp" else {}
+    pixels = PICTURE[:, :, 0] if kind == "gif" else PICTURE
+    found = only("a.bin", saved(changed(pixels), kind, **options), saved(pixels, kind, **options))
+    assert (found.verdict, found.max_abs) == (Verdict.DRIFT, 1.0)
+    assert found.worst_index[:2] == (3, 5)
+
+
+def test_compression_text_and_profiles_do_not_count(only):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", "Matplotlib version 3.9")
+    info.add_text("Creation Time", "2026-01-01")
+    plain = saved(PICTURE, compress_level=0)
+    other = saved(PICTURE, compress_level=9, pnginfo=info, dpi=(72, 72), icc_profile=b"profile")
+    assert only("a.png", other, plain).verdict is Verdict.IDENTICAL
+
+
+def test_exif_and_tables_of_a_jpeg_do_not_count_and_its_quality_does(only):
+    smooth = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
+    plain = saved(smooth, "jpeg", quality=90)
+    exif = Image.Exif()
+    exif[0x0132] = "2026:01:01 00:00:00"
+    other = saved(smooth, "jpeg", quality=90, optimize=True, exif=exif)
+    assert only("a.jpg", other, plain).verdict is Verdict.IDENTICAL
+    assert only("a.jpg", saved(smooth, "jpeg", quality=30), plain).verdict is Verdict.DRIFT
+
+
+def test_a_rule_allows_some_levels(only):
+    near = np.clip(PICTURE.astype(int) + RNG.integers(-3, 4, PICTURE.shape), 0, 255)
+    sides = saved(near.astype(np.uint8)), saved(PICTURE)
+    assert only("a.png", *sides).verdict is Verdict.DRIFT
+    found = only("a.png", *sides, Tolerance(atol=3))
+    assert (found.verdict, found.max_abs) == (Verdict.EQUIVALENT, 3.0)
+    assert only("a.png", *sides, Tolerance(atol=2)).verdict is Verdict.DRIFT
+
+
+def test_a_difference_says_how_alike_they_look(only):
+    slight = only("a.png", saved(changed(PICTURE)), saved(PICTURE)).note
+    strong = only("a.png", saved(PICTURE[::-1]), saved(PICTURE)).note
+    assert slight.startswith("SSIM 1.0000, PSNR ")
+    assert float(strong.split()[1].rstrip(",")) < 0.2
+
+
+def test_ssim_is_that_of_the_paper():
+    """Against the definition, window by window."""
+    expected = RNG.integers(0, 256, (20, 24)).astype(float)
+    actual = np.clip(expected + RNG.normal(0, 20, expected.shape), 0, 255)
+    line = np.exp(-((np.arange(WINDOW) - 5.0) ** 2) / (2 * 1.5**2))
+    weights = np.outer(line, line) / line.sum() ** 2
+    first, second = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    values = []
+    for row in range(20 - WINDOW + 1):
+        for column in range(24 - WINDOW + 1):
+            left = actual[row : row + WINDOW, column : column + WINDOW]
+            right = expected[row : row + WINDOW, column : column + WINDOW]
+            means = (weights * left).sum(), (weights * right).sum()
+            variances = [
+                (weights * (side - mean) ** 2).sum()
+                for side, mean in zip((left, right), means, strict=True)
+            ]
+            both = (weights * (left - means[0]) * (right - means[1])).sum()
+            values.append(
+                (2 * means[0] * means[1] + first)
+                * (2 * both + second)
+                / ((means[0] ** 2 + means[1] ** 2 + first) * (sum(variances) + second))
+            )
+    assert ssim(actual, expected, 255) == pytest.approx(np.mean(values), abs=1e-12)
+    assert ssim(expected, expected, 255) == pytest.approx(1)
+    tall = RNG.integers(0, 256, (700, 20)).astype(float)
+    assert ssim(tall[::-1], tall, 255) == pytest.approx(ssim(tall[:, ::-1], tall[::-1, ::-1], 255))
+
+
+def test_psnr_is_that_of_the_textbook():
+    expected = np.zeros((600, 4), np.uint8)
+    assert psnr(expected + np.uint8(5), expected, 255) == pytest.approx(10 * np.log10(255**2 / 25))
+
+
+def test_size_and_mode_are_part_of_the_value(only):
+    found = only("a.png", saved(PICTURE[:-1]), saved(PICTURE))
+    assert (found.verdict, found.note) == (Verdict.DRIFT, "60 × 39 pixels, expected 60 × 40")
+    found = only("a.png", saved(PICTURE, mode="RGBA"), saved(PICTURE))
+    assert (found.verdict, found.note) == (Verdict.DRIFT, "mode RGBA, expected RGB")
+
+
+def test_a_palette_is_the_colours_it_shows(only):
+    image = Image.fromarray(PICTURE).quantize(16)
+    turned = image.remap_palette(list(range(16))[::-1])
+    assert only("a.png", saved(turned), saved(image)).verdict is Verdict.IDENTICAL
+    assert only("a.png", saved(image, mode="RGB"), saved(image)).verdict is Verdict.IDENTICAL
+    other = image.copy()
+    other.putpixel((1, 1), (other.getpixel((1, 1)) + 1) % 16)
+    assert only("a.png", saved(other), saved(image)).verdict is Verdict.DRIFT
+
+
+def test_transparency_is_seen(only):
+    alpha = np.dstack([PICTURE, np.full((40, 60), 255, np.uint8)])
+    other = alpha.copy()
+    other[2, 2, 3] = 0
+    found = only("a.png", saved(other), saved(alpha))
+    assert (found.verdict, found.worst_index) == (Verdict.DRIFT, (2, 2, 3))
+
+
+def test_one_bit_and_16_bits_of_grey_are_read_in_full(only):
+    grey = RNG.integers(0, 65536, (20, 20)).astype(np.uint16)
+    found = only("a.png", saved(changed(grey)), saved(grey))
+    assert (found.verdict, found.max_abs) == (Verdict.DRIFT, 1.0)
+    bits = PICTURE[:, :, 0] > 127
+    found = only("a.png", saved(changed(bits)), saved(bits))
+    assert (found.verdict, found.differing) == (Verdict.DRIFT, 1)
+
+
+def png_of(rows, depth, colour):
+    """A PNG with one byte row for each of `rows`, written by hand."""
+
+    def chunk(name, data):
+        return (
+            struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
+        )
+
+    width = len(rows[0]) * 8 // depth // 3
+    header = struct.pack(">LLBBBBB", width, len(rows), depth, colour, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    signature = b"\x89PNG\r\n\x1a\n"
+    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def test_what_pillow_cannot_see_of_16_bit_colour_never_passes(only):
+    plain = png_of([bytes(24)] * 4, 16, 2)
+    low = png_of([bytes(24)] * 3 + [bytes(23) + b"\1"], 16, 2)
+    found = only("a.png", low, plain)
+    assert (found.verdict, "16 bits" in found.note) == (Verdict.FAILED, True)
+    high = png_of([bytes(24)] * 3 + [bytes(22) + b"\1\0"], 16, 2)
+    assert only("a.png", high, plain).verdict is Verdict.DRIFT
+
+
+def test_frames_of_an_animation_are_items(compare):
+    frames = [Image.fromarray(RNG.integers(0, 256, (12, 12), np.uint8)) for _ in range(4)]
+
+    def animated(pictures, **options):
+        return saved(
+            pictures[0], "gif", save_all=True, append_images=pictures[1:], loop=0, **options
+        )
+
+    expected = animated(frames, duration=100)
+    other = frames[2].point(lambda level: 255 - level)
+    found = compare("a.gif", animated([*frames[:2], other, frames[3]], duration=100), expected)[0]
+    assert {each.item for each in found if not each.verdict.passes} == {"frame[2]"}
+    (drift,) = (
+        each
+        for each in compare("a.gif", animated(frames[:3], duration=100), expected)[0]
+        if not each.verdict.passes
+    )
+    assert (drift.item, drift.note) == ("frames", "3, expected 4")
+    found = compare("a.gif", animated(frames, duration=200), expected)[0]
+    assert {each.item for each in found if not each.verdict.passes} == {"durations"}
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "webp", "bmp"])
+@pytest.mark.parametrize("keep", [0.02, 0.4, 0.9])
+def test_a_truncated_image_never_passes(compare, kind, keep):
+    whole = saved(PICTURE, kind)
+    differences, _notes = compare(f"a.{kind}", whole[: int(len(whole) * keep)], whole)
+    assert not any(each.verdict.passes for each in differences)
+
+
+def test_a_truncated_image_names_the_side(only):
+    whole = saved(PICTURE)
+    found = only("a.png", whole[:3000], whole)
+    assert found.verdict is Verdict.FAILED
+    assert found.note.startswith("actual run: a.png is damaged or truncated")
+
+
+def test_a_huge_picture_is_refused_with_what_to_do(only):
+    bomb = bytearray(saved(PICTURE))
+    bomb[16:24] = struct.pack(">LL", 60_000, 60_000)
+    bomb[29:33] = struct.pack(">L", zlib.crc32(bomb[12:29]))
+    found = only("a.png", bytes(bomb), saved(PICTURE))
+    assert found.verdict is Verdict.FAILED
+    assert "pixels, as many as Pillow opens" in found.note
+    assert "ignore it by a rule" in found.note
+
+
+def test_text_that_begins_like_a_bitmap_is_text(only):
+    assert only("a.txt", "BM is a road\n" * 3, "BM is a path\n" * 3).unit == "lines"

@@ -1,0 +1,112 @@
+"""What readers say is checked: no bytes of theirs become more than a message about their files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_mlcontainer.compare.readers import process, protocol
+from pytest_mlcontainer.compare.readers.limits import Limits
+from pytest_mlcontainer.compare.readers.protocol import Done, Told, decode, encode
+from pytest_mlcontainer.compare.rules.rules import Memory
+from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.model import Difference, Element, Verdict
+
+
+def test_a_reader_may_not_have_other_files_read(tmp_path):
+    """One that was taken over asks the session to read what is none of its business."""
+    job = protocol.Job(
+        protocol.Work.COMPARE,
+        protocol.Pair("m", *(process_side(tmp_path / side) for side in "ab")),
+        comparators=(protocol.Added("x", (".x",), None, None, False),),
+    )
+    reader = process.Reader(Limits())
+    try:
+        inside = protocol.Call(0, "read", str(reader.scratch / "t" / "0"))
+        reader._check(job, inside)
+        for path in ("/etc/passwd", str(reader.scratch / ".." / "x"), str(tmp_path / "c")):
+            with pytest.raises(protocol.GarbledError):
+                reader._check(job, protocol.Call(0, "read", path))
+        for said in (
+            Told(Difference("m", "", Verdict.IDENTICAL)),
+            Done((Difference("other", "", Verdict.IDENTICAL),)),
+            Done((), (), Memory(used=((5, 1),))),
+            protocol.Part("x"),
+            protocol.Ready(),
+        ):
+            with pytest.raises(protocol.GarbledError):
+                reader._check(job, said)
+    finally:
+        reader.close()
+
+
+def process_side(path: Path):
+    return Side("actual run", "m", path)
+
+
+FLOATS = st.none() | st.floats(allow_nan=False)
+DIFFERENCES = st.builds(
+    Difference,
+    output=st.text(),
+    item=st.text(),
+    verdict=st.sampled_from(Verdict),
+    max_abs=FLOATS,
+    max_ulp=st.none() | st.integers(0, 2**70),
+    worst_index=st.none() | st.lists(st.integers(), max_size=3).map(tuple),
+    note=st.text(),
+    quantiles=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1))).map(tuple),
+    histogram=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers())).map(tuple),
+    elements=st.lists(
+        st.builds(Element, st.just((1, 2)), st.text(), st.text(), FLOATS), max_size=2
+    ).map(tuple),
+)
+
+
+@given(st.lists(DIFFERENCES, max_size=3).map(tuple), st.lists(st.text(), max_size=3).map(tuple))
+def test_a_result_comes_back_as_it_was(differences, notes):
+    memory = Memory(((0, 3),), ((1, 0),), notes, True, notes)
+    done = Done(differences, notes, memory)
+    assert decode(encode(done)) == done
+
+
+def test_numbers_of_numpy_come_back_as_those_of_python():
+    told = Told(
+        Difference("a", "", Verdict.DRIFT, max_abs=np.float32(0.5), worst_index=(np.int64(3),))
+    )
+    found = decode(encode(told))
+    assert found == told
+    assert type(found.difference.worst_index[0]) is int
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_of_a_reader_become_anything_but_a_message(data):
+    try:
+        decode(data)
+    except protocol.GarbledError:
+        return
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "Done", "differences": [{"output": "a", "item": 1, "verdict": "drift"}]},
+        {"kind": "Done", "differences": [{"output": "a", "item": "", "verdict": "fine"}]},
+        {"kind": "Done", "differences": [{"output": "a", "verdict": "drift"}]},
+        {"kind": "Done", "notes": "text"},
+        {"kind": "Done", "unknown": 1},
+        {"kind": "Job"},
+        {"kind": "Told", "difference": None},
+        {"kind": "Calibrate", "item": ["a"]},
+        {"kind": "Call", "comparator": True, "function": "read", "path": "x"},
+        [1],
+        None,
+    ],
+)
+def test_what_has_another_type_is_no_message(wrong):
+    with pytest.raises(protocol.GarbledError):
+        decode(json.dumps(wrong).encode())

@@ -1,0 +1,283 @@
+"""`ignore = ["time"]` and `["duration"]`: the same rule holds on any day, and results stay."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_mlcontainer.compare.text.excuses import excuse_all
+from pytest_mlcontainer.config.patterns import NAMED
+from pytest_mlcontainer.model import Tolerance, Verdict
+
+DAYS = st.datetimes(datetime.datetime(2015, 1, 1), datetime.datetime(2029, 12, 31))
+QUICK = settings(max_examples=40, deadline=None)
+# Written out by hand, so that the locale of this machine and padding play no part.
+DAY_NAMES = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+MONTH_NAMES = ["January", "February", "March", "April", "May", "June", "July", "August"]
+MONTH_NAMES += ["September", "October", "November", "December"]
+FORMATS = """\
+{A}, {d:02} {b} {y}
+{a}, {d:02} {b} {y}
+{a} {b} {d:02} {H:02}:{M:02}:{S:02} {y}
+{a} {b} {d:2} {H:02}:{M:02}:{S:02} {y}
+{a} {b} {d:2} {H:02}:{M:02}:{S:02} UTC {y}
+{a} {b} {d:02} {y} {H:02}:{M:02}:{S:02} GMT+0100 (Central European Standard Time)
+{A} {d} {B} {y} {H:02}:{M:02}
+{A}, {B} {th}
+{A}, {d:02}-{b}-{yy} {H:02}:{M:02}:{S:02} UTC
+{a} {d:02}/{m:02}/{y}
+{A} {d:02}. {B} {y}
+{B} {th}, {y}
+{th} of {B} {y}
+{th} {B} {y}
+{B} {d}, {y}
+{b} {d}, {y}
+{b}. {d:02}, {y}
+{d} {B} {y}
+{d:2} {B} {y}
+{d:02}-{b}-{y}
+{d:02}-{b}-{yy}
+{d:02}{b}{y}
+{b}-{d:02}-{y}
+{y} {B} {d:02}
+{d:02} {b}
+{b} {d:2}
+{B} {y}
+{d:02}.{m:02}.{y} {H:02}:{M:02}
+{m:02}/{d:02}/{y} {I:02}:{M:02} {p}
+{m}/{d}/{y}, {I}:{M:02}:{S:02} {p}
+{m:02}/{d:02}/{yy}
+{d:02}/{b}/{y}:{H:02}:{M:02}:{S:02} +0000
+{I:02}:{M:02}:{S:02} {p}
+{I}:{M:02}{p}
+{I:2}:{M:02} {p}
+{H:02}:{M:02}:{S:02}
+{H:02}:{M:02}:{S:02}.{us:06}
+{H:02}:{M:02}:{S:02} {a} {d:02} {b} {y}
+{H:02}:{M:02}, {d:02} {B} {y}
+{d:02} {b} {y} {I:02}:{M:02}:{S:02} {p} PST
+{y}-{m:02}-{d:02}
+{y}-{m:02}-{d:02} at {H:02}:{M:02}
+{y}-{m:02}-{d:02} {a} {H:02}:{M:02}:{S:02}
+{y}-{m:02}-{d:02} ({A})
+{y}-{m:02}-{d:02} {H:02}:{M:02}:{S:02},{us:06} CET
+{y}-{m:02}-{d:02}T{H:02}:{M:02}:{S:02}.{us:06}+02:00
+{y}-{m:02}-{d:02}T{H:02}:{M:02}:{S:02}Z
+{y}-{m:02}-{d:02} {H:02}:{M:02}:{S:02} Europe/Berlin
+{y}/{m:02}/{d:02} {H:02}:{M:02}:{S:02}
+{y}.{m:02}.{d:02} {H:02}.{M:02}.{S:02}
+{y}-{m:02}-{d:02}_{H:02}-{M:02}-{S:02}
+{y}_{m:02}_{d:02}_{H:02}_{M:02}_{S:02}
+{y}{m:02}{d:02}_{H:02}{M:02}{S:02}
+{y}{m:02}{d:02}T{H:02}{M:02}{S:02}Z
+{y}{m:02}{d:02}{H:02}{M:02}{S:02}
+{yy}{m:02}{d:02}_{H:02}{M:02}{S:02}
+run_{y}{m:02}{d:02}.csv
+model_{y}-{m:02}-{d:02}-{H:02}-{M:02}-{S:02}-{us:06}.txt
+runs/{b}{d:02}_{H:02}-{M:02}-{S:02}_host
+I{m:02}{d:02} {H:02}:{M:02}:{S:02}.{us:06} main.cc
+W{y}{m:02}{d:02} {H:02}:{M:02}:{S:02}.{us:06} main.cc
+{b} {d:2} {H:02}:{M:02}:{S:02} host
+{G}-W{V:02}-{u}
+{G}W{V:02}{u}
+{y}-{j:03}
+{epoch}
+{epoch}{ms:03}
+timestamp: {epoch}.{us:06}
+started on {A}
+{A} at {H:02}:{M:02}""".splitlines()
+
+
+def written(form: str, day: datetime.datetime) -> str:
+    week = day.isocalendar()
+    ordinal = {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
+    ordinal = "th" if 10 < day.day % 100 < 14 else ordinal
+    names = DAY_NAMES[day.weekday()], MONTH_NAMES[day.month - 1]
+    return form.format(
+        A=names[0],
+        a=names[0][:3],
+        B=names[1],
+        b=names[1][:3],
+        d=day.day,
+        th=f"{day.day}{ordinal}",
+        m=day.month,
+        y=day.year,
+        yy=f"{day.year % 100:02}",
+        H=day.hour,
+        I=day.hour % 12 or 12,
+        p="PM" if day.hour >= 12 else "AM",
+        M=day.minute,
+        S=day.second,
+        us=day.microsecond,
+        ms=day.microsecond // 1000,
+        G=week[0],
+        V=week[1],
+        u=week[2],
+        j=day.timetuple().tm_yday,
+        epoch=int(day.replace(tzinfo=datetime.timezone.utc).timestamp()),
+    )
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@QUICK
+@given(DAYS, DAYS)
+def test_any_two_days_are_the_same_text_without_their_dates(form, one, other):
+    dates = [written(form, day) for day in (one, other)]
+    for around in ("{}", "Date: {} Time: R2 0.98", "[{}] loss 0.5", "a,{},b"):
+        masked = {re.sub(NAMED["time"], "|", around.format(date)) for date in dates}
+        assert len(masked) == 1
+        assert "|" in masked.pop()
+
+
+@QUICK
+@given(DAYS, DAYS)
+def test_dates_as_libraries_write_them(one, other):
+    for write in (
+        str,
+        datetime.datetime.isoformat,
+        datetime.datetime.ctime,
+        lambda day: format_datetime(day.replace(tzinfo=datetime.timezone.utc)),
+        lambda day: time.asctime(day.timetuple()),
+    ):
+        assert len({re.sub(NAMED["time"], "|", write(day)) for day in (one, other)}) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss: 0.123, accuracy 12:30?",
+        "epoch 28/100, step 3/10, 3/4/5",
+        "2024 rows, 1,234,567 params, score 20261128",
+        "ratio 1:2:3 of 64:128:256",
+        "version v2024.10.12, 0.20241128, 1.4999e9",
+        "shape (28, 28), lr 1e-3, Sun 3, mon 5",
+        "May be 3, March on, Saturday night",
+    ],
+)
+def test_numbers_that_are_results_are_no_dates(text):
+    assert re.sub(NAMED["time"], "|", text) == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("took 1.2s", "took 58.31s"),
+        ("took 3m 4s", "took 58s"),
+        ("in 1h 2min", "in 59min"),
+        ("in 2 minutes and 3.5 seconds", "in 1 hour, 2 minutes"),
+        ("wall 0:00:01.23", "wall 1 day, 2:03:04"),
+        ("123ms/step", "1s/step"),
+        ("elapsed: 1.234 seconds", "elapsed: 12 seconds"),
+        ("elapsed 1.234", "elapsed 12"),
+        ("took 3.2 sec", "took 12 sec"),
+        (
+            "10/10 [======] - 1s 12ms/step - loss: 0.5",
+            "10/10 [======] - 0s 980us/step - loss: 0.5",
+        ),
+        ("10/10 ━━━━ 1s 12ms/step - loss: 0.5", "10/10 ━━━━ 12s 1s/step - loss: 0.5"),
+        ("5/10 [==>...] - ETA: 1:23 - loss: 0.5", "5/10 [==>...] - ETA: 3s - loss: 0.5"),
+        (
+            "100%|███| 10/10 [00:01<00:00,  9.80it/s, loss=0.5]",
+            "100%|███| 10/10 [1:00:01<00:00, 1.02s/it, loss=0.5]",
+        ),
+        ("  0%| | 0/9 [00:00<?, ?it/s]", "  0%| | 0/9 [00:01<?, ?it/s]"),
+        ("Epoch 3: 45.6 tokens/s", "Epoch 3: 1,045 tokens/s"),
+        (
+            "{'train_runtime': 12.34, 'train_samples_per_second': 99.1, 'train_loss': 0.5}",
+            "{'train_runtime': 9.1, 'train_samples_per_second': 120, 'train_loss': 0.5}",
+        ),
+        ("step 2 | loss 0.3333 | step time 12.34ms", "step 2 | loss 0.3333 | step time 2.1ms"),
+        ("fit_time: 1.2", "fit_time: 12.25"),
+        ("real\t0m1.234s", "real\t12m1.5s"),
+        (
+            "  5%|▌ | 1/20\r 50%|x | 10/20 [00:01<00:01]\r100%|x| 20/20 [00:02<00:00]",
+            "  5%|▌ | 1/20\r100%|x| 20/20 [00:03<00:00]",
+        ),
+    ],
+)
+def test_durations_as_training_loops_print_them(only, one, other):
+    rule = Tolerance(patterns=(NAMED["duration"],))
+    assert only("a.log", one + "\n", other + "\n", rule).verdict is Verdict.EQUIVALENT
+    changed = other.replace("0.5", "0.6").replace("3333", "3334").replace("took", "needed")
+    if changed != other:
+        assert only("a.log", one + "\n", changed + "\n", rule).verdict is Verdict.DRIFT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss: 0.123 - accuracy: 0.9155 - lr=1e-05 s=3",
+        "5 models, timesteps: 1000, lifetime 3, sentiment: 5, overtime 5",
+        "1.5 M params, 12:30, 10/10",
+    ],
+)
+def test_numbers_that_are_results_are_no_durations(text):
+    assert re.sub(NAMED["duration"], "|", text) == text
+
+
+@pytest.mark.parametrize("name", ["time", "duration"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "Sat ",
+        "Nov 28 ",
+        "time_",
+        "12s ",
+        "1s",
+        "a_",
+        "1,",
+        "1,111",
+        ", 5",
+        "%/",
+        "\r",
+        "a%/a\r",
+        " ",
+        "  1",
+        "?",
+        "00:01<",
+        "Sun, ",
+        "2026-W48-",
+        " of ",
+        "20261128",
+        "1 day, ",
+        "[ ",
+        "on Sat",
+    ],
+)
+def test_no_text_keeps_the_patterns_busy(name, unit):
+    text = unit.replace("/", "|") * (200_000 // len(unit)) + "!"
+    started = time.process_time()
+    re.sub(NAMED[name], "", text)
+    assert time.process_time() - started < 5
+
+
+def test_a_text_that_differs_in_nothing_else_gets_the_rule_that_leaves_it_out(only):
+    one, other = "step 0 | loss 0.5 | step time 2.31ms\n", "step 0 | loss 0.5 | step time 9.9ms\n"
+    found = only("stdout", one, other)
+    assert found.verdict is Verdict.DRIFT
+    assert "only durations and rates differ, which a rule leaves out: " in found.note
+    assert '"stdout" = { ignore = ["duration"] }' in found.note
+    found = only("stdout", f"{one}at 12:30:01\n", f"{other}at 12:31:00\n")
+    assert '"stdout" = { ignore = ["time", "duration"] }' in found.note
+    assert "ignore" not in only("stdout", one, other.replace("0.5", "0.6")).note
+    found = only("m.json", {"at": "Sat, 28 Nov 2026"}, {"at": "Sun, 29 Nov 2026"})
+    assert '"m.json:at" = { ignore = ["time"] }' in found.note
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ("in /tmp/a1/x", "in /tmp/b2/x", ("path",)),
+        ("run 0123456789abcdef at 12:30:01", "run 0023456789abcdef at 12:30:02", ("time", "hex")),
+        ("<x at 0x7f01>, 3s", "<x at 0x7f02>, 5s", ("address", "duration")),
+        ("loss 0.5 in 3s", "loss 0.6 in 5s", ()),
+    ],
+)
+def test_the_smallest_set_of_patterns_is_proposed(one, other, names):
+    assert excuse_all([(one, other)]).names() == names
