@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ MUTATES = {
 }  # fmt: skip
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 @dataclass(frozen=True)
 class Module:
     """One source file, parsed."""
@@ -58,7 +64,16 @@ class Module:
 
     @property
     def tree(self) -> ast.Module:
-        return ast.parse(self.path.read_text(encoding="utf-8"))
+        return parsed(self.path)
+
+    @property
+    def dotted(self) -> str:
+        """Its name where it is imported."""
+        parts = (PACKAGE, *self.path.relative_to(SOURCES).with_suffix("").parts)
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    def targets(self) -> Iterator[str]:
+        return (name for name, _line in self.imported())
 
     def imported(self) -> Iterator[tuple[str, int]]:
         """Dotted names of what is imported anywhere in it, and the line."""
@@ -158,6 +173,27 @@ def test_modules_import_what_their_row_allows() -> None:
             if package == PACKAGE and row in TABLE and row not in {module.row, *TABLE[module.row]}:
                 broken.append(f"{module.name}:{line}: {module.row} imports {row}")
     assert broken == []
+
+
+def test_no_imports_go_round_in_a_circle() -> None:
+    """Also not within a package, and not where only a type checker would see it."""
+    names = {module.dotted: module for module in MODULES}
+    imports = {
+        name: {found for found in map(partial(nearest, names), module.targets()) if found != name}
+        for name, module in names.items()
+    }
+    left = dict(imports)
+    while leaves := {name for name, found in left.items() if not found & left.keys()}:
+        left = {name: found for name, found in left.items() if name not in leaves}
+    circles = {name: sorted(found & left.keys()) for name, found in left.items()}
+    assert circles == {}
+
+
+def nearest(names: Collection[str], name: str) -> str:
+    """The module of ours that a dotted name is in; "" for what is not ours."""
+    while name and name not in names:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def test_effects_go_through_their_doors() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -23,9 +23,7 @@ from pytest_mlcontainer.plugin.fixtures import (
     run_entrypoint,
     training_run,
 )
-
-if TYPE_CHECKING:
-    from pytest_mlcontainer.plugin.session import State
+from pytest_mlcontainer.plugin.key import SESSION
 
 __all__ = [
     "compare_outputs",
@@ -38,7 +36,6 @@ __all__ = [
     "training_run",
 ]
 
-STATE: pytest.StashKey[State] = pytest.StashKey()
 VARY = "--container-vary"
 TABLE_ALONE = "mlcontainer test"
 SKIP_REASON = "runs containers: needs --container"
@@ -154,15 +151,16 @@ def pytest_load_initial_conftests(
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "container: builds or runs containers; needs --container")
     if config.getoption("container"):
-        from pytest_mlcontainer.plugin import session
+        from pytest_mlcontainer.plugin.controller import begin
 
-        config.stash[STATE] = session.begin(config)
-        session.add_project_file(config)
+        begin(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if STATE in config.stash:
-        config.stash[STATE].end()
+    if SESSION in config.stash:
+        from pytest_mlcontainer.plugin.session import session_of
+
+        session_of(config).end()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -188,15 +186,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if STATE in session.config.stash:
-        chosen = [item for item in session.items if _uses_containers(item)]
-        session.config.stash[STATE].select(chosen)
+    if SESSION in session.config.stash:
+        from pytest_mlcontainer.plugin.preflight import check
+        from pytest_mlcontainer.plugin.session import session_of
+
+        check(session_of(session.config), filter(_uses_containers, session.items))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if STATE in item.config.stash:
-        item.config.stash[STATE].current = item
+    if SESSION in item.config.stash:
+        from pytest_mlcontainer.plugin.session import session_of
+
+        session_of(item.config).results.begin(item.nodeid)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -204,38 +206,22 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if STATE in item.config.stash:
-        state = item.config.stash[STATE]
+    if SESSION in item.config.stash:
+        from pytest_mlcontainer.plugin.session import session_of
+
+        session = session_of(item.config)
         if call.excinfo is not None:
-            state.explain(item, call.excinfo, report)
-        state.contributions.attach(item, report)
+            session.wording.explain(item, call.excinfo, report)
+        session.results.attach(item, report)
     return report
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    if STATE in node.config.stash:
-        node.workerinput.update(node.config.stash[STATE].for_workers())
+    if SESSION in node.config.stash:
+        from pytest_mlcontainer.plugin.session import session_of
 
-
-class _Controller:
-    """Hooks that only the process with a terminal needs; registered with `--container` alone."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    @pytest.hookimpl(tryfirst=True)  # before the terminal and JUnit take it over
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._state.collect(report)
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        self._state.summarise(terminalreporter)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self._state.complete()
-        if not self._state.write_report() and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        node.workerinput.update(session_of(node.config).for_workers())
 
 
 def _uses_containers(item: pytest.Item) -> bool:

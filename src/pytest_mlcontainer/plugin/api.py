@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from platform import machine
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_mlcontainer import matrix
-from pytest_mlcontainer.config import parse_platform, parse_rules
+from pytest_mlcontainer.config import load, parse_platform, parse_rules
 from pytest_mlcontainer.errors import PlatformSkipped, RunError
 from pytest_mlcontainer.model import (
     Comparator,
@@ -33,11 +32,9 @@ from pytest_mlcontainer.plugin.misuse import (
     require_text,
     wrong_comparison,
 )
+from pytest_mlcontainer.plugin.session import ContainerSession, project_file
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.terminal import failure_lines
-
-if TYPE_CHECKING:
-    from pytest_mlcontainer.plugin.session import State
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,9 @@ class RunningServer:
 class Project:
     """The project under test; calling it runs an entrypoint."""
 
-    def __init__(self, settings: Settings, state: State) -> None:
+    def __init__(self, settings: Settings, session: ContainerSession) -> None:
         self.settings = settings
-        self._state = state
+        self._session = session
         self._jobs: dict[str, RunJob] = {}
 
     @checked("run_entrypoint", 'run_entrypoint("train", platform="linux/arm64")')
@@ -92,15 +89,15 @@ class Project:
         require_run_arguments(name, env, timeout, repeat, vary)
         require_platform("run_entrypoint", platform)
         require_switch("run_entrypoint", "check", check)
-        job = matrix.run_job(self.settings, self._state.options, name, self._platform(platform))
+        job = matrix.run_job(self.settings, self._session.options, name, self._platform(platform))
         job = _changed(job, env, timeout, repeat)
-        pipeline, names = self._state.pipeline, (vary,) if isinstance(vary, str) else tuple(vary)
+        pipeline, names = self._session.pipeline, (vary,) if isinstance(vary, str) else tuple(vary)
         with _skipping():
             if names:
-                run = pipeline.run_varied(self.settings, job, self._state.families, names)
+                run = pipeline.run_varied(self.settings, job, self._session.families, names)
             else:
                 run = pipeline.run(self.settings, job)
-        self._state.record(Result.of_run(run))
+        self._session.results.record(Result.of_run(run))
         if not names:
             self._jobs[run.id] = job
         return require(run) if check else run
@@ -109,22 +106,22 @@ class Project:
     def image(self, platform: Platform | str | None = None) -> Image:
         """The image for a platform, the reference's by default."""
         require_platform("run_entrypoint.image", platform)
-        job = matrix.image_job(self.settings, self._state.options, self._platform(platform))
+        job = matrix.image_job(self.settings, self._session.options, self._platform(platform))
         with _skipping():
-            return self._state.pipeline.image(self.settings, job)
+            return self._session.pipeline.image(self.settings, job)
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
-        return matrix.platforms(self.settings, self._state.options)
+        return matrix.platforms(self.settings, self._session.options)
 
     @property
     def reference(self) -> Platform:
-        return matrix.reference_platform(self.settings, self._state.options)
+        return matrix.reference_platform(self.settings, self._session.options)
 
     @property
     def comparators(self) -> tuple[Comparator, ...]:
         """Formats that plugins add."""
-        return self._state.comparators
+        return self._session.comparators
 
     def find(self, fixture: str, *names: str) -> str:
         """The first of these names that is an entrypoint.
@@ -146,24 +143,24 @@ class Project:
     def serve(self, name: str | None = None) -> Iterator[RunningServer]:
         """Start a server entrypoint on the reference platform."""
         chosen = name or self._only_server()
-        job = matrix.serve_job(self.settings, self._state.options, chosen, self.reference)
-        with self._state.pipeline.serve(self.settings, job) as started:
+        job = matrix.serve_job(self.settings, self._session.options, chosen, self.reference)
+        with self._session.pipeline.serve(self.settings, job) as started:
             yield RunningServer(started.url, job.target.platform, started.container)
 
     def prefetch(self, name: str) -> None:
         """Start an entrypoint on every platform, side by side."""
         jobs = (
-            matrix.run_job(self.settings, self._state.options, name, platform)
+            matrix.run_job(self.settings, self._session.options, name, platform)
             for platform in self.platforms
         )
-        self._state.prefetch(self.settings, tuple(jobs))
+        self._session.prefetch(self.settings, tuple(jobs))
 
     def open_differing(
         self, actual: Run, expected: Run, rules: tuple[Rule, ...]
     ) -> tuple[Run, Run]:
         """Both runs, with those pickles opened that cannot be compared otherwise."""
         with _skipping():
-            return self._state.pipeline.open_differing(self.settings, actual, expected, rules)
+            return self._session.pipeline.open_differing(self.settings, actual, expected, rules)
 
     def settle(self, expected: Run, entry: Entrypoint, outcome: Outcome) -> Outcome:
         """A comparison of two platforms; of a drift with whether the reference repeats itself.
@@ -175,19 +172,19 @@ class Project:
         if job is None or job.repeat or outcome.target.platform == outcome.reference.platform:
             return outcome
         with _skipping():
-            pipeline = self._state.pipeline
+            pipeline = self._session.pipeline
             outcome = pipeline.settle(self.settings, job, entry, outcome, self.comparators)
         for run in pipeline.settling_runs(self.settings, job):
-            self._state.record(Result.of_run(run))
+            self._session.results.record(Result.of_run(run))
         return outcome
 
     def without_secrets(self, text: str) -> str:
         """The text as it may be shown."""
-        return self._state.without_secrets(text)
+        return self._session.wording.without_secrets(text)
 
     def record(self, outcome: Outcome) -> None:
         """Put a comparison into the session's report."""
-        self._state.record(Result.of_outcome(outcome))
+        self._session.results.record(Result.of_outcome(outcome))
 
     def _only_server(self) -> str:
         servers = [entry.name for entry in self.settings.entrypoints if entry.server is not None]
@@ -204,6 +201,23 @@ class Project:
         if platform is None:
             return self.reference
         return parse_platform(platform, machine()) if isinstance(platform, str) else platform
+
+
+def project_under_test(session: ContainerSession) -> Project:
+    """The project of the test that runs, and so of all that use fixtures: `preflight` saw to that.
+
+    Raises:
+        pytest.UsageError: it has no configuration.
+    """
+    start = session.config.rootpath / session.results.test.partition("::")[0]
+    file = project_file(start, session.config.rootpath)
+    settings = None if file is None else load(file, machine())
+    if settings is None:
+        raise pytest.UsageError(
+            f"no [tool.mlcontainer] table in any pyproject.toml above {start}\n"
+            "  → write one (`mlcontainer init` makes a first version of it)"
+        )
+    return Project(settings, session)
 
 
 class PlatformMatrix:

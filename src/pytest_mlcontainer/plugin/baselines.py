@@ -5,39 +5,38 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_mlcontainer.errors import RecordError
 from pytest_mlcontainer.model import BaselineJob, Outcome, Settings
+from pytest_mlcontainer.plugin.session import ContainerSession
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.updates import update_lines
 
-if TYPE_CHECKING:
-    from pytest_mlcontainer.plugin.session import State
 
-
-def hold(state: State, settings: Settings, job: BaselineJob, nodeid: str) -> Outcome | None:
+def hold(
+    session: ContainerSession, settings: Settings, job: BaselineJob, nodeid: str
+) -> Outcome | None:
     """Compare, or with `--container-update` write; None where something was written.
 
     Raises:
         MlContainerError: the run failed, or there is no record, or it cannot be read or written.
     """
-    pipeline = state.pipeline
-    if state.options.update:
-        for change in pipeline.update_baseline(settings, job, state.comparators):
-            state.record_update(update_lines(change, _shown(change.place)))
+    pipeline = session.pipeline
+    if session.options.update:
+        for change in pipeline.update_baseline(settings, job, session.comparators):
+            session.results.record_update(update_lines(change, _shown(change.place)))
         return None
-    outcome = pipeline.baseline(settings, job, state.comparators)
+    outcome = pipeline.baseline(settings, job, session.comparators)
     for note in pipeline.stale_baselines(settings):
-        state.record(Result(note=note))
+        session.results.record(Result(note=note))
     if outcome is None:
-        assert state.options.baseline is not None
+        assert session.options.baseline is not None
         entry, platform = job.actual.entrypoint.name, job.actual.target.platform
         raise RecordError(
             f"the baseline has no record of {entry} on {platform}, nor on another platform",
-            _shown(state.options.baseline),
+            _shown(session.options.baseline),
             f"look at what the run wrote; if that is right, keep it:\n"
-            f"{state.repeat(nodeid)} --container-update",
+            f"{session.wording.repeat(nodeid)} --container-update",
         )
     step = () if outcome.verdict.passes else ("if this run is right, --container-update keeps it",)
     return replace(outcome, notes=(*step, *outcome.notes))

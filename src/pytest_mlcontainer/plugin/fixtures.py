@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def mlcontainer_project(pytestconfig: pytest.Config) -> Project:
     """The project under test: the nearest `pyproject.toml` with a `[tool.mlcontainer]` table."""
-    from pytest_mlcontainer.plugin import STATE
+    from pytest_mlcontainer.plugin.api import project_under_test
+    from pytest_mlcontainer.plugin.session import session_of
 
-    return pytestconfig.stash[STATE].project()
+    return project_under_test(session_of(pytestconfig))
 
 
 @pytest.fixture(scope="session")

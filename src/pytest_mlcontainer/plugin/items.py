@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from platform import machine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,35 +20,19 @@ from pytest_mlcontainer.model import (
     HOST,
     BaselineJob,
     CompareJob,
-    ImageJob,
     Job,
     Options,
-    Outcome,
     RepeatsJob,
-    RunJob,
-    ServeJob,
     Settings,
     VariesJob,
 )
-from pytest_mlcontainer.pipeline import require
-from pytest_mlcontainer.plugin import STATE
-from pytest_mlcontainer.plugin.baselines import hold
+from pytest_mlcontainer.plugin.carrying_out import DriftError, Surrounding, carry_out
+from pytest_mlcontainer.plugin.key import SESSION
+from pytest_mlcontainer.plugin.session import session_of
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.terminal import failure_lines
 
-if TYPE_CHECKING:
-    from pytest_mlcontainer.plugin.session import State
-
-
 Comparison = RepeatsJob | CompareJob | BaselineJob | VariesJob
-
-
-class DriftError(Exception):
-    """A comparison whose verdict is no pass."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(f"{outcome.entrypoint}: {outcome.verdict.value}")
-        self.outcome = outcome
 
 
 class ProjectFile(pytest.File):
@@ -76,8 +60,8 @@ class ProjectFile(pytest.File):
             yield EntrypointNode.from_parent(self, name=name, settings=settings, jobs=found)
 
     def _plan(self) -> tuple[Settings, Iterable[Job]]:
-        state = self.config.stash.get(STATE, None)
-        options = Options() if state is None else state.options
+        begun = SESSION in self.config.stash
+        options = session_of(self.config).options if begun else Options()
         settings = load(self.path, machine())
         if settings is None:
             return _nothing(self), ()
@@ -120,67 +104,22 @@ class JobItem(ContainerItem):
         self.settings = settings
 
     def runtest(self) -> None:
-        state = self.config.stash[STATE]
+        session = session_of(self.config)
         try:
-            self._run(state)
+            carry_out(self.job, Surrounding(session, self.settings, self.nodeid))
         except (NothingVaried, PlatformSkipped) as error:
-            text = state.without_secrets(str(error))
+            text = session.wording.without_secrets(str(error))
             if isinstance(error, NothingVaried):
-                state.record(Result(note=" ".join(text.split())))
+                session.results.record(Result(note=" ".join(text.split())))
             pytest.skip(text)
 
-    def _run(self, state: State) -> None:
-        job, settings, pipeline = self.job, self.settings, state.pipeline
-        if isinstance(job, ImageJob):
-            state.begin_beside(self)
-            image = pipeline.image(settings, job)
-            for note in image.notes:
-                state.record(Result(note=note))
-        elif isinstance(job, RunJob):
-            state.begin_beside(self)
-            run = pipeline.run(settings, job)
-            state.record(Result.of_run(run))
-            require(run)
-        elif isinstance(job, ServeJob):
-            with pipeline.serve(settings, job):
-                pass
-        elif isinstance(job, BaselineJob):
-            held = hold(state, settings, job, self.nodeid)
-            if held is not None:
-                self._judge(state, held)
-        elif isinstance(job, RepeatsJob):
-            outcome = pipeline.repeats(settings, job, state.comparators)
-            self._record_runs(state, job.runs[1:])
-            self._judge(state, outcome)
-        elif isinstance(job, VariesJob):
-            self._judge(state, pipeline.vary(settings, job, state.families, state.comparators))
-        else:
-            outcome = pipeline.compare(settings, job, state.comparators)
-            outcome = pipeline.explain(settings, job, outcome, state.families, state.comparators)
-            self._record_runs(state, job.runs[2:])
-            for run in () if job.repeats else pipeline.settling_runs(settings, job.expected):
-                state.record(Result.of_run(run))
-            self._judge(state, outcome)
-
-    def _record_runs(self, state: State, jobs: Iterable[RunJob]) -> None:
-        """Runs that no other item reports; what failed without harm is in a note already."""
-        for job in jobs:
-            run = state.pipeline.run(self.settings, job)
-            if run.failure is None:
-                state.record(Result.of_run(run))
-
-    def _judge(self, state: State, outcome: Outcome) -> None:
-        state.record(Result.of_outcome(outcome))
-        if not outcome.verdict.passes:
-            raise DriftError(outcome)
-
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        error, state = excinfo.value, self.config.stash[STATE]
+        error, wording = excinfo.value, session_of(self.config).wording
         if isinstance(error, MlContainerError):
-            return state.explanation(error, self.nodeid)
+            return wording.explanation(error, self.nodeid)
         if isinstance(error, DriftError):
-            lines = failure_lines(error.outcome, state.repeat(self.nodeid))
-            return state.without_secrets("\n".join(lines))
+            lines = failure_lines(error.outcome, wording.repeat(self.nodeid))
+            return wording.without_secrets("\n".join(lines))
         return super().repr_failure(excinfo, style)
 
 

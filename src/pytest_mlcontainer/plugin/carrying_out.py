@@ -1,0 +1,140 @@
+"""How each kind of job is carried out as a test, and what of it is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import singledispatch
+
+from pytest_mlcontainer.model import (
+    BaselineJob,
+    CompareJob,
+    ImageJob,
+    Job,
+    Outcome,
+    RepeatsJob,
+    RunJob,
+    ServeJob,
+    Settings,
+    VariesJob,
+)
+from pytest_mlcontainer.pipeline import require
+from pytest_mlcontainer.plugin.baselines import hold
+from pytest_mlcontainer.plugin.session import ContainerSession
+from pytest_mlcontainer.report import Result
+
+
+class DriftError(Exception):
+    """A comparison whose verdict is no pass."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.entrypoint}: {outcome.verdict.value}")
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Surrounding:
+    """Where a job is carried out: the session, its project, the test that it is."""
+
+    session: ContainerSession
+    settings: Settings
+    nodeid: str
+
+    def begin_beside(self, kind: type[ImageJob] | type[RunJob]) -> None:
+        """Start selected images, or runs, of this project side by side.
+
+        A run waits for what it needs, so all of them can be begun at once, in the plan's order.
+        """
+        file = self.settings.file
+        jobs = (
+            getattr(item, "job", None)
+            for item in self.session.selected
+            if getattr(getattr(item, "settings", None), "file", None) == file
+        )
+        self.session.prefetch(self.settings, tuple(job for job in jobs if isinstance(job, kind)))
+
+    def record(self, result: Result) -> None:
+        self.session.results.record(result)
+
+    def record_runs(self, jobs: Iterable[RunJob]) -> None:
+        """Runs that no other item reports; what failed without harm is in a note already."""
+        for job in jobs:
+            run = self.session.pipeline.run(self.settings, job)
+            if run.failure is None:
+                self.record(Result.of_run(run))
+
+    def judge(self, outcome: Outcome) -> None:
+        """Record an outcome.
+
+        Raises:
+            DriftError: its verdict is no pass.
+        """
+        self.record(Result.of_outcome(outcome))
+        if not outcome.verdict.passes:
+            raise DriftError(outcome)
+
+
+@singledispatch
+def carry_out(job: Job, here: Surrounding) -> None:
+    """Do what a job says, and record it.
+
+    Raises:
+        MlContainerError: it cannot be done, or what was run failed.
+        DriftError: a comparison does not pass.
+    """
+    raise TypeError(f"nothing carries out {job!r} for {here.nodeid}")
+
+
+@carry_out.register
+def _image(job: ImageJob, here: Surrounding) -> None:
+    here.begin_beside(ImageJob)
+    for note in here.session.pipeline.image(here.settings, job).notes:
+        here.record(Result(note=note))
+
+
+@carry_out.register
+def _run(job: RunJob, here: Surrounding) -> None:
+    here.begin_beside(RunJob)
+    run = here.session.pipeline.run(here.settings, job)
+    here.record(Result.of_run(run))
+    require(run)
+
+
+@carry_out.register
+def _serve(job: ServeJob, here: Surrounding) -> None:
+    with here.session.pipeline.serve(here.settings, job):
+        pass
+
+
+@carry_out.register
+def _baseline(job: BaselineJob, here: Surrounding) -> None:
+    held = hold(here.session, here.settings, job, here.nodeid)
+    if held is not None:
+        here.judge(held)
+
+
+@carry_out.register
+def _repeats(job: RepeatsJob, here: Surrounding) -> None:
+    session = here.session
+    outcome = session.pipeline.repeats(here.settings, job, session.comparators)
+    here.record_runs(job.runs[1:])
+    here.judge(outcome)
+
+
+@carry_out.register
+def _varies(job: VariesJob, here: Surrounding) -> None:
+    session = here.session
+    found = session.pipeline.vary(here.settings, job, session.families, session.comparators)
+    here.judge(found)
+
+
+@carry_out.register
+def _compare(job: CompareJob, here: Surrounding) -> None:
+    session, settings = here.session, here.settings
+    pipeline, comparators = session.pipeline, session.comparators
+    outcome = pipeline.compare(settings, job, comparators)
+    outcome = pipeline.explain(settings, job, outcome, session.families, comparators)
+    here.record_runs(job.runs[2:])
+    for run in () if job.repeats else pipeline.settling_runs(settings, job.expected):
+        here.record(Result.of_run(run))
+    here.judge(outcome)

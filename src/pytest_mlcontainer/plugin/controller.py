@@ -1,0 +1,99 @@
+"""A session's beginning, and the hooks of the process with a terminal: what is said at its end."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.config import has_table
+from pytest_mlcontainer.model import Owner
+from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.plugin import explained
+from pytest_mlcontainer.plugin.key import SESSION
+from pytest_mlcontainer.plugin.session import ContainerSession, options_of
+from pytest_mlcontainer.report.terminal import summary_lines
+
+
+class Controller:
+    """Hooks that only the process with a terminal needs; registered with `--container` alone."""
+
+    def __init__(self, session: ContainerSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(tryfirst=True)  # before the terminal and JUnit take it over
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        explained.restore(report)
+        self._session.results.collect(report)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        results = self._session.results
+        _print(terminalreporter, "containers", self._summary(terminalreporter))
+        _print(terminalreporter, "baseline", results.updates)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        results = self._session.results
+        # A worker died, or the session ended early.
+        results.recover(self._session.begun_runs())
+        written = results.write(self._session.options.report)
+        if not written and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _summary(self, terminal: pytest.TerminalReporter) -> list[str]:
+        """What was compared, and what has to be known beside."""
+        results = self._session.results
+        lines = [*summary_lines(results.found), *results.unwritten]
+        if self._ended_before(terminal):
+            lines.append(
+                "no container ran, because of errors in the project's tests: `mlcontainer test` "
+                "runs [tool.mlcontainer] alone"
+            )
+        for container in self._session.pipeline.kept():
+            lines.append(f"kept: docker logs {container} (`mlcontainer clean` removes it)")
+        return lines
+
+    def _ended_before(self, terminal: pytest.TerminalReporter) -> bool:
+        """Whether pytest has collected items of ours, and ended on errors of other files."""
+        errors = terminal.stats.get("error", ())
+        collecting = any(isinstance(each, pytest.CollectReport) for each in errors)
+        ran = any(terminal.stats.get(kind) for kind in ("passed", "failed", "skipped", "xfailed"))
+        return collecting and not ran and bool(self._session.selected)
+
+
+def begin(config: pytest.Config) -> None:
+    """Read the options and put this session on `config.stash`.
+
+    Raises:
+        pytest.UsageError: an option's value is wrong.
+    """
+    options = options_of(config)
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        owner, journal = Owner(**worker["mlcontainer_owner"]), Path(worker["mlcontainer_journal"])
+        config.stash[SESSION] = ContainerSession(config, options, owner, journal)
+    else:
+        session = ContainerSession(config, options, current_owner(uuid.uuid4().hex))
+        config.stash[SESSION] = session
+        config.pluginmanager.register(Controller(session), "mlcontainer-controller")
+    _add_project_file(config)
+
+
+def _add_project_file(config: pytest.Config) -> None:
+    """Collect the root's `pyproject.toml` too where `testpaths` would leave it out."""
+    file = config.rootpath / "pyproject.toml"
+    if (
+        config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        and file.is_file()
+        and has_table(file)
+        and not any(config.rootpath.samefile(arg) for arg in config.args if Path(arg).exists())
+    ):
+        config.args.append(str(file))
+
+
+def _print(terminal: pytest.TerminalReporter, title: str, lines: list[str]) -> None:
+    if lines:
+        terminal.section(title)
+        for line in lines:
+            terminal.write_line(line)
