@@ -36,8 +36,8 @@ from pytest_mlcontainer.explain.packages import (
     ties,
 )
 from pytest_mlcontainer.explain.versions import jump, parse_requirement
+from pytest_mlcontainer.inside import transplant
 from pytest_mlcontainer.model import BuildSettings, Entrypoint, Image, Platform
-from pytest_mlcontainer.pipeline import transplant
 from pytest_mlcontainer.pipeline.environments import (
     Mixture,
     Side,

@@ -213,9 +213,12 @@ class TestStages:
         """The same digests twice, of every canary that the packages here allow."""
         out = [printed_by(sys.executable, "-c", *probe_sources(deep=True), PYTHONHASHSEED="0")
                for _ in range(2)]  # fmt: skip
-        seen = parse_facts(out[0])
+        seen, again = (parse_facts(each) for each in out)
         assert seen is not None
-        assert seen == parse_facts(out[1])
+        assert again is not None
+        # Containers that start beside give this machine interfaces.
+        differing = dict(set(seen.values) ^ set(again.values))
+        assert differing.keys() <= {"network.interfaces"}
         assert {"machine", "numpy.simd", "numpy.build", "canary.libm", "canary.exp",
                 "canary.matmul", "canary.sort", "canary.reduce", "canary.hash"} <= {
             name for name, _value in seen.values

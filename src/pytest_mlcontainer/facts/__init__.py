@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from importlib import resources
 
 from pytest_mlcontainer.facts.effects import can_be_witnessed, suspicion, took_effect
-from pytest_mlcontainer.facts.probe import ENVIRONMENT, FLAGS, MARKER, NOT_REACHED, UNFINISHED
 from pytest_mlcontainer.facts.ranking import differing, telling
+from pytest_mlcontainer.inside import source
+from pytest_mlcontainer.inside.probe import ENVIRONMENT, FLAGS, MARKER, NOT_REACHED, UNFINISHED
 from pytest_mlcontainer.model import Facts, Platform, Scalar, architecture_of
 
 __all__ = [
@@ -36,12 +36,12 @@ _MOST = 20_000
 
 def probe_source() -> str:
     """The text of the probe, for an image's Python to run."""
-    return _source("probe.py")
+    return source("probe.py")
 
 
 def probe_sources(*, deep: bool = False) -> tuple[str, ...]:
     """The probe and, for a deep look, what it then executes besides: its first argument."""
-    return (probe_source(), _source("canaries.py")) if deep else (probe_source(),)
+    return (probe_source(), source("canaries.py")) if deep else (probe_source(),)
 
 
 def shell_probe() -> str:
@@ -56,7 +56,7 @@ def shell_probe() -> str:
         "@FLAGS@": " ".join(FLAGS),
         "@ENVIRONMENT@": " ".join(ENVIRONMENT),
     }
-    text = _source("probe.sh")
+    text = source("probe.sh")
     for name, value in given.items():
         text = text.replace(name, value)
     return text
@@ -106,10 +106,6 @@ def machine_matches(facts: Facts, platform: Platform) -> bool:
     # A 32-bit image on a 64-bit kernel sees the kernel's machine.
     family = {"386": ("386", "amd64"), "arm": ("arm", "arm64")}
     return architecture in family.get(platform.architecture, (platform.architecture,))
-
-
-def _source(name: str) -> str:
-    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _object(text: str) -> dict[str, object] | None:

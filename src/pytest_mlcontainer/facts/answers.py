@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-from pytest_mlcontainer.facts.known_answers import MARKER
+from pytest_mlcontainer.inside import source
+from pytest_mlcontainer.inside.known_answers import MARKER
 
 _LONG = 300
 _MOST = 200  # lines of one image: three libraries with a few kinds of answers each
@@ -58,7 +58,7 @@ class Answers:
 
 def answers_source() -> str:
     """The text of what asks, for an image's Python to run."""
-    return resources.files(__package__).joinpath("known_answers.py").read_text(encoding="utf-8")
+    return source("known_answers.py")
 
 
 def parse_answers(printed: str) -> Answers:

@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from pytest_mlcontainer.explain.packages import (
     Kind,
     env_differences,
 )
+from pytest_mlcontainer.inside import source
 from pytest_mlcontainer.model import BuildSettings, Entrypoint, Image, Limits, Pairs, Settings
 from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.sharing import Store
@@ -303,7 +303,7 @@ def _here(shop: Workshop, folder: Path, words: tuple[str, ...]) -> str:
 
 def script() -> str:
     """The text of what runs in images."""
-    return resources.files(__package__).joinpath("transplant.py").read_text(encoding="utf-8")
+    return source("transplant.py")
 
 
 def _ask(

@@ -15,7 +15,7 @@ from pytest_mlcontainer.engines import ContainerSpec, Engine
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.facts.answers import Answers, WrongAnswer, answers_source, parse_answers
-from pytest_mlcontainer.facts.known_answers import MARKER
+from pytest_mlcontainer.inside.known_answers import MARKER
 from pytest_mlcontainer.model import (
     HOST,
     Entrypoint,

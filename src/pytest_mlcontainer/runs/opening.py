@@ -2,8 +2,8 @@
 
 What a pickle does when it is loaded is up to whoever wrote it. So it is loaded in a container
 without network, without privileges, with limits on time, memory and what comes back, and with
-nothing to write to but folders that go with the container. `opener.py` is what runs there; what
-comes back is files, to be read by `compare.opened`.
+nothing to write to but folders that go with the container. `inside/pickle_reader.py` is what runs
+there; what comes back is files, to be read by `compare/formats/opened.py`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
 from pytest_mlcontainer.errors import OutputError, RunError
+from pytest_mlcontainer.inside import source
 from pytest_mlcontainer.model import Entrypoint, Failure, Image, Limits, Output, Target
 from pytest_mlcontainer.outputs import Collected, Declared, collect_tar
 from pytest_mlcontainer.runs.emulation import with_cpu
@@ -139,12 +139,12 @@ def open_pickle(job: Opening) -> None:
 
 
 def _open(job: Opening, into: Path) -> Failure | None:
-    source = resources.files(__package__).joinpath("opener.py").read_text(encoding="utf-8")
+    program = source("pickle_reader.py")
     words = _command(job)
     arguments = (f"{_FOLDER}/{_PICKLE}", f"{_FOLDER}/{_RESULT}", *_module_folders(job, words))
     attempts = (
-        ("/bin/sh", "-c", _SCRIPT, "open", words[0] if words else "", source, *arguments),
-        ("python3", "-c", source, *arguments),
+        ("/bin/sh", "-c", _SCRIPT, "open", words[0] if words else "", program, *arguments),
+        ("python3", "-c", program, *arguments),
     )
     for program, *rest in attempts:
         try:
@@ -224,7 +224,7 @@ def _last_words(container: Container, beside: Path) -> str:
 
 
 def _collect(job: Opening, container: Container, into: Path) -> Failure | None:
-    """Take over what the opener wrote, or the reason that it gives."""
+    """Take over what the reader wrote, or the reason that it gives."""
     root = f"{_FOLDER}/{_RESULT}"
     collected = Collected(hidden=job.hidden)
     stream = container.get(root)
@@ -263,7 +263,7 @@ def _check(
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The opener's `failure.json`, which may be anything."""
+    """The reader's `failure.json`, which may be anything."""
     try:
         if file.stat().st_size > _FAILURE_BYTES:
             raise ValueError("it is too long")
@@ -274,7 +274,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _explain(raw: dict[str, Any]) -> Failure:
-    """What the opener ran into, in our words and its own."""
+    """What the reader ran into, in our words and its own."""
     error = str(raw.get("error"))[:_SHOWN]
     module = raw.get("module")
     if isinstance(module, str) and error.startswith("ModuleNotFoundError"):

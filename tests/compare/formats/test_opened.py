@@ -1,6 +1,6 @@
 """Pickles by what was found in them: recognised without loading, compared like anything else.
 
-What is found is made here by the opener itself, from objects that are in memory already; that it
+What is found is made here by the reader itself, from objects that are in memory already; that it
 is found in the image is for `tests/test_opening.py`.
 """
 
@@ -29,8 +29,8 @@ from hypothesis.extra import numpy as arrays
 from pytest_mlcontainer.compare import compare_outputs, has_to_be_opened, unopened, verdict_of
 from pytest_mlcontainer.compare.formats.opened import is_pickle
 from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.inside import pickle_reader
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
-from pytest_mlcontainer.runs import opener
 
 NAME = "model.pkl"
 
@@ -97,8 +97,8 @@ def look(tmp_path: Path) -> Callable[..., tuple[tuple[Difference, ...], tuple[st
 def found(folder: Path, value: object) -> Output:
     """An output with its own bytes, in which the value was found."""
     (folder / NAME).write_bytes(b"\x80\x04" + str(folder).encode())
-    with opener.Writer(str(folder)) as writer:
-        opener.write_items(value, writer)
+    with pickle_reader.Writer(str(folder)) as writer:
+        pickle_reader.write_items(value, writer)
     return Output(NAME, folder / NAME, 1, opened=folder)
 
 
@@ -195,7 +195,7 @@ def test_everything_is_looked_at(look, key: object) -> None:
     }  # fmt: skip
     differences, _notes = look({**ZOO, key: changed.get(key, 7)}, ZOO)
     assert verdict_of(differences) is Verdict.DRIFT
-    named = opener._step(key).removeprefix(".")
+    named = pickle_reader._step(key).removeprefix(".")
     drifted = items(differences, Verdict.DRIFT)
     assert drifted
     assert all(each.startswith(named) for each in drifted), drifted
@@ -272,7 +272,7 @@ def test_circles_end(look) -> None:
 @pytest.mark.parametrize("what", ["many", "deep", "shared"])
 def test_too_much_never_passes(look, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """What was not looked at is not called identical, and looking ends."""
-    monkeypatch.setattr(opener, "MAX_ITEMS", 1000)
+    monkeypatch.setattr(pickle_reader, "MAX_ITEMS", 1000)
     value: object = [None, 1]
     if what == "many":
         value = [[None, number] for number in range(400)]
@@ -460,11 +460,3 @@ def test_any_value_comes_out_whole(tmp_path_factory, value: object) -> None:
     assert verdict_of(same) is Verdict.IDENTICAL, same
     other, _notes = compare_outputs(outputs[0], outputs[2], ())
     assert verdict_of(other) is Verdict.DRIFT
-
-
-def test_the_opener_is_read_by_old_pythons() -> None:
-    """It runs in whatever the image has."""
-    import ast
-    import inspect
-
-    ast.parse(inspect.getsource(opener), feature_version=(3, 6))

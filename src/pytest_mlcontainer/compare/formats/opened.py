@@ -2,7 +2,7 @@
 
 A pickle is a program, and none is ever run on this machine. `runs.opening` loads it where it was
 written, in a container that can do no harm, and what comes back is plain: `tree.jsonl`, a line for
-each value, and `arrays.bin`, the arrays in npy form (`runs/opener.py` has the details), or
+each value, and `arrays.bin`, the arrays in npy form (`inside/pickle_reader.py` has the details), or
 `failure.json`. All of that was written by a container, so every line is checked.
 
 An item is the path to a value: `steps[0][1].coef_`, `estimators_[3].tree_.nodes.threshold`. The
