@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import io
 import os
@@ -94,8 +93,9 @@ def test_what_an_image_preloads_stays(existing: str | None, value: str) -> None:
 
 def test_the_libraries_are_those_of_the_source() -> None:
     """Nobody edits the source without compiling it: `scripts/preload.py` writes the digest."""
-    digest = SOURCE.with_name("preload.c.sha256").read_text().strip()
-    assert digest == hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    sums = SOURCE.with_name("SHA256SUMS").read_text(encoding="ascii")
+    assert sums == script_of("preload").sums()
+    assert [line.split()[1] for line in sums.splitlines()] == ["preload.c", "amd64.so", "arm64.so"]
 
 
 EACH_PLATFORM = pytest.mark.parametrize(
