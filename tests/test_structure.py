@@ -339,8 +339,6 @@ def test_no_third_party_import_at_the_top_but_declared_ones() -> None:
         "tomllib",
         "_pytest",
         "xdist",
-        "requests",
-        "urllib3",
     }
     known |= {name.replace("-", "_") for name in declared}
     unknown = {
