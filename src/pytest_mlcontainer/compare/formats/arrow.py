@@ -37,7 +37,7 @@ _DEEPEST = 64
 
 
 @dataclass(frozen=True)
-class Leaf:
+class FlatColumn:
     """A column without structs in it.
 
     Args:
@@ -60,15 +60,15 @@ class Leaf:
         return "list<" * self.depth + type_text(self.type) + ">" * self.depth
 
 
-def leaves_of(pa: Any, name: str, type: Any) -> list[Leaf]:
+def leaves_of(pa: Any, name: str, type: Any) -> list[FlatColumn]:
     """The columns without structs that one of this type consists of, in their order."""
-    found: list[Leaf] = []
+    found: list[FlatColumn] = []
     waiting: list[tuple[str, Any, tuple[int, ...]]] = [(name, type, ())]
     while waiting:
         name, type, steps = waiting.pop()
         type = plain_type(pa, type)
         if len(steps) >= _DEEPEST:
-            found.append(Leaf(name, type, steps))
+            found.append(FlatColumn(name, type, steps))
         elif pa.types.is_struct(type) and type.num_fields:
             fields = [type.field(place) for place in range(type.num_fields)]
             names = unique_names([field.name for field in fields])
@@ -80,7 +80,7 @@ def leaves_of(pa: Any, name: str, type: Any) -> list[Leaf]:
         elif is_list(pa, type):
             waiting.append((name, element_type(pa, type), (*steps, _LIST)))
         else:
-            found.append(Leaf(name, type, steps))
+            found.append(FlatColumn(name, type, steps))
     return found
 
 
@@ -132,7 +132,7 @@ def dtype_of(pa: Any, type: Any) -> Dtype:
     return np.dtype(object)
 
 
-def part_of(pa: Any, array: Any, leaf: Leaf) -> Part:
+def part_of(pa: Any, array: Any, leaf: FlatColumn) -> Part:
     """The leaf's cells in one array of the column that it belongs to."""
     lengths: list[Values] = []
     missing: Values | None = None
@@ -154,7 +154,7 @@ def part_of(pa: Any, array: Any, leaf: Leaf) -> Part:
 def column_of_leaf(
     side: Side,
     pa: Any,
-    leaf: Leaf,
+    leaf: FlatColumn,
     rows: int,
     misses: bool,
     arrays: Callable[[int], Iterator[Any]],
@@ -287,7 +287,7 @@ def _plain(value: object) -> object:
     return shorten(value) if isinstance(value, bytes) else value
 
 
-class _File:
+class _ArrowFile:
     """An IPC file or stream, of which one column of one record batch is in memory at a time."""
 
     def __init__(self, side: Side, stack: ExitStack) -> None:
@@ -370,7 +370,7 @@ def damaged(side: Side, error: BaseException) -> UnreadableError:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two tables, column by column."""
     with ExitStack() as stack:
-        actual, expected = read_both(pair, lambda side: _File(side, stack).table())
+        actual, expected = read_both(pair, lambda side: _ArrowFile(side, stack).table())
         yield from compare_tables(pair.name, actual, expected, book)
 
 

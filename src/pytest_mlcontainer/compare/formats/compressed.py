@@ -15,9 +15,9 @@ from typing import IO
 from pytest_mlcontainer.compare.formats.kind import Format, begins
 from pytest_mlcontainer.compare.formats.unpacking import (
     DEEPEST,
-    Allowance,
     CompareInside,
     Open,
+    UnpackingBudget,
     same_content,
     unpack,
 )
@@ -41,7 +41,7 @@ class _Kind:
     open: Callable[[IO[bytes]], IO[bytes]]
 
 
-def formats_of(inside: CompareInside, allowance: Allowance | None) -> tuple[Format, ...]:
+def formats_of(inside: CompareInside, allowance: UnpackingBudget | None) -> tuple[Format, ...]:
     """Formats that hand what they unpack to `inside`.
 
     Args:
@@ -64,10 +64,10 @@ def _begins(magics: tuple[bytes, ...], side: Side) -> bool:
 
 
 def _compare(
-    kind: _Kind, inside: CompareInside, given: Allowance | None, pair: Pair, book: RuleBook
+    kind: _Kind, inside: CompareInside, given: UnpackingBudget | None, pair: Pair, book: RuleBook
 ) -> Iterator[Difference]:
     sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
-    allowance = given or Allowance(max(sizes))
+    allowance = given or UnpackingBudget(max(sizes))
     opens: tuple[Open, Open] = (
         partial(_open, kind, pair.actual),
         partial(_open, kind, pair.expected),
@@ -114,7 +114,7 @@ def inner_name(name: str) -> str:
     return name
 
 
-def _same(pair: Pair, opens: tuple[Open, Open], allowance: Allowance) -> int | None:
+def _same(pair: Pair, opens: tuple[Open, Open], allowance: UnpackingBudget) -> int | None:
     try:
         with opens[0]() as left, opens[1]() as right:
             return same_content(left, right, CHUNK_BYTES, allowance)
@@ -125,7 +125,7 @@ def _same(pair: Pair, opens: tuple[Open, Open], allowance: Allowance) -> int | N
         raise _named(pair.actual, error) from error
 
 
-def _drain(side: Side, open_stream: Open, allowance: Allowance) -> None:
+def _drain(side: Side, open_stream: Open, allowance: UnpackingBudget) -> None:
     try:
         with open_stream() as stream:
             while chunk := stream.read(CHUNK_BYTES):

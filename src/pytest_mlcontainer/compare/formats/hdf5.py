@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from pytest_mlcontainer.compare.formats.hdf5_tree import Found, read_tree
+from pytest_mlcontainer.compare.formats.hdf5_tree import Hdf5Contents, read_tree
 from pytest_mlcontainer.compare.formats.kind import Format, Named, need
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
@@ -42,7 +42,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         yield from compare_items(pair.name, left, right, book)
 
 
-def _open(side: Side, stack: ExitStack) -> Found:
+def _open(side: Side, stack: ExitStack) -> Hdf5Contents:
     h5py = need(side, "h5py", "hdf5")
     if not side.size_bytes():
         raise side.unreadable("is empty")

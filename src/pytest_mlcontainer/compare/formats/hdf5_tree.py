@@ -26,7 +26,7 @@ _FREE_BYTES = 1 << 30
 
 
 @dataclass
-class Found:
+class Hdf5Contents:
     """One side.
 
     Args:
@@ -37,23 +37,23 @@ class Found:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def read_tree(h5py: Any, side: Side, file: Any) -> Found:
+def read_tree(h5py: Any, side: Side, file: Any) -> Hdf5Contents:
     """Everything in the file; arrays are read while it is open.
 
     Raises:
         UnreadableError: it holds more than can be compared.
     """
-    return _Reader(h5py, side, file).read()
+    return _Hdf5Reader(h5py, side, file).read()
 
 
-class _Reader:
+class _Hdf5Reader:
     def __init__(self, h5py: Any, side: Side, file: Any) -> None:
         self._h5py, self._side, self._file = h5py, side, file
-        self._found = Found()
+        self._found = Hdf5Contents()
         self._left_bytes = _FREE_BYTES + _MOST_PACKED * side.size_bytes()
         self._steps = 0
 
-    def read(self) -> Found:
+    def read(self) -> Hdf5Contents:
         waiting: list[tuple[str, Any]] = [("", self._file)]
         seen: dict[int, str] = {}
         while waiting:

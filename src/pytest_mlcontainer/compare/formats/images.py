@@ -141,7 +141,7 @@ def _drift(output: str, item: str, note: str, book: RuleBook) -> Iterator[Differ
         yield Difference(output, item, Verdict.DRIFT, note=note)
 
 
-class _Reader:
+class _FrameReader:
     """The frames of one side, one after the other."""
 
     def __init__(self, side: Side, image: Any, kind: str) -> None:
@@ -199,7 +199,7 @@ class _Reader:
         return Frame(image.mode, np.array(image), duration_ms, lost)
 
 
-def _next_both(actual: _Reader, expected: _Reader) -> tuple[Frame | None, Frame | None]:
+def _next_both(actual: _FrameReader, expected: _FrameReader) -> tuple[Frame | None, Frame | None]:
     found: list[Frame | None] = []
     reasons: list[str] = []
     for reader in (actual, expected):
@@ -213,7 +213,7 @@ def _next_both(actual: _Reader, expected: _Reader) -> tuple[Frame | None, Frame 
 
 
 @contextmanager
-def _opened(kind: str, side: Side) -> Iterator[_Reader]:
+def _opened(kind: str, side: Side) -> Iterator[_FrameReader]:
     pillow = need(side, "PIL.Image", "images")
     with side.open() as stream:
         try:
@@ -229,7 +229,7 @@ def _opened(kind: str, side: Side) -> Iterator[_Reader]:
             reason = f"is damaged or truncated: no readable {kind} ({error})"
             raise side.unreadable(reason) from error
         with image:
-            yield _Reader(side, image, kind)
+            yield _FrameReader(side, image, kind)
 
 
 def _bombs(pillow: ModuleType) -> tuple[type[Exception], ...]:

@@ -37,10 +37,10 @@ def parse_carefully(text: str) -> Any:
     Raises:
         JsonError: it is broken, or an object has a key twice.
     """
-    return _Reader(text).read()
+    return _JsonReader(text).read()
 
 
-class _Reader:
+class _JsonReader:
     """`open` holds the lists and objects not yet closed; `keys` the key that waits for a value."""
 
     def __init__(self, text: str) -> None:

@@ -75,7 +75,7 @@ class Archive:
         try:
             if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
                 with self.side.open() as file:
-                    yield cast(IO[bytes], _Stored(file, info, self.checksum(item)))
+                    yield cast(IO[bytes], _StoredMember(file, info, self.checksum(item)))
                 return
             if info.compress_type not in _NUMPY_WRITES:
                 # zipfile unpacks a whole block of the others at once, however large it becomes.
@@ -186,7 +186,7 @@ def _open_archive(side: Side) -> Iterator[Archive]:
         yield Archive(side, file, _members(side, file), pool)
 
 
-class _Stored:
+class _StoredMember:
     """The bytes of a member that is not compressed, from where they lie in the file."""
 
     def __init__(
@@ -214,7 +214,7 @@ class _Stored:
 
 def _checksum(side: Side, info: zipfile.ZipInfo) -> int:
     with side.open() as file:
-        stream, found = _Stored(file, info), 0
+        stream, found = _StoredMember(file, info), 0
         while data := stream.read(CHUNK_BYTES):
             found = zlib.crc32(data, found)
         return found

@@ -35,7 +35,7 @@ _LEAST_ROWS = 2
 
 
 @dataclass(frozen=True)
-class _Found:
+class _NumberTable:
     table: Table
     comments: tuple[str, ...]
 
@@ -68,7 +68,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_tables(pair.name, actual.table, expected.table, book)
 
 
-def _read(side: Side) -> _Found:
+def _read(side: Side) -> _NumberTable:
     columns: list[Cells] = []
     comments: list[str] = []
     rows = 0
@@ -86,7 +86,7 @@ def _read(side: Side) -> _Found:
     found = {name: column for name, column in read.items() if column is not None}
     if len(found) != len(columns):
         raise side.malformed("holds numbers that no column can hold")
-    return _Found(Table(found, rows), tuple(comments))
+    return _NumberTable(Table(found, rows), tuple(comments))
 
 
 def _lines(side: Side) -> Iterator[str]:

@@ -99,7 +99,7 @@ def read_graph(onnx: Any, side: Side, model: Any) -> Graph:
     Raises:
         BadModelError: a name is there twice, or a type is unknown.
     """
-    reader = _Reader(onnx, side)
+    reader = _OnnxReader(onnx, side)
     reader.read(model.graph)
     for function in model.functions:
         path = f"function.{function.domain}.{function.name}."
@@ -112,7 +112,7 @@ def read_graph(onnx: Any, side: Side, model: Any) -> Graph:
     return reader.found
 
 
-class _Reader:
+class _OnnxReader:
     def __init__(self, onnx: Any, side: Side) -> None:
         self._onnx, self._side = onnx, side
         self.found = Graph()

@@ -72,7 +72,7 @@ class _Unseen:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _StoredArray:
     """An array in `arrays.bin`. `known_as` is its type, where npy has none for it."""
 
     offset: int
@@ -80,7 +80,7 @@ class _Stored:
     known_as: str
 
 
-_Held = Union[None, bool, int, float, complex, str, bytes, Array, _Stored, _Unseen]
+_Held = Union[None, bool, int, float, complex, str, bytes, Array, _StoredArray, _Unseen]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Item:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _OpenedPickle:
     """All that was found on one side."""
 
     side: Side
@@ -105,7 +105,7 @@ class _Found:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare what was found in two pickles, value by value."""
     actual, expected = read_both(pair, _read)
-    yield from _Walk(pair.name, actual, expected, book).compare()
+    yield from _OpenedComparison(pair.name, actual, expected, book).compare()
     if actual.cut or expected.cut:
         most = min(len(each.items) for each in (actual, expected) if each.cut)
         note = f"it holds more than {most} values, and the rest was not looked at"
@@ -122,10 +122,12 @@ def notes_on(pair: Pair) -> tuple[str, ...]:
     return tuple(said)
 
 
-class _Walk:
+class _OpenedComparison:
     """One comparison."""
 
-    def __init__(self, output: str, actual: _Found, expected: _Found, book: RuleBook) -> None:
+    def __init__(
+        self, output: str, actual: _OpenedPickle, expected: _OpenedPickle, book: RuleBook
+    ) -> None:
         self._output = output
         self._actual = actual
         self._expected = expected
@@ -251,7 +253,7 @@ def _is_plausible(start: bytes) -> bool:
     return False
 
 
-def _read(side: Side) -> _Found:
+def _read(side: Side) -> _OpenedPickle:
     folder = side.opened
     if folder is None:
         raise side.unreadable(
@@ -278,7 +280,7 @@ def _read(side: Side) -> _Found:
                 f"was opened, and line {number} of what was found in it is no value "
                 f"({type(error).__name__}: {str(error)[:200]})"
             ) from error
-    return _Found(side, arrays, items, bool(lines[-1].get("cut")))
+    return _OpenedPickle(side, arrays, items, bool(lines[-1].get("cut")))
 
 
 def _reason(file: Path) -> str:
@@ -341,7 +343,7 @@ def _item(line: Mapping[str, Any], arrays_bytes: int) -> _Item:
     if "s" in line:
         return _Item(kind, _texts(_the(line["s"], list), _the(line["d"], list)))
     offset, size, known_as = line["a"]
-    stored = _Stored(_the(offset, int), _the(size, int), _the(known_as, str))
+    stored = _StoredArray(_the(offset, int), _the(size, int), _the(known_as, str))
     if not (stored.offset >= 0 and 0 < stored.size_bytes <= arrays_bytes - stored.offset):
         raise ValueError(f"an array at {offset} with {size} bytes, of {arrays_bytes}")
     return _Item(kind, stored)
@@ -356,14 +358,14 @@ def _texts(texts: list[Any], shape: list[Any]) -> Array:
     return array_of(values.reshape(lengths))
 
 
-def _array(found: _Found, item: _Item) -> Array:
+def _array(found: _OpenedPickle, item: _Item) -> Array:
     """The value as an array; small ones are read at once, as there may be very many.
 
     Raises:
         UnreadableError: it is no array that can be read.
     """
     held = item.held
-    if not isinstance(held, _Stored):
+    if not isinstance(held, _StoredArray):
         assert not isinstance(held, _Unseen)
         leaf: Leaf = held
         return array_of_leaf(leaf)
@@ -405,7 +407,7 @@ def _above(item: str) -> tuple[str, ...]:
 
 def _plainly_equal(actual: _Held, expected: _Held) -> bool:
     """The cheap answer for most: the same type and value, no NaN, the same sign of zero."""
-    if type(actual) is not type(expected) or isinstance(actual, (Array, _Stored)):
+    if type(actual) is not type(expected) or isinstance(actual, (Array, _StoredArray)):
         return False
     if actual != expected:
         return False
@@ -417,7 +419,7 @@ def _describe(item: _Item | None) -> str:
     assert item is not None
     if item.holds is not None:
         return f"{item.kind} of {item.holds}"
-    if isinstance(item.held, (Array, _Stored, _Unseen)):
+    if isinstance(item.held, (Array, _StoredArray, _Unseen)):
         return item.kind
     text = repr(item.held)
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -30,7 +30,7 @@ _CELLS = 1 << 31
 _CELLS_PER_BYTE = 256
 
 
-class _File:
+class _ParquetFile:
     """A Parquet file; of a small one many columns at once, of a large one a part of a column."""
 
     def __init__(self, side: Side, stack: ExitStack) -> None:
@@ -191,7 +191,7 @@ def _check_ends(side: Side) -> None:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two tables, column by column."""
     with ExitStack() as stack:
-        actual, expected = read_both(pair, lambda side: _File(side, stack).table())
+        actual, expected = read_both(pair, lambda side: _ParquetFile(side, stack).table())
         yield from compare_tables(pair.name, actual, expected, book)
 
 

@@ -66,7 +66,7 @@ class _Tensor:
 
 
 @dataclass(frozen=True)
-class _File:
+class _SafetensorsFile:
     """One side. `tensors` are by name, in the order of their bytes."""
 
     side: Side
@@ -123,7 +123,7 @@ def _shown(text: str | None) -> str:
     return "(none)" if text is None else f"{text!r:.200}"
 
 
-def _read(side: Side) -> _File:
+def _read(side: Side) -> _SafetensorsFile:
     try:
         header, start = _read_header(side)
         metadata = header.pop(_METADATA, {})
@@ -136,7 +136,7 @@ def _read(side: Side) -> _File:
     reason = _misplaced(found, start, side.size_bytes())
     if reason:
         raise side.unreadable(reason)
-    return _File(side, dict(found), metadata)
+    return _SafetensorsFile(side, dict(found), metadata)
 
 
 def _read_header(side: Side) -> tuple[dict[str, Any], int]:

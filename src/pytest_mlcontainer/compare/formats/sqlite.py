@@ -48,7 +48,7 @@ _LARGEST_SQL = 1 << 20
 
 
 @dataclass(frozen=True)
-class Declared:
+class TableSchema:
     """A table as the schema declares it.
 
     Args:
@@ -61,7 +61,7 @@ class Declared:
     order: str
 
 
-class _File:
+class _Database:
     """A database, open for reading."""
 
     def __init__(self, side: Side, stack: ExitStack) -> None:
@@ -81,7 +81,7 @@ class _File:
             for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0"):
                 self._connection.execute(f"PRAGMA {pragma}").fetchall()
 
-    def tables(self) -> dict[str, Declared]:
+    def tables(self) -> dict[str, TableSchema]:
         """Tables that hold rows of their own, by name.
 
         Raises:
@@ -96,7 +96,7 @@ class _File:
             raise self._side.unreadable(f"has more than {_TABLES} tables")
         return {name: self._declared(name) for name in names}
 
-    def table(self, declared: Declared) -> Table:
+    def table(self, declared: TableSchema) -> Table:
         """Its columns; nothing but their types and how many rows there are is read yet."""
         limit = self._size_bytes // _ROW_BYTES
         source = f"{_quoted(declared.name)} NOT INDEXED"
@@ -109,7 +109,7 @@ class _File:
         columns = {name: self._column(declared, name, rows) for name, _ in declared.columns}
         return Table(columns, rows)
 
-    def _declared(self, name: str) -> Declared:
+    def _declared(self, name: str) -> TableSchema:
         found = list(self._rows(f"PRAGMA table_xinfo({_quoted(name)})"))
         columns = tuple(
             (str(column), str(type or "").upper())
@@ -124,7 +124,7 @@ class _File:
         order = ", ".join(key)
         if free is not None and self._has(name, free):
             order = free
-        return Declared(name, columns, order)
+        return TableSchema(name, columns, order)
 
     def _has(self, table: str, rowid: str) -> bool:
         """Whether the table has a rowid: one without it says so when asked for it."""
@@ -136,7 +136,7 @@ class _File:
             raise self._damaged(error) from error
         return True
 
-    def _column(self, declared: Declared, name: str, rows: int) -> Column:
+    def _column(self, declared: TableSchema, name: str, rows: int) -> Column:
         query = f"SELECT {_quoted(name)} FROM {_quoted(declared.name)} NOT INDEXED"
         kinds = self._kinds(query, name)
         dtype = _dtype(kinds)
@@ -266,13 +266,13 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
                 book.find(pair.name, name)
 
 
-def _open(side: Side, stack: ExitStack) -> tuple[_File, dict[str, Declared]]:
-    file = _File(side, stack)
+def _open(side: Side, stack: ExitStack) -> tuple[_Database, dict[str, TableSchema]]:
+    file = _Database(side, stack)
     return file, file.tables()
 
 
 def _compare_types(
-    output: str, table: str, actual: Declared, expected: Declared, book: RuleBook
+    output: str, table: str, actual: TableSchema, expected: TableSchema, book: RuleBook
 ) -> Iterator[Difference]:
     """Declared types; which columns there are is compared with the values."""
     mine = dict(actual.columns)

@@ -10,13 +10,17 @@ from typing import IO, cast
 
 from pytest_mlcontainer.compare.formats import archives
 from pytest_mlcontainer.compare.formats.archives import (
-    Kind,
-    Member,
+    ArchiveMember,
+    ArchiveMemberKind,
     Members,
     without_filled_folders,
 )
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.formats.unpacking import Allowance, CompareInside, check_expansion
+from pytest_mlcontainer.compare.formats.unpacking import (
+    CompareInside,
+    UnpackingBudget,
+    check_expansion,
+)
 from pytest_mlcontainer.compare.formats.zips import MOST_MEMBERS
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Side, UnreadableError
 
@@ -35,7 +39,7 @@ _MAGIC_AT, _MAGIC = 257, b"ustar"
 _LONGEST_READ_BYTES = 1 << 24
 
 
-def format_of(inside: CompareInside, allowance: Allowance | None) -> Format:
+def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Format:
     return Format(
         "tar",
         partial(archives.compare, _open, inside, allowance),
@@ -97,17 +101,17 @@ def _members(side: Side, file: tarfile.TarFile, infos: list[tarfile.TarInfo]) ->
     return members
 
 
-def _member(file: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+def _member(file: tarfile.TarFile, info: tarfile.TarInfo) -> ArchiveMember:
     open_member = partial(_open_member, file, info)
     if info.isreg():
-        return Member(Kind.FILE, open_member, CHUNK_BYTES)
+        return ArchiveMember(ArchiveMemberKind.FILE, open_member, CHUNK_BYTES)
     if info.isdir():
-        return Member(Kind.FOLDER, open_member, CHUNK_BYTES)
+        return ArchiveMember(ArchiveMemberKind.FOLDER, open_member, CHUNK_BYTES)
     if info.issym() or info.islnk():
         says = f"{'to' if info.issym() else 'to the member'} {info.linkname!r}"
-        return Member(Kind.LINK, open_member, CHUNK_BYTES, says)
+        return ArchiveMember(ArchiveMemberKind.LINK, open_member, CHUNK_BYTES, says)
     says = f"but of type {info.type!r} ({info.devmajor}, {info.devminor})"
-    return Member(Kind.SPECIAL, open_member, CHUNK_BYTES, says)
+    return ArchiveMember(ArchiveMemberKind.SPECIAL, open_member, CHUNK_BYTES, says)
 
 
 @contextmanager

@@ -54,14 +54,14 @@ def decode(data: bytes) -> Any:
     Raises:
         UbjsonError: it is broken, or larger than what is read.
     """
-    reader = _Reader(data)
+    reader = _UbjsonReader(data)
     value = reader.value(reader.marker(), 0)
     if data[reader.at :].strip(b"N"):
         raise reader.error("something follows the value")
     return value
 
 
-class _Reader:
+class _UbjsonReader:
     """Reads one value after another; `at` is the next byte."""
 
     def __init__(self, data: bytes) -> None:

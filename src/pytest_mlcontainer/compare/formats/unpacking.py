@@ -25,7 +25,7 @@ _CHECKED_EVERY = 64
 Open = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-class Allowance:
+class UnpackingBudget:
     """What may still be unpacked while one output is compared, in all archives inside it."""
 
     def __init__(self, file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -33,9 +33,9 @@ class Allowance:
         self._left_bytes = [_READINGS * self._limit_bytes]
         self.depth = 1
 
-    def deeper(self) -> Allowance:
+    def deeper(self) -> UnpackingBudget:
         """For an archive inside the one at hand: what it takes is taken here too."""
-        inner = Allowance(0)
+        inner = UnpackingBudget(0)
         inner._limit_bytes, inner._left_bytes = self._limit_bytes, self._left_bytes
         inner.depth = self.depth + 1
         return inner
@@ -55,7 +55,7 @@ class Allowance:
             )
 
 
-CompareInside = Callable[[Pair, RuleBook, Allowance], Iterator[Difference]]
+CompareInside = Callable[[Pair, RuleBook, UnpackingBudget], Iterator[Difference]]
 
 
 def limit_for(file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> int:
@@ -79,7 +79,9 @@ def check_expansion(side: Side, expanded_bytes: int, file_bytes: int) -> None:
         )
 
 
-def same_content(left: IO[bytes], right: IO[bytes], step: int, allowance: Allowance) -> int | None:
+def same_content(
+    left: IO[bytes], right: IO[bytes], step: int, allowance: UnpackingBudget
+) -> int | None:
     """How many bytes both have, if they are the same; read up to the first difference."""
     size = 0
     while True:
@@ -92,7 +94,7 @@ def same_content(left: IO[bytes], right: IO[bytes], step: int, allowance: Allowa
         size += len(mine)
 
 
-def unpack(open_stream: Open, target: Path, step: int, allowance: Allowance) -> None:
+def unpack(open_stream: Open, target: Path, step: int, allowance: UnpackingBudget) -> None:
     """Write a stream into a new file.
 
     Raises:

@@ -63,7 +63,7 @@ def _read(side: Side) -> Any:
             "this size as JSON or npz"
         )
     try:
-        return _Reader(yaml, side.read()).read()
+        return _YamlReader(yaml, side.read()).read()
     except _YamlError as error:
         raise side.malformed(f"cannot be read as YAML: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -73,7 +73,7 @@ def _read(side: Side) -> Any:
         raise side.malformed(f"is broken YAML: {what:.300}") from error
 
 
-class _Reader:
+class _YamlReader:
     """Builds documents from events. `_anchors` holds what is complete, with its size."""
 
     def __init__(self, yaml: ModuleType, data: bytes) -> None:
