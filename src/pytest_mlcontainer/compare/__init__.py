@@ -16,7 +16,11 @@ from pytest_mlcontainer.compare.formats import pytorch
 from pytest_mlcontainer.compare.formats.opened import needs_opening, notes_on
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.formats.torch_archive import is_archive, is_legacy
-from pytest_mlcontainer.compare.readers.apart import Apart, Found, format_here
+from pytest_mlcontainer.compare.readers.apart import (
+    DifferencesAndNotes,
+    ReaderDispatch,
+    format_here,
+)
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.readers.protocol import Job, Work
 from pytest_mlcontainer.compare.rules.lonely import Sides, compare_lonely
@@ -66,7 +70,7 @@ def compare_outputs(
         meetings = book.meet(sorted(mine), sorted(theirs))
     except UnreadableError as error:
         return (Difference("outputs", "", Verdict.FAILED, note=str(error)),), ()
-    comparison = _Comparison(book, Apart(rules, names, comparators, pool))
+    comparison = _Comparison(book, ReaderDispatch(rules, names, comparators, pool))
     found: list[Difference] = []
     notes: list[str] = []
     for met, (differences, more) in comparison.of(
@@ -99,19 +103,19 @@ class _Step:
 
     met: Meeting
     known: tuple[Difference, ...] | None = None
-    here: Callable[[], Found] | None = None
+    here: Callable[[], DifferencesAndNotes] | None = None
     job: Job | None = None
 
 
 class _Comparison:
-    def __init__(self, book: RuleBook, apart: Apart) -> None:
+    def __init__(self, book: RuleBook, apart: ReaderDispatch) -> None:
         self._book = book
         self._apart = apart
         self._formats = Formats(apart.comparators)
 
     def of(
         self, meetings: Iterable[Meeting], mine: Mapping[str, Output], theirs: Mapping[str, Output]
-    ) -> Iterator[tuple[Meeting, Found]]:
+    ) -> Iterator[tuple[Meeting, DifferencesAndNotes]]:
         """What is found in each output, by name. Readers begin with all of theirs at once."""
         steps = []
         for met in sorted(meetings, key=_name):
@@ -145,7 +149,7 @@ class _Comparison:
         if format is None:
             return _Step(met, job=self._apart.job(Work.COMPARE, pair, self._book))
 
-        def compare() -> Found:
+        def compare() -> DifferencesAndNotes:
             differences, notes = self._formats.compare_as(format, pair, self._book)
             return differences, (*notes, *notes_on(pair))
 
@@ -167,7 +171,7 @@ def _name(met: Meeting) -> str:
     return met.name
 
 
-def _within_memory(name: str, compare: Callable[[], Found]) -> Found:
+def _within_memory(name: str, compare: Callable[[], DifferencesAndNotes]) -> DifferencesAndNotes:
     try:
         return compare()
     except MemoryError:

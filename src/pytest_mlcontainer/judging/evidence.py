@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
 from pytest_mlcontainer.compare.numeric.tolerance import Calibration
+from pytest_mlcontainer.compare.readers.apart import DifferencesAndNotes
 from pytest_mlcontainer.compare.rules.study import Item, Study
 from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
 from pytest_mlcontainer.judging.apart import Apart, say, set_apart
@@ -15,7 +16,6 @@ from pytest_mlcontainer.judging.equivalence import Metrics
 from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.judging.noise import (
     LEAST_RUNS,
-    Found,
     Outputs,
     Spread,
     add_note,
@@ -231,7 +231,7 @@ class _Judge:
     def _outputs(self, run: Run) -> Outputs:
         return (*run.written, *printed(run, run, self._entry.rules, self._entry.outputs))
 
-    def _compare(self, actual: Outputs, expected: Outputs, study: Study) -> Found:
+    def _compare(self, actual: Outputs, expected: Outputs, study: Study) -> DifferencesAndNotes:
         found = compare_outputs(
             actual, expected, self._entry.rules, self._comparators, self._entry.names, study
         )
@@ -241,7 +241,7 @@ class _Judge:
     def _spread(self, runs: tuple[Run, ...], needed: Needed = NOTHING_NEEDED) -> Spread:
         rules = tuple(for_repeats(rule) for rule in self._entry.rules)
 
-        def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
+        def compare(actual: Outputs, expected: Outputs, study: Study) -> DifferencesAndNotes:
             study = replace(study, calibrate=self._calibrate, needed=needed)
             differences, notes = compare_outputs(
                 actual, expected, rules, self._comparators, self._entry.names, study
@@ -262,7 +262,7 @@ class _Judge:
             self._notes.append(f"not calibrated, so the default tolerance holds: {why}")
             return None
 
-        def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
+        def compare(actual: Outputs, expected: Outputs, study: Study) -> DifferencesAndNotes:
             rules, names = self._entry.rules, self._entry.names
             return compare_outputs(actual, expected, rules, self._comparators, names, study)
 

@@ -34,13 +34,13 @@ from typing import Final
 
 from pytest_mlcontainer.compare.collect import collect_items, worst_first
 from pytest_mlcontainer.compare.numeric.tolerance import Calibration
+from pytest_mlcontainer.compare.readers.apart import DifferencesAndNotes
 from pytest_mlcontainer.compare.rules.study import Item, Study
 from pytest_mlcontainer.compare.sources import UnreadableError, make_pair, same_bytes
 from pytest_mlcontainer.model import Difference, Output, Verdict
 
 Outputs = tuple[Output, ...]
-Found = tuple[tuple[Difference, ...], tuple[str, ...]]
-Compare = Callable[[Outputs, Outputs, Study], Found]
+Compare = Callable[[Outputs, Outputs, Study], DifferencesAndNotes]
 
 # Quantiles of Student's distribution at 0.995, for 1, 2, … degrees of freedom.
 _STUDENT: Final = (
@@ -241,7 +241,7 @@ def keep_worst(parts: Iterable[tuple[str, Iterable[Difference]]]) -> tuple[Diffe
     )
 
 
-def shorten(differences: Iterable[Difference]) -> Found:
+def shorten(differences: Iterable[Difference]) -> DifferencesAndNotes:
     """As many differences for each output as one comparison lists, and notes on the others."""
     by_output: dict[str, list[Difference]] = {}
     for each in differences:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare.readers import process, protocol
-from pytest_mlcontainer.compare.readers.limits import Limits
+from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.protocol import Done, Told, decode, encode
 from pytest_mlcontainer.compare.rules.rules import Memory
 from pytest_mlcontainer.compare.sources import Side
@@ -25,18 +25,18 @@ def test_a_reader_may_not_have_other_files_read(tmp_path):
         protocol.Pair("m", *(process_side(tmp_path / side) for side in "ab")),
         comparators=(protocol.Added("x", (".x",), None, None, False),),
     )
-    reader = process.Reader(Limits())
+    reader = process.ReaderProcess(ReaderLimits())
     try:
-        inside = protocol.Call(0, "read", str(reader.scratch / "t" / "0"))
+        inside = protocol.ComparatorCall(0, "read", str(reader.scratch / "t" / "0"))
         reader._check(job, inside)
         for path in ("/etc/passwd", str(reader.scratch / ".." / "x"), str(tmp_path / "c")):
             with pytest.raises(protocol.GarbledError):
-                reader._check(job, protocol.Call(0, "read", path))
+                reader._check(job, protocol.ComparatorCall(0, "read", path))
         for said in (
             Told(Difference("m", "", Verdict.IDENTICAL)),
             Done((Difference("other", "", Verdict.IDENTICAL),)),
             Done((), (), Memory(used=((5, 1),))),
-            protocol.Part("x"),
+            protocol.SummaryChunk("x"),
             protocol.Ready(),
         ):
             with pytest.raises(protocol.GarbledError):
@@ -102,7 +102,7 @@ def test_no_bytes_of_a_reader_become_anything_but_a_message(data):
         {"kind": "Job"},
         {"kind": "Told", "difference": None},
         {"kind": "Calibrate", "item": ["a"]},
-        {"kind": "Call", "comparator": True, "function": "read", "path": "x"},
+        {"kind": "ComparatorCall", "comparator": True, "function": "read", "path": "x"},
         [1],
         None,
     ],

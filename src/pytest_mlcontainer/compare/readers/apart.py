@@ -30,17 +30,17 @@ from pytest_mlcontainer.compare.formats import json_file as json
 from pytest_mlcontainer.compare.formats import text_file as text
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.registry import Formats
-from pytest_mlcontainer.compare.readers.asking import Asked, asked
+from pytest_mlcontainer.compare.readers.asking import PendingPair, asked
 from pytest_mlcontainer.compare.readers.carrying import added_of, call
 from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
 from pytest_mlcontainer.compare.readers.process import NO_ANSWER, DeadError
 from pytest_mlcontainer.compare.readers.protocol import (
     Calibrate,
-    Call,
+    ComparatorCall,
     Job,
     Message,
     Offered,
-    Part,
+    SummaryChunk,
     Told,
     Work,
 )
@@ -67,7 +67,7 @@ _TEXTS: Final = frozenset(
     )
 )
 
-Found = tuple[tuple[Difference, ...], tuple[str, ...]]
+DifferencesAndNotes = tuple[tuple[Difference, ...], tuple[str, ...]]
 
 
 def format_here(
@@ -107,7 +107,7 @@ def _size_bytes(side: Side) -> int:
 
 
 @dataclass(frozen=True)
-class Apart:
+class ReaderDispatch:
     """What one comparison hands to readers.
 
     Args:
@@ -135,7 +135,7 @@ class Apart:
         )
 
     @contextmanager
-    def asked(self, jobs: tuple[Job, ...], study: Study) -> Iterator[Iterator[Asked]]:
+    def asked(self, jobs: tuple[Job, ...], study: Study) -> Iterator[Iterator[PendingPair]]:
         """Hand them over; gives what will come of each, in their order."""
 
         def calibrate(message: Message) -> object:
@@ -149,7 +149,7 @@ class Apart:
         with asked(self.pool or shared_pool(), jobs, calibrate) as every:
             yield iter(every)
 
-    def result(self, each: Asked, book: RuleBook) -> Found:
+    def result(self, each: PendingPair, book: RuleBook) -> DifferencesAndNotes:
         """What came of one of them; `book` and its study hear of it as if it were done here."""
         study = book.study
 
@@ -159,7 +159,7 @@ class Apart:
                 return NO_ANSWER
             if isinstance(message, Offered):
                 return study.on_metric is not None and study.on_metric(message.metric())
-            assert isinstance(message, Call)
+            assert isinstance(message, ComparatorCall)
             return call(self.comparators, message)
 
         name = each.job.pair.name
@@ -186,14 +186,14 @@ def write_summary_of(
     if format_here(pair, Formats(comparators), comparators, RuleBook(())) is not None:
         write_summary(path, summarise(output, comparators))
         return
-    apart = Apart((), (), comparators, pool)
+    apart = ReaderDispatch((), (), comparators, pool)
     parts: list[str] = []
 
     def serve(message: Message) -> object:
-        if isinstance(message, Part):
+        if isinstance(message, SummaryChunk):
             parts.append(message.text)
             return NO_ANSWER
-        assert isinstance(message, Call)
+        assert isinstance(message, ComparatorCall)
         return call(comparators, message)
 
     with apart.asked((apart.job(Work.SUMMARISE, pair, RuleBook(())),), ALONE) as asked_:

@@ -44,10 +44,10 @@ class Work(enum.Enum):
 
     COMPARE = "compare"  # two files
     HOLD = "hold"  # a file against the summary of another
-    SUMMARISE = "summarise"  # the actual file, into `Part`s of the text of its summary
+    SUMMARISE = "summarise"  # the actual file, into `SummaryChunk`s of the text of its summary
 
 
-Place = tuple[str, str, str]
+FunctionReference = tuple[str, str, str]
 """A function's module, the file of that, and its qualified name."""
 
 
@@ -63,8 +63,8 @@ class Added:
 
     name: str
     suffixes: tuple[str, ...]
-    read: Place | None
-    recognises: Place | None
+    read: FunctionReference | None
+    recognises: FunctionReference | None
     recognising: bool
 
 
@@ -103,7 +103,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Part:
+class SummaryChunk:
     """The next characters of a text that may be too long for one message. Nothing is answered."""
 
     text: str
@@ -133,7 +133,7 @@ class Offered:
 
 
 @dataclass(frozen=True)
-class Call:
+class ComparatorCall:
     """What does this function of a comparator give for a file?
 
     The answer is a pair: what it gave, and the name and text of what it raised, or None.
@@ -158,9 +158,12 @@ class Exhausted:
     """The pair takes more memory than the reader may have."""
 
 
-Message = Ready | Told | Part | Calibrate | Offered | Call | Done | Exhausted
+Message = Ready | Told | SummaryChunk | Calibrate | Offered | ComparatorCall | Done | Exhausted
 _MESSAGES: Final[Mapping[str, type[Message]]] = types.MappingProxyType(
-    {each.__name__: each for each in (Ready, Told, Part, Calibrate, Offered, Call, Done, Exhausted)}
+    {
+        each.__name__: each
+        for each in (Ready, Told, SummaryChunk, Calibrate, Offered, ComparatorCall, Done, Exhausted)
+    }
 )
 
 

@@ -26,15 +26,15 @@ from pytest_mlcontainer.compare.readers.protocol import (
     PART_CHARACTERS,
     Added,
     Calibrate,
-    Call,
+    ComparatorCall,
     Done,
     Exhausted,
+    FunctionReference,
     Job,
     Message,
     Offered,
-    Part,
-    Place,
     Ready,
+    SummaryChunk,
     Told,
     Work,
     encode,
@@ -176,7 +176,7 @@ def _work(
         return compare_summary(pair.name, sides[0], sides[1], book, Formats(comparators))
     text = summary_to_json(summarise(sides[0], comparators))
     for start in range(0, len(text), PART_CHARACTERS):
-        channel.tell(Part(text[start : start + PART_CHARACTERS]))
+        channel.tell(SummaryChunk(text[start : start + PART_CHARACTERS]))
     return (), ()
 
 
@@ -210,7 +210,7 @@ def _comparator(added: Added, number: int, channel: Channel) -> Comparator:
     )
 
 
-def _imported(place: Place | None) -> Callable[..., Any] | None:
+def _imported(place: FunctionReference | None) -> Callable[..., Any] | None:
     """The function that is there; None where it is not the session's, which is asked then."""
     if place is None:
         return None
@@ -231,7 +231,7 @@ def _call(channel: Channel, number: int, function: str, path: Path, *_head: byte
     Raises:
         Exception: what it raised there, by the same name.
     """
-    given, raised = channel.ask(Call(number, function, str(path)))
+    given, raised = channel.ask(ComparatorCall(number, function, str(path)))
     if raised is not None:
         name, text = raised
         raise type(name, (Exception,), {})(text)
