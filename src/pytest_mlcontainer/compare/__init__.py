@@ -23,8 +23,8 @@ from pytest_mlcontainer.compare.readers.apart import (
 )
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.readers.protocol import Job, Work
-from pytest_mlcontainer.compare.rules.lonely import Sides, compare_lonely
-from pytest_mlcontainer.compare.rules.names import Meeting
+from pytest_mlcontainer.compare.rules.lonely import OutputsBySide, compare_lonely
+from pytest_mlcontainer.compare.rules.names import NameMatch
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.compare.sources import (
@@ -81,7 +81,7 @@ def compare_outputs(
             book.leave_unread(met.name)  # what could not be read may hold what rules are for
         notes += (*more, *((met.note,) if met.note and met.actual and met.expected else ()))
     lonely = tuple(met for met in sorted(meetings, key=_name) if met.is_lonely)
-    found += compare_lonely(lonely, Sides(mine, theirs), book)
+    found += compare_lonely(lonely, OutputsBySide(mine, theirs), book)
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
     idle = book.idle()
@@ -101,7 +101,7 @@ class _Step:
         job: for a reader, or None.
     """
 
-    met: Meeting
+    met: NameMatch
     known: tuple[Difference, ...] | None = None
     here: Callable[[], DifferencesAndNotes] | None = None
     job: Job | None = None
@@ -114,8 +114,11 @@ class _Comparison:
         self._formats = Formats(apart.comparators)
 
     def of(
-        self, meetings: Iterable[Meeting], mine: Mapping[str, Output], theirs: Mapping[str, Output]
-    ) -> Iterator[tuple[Meeting, DifferencesAndNotes]]:
+        self,
+        meetings: Iterable[NameMatch],
+        mine: Mapping[str, Output],
+        theirs: Mapping[str, Output],
+    ) -> Iterator[tuple[NameMatch, DifferencesAndNotes]]:
         """What is found in each output, by name. Readers begin with all of theirs at once."""
         steps = []
         for met in sorted(meetings, key=_name):
@@ -135,7 +138,7 @@ class _Comparison:
                 else:
                     yield step.met, self._apart.result(next(asked), self._book)
 
-    def _step(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+    def _step(self, met: NameMatch, actual: Output, expected: Output) -> _Step:
         pair = make_pair(met.name, actual, expected)
         try:
             if expected.summary is not None:
@@ -155,7 +158,7 @@ class _Comparison:
 
         return _Step(met, here=compare)
 
-    def _hold(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+    def _hold(self, met: NameMatch, actual: Output, expected: Output) -> _Step:
         """Against a summary. Whether the readers are needed is known by the one file there is."""
         side = make_pair(met.name, actual, actual)
         if format_here(side, self._formats, self._apart.comparators, self._book) is None:
@@ -167,7 +170,7 @@ class _Comparison:
         )
 
 
-def _name(met: Meeting) -> str:
+def _name(met: NameMatch) -> str:
     return met.name
 
 
@@ -193,7 +196,7 @@ def unopened(
     mine = {output.name: output for output in actual}
     theirs = {output.name: output for output in expected}
     waiting: tuple[set[str], set[str]] = set(), set()
-    meetings: tuple[Meeting, ...] = ()
+    meetings: tuple[NameMatch, ...] = ()
     with suppress(UnreadableError):  # which is said when they are compared
         meetings = book.meet(sorted(mine), sorted(theirs))
     for met in meetings:
@@ -248,7 +251,7 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
     return (Difference(pair.name, "", Verdict.IDENTICAL, size=size, note=note, unit="bytes"),)
 
 
-def _undecided(met: Meeting, book: RuleBook) -> tuple[Difference, ...]:
+def _undecided(met: NameMatch, book: RuleBook) -> tuple[Difference, ...]:
     """A name of which it cannot be told who meets whom."""
     ignored = book.find(met.name).tolerance.ignore
     book.leave_unread(met.name)

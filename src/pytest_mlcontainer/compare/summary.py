@@ -29,13 +29,19 @@ from pytest_mlcontainer.compare.collect import collect_items
 from pytest_mlcontainer.compare.formats.kind import Named
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.numeric.dense import BLOCK_BYTES
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, Floats, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import Dtype, DtypeKind, Floats, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.scale import typical_noise
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ACTUAL, EXPECTED, Side, UnreadableError, chunks
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.sources import (
+    ACTUAL,
+    EXPECTED,
+    ComparedFile,
+    UnreadableError,
+    chunks,
+)
+from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
 from pytest_mlcontainer.model import Comparator, Difference, Element, Output, Tolerance, Verdict
 
 VERSION = 1
@@ -48,7 +54,7 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ORDERED = 1 << 20
 # What sums of floats in another order may differ by, relative to their terms.
 _SUMMING = 1e-12
-_NUMBERS = (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
+_NUMBERS = (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
 _NOT_KEPT = "the file itself is not in the baseline"
 
 
@@ -107,7 +113,7 @@ class Summary:
 
 def summarise(output: Output, comparators: tuple[Comparator, ...] = ()) -> Summary:
     """Sum up a file. One that is damaged, or of no known kind, has no items."""
-    side = Side(ACTUAL, output.name, output.path)
+    side = ComparedFile(ACTUAL, output.name, output.path)
     items: dict[str, Item] | None = None
     with suppress(UnreadableError), _arrays(side, Formats(comparators)) as arrays:
         if arrays is not None:
@@ -129,13 +135,15 @@ def compare_summary(
     if rules and rules[0].item is None and rules[0].tolerance.ignore:
         book.find(name)
         return (), ()
-    side = Side(ACTUAL, name, actual.path)
+    side = ComparedFile(ACTUAL, name, actual.path)
     return collect_items(name, _guarded(side, expected.path, book, formats), False)
 
 
-def _guarded(side: Side, kept: Path, book: RuleBook, formats: Formats) -> Iterator[Difference]:
+def _guarded(
+    side: ComparedFile, kept: Path, book: RuleBook, formats: Formats
+) -> Iterator[Difference]:
     try:
-        summary = read_summary(Side(EXPECTED, side.name, kept))
+        summary = read_summary(ComparedFile(EXPECTED, side.name, kept))
         if side.size_bytes() == summary.size_bytes and _file_digest(side) == summary.sha256:
             yield _same_bytes(side, summary, book)
             return
@@ -146,7 +154,7 @@ def _guarded(side: Side, kept: Path, book: RuleBook, formats: Formats) -> Iterat
 
 
 @contextmanager
-def _arrays(side: Side, formats: Formats) -> Iterator[tuple[Named, ...] | None]:
+def _arrays(side: ComparedFile, formats: Formats) -> Iterator[tuple[Named, ...] | None]:
     named = formats.recognise(side).arrays
     if named is None:
         yield None
@@ -155,7 +163,7 @@ def _arrays(side: Side, formats: Formats) -> Iterator[tuple[Named, ...] | None]:
         yield arrays
 
 
-def _same_bytes(side: Side, summary: Summary, book: RuleBook) -> Difference:
+def _same_bytes(side: ComparedFile, summary: Summary, book: RuleBook) -> Difference:
     book.find(side.name)
     book.leave_unread(side.name)
     return Difference(
@@ -169,7 +177,7 @@ def _same_bytes(side: Side, summary: Summary, book: RuleBook) -> Difference:
 
 
 def _compare_arrays(
-    side: Side, arrays: tuple[Named, ...] | None, summary: Summary, book: RuleBook
+    side: ComparedFile, arrays: tuple[Named, ...] | None, summary: Summary, book: RuleBook
 ) -> Iterator[Difference]:
     output, kept = side.name, summary.items
     if kept is None or arrays is None:
@@ -178,7 +186,7 @@ def _compare_arrays(
     found = dict(arrays)
     for met in book.meet(found, kept):
         if met.actual is not None and met.expected is not None:
-            place = Place(output, met.name, note=met.note)
+            place = ItemLocation(output, met.name, note=met.note)
             yield from _compare(place, found[met.actual](), kept[met.expected], book)
         elif not book.find(output, met.name).tolerance.ignore:
             note = "missing in the actual run" if met.actual is None else "only in the actual run"
@@ -198,7 +206,7 @@ def summary_to_json(summary: Summary) -> str:
     return json.dumps(raw, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def read_summary(side: Side) -> Summary:
+def read_summary(side: ComparedFile) -> Summary:
     """A summary back from its file.
 
     Raises:
@@ -258,7 +266,7 @@ def _blocks(array: Array) -> Iterator[Values]:
 
 def _canonical(block: Values) -> bytes:
     """The bytes that equal values share on any machine: NaNs have a payload that differs."""
-    if kind_of(block.dtype) in (Kind.FLOAT, Kind.COMPLEX):
+    if kind_of(block.dtype) in (DtypeKind.FLOAT, DtypeKind.COMPLEX):
         missing = np.isnan(block)
         if missing.any():
             block = block.copy()
@@ -278,7 +286,7 @@ def _digest(parts: Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
-def _file_digest(side: Side) -> str:
+def _file_digest(side: ComparedFile) -> str:
     with side.open() as stream:
         return _digest(chunks(stream))
 
@@ -443,7 +451,7 @@ def _other_bytes(output: str, book: RuleBook) -> Difference:
     return Difference(output, "", Verdict.DRIFT if exact else Verdict.FAILED, note=note)
 
 
-def _compare(place: Place, array: Array, item: Item, book: RuleBook) -> Iterator[Difference]:
+def _compare(place: ItemLocation, array: Array, item: Item, book: RuleBook) -> Iterator[Difference]:
     tolerance = book.find(place.output, place.item).tolerance
     if tolerance.ignore:
         return
@@ -471,7 +479,7 @@ def _compare(place: Place, array: Array, item: Item, book: RuleBook) -> Iterator
         yield from _compare_numbers(place, array, item, statistics, tolerance, book)
 
 
-def _same_values(place: Place, array: Array, item: Item, tolerance: Tolerance) -> Difference:
+def _same_values(place: ItemLocation, array: Array, item: Item, tolerance: Tolerance) -> Difference:
     missing = 0 if item.statistics is None else item.statistics.nan
     verdict, note = (
         Verdict.IDENTICAL,
@@ -495,7 +503,7 @@ def _unfit(tolerance: Tolerance) -> str:
 
 
 def _compare_numbers(
-    place: Place,
+    place: ItemLocation,
     array: Array,
     item: Item,
     expected: Statistics,

@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.study import Item, Metric
 from pytest_mlcontainer.model import Difference, Element, Verdict
@@ -308,7 +308,7 @@ def _numbers(array: Array) -> Floats | None:
     """The values as a flat list of numbers; None for what is no small metric."""
     if array.size > MOST_ELEMENTS or not array.size:
         return None
-    if kind_of(array.dtype) not in (Kind.FLOAT, Kind.INTEGER):
+    if kind_of(array.dtype) not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         return None
     return np.asarray(array.values().astype(np.float64)).reshape(-1)
 

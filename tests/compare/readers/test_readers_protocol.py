@@ -14,7 +14,7 @@ from pytest_mlcontainer.compare.readers import process, protocol
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.protocol import Done, Told, decode, encode
 from pytest_mlcontainer.compare.rules.rules import Memory
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.model import Difference, Element, Verdict
 
 
@@ -46,7 +46,7 @@ def test_a_reader_may_not_have_other_files_read(tmp_path):
 
 
 def process_side(path: Path):
-    return Side("actual run", "m", path)
+    return ComparedFile("actual run", "m", path)
 
 
 FLOATS = st.none() | st.floats(allow_nan=False)

@@ -24,7 +24,7 @@ from pytest_mlcontainer.compare.formats.unpacking import (
     unpack,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError
 from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -60,7 +60,7 @@ class ArchiveMember:
 
 
 Members = dict[str, ArchiveMember]
-OpenArchive = Callable[[Side], AbstractContextManager[Members]]
+OpenArchive = Callable[[ComparedFile], AbstractContextManager[Members]]
 
 
 def compare(
@@ -153,7 +153,7 @@ class _Archives:
         if self.allowance.depth > DEEPEST:
             raise UnreadableError(too_deep(f"{self.pair.expected.name}/{name}"))
         with temporary_folder() as folder:
-            sides: list[Side] = []
+            sides: list[ComparedFile] = []
             members = (self.pair.actual, actual), (self.pair.expected, expected)
             for side, member in members:
                 path = folder / str(len(sides))
@@ -180,7 +180,9 @@ class _Archives:
                     reasons.append(str(reason))
             raise UnreadableError("; ".join(reasons) or str(error)) from error
 
-    def _attempt(self, side: Side, name: str, act: Callable[[UnpackingBudget], None]) -> None:
+    def _attempt(
+        self, side: ComparedFile, name: str, act: Callable[[UnpackingBudget], None]
+    ) -> None:
         try:
             act(self.allowance)
         except UnreadableError as error:

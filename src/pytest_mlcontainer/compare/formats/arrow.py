@@ -18,10 +18,10 @@ import numpy as np
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.tables.columns import (
     Column,
-    Part,
+    ColumnChunk,
     Table,
     objects,
     shorten,
@@ -132,7 +132,7 @@ def dtype_of(pa: Any, type: Any) -> Dtype:
     return np.dtype(object)
 
 
-def part_of(pa: Any, array: Any, leaf: FlatColumn) -> Part:
+def part_of(pa: Any, array: Any, leaf: FlatColumn) -> ColumnChunk:
     """The leaf's cells in one array of the column that it belongs to."""
     lengths: list[Values] = []
     missing: Values | None = None
@@ -148,11 +148,11 @@ def part_of(pa: Any, array: Any, leaf: FlatColumn) -> Part:
     values, nulls = _values(pa, array)
     if nulls is not None:
         missing = nulls if missing is None else np.where(missing > 0, missing, nulls)
-    return Part(values, missing, tuple(lengths))
+    return ColumnChunk(values, missing, tuple(lengths))
 
 
 def column_of_leaf(
-    side: Side,
+    side: ComparedFile,
     pa: Any,
     leaf: FlatColumn,
     rows: int,
@@ -165,7 +165,7 @@ def column_of_leaf(
         arrays: given a number of rows, arrays of the table's own column.
     """
 
-    def parts(length: int) -> Iterator[Part]:
+    def parts(length: int) -> Iterator[ColumnChunk]:
         for array in arrays(length):
             part = part_of(pa, array, leaf)
             if part.missing is not None and not misses:
@@ -290,7 +290,7 @@ def _plain(value: object) -> object:
 class _ArrowFile:
     """An IPC file or stream, of which one column of one record batch is in memory at a time."""
 
-    def __init__(self, side: Side, stack: ExitStack) -> None:
+    def __init__(self, side: ComparedFile, stack: ExitStack) -> None:
         self._side = side
         self._pa = need(side, "pyarrow", "parquet")
         need(side, "pyarrow.compute", "parquet")
@@ -355,7 +355,7 @@ class _ArrowFile:
             raise damaged(self._side, error) from error
 
 
-def damaged(side: Side, error: BaseException) -> UnreadableError:
+def damaged(side: ComparedFile, error: BaseException) -> UnreadableError:
     """What Arrow says, in one line.
 
     Raises:
@@ -374,7 +374,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         yield from compare_tables(pair.name, actual, expected, book)
 
 
-def _is_arrow(side: Side) -> bool:
+def _is_arrow(side: ComparedFile) -> bool:
     return begins(side, MAGIC + b"\0\0", _OLD_MAGIC)
 
 

@@ -22,7 +22,13 @@ from pytest_mlcontainer.compare.formats.unpacking import (
     unpack,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import (
+    CHUNK_BYTES,
+    ComparedFile,
+    Pair,
+    UnreadableError,
+    read_both,
+)
 from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -59,7 +65,7 @@ def formats_of(inside: CompareInside, allowance: UnpackingBudget | None) -> tupl
     )
 
 
-def _begins(magics: tuple[bytes, ...], side: Side) -> bool:
+def _begins(magics: tuple[bytes, ...], side: ComparedFile) -> bool:
     return begins(side, *magics)
 
 
@@ -83,7 +89,7 @@ def _compare(
     if allowance.depth > DEEPEST:
         raise UnreadableError(too_deep(pair.expected.name))
     with temporary_folder() as folder:
-        sides: list[Side] = []
+        sides: list[ComparedFile] = []
         for side, opened in zip((pair.actual, pair.expected), opens, strict=True):
             path = folder / str(len(sides))
             try:
@@ -125,7 +131,7 @@ def _same(pair: Pair, opens: tuple[Open, Open], allowance: UnpackingBudget) -> i
         raise _named(pair.actual, error) from error
 
 
-def _drain(side: Side, open_stream: Open, allowance: UnpackingBudget) -> None:
+def _drain(side: ComparedFile, open_stream: Open, allowance: UnpackingBudget) -> None:
     try:
         with open_stream() as stream:
             while chunk := stream.read(CHUNK_BYTES):
@@ -134,13 +140,13 @@ def _drain(side: Side, open_stream: Open, allowance: UnpackingBudget) -> None:
         raise _named(side, error) from error
 
 
-def _named(side: Side, error: UnreadableError) -> UnreadableError:
+def _named(side: ComparedFile, error: UnreadableError) -> UnreadableError:
     text = str(error)
     return error if text.startswith(f"{side.label}: ") else side.unreadable(text)
 
 
 @contextmanager
-def _open(kind: _Kind, side: Side) -> Iterator[IO[bytes]]:
+def _open(kind: _Kind, side: ComparedFile) -> Iterator[IO[bytes]]:
     """What is compressed; what is wrong with it shows while it is read."""
     with side.open() as file:
         try:

@@ -20,7 +20,13 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, chunks, read_both
+from pytest_mlcontainer.compare.sources import (
+    ComparedFile,
+    Pair,
+    UnreadableError,
+    chunks,
+    read_both,
+)
 from pytest_mlcontainer.compare.tables.columns import Table
 from pytest_mlcontainer.compare.tables.csv_cells import Cells, is_number
 from pytest_mlcontainer.compare.tables.tables import compare_tables, drift
@@ -69,7 +75,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_tables(pair.name, actual.table, expected.table, book)
 
 
-def _read(side: Side) -> File:
+def _read(side: ComparedFile) -> File:
     """The whole table; once more for columns that held numbers at first and text later.
 
     Raises:
@@ -91,7 +97,7 @@ def _read(side: Side) -> File:
 
 
 def _read_cells(
-    side: Side, encoding: str, delimiter: str, texts: set[int]
+    side: ComparedFile, encoding: str, delimiter: str, texts: set[int]
 ) -> tuple[tuple[str, ...], list[Cells], int]:
     """Names, columns, and how many rows there are."""
     names: tuple[str, ...] = ()
@@ -113,7 +119,7 @@ def _read_cells(
     return names, columns, count
 
 
-def _blocks(side: Side, lines: Iterator[str], delimiter: str) -> Iterator[list[list[str]]]:
+def _blocks(side: ComparedFile, lines: Iterator[str], delimiter: str) -> Iterator[list[list[str]]]:
     """Rows that are not empty, some at a time; the first one is alone."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     length = 1
@@ -132,7 +138,7 @@ def _blocks(side: Side, lines: Iterator[str], delimiter: str) -> Iterator[list[l
         raise side.malformed(f"is broken CSV at line {reader.line_num}: {error}") from error
 
 
-def _ragged(side: Side, encoding: str, delimiter: str, width: int) -> UnreadableError:
+def _ragged(side: ComparedFile, encoding: str, delimiter: str, width: int) -> UnreadableError:
     """Which line is the first that is longer or shorter than the first of all."""
     with _lines(side, encoding) as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -143,7 +149,7 @@ def _ragged(side: Side, encoding: str, delimiter: str, width: int) -> Unreadable
 
 
 @contextmanager
-def _lines(side: Side, encoding: str) -> Iterator[Iterator[str]]:
+def _lines(side: ComparedFile, encoding: str) -> Iterator[Iterator[str]]:
     _check_lines(side)
     with side.open() as stream:
         try:
@@ -152,7 +158,7 @@ def _lines(side: Side, encoding: str) -> Iterator[Iterator[str]]:
             raise _undecodable(side, encoding) from error
 
 
-def _check_lines(side: Side) -> None:
+def _check_lines(side: ComparedFile) -> None:
     """A reader takes a whole line into memory, however long it is."""
     length = 0
     with side.open() as stream:
@@ -163,13 +169,13 @@ def _check_lines(side: Side) -> None:
                 raise side.unreadable(f"has a line of more than {_LONGEST_LINE} bytes")
 
 
-def _encoding(side: Side) -> str:
+def _encoding(side: ComparedFile) -> str:
     with side.open() as stream:
         start = stream.read(4)
     return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
 
 
-def _undecodable(side: Side, encoding: str) -> UnreadableError:
+def _undecodable(side: ComparedFile, encoding: str) -> UnreadableError:
     """Which byte cannot be read; the encodings that Windows writes are a guess worth naming."""
     name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
     decoder = codecs.getincrementaldecoder(encoding)()
@@ -193,7 +199,7 @@ def _undecodable(side: Side, encoding: str) -> UnreadableError:
     return side.malformed(f"is not {name} text: it ends within a character")
 
 
-def _delimiter(side: Side, encoding: str) -> str:
+def _delimiter(side: ComparedFile, encoding: str) -> str:
     with _lines(side, encoding) as lines:
         first = next(lines, "")
     usual = "\t" if side.name.lower().endswith(".tsv") else ","
@@ -215,7 +221,7 @@ def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
 
 
-def _refuse_key_value_text(side: Side, encoding: str) -> None:
+def _refuse_key_value_text(side: ComparedFile, encoding: str) -> None:
     """Some tools write lines of `key: value` into files called .csv; of a table, one line shows."""
     with _lines(side, encoding) as lines:
         filled = (line for line in lines if line.strip())

@@ -13,7 +13,7 @@ from pytest_mlcontainer.compare.formats.hdf5_values import plain, plain_dtype
 from pytest_mlcontainer.compare.numeric.dtypes import bad_shape
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.compare.trees.items import Leaf
 
 _MOST_ITEMS = 250_000
@@ -37,7 +37,7 @@ class Hdf5Contents:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def read_tree(h5py: Any, side: Side, file: Any) -> Hdf5Contents:
+def read_tree(h5py: Any, side: ComparedFile, file: Any) -> Hdf5Contents:
     """Everything in the file; arrays are read while it is open.
 
     Raises:
@@ -47,7 +47,7 @@ def read_tree(h5py: Any, side: Side, file: Any) -> Hdf5Contents:
 
 
 class _Hdf5Reader:
-    def __init__(self, h5py: Any, side: Side, file: Any) -> None:
+    def __init__(self, h5py: Any, side: ComparedFile, file: Any) -> None:
         self._h5py, self._side, self._file = h5py, side, file
         self._found = Hdf5Contents()
         self._left_bytes = _FREE_BYTES + _MOST_PACKED * side.size_bytes()

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
@@ -49,7 +49,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _read(side: Side) -> Any:
+def _read(side: ComparedFile) -> Any:
     size = side.size_bytes()
     if size > LIMIT_BYTES:
         raise side.unreadable(
@@ -66,7 +66,7 @@ def _read(side: Side) -> Any:
         raise side.malformed(f"is broken JSON: {error}") from error
 
 
-def _is_json(side: Side) -> bool:
+def _is_json(side: ComparedFile) -> bool:
     """An object or list that reads as JSON. What is only called .json is JSON by its name."""
     if side.size_bytes() > _GUESS_LIMIT_BYTES:
         return False

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair
 from pytest_mlcontainer.model import Difference
 
 # An array's name and how to have it, so that of many only one at a time is in memory.
@@ -33,26 +33,26 @@ class Format:
 
     name: str
     compare: Callable[[Pair, RuleBook], Iterator[Difference]]
-    has_content: Callable[[Side], bool] | None = None
+    has_content: Callable[[ComparedFile], bool] | None = None
     suffixes: tuple[str, ...] = ()
     folds: bool = False
     textual: bool = False
-    fits: Callable[[Side], bool] | None = None
-    arrays: Callable[[Side], AbstractContextManager[tuple[Named, ...]]] | None = None
+    fits: Callable[[ComparedFile], bool] | None = None
+    arrays: Callable[[ComparedFile], AbstractContextManager[tuple[Named, ...]]] | None = None
 
-    def may_be(self, side: Side) -> bool:
+    def may_be(self, side: ComparedFile) -> bool:
         """Whether a file with one of the suffixes can be taken at its name."""
         return self.fits is None or self.fits(side)
 
 
-def begins(side: Side, *magics: bytes) -> bool:
+def begins(side: ComparedFile, *magics: bytes) -> bool:
     """Whether the file begins with one of these bytes."""
     with side.open() as stream:
         start = stream.read(max(len(magic) for magic in magics))
     return start.startswith(magics)
 
 
-def need(side: Side, module: str, extra: str) -> ModuleType:
+def need(side: ComparedFile, module: str, extra: str) -> ModuleType:
     """A reader that only some users need, from an extra of this package.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_mlcontainer.compare.formats.kind import Format, begins
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
@@ -34,7 +34,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_trees(pair.name, actual, expected, book)
 
 
-def _read(side: Side) -> Section:
+def _read(side: ComparedFile) -> Section:
     size = side.size_bytes()
     if size > _LIMIT_BYTES:
         raise side.unreadable(
@@ -67,7 +67,7 @@ def _read(side: Side) -> Section:
     return {**model, "trees": trees}
 
 
-def _put(side: Side, section: Section, name: str, value: Any, line: int) -> None:
+def _put(side: ComparedFile, section: Section, name: str, value: Any, line: int) -> None:
     if name in section:
         raise side.malformed(f"is a broken model: {name!r:.80} a second time at line {line}")
     section[name] = value

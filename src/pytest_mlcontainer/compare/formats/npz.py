@@ -28,8 +28,8 @@ from pytest_mlcontainer.compare.numeric.dtypes import void_note
 from pytest_mlcontainer.compare.numeric.measure import Array, Read, array_of
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
 from pytest_mlcontainer.model import Difference, Verdict
 
 _SUFFIX = ".npy"
@@ -48,7 +48,7 @@ class Archive:
         checksums: those already made or begun.
     """
 
-    side: Side
+    side: ComparedFile
     file: zipfile.ZipFile
     members: dict[str, zipfile.ZipInfo]
     pool: ThreadPoolExecutor
@@ -181,7 +181,7 @@ def _open_both(pair: Pair, stack: ExitStack) -> tuple[Archive, Archive]:
 
 
 @contextmanager
-def _open_archive(side: Side) -> Iterator[Archive]:
+def _open_archive(side: ComparedFile) -> Iterator[Archive]:
     with open_zip(side, "npz") as file, ThreadPoolExecutor(1) as pool:
         yield Archive(side, file, _members(side, file), pool)
 
@@ -212,7 +212,7 @@ class _StoredMember:
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {self._info.filename!r}")
 
 
-def _checksum(side: Side, info: zipfile.ZipInfo) -> int:
+def _checksum(side: ComparedFile, info: zipfile.ZipInfo) -> int:
     with side.open() as file:
         stream, found = _StoredMember(file, info), 0
         while data := stream.read(CHUNK_BYTES):
@@ -220,7 +220,7 @@ def _checksum(side: Side, info: zipfile.ZipInfo) -> int:
         return found
 
 
-def _members(side: Side, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _members(side: ComparedFile, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     infos = [info for info in file.infolist() if not info.filename.endswith("/")]
     names = [info.filename.removesuffix(_SUFFIX) for info in infos]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -243,7 +243,7 @@ def _compare_member(
         if left is None or right is None:
             yield _compare_raw(output, item, actual, expected, reason)
             return
-        place = Place(output, item, note=void_note(right.dtype))
+        place = ItemLocation(output, item, note=void_note(right.dtype))
         yield from compare_arrays(place, left, right, book)
     except UnreadableError as error:
         yield Difference(output, item, Verdict.FAILED, note=str(error))
@@ -300,7 +300,7 @@ def _same(left: IO[bytes], right: IO[bytes]) -> bool:
             return True
 
 
-def _is_npz(side: Side) -> bool:
+def _is_npz(side: ComparedFile) -> bool:
     if not begins(side, b"PK\x03\x04", b"PK\x05\x06"):
         return False
     named = side.name.lower().endswith(".npz")
@@ -313,7 +313,7 @@ def _is_npz(side: Side) -> bool:
 
 
 @contextmanager
-def _named_arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+def _named_arrays(side: ComparedFile) -> Iterator[tuple[Named, ...]]:
     with _open_archive(side) as archive:
         yield tuple((item, partial(_readable, archive, item)) for item in archive.members)
 

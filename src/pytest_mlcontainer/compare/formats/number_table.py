@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pytest_mlcontainer.compare.formats import text_file as text
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.tables.columns import Table
 from pytest_mlcontainer.compare.tables.csv_cells import Cells
 from pytest_mlcontainer.compare.tables.tables import compare_tables
@@ -40,7 +40,7 @@ class _NumberTable:
     comments: tuple[str, ...]
 
 
-def is_number_table(side: Side) -> bool:
+def is_number_table(side: ComparedFile) -> bool:
     """Whether every line is a row of as many numbers, or a comment."""
     rows, width, decimal = 0, 0, False
     try:
@@ -68,7 +68,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_tables(pair.name, actual.table, expected.table, book)
 
 
-def _read(side: Side) -> _NumberTable:
+def _read(side: ComparedFile) -> _NumberTable:
     columns: list[Cells] = []
     comments: list[str] = []
     rows = 0
@@ -89,7 +89,7 @@ def _read(side: Side) -> _NumberTable:
     return _NumberTable(Table(found, rows), tuple(comments))
 
 
-def _lines(side: Side) -> Iterator[str]:
+def _lines(side: ComparedFile) -> Iterator[str]:
     """Lines without blanks at their ends, those that are empty left out.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.dtypes import bad_shape, dtype_named, elements
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.compare.trees.items import Leaf
 
 _DTYPES: Mapping[str, str] = {
@@ -93,7 +93,7 @@ class Graph:
         return self.used.get(name, name) if name in renamed else name
 
 
-def read_graph(onnx: Any, side: Side, model: Any) -> Graph:
+def read_graph(onnx: Any, side: ComparedFile, model: Any) -> Graph:
     """The model's graph and functions.
 
     Raises:
@@ -113,7 +113,7 @@ def read_graph(onnx: Any, side: Side, model: Any) -> Graph:
 
 
 class _OnnxReader:
-    def __init__(self, onnx: Any, side: Side) -> None:
+    def __init__(self, onnx: Any, side: ComparedFile) -> None:
         self._onnx, self._side = onnx, side
         self.found = Graph()
 

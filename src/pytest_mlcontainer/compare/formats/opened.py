@@ -37,9 +37,9 @@ from pytest_mlcontainer.compare.numeric.dtypes import dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, array_of_leaf
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
 from pytest_mlcontainer.model import Difference, Verdict
 
 TREE, ARRAYS = "tree.jsonl", "arrays.bin"
@@ -96,8 +96,8 @@ class _Item:
 class _OpenedPickle:
     """All that was found on one side."""
 
-    side: Side
-    arrays: Side
+    side: ComparedFile
+    arrays: ComparedFile
     items: Mapping[str, _Item]
     cut: bool
 
@@ -136,7 +136,7 @@ class _OpenedComparison:
 
     def compare(self) -> Iterator[Difference]:
         for met in self._book.meet(self._actual.items, self._expected.items):
-            place = Place(self._output, met.name, _above(met.name))
+            place = ItemLocation(self._output, met.name, _above(met.name))
             mine = None if met.actual is None else self._actual.items[met.actual]
             theirs = None if met.expected is None else self._expected.items[met.expected]
             if mine is not None and theirs is not None:
@@ -151,7 +151,7 @@ class _OpenedComparison:
                     place, Verdict.DRIFT, f"{where or 'only in the actual run:'} {shown}"
                 )
 
-    def _compare(self, place: Place, mine: _Item, theirs: _Item) -> Iterator[Difference]:
+    def _compare(self, place: ItemLocation, mine: _Item, theirs: _Item) -> Iterator[Difference]:
         if mine.holds is not None and theirs.holds is not None:
             yield from self._compare_classes(place, mine, theirs)
             return
@@ -168,10 +168,12 @@ class _OpenedComparison:
         else:
             yield from self._compare_values(place, mine, theirs)
 
-    def _compare_classes(self, place: Place, mine: _Item, theirs: _Item) -> Iterator[Difference]:
+    def _compare_classes(
+        self, place: ItemLocation, mine: _Item, theirs: _Item
+    ) -> Iterator[Difference]:
         """What holds values is compared by those; here only by its class."""
         item = f"{place.item}.__class__" if place.item else "__class__"
-        classed = Place(place.output, item, (place.item, *place.above) if place.item else ())
+        classed = ItemLocation(place.output, item, (place.item, *place.above) if place.item else ())
         if mine.kind != theirs.kind:
             note = f"{mine.kind}, expected {theirs.kind}"
             yield from self._say(classed, Verdict.DRIFT, note)
@@ -180,19 +182,21 @@ class _OpenedComparison:
         elif theirs.kind not in _PLAIN:
             yield from self._say(classed, Verdict.IDENTICAL)
 
-    def _compare_values(self, place: Place, mine: _Item, theirs: _Item) -> Iterator[Difference]:
+    def _compare_values(
+        self, place: ItemLocation, mine: _Item, theirs: _Item
+    ) -> Iterator[Difference]:
         if _plainly_equal(mine.held, theirs.held):
             yield from self._say(place, Verdict.IDENTICAL)
             return
         left, right = _array(self._actual, mine), _array(self._expected, theirs)
         yield from compare_arrays(place, left, right, self._book)
 
-    def _say(self, place: Place, verdict: Verdict, note: str = "") -> Iterator[Difference]:
+    def _say(self, place: ItemLocation, verdict: Verdict, note: str = "") -> Iterator[Difference]:
         if not self._book.find(place.output, place.item, place.above).tolerance.ignore:
             yield Difference(place.output, place.item, verdict, size=1, note=note)
 
 
-def is_pickle(side: Side) -> bool:
+def is_pickle(side: ComparedFile) -> bool:
     """Whether a file can only be read by unpickling it, as far as its first bytes and name say."""
     with side.open() as stream:
         start = stream.read(_LOOKED_AT_BYTES)
@@ -204,7 +208,7 @@ def is_pickle(side: Side) -> bool:
     return packed or _is_plausible(start)
 
 
-def needs_opening(side: Side) -> bool:
+def needs_opening(side: ComparedFile) -> bool:
     """Whether a file has to be opened in the image: a pickle, or arrays of Python objects.
 
     Raises:
@@ -213,7 +217,7 @@ def needs_opening(side: Side) -> bool:
     return is_pickle(side) or _has_objects(side)
 
 
-def _has_objects(side: Side) -> bool:
+def _has_objects(side: ComparedFile) -> bool:
     """Whether an npy file, or one in an npz, holds objects."""
     try:
         with side.open() as stream:
@@ -253,7 +257,7 @@ def _is_plausible(start: bytes) -> bool:
     return False
 
 
-def _read(side: Side) -> _OpenedPickle:
+def _read(side: ComparedFile) -> _OpenedPickle:
     folder = side.opened
     if folder is None:
         raise side.unreadable(
@@ -266,7 +270,7 @@ def _read(side: Side) -> _OpenedPickle:
     lines = list(_lines(side, folder / TREE))
     if not lines or lines[-1].get("end") != len(lines) - 1:
         raise side.unreadable("was opened, and what was found in it is cut short; run it again")
-    arrays = Side(side.label, side.name, folder / ARRAYS)
+    arrays = ComparedFile(side.label, side.name, folder / ARRAYS)
     size = arrays.size_bytes() if (folder / ARRAYS).is_file() else 0
     items: dict[str, _Item] = {}
     for number, line in enumerate(lines[:-1], 1):
@@ -300,9 +304,9 @@ def _texts_in(file: Path, *names: str) -> tuple[str, ...] | None:
         return None
 
 
-def _lines(side: Side, file: Path) -> Iterator[dict[str, Any]]:
+def _lines(side: ComparedFile, file: Path) -> Iterator[dict[str, Any]]:
     """The lines of a tree, none longer and not more of them than can be right."""
-    with Side(side.label, side.name, file).open() as stream:
+    with ComparedFile(side.label, side.name, file).open() as stream:
         left = _TREE_BYTES
         number = 0
         while line := stream.readline(_LINE_BYTES):
@@ -380,13 +384,13 @@ def _array(found: _OpenedPickle, item: _Item) -> Array:
     return array_of(array.values()) if held.size_bytes <= _IN_MEMORY_BYTES else array
 
 
-def _at(side: Side, offset: int) -> IO[bytes]:
+def _at(side: ComparedFile, offset: int) -> IO[bytes]:
     stream = side.open()
     stream.seek(offset)
     return stream
 
 
-def _known_as(side: Side, array: Array, name: str) -> Array:
+def _known_as(side: ComparedFile, array: Array, name: str) -> Array:
     """An array of unsigned integers as what it is: bfloat16, float8, …"""
     dtype = dtype_named(name)
     if dtype is None or dtype.itemsize != array.dtype.itemsize:
@@ -433,7 +437,7 @@ def _the(value: Any, *kinds: type) -> Any:
     return value
 
 
-def _is_ours(side: Side) -> bool:
+def _is_ours(side: ComparedFile) -> bool:
     return side.opened is not None or is_pickle(side)
 
 

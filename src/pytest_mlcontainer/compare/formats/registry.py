@@ -37,7 +37,7 @@ from pytest_mlcontainer.compare.formats.added import format_of
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.unpacking import UnpackingBudget
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import MalformedError, Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import ComparedFile, MalformedError, Pair, UnreadableError
 from pytest_mlcontainer.model import Comparator, Difference, ReadAs, Verdict
 
 _AS_TEXT = "; compared as text, numbers by tolerance"
@@ -136,7 +136,7 @@ class Formats:
         note = f"the file is {actual.name}, expected {expected.name}"
         return Difference(pair.name, "", Verdict.DRIFT, note=note)
 
-    def recognise(self, side: Side) -> Format:
+    def recognise(self, side: ComparedFile) -> Format:
         """The format of one file."""
         for format in self._known:
             if format.has_content is not None and format.has_content(side):

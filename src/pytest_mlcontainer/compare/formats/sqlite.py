@@ -22,11 +22,11 @@ import numpy as np
 from pytest_mlcontainer.compare.formats.kind import Format, begins
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.tables.columns import (
     PART_ROWS,
     Column,
-    Part,
+    ColumnChunk,
     Table,
     objects,
     shorten,
@@ -64,7 +64,7 @@ class TableSchema:
 class _Database:
     """A database, open for reading."""
 
-    def __init__(self, side: Side, stack: ExitStack) -> None:
+    def __init__(self, side: ComparedFile, stack: ExitStack) -> None:
         self._side = side
         self._size_bytes = max(side.size_bytes(), _LEAST_BYTES)
         self._steps = 0
@@ -162,13 +162,13 @@ class _Database:
 
     def _parts(
         self, query: str, dtype: Dtype, kind: str, count: int, length: int
-    ) -> Iterator[Part]:
+    ) -> Iterator[ColumnChunk]:
         rows, seen = self._rows(query), 0
         length = min(length, PART_ROWS)
         while block := [_short(row[0]) for row in itertools.islice(rows, length)]:
             nulls = np.array([value is None for value in block], np.uint8)
             seen += len(block)
-            yield Part(_values(block, dtype, kind), nulls if nulls.any() else None)
+            yield ColumnChunk(_values(block, dtype, kind), nulls if nulls.any() else None)
         if seen != count:
             raise self._side.unreadable(
                 f"is damaged: a table has {count} rows when counted and {seen} when read"
@@ -202,7 +202,7 @@ class _Database:
         return self._side.unreadable(f"cannot be read as SQLite, it is damaged ({error!s:.200})")
 
 
-def _check_logs(side: Side) -> None:
+def _check_logs(side: ComparedFile) -> None:
     """What a run left in a log beside the database would be missed."""
     for suffix, what in (("-wal", "write-ahead log"), ("-journal", "rollback journal")):
         log = side.path.with_name(side.path.name + suffix)
@@ -266,7 +266,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
                 book.find(pair.name, name)
 
 
-def _open(side: Side, stack: ExitStack) -> tuple[_Database, dict[str, TableSchema]]:
+def _open(side: ComparedFile, stack: ExitStack) -> tuple[_Database, dict[str, TableSchema]]:
     file = _Database(side, stack)
     return file, file.tables()
 

@@ -22,7 +22,7 @@ from pytest_mlcontainer.compare.formats.unpacking import (
     check_expansion,
 )
 from pytest_mlcontainer.compare.formats.zips import MOST_MEMBERS
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, UnreadableError
 
 _BAD_TAR = (
     tarfile.TarError,
@@ -49,13 +49,13 @@ def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Forma
     )
 
 
-def _is_tar(side: Side) -> bool:
+def _is_tar(side: ComparedFile) -> bool:
     with side.open() as stream:
         return stream.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
 
 
 @contextmanager
-def _open(side: Side) -> Iterator[Members]:
+def _open(side: ComparedFile) -> Iterator[Members]:
     with side.open() as stream:
         try:
             file = tarfile.TarFile(
@@ -72,7 +72,9 @@ def _open(side: Side) -> Iterator[Members]:
             yield without_filled_folders(_members(side, file, infos))
 
 
-def _read_headers(side: Side, file: tarfile.TarFile, stream: IO[bytes]) -> list[tarfile.TarInfo]:
+def _read_headers(
+    side: ComparedFile, file: tarfile.TarFile, stream: IO[bytes]
+) -> list[tarfile.TarInfo]:
     """All headers. Older versions of tarfile go round in circles where a size is negative."""
     infos: list[tarfile.TarInfo] = []
     while (info := file.next()) is not None:
@@ -90,7 +92,7 @@ def _read_headers(side: Side, file: tarfile.TarFile, stream: IO[bytes]) -> list[
     return infos
 
 
-def _members(side: Side, file: tarfile.TarFile, infos: list[tarfile.TarInfo]) -> Members:
+def _members(side: ComparedFile, file: tarfile.TarFile, infos: list[tarfile.TarInfo]) -> Members:
     members: Members = {}
     for info in infos:
         if info.name in members:

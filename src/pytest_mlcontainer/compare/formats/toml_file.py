@@ -10,7 +10,7 @@ from typing import Any
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.text_file import is_text
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
@@ -28,7 +28,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_trees(pair.name, actual, expected, book)
 
 
-def _read(side: Side) -> Any:
+def _read(side: ComparedFile) -> Any:
     size = side.size_bytes()
     if size > _LIMIT_BYTES:
         raise side.unreadable(

@@ -16,7 +16,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format, begins
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
@@ -191,7 +191,7 @@ class _UbjsonReader:
             yield marker
 
 
-def _read(side: Side) -> Any:
+def _read(side: ComparedFile) -> Any:
     size = side.size_bytes()
     if size > LIMIT_BYTES:
         raise side.unreadable(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, Pair, UnreadableError
 from pytest_mlcontainer.model import Difference
 
 LIMIT_BYTES = 8 << 30
@@ -63,7 +63,7 @@ def limit_for(file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> int:
     return max(limit_bytes, _TIMES_THE_FILE * file_bytes)
 
 
-def check_expansion(side: Side, expanded_bytes: int, file_bytes: int) -> None:
+def check_expansion(side: ComparedFile, expanded_bytes: int, file_bytes: int) -> None:
     """Refuse what says itself that it is a bomb, before anything of it is read.
 
     Raises:

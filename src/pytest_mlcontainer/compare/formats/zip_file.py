@@ -19,7 +19,7 @@ from pytest_mlcontainer.compare.formats.archives import (
 from pytest_mlcontainer.compare.formats.kind import Format, begins
 from pytest_mlcontainer.compare.formats.unpacking import CompareInside, Open, UnpackingBudget
 from pytest_mlcontainer.compare.formats.zips import BAD_ZIP, has_directory, open_zip
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, UnreadableError
 
 _ENCRYPTED = 0x1
 _LONGEST_TARGET_BYTES = 4096
@@ -39,7 +39,7 @@ def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Forma
 
 
 @contextmanager
-def _open(side: Side) -> Iterator[Members]:
+def _open(side: ComparedFile) -> Iterator[Members]:
     with open_zip(side, "zip") as file:
         members: Members = {}
         for info in file.infolist():

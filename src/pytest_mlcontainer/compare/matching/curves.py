@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_mlcontainer.compare.matching.polylines import Gap, furthest
-from pytest_mlcontainer.compare.numeric.gaps import Floats, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Floats, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError, loaded, same_type
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
@@ -132,7 +132,7 @@ def _are_curves(
         if not isinstance(x, Array) or not isinstance(y, Array) or len(x.shape) != 1:
             return False
         kinds = kind_of(x.dtype), kind_of(y.dtype)
-        if x.shape != y.shape or not {*kinds} <= {Kind.FLOAT, Kind.INTEGER}:
+        if x.shape != y.shape or not {*kinds} <= {DtypeKind.FLOAT, DtypeKind.INTEGER}:
             return False
     return applied.tolerance.any_dtype or all(
         same_type(_array(left).dtype, _array(right).dtype)

@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.matching.vectors import (
     match_same,
     sort_rows,
 )
-from pytest_mlcontainer.compare.numeric.gaps import Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.model import Free, Tolerance
 
 
@@ -106,7 +106,7 @@ def _lines(actual: Values, expected: Values, signed: bool, ordered: bool) -> Ite
 
 
 def _sort(column: Values) -> Places:
-    if kind_of(column.dtype) is Kind.FLOAT and column.dtype.kind == "f":
+    if kind_of(column.dtype) is DtypeKind.FLOAT and column.dtype.kind == "f":
         return np.argsort(column[:, 0], kind="stable")
     return sort_rows(column)
 

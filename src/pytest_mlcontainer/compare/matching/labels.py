@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlcontainer.compare.matching.vectors import assign
-from pytest_mlcontainer.compare.numeric.gaps import Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -51,7 +51,7 @@ def rate(difference: Difference, wanted: float) -> Difference:
 
 def are_labels(values: Values) -> bool:
     """Not so numbers with fractions: each is another one, so any would do for any other."""
-    if kind_of(values.dtype) not in (Kind.FLOAT, Kind.COMPLEX):
+    if kind_of(values.dtype) not in (DtypeKind.FLOAT, DtypeKind.COMPLEX):
         return True
     plain = values[np.isfinite(values)]
     return bool((plain == np.rint(plain)).all())

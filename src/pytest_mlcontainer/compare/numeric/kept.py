@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.meter import Measured
 from pytest_mlcontainer.compare.numeric.numbers import SURELY_WHOLE, hold_float32
@@ -27,7 +27,7 @@ _EXACT = Bound("exact for whole numbers")
 
 
 @dataclass(frozen=True)
-class Kept:
+class Reinterpretation:
     """What the values are, and how to judge them.
 
     Args:
@@ -43,7 +43,7 @@ class Kept:
 
 def find_kept(
     actual: Array, expected: Array, own: Precision, known: bool, measured: Measured
-) -> Kept | None:
+) -> Reinterpretation | None:
     """None for values that are what their type says, or where that would change no verdict.
 
     Args:
@@ -52,12 +52,12 @@ def find_kept(
         known: whether their precision is known from elsewhere.
         measured: how they differ, by the default tolerance of their type.
     """
-    if kind_of(expected.dtype) is not Kind.FLOAT:
+    if kind_of(expected.dtype) is not DtypeKind.FLOAT:
         return None
     if measured.beyond:
         if known or own is not FLOAT64 or not hold_float32(actual, expected):
             return None
-        return Kept(actual, FLOAT32, "float64 that holds float32, so judged as that")
+        return Reinterpretation(actual, FLOAT32, "float64 that holds float32, so judged as that")
     found = None
     if measured.max_abs < 1:  # no two whole numbers are that near
         return None
@@ -66,7 +66,7 @@ def find_kept(
     elif own is FLOAT32 and _hold_wholes(actual, expected):
         found = actual
     note = "whole numbers that are kept as floats are exact"
-    return None if found is None else Kept(found, own, note, _EXACT)
+    return None if found is None else Reinterpretation(found, own, note, _EXACT)
 
 
 def _other_wholes(actual: Array, expected: Array) -> Array | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.tolerance import Precision, precision_of
 from pytest_mlcontainer.model import Better, Tolerance
 
 LIMIT_BYTES = 1 << 29
-_NUMBERS = (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
+_NUMBERS = (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
 
 
 class UnmatchableError(Exception):
@@ -98,7 +98,7 @@ def without_gains(actual: Array, expected: Array, better: Better) -> Array:
     def blocks(length: int) -> Iterator[Values]:
         for left, right in zip(actual.blocks(length), expected.blocks(length), strict=True):
             gains = left > right if better is Better.HIGHER else left < right
-            if kind_of(left.dtype) is Kind.FLOAT:
+            if kind_of(left.dtype) is DtypeKind.FLOAT:
                 gains &= np.isfinite(left)
             yield np.where(gains, right, left)
 
@@ -110,9 +110,9 @@ def _of_one_dtype(actual: Array, expected: Array) -> Met | None:
     kinds = [_kind(side.dtype) for side in (actual, expected)]
     if all(kind in _NUMBERS for kind in kinds):
         dtype: Dtype
-        if Kind.COMPLEX in kinds:
+        if DtypeKind.COMPLEX in kinds:
             dtype = np.dtype(np.complex128)
-        elif Kind.FLOAT in kinds:
+        elif DtypeKind.FLOAT in kinds:
             dtype = np.dtype(np.float64)
         else:
             dtype = np.result_type(actual.dtype, expected.dtype)
@@ -126,7 +126,7 @@ def _of_one_dtype(actual: Array, expected: Array) -> Met | None:
     if all(side.dtype.kind in "SUO" for side in (actual, expected)):
         left, right = (_cast(side, np.dtype(object), _texts) for side in (actual, expected))
         return Met(left, right, note=note)
-    if kinds[0] is kinds[1] is Kind.TIME and actual.dtype.kind == expected.dtype.kind:
+    if kinds[0] is kinds[1] is DtypeKind.TIME and actual.dtype.kind == expected.dtype.kind:
         dtype = np.result_type(actual.dtype, expected.dtype)
         left, right = (
             _cast(side, dtype, lambda block: block.astype(dtype)) for side in (actual, expected)
@@ -135,8 +135,8 @@ def _of_one_dtype(actual: Array, expected: Array) -> Met | None:
     return None
 
 
-def _kind(dtype: Dtype) -> Kind:
-    return Kind.INTEGER if dtype.kind == "b" else kind_of(dtype)
+def _kind(dtype: Dtype) -> DtypeKind:
+    return DtypeKind.INTEGER if dtype.kind == "b" else kind_of(dtype)
 
 
 def _cast(array: Array, dtype: Dtype, convert: Callable[[Values], Values]) -> Array:

@@ -21,8 +21,8 @@ from pytest_mlcontainer.compare.numeric.gaps import (
     magnitudes,
     measure_gaps,
 )
-from pytest_mlcontainer.compare.numeric.scale import Surroundings, Tile
-from pytest_mlcontainer.compare.numeric.spread import Spread
+from pytest_mlcontainer.compare.numeric.scale import Tile, TileNoise
+from pytest_mlcontainer.compare.numeric.spread import ErrorDistribution
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision
 
 ELEMENTS_KEPT = 5
@@ -89,7 +89,7 @@ class Meter:
         self._max_abs = self._max_rel = self._largest = 0.0
         self._typical = math.inf
         self._worst: list[Worst] = []
-        self._spread = Spread()
+        self._spread = ErrorDistribution()
 
     def add(self, start: int, shape: tuple[int, ...], left: Values, right: Values) -> None:
         """Two tiles that begin at the position `start`.
@@ -187,7 +187,7 @@ class Meter:
         if noise is None or not len(suspects):
             return
         error = gaps.error[suspects] - self._bound.atol
-        surroundings = Surroundings(tile, noise)
+        surroundings = TileNoise(tile, noise)
         self._typical = min(self._typical, surroundings.typical)
         allowed = surroundings.allowed(places[suspects])
         with np.errstate(all="ignore"):

@@ -87,7 +87,7 @@ class Tile:
     error: NDArray[Any]
 
 
-class Surroundings:
+class TileNoise:
     """What the elements of one tile say of one another's rounding noise."""
 
     def __init__(self, tile: Tile, noise: Noise) -> None:

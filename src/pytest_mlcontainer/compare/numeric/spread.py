@@ -28,7 +28,7 @@ _ALL_COUNTED = 1 << 20
 _SAMPLED = 32
 
 
-class Spread:
+class ErrorDistribution:
     """Collects finite errors above 0."""
 
     def __init__(self) -> None:

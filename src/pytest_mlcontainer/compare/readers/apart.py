@@ -46,7 +46,7 @@ from pytest_mlcontainer.compare.readers.protocol import (
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
-from pytest_mlcontainer.compare.sources import Pair, Side, chunks, make_pair
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, make_pair
 from pytest_mlcontainer.compare.summary import Summary, summarise, write_summary
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
@@ -97,7 +97,7 @@ def format_here(
     return None
 
 
-def _size_bytes(side: Side) -> int:
+def _size_bytes(side: ComparedFile) -> int:
     """The file's size; of a pickle that was opened also that of what was found in it."""
     size = side.size_bytes()
     if side.opened is not None:
@@ -205,7 +205,7 @@ def write_summary_of(
             path.write_text("".join(parts), encoding="utf-8")
 
 
-def _without_items(side: Side) -> Summary:
+def _without_items(side: ComparedFile) -> Summary:
     digest = hashlib.sha256()
     with side.open() as stream:
         for chunk in chunks(stream):
@@ -223,6 +223,6 @@ def died(name: str, error: DeadError) -> Difference:
     return Difference(name, "", Verdict.FAILED, note=note)
 
 
-def _absolute(side: Side) -> Side:
+def _absolute(side: ComparedFile) -> ComparedFile:
     opened_in = None if side.opened is None else side.opened.absolute()
-    return Side(side.label, side.name, side.path.absolute(), opened_in)
+    return ComparedFile(side.label, side.name, side.path.absolute(), opened_in)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.rules.rules import Memory
 from pytest_mlcontainer.compare.rules.study import Metric
@@ -177,9 +177,9 @@ def offered(metric: Metric) -> Offered | None:
 
 def _packed(array: Array) -> tuple[str, tuple[int, ...], str] | None:
     kind = kind_of(array.dtype)
-    if array.size > METRIC_ELEMENTS or kind not in (Kind.FLOAT, Kind.INTEGER):
+    if array.size > METRIC_ELEMENTS or kind not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         return None
-    code = "<f8" if kind is Kind.FLOAT else "<u8" if array.dtype.kind == "u" else "<i8"
+    code = "<f8" if kind is DtypeKind.FLOAT else "<u8" if array.dtype.kind == "u" else "<i8"
     values = np.ascontiguousarray(array.values().astype(code))
     return code, tuple(array.shape), base64.b64encode(values.tobytes()).decode("ascii")
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.numeric.tolerance import Calibration, is_default
-from pytest_mlcontainer.compare.rules.names import Meeting, Names
+from pytest_mlcontainer.compare.rules.names import NameMatch, Names
 from pytest_mlcontainer.compare.rules.study import ALONE, Metric, Study
 from pytest_mlcontainer.globs import names as meant_for
 from pytest_mlcontainer.model import Difference, Pairs, Rule, Tolerance, Verdict
@@ -193,7 +193,7 @@ class RuleBook:
         right = {theirs[raw]: value for raw, value in expected.items() if raw in theirs}
         return left, right, tuple(undecided)
 
-    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> tuple[Meeting, ...]:
+    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> tuple[NameMatch, ...]:
         """Whose name is whose on the other side, for outputs, items, keys and members alike."""
         meetings = tuple(self._renaming.meet(actual, expected))
         for each in meetings if self._renaming else ():
@@ -202,7 +202,7 @@ class RuleBook:
 
     def would_meet(
         self, names: Pairs, actual: Iterable[str], expected: Iterable[str]
-    ) -> tuple[Meeting, ...]:
+    ) -> tuple[NameMatch, ...]:
         """As `meet`, if these were added to the names that are replaced; nothing is remembered."""
         return tuple(Names((*self._pairs, *names)).meet(actual, expected))
 

@@ -22,7 +22,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision, make_
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import (
     Column,
-    Part,
+    ColumnChunk,
     Table,
     load,
     mask_of,
@@ -37,7 +37,7 @@ _SHOWN = 40
 
 
 @dataclass(frozen=True)
-class Meeting:
+class AlignedTables:
     """Two tables whose rows stand beside their counterparts.
 
     Args:
@@ -80,8 +80,8 @@ class _Pairs:
 class _Close:
     """A column of numbers that is compared with a tolerance."""
 
-    actual: Part
-    expected: Part
+    actual: ColumnChunk
+    expected: ColumnChunk
     bound: Bound
 
 
@@ -100,7 +100,7 @@ def meet_rows(
     expected: Table,
     book: RuleBook,
     tolerance: Tolerance,
-) -> Meeting:
+) -> AlignedTables:
     """Bring counterparts together, as `key` or `unordered` of the rule ask for.
 
     Returns:
@@ -110,7 +110,7 @@ def meet_rows(
     if tolerance.key:
         problem = _missing_keys(tolerance.key, actual, expected)
         if problem is not None:
-            return Meeting(Table({}, 0), Table({}, 0), (problem,))
+            return AlignedTables(Table({}, 0), Table({}, 0), (problem,))
     tolerances = {
         name: book.peek(output, f"{under}.{name}" if under else name, (under,) if under else ())
         for name in expected.columns
@@ -133,7 +133,7 @@ def meet_rows(
     notes = _single_rows(names, actual, expected, mine, theirs)
     if tolerance.key:
         notes = (*_repeated(codes[1], label), *notes)
-    return Meeting(
+    return AlignedTables(
         _taken(actual, mine),
         _taken(expected, theirs),
         notes,
@@ -292,7 +292,7 @@ def _taken(table: Table, places: Values) -> Table:
     return Table(columns, len(places))
 
 
-def _take_parts(column: Column, rows: int, places: Values, _length: int) -> Iterator[Part]:
+def _take_parts(column: Column, rows: int, places: Values, _length: int) -> Iterator[ColumnChunk]:
     yield load(take(spread(column, rows), places))
 
 

@@ -21,7 +21,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import (
     Column,
-    Part,
+    ColumnChunk,
     Table,
     load,
     mask_of,
@@ -29,8 +29,8 @@ from pytest_mlcontainer.compare.tables.columns import (
     reblock,
     take,
 )
-from pytest_mlcontainer.compare.tables.rows import Meeting, meet_rows, moved
-from pytest_mlcontainer.compare.values.arrays import Place
+from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows, moved
+from pytest_mlcontainer.compare.values.arrays import ItemLocation
 from pytest_mlcontainer.compare.values.wholes import (
     Wholes,
     compare_texts_with_numbers,
@@ -63,7 +63,7 @@ class _Met:
 
     actual: Array
     expected: Array
-    place: Place
+    place: ItemLocation
     drift: str = ""
     wholes: Wholes | None = None
 
@@ -97,7 +97,7 @@ def compare_tables(
         if not expected.columns and not actual.columns:
             return
     yield from _compare_names(output, actual, expected, book, under, ordered)
-    meeting = Meeting(actual, expected)
+    meeting = AlignedTables(actual, expected)
     if applied.tolerance.key or applied.tolerance.unordered:
         meeting = meet_rows(output, under, actual, expected, book, applied.tolerance)
         for verdict, note in meeting.notes:
@@ -148,10 +148,10 @@ def _line(column: Column) -> Array:
     return array if column.type else _cast(array, np.dtype(np.float64))
 
 
-def place_of(output: str, under: str, name: str) -> Place:
+def place_of(output: str, under: str, name: str) -> ItemLocation:
     if not under:
-        return Place(output, name)
-    return Place(output, f"{under}.{name}", (under,))
+        return ItemLocation(output, name)
+    return ItemLocation(output, f"{under}.{name}", (under,))
 
 
 def drift(
@@ -163,7 +163,7 @@ def drift(
 
 
 def compare_columns(
-    place: Place, actual: Column, expected: Column, rows: int, book: RuleBook
+    place: ItemLocation, actual: Column, expected: Column, rows: int, book: RuleBook
 ) -> Iterator[Difference]:
     """One difference; none where a rule ignores it.
 
@@ -251,7 +251,7 @@ def _describe(column: Column) -> str:
 
 
 def _compare_lengths(
-    place: Place, actual: Column, expected: Column
+    place: ItemLocation, actual: Column, expected: Column
 ) -> tuple[Difference | None, tuple[int, ...]]:
     """A difference if any list is longer than its counterpart; else the shape of all elements.
 
@@ -279,7 +279,7 @@ def _compare_lengths(
 
 
 def _other_lengths(
-    place: Place, expected: Column, level: int, at: int, mine: int, theirs: int
+    place: ItemLocation, expected: Column, level: int, at: int, mine: int, theirs: int
 ) -> Difference:
     return Difference(
         place.output,
@@ -390,7 +390,7 @@ def _force(found: Difference, note: str) -> Difference:
 
 
 def _meet(
-    place: Place,
+    place: ItemLocation,
     actual: Column,
     expected: Column,
     shape: tuple[int, ...],
@@ -420,7 +420,9 @@ def _meet(
     return _Met(_cast(left, dtype), _cast(right, dtype), place, drift)
 
 
-def _meet_loose(place: Place, left: Array, right: Array, wholes: Wholes | None) -> _Met | str:
+def _meet_loose(
+    place: ItemLocation, left: Array, right: Array, wholes: Wholes | None
+) -> _Met | str:
     """Columns that were read from text, which has no dtype of its own."""
     numeric = [side.dtype.kind in _NUMBERS for side in (left, right)]
     if all(numeric):
@@ -523,7 +525,7 @@ def _array(column: Column, other: Column, shape: tuple[int, ...], uneven: bool) 
     return Array(column.dtype, shape, blocks)
 
 
-def _masked(parts: Iterator[Part]) -> Iterator[tuple[Values, Values]]:
+def _masked(parts: Iterator[ColumnChunk]) -> Iterator[tuple[Values, Values]]:
     for part in parts:
         yield part.values, mask_of(part)
 

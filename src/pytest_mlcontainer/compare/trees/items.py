@@ -8,12 +8,12 @@ from typing import Union
 import numpy as np
 
 from pytest_mlcontainer.compare.matching.curves import split
-from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import integers
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
 from pytest_mlcontainer.model import Difference, Verdict
 
 Leaf = Union[Array, None, bool, int, float, complex, str, bytes]
@@ -41,11 +41,13 @@ def compare_items(
         elif item not in expected:
             yield from _drift(output, item, "only in the actual run", book)
         else:
-            yield from _compare_readable(Place(output, item), actual[item], expected[item], book)
+            yield from _compare_readable(
+                ItemLocation(output, item), actual[item], expected[item], book
+            )
 
 
 def _compare_readable(
-    place: Place, actual: Leaf, expected: Leaf, book: RuleBook
+    place: ItemLocation, actual: Leaf, expected: Leaf, book: RuleBook
 ) -> Iterator[Difference]:
     """An item that turns out unreadable fails by itself; the others are compared all the same."""
     try:
@@ -66,14 +68,16 @@ def array_of_leaf(leaf: Leaf) -> Array:
     return array_of(np.asarray(leaf))
 
 
-def _compare(place: Place, actual: Leaf, expected: Leaf, book: RuleBook) -> Iterator[Difference]:
+def _compare(
+    place: ItemLocation, actual: Leaf, expected: Leaf, book: RuleBook
+) -> Iterator[Difference]:
     left, right = array_of_leaf(actual), array_of_leaf(expected)
     kinds = kind_of(left.dtype), kind_of(right.dtype)
     scalars = not isinstance(actual, Array) and not isinstance(expected, Array)
-    if scalars and set(kinds) == {Kind.INTEGER, Kind.FLOAT}:
+    if scalars and set(kinds) == {DtypeKind.INTEGER, DtypeKind.FLOAT}:
         # 1 and 1.0 are the same number wherever no dtype was written.
         left, right = (array_of(side.values().astype(np.float64)) for side in (left, right))
-    elif kinds[0] is not kinds[1] and Kind.LABEL in kinds:
+    elif kinds[0] is not kinds[1] and DtypeKind.LABEL in kinds:
         note = f"{_describe(actual)}, expected {_describe(expected)}"
         yield from _drift(place.output, place.item, note, book)
         return

@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.matching.freedom import same_records, ways
 from pytest_mlcontainer.compare.matching.labels import are_labels, rate, rename
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.kept import find_kept
 from pytest_mlcontainer.compare.numeric.loose import (
     UnmatchableError,
@@ -36,7 +36,7 @@ from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdi
 
 
 @dataclass(frozen=True)
-class Place:
+class ItemLocation:
     """Where two arrays come from.
 
     Args:
@@ -55,14 +55,14 @@ class Place:
     note: str = ""
     met: bool = False
 
-    def field(self, name: str) -> Place:
+    def field(self, name: str) -> ItemLocation:
         above = (self.item, *self.above) if self.item else self.above
         item = f"{self.item}.{name}" if self.item else name
-        return Place(self.output, item, above, met=self.met)
+        return ItemLocation(self.output, item, above, met=self.met)
 
 
 def compare_arrays(
-    place: Place, actual: Array, expected: Array, book: RuleBook
+    place: ItemLocation, actual: Array, expected: Array, book: RuleBook
 ) -> Iterator[Difference]:
     """One difference, or one for each field of a structured array; none where a rule ignores it."""
     names = actual.dtype.names
@@ -100,7 +100,7 @@ def compare_arrays(
         yield _judge(place, actual, expected, applied)
 
 
-def _judge(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge(place: ItemLocation, actual: Array, expected: Array, applied: Applied) -> Difference:
     """By the rule's own kind of judging, or by closeness, element by element."""
     tolerance = applied.tolerance
     if Free.LABELS in tolerance.free:
@@ -110,7 +110,9 @@ def _judge(place: Place, actual: Array, expected: Array, applied: Applied) -> Di
     return _judge_plainly(place, actual, expected, applied)
 
 
-def _judge_plainly(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge_plainly(
+    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+) -> Difference:
     tolerance = applied.tolerance
     difference = _compare_values(place, actual, expected, applied)
     if not difference.differing:
@@ -125,11 +127,11 @@ def _judge_plainly(place: Place, actual: Array, expected: Array, applied: Applie
 
 
 def _judge_direction(
-    difference: Difference, place: Place, actual: Array, expected: Array, applied: Applied
+    difference: Difference, place: ItemLocation, actual: Array, expected: Array, applied: Applied
 ) -> Difference:
     """What is better than expected passes, and is measured all the same."""
     assert applied.tolerance.better is not None
-    if kind_of(expected.dtype) not in (Kind.FLOAT, Kind.INTEGER):
+    if kind_of(expected.dtype) not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         note = f"{dtype_text(expected.dtype)} has no better and worse"
         return replace(difference, verdict=Verdict.FAILED, note=_join(difference.note, note))
     worse = without_gains(actual, expected, applied.tolerance.better)
@@ -145,7 +147,7 @@ def _judge_direction(
 
 
 def _judge_masked(
-    difference: Difference, place: Place, actual: Array, expected: Array, applied: Applied
+    difference: Difference, place: ItemLocation, actual: Array, expected: Array, applied: Applied
 ) -> Difference:
     """What the rule's patterns match inside text does not count."""
     patterns, masks = applied.tolerance.patterns, Masks()
@@ -160,7 +162,9 @@ def _judge_masked(
     return replace(difference, verdict=Verdict.EQUIVALENT, beyond=0, note=note)
 
 
-def _judge_labels(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge_labels(
+    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+) -> Difference:
     """Labels whose names are free, by what they group together."""
     plain = _judge_plainly(place, actual, expected, applied)
     if not plain.differing:
@@ -196,7 +200,9 @@ def _judge_labels(place: Place, actual: Array, expected: Array, applied: Applied
     return found
 
 
-def _judge_freely(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge_freely(
+    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+) -> Difference:
     """By the best of the ways in which the actual values may be laid over the expected ones."""
     best: Difference | None = None
     try:
@@ -218,7 +224,9 @@ def _judge_freely(place: Place, actual: Array, expected: Array, applied: Applied
     return best
 
 
-def _compare_values(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _compare_values(
+    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+) -> Difference:
     if actual.order != expected.order:
         actual, expected = array_of(actual.values()), array_of(expected.values())
     own = precision_of(expected.dtype.name)
@@ -244,11 +252,11 @@ def _compare_values(place: Place, actual: Array, expected: Array, applied: Appli
     return replace(difference, rule=f"{bound.text} ({applied.origin(dtype)})", note=note)
 
 
-def _bound(kind: Kind, judged_as: Precision | None, applied: Applied) -> Bound:
+def _bound(kind: DtypeKind, judged_as: Precision | None, applied: Applied) -> Bound:
     tolerance = applied.tolerance
     if tolerance.agreement is not None:
         return Bound(f"agreement of at least {tolerance.agreement:g}")
-    if kind in (Kind.LABEL, Kind.BYTES):
+    if kind in (DtypeKind.LABEL, DtypeKind.BYTES):
         return Bound("exact", exact=True)
     return make_bound(tolerance, judged_as, applied.calibration)
 
@@ -266,11 +274,13 @@ def _what_scale_would_do(
     )
 
 
-def _difference(place: Place, expected: Array, measured: Measured, kind: Kind) -> Difference:
-    number = kind in (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
-    distance = number or kind is Kind.TIME
+def _difference(
+    place: ItemLocation, expected: Array, measured: Measured, kind: DtypeKind
+) -> Difference:
+    number = kind in (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
+    distance = number or kind is DtypeKind.TIME
     elements = tuple(_element(worst, expected, distance) for worst in measured.worst)
-    floating = kind in (Kind.FLOAT, Kind.COMPLEX)
+    floating = kind in (DtypeKind.FLOAT, DtypeKind.COMPLEX)
     relative = number and (measured.largest or not measured.differing)
     return Difference(
         output=place.output,
@@ -311,9 +321,9 @@ def _element(worst: Worst, array: Array, distance: bool) -> Element:
     return Element(index, worst.actual, worst.expected, worst.error if distance else None)
 
 
-def _note(measured: Measured, kind: Kind, bound: Bound) -> str:
+def _note(measured: Measured, kind: DtypeKind, bound: Bound) -> str:
     count = measured.mismatched
-    if count and kind is not Kind.TIME:
+    if count and kind is not DtypeKind.TIME:
         return f"{_elements(count)} NaN or infinite on one side, or not the same infinity"
     if count:
         return f"{_elements(count)} a missing time (NaT) on one side"
@@ -323,8 +333,8 @@ def _note(measured: Measured, kind: Kind, bound: Bound) -> str:
         and not measured.max_abs
         and kind
         in (
-            Kind.FLOAT,
-            Kind.COMPLEX,
+            DtypeKind.FLOAT,
+            DtypeKind.COMPLEX,
         )
     ):
         return "only the sign of zero differs"
@@ -338,15 +348,15 @@ def _elements(count: int) -> str:
     return "1 element is" if count == 1 else f"{count} elements are"
 
 
-def _other_dtype(place: Place, actual: Array, expected: Array) -> Difference:
+def _other_dtype(place: ItemLocation, actual: Array, expected: Array) -> Difference:
     """A drift by itself; where both hold real numbers, they are measured for the reader."""
     note = dtype_note(actual.dtype, expected.dtype)
     kinds = {kind_of(actual.dtype), kind_of(expected.dtype)}
-    if not kinds <= {Kind.FLOAT, Kind.INTEGER}:
+    if not kinds <= {DtypeKind.FLOAT, DtypeKind.INTEGER}:
         return _structural(place, expected.size, note)
     left, right = _as_float64(actual), _as_float64(expected)
     measured = measure(left, right, Bound("exact", exact=True), None, equal_nan=True)
-    difference = _difference(place, right, measured, Kind.FLOAT)
+    difference = _difference(place, right, measured, DtypeKind.FLOAT)
     same = "; the values are the same" if not measured.differing else ""
     return replace(
         difference,
@@ -357,7 +367,7 @@ def _other_dtype(place: Place, actual: Array, expected: Array) -> Difference:
     )
 
 
-def _structural(place: Place, size: int, note: str) -> Difference:
+def _structural(place: ItemLocation, size: int, note: str) -> Difference:
     return Difference(
         place.output, place.item, Verdict.DRIFT, size=size, note=_join(place.note, note)
     )

@@ -25,7 +25,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
     make_bound,
 )
 from pytest_mlcontainer.compare.rules.rules import Applied
-from pytest_mlcontainer.compare.values.arrays import Place
+from pytest_mlcontainer.compare.values.arrays import ItemLocation
 from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 
 Number = int | float
@@ -59,7 +59,7 @@ class Few:
 
     def compare_numbers(
         self,
-        place: Place,
+        place: ItemLocation,
         actual: Sequence[Number],
         expected: Sequence[Number],
         shape: tuple[int, ...],
@@ -90,7 +90,7 @@ class Few:
 
     def compare_texts(
         self,
-        place: Place,
+        place: ItemLocation,
         actual: Sequence[str],
         expected: Sequence[str],
         shape: tuple[int, ...],
@@ -134,7 +134,7 @@ class Few:
 
     def _judge(
         self,
-        place: Place,
+        place: ItemLocation,
         actual: Sequence[Number],
         expected: Sequence[Number],
         shape: tuple[int, ...],

@@ -18,7 +18,7 @@ from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import NOT_WHOLE, bring_together
 from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_pair
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
 from pytest_mlcontainer.compare.values.few import Few
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     BY_NUMBERS,
@@ -52,7 +52,7 @@ def wholes_of_both(actual: Values | None, expected: Values | None) -> Wholes | N
 
 
 def compare_with_wholes(
-    place: Place, actual: Array, expected: Array, wholes: Wholes | None, book: RuleBook
+    place: ItemLocation, actual: Array, expected: Array, wholes: Wholes | None, book: RuleBook
 ) -> Iterator[Difference]:
     """As `compare_arrays`, with what both sides wrote as whole numbers as integers.
 
@@ -85,7 +85,7 @@ def compare_with_wholes(
 
 
 def compare_texts_with_numbers(
-    place: Place, actual: Array, expected: Array, book: RuleBook
+    place: ItemLocation, actual: Array, expected: Array, book: RuleBook
 ) -> Iterator[Difference]:
     """As `compare_arrays`, of text; where numbers stand in a column that also has words (a comment,
     a second header, `n/a`), those that differ are compared as numbers.
@@ -122,7 +122,7 @@ def _with_near(found: Difference, near: int) -> Difference:
 
 
 def _in_parts(
-    place: Place,
+    place: ItemLocation,
     left: Values,
     right: Values,
     numbers: dict[int, tuple[int | float, int | float]],
@@ -150,7 +150,7 @@ def _in_parts(
 
 def compare_few_with_wholes(
     few: Few,
-    place: Place,
+    place: ItemLocation,
     sides: tuple[Sequence[int | float], Sequence[int | float]],
     shape: tuple[int, ...],
     applied: Applied,
@@ -172,7 +172,7 @@ def compare_few_with_wholes(
     return _merged(parts, len(pairs))
 
 
-def _is_divisible(tolerance: Tolerance, place: Place) -> bool:
+def _is_divisible(tolerance: Tolerance, place: ItemLocation) -> bool:
     """Whether the rule judges element by element, so that parts can be judged alone."""
     meets = tolerance.free or (tolerance.unordered and not place.met)
     alone = tolerance.agreement is not None or tolerance.equivalence is not None
