@@ -18,12 +18,12 @@ from pytest_mlcontainer.explain.search_book import (
 from pytest_mlcontainer.explain.search_crashes import Cleared, clear_crashes
 from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
+    MonotonePredicate,
     Prior,
-    Question,
     narrow,
     suspicion,
 )
-from pytest_mlcontainer.explain.trials import Findings, Kind, Observations, Search
+from pytest_mlcontainer.explain.trials import Findings, Observations, Search, SearchOutcome
 from pytest_mlcontainer.model import Cause
 
 PREFIX = "pin:"
@@ -45,7 +45,7 @@ MOST_REPEATS = 6
 
 
 @dataclass
-class Steady(Question):
+class Steady(MonotonePredicate):
     """Do repeats agree when these are pinned?
 
     That two disagree cannot come about by chance where they are all that matters; that they agree
@@ -94,7 +94,7 @@ class Pinning:
 
     def findings(self) -> Findings:
         return Findings(
-            Kind.NONDETERMINISTIC,
+            SearchOutcome.NONDETERMINISTIC,
             causes=tuple(self.causes),
             flaky=self.book.flaky,
             chance_failures=tuple(sorted(self.book.chance_failures)),

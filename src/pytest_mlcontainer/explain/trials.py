@@ -64,7 +64,7 @@ class Crash:
     confirmed: int
 
 
-class Kind(enum.Enum):
+class SearchOutcome(enum.Enum):
     """What a search ended with."""
 
     CLEAN = "clean"
@@ -89,7 +89,7 @@ class Findings:
         suspects: where causes are not known: what they are among.
     """
 
-    kind: Kind
+    kind: SearchOutcome
     causes: tuple[Cause, ...] = ()
     crashes: tuple[Crash, ...] = ()
     flaky: int = 0

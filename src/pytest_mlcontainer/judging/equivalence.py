@@ -178,11 +178,11 @@ class Metrics:
             margin, rule = self._rules[item]
             known = {seed: samples[seed] for seed in self._seeds if seed in samples}
             same = [seed for seed in self._seeds if seed not in known and item in self._same[seed]]
-            yield _Judge(item, margin, rule, known, tuple(same), self._seeds).difference()
+            yield _MetricJudge(item, margin, rule, known, tuple(same), self._seeds).difference()
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _MetricJudge:
     """One metric over all seeds.
 
     Args:

@@ -69,7 +69,7 @@ _FEW_PAIRS: Final = 15  # of six results: what is compared in any case
 
 
 @dataclass(frozen=True)
-class Spread:
+class RepeatSpread:
     """How far several runs of the same are apart.
 
     Args:
@@ -122,7 +122,7 @@ def calibrated_bound(squares: float, largest: float, runs: int) -> float:
 
 def measure_spread(
     results: Sequence[Outputs], labels: Sequence[str], compare: Compare, *, every_pair: bool = False
-) -> Spread:
+) -> RepeatSpread:
     """Compare runs with each other: each with each, until that they disagree is settled.
 
     More than a few different results are all held against the first. If one of them disagrees, no
@@ -154,7 +154,7 @@ def measure_spread(
         )
     notes = (*measuring.notes, *cut)
     alike = tuple(groups[0][1:])
-    return Spread(len(results), count, alike, differences, notes, measuring.items)
+    return RepeatSpread(len(results), count, alike, differences, notes, measuring.items)
 
 
 class _Measuring:

@@ -283,7 +283,7 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Finding:
+class SearchFinding:
     """Something that a search came upon beside causes.
 
     Args:
@@ -319,7 +319,7 @@ class Explanation:
     runs: int = 0
     tried: tuple[str, ...] = ()
     not_exercised: Pairs = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SearchFinding, ...] = ()
     materiality: str = ""
     open: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ _BESIDE_A_NAME = 256  # of an output's entry in a record, indented
 
 
 @dataclass(frozen=True)
-class Allowance:
+class OutputLimits:
     """How much is taken over of what one run wrote, before it is too much.
 
     Args:
@@ -73,7 +73,7 @@ class Collected:
     refused: list[str] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     followed: dict[str, str] = field(default_factory=dict)
-    allowance: Allowance = Allowance()
+    allowance: OutputLimits = OutputLimits()
     hidden: Redactor = NOTHING
     stored: dict[str, Output] = field(default_factory=dict)
     times: dict[str, bytes] = field(default_factory=dict)

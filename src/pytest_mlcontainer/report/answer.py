@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_mlcontainer.model import Cause, Explanation, Finding, Outcome, Verdict
+from pytest_mlcontainer.model import Cause, Explanation, Outcome, SearchFinding, Verdict
 from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
 
 UNVARIED = "nothing varied"
@@ -198,11 +198,11 @@ def _no_cause(explained: Explanation) -> Statement:
     return Statement("suspected" if known else "cause", text, explained.suspects)
 
 
-def _of_kind(explained: Explanation, kind: str) -> list[Finding]:
+def _of_kind(explained: Explanation, kind: str) -> list[SearchFinding]:
     return [each for each in explained.findings if each.kind == kind][:_FINDINGS]
 
 
-def _advice(finding: Finding) -> tuple[tuple[str, str], ...]:
+def _advice(finding: SearchFinding) -> tuple[tuple[str, str], ...]:
     if not finding.advice:
         return ()
     source = f" ({finding.source})" if finding.source else ""
