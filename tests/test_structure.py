@@ -34,6 +34,8 @@ MUTATES = {
     "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard",
     "update", "setdefault", "popitem", "appendleft", "popleft",
 }  # fmt: skip
+# Names that more than one class still has. The list may only become shorter.
+SHARED_CLASS_NAMES = {"Asked", "Watch", "Writer", "_Session"}
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,19 @@ def test_functions_fit_one_look() -> None:
                 if lines > 40:
                     long.append(f"{module.name}:{node.lineno}: {node.name} has {lines} lines")
     assert long == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """Also private classes: whoever searches for a name finds one class."""
+    defined: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                defined.setdefault(node.name, []).append(f"{module.name}:{node.lineno}")
+    shared = {name: places for name, places in defined.items() if len(places) > 1}
+    unknown = {name: places for name, places in shared.items() if name not in SHARED_CLASS_NAMES}
+    assert unknown == {}
+    assert SHARED_CLASS_NAMES - set(shared) == set(), "these are unique now: take them off the list"
 
 
 def test_no_third_party_import_at_the_top_but_declared_ones() -> None:
