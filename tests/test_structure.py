@@ -307,6 +307,21 @@ def test_a_class_name_means_one_thing() -> None:
     assert SHARED_CLASS_NAMES - set(shared) == set(), "these are unique now: take them off the list"
 
 
+def test_the_glossary_names_what_is_there() -> None:
+    """A term and its class change together; a list too long to read is no glossary."""
+    found = re.search(r"<!-- glossary:.*?-->\n(.*?)\n<!-- end", PAGE, re.DOTALL)
+    assert found is not None
+    rows = [line.strip("|").split("|") for line in found[1].splitlines()[2:]]
+    terms = [cells[0].strip() for cells in rows]
+    assert terms == sorted(set(terms))
+    assert len(terms) <= 40
+    there = {module.name.removesuffix(".py") for module in MODULES}
+    for module in MODULES:
+        there |= {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    named = {name for cells in rows for name in re.findall(r"`([^`]+)`", cells[2])}
+    assert named <= there, named - there
+
+
 def test_no_third_party_import_at_the_top_but_declared_ones() -> None:
     """Whatever is imported comes with the package: the standard library, or a dependency."""
     declared = set(
