@@ -1,8 +1,9 @@
 """Two runs' outputs and the rules for them → differences. The only input is what the files hold.
 
-`apart` says where a pair of files is compared, here or in a process of `readers`. `formats`
-recognises a file, the module of that format reads both sides, `items` and `arrays` compare them,
-`tolerance` says what is close enough, and `collect` keeps the result short.
+`readers.apart` decides whether a pair of files is compared in this process or by a reader process.
+`formats` recognises a file, the module of that format reads both sides, `trees`, `tables` and
+`values` compare them, `numeric.tolerance` says what is close enough, and `collect` keeps the result
+short.
 """
 
 from __future__ import annotations

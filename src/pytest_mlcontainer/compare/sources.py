@@ -28,7 +28,7 @@ class MalformedError(UnreadableError):
 
 @dataclass(frozen=True)
 class ComparedFile:
-    """One of the two files.
+    """One of the two files of a comparison.
 
     Args:
         label: `ACTUAL` or `EXPECTED`.

@@ -1,4 +1,4 @@
-"""What a baseline keeps of a file that is too large to keep, and comparing a file with that.
+"""Summaries: what a baseline keeps of a file that is too large, and comparing a file with one.
 
 The file's SHA-256; and for a format that can name its arrays, of each of them: dtype, shape,
 SHA-256 of the values, how many are NaN and infinite, min, max, mean, standard deviation, L2 norm,

@@ -1,7 +1,7 @@
-"""What makes a difference in the last bits a large one.
+"""Amplifiers: what turned a difference in the last bits into a large one.
 
-What a run printed, and what is read off the numbers, is said as it is; what is only inferred is
-said to be likely. Each comes with what usually helps.
+An amplifier that a run's warnings or numbers show is stated as a fact; one that is only inferred is
+called likely. Each comes with what usually helps.
 """
 
 from __future__ import annotations

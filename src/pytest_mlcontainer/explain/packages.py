@@ -1,4 +1,4 @@
-"""Which changes lead from one image to another, and which of them cannot be apart. Pure."""
+"""The changes between two images, and which of them can only be made together. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SHOWN = (
 
 
 class ImageChangeKind(enum.Enum):
-    """What a change is of."""
+    """What a change between two images replaces."""
 
     PACKAGE = "package"
     BASE = "base"
@@ -129,7 +129,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Tie:
-    """Where `name` is changed, `needs` has to be, too; `why` in a sentence."""
+    """A change that requires another: with `name` goes `needs`; `why` says it in a sentence."""
 
     name: str
     needs: str

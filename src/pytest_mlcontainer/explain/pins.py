@@ -46,10 +46,10 @@ MOST_REPEATS = 6
 
 @dataclass
 class Steady(MonotonePredicate):
-    """Do repeats agree when these are pinned?
+    """Whether repeats agree while these variations are pinned.
 
-    That two disagree cannot come about by chance where they are all that matters; that they agree
-    can. So only what disagreed tells something about other sets: about smaller ones.
+    Two repeats may agree by chance; they cannot disagree where everything that matters is pinned.
+    So only a disagreement says something about other sets: all smaller ones disagree as well.
     """
 
     least: int = REPEATS
@@ -83,7 +83,7 @@ class Steady(MonotonePredicate):
 
 @dataclass
 class Pinning:
-    """The search for the smallest pin: what it goes by, and what came of it so far."""
+    """The search for the smallest set to pin: its input, and its results so far."""
 
     book: Book
     pinned: Names

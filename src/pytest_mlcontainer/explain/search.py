@@ -62,7 +62,7 @@ class ControlsDisagreeError(Exception):
 
 @dataclass(frozen=True)
 class Aims:
-    """What is searched, and in which order; see `search_causes`."""
+    """The input of a search: the changes, their weights and constraints; see `search_causes`."""
 
     names: tuple[str, ...]
     weights: Mapping[str, float]

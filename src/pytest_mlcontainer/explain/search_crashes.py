@@ -1,4 +1,4 @@
-"""Changes under which the run fails: found, and taken out so that they hide no drift."""
+"""Finds the changes under which a run fails, and leaves them out, because a crash hides drift."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ATTEMPTS = 3
 
 @dataclass
 class Cleared:
-    """What is left of a set of changes once those that make it fail are out.
+    """A set of changes without those under which the run fails.
 
     Args:
         works: with these it runs; empty where nothing is left.

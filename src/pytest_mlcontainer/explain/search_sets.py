@@ -41,7 +41,7 @@ class ContradictionError(Exception):
 
 @dataclass
 class MonotonePredicate(abc.ABC):
-    """Something that holds under some changes and, as a rule, under all sets that include them."""
+    """A property of sets of changes that, once a set has it, larger sets as a rule have as well."""
 
     book: Book
 

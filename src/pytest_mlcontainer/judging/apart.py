@@ -1,8 +1,8 @@
-"""What runs of one and the same differ in because of a clock or an id: judged apart from values.
+"""Exclusions: differences between repeats that a clock or an id makes, kept apart from values.
 
-Only what repeats were seen to differ in is set apart, and no more of it than that: the times in a
-line, not the loss beside them. It stays a difference; but it is no randomness, and what is left
-can be searched for causes.
+Only what differed between repeats is excluded, and as little of it as possible: the times in a
+line, not the loss beside them. It is still reported as a difference, but not as nondeterminism,
+and the remaining differences can be searched for causes.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _UUID_OF_CONTENTS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[358][0-9a-f]{3}
 
 @dataclass(frozen=True)
 class Exclusion:
-    """One thing that is set apart.
+    """One difference that a clock or an id makes.
 
     Args:
         where: the output, or the item in it.
-        nouns: of what it is, names of patterns and `MEASURED`, `IDS`, `NAMES`.
-        line: what would leave it out, as it stands in the configuration.
+        nouns: what kinds it is of: names of patterns, or `MEASURED`, `IDS`, `NAMES`.
+        line: the line of configuration that would leave it out.
     """
 
     where: str
@@ -59,7 +59,7 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Exclusions:
-    """All that is set apart: rules and names that leave it out, and what is said of it."""
+    """All exclusions of a comparison, and the rules and names that make it leave them out."""
 
     rules: tuple[Rule, ...] = ()
     names: Pairs = ()

@@ -1,8 +1,8 @@
-"""Records kept in the project's own repository: found, held against, written anew.
+"""Baselines: records in the project's repository, which runs are compared with.
 
 A baseline's record has no logs, no id, no times and no image, because they would change every
-time; outputs that are too large are kept as a summary. Nothing is written unless what was kept no
-longer agrees.
+time; outputs that are too large are kept as a summary. A record is only
+rewritten when the new run no longer agrees with it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SUFFIX = ".summary.json"
 
 @dataclass(frozen=True)
 class BaselineRecord:
-    """A record of a baseline.
+    """The record of a baseline that a run is compared with.
 
     Args:
         note: that it is another platform's, if it is.

@@ -1,4 +1,4 @@
-"""Several runs of each side → one outcome: repeats, seeds, and a tolerance that is calibrated."""
+"""Several runs of each side (repeats, seeds, variations) → one outcome."""
 
 from __future__ import annotations
 

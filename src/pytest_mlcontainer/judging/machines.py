@@ -1,4 +1,4 @@
-"""Records of two places → which is held against which, and what came of it.
+"""Records from two machines → pairs to compare, and their outcomes.
 
 The first place is the reference. A record of the second meets the first's record of the same
 entrypoint: that of its own platform if there is one, else the only one. Of several repeats, the
@@ -23,7 +23,7 @@ Key = tuple[str, "str | None", str]
 
 @dataclass(frozen=True)
 class RecordSource:
-    """One of the two places, and what messages call it: `A` or `B`."""
+    """All records from one of the two machines; messages call it by its label, `A` or `B`."""
 
     label: str
     records: tuple[Record, ...]
@@ -31,7 +31,7 @@ class RecordSource:
 
 @dataclass(frozen=True)
 class RecordPair:
-    """Two records of one entrypoint.
+    """Two records of one entrypoint that are compared.
 
     Args:
         repeats: more of the reference's.
@@ -48,7 +48,7 @@ class RecordPair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Which records meet.
+    """The pairs of records to compare, and the records that have no counterpart.
 
     Args:
         alone: of each record that must have had a counterpart and has none, what is missing.
@@ -62,7 +62,7 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Choice:
-    """What of the records takes part.
+    """Which records are compared.
 
     Args:
         entrypoint: this one alone; None takes all.
@@ -97,7 +97,7 @@ def read_records(folder: Path, shown: Path) -> tuple[Record, ...]:
 
 
 def pair(actual: RecordSource, expected: RecordSource, choice: Choice) -> Pairing:
-    """Which records meet.
+    """Pair the records of two machines by entrypoint, platform and repeat.
 
     Raises:
         RecordError: what was chosen is in neither place.

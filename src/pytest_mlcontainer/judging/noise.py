@@ -1,4 +1,4 @@
-"""Several runs of the same → how far they are apart, and the bound that follows from it.
+"""Repeats of one run → their noise floor, and the bound calibrated from it.
 
 The noise floor of an item is the largest error between any two of the runs that were compared.
 
@@ -70,7 +70,7 @@ _FEW_PAIRS: Final = 15  # of six results: what is compared in any case
 
 @dataclass(frozen=True)
 class RepeatSpread:
-    """How far several runs of the same are apart.
+    """How far repeats of one run are apart.
 
     Args:
         runs: how many there are.

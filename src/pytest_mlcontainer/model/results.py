@@ -1,4 +1,4 @@
-"""What came of it: images, runs, differences, outcomes."""
+"""Results of jobs: images, runs, differences, outcomes."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class SearchFinding:
-    """Something that a search came upon beside causes.
+    """Something other than a cause that a search found.
 
     Args:
         kind: `crash` (fails under these changes), `flaky`, `amplifier` (what makes a small
@@ -304,7 +304,7 @@ class SearchFinding:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was done to explain an outcome, and what came of it beside its causes.
+    """How an outcome was explained: what was tried, and what was found beside causes.
 
     Args:
         runs: all that were made for it.
@@ -327,7 +327,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one comparison of two runs.
+    """The result of comparing two runs.
 
     Args:
         differences: one for each item compared, identical ones too; worst first.

@@ -1,4 +1,4 @@
-"""What was taken over of that which a run wrote, and how much more may be."""
+"""The outputs collected so far from one run, and the limits of what may be collected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BESIDE_A_NAME = 256  # of an output's entry in a record, indented
 
 @dataclass(frozen=True)
 class OutputLimits:
-    """How much is taken over of what one run wrote, before it is too much.
+    """How many files and bytes are collected from one run at most.
 
     Args:
         files: files, links and what is refused, together.
@@ -52,7 +52,7 @@ class Mark:
 
 @dataclass
 class Collected:
-    """What was taken over so far, by output name.
+    """The outputs collected so far, by name.
 
     Args:
         refused: what was not, each with its reason, to be shown; when there is too much of that,

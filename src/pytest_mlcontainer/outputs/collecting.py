@@ -1,4 +1,4 @@
-"""Taking over a whole stream, or a whole folder."""
+"""Collects the outputs in a whole tar stream, or in a whole folder."""
 
 from __future__ import annotations
 

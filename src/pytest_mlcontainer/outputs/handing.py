@@ -1,4 +1,4 @@
-"""What a run leaves for those that need it, beside the files: folders and links."""
+"""Folders and links that a run leaves, beside its files, for the runs that need it."""
 
 from __future__ import annotations
 

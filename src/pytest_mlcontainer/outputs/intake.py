@@ -1,4 +1,4 @@
-"""Takes over one thing after another of what a run wrote."""
+"""Collects what a run wrote, one member after another."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class DamagedTarError(Exception):
 
 
 class TarMemberKind(enum.Enum):
-    """What a member is; the value is how it is called where it is refused."""
+    """The type of a member; the value is its name in messages that refuse it."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -89,7 +89,7 @@ def moment_ns(time: bytes) -> int | None:
 
 @dataclass(frozen=True)
 class TarHeader:
-    """One header.
+    """The header of one member.
 
     Args:
         name: as the stream has it; nothing in it is checked.

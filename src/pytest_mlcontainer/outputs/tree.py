@@ -1,4 +1,4 @@
-"""A folder of this machine, from its top down, with no link followed and no depth that matters."""
+"""Walks a folder of this machine from the top down, to any depth, without following links."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 @dataclass(frozen=True)
 class FolderEntry:
-    """Something in a folder that is open meanwhile.
+    """A file, folder or link that a walk came to; `folder` is the open descriptor of its parent.
 
     Args:
         path: absolute.

@@ -1,4 +1,4 @@
-"""What was found out about an outcome, in the order in which a reader wants it.
+"""The explanation of an outcome, in the order in which a reader wants it.
 
 First why: the cause, what the drift amounts to, what makes it large. After the numbers the rest:
 what else was found, what was varied in vain, what could not be, and what is not known.
@@ -25,10 +25,10 @@ _SETTING = re.compile(r"([\w.-]+)=")
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing that is said. Nothing in it is escaped yet.
+    """One statement of the explanation. Nothing in it is escaped yet.
 
     Args:
-        label: what is spoken of: "cause".
+        label: what it is about: "cause".
         names: of changes, before the text.
         text: in a sentence, or a list.
         below: what is said under it, each with its own label: ("usually helps", …).

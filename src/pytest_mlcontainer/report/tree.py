@@ -25,7 +25,7 @@ Bins = tuple[tuple[float, float, int], ...]
 
 @dataclass(frozen=True)
 class ReportLeaf:
-    """One item, and where it stands.
+    """One compared item, and its path in the tree.
 
     Args:
         path: the output, then the item in parts: joined they are its name.
@@ -70,7 +70,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Tree:
-    """What came of one comparison.
+    """One comparison as a tree.
 
     Args:
         outcome: the comparison, with the differences that are listed.

@@ -32,7 +32,7 @@ _LONGEST_NAME = 500
 
 
 class ArchiveMemberKind(enum.Enum):
-    """What a member is."""
+    """The type of a member, as differences name it."""
 
     FILE = "a file"
     FOLDER = "an empty folder"
@@ -42,10 +42,10 @@ class ArchiveMemberKind(enum.Enum):
 
 @dataclass(frozen=True)
 class ArchiveMember:
-    """One member.
+    """One member of an archive.
 
     Args:
-        says: what stands for content that is none: a link's target.
+        says: what is compared instead of content: a link's target.
         open: the content; what is wrong with it shows while it is read, as UnreadableError.
         step: how many bytes may be asked for at once.
     """

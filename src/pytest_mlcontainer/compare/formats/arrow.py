@@ -38,7 +38,7 @@ _DEEPEST = 64
 
 @dataclass(frozen=True)
 class FlatColumn:
-    """A column without structs in it.
+    """A column of a table whose structs are taken apart into columns of their own.
 
     Args:
         steps: how to get there from the table's own column: the position of a struct's field, or

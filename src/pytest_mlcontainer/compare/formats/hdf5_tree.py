@@ -27,7 +27,7 @@ _FREE_BYTES = 1 << 30
 
 @dataclass
 class Hdf5Contents:
-    """One side.
+    """The items of one HDF5 file.
 
     Args:
         unreadable: why an item cannot be read.

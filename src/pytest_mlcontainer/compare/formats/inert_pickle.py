@@ -1,4 +1,4 @@
-"""Pickles read as what they say, without doing it: no name is looked up, nothing is called.
+"""Reads pickles without executing them: no name is looked up, nothing is called.
 
 What a pickle would call becomes a `PickledCall` with the callee's name and its arguments. The
 names have to be on the caller's list; at the first that is not, reading stops. `pickletools` splits

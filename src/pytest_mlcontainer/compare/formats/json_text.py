@@ -1,7 +1,7 @@
 """A JSON reader without recursion that knows line and column.
 
-The standard library's is faster and is used first (`json.parse`); this one reads what is nested too
-deep for it, and says where an error or a duplicate key is.
+The standard library's is faster and is used first (`json_file.parse`). This one reads what is
+nested too deep for it, and says where a duplicate key is, which its hooks are not told.
 """
 
 from __future__ import annotations

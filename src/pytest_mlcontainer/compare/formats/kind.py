@@ -1,4 +1,4 @@
-"""What a comparable kind of file is, to be filled in by one module for each."""
+"""The adapter of a file format: what each module of `formats` has to provide."""
 
 from __future__ import annotations
 

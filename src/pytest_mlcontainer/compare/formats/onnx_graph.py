@@ -1,4 +1,4 @@
-"""An ONNX graph → items, with names of our own for the values between its nodes."""
+"""An ONNX graph → items; a value between two nodes is called by the node and output it is of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pickles and joblib files, by what was found in them inside the project's image.
+"""Pickles and joblib files, compared by the values that loading them in the project's image gave.
 
 A pickle is a program, and none is ever run on this machine. `runs.opening` loads it where it was
 written, in a container that can do no harm, and what comes back is plain: `tree.jsonl`, a line for
@@ -94,7 +94,7 @@ class _Item:
 
 @dataclass(frozen=True)
 class _OpenedPickle:
-    """All that was found on one side."""
+    """The values of one side's pickle."""
 
     side: ComparedFile
     arrays: ComparedFile
@@ -123,7 +123,7 @@ def notes_on(pair: Pair) -> tuple[str, ...]:
 
 
 class _OpenedComparison:
-    """One comparison."""
+    """One comparison of two opened pickles."""
 
     def __init__(
         self, output: str, actual: _OpenedPickle, expected: _OpenedPickle, book: RuleBook

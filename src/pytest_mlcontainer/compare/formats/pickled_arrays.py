@@ -1,4 +1,4 @@
-"""NumPy's arrays and scalars in a pickle, made from what the pickle says of them."""
+"""NumPy's arrays and scalars, rebuilt from the calls that `inert_pickle` read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be unpacked, and where to: limits that hold for whatever an archive says of itself."""
+"""Unpacking archives within limits that hold whatever an archive says about its own size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a zip that nobody vouches for."""
+"""Opens zip files that are not trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items that are curves over another one, `tpr` over `fpr`: their points need not be the same.
+"""Curves, such as `tpr` over `fpr`: compared as lines, because their points may differ.
 
 Where scores tie on one machine and not on another, an ROC curve gains or loses a point, and its
 thresholds move by a rounding. What counts is where the line through the points goes. Both lines are

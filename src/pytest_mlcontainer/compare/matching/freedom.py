@@ -1,7 +1,7 @@
-"""Values whose sign or order a method leaves open: every way to lay them over the reference's.
+"""Values whose sign or order a method leaves undetermined, aligned with the reference's.
 
-The ways are tried one after the other, the cheapest first, until one passes. Each is a way that the
-rule allows, so the first that passes is the answer; the last is the best that there is.
+Alignments are tried one after the other, the cheapest first, until one passes. The rule allows each
+of them, so the first that passes is the answer; where none does, the last is the best one.
 """
 
 from __future__ import annotations

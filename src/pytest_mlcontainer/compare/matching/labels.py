@@ -1,4 +1,4 @@
-"""Labels have no distance: how many agree, and what they are called where names are free."""
+"""Labels: how many agree, and how they are renamed where a rule leaves their names free."""
 
 from __future__ import annotations
 

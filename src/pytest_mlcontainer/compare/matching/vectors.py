@@ -1,4 +1,4 @@
-"""Which vector of one run is which of the other: pairs that are the same, then the nearest ones."""
+"""Pairs the vectors of two runs: identical ones first, then the nearest ones."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Numbers that are kept in another type than they have: ids as floats, float32 as float64.
+"""Numbers stored in a wider type than they were computed in: ids as floats, float32 as float64.
 
-Ids become floats beside a gap, as pandas has no other way to say that one is missing; an id that is
-off by one is then off by a relative 1e-9. And `float()` of a prediction makes a float64 of a
-float32, whose rounding is that of a float32. Neither is told by the type, both by the values.
+pandas stores whole numbers as floats where one is missing; an id that is off by one is then off by
+a relative 1e-9, which the tolerance for floats would allow. And `float()` of a prediction makes a
+float64 of a float32, which keeps the rounding of a float32. The dtype shows neither, the values do.
 
-A float64 below 2**36 has 16 places behind the point and more, so two that differ and are whole are
-so by design. Of what is a float32 all that is large is whole, and says nothing.
+A float64 below 2**36 has at least 16 bits behind the point, so two of them that differ and are both
+whole were meant to be whole. A large float32 is always whole, so it shows nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EXACT = Bound("exact for whole numbers")
 
 @dataclass(frozen=True)
 class Reinterpretation:
-    """What the values are, and how to judge them.
+    """The values as they were computed, and how to judge them.
 
     Args:
         actual: the actual values; those that are within the tolerance as expected.

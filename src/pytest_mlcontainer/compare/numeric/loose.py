@@ -22,7 +22,7 @@ class UnmatchableError(Exception):
 
 @dataclass(frozen=True)
 class Met:
-    """Both sides after what the rule lets differ.
+    """Both arrays without the differences that the rule allows.
 
     Args:
         judged_as: the coarser precision of two.

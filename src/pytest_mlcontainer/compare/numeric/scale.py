@@ -88,7 +88,7 @@ class Tile:
 
 
 class TileNoise:
-    """What the elements of one tile say of one another's rounding noise."""
+    """The rounding noise that the elements of one tile let each other have."""
 
     def __init__(self, tile: Tile, noise: Noise) -> None:
         self._tile, self._noise = tile, noise

@@ -29,7 +29,7 @@ _SAMPLED = 32
 
 
 class ErrorDistribution:
-    """Collects finite errors above 0."""
+    """The distribution of finite errors above 0, as counts in bins."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(_BINS, np.int64)

@@ -1,8 +1,8 @@
-"""Which files are compared in this process, and handing the others to readers.
+"""Decides which files are compared in this process, and hands the others to reader processes.
 
-Here: arrays whose files this package reads itself, block by block, with nothing but Python and
-NumPy (npy, npz, safetensors, PyTorch); and small files that Python and its standard library read.
-All else, whatever a library in C has to parse, is read in processes that may die of it.
+In this process: arrays whose files this package reads itself, block by block, with Python and NumPy
+alone (npy, npz, safetensors, PyTorch); and small files that the standard library reads. All else,
+whatever a library in C has to parse, is read in processes that may crash.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _size_bytes(side: ComparedFile) -> int:
 
 @dataclass(frozen=True)
 class ReaderDispatch:
-    """What one comparison hands to readers.
+    """Hands the pairs of one comparison to readers, and gives back what they found.
 
     Args:
         pool: of the readers; None for those of this process.

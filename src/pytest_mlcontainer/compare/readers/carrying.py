@@ -1,4 +1,4 @@
-"""Comparators that plugins add: how they travel to a reader, and calling those that cannot."""
+"""Sends plugins' comparators to a reader by name; those that have none are called from here."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _CGROUP: Final = (
 
 @dataclass(frozen=True)
 class ReaderLimits:
-    """Of one reader process.
+    """The limits of reader processes.
 
     Args:
         readers: how many of them work at one time.

@@ -1,4 +1,4 @@
-"""What a session and its readers say to one another.
+"""The messages between a session and its reader processes.
 
 A session sends pickles. What comes back is JSON of known fields alone, checked one by one: a reader
 that a hostile file has taken over can say wrong things of that file, and nothing more.
@@ -53,7 +53,7 @@ FunctionReference = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Added:
-    """A comparator that a plugin adds, as it travels.
+    """A comparator that a plugin adds, as a job refers to it.
 
     Args:
         read, recognises: where a process can import them from; None for what only the session has,

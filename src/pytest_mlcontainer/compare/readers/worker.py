@@ -1,7 +1,7 @@
-"""The process that touches foreign bytes: reads jobs, compares, and says what it found.
+"""The program of a reader process: it receives jobs, compares files, and sends what it found.
 
-A library may end it, hang it or print whatever it likes: the session only listens to frames on a
-descriptor of its own, limits memory and time from outside, and takes another one.
+A library may crash it, hang it or print anything: the session only reads frames from a separate
+descriptor, limits memory and time from outside, and starts another reader.
 """
 
 from __future__ import annotations

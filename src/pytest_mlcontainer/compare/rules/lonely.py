@@ -1,4 +1,4 @@
-"""Outputs that only one run wrote: what is said of them, and of those that only changed names."""
+"""Outputs that only one of two runs wrote, and those that were only renamed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OutputsBySide:
 
 
 class _Bytes:
-    """Compares bytes, up to an amount of reading."""
+    """Compares outputs byte by byte, until a limit of bytes read is reached."""
 
     def __init__(self, sides: OutputsBySide) -> None:
         self._sides = sides

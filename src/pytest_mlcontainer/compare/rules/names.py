@@ -1,4 +1,4 @@
-"""Names that differ from run to run (times, hosts, ids): who is called what, and meets whom."""
+"""Matches names of two runs that differ in times, hosts or ids, by the rules in `names`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LIMIT_S = 10.0  # of computing: a hundred thousand names take less than one
 
 @dataclass(frozen=True)
 class NameMatch:
-    """One thing on both sides.
+    """An output or item with its names on both sides.
 
     Args:
         name: what it is called here; the side's own names are in `actual` and `expected`.
-        actual, expected: None where that side has none; both None where it cannot be told who
-            meets whom, and `note` says why.
-        note: what to know about the meeting.
+        actual, expected: None where that side has none; both None where the match is ambiguous,
+            and `note` says why.
+        note: what a report has to say about the match.
     """
 
     name: str
@@ -31,7 +31,7 @@ class NameMatch:
 
     @property
     def is_lonely(self) -> bool:
-        """Whether one side alone has it."""
+        """Whether only one side has it."""
         return (self.actual is None) is not (self.expected is None)
 
 

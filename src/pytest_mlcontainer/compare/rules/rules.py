@@ -1,4 +1,4 @@
-"""Which tolerance applies where, and which rules applied nowhere."""
+"""Which tolerance applies to which item, and which rules matched nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the rules met in one output, to be taken over by another book of the same rules.
+    """What a book of rules matched in one output, for another book of the same rules.
 
     Args:
         used: numbers of rules, with how often each won.

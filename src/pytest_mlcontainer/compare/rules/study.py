@@ -1,4 +1,4 @@
-"""What one comparison takes from other runs, and what it hands on to be judged over several."""
+"""A comparison as part of a larger one: bounds from other runs, and metrics judged over seeds."""
 
 from __future__ import annotations
 

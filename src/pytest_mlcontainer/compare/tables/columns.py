@@ -26,7 +26,7 @@ Text = TypeVar("Text", str, bytes)
 
 @dataclass(frozen=True)
 class ColumnChunk:
-    """A stretch of a column.
+    """Consecutive cells of a column.
 
     Args:
         values: its cells, or the elements of its lists; anything where one is missing.

@@ -1,10 +1,10 @@
-"""Rows that may stand in any order: which row of one table meets which of the other.
+"""Pairs the rows of two tables where their order does not count.
 
-By key: rows meet whose key columns are equal. Without one, a table is a multiset of rows: all
-columns that are compared exactly are the key, and among rows of the same key the others meet in
-sorted order, column after column. Two rows that a column tells apart, by more than twice what its
-tolerance allows, stay apart from there on, so that a value is seen to move from one row to another.
-Rows that it cannot tell apart may exchange the values of later columns unseen.
+By key: rows with equal key columns are a pair. Without one, a table is a multiset of rows: all
+columns that are compared exactly are the key, and among rows of the same key the others are paired
+in sorted order, column after column. Two rows that a column tells apart, by more than twice what
+its tolerance allows, stay apart from there on, so that a value is seen to move from one row to
+another. Rows that it cannot tell apart may exchange the values of later columns unseen.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class AlignedTables:
-    """Two tables whose rows stand beside their counterparts.
+    """Two tables with their rows in the same order.
 
     Args:
         notes: what is to be said about rows that have none.

@@ -59,7 +59,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class _Met:
-    """Both sides as arrays of one dtype; `drift` says why they differ whatever they hold."""
+    """Both sides as arrays of one dtype; `drift` is a structural difference, where there is one."""
 
     actual: Array
     expected: Array

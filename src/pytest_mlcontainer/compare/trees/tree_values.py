@@ -1,4 +1,4 @@
-"""What trees are made of: leaves and their kinds, lists as arrays, and how they are shown."""
+"""The values in trees: kinds of leaves, lists as arrays, and how values are shown."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdi
 
 @dataclass(frozen=True)
 class ItemLocation:
-    """Where two arrays come from.
+    """The item that two arrays are, and what is known about it.
 
     Args:
         item: "" for an output that is one array.

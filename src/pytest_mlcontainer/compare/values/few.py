@@ -1,4 +1,4 @@
-"""A few numbers, compared without NumPy: the same answer as `arrays`, at a hundredth of the price.
+"""Compares a few numbers without NumPy: the same answer as `arrays`, in a hundredth of the time.
 
 A document of 100,000 numbers that differ is 100,000 comparisons of one element each, where calling
 NumPy costs far more than the arithmetic. What is unusual (NaN, infinities, numbers that no machine

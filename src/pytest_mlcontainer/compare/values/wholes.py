@@ -33,7 +33,7 @@ _MOST_NUMBERS = 1_000_000
 
 @dataclass(frozen=True)
 class Wholes:
-    """Which numbers each side wrote as whole ones, flat, as `numbers.wholes_of` gives them."""
+    """The numbers that each side wrote as whole ones, flat, as `numbers.wholes_of` gives them."""
 
     actual: Values
     expected: Values
