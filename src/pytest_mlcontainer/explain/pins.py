@@ -15,7 +15,7 @@ from pytest_mlcontainer.explain.search_book import (
     Names,
     listed,
 )
-from pytest_mlcontainer.explain.search_crashes import Cleared, clear_crashes
+from pytest_mlcontainer.explain.search_crashes import WithoutCrashes, clear_crashes
 from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
     MonotonePredicate,
@@ -111,7 +111,7 @@ class Pinning:
             self._cut_short()
 
     def _run(self) -> Asking[None]:
-        cleared = Cleared(self.pinned)
+        cleared = WithoutCrashes(self.pinned)
         if self.pinned:
             yield from self.book.ask([self.pinned] * 2)
         yield from clear_crashes(self.book, self.prior, None, cleared)

@@ -16,8 +16,8 @@ from pytest_mlcontainer.explain.search_book import (
     listed,
 )
 from pytest_mlcontainer.explain.search_crashes import (
-    Cleared,
     CrashWeights,
+    WithoutCrashes,
     clear_crashes,
 )
 from pytest_mlcontainer.explain.search_rounds import plan_rounds
@@ -148,7 +148,7 @@ class CauseSearch:
         while self.waiting:
             whole = self.waiting[0].difference(*self._failing_alone())
             known = self._one_of_each_found(whole)
-            cleared = Cleared(whole - known)
+            cleared = WithoutCrashes(whole - known)
             prior = suspicion(cleared.works, self.aims.weights, self.aims.natural)
             try:
                 yield from clear_crashes(self.book, prior, self.aims.crash_weights, cleared)

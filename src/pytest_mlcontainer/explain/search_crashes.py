@@ -32,7 +32,7 @@ ATTEMPTS = 3
 
 
 @dataclass
-class Cleared:
+class WithoutCrashes:
     """A set of changes without those under which the run fails.
 
     Args:
@@ -49,7 +49,7 @@ class Cleared:
 
 
 def clear_crashes(
-    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: Cleared
+    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
 ) -> Asking[None]:
     """Take changes out of `cleared.works` until it runs."""
     attempts = 0
@@ -66,7 +66,7 @@ def clear_crashes(
 
 
 def _take_out_one(
-    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: Cleared
+    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
 ) -> Asking[None]:
     failure = yield from _settled_failure(book, cleared.works)
     failed = [seen for seen in book.of(cleared.works) if seen.reading is Reading.FAILS]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare.readers import process, protocol
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
-from pytest_mlcontainer.compare.readers.protocol import Done, Told, decode, encode
-from pytest_mlcontainer.compare.rules.rules import Memory
+from pytest_mlcontainer.compare.readers.protocol import ComparedItem, Done, decode, encode
+from pytest_mlcontainer.compare.rules.rules import RuleUse
 from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.model import Difference, Element, Verdict
 
@@ -33,9 +33,9 @@ def test_a_reader_may_not_have_other_files_read(tmp_path):
             with pytest.raises(protocol.GarbledError):
                 reader._check(job, protocol.ComparatorCall(0, "read", path))
         for said in (
-            Told(Difference("m", "", Verdict.IDENTICAL)),
+            ComparedItem(Difference("m", "", Verdict.IDENTICAL)),
             Done((Difference("other", "", Verdict.IDENTICAL),)),
-            Done((), (), Memory(used=((5, 1),))),
+            Done((), (), RuleUse(used=((5, 1),))),
             protocol.SummaryChunk("x"),
             protocol.Ready(),
         ):
@@ -69,13 +69,13 @@ DIFFERENCES = st.builds(
 
 @given(st.lists(DIFFERENCES, max_size=3).map(tuple), st.lists(st.text(), max_size=3).map(tuple))
 def test_a_result_comes_back_as_it_was(differences, notes):
-    memory = Memory(((0, 3),), ((1, 0),), notes, True, notes)
+    memory = RuleUse(((0, 3),), ((1, 0),), notes, True, notes)
     done = Done(differences, notes, memory)
     assert decode(encode(done)) == done
 
 
 def test_numbers_of_numpy_come_back_as_those_of_python():
-    told = Told(
+    told = ComparedItem(
         Difference("a", "", Verdict.DRIFT, max_abs=np.float32(0.5), worst_index=(np.int64(3),))
     )
     found = decode(encode(told))
@@ -100,7 +100,7 @@ def test_no_bytes_of_a_reader_become_anything_but_a_message(data):
         {"kind": "Done", "notes": "text"},
         {"kind": "Done", "unknown": 1},
         {"kind": "Job"},
-        {"kind": "Told", "difference": None},
+        {"kind": "ComparedItem", "difference": None},
         {"kind": "Calibrate", "item": ["a"]},
         {"kind": "ComparatorCall", "comparator": True, "function": "read", "path": "x"},
         [1],

@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.formats.inert_pickle import BrokenPickleError, O
 from pytest_mlcontainer.compare.formats.kind import Format, Named, begins
 from pytest_mlcontainer.compare.formats.torch_archive import (
     LEGACY_MAGIC,
-    Saved,
+    TorchFile,
     is_archive,
     is_legacy,
     read_archive,
@@ -65,7 +65,7 @@ def _are_opened(pair: Pair) -> bool:
     return all(side.opened is not None for side in sides) and any(map(holds_objects, sides))
 
 
-def _saved(side: ComparedFile) -> Saved:
+def _saved(side: ComparedFile) -> TorchFile:
     return read_legacy(side, KNOWN) if is_legacy(side) else read_archive(side, KNOWN)
 
 

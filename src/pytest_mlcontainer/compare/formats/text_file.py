@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, read_both
 from pytest_mlcontainer.compare.text.excuses import Excuses
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks, shown
@@ -246,7 +246,7 @@ def _hash_lines(side: ComparedFile, encoding: str, tolerance: Tolerance, first: 
 
 
 def _difference(
-    output: str, tally: _Tally, applied: Applied, encodings: tuple[str, str], why: str
+    output: str, tally: _Tally, applied: AppliedTolerance, encodings: tuple[str, str], why: str
 ) -> Difference:
     verdict = Verdict.DRIFT
     if not tally.beyond and encodings[0] == encodings[1]:
@@ -270,7 +270,7 @@ def _difference(
     )
 
 
-def _rule(tally: _Tally, applied: Applied) -> str:
+def _rule(tally: _Tally, applied: AppliedTolerance) -> str:
     if tally.by_numbers:
         return f"numbers by tolerance, the rest exact ({applied.origin('text')})"
     return f"exact, line by line ({applied.origin('text')})"

@@ -57,7 +57,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Saved:
+class TorchFile:
     """One side's file: the pickle's value, and where its storages lie.
 
     Args:
@@ -139,7 +139,7 @@ def is_legacy(side: ComparedFile) -> bool:
     return begins(side, LEGACY_MAGIC)
 
 
-def read_archive(side: ComparedFile, known: Container[str]) -> Saved:
+def read_archive(side: ComparedFile, known: Container[str]) -> TorchFile:
     """The zip that PyTorch writes since 1.6.
 
     Raises:
@@ -168,7 +168,7 @@ def _prefix(file: zipfile.ZipFile) -> str | None:
 
 def _read_members(
     side: ComparedFile, file: zipfile.ZipFile, stream: BinaryIO, known: Container[str]
-) -> Saved:
+) -> TorchFile:
     prefix = _prefix(file)
     if prefix is None:
         raise side.unreadable("is a zip that torch.save did not write: it has no data.pkl")
@@ -187,7 +187,7 @@ def _read_members(
         if key in storages:
             raise side.unreadable(f"holds the storage {key!r:.100} more than once")
         storages[key] = _locate(side, info, key, stream)
-    return Saved(side, root, storages, order == b"big")
+    return TorchFile(side, root, storages, order == b"big")
 
 
 def _read_small(side: ComparedFile, file: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -223,7 +223,7 @@ def _locate(side: ComparedFile, info: zipfile.ZipInfo, key: str, stream: Any) ->
     return Storage(key, offset, info.file_size, info.CRC)
 
 
-def read_legacy(side: ComparedFile, known: Container[str]) -> Saved:
+def read_legacy(side: ComparedFile, known: Container[str]) -> TorchFile:
     """The form before PyTorch 1.6: pickles and storages one after the other.
 
     Raises:
@@ -240,7 +240,7 @@ def read_legacy(side: ComparedFile, known: Container[str]) -> Saved:
                 raise BrokenPickleError(f"has protocol {protocol!r:.40}, not {_LEGACY_PROTOCOL}")
             storages = _legacy_storages(stream, size_bytes, keys, _widths(references))
             # Numbers are little-endian here whatever the machine was.
-            return Saved(side, root, storages, big_endian=False)
+            return TorchFile(side, root, storages, big_endian=False)
     except BrokenPickleError as error:
         raise side.unreadable(f"cannot be read: its pickle {error}") from error
     except OSError as error:

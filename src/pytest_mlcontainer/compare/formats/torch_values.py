@@ -23,7 +23,7 @@ from pytest_mlcontainer.compare.formats.pickled_arrays import (
     bytes_of,
     is_array,
 )
-from pytest_mlcontainer.compare.formats.torch_archive import STORAGES, Saved, Storage
+from pytest_mlcontainer.compare.formats.torch_archive import STORAGES, Storage, TorchFile
 from pytest_mlcontainer.compare.numeric.dtypes import array_at, bad_shape, dtype_named, elements
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
@@ -61,7 +61,7 @@ _MOST_OVERLAP = 16
 _FREE_BYTES = 1 << 28
 
 
-def leaves(saved: Saved) -> dict[str, Leaf]:
+def leaves(saved: TorchFile) -> dict[str, Leaf]:
     """All values in the file, by their paths; a path that comes twice has a number behind it.
 
     Raises:
@@ -163,7 +163,7 @@ def _path(name: str, key: Any) -> str:
     return (f"{name}.{step}" if name else step)[:_LONGEST_NAME]
 
 
-def _leaf(saved: Saved, value: Any) -> Leaf:
+def _leaf(saved: TorchFile, value: Any) -> Leaf:
     if value is None or isinstance(value, (bool, float, str, bytes)):
         return value
     if isinstance(value, int):
@@ -181,7 +181,7 @@ def _leaf(saved: Saved, value: Any) -> Leaf:
     return _leaf_of_call(saved, value)
 
 
-def _leaf_of_call(saved: Saved, value: PickledCall) -> Leaf:
+def _leaf_of_call(saved: TorchFile, value: PickledCall) -> Leaf:
     if value.name in (*_TENSORS, _TENSOR_OF_DTYPE):
         return _tensor(saved, value)
     if is_array(value):
@@ -228,7 +228,7 @@ def _argument(call: PickledCall, index: int) -> Any:
     return call.arguments[index]
 
 
-def _tensor(saved: Saved, call: PickledCall) -> Array:
+def _tensor(saved: TorchFile, call: PickledCall) -> Array:
     reference, offset = _argument(call, 0), _argument(call, 1)
     size, stride = _counts(_argument(call, 2)), _counts(_argument(call, 3))
     if not isinstance(reference, Persistent) or len(size) != len(stride):
@@ -263,7 +263,7 @@ def _counts(value: Any) -> tuple[int, ...]:
 
 
 def _array(
-    saved: Saved,
+    saved: TorchFile,
     storage: Storage,
     dtype: Dtype,
     offset: int,

@@ -27,7 +27,7 @@ from pytest_mlcontainer.compare.matching.polylines import Gap, furthest
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Floats, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError, loaded, same_type
 from pytest_mlcontainer.compare.numeric.measure import Array
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
 from pytest_mlcontainer.model import Difference, Verdict
 
 MOST = 0.01
@@ -122,7 +122,7 @@ def _are_curves(
     axis: str,
     actual: Mapping[str, object],
     expected: Mapping[str, object],
-    applied: Applied,
+    applied: AppliedTolerance,
 ) -> bool:
     """Whether both items are lines of numbers, as many as there are places, on either side."""
     if name not in actual:
@@ -161,7 +161,7 @@ def _compare(
     axis: str,
     actual: tuple[object, object],
     expected: tuple[object, object],
-    applied: Applied,
+    applied: AppliedTolerance,
 ) -> Difference:
     size = _array(expected[1]).size
     bound = applied.tolerance.atol

@@ -19,7 +19,7 @@ Codes = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Renamed:
+class RenamedLabels:
     """The actual labels under the reference's names.
 
     Args:
@@ -57,7 +57,7 @@ def are_labels(values: Values) -> bool:
     return bool((plain == np.rint(plain)).all())
 
 
-def rename(actual: Values, expected: Values) -> Renamed:
+def rename(actual: Values, expected: Values) -> RenamedLabels:
     """Give the actual labels the names of the reference's, one to one, so that most agree.
 
     Args:
@@ -84,7 +84,7 @@ def rename(actual: Values, expected: Values) -> Renamed:
     ]
     more = ", …" if len(changed) > _NAMED else ""
     note = f"labels renamed: {', '.join(changed[:_NAMED])}{more}" if changed else ""
-    return Renamed(agree.reshape(expected.shape), note)
+    return RenamedLabels(agree.reshape(expected.shape), note)
 
 
 def _code(values: Values) -> tuple[Codes, list[object]]:

@@ -21,7 +21,7 @@ class UnmatchableError(Exception):
 
 
 @dataclass(frozen=True)
-class Met:
+class RelaxedArrays:
     """Both arrays without the differences that the rule allows.
 
     Args:
@@ -35,12 +35,12 @@ class Met:
     note: str = ""
 
 
-def bring_together(actual: Array, expected: Array, tolerance: Tolerance) -> Met | None:
+def bring_together(actual: Array, expected: Array, tolerance: Tolerance) -> RelaxedArrays | None:
     """Both sides of one dtype and shape, as far as the rule allows; None where it changes nothing.
 
     Values of different types are compared in the wider one and judged by the coarser precision.
     """
-    met: Met | None = None
+    met: RelaxedArrays | None = None
     if tolerance.any_dtype and not same_type(actual.dtype, expected.dtype):
         met = _of_one_dtype(actual, expected)
         if met is not None:
@@ -51,7 +51,7 @@ def bring_together(actual: Array, expected: Array, tolerance: Tolerance) -> Met 
         if expected.order != "C":
             expected = array_of(expected.values())
         if met is None:
-            return Met(left, expected, note=note)
+            return RelaxedArrays(left, expected, note=note)
         met = replace(met, actual=left, expected=expected, note=f"{met.note}; {note}")
     return met
 
@@ -105,7 +105,7 @@ def without_gains(actual: Array, expected: Array, better: Better) -> Array:
     return Array(actual.dtype, actual.shape, blocks, actual.order)
 
 
-def _of_one_dtype(actual: Array, expected: Array) -> Met | None:
+def _of_one_dtype(actual: Array, expected: Array) -> RelaxedArrays | None:
     note = dtype_note(actual.dtype, expected.dtype)
     kinds = [_kind(side.dtype) for side in (actual, expected)]
     if all(kind in _NUMBERS for kind in kinds):
@@ -122,16 +122,16 @@ def _of_one_dtype(actual: Array, expected: Array) -> Met | None:
         left, right = (
             _cast(side, dtype, lambda block: block.astype(dtype)) for side in (actual, expected)
         )
-        return Met(left, right, coarser, note)
+        return RelaxedArrays(left, right, coarser, note)
     if all(side.dtype.kind in "SUO" for side in (actual, expected)):
         left, right = (_cast(side, np.dtype(object), _texts) for side in (actual, expected))
-        return Met(left, right, note=note)
+        return RelaxedArrays(left, right, note=note)
     if kinds[0] is kinds[1] is DtypeKind.TIME and actual.dtype.kind == expected.dtype.kind:
         dtype = np.result_type(actual.dtype, expected.dtype)
         left, right = (
             _cast(side, dtype, lambda block: block.astype(dtype)) for side in (actual, expected)
         )
-        return Met(left, right, note=note)
+        return RelaxedArrays(left, right, note=note)
     return None
 
 

@@ -37,11 +37,11 @@ from pytest_mlcontainer.compare.readers.process import NO_ANSWER, DeadError
 from pytest_mlcontainer.compare.readers.protocol import (
     Calibrate,
     ComparatorCall,
+    ComparedItem,
     Job,
     Message,
-    Offered,
+    MetricOffer,
     SummaryChunk,
-    Told,
     Work,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
@@ -154,10 +154,10 @@ class ReaderDispatch:
         study = book.study
 
         def serve(message: Message) -> object:
-            if isinstance(message, Told):
+            if isinstance(message, ComparedItem):
                 study.on_difference(message.difference)
                 return NO_ANSWER
-            if isinstance(message, Offered):
+            if isinstance(message, MetricOffer):
                 return study.on_metric is not None and study.on_metric(message.metric())
             assert isinstance(message, ComparatorCall)
             return call(self.comparators, message)

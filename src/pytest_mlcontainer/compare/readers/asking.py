@@ -25,11 +25,11 @@ from pytest_mlcontainer.compare.readers.process import (
 )
 from pytest_mlcontainer.compare.readers.protocol import (
     Calibrate,
+    ComparedItem,
     Done,
     Job,
     Message,
     SummaryChunk,
-    Told,
 )
 
 _WAITING: Final = 64  # messages of a pair whose turn has not come
@@ -112,7 +112,7 @@ class PendingPair:
             return self._calibrate(message)
         self._heard = True
         reply: Future[object] | None = (
-            None if isinstance(message, (Told, SummaryChunk)) else Future()
+            None if isinstance(message, (ComparedItem, SummaryChunk)) else Future()
         )
         self._put(message, reply)
         if reply is None:

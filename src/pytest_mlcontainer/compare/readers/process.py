@@ -24,15 +24,15 @@ from pytest_mlcontainer.compare.readers.protocol import (
     SHORT_FRAME_BYTES,
     Calibrate,
     ComparatorCall,
+    ComparedItem,
     Done,
     Exhausted,
     GarbledError,
     Job,
     Message,
-    Offered,
+    MetricOffer,
     Ready,
     SummaryChunk,
-    Told,
     Work,
     decode,
     frame_bytes,
@@ -256,14 +256,14 @@ class ReaderProcess:
             GarbledError: it may not.
         """
         name, sound = job.pair.name, not isinstance(message, Ready)
-        if isinstance(message, Told):
+        if isinstance(message, ComparedItem):
             sound = job.told and message.difference.output == name
         elif isinstance(message, SummaryChunk):
             self._parts += 1
             sound = job.work is Work.SUMMARISE and self._parts <= _MOST_PARTS
         elif isinstance(message, Calibrate):
             sound = job.calibrated and message.item[0] == name
-        elif isinstance(message, Offered):
+        elif isinstance(message, MetricOffer):
             sound = job.metrics and message.item[0] == name
             message.metric()
         elif isinstance(message, ComparatorCall):

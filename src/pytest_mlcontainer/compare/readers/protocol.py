@@ -21,7 +21,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.rules.rules import Memory
+from pytest_mlcontainer.compare.rules.rules import RuleUse
 from pytest_mlcontainer.compare.rules.study import Metric
 from pytest_mlcontainer.compare.sources import Pair
 from pytest_mlcontainer.model import Difference, Pairs, Rule
@@ -96,7 +96,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Told:
+class ComparedItem:
     """An item was compared. Nothing is answered."""
 
     difference: Difference
@@ -117,7 +117,7 @@ class Calibrate:
 
 
 @dataclass(frozen=True)
-class Offered:
+class MetricOffer:
     """Is this metric taken? The answer is a boolean."""
 
     item: tuple[str, str]
@@ -150,7 +150,7 @@ class Done:
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
-    memory: Memory = Memory()
+    memory: RuleUse = RuleUse()
 
 
 @dataclass(frozen=True)
@@ -158,21 +158,39 @@ class Exhausted:
     """The pair takes more memory than the reader may have."""
 
 
-Message = Ready | Told | SummaryChunk | Calibrate | Offered | ComparatorCall | Done | Exhausted
+Message = (
+    Ready
+    | ComparedItem
+    | SummaryChunk
+    | Calibrate
+    | MetricOffer
+    | ComparatorCall
+    | Done
+    | Exhausted
+)
 _MESSAGES: Final[Mapping[str, type[Message]]] = types.MappingProxyType(
     {
         each.__name__: each
-        for each in (Ready, Told, SummaryChunk, Calibrate, Offered, ComparatorCall, Done, Exhausted)
+        for each in (
+            Ready,
+            ComparedItem,
+            SummaryChunk,
+            Calibrate,
+            MetricOffer,
+            ComparatorCall,
+            Done,
+            Exhausted,
+        )
     }
 )
 
 
-def offered(metric: Metric) -> Offered | None:
+def offered(metric: Metric) -> MetricOffer | None:
     """The metric as it travels; None for what is too large for one, or no number."""
     sides = _packed(metric.actual), _packed(metric.expected)
     if sides[0] is None or sides[1] is None:
         return None
-    return Offered(metric.item, sides[0], sides[1], metric.margin, metric.rule)
+    return MetricOffer(metric.item, sides[0], sides[1], metric.margin, metric.rule)
 
 
 def _packed(array: Array) -> tuple[str, tuple[int, ...], str] | None:

@@ -27,15 +27,15 @@ from pytest_mlcontainer.compare.readers.protocol import (
     Added,
     Calibrate,
     ComparatorCall,
+    ComparedItem,
     Done,
     Exhausted,
     FunctionReference,
     Job,
     Message,
-    Offered,
+    MetricOffer,
     Ready,
     SummaryChunk,
-    Told,
     Work,
     encode,
     offered,
@@ -185,7 +185,7 @@ def _pass_over(_difference: Difference) -> None:
 
 
 def _tell(channel: Channel, difference: Difference) -> None:
-    channel.tell(Told(difference))
+    channel.tell(ComparedItem(difference))
 
 
 def _calibration(channel: Channel, item: Item) -> Calibration:
@@ -194,7 +194,7 @@ def _calibration(channel: Channel, item: Item) -> Calibration:
 
 
 def _offer(channel: Channel, metric: Metric) -> bool:
-    found: Offered | None = offered(metric)
+    found: MetricOffer | None = offered(metric)
     return found is not None and bool(channel.ask(found))
 
 

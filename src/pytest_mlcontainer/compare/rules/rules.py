@@ -28,7 +28,7 @@ _DEFAULT = Tolerance()
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedTolerance:
     """The tolerance for one item, and the rule that it comes from; None is the default.
 
     Args:
@@ -50,7 +50,7 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Memory:
+class RuleUse:
     """What a book of rules matched in one output, for another book of the same rules.
 
     Args:
@@ -102,7 +102,7 @@ class RuleBook:
         nested._inside = (*self._inside, member)
         return nested
 
-    def find(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> Applied:
+    def find(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> AppliedTolerance:
         """The tolerance for an item.
 
         Args:
@@ -122,19 +122,21 @@ class RuleBook:
             elif self._shadowed[number] is None:
                 self._shadowed[number] = winner
         if winner is None:
-            return Applied(_DEFAULT)
+            return AppliedTolerance(_DEFAULT)
         calibrate = self.study.calibrate if winner.tolerance.calibrated else None
-        return Applied(winner.tolerance, winner, calibrate((output, item)) if calibrate else None)
+        return AppliedTolerance(
+            winner.tolerance, winner, calibrate((output, item)) if calibrate else None
+        )
 
-    def peek(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> Applied:
+    def peek(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> AppliedTolerance:
         """As `find`, for a look ahead: nothing is remembered."""
         items = self._paths(item, above)[1]
         numbers = self._numbers_for(output)
         winner = next((number for number in numbers if self._applies(number, items)), None)
-        return Applied(_DEFAULT) if winner is None else self._applied(winner)
+        return AppliedTolerance(_DEFAULT) if winner is None else self._applied(winner)
 
     def hand_on(
-        self, output: str, item: str, actual: Array, expected: Array, applied: Applied
+        self, output: str, item: str, actual: Array, expected: Array, applied: AppliedTolerance
     ) -> bool:
         """Whether the item is a metric that was taken, to be judged over several comparisons."""
         margin, take = applied.tolerance.equivalence, self.study.on_metric
@@ -219,7 +221,7 @@ class RuleBook:
         """Take over what another book says of an output's names."""
         self._spell(output, *others)
 
-    def memory_of(self, output: str) -> Memory:
+    def memory_of(self, output: str) -> RuleUse:
         """What this book, which met this output alone, remembers of it."""
         kept, left = [], _NAMES_CHARACTERS
         for name in self._names.get(output, ()):
@@ -227,7 +229,7 @@ class RuleBook:
             if left < 0:
                 break
             kept.append(name)
-        return Memory(
+        return RuleUse(
             tuple((number, count) for number, count in enumerate(self._used) if count),
             tuple(
                 (number, self._rules.index(rule))
@@ -239,7 +241,7 @@ class RuleBook:
             tuple(self._met_by_order),
         )
 
-    def recall(self, output: str, memory: Memory) -> None:
+    def recall(self, output: str, memory: RuleUse) -> None:
         """Remember what another book of the same rules met in an output.
 
         Raises:
@@ -317,9 +319,9 @@ class RuleBook:
         outputs = list(self._names)
         return f"; outputs there: {', '.join(outputs[:5])}{', …' * (len(outputs) > 5)}"
 
-    def _applied(self, number: int) -> Applied:
+    def _applied(self, number: int) -> AppliedTolerance:
         rule = self._rules[number]
-        return Applied(rule.tolerance, rule)
+        return AppliedTolerance(rule.tolerance, rule)
 
     def _spell(self, name: str, *others: str | None) -> None:
         """Other spellings of the name, from before it was renamed."""

@@ -19,7 +19,7 @@ import numpy as np
 from pytest_mlcontainer.compare.matching.curves import split, wanted
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import bring_together, wholes_of
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
 from pytest_mlcontainer.compare.tables.record_lists import (
     are_records,
     fields,
@@ -230,7 +230,7 @@ class _TreeComparison:
                 yield from self._compare_scalars(node, kinds[0], applied)
 
     def _compare_scalars(
-        self, node: _PairNode, kind: str, applied: Applied
+        self, node: _PairNode, kind: str, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         place = ItemLocation(self._output, node.item, node.above)
         grids = Grid([node.actual], (), kind), Grid([node.expected], (), kind)
@@ -256,7 +256,7 @@ class _TreeComparison:
             yield from self._compare_many(place, actual, expected, applied)
 
     def _compare_alike(
-        self, place: ItemLocation, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         """Two grids of one kind and shape; numbers in strings as what they are."""
         tolerance = applied.tolerance
@@ -273,7 +273,7 @@ class _TreeComparison:
         yield from self._compare_known(place, actual, expected, applied)
 
     def _compare_alike_texts(
-        self, place: ItemLocation, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         """Strings; those that differ in numbers alone, within the tolerance, are equivalent."""
         pairs = list(zip(actual.leaves, expected.leaves, strict=True))
@@ -293,7 +293,7 @@ class _TreeComparison:
             yield replace(found, verdict=verdict, differing=differing, note=note)
 
     def _compare_known(
-        self, place: ItemLocation, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         """Two grids of one kind and shape."""
         sides = actual.leaves, expected.leaves
@@ -315,7 +315,7 @@ class _TreeComparison:
         place: ItemLocation,
         sides: tuple[list[Any], list[Any]],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
     ) -> Difference | None:
         if len(sides[1]) > MOST:
             return None
@@ -326,7 +326,7 @@ class _TreeComparison:
         return None
 
     def _compare_many(
-        self, place: ItemLocation, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         if expected.kind != "strings" or not applied.tolerance.patterns:
             yield from _compare_values(place, actual, expected, self._book)
@@ -336,7 +336,7 @@ class _TreeComparison:
             mere = each.verdict is Verdict.IDENTICAL and actual.leaves != expected.leaves
             yield replace(each, verdict=Verdict.EQUIVALENT, note=ONLY_MASKED) if mere else each
 
-    def _masked(self, grid: Grid, applied: Applied) -> Grid:
+    def _masked(self, grid: Grid, applied: AppliedTolerance) -> Grid:
         patterns = applied.tolerance.patterns
         return replace(grid, leaves=[self._masks.mask(leaf, patterns) for leaf in grid.leaves])
 
@@ -348,7 +348,7 @@ class _TreeComparison:
         if not self._find(node).tolerance.ignore:
             yield Difference(self._output, node.item, Verdict.DRIFT, note=note)
 
-    def _find(self, node: _PairNode) -> Applied:
+    def _find(self, node: _PairNode) -> AppliedTolerance:
         return self._book.find(self._output, node.item, node.above)
 
 

@@ -30,7 +30,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
     make_bound,
     precision_of,
 )
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdict
 
@@ -100,7 +100,9 @@ def compare_arrays(
         yield _judge(place, actual, expected, applied)
 
 
-def _judge(place: ItemLocation, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge(
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
+) -> Difference:
     """By the rule's own kind of judging, or by closeness, element by element."""
     tolerance = applied.tolerance
     if Free.LABELS in tolerance.free:
@@ -111,7 +113,7 @@ def _judge(place: ItemLocation, actual: Array, expected: Array, applied: Applied
 
 
 def _judge_plainly(
-    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
 ) -> Difference:
     tolerance = applied.tolerance
     difference = _compare_values(place, actual, expected, applied)
@@ -127,7 +129,11 @@ def _judge_plainly(
 
 
 def _judge_direction(
-    difference: Difference, place: ItemLocation, actual: Array, expected: Array, applied: Applied
+    difference: Difference,
+    place: ItemLocation,
+    actual: Array,
+    expected: Array,
+    applied: AppliedTolerance,
 ) -> Difference:
     """What is better than expected passes, and is measured all the same."""
     assert applied.tolerance.better is not None
@@ -147,7 +153,11 @@ def _judge_direction(
 
 
 def _judge_masked(
-    difference: Difference, place: ItemLocation, actual: Array, expected: Array, applied: Applied
+    difference: Difference,
+    place: ItemLocation,
+    actual: Array,
+    expected: Array,
+    applied: AppliedTolerance,
 ) -> Difference:
     """What the rule's patterns match inside text does not count."""
     patterns, masks = applied.tolerance.patterns, Masks()
@@ -163,7 +173,7 @@ def _judge_masked(
 
 
 def _judge_labels(
-    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
 ) -> Difference:
     """Labels whose names are free, by what they group together."""
     plain = _judge_plainly(place, actual, expected, applied)
@@ -201,7 +211,7 @@ def _judge_labels(
 
 
 def _judge_freely(
-    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
 ) -> Difference:
     """By the best of the ways in which the actual values may be laid over the expected ones."""
     best: Difference | None = None
@@ -225,7 +235,7 @@ def _judge_freely(
 
 
 def _compare_values(
-    place: ItemLocation, actual: Array, expected: Array, applied: Applied
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
 ) -> Difference:
     if actual.order != expected.order:
         actual, expected = array_of(actual.values()), array_of(expected.values())
@@ -252,7 +262,7 @@ def _compare_values(
     return replace(difference, rule=f"{bound.text} ({applied.origin(dtype)})", note=note)
 
 
-def _bound(kind: DtypeKind, judged_as: Precision | None, applied: Applied) -> Bound:
+def _bound(kind: DtypeKind, judged_as: Precision | None, applied: AppliedTolerance) -> Bound:
     tolerance = applied.tolerance
     if tolerance.agreement is not None:
         return Bound(f"agreement of at least {tolerance.agreement:g}")

@@ -24,7 +24,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
     is_default,
     make_bound,
 )
-from pytest_mlcontainer.compare.rules.rules import Applied
+from pytest_mlcontainer.compare.rules.rules import AppliedTolerance
 from pytest_mlcontainer.compare.values.arrays import ItemLocation
 from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 
@@ -55,7 +55,7 @@ class Few:
         # By the tolerance's identity: a hash of all its fields would cost more than the answer.
         self._bounds: dict[tuple[int, str], tuple[Tolerance, Bound]] = {}
         self._plain: dict[int, tuple[Tolerance, bool]] = {}
-        self._texts: dict[tuple[int, str], tuple[Applied, str]] = {}
+        self._texts: dict[tuple[int, str], tuple[AppliedTolerance, str]] = {}
 
     def compare_numbers(
         self,
@@ -63,7 +63,7 @@ class Few:
         actual: Sequence[Number],
         expected: Sequence[Number],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
     ) -> Difference | None:
         """None for what has to go to `arrays`.
 
@@ -94,7 +94,7 @@ class Few:
         actual: Sequence[str],
         expected: Sequence[str],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
     ) -> Difference | None:
         """The same for text, which is equal or not."""
         if not expected or len(shape) > 1 or not self._is_plain(applied.tolerance):
@@ -138,7 +138,7 @@ class Few:
         actual: Sequence[Number],
         expected: Sequence[Number],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
         judged_as: Precision | None,
     ) -> Difference | None:
         scale = float(max(map(abs, expected)))
@@ -185,7 +185,7 @@ class Few:
         unit = judged_as.scale * judged_as.eps
         return gaps[0].relative <= unit or gaps[0].error < judged_as.tiny
 
-    def _rule(self, bound: Bound, applied: Applied, judged_as: Precision | None) -> str:
+    def _rule(self, bound: Bound, applied: AppliedTolerance, judged_as: Precision | None) -> str:
         name = judged_as.name if judged_as else "int64"
         key = id(applied.rule), name
         known = self._texts.get(key)

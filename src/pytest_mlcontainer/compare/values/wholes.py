@@ -16,7 +16,7 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import NOT_WHOLE, bring_together
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_pair
 from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
 from pytest_mlcontainer.compare.values.few import Few
@@ -153,7 +153,7 @@ def compare_few_with_wholes(
     place: ItemLocation,
     sides: tuple[Sequence[int | float], Sequence[int | float]],
     shape: tuple[int, ...],
-    applied: Applied,
+    applied: AppliedTolerance,
 ) -> Difference | None:
     """As `Few.compare_numbers`, with what both sides wrote as whole numbers as integers."""
     pairs = list(zip(*sides, strict=True))
