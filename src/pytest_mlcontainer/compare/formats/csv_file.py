@@ -29,7 +29,8 @@ from pytest_mlcontainer.compare.sources import (
 )
 from pytest_mlcontainer.compare.tables.columns import Table
 from pytest_mlcontainer.compare.tables.csv_cells import Cells, is_number
-from pytest_mlcontainer.compare.tables.tables import compare_tables, drift
+from pytest_mlcontainer.compare.tables.tables import compare_tables
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference
 
 _KEY_VALUE = re.compile(r"[^:,;\t]*:(?:\s|$)")

@@ -27,6 +27,7 @@ from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError
 from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference, Verdict
 
 _MOST_FRAMES = 10_000
@@ -93,7 +94,7 @@ def _compare(kind: str, pair: Pair, book: RuleBook) -> Iterator[Difference]:
             number += 1
         if frames[0] is not frames[1]:
             counts = number + actual.count_rest(frames[0]), number + expected.count_rest(frames[1])
-            yield from _drift(pair.name, "frames", f"{counts[0]}, expected {counts[1]}", book)
+            yield from drift(pair.name, "frames", f"{counts[0]}, expected {counts[1]}", book)
         elif number > 1:
             left, right = (array_of(np.array(times, np.float64)) for times in durations)
             yield from compare_arrays(ItemLocation(pair.name, "durations"), left, right, book)
@@ -109,7 +110,7 @@ def _compare_frames(
     if actual.mode != expected.mode:
         notes.append(f"mode {actual.mode}, expected {expected.mode}")
     if notes:
-        yield from _drift(place.output, place.item, "; ".join(notes), book)
+        yield from drift(place.output, place.item, "; ".join(notes), book)
         return
     sides = array_of(actual.values), array_of(expected.values)
     for each in compare_arrays(place, *sides, book):
@@ -134,11 +135,6 @@ def _looks(actual: Frame, expected: Frame) -> str:
         if likeness is not None:
             words.insert(0, f"SSIM {likeness:.4f}")
     return f"{', '.join(words)} (1 and infinite: the same)"
-
-
-def _drift(output: str, item: str, note: str, book: RuleBook) -> Iterator[Difference]:
-    if not book.find(output, item).tolerance.ignore:
-        yield Difference(output, item, Verdict.DRIFT, note=note)
 
 
 class _FrameReader:

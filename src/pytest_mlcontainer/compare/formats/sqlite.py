@@ -31,7 +31,8 @@ from pytest_mlcontainer.compare.tables.columns import (
     objects,
     shorten,
 )
-from pytest_mlcontainer.compare.tables.tables import compare_tables, drift
+from pytest_mlcontainer.compare.tables.tables import compare_tables
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference
 
 MAGIC = b"SQLite format 3\0"

@@ -31,6 +31,7 @@ from pytest_mlcontainer.compare.tables.columns import (
 )
 from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows, moved
 from pytest_mlcontainer.compare.values.arrays import ItemLocation
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.compare.values.wholes import (
     Wholes,
     compare_texts_with_numbers,
@@ -152,14 +153,6 @@ def place_of(output: str, under: str, name: str) -> ItemLocation:
     if not under:
         return ItemLocation(output, name)
     return ItemLocation(output, f"{under}.{name}", (under,))
-
-
-def drift(
-    output: str, item: str, note: str, book: RuleBook, above: tuple[str, ...] = ()
-) -> Iterator[Difference]:
-    """A difference that no tolerance covers, unless a rule ignores it."""
-    if not book.find(output, item, above).tolerance.ignore:
-        yield Difference(output, item, Verdict.DRIFT, note=note)
 
 
 def compare_columns(

@@ -14,6 +14,7 @@ from pytest_mlcontainer.compare.numeric.numbers import integers
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference, Verdict
 
 Leaf = Union[Array, None, bool, int, float, complex, str, bytes]
@@ -37,9 +38,9 @@ def compare_items(
         if item in taken:
             continue
         if item not in actual:
-            yield from _drift(output, item, "missing in the actual run", book)
+            yield from drift(output, item, "missing in the actual run", book)
         elif item not in expected:
-            yield from _drift(output, item, "only in the actual run", book)
+            yield from drift(output, item, "only in the actual run", book)
         else:
             yield from _compare_readable(
                 ItemLocation(output, item), actual[item], expected[item], book
@@ -79,7 +80,7 @@ def _compare(
         left, right = (array_of(side.values().astype(np.float64)) for side in (left, right))
     elif kinds[0] is not kinds[1] and DtypeKind.LABEL in kinds:
         note = f"{_describe(actual)}, expected {_describe(expected)}"
-        yield from _drift(place.output, place.item, note, book)
+        yield from drift(place.output, place.item, note, book)
         return
     yield from compare_arrays(place, left, right, book)
 
@@ -89,8 +90,3 @@ def _describe(leaf: Leaf) -> str:
         return f"an array of {'objects' if leaf.dtype.hasobject else leaf.dtype} {leaf.shape}"
     text = repr(leaf)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def _drift(output: str, item: str, note: str, book: RuleBook) -> Iterator[Difference]:
-    if not book.find(output, item).tolerance.ignore:
-        yield Difference(output, item, Verdict.DRIFT, note=note)

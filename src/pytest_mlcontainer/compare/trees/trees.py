@@ -46,6 +46,7 @@ from pytest_mlcontainer.compare.trees.tree_values import (
 )
 from pytest_mlcontainer.compare.values.arrays import ItemLocation
 from pytest_mlcontainer.compare.values.few import MOST, Few
+from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     BY_NUMBERS,
     agree_by_numbers,
@@ -289,7 +290,7 @@ class _TreeComparison:
             mere = found.verdict is Verdict.IDENTICAL
             verdict = Verdict.EQUIVALENT if mere else found.verdict
             differing = found.differing + sum(near)
-            note = _joined(found.note, BY_NUMBERS)
+            note = join_notes(found.note, BY_NUMBERS)
             yield replace(found, verdict=verdict, differing=differing, note=note)
 
     def _compare_known(
@@ -304,7 +305,7 @@ class _TreeComparison:
                 self._excusable -= 1
                 excuses = excuse_all(zip(*sides, strict=True))
                 said = excuses.say(self._book.key(place.output, place.item), applied.rule)
-                note = _joined(found.note, said)
+                note = join_notes(found.note, said)
                 yield replace(found, note=note, excuses=excuses.names())
             else:
                 yield found
@@ -364,10 +365,6 @@ def _lines(node: _PairNode, side: dict[str, Any]) -> dict[str, Array]:
     return found
 
 
-def _joined(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
-
-
 def _may_be_numbers(tolerance: Tolerance) -> bool:
     """Whether a rule leaves it open that strings are compared as numbers."""
     return not (tolerance.exact or tolerance.patterns or tolerance.free)
@@ -404,7 +401,7 @@ def _compare_values(
     elif "numbers" in (actual.kind, expected.kind):
         both = bring_together(left, right)
         left, right = both.actual, both.expected
-        place = replace(place, judged_as=both.judged_as, note=_joined(place.note, both.note))
+        place = replace(place, judged_as=both.judged_as, note=join_notes(place.note, both.note))
         if left.dtype.kind == "f":
             wholes = wholes_of_both(wholes_of(actual.leaves), wholes_of(expected.leaves))
     left, right = left.reshape(actual.shape), right.reshape(expected.shape)

@@ -32,6 +32,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
 )
 from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdict
 
 
@@ -81,11 +82,11 @@ def compare_arrays(
     if applied.tolerance.curve is not None:
         # The bound of a curve, a share of an axis, says nothing about what is none.
         note = f"no curve over {applied.tolerance.curve}, so it is compared as ever"
-        place = replace(place, note=_join(place.note, note))
+        place = replace(place, note=join_notes(place.note, note))
         applied = replace(applied, tolerance=without_curve(applied.tolerance))
     met = bring_together(actual, expected, applied.tolerance)
     if met is not None:
-        place = replace(place, note=_join(place.note, met.note))
+        place = replace(place, note=join_notes(place.note, met.note))
         if met.judged_as is not None:
             place = replace(place, judged_as=met.judged_as)
         actual, expected = met.actual, met.expected
@@ -139,14 +140,14 @@ def _judge_direction(
     assert applied.tolerance.better is not None
     if kind_of(expected.dtype) not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         note = f"{dtype_text(expected.dtype)} has no better and worse"
-        return replace(difference, verdict=Verdict.FAILED, note=_join(difference.note, note))
+        return replace(difference, verdict=Verdict.FAILED, note=join_notes(difference.note, note))
     worse = without_gains(actual, expected, applied.tolerance.better)
     judged = _compare_values(place, worse, expected, applied)
     gains = difference.differing - judged.differing
     text = f"{judged.rule.partition(' (')[0]}, {applied.tolerance.better.value} is better"
     rule = f"{text} ({applied.origin('')})"
     note = f"{_elements(gains)} better than expected" if gains else ""
-    note = _join(difference.note if not judged.beyond else judged.note, note)
+    note = join_notes(difference.note if not judged.beyond else judged.note, note)
     if judged.beyond:
         return replace(judged, rule=rule, note=note, differing=difference.differing)
     return replace(difference, verdict=Verdict.EQUIVALENT, beyond=0, rule=rule, note=note)
@@ -168,7 +169,7 @@ def _judge_masked(
     masked = _compare_values(place, sides[0], sides[1], applied)
     if masked.beyond:
         return replace(masked, differing=difference.differing)
-    note = _join(difference.note, ONLY_MASKED)
+    note = join_notes(difference.note, ONLY_MASKED)
     return replace(difference, verdict=Verdict.EQUIVALENT, beyond=0, note=note)
 
 
@@ -183,11 +184,11 @@ def _judge_labels(
         left, right = loaded(actual), loaded(expected)
         if not (are_labels(left) and are_labels(right)):
             return replace(
-                plain, note=_join(plain.note, "not labels, so they are compared as they are")
+                plain, note=join_notes(plain.note, "not labels, so they are compared as they are")
             )
         renamed = rename(left, right)
     except UnmatchableError as error:
-        return replace(plain, verdict=Verdict.FAILED, note=_join(place.note, str(error)))
+        return replace(plain, verdict=Verdict.FAILED, note=join_notes(place.note, str(error)))
     same = array_of(renamed.agree.astype(np.int8))
     found = _compare_values(place, same, array_of(np.ones_like(same.values())), applied)
     found = replace(
@@ -201,7 +202,7 @@ def _judge_labels(
         histogram=(),
         elements=(),
         rule=f"labels by any name ({applied.origin('')})",
-        note=_join(place.note, renamed.note),
+        note=join_notes(place.note, renamed.note),
     )
     if applied.tolerance.agreement is not None:
         found = rate(found, applied.tolerance.agreement)
@@ -219,7 +220,7 @@ def _judge_freely(
         left, right = loaded(actual), loaded(expected)
         target = array_of(right)
         for way in ways(left, right, applied.tolerance):
-            here = replace(place, note=_join(place.note, way.note))
+            here = replace(place, note=join_notes(place.note, way.note))
             found = _judge_plainly(here, array_of(way.values), target, applied)
             if way.note and found.verdict is Verdict.IDENTICAL:
                 found = replace(found, verdict=Verdict.EQUIVALENT)
@@ -229,7 +230,7 @@ def _judge_freely(
                 best = found
     except UnmatchableError as error:
         plain = best or _structural(place, expected.size, "")
-        return replace(plain, verdict=Verdict.FAILED, note=_join(plain.note, str(error)))
+        return replace(plain, verdict=Verdict.FAILED, note=join_notes(plain.note, str(error)))
     assert best is not None
     return best
 
@@ -250,15 +251,15 @@ def _compare_values(
         known = place.judged_as is not None
         kept = find_kept(actual, expected, own, known, measured)
         if kept is not None:
-            judged_as, note = kept.judged_as, _join(note, kept.note)
+            judged_as, note = kept.judged_as, join_notes(note, kept.note)
             bound = kept.bound or _bound(kind, judged_as, applied)
             again = measure(kept.actual, expected, bound, judged_as, tolerance.equal_nan)
             measured = replace(again, differing=measured.differing)
     dtype = judged_as.name if judged_as else dtype_text(expected.dtype)
     difference = _difference(place, expected, measured, kind)
-    note = _join(note, _note(measured, kind, bound))
+    note = join_notes(note, _note(measured, kind, bound))
     if measured.beyond and judged_as is not None and gives_up_scale(tolerance):
-        note = _join(note, _what_scale_would_do(actual, expected, judged_as, tolerance))
+        note = join_notes(note, _what_scale_would_do(actual, expected, judged_as, tolerance))
     return replace(difference, rule=f"{bound.text} ({applied.origin(dtype)})", note=note)
 
 
@@ -373,18 +374,14 @@ def _other_dtype(place: ItemLocation, actual: Array, expected: Array) -> Differe
         verdict=Verdict.DRIFT,
         max_ulp=None,
         rule="dtype is part of the value",
-        note=_join(place.note, note + same),
+        note=join_notes(place.note, note + same),
     )
 
 
 def _structural(place: ItemLocation, size: int, note: str) -> Difference:
     return Difference(
-        place.output, place.item, Verdict.DRIFT, size=size, note=_join(place.note, note)
+        place.output, place.item, Verdict.DRIFT, size=size, note=join_notes(place.note, note)
     )
-
-
-def _join(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
 
 
 def _as_float64(array: Array) -> Array:

@@ -20,6 +20,7 @@ from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_pair
 from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
 from pytest_mlcontainer.compare.values.few import Few
+from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     BY_NUMBERS,
     agree_by_numbers,
@@ -117,7 +118,7 @@ def _with_near(found: Difference, near: int) -> Difference:
     """Where some cells that are counted as equal are only nearly so."""
     mere = found.verdict is Verdict.IDENTICAL
     verdict = Verdict.EQUIVALENT if mere else found.verdict
-    note = _join(found.note, BY_NUMBERS)
+    note = join_notes(found.note, BY_NUMBERS)
     return replace(found, verdict=verdict, differing=found.differing + near, note=note)
 
 
@@ -136,7 +137,7 @@ def _in_parts(
     words = np.setdiff1d(np.arange(right.size), at)
     sides = ([pair[side] for pair in numbers.values()] for side in (0, 1))
     met = bring_together(*(np.array(side) for side in sides))
-    here = replace(place, judged_as=met.judged_as, note=_join(place.note, NOTE))
+    here = replace(place, judged_as=met.judged_as, note=join_notes(place.note, NOTE))
     parts = []
     if words.size:
         texts = array_of(left[words]), array_of(right[words])
@@ -231,10 +232,6 @@ def _merged(parts: list[Difference], size: int) -> Difference:
         quantiles=(),
         histogram=(),
     )
-
-
-def _join(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
 
 
 def _note(first: Difference, other: Difference) -> str:
