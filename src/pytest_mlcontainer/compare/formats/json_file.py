@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully
+from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully, unique_keys
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
@@ -33,20 +33,13 @@ def parse(text: str) -> Any:
         JsonError: it is broken, or an object has a key twice.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         if len(text) <= _QUICKLY_READ_AGAIN:
             return parse_carefully(text)
         raise JsonError(error.msg, text, error.pos) from error
     except (ValueError, RecursionError):
         return parse_carefully(text)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("duplicate key")
-    return found
 
 
 def _read(side: ComparedFile) -> Any:

@@ -40,6 +40,21 @@ def parse_carefully(text: str) -> Any:
     return _JsonReader(text).read()
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, for the standard library's `object_pairs_hook`, which lets the last key win.
+
+    Raises:
+        ValueError: it has a key twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, _value in pairs:
+            if key not in found:
+                raise ValueError(f"{key!r:.100} is there more than once")
+            del found[key]
+    return found
+
+
 class _JsonReader:
     """`open` holds the lists and objects not yet closed; `keys` the key that waits for a value."""
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.json_file import parse
-from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully
+from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully, unique_keys
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.numbers import integers, wholes_of
@@ -189,7 +189,7 @@ def _prefix(line: str) -> int | None:
 def _parse(side: ComparedFile, number: int, line: str, start: int) -> Any:
     text = line[start:] if start else line
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError):
         pass
     try:
@@ -197,13 +197,6 @@ def _parse(side: ComparedFile, number: int, line: str, start: int) -> Any:
     except JsonError as error:
         what = str(error).replace(" at line 1, column", ", column")
         raise side.malformed(f"is broken JSON Lines at line {number}: {what}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("duplicate key")
-    return found
 
 
 def _leaves(value: Any) -> Iterator[tuple[str, Any]]:

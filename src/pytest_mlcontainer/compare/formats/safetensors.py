@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from pytest_mlcontainer.compare.formats.json_text import unique_keys
 from pytest_mlcontainer.compare.formats.kind import Format, Named
 from pytest_mlcontainer.compare.numeric.dtypes import array_at, bad_shape, dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Dtype
@@ -160,21 +161,12 @@ def _read_header(side: ComparedFile) -> tuple[dict[str, Any], int]:
             )
         text = stream.read(length)
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise _BadHeaderError(f"has a broken header ({str(error)[:200]})") from error
     if not isinstance(header, dict):
         raise _BadHeaderError("has a broken header: it is not a JSON object")
     return header, _LENGTH_BYTES + length
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"{key!r:.100} is there more than once")
-        found[key] = value
-    return found
 
 
 def _parse(name: str, entry: Any, start: int) -> _Tensor:
