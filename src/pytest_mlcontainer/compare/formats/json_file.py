@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully, unique_keys
-from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
-from pytest_mlcontainer.compare.trees.trees import compare_trees
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.compare.formats.kind import Format, tree_comparison
+from pytest_mlcontainer.compare.sources import ComparedFile
 
 LIMIT_BYTES = 1 << 29
 _GUESS_LIMIT_BYTES = 1 << 26
 _QUICKLY_READ_AGAIN = 1 << 24
 # Most JSON is YAML, too, and some is TOML.
 _ASKED_BY_NAME = (".json", ".yaml", ".yml", ".toml")
-
-
-def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
-    """Compare two documents."""
-    actual, expected = read_both(pair, _read)
-    yield from compare_trees(pair.name, actual, expected, book)
 
 
 def parse(text: str) -> Any:
@@ -74,4 +64,4 @@ def _is_json(side: ComparedFile) -> bool:
     return True
 
 
-FORMAT = Format("json", compare, _is_json, (".json",), folds=True, textual=True)
+FORMAT = Format("json", tree_comparison(_read), _is_json, (".json",), folds=True, textual=True)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
+from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
 # An array's name and how to have it, so that of many only one at a time is in memory.
@@ -43,6 +45,18 @@ class Format:
     def may_be(self, side: ComparedFile) -> bool:
         """Whether a file with one of the suffixes can be taken at its name."""
         return self.fits is None or self.fits(side)
+
+
+def tree_comparison(
+    read: Callable[[ComparedFile], Any],
+) -> Callable[[Pair, RuleBook], Iterator[Difference]]:
+    """The `compare` of a format whose files are one tree each, which `read` gives."""
+
+    def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
+        actual, expected = read_both(pair, read)
+        yield from compare_trees(pair.name, actual, expected, book)
+
+    return compare
 
 
 def begins(side: ComparedFile, *magics: bytes) -> bool:

@@ -14,11 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pytest_mlcontainer.compare.formats.kind import Format, begins
-from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
-from pytest_mlcontainer.compare.trees.trees import compare_trees
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.compare.formats.kind import Format, begins, tree_comparison
+from pytest_mlcontainer.compare.sources import ComparedFile
 
 LIMIT_BYTES = 1 << 28
 LIMIT_VALUES = 20_000_000
@@ -40,12 +37,6 @@ _COUNTS = "iUIlL"
 
 class UbjsonError(ValueError):
     """`str()` says what is wrong, and at which byte."""
-
-
-def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
-    """Compare two documents."""
-    actual, expected = read_both(pair, _read)
-    yield from compare_trees(pair.name, actual, expected, book)
 
 
 def decode(data: bytes) -> Any:
@@ -207,5 +198,9 @@ def _read(side: ComparedFile) -> Any:
 _MAGIC = b"{L" + bytes(7)
 
 FORMAT = Format(
-    "ubjson", compare, lambda side: begins(side, _MAGIC), (".ubj", ".ubjson"), folds=True
+    "ubjson",
+    tree_comparison(_read),
+    lambda side: begins(side, _MAGIC),
+    (".ubj", ".ubjson"),
+    folds=True,
 )
