@@ -29,7 +29,14 @@ from pytest_mlcontainer.compare.collect import collect_items
 from pytest_mlcontainer.compare.formats.kind import Named
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.numeric.dense import BLOCK_BYTES
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, DtypeKind, Floats, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import (
+    NUMBER_KINDS,
+    Dtype,
+    DtypeKind,
+    Floats,
+    Values,
+    kind_of,
+)
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.scale import typical_noise
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, make_bound, precision_of
@@ -54,7 +61,6 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ORDERED = 1 << 20
 # What sums of floats in another order may differ by, relative to their terms.
 _SUMMING = 1e-12
-_NUMBERS = (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
 _NOT_KEPT = "the file itself is not in the baseline"
 
 
@@ -242,7 +248,7 @@ def _item(name: str, array: Array, most: int) -> Item:
         # The width of an object is that of a pointer: each text is taken with its length.
         return Item("text", shape, _digest(_encoded(block) for block in _blocks(array)))
     item = Item(dtype, shape, _digest(_canonical(block) for block in _blocks(array)))
-    if kind_of(array.dtype) not in _NUMBERS or not array.size:
+    if kind_of(array.dtype) not in NUMBER_KINDS or not array.size:
         return item
     statistics, extremes = _statistics(array)
     seed = f"{name}\0{array.size}"
@@ -465,7 +471,7 @@ def _compare(place: ItemLocation, array: Array, item: Item, book: RuleBook) -> I
     if _digest(encode(block) for block in _blocks(array)) == item.sha256:
         yield _same_values(place, array, item, tolerance)
         return
-    statistics, number = item.statistics, kind_of(array.dtype) in _NUMBERS
+    statistics, number = item.statistics, kind_of(array.dtype) in NUMBER_KINDS
     unfit = _unfit(tolerance)
     if unfit:
         note = (

@@ -25,9 +25,8 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Floats, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.study import Item, Metric
 from pytest_mlcontainer.model import Difference, Element, Verdict
@@ -41,8 +40,6 @@ _ELEMENTS: Final = 5
 _ROUNDING: Final = 1e-12
 _MEASURABLE: Final = 1e150  # its square is still a number
 _INSTALL: Final = "pip install 'pytest-mlcontainer[stats]'"
-
-Floats = NDArray[np.float64]
 
 
 class MissingError(Exception):

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.text_file import BYTE_ORDER_MARKS
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import (
     ComparedFile,
@@ -37,13 +38,6 @@ _KEY_VALUE = re.compile(r"[^:,;\t]*:(?:\s|$)")
 _LONGEST_LINE = 1 << 24
 _COLUMNS = 100_000
 _BLOCK_CELLS = 1 << 16
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 @dataclass(frozen=True)
@@ -173,7 +167,7 @@ def _check_lines(side: ComparedFile) -> None:
 def _encoding(side: ComparedFile) -> str:
     with side.open() as stream:
         start = stream.read(4)
-    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+    return next((name for mark, name in BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
 
 
 def _undecodable(side: ComparedFile, encoding: str) -> UnreadableError:

@@ -36,7 +36,7 @@ _NO_LINES: list[str] = []
 _ELEMENTS_KEPT = 5
 _HASHED_LINES = 20_000_000
 _ALIGNED_LINES = 2000
-_BOMS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -94,7 +94,7 @@ def encoding_of(side: ComparedFile) -> str | None:
         return None
     with side.open() as stream:
         start = stream.read(4)
-    marked = next((name for bom, name in _BOMS if start.startswith(bom)), None)
+    marked = next((name for bom, name in BYTE_ORDER_MARKS if start.startswith(bom)), None)
     if marked is not None and _decodes(side, marked):
         return marked
     if _decodes(side, "utf-8"):

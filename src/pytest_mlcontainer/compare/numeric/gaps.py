@@ -31,6 +31,9 @@ class DtypeKind(enum.Enum):
     BYTES = "bytes"
 
 
+NUMBER_KINDS = (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
+
+
 @dataclass(frozen=True)
 class Gaps:
     """The elements of a block that are not the same on both sides.

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, DtypeKind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import NUMBER_KINDS, Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.tolerance import Precision, precision_of
 from pytest_mlcontainer.model import Better, Tolerance
 
 LIMIT_BYTES = 1 << 29
-_NUMBERS = (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
 
 
 class UnmatchableError(Exception):
@@ -108,7 +107,7 @@ def without_gains(actual: Array, expected: Array, better: Better) -> Array:
 def _of_one_dtype(actual: Array, expected: Array) -> RelaxedArrays | None:
     note = dtype_note(actual.dtype, expected.dtype)
     kinds = [_kind(side.dtype) for side in (actual, expected)]
-    if all(kind in _NUMBERS for kind in kinds):
+    if all(kind in NUMBER_KINDS for kind in kinds):
         dtype: Dtype
         if DtypeKind.COMPLEX in kinds:
             dtype = np.dtype(np.complex128)

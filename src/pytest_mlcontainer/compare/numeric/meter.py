@@ -254,8 +254,8 @@ class _Elements:
             score,
             error,
             int(self.positions[index]),
-            _text(self.actual[index]),
-            _text(self.expected[index]),
+            value_text(self.actual[index]),
+            value_text(self.expected[index]),
         )
 
 
@@ -328,7 +328,7 @@ def _largest_relative(gaps: Gaps) -> float:
     return float(np.max(relative, initial=0.0, where=there))
 
 
-def _text(value: object) -> str:
+def value_text(value: object) -> str:
     """The value with all its digits: the shortest text that reads back as the same."""
     if isinstance(value, np.void):
         text = "0x" + value.tobytes().hex()

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from pytest_mlcontainer.compare.numeric.meter import value_text
 from pytest_mlcontainer.compare.numeric.numbers import whole_pairs
 from pytest_mlcontainer.compare.numeric.tolerance import (
     FLOAT32,
@@ -32,7 +33,6 @@ Number = int | float
 
 MOST = 16
 _ELEMENTS_KEPT = 5
-_TEXT_LIMIT = 200
 _INT64 = range(-(2**63), 2**63)
 _FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
 _FLOAT32_MAX, _FLOAT32_TINY = (2 - 2.0**-23) * 2.0**127, 2.0**-126
@@ -303,18 +303,13 @@ def _elements(
     found = [
         Element(
             (gap.at,) * len(shape),
-            _text(actual[gap.at]),
-            _text(expected[gap.at]),
+            value_text(actual[gap.at]),
+            value_text(expected[gap.at]),
             gap.error if distance else None,
         )
         for gap in gaps[:_ELEMENTS_KEPT]
     ]
     return tuple(found)
-
-
-def _text(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
 
 
 def _verdict(gaps: list[_Gap], beyond: int) -> Verdict:
