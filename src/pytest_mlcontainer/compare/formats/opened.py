@@ -36,6 +36,7 @@ from pytest_mlcontainer.compare.formats.npy import (
 from pytest_mlcontainer.compare.numeric.dtypes import dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, array_of_leaf
@@ -425,9 +426,7 @@ def _describe(item: _Item | None) -> str:
         return f"{item.kind} of {item.holds}"
     if isinstance(item.held, (Array, _StoredArray, _Unseen)):
         return item.kind
-    text = repr(item.held)
-    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return f"{item.kind} {shown}"
+    return f"{item.kind} {truncate(repr(item.held), _SHOWN)}"
 
 
 def _the(value: Any, *kinds: type) -> Any:

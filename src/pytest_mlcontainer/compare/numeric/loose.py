@@ -9,6 +9,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import NUMBER_KINDS, Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.numeric.tolerance import Precision, precision_of
 from pytest_mlcontainer.model import Better, Tolerance
 
@@ -67,8 +68,7 @@ def dtype_note(actual: Dtype, expected: Dtype) -> str:
 
 
 def dtype_text(dtype: Dtype) -> str:
-    text = "text" if dtype.hasobject else str(dtype.newbyteorder("="))
-    return text if len(text) <= 200 else text[:199] + "…"
+    return truncate("text" if dtype.hasobject else str(dtype.newbyteorder("=")))
 
 
 def loaded(array: Array) -> Values:

@@ -22,11 +22,11 @@ from pytest_mlcontainer.compare.numeric.gaps import (
     measure_gaps,
 )
 from pytest_mlcontainer.compare.numeric.scale import Tile, TileNoise
+from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.spread import ErrorDistribution
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision
 
 ELEMENTS_KEPT = 5
-_TEXT_LIMIT = 200
 _GLANCE = 4096
 
 
@@ -326,14 +326,3 @@ def _largest_relative(gaps: Gaps) -> float:
     with np.errstate(all="ignore"):
         relative = np.where(np.isinf(gaps.error), np.inf, gaps.error / gaps.magnitude)
     return float(np.max(relative, initial=0.0, where=there))
-
-
-def value_text(value: object) -> str:
-    """The value with all its digits: the shortest text that reads back as the same."""
-    if isinstance(value, np.void):
-        text = "0x" + value.tobytes().hex()
-    elif isinstance(value, bytes):
-        text = repr(bytes(value))
-    else:
-        text = str(value)
-    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"

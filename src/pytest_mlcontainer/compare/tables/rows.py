@@ -18,6 +18,7 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.numbers import bring_together
 from pytest_mlcontainer.compare.numeric.scale import typical_noise
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision, make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import (
@@ -341,5 +342,4 @@ def _cell(column: Column, row: int) -> str:
     found = load(part)
     if mask_of(found)[0]:
         return "(missing)"
-    text = str(found.values[0])
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return truncate(str(found.values[0]), _SHOWN)

@@ -11,6 +11,7 @@ from pytest_mlcontainer.compare.matching.curves import split
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import integers
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
@@ -88,5 +89,4 @@ def _compare(
 def _describe(leaf: Leaf) -> str:
     if isinstance(leaf, Array):
         return f"an array of {'objects' if leaf.dtype.hasobject else leaf.dtype} {leaf.shape}"
-    text = repr(leaf)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return truncate(repr(leaf), _SHOWN)

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pytest_mlcontainer.compare.numeric.meter import value_text
 from pytest_mlcontainer.compare.numeric.numbers import whole_pairs
+from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.tolerance import (
     FLOAT32,
     FLOAT64,
