@@ -94,12 +94,12 @@ def compare_outputs(
 
 @dataclass(frozen=True)
 class _Step:
-    """An output, and how it is compared.
+    """An output, and one of three ways to compare it.
 
     Args:
-        known: what can be said without a look inside, or None.
-        here: gives what is found in this process, or None.
-        job: for a reader, or None.
+        known: the result, where the files need not be opened for it; else None.
+        here: compares it in this process; None where a reader does.
+        job: the job for a reader; None where this process compares it.
     """
 
     met: NameMatch

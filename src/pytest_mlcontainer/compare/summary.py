@@ -66,7 +66,7 @@ _NOT_KEPT = "the file itself is not in the baseline"
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of all elements of an array; of complex ones their moduli.
+    """Statistics over all elements of an array; of complex ones over their moduli.
 
     Args:
         nan, infinite, negative_infinite: how many there are; the others are over finite elements.
@@ -88,7 +88,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Item:
-    """What is kept of one array.
+    """The summary of one array.
 
     Args:
         sha256: of the values in C order, little-endian, with all NaNs made the same.
@@ -106,7 +106,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is kept of one file.
+    """The summary of one file.
 
     Args:
         items: None where the file's format cannot name its arrays.
@@ -305,7 +305,7 @@ def _reals(block: Values) -> Floats:
 
 @dataclass
 class _Sums:
-    """What one pass over an array adds up."""
+    """Sums over one pass through an array."""
 
     nan: int = 0
     infinite: int = 0

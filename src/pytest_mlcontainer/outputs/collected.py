@@ -38,7 +38,7 @@ class OutputLimits:
 
 @dataclass(frozen=True)
 class Mark:
-    """What tells a file that a run left alone from one that it wrote.
+    """Tells a file that a run wrote from one that was there before and is unchanged.
 
     Args:
         time: when it was changed, as precisely as its place knows; see `Intake.store`.

@@ -32,7 +32,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a file has beside its bytes.
+    """The metadata of a file.
 
     Args:
         time: when it was changed, in any form that is the same for the same moment: engines
@@ -52,7 +52,7 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Intake:
-    """Takes things over, one at a time: see `collect_tar` for the fields."""
+    """Collects members one at a time; see `collect_tar` for the fields."""
 
     declared: DeclaredOutputs
     into: Path
@@ -232,7 +232,7 @@ class Intake:
 
 
 class Survey(Intake):
-    """Notes what is there, by the same rules, and keeps nothing of it."""
+    """Notes what is there by the same rules, without keeping the bytes."""
 
     def store(
         self,

@@ -1,6 +1,6 @@
-"""Folders and archives of records from elsewhere; an archive is unpacked for as long as it is used.
+"""Opens folders and archives of records; an archive is unpacked only while it is used.
 
-A record's archive is as hostile as what a run wrote, and goes through the same reader.
+An archive of records is trusted no more than the outputs of a run, and read by the same reader.
 """
 
 from __future__ import annotations

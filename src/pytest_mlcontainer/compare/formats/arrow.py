@@ -1,5 +1,6 @@
-"""Arrow's IPC formats: files (Feather 2 is one) and streams; and Arrow's arrays for all who read
-them.
+"""Arrow's IPC formats: files (Feather 2 is one) and streams.
+
+Parquet's reader takes Arrow's arrays through this module, too.
 
 Columns are items; a struct's fields are `column.field`, and lists are compared element by element.
 A dictionary counts by its values, and how wide the offsets of strings and lists are does not count.

@@ -42,7 +42,7 @@ _BLOCK_CELLS = 1 << 16
 
 @dataclass(frozen=True)
 class File:
-    """One side.
+    """One side's file as a table, and how its text was read.
 
     Args:
         commas: names of the columns whose numbers are written with a decimal comma.

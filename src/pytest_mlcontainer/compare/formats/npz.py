@@ -40,11 +40,11 @@ _NUMPY_WRITES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 @dataclass(frozen=True)
 class Archive:
-    """One side's zip, open.
+    """The open zip of one side.
 
     Args:
         members: in the order written.
-        pool: makes checksums of large members, beside the reading, which that would double.
+        pool: computes checksums of large members while others are read.
         checksums: those already made or begun.
     """
 

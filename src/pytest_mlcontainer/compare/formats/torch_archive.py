@@ -58,7 +58,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class TorchFile:
-    """One side's file: the pickle's value, and where its storages lie.
+    """A file that `torch.save` wrote: the value of its pickle, and where its storages are.
 
     Args:
         checked: keys of storages whose checksum has been found right.

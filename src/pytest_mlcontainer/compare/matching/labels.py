@@ -20,7 +20,7 @@ Codes = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class RenamedLabels:
-    """The actual labels under the reference's names.
+    """The actual labels, renamed to the reference's.
 
     Args:
         agree: for each element whether the label is now the reference's.

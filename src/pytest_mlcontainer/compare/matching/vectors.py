@@ -23,7 +23,7 @@ _APART = 1e3
 
 @dataclass(frozen=True)
 class Matching:
-    """Where each of the reference's vectors has its partner in the actual run.
+    """For each vector of the reference, its partner in the actual run.
 
     Args:
         partners: for each expected vector the place of the actual one.

@@ -53,7 +53,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Measured:
-    """What `model.Difference` says about two arrays, with places as positions in block order.
+    """The numbers of a `model.Difference`, with places as positions in block order.
 
     Args:
         largest: the largest finite |expected|.

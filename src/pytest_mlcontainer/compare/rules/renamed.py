@@ -35,7 +35,7 @@ _SHARED = 0.5
 
 @dataclass(frozen=True)
 class Proposal:
-    """A pair of `names` that brings outputs together.
+    """A pattern and replacement for `names` under which renamed outputs match.
 
     Args:
         is_sure: whether what it replaces looks made anew by each run. If not (`ckpt_499` and

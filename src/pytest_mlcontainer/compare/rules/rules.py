@@ -32,7 +32,7 @@ class AppliedTolerance:
     """The tolerance for one item, and the rule that it comes from; None is the default.
 
     Args:
-        calibration: for a tolerance that is calibrated; None where nothing is known to do so.
+        calibration: for a tolerance that is calibrated; None where there are no runs for that.
     """
 
     tolerance: Tolerance
@@ -56,9 +56,9 @@ class RuleUse:
     Args:
         used: numbers of rules, with how often each won.
         shadowed: numbers of rules, each with that of a rule that comes first and matched too.
-        items: names that were met, as many as a hint needs.
-        unread: whether it was not looked into.
-        met_by_order: what to know of names that met in sorted order.
+        items: names of items that were compared, as many as a hint needs.
+        unread: whether the output could not be read.
+        met_by_order: notes on names that were matched by their sorted order.
     """
 
     used: tuple[tuple[int, int], ...] = ()
@@ -76,7 +76,7 @@ class RuleBook:
     `/` and `.` too, and all else is literal: `history[3].loss` is a name, not a set.
 
     Args:
-        names: what is renamed before names meet; a rule may say the name from before or after.
+        names: replacements made before names are matched; a rule may use either name.
         study: how this comparison belongs to others.
     """
 
