@@ -48,7 +48,8 @@ from pytest_mlcontainer.compare.sources import (
     UnreadableError,
     chunks,
 )
-from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Comparator, Difference, Element, Output, Tolerance, Verdict
 
 VERSION = 1

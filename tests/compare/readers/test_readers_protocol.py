@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_mlcontainer.compare.readers import process, protocol
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.protocol import ComparedItem, Done, decode, encode
-from pytest_mlcontainer.compare.rules.rules import RuleUse
+from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.model import Difference, Element, Verdict
 

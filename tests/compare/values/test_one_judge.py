@@ -24,8 +24,9 @@ from pytest_mlcontainer.compare.numeric.numbers import bring_together
 from pytest_mlcontainer.compare.numeric.tolerance import make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.summary import summarise, write_summary
-from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.few import Few, passes
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 
 BIG = float(np.finfo(np.float64).max)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair
 from pytest_mlcontainer.model import Difference, Verdict
 

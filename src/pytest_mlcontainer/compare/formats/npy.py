@@ -24,7 +24,8 @@ from pytest_mlcontainer.compare.numeric.measure import Array, Order
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
-from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference
 
 MAGIC = b"\x93NUMPY"

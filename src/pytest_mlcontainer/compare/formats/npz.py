@@ -29,7 +29,8 @@ from pytest_mlcontainer.compare.numeric.measure import Array, Read, array_of
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, Pair, UnreadableError
-from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
 
 _SUFFIX = ".npy"

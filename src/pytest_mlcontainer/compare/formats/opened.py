@@ -40,7 +40,8 @@ from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, array_of_leaf
-from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
 
 TREE, ARRAYS = "tree.jsonl", "arrays.bin"

@@ -19,7 +19,8 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, read_both
 from pytest_mlcontainer.compare.text.excuses import Excuses
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks, shown

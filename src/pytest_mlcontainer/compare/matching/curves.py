@@ -27,7 +27,8 @@ from pytest_mlcontainer.compare.matching.polylines import Gap, furthest
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Floats, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError, loaded, same_type
 from pytest_mlcontainer.compare.numeric.measure import Array
-from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.model import Difference, Verdict
 
 MOST = 0.01

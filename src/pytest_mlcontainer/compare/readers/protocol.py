@@ -21,7 +21,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.rules.rules import RuleUse
+from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.rules.study import Metric
 from pytest_mlcontainer.compare.sources import Pair
 from pytest_mlcontainer.model import Difference, Pairs, Rule

@@ -30,7 +30,7 @@ from pytest_mlcontainer.compare.tables.columns import (
     take,
 )
 from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows, moved
-from pytest_mlcontainer.compare.values.arrays import ItemLocation
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.compare.values.wholes import (
     Wholes,

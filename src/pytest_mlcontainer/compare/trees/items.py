@@ -14,7 +14,8 @@ from pytest_mlcontainer.compare.numeric.numbers import integers
 from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError
-from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference, Verdict
 

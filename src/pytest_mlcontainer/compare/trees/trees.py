@@ -19,7 +19,8 @@ import numpy as np
 from pytest_mlcontainer.compare.matching.curves import split, wanted
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import bring_together, wholes_of
-from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.record_lists import (
     are_records,
     fields,
@@ -44,9 +45,9 @@ from pytest_mlcontainer.compare.trees.tree_values import (
     texts_of,
     values_of,
 )
-from pytest_mlcontainer.compare.values.arrays import ItemLocation
 from pytest_mlcontainer.compare.values.few import MOST, Few
-from pytest_mlcontainer.compare.values.notes import join_notes
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import drift, join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     BY_NUMBERS,
     agree_by_numbers,
@@ -346,8 +347,7 @@ class _TreeComparison:
         return Difference(self._output, node.item, Verdict.IDENTICAL, size=size)
 
     def _drift(self, node: _PairNode, note: str) -> Iterator[Difference]:
-        if not self._find(node).tolerance.ignore:
-            yield Difference(self._output, node.item, Verdict.DRIFT, note=note)
+        return drift(self._output, node.item, note, self._book, node.above)
 
     def _find(self, node: _PairNode) -> AppliedTolerance:
         return self._book.find(self._output, node.item, node.above)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,36 +30,12 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
     make_bound,
     precision_of,
 )
-from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdict
-
-
-@dataclass(frozen=True)
-class ItemLocation:
-    """The item that two arrays are, and what is known about it.
-
-    Args:
-        item: "" for an output that is one array.
-        above: items that hold this one.
-        text: whether the values were read from text, which has no dtype of its own.
-        judged_as: the precision to judge by, where it is not the dtype's.
-        note: goes into every difference made here.
-        met: rows have met already, by a key or in any order; here only their values count.
-    """
-
-    output: str
-    item: str = ""
-    above: tuple[str, ...] = ()
-    judged_as: Precision | None = None
-    note: str = ""
-    met: bool = False
-
-    def field(self, name: str) -> ItemLocation:
-        above = (self.item, *self.above) if self.item else self.above
-        item = f"{self.item}.{name}" if self.item else name
-        return ItemLocation(self.output, item, above, met=self.met)
 
 
 def compare_arrays(

@@ -25,8 +25,8 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
     is_default,
     make_bound,
 )
-from pytest_mlcontainer.compare.rules.rules import AppliedTolerance
-from pytest_mlcontainer.compare.values.arrays import ItemLocation
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 
 Number = int | float

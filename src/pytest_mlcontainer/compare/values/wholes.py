@@ -16,10 +16,12 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import NOT_WHOLE, bring_together
-from pytest_mlcontainer.compare.rules.rules import AppliedTolerance, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_pair
-from pytest_mlcontainer.compare.values.arrays import ItemLocation, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.few import Few
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     BY_NUMBERS,
