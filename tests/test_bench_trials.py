@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.errors import MlContainerError, RunError
-from pytest_mlcontainer.explain.trials import Findings, Kind, Observations, Reading, Search, Trial
+from pytest_mlcontainer.explain.trials import (
+    Findings,
+    Observations,
+    Reading,
+    Search,
+    SearchOutcome,
+    Trial,
+)
 from pytest_mlcontainer.model import (
     Entrypoint,
     Failure,
@@ -102,7 +109,7 @@ def observed(bench: Bench, *plan: Trial) -> Observations:
 
     def search() -> Search:
         told.update((yield plan))
-        return Findings(Kind.CLEAN, runs=len(plan))
+        return Findings(SearchOutcome.CLEAN, runs=len(plan))
 
     assert bench.drive(search, CHANGES).runs == len(plan)
     return told

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.config import load
-from pytest_mlcontainer.config.dockerfile import Recipe, command_words, parse_dockerfile
+from pytest_mlcontainer.config.dockerfile import DockerfileSummary, command_words, parse_dockerfile
 from pytest_mlcontainer.engines.sessions import remove_dead
 from pytest_mlcontainer.model import LABEL, Owner, Server
 from pytest_mlcontainer.owners import current_owner, host_name
@@ -399,7 +399,7 @@ def test_a_dockerfile_is_read_over_stages_continuations_and_heredocs():
         "FROM common\nCOPY --from=build /x /y\nCOPY <<EOF /etc/conf\nCMD not this one\nEOF\n"
         "RUN one \\\n  # a comment\n  && two\nEXPOSE 8080 53/udp\nCMD serve --port 1\n"
     )
-    assert recipe == Recipe(
+    assert recipe == DockerfileSummary(
         workdir="/srv",
         entrypoint=("tool",),
         command=("/bin/sh", "-c", "serve --port 1"),

@@ -28,7 +28,7 @@ from pytest_mlcontainer.explain.packages import (
     PROJECT,
     Contents,
     Distribution,
-    Kind,
+    ImageChangeKind,
     Tie,
     changes,
     closed,
@@ -151,7 +151,7 @@ def test_the_project_is_one_change_with_its_own_distribution() -> None:
     a = image(package("bikes", "0.1"), package("tool", "1", own=True), project=(("a.py", "1"),))
     b = image(package("bikes", "0.2"), package("tool", "2", own=True), project=(("a.py", "2"),))
     (change,) = changes(a, b, "bikes")
-    assert (change.name, change.kind) == (PROJECT, Kind.PROJECT)
+    assert (change.name, change.kind) == (PROJECT, ImageChangeKind.PROJECT)
     assert {each.name for side in change.own for each in side} == {"bikes", "tool"}
 
 

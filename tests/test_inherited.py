@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.outputs import Collected, Declared, Mark, collect_tar, collect_tree
+from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, Mark, collect_tar, collect_tree
 
 DOCKERFILE = """\
 FROM python:3.13-slim
@@ -127,7 +127,7 @@ class TestWhatWasThere:
 
     def marks(self, stream: list[bytes]) -> dict[str, Mark]:
         seen = Collected()
-        collect_tar(stream, "/w/out", Declared(("out/*",), "/w"), None, seen)
+        collect_tar(stream, "/w/out", DeclaredOutputs(("out/*",), "/w"), None, seen)
         return seen.marks()
 
     @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ class TestWhatWasThere:
     ) -> None:
         """Bytes alone would call a file inherited that was written anew."""
         collected = Collected()
-        declared = Declared(("out/*",), "/w")
+        declared = DeclaredOutputs(("out/*",), "/w")
         collect_tar(self.stream(a=after), "/w/out", declared, tmp_path, collected)
 
         collected.inherit(self.marks(self.stream(a=before)))
@@ -165,7 +165,7 @@ class TestWhatWasThere:
         (folder / "b").symlink_to("a")
         seen = Collected()
 
-        collect_tree(folder.parent, Declared(("out/*",), str(folder.parent)), None, seen)
+        collect_tree(folder.parent, DeclaredOutputs(("out/*",), str(folder.parent)), None, seen)
 
         marks = seen.marks()
         assert sorted(marks) == ["out/a", "out/b"]

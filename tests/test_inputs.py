@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Entrypoint, Folder, Output, Platform, Run, Target
-from pytest_mlcontainer.outputs import Collected, Declared, collect_tar
+from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, collect_tar
 from pytest_mlcontainer.runs.inputs import (
     Input,
     file_tar,
@@ -275,7 +275,7 @@ class TestOthers:
         (folder / "record").mkdir()
         run = run_with(folder, "/", **{f"out__{n}": data for n, data in enumerate(files)})
         collected = Collected()
-        declared = Declared(("out/*",), "/")
+        declared = DeclaredOutputs(("out/*",), "/")
         collect_tar(needs_tar([run]), "/", declared, folder / "record", collected)
         assert [collected.outputs[f"out/{n}"].path.read_bytes() for n in range(len(files))] == files
         assert {(o.mode, o.uid, o.gid) for o in collected.outputs.values()} == {(0o640, 999, 998)}

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs import (
-    Allowance,
     Collected,
-    Declared,
+    DeclaredOutputs,
+    OutputLimits,
     collect_tar,
     collect_tree,
     names_in_tar,
@@ -93,12 +93,12 @@ class Take:
     ) -> Collected:
         collected = Collected() if collected is None else collected
         stream = chunks(data) if isinstance(data, bytes) else data
-        collect_tar(stream, root, Declared(patterns, workdir), self.into, collected)
+        collect_tar(stream, root, DeclaredOutputs(patterns, workdir), self.into, collected)
         return collected
 
     def tree(self, folder: Path, *patterns: str) -> Collected:
         collected = Collected()
-        collect_tree(folder, Declared(patterns, str(folder)), self.into, collected)
+        collect_tree(folder, DeclaredOutputs(patterns, str(folder)), self.into, collected)
         return collected
 
 
@@ -137,7 +137,7 @@ class TestDeclared:
         self, patterns: tuple[str, ...], workdir: str, roots: tuple[str, ...]
     ) -> None:
         """Each byte is asked for once: no root lies in another."""
-        assert Declared(patterns, workdir).roots() == roots
+        assert DeclaredOutputs(patterns, workdir).roots() == roots
 
     @pytest.mark.parametrize(
         ("pattern", "workdir", "path", "name"),
@@ -158,7 +158,7 @@ class TestDeclared:
         self, pattern: str, workdir: str, path: str, name: str | None
     ) -> None:
         """Relative for relative patterns, absolute for absolute ones, none for the undeclared."""
-        assert Declared((pattern,), workdir).name_of(path) == name
+        assert DeclaredOutputs((pattern,), workdir).name_of(path) == name
 
     def test_missing_are_the_patterns_without_a_file(self, take: Take) -> None:
         """An empty folder is no output; a folder with a file in it is."""
@@ -318,7 +318,7 @@ class TestTar:
         collect_tar(
             chunks(data),
             "/app/outputs/model",
-            Declared(("outputs/**",), "/app"),
+            DeclaredOutputs(("outputs/**",), "/app"),
             take.into,
             collected,
             lies_at="/cache/snapshots/1",
@@ -425,9 +425,9 @@ class TestTar:
             lambda name: special(name, tarfile.FIFOTYPE),
         )
         data = tar(*(makers[number % 3](f"outputs/{number}") for number in range(9)))
-        take.tar(data, "outputs/*", collected=Collected(allowance=Allowance(files=9)))
+        take.tar(data, "outputs/*", collected=Collected(allowance=OutputLimits(files=9)))
         data = tar(*(makers[number % 3](f"outputs/{number}") for number in range(10)))
-        collected = Collected(allowance=Allowance(files=9))
+        collected = Collected(allowance=OutputLimits(files=9))
         with pytest.raises(OutputError, match=r"too many files: more than 9 .output-files.") as it:
             take.tar(data, "outputs/*", collected=collected)
         assert "outputs/9" in it.value.value
@@ -439,7 +439,7 @@ class TestTar:
         large = tarfile.TarInfo("outputs/large")
         large.size = 10**15
         data = tar(regular("outputs/a", b"x" * 10))[:1024] + large.tobuf(tarfile.PAX_FORMAT)
-        collected = Collected(allowance=Allowance(size_bytes=2**40))
+        collected = Collected(allowance=OutputLimits(size_bytes=2**40))
         with pytest.raises(OutputError, match="more than is taken over") as caught:
             take.tar(data, "outputs/*", collected=collected)
         assert caught.value.value == (
@@ -571,7 +571,7 @@ class TestTree:
         folder = tmp_path / "p"
         folder.mkdir()
         (folder / "a").write_bytes(b"x" * 10)
-        declared, collected = Declared(("*",), str(folder)), Collected()
+        declared, collected = DeclaredOutputs(("*",), str(folder)), Collected()
         intake = Intake(declared, take.into, collected)
 
         class Growing(io.BytesIO):
@@ -637,7 +637,7 @@ def test_what_an_engine_really_sends(engine: docker.APIClient, take: Take) -> No
     try:
         engine.start(made)
         assert engine.wait(made)["StatusCode"] == 0
-        declared = Declared(("outputs/*", "/volume/**", "linked/*"), "/app")
+        declared = DeclaredOutputs(("outputs/*", "/volume/**", "linked/*"), "/app")
         collected = Collected()
         for root in declared.roots():
             collect_tar(engine.get_archive(made, root)[0], root, declared, take.into, collected)

@@ -33,6 +33,8 @@ MUTATES = {
     "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard",
     "update", "setdefault", "popitem", "appendleft", "popleft",
 }  # fmt: skip
+# Names that more than one class still has. The list may only become shorter.
+SHARED_CLASS_NAMES = {"Asked", "Watch", "Writer", "_Session"}
 
 
 @cache
@@ -324,6 +326,34 @@ def test_functions_fit_one_look() -> None:
                 if lines > 40:
                     long.append(f"{module.name}:{node.lineno}: {node.name} has {lines} lines")
     assert long == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """Also private classes: whoever searches for a name finds one class."""
+    defined: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                defined.setdefault(node.name, []).append(f"{module.name}:{node.lineno}")
+    shared = {name: places for name, places in defined.items() if len(places) > 1}
+    unknown = {name: places for name, places in shared.items() if name not in SHARED_CLASS_NAMES}
+    assert unknown == {}
+    assert SHARED_CLASS_NAMES - set(shared) == set(), "these are unique now: take them off the list"
+
+
+def test_the_glossary_names_what_is_there() -> None:
+    """A term and its class change together; a list too long to read is no glossary."""
+    found = re.search(r"<!-- glossary:.*?-->\n(.*?)\n<!-- end", PAGE, re.DOTALL)
+    assert found is not None
+    rows = [line.strip("|").split("|") for line in found[1].splitlines()[2:]]
+    terms = [cells[0].strip() for cells in rows]
+    assert terms == sorted(set(terms))
+    assert len(terms) <= 40
+    there = {module.name.removesuffix(".py") for module in MODULES}
+    for module in MODULES:
+        there |= {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    named = {name for cells in rows for name in re.findall(r"`([^`]+)`", cells[2])}
+    assert named <= there, named - there
 
 
 def test_no_third_party_import_at_the_top_but_declared_ones() -> None:

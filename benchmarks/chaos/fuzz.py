@@ -29,7 +29,13 @@ from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.table import Row
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import Verdict
-from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tar, remove_tree
+from pytest_mlcontainer.outputs import (
+    Collected,
+    DeclaredOutputs,
+    OutputLimits,
+    collect_tar,
+    remove_tree,
+)
 from pytest_mlcontainer.records import FILE, open_records, read_conditions
 
 NAME = "fuzz"
@@ -161,8 +167,8 @@ def _formats(place: Path, seconds: float, inputs: int, dice: random.Random) -> R
 
 def _outputs(place: Path) -> Callable[[random.Random], None]:
     seeds = tar_seeds()
-    declared = Declared(("outputs/**", "/data/*.npz"), "/app")
-    allowance = Allowance(files=500, size_bytes=1 << 20)
+    declared = DeclaredOutputs(("outputs/**", "/data/*.npz"), "/app")
+    allowance = OutputLimits(files=500, size_bytes=1 << 20)
 
     def read(dice: random.Random) -> None:
         data = mutate_tar(dice.choice(seeds), seeds, dice)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.chaos.format_seeds import Seeds, damage, format_seeds
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.compare.readers.limits import Limits
+from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.model import Difference, Output, Verdict
 
@@ -64,7 +64,7 @@ class Damaged:
                 path.write_bytes(data)
                 self._sound[kind, number] = path
         self.found = Found()
-        limits = Limits(readers=_CORES, memory_bytes=_GIBIBYTE, base_s=LIMIT_S)
+        limits = ReaderLimits(readers=_CORES, memory_bytes=_GIBIBYTE, base_s=LIMIT_S)
         self._pool = Pool(limits)
 
     def close(self) -> None:

@@ -26,9 +26,9 @@ from pytest_mlcontainer.cli import main as mlcontainer
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.model import Platform, Run, Target
 from pytest_mlcontainer.outputs import (
-    Allowance,
     Collected,
-    Declared,
+    DeclaredOutputs,
+    OutputLimits,
     collect_tar,
     collect_tree,
     remove_tree,
@@ -127,7 +127,7 @@ def _surround(place: Path) -> Path:
 
 
 def _collect(case: Case, place: Path, secret: Path) -> tuple[Run, list[str], float]:
-    collected = Collected(allowance=Allowance(size_bytes=1 << 30))
+    collected = Collected(allowance=OutputLimits(size_bytes=1 << 30))
     into = place / "record" / "outputs"
     work = place / "work"
     problems, said = [], ""
@@ -138,9 +138,11 @@ def _collect(case: Case, place: Path, secret: Path) -> tuple[Run, list[str], flo
     try:
         if case.stream is not None:
             stream = (_named(chunk, secret) for chunk in case.stream())
-            collect_tar(stream, "/app/outputs", Declared(("outputs/**",), "/app"), into, collected)
+            collect_tar(
+                stream, "/app/outputs", DeclaredOutputs(("outputs/**",), "/app"), into, collected
+            )
         else:
-            collect_tree(work, Declared(("outputs/**",), str(work)), into, collected)
+            collect_tree(work, DeclaredOutputs(("outputs/**",), str(work)), into, collected)
     except OutputError as error:
         said = str(error)
     except Exception as error:  # whatever it is, it must not come out

@@ -11,7 +11,7 @@ from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.reader_faults import COMPARATOR, LIBRARIES
 from benchmarks.chaos.table import Row
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.compare.readers.limits import Limits
+from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.model import Difference, Output, Verdict
 
@@ -19,7 +19,7 @@ NAME = "readers"
 LIMIT_S = 5.0
 _TRIALS = 60  # for each library
 _AROUND_S = 8.0  # starting readers anew, on a machine that does other things too
-_LIMITS = Limits(readers=2, memory_bytes=300 << 20, base_s=LIMIT_S)
+_LIMITS = ReaderLimits(readers=2, memory_bytes=300 << 20, base_s=LIMIT_S)
 # What is done, and what the verdict on that output has to say.
 FAULTS = (
     ("segv", "crashed (SIGSEGV)"),

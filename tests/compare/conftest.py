@@ -14,7 +14,7 @@ import pytest
 
 from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.formats.registry import Formats
-from pytest_mlcontainer.compare.readers.limits import Limits
+from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import make_pair
@@ -82,7 +82,7 @@ def pool() -> Callable[..., AbstractContextManager[Pool]]:
     @contextmanager
     def start(**limits: Any) -> Iterator[Pool]:
         given = {"readers": 1, "memory_bytes": 1 << 30, **limits}
-        readers = Pool(Limits(**given))
+        readers = Pool(ReaderLimits(**given))
         try:
             yield readers
         finally:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.explain.amplifiers import amplifiers
-from pytest_mlcontainer.model import Difference, Element, Finding, Verdict
+from pytest_mlcontainer.model import Difference, Element, SearchFinding, Verdict
 
 COEF = Difference(
     "outputs/model.npz", "coef", Verdict.DRIFT, max_abs=0.012, max_rel=0.3, max_ulp=10**13,
@@ -34,7 +34,7 @@ SWAPPED = replace(
 UNSTABLE = ("train.py", "import numpy as np\n\norder = np.argsort(-scores)\n")
 
 
-def texts(found: tuple[Finding, ...]) -> list[str]:
+def texts(found: tuple[SearchFinding, ...]) -> list[str]:
     return [each.text for each in found]
 
 

@@ -10,11 +10,11 @@ import pytest
 from pytest_mlcontainer.explain.pins import search_pins
 from pytest_mlcontainer.explain.trials import (
     Findings,
-    Kind,
     Observation,
     Plan,
     Reading,
     Search,
+    SearchOutcome,
     Trial,
 )
 
@@ -66,7 +66,7 @@ def keyed(*pins: str) -> Program:
 def test_every_single_pin_is_found(pin: str) -> None:
     """Each pin is named, without the prefix that trials have, confirmed by three runs or more."""
     findings, plans = drive(search_pins(PINS, {"hash-seed": 3.0}, FIRST), keyed(pin))
-    assert findings.kind is Kind.NONDETERMINISTIC
+    assert findings.kind is SearchOutcome.NONDETERMINISTIC
     assert [cause.names for cause in findings.causes] == [(pin,)]
     assert "with all others pinned they disagree" in findings.causes[0].evidence
     alone = [trial for plan in plans for trial in plan if trial.changes == (f"pin:{pin}",)]

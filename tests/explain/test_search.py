@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import (
     Findings,
-    Kind,
     Observation,
     Plan,
     Reading,
     Search,
+    SearchOutcome,
     Trial,
 )
 
@@ -97,14 +97,14 @@ def suspecting(*names: str, weight: float = 12.0) -> Mapping[str, float]:
 def test_a_clean_program_takes_three_runs_in_one_plan() -> None:
     """Two controls and everything at once, side by side, end the search where all agree."""
     findings, plans = drive(search_causes(NAMES, FLAT), faulty())
-    assert findings == Findings(Kind.CLEAN, runs=3)
+    assert findings == Findings(SearchOutcome.CLEAN, runs=3)
     assert plans == [(Trial(), Trial((), 1), Trial(tuple(sorted(NAMES))))]
 
 
 def test_the_top_suspect_takes_six_runs() -> None:
     """The top suspect is tried alone, then again beside all but it; the evidence says so."""
     findings, plans = drive(search_causes(NAMES, suspecting("v07")), faulty(["v07"]))
-    assert findings.kind is Kind.DRIFT
+    assert findings.kind is SearchOutcome.DRIFT
     (cause,) = findings.causes
     assert cause.names == ("v07",)
     assert cause.runs == findings.runs == 6
@@ -187,7 +187,7 @@ def test_a_crash_hides_no_drift() -> None:
 def test_two_failures_are_two_crashes() -> None:
     """Failures with other texts are told apart, and the program is clean but for them."""
     findings, _ = drive(search_causes(NAMES, FLAT), faulty(crashes=[["v02"], ["v12"]]))
-    assert findings.kind is Kind.CLEAN
+    assert findings.kind is SearchOutcome.CLEAN
     assert {crash.names for crash in findings.crashes} == {("v02",), ("v12",)}
 
 
@@ -215,7 +215,7 @@ def test_crashes_have_suspects_of_their_own() -> None:
 def test_a_program_that_always_fails_takes_three_runs() -> None:
     """Nothing is searched where not even a control works."""
     findings, _ = drive(search_causes(NAMES, FLAT), faulty(crashes=[[]]))
-    assert findings == Findings(Kind.FAILED, runs=3)
+    assert findings == Findings(SearchOutcome.FAILED, runs=3)
 
 
 @pytest.mark.parametrize("causes", [[], [("v07",)], [("v03",)]])
@@ -225,7 +225,7 @@ def test_random_failures_change_no_verdict(causes: list[tuple[str, ...]]) -> Non
     for seed in range(100):
         program = at_random(faulty(*causes), 0.2)
         findings, _ = drive(search_causes(NAMES, suspecting("v03")), program, seed)
-        right += named(findings) == set(causes) and findings.kind is not Kind.FAILED
+        right += named(findings) == set(causes) and findings.kind is not SearchOutcome.FAILED
         assert not findings.crashes
     assert right >= 97
 
@@ -238,7 +238,7 @@ def test_flaky_runs_are_counted() -> None:
         return Fails("connection reset") if next(failures, False) else "same"
 
     findings, _ = drive(search_causes(NAMES, FLAT), run)
-    assert (findings.kind, findings.flaky, findings.runs) == (Kind.CLEAN, 1, 4)
+    assert (findings.kind, findings.flaky, findings.runs) == (SearchOutcome.CLEAN, 1, 4)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])
@@ -267,7 +267,7 @@ def test_a_natural_cause_is_nondeterminism(seed: int) -> None:
 
     search = search_causes(NAMES, FLAT, natural=["hash-seed"], pins=PINS, budget=60)
     findings, _ = drive(search, run, seed)
-    assert findings.kind is Kind.NONDETERMINISTIC
+    assert findings.kind is SearchOutcome.NONDETERMINISTIC
     assert named(findings) == {("hash-seed",)}
 
 
@@ -276,7 +276,7 @@ def test_a_program_that_answers_alike_to_all_natural_values_is_no_random_one() -
     that is what is said."""
     search = search_causes(NAMES, suspecting("hash-seed"), natural=["hash-seed"])
     findings, _ = drive(search, faulty(["hash-seed"], ["v03"]))
-    assert findings.kind is Kind.DRIFT
+    assert findings.kind is SearchOutcome.DRIFT
     assert named(findings) == {("hash-seed",), ("v03",)}
     (cause,) = (each for each in findings.causes if each.names == ("hash-seed",))
     assert "8 of 8 runs with nothing changed agree, although it is another" in cause.evidence
@@ -294,7 +294,7 @@ def test_controls_that_agreed_by_luck_are_asked_again() -> None:
 
     search = search_causes(NAMES, suspecting("hash-seed"), natural=["hash-seed"], pins=PINS)
     findings, _ = drive(search, run)
-    assert findings.kind is Kind.NONDETERMINISTIC
+    assert findings.kind is SearchOutcome.NONDETERMINISTIC
 
 
 def test_a_cause_may_itself_be_random() -> None:
@@ -427,7 +427,7 @@ def test_the_end_of_the_budget_says_what_is_known() -> None:
     """What drifts, what does not and what is left are in a sentence; suspects has the names."""
     names = ["a", "b", "c", "d", "e", "f"]
     findings, _ = drive(search_causes(names, {}, budget=4), faulty(["e"]))
-    assert findings.kind is Kind.DRIFT
+    assert findings.kind is SearchOutcome.DRIFT
     assert not findings.causes
     assert findings.suspects == ("d", "e", "f")
     assert findings.open == (

@@ -13,7 +13,7 @@ from benchmarks.chaos.hostile_tars import END, file, header
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs import (
     Collected,
-    Declared,
+    DeclaredOutputs,
     collect_tar,
     collect_tree,
     remove_tree,
@@ -53,7 +53,9 @@ def test_what_is_refused_is_listed_with_an_end(tmp_path: Path) -> None:
     """A thousand lines, none of them long, and how many more there are."""
     collected = Collected()
     stream = (header(b"outputs/%d" % number, b"3") for number in range(1500))
-    collect_tar((*stream, END), "/app/outputs", Declared(("**",), "/app"), tmp_path, collected)
+    collect_tar(
+        (*stream, END), "/app/outputs", DeclaredOutputs(("**",), "/app"), tmp_path, collected
+    )
     assert len(collected.refused) == 1001
     assert collected.refused[-1] == "and 500 more"
     collected.refuse("x" * 5000)
@@ -75,7 +77,7 @@ def test_outputs_in_many_folders_are_kept_where_they_can_be_removed(tmp_path: Pa
     collected = Collected()
     name = "outputs/" + "d/" * 100 + "f"
     stream = (file(name.encode(), b"x"), END)
-    collect_tar(stream, "/app/outputs", Declared(("**",), "/app"), tmp_path, collected)
+    collect_tar(stream, "/app/outputs", DeclaredOutputs(("**",), "/app"), tmp_path, collected)
     path = collected.outputs[name].path
     assert path.read_bytes() == b"x"
     assert len(path.relative_to(tmp_path).parts) == 2
@@ -89,7 +91,7 @@ def test_a_name_given_again_replaces_only_what_it_can(tmp_path: Path) -> None:
         into.mkdir()
         collected = Collected()
         with suppress(OutputError):
-            declared = Declared(("**",), "/app")
+            declared = DeclaredOutputs(("**",), "/app")
             collect_tar((*good, end), "/app/outputs", declared, into, collected)
         assert collected.outputs["outputs/x"].path.read_bytes() == b"333"
         assert sum(path.is_file() for path in into.rglob("*")) == 1
@@ -113,7 +115,7 @@ def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(tmp_path: Path) 
             (work / "outputs" / "sub").symlink_to(tmp_path / "secret")
 
     collected = Collected(outputs=Swapping())  # type: ignore[arg-type]
-    collect_tree(work, Declared(("outputs/**",), str(work)), into, collected)
+    collect_tree(work, DeclaredOutputs(("outputs/**",), str(work)), into, collected)
     assert list(collected.outputs) == ["outputs/a"]
 
 

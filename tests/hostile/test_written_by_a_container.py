@@ -5,7 +5,7 @@ from pathlib import Path
 import docker
 
 from pytest_mlcontainer.errors import OutputError
-from pytest_mlcontainer.outputs import Allowance, Collected, Declared, collect_tar
+from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, OutputLimits, collect_tar
 
 SCRIPT = r"""
 import os, socket
@@ -37,7 +37,7 @@ open("bottom", "w").write("x")
 def take(engine: docker.APIClient, made: str, folder: str, into: Path, collected: Collected) -> str:
     """Why not everything was taken over. The stream ends with this function, or the engine, which
     has more to send, would keep the container."""
-    root, declared = f"/app/{folder}", Declared((f"{folder}/**",), "/app")
+    root, declared = f"/app/{folder}", DeclaredOutputs((f"{folder}/**",), "/app")
     try:
         collect_tar(engine.get_archive(made, root)[0], root, declared, into, collected)
     except OutputError as error:
@@ -52,7 +52,7 @@ def test_what_a_hostile_container_really_writes(engine: docker.APIClient, tmp_pa
         ["python", "-c", SCRIPT],
         host_config=engine.create_host_config(network_mode="none"),
     )["Id"]
-    collected, large = Collected(), Collected(allowance=Allowance(size_bytes=2**30))
+    collected, large = Collected(), Collected(allowance=OutputLimits(size_bytes=2**30))
     try:
         engine.start(made)
         assert engine.wait(made)["StatusCode"] == 0, engine.logs(made)

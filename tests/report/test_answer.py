@@ -12,9 +12,9 @@ from pytest_mlcontainer.model import (
     Cause,
     Difference,
     Explanation,
-    Finding,
     Outcome,
     Platform,
+    SearchFinding,
     Target,
     Verdict,
 )
@@ -35,8 +35,10 @@ DRIFT = Difference(
     "outputs/w.npz", "coef", Verdict.DRIFT, max_abs=0.01, differing=8, beyond=8, size=9
 )
 SAME = Difference("outputs/m.json", "", Verdict.IDENTICAL, size=7, unit="bytes")
-CRASH = Finding("crash", ("user",), "fails with just this changed: PermissionError: /root")
-SOLVER = Finding("amplifier", (), "an unconverged solver (did not converge)", "raise max_iter", "S")
+CRASH = SearchFinding("crash", ("user",), "fails with just this changed: PermissionError: /root")
+SOLVER = SearchFinding(
+    "amplifier", (), "an unconverged solver (did not converge)", "raise max_iter", "S"
+)
 THREADS = Cause(("threads",), 6, "drifts with it alone (2 of 2 runs) and agrees with all others")
 EXPLAINED = Explanation(
     runs=6,
@@ -166,7 +168,7 @@ def test_without_a_cause_the_suspects_are_named_as_such() -> None:
 
 def test_across_platforms_what_is_explained_in_part_is_said() -> None:
     """The headline names both platforms, as ever."""
-    part = Finding("part", ("simd",), "3 of 5 items agree without it")
+    part = SearchFinding("part", ("simd",), "3 of 5 items agree without it")
     across = explained(
         replace(VARIED, target=ARM64, against=""), findings=(part,), tried=("simd=least",)
     )
@@ -188,7 +190,7 @@ def test_a_package_is_advised_on_as_one() -> None:
 
 def test_what_images_differ_in_is_no_variation_without_effect() -> None:
     """Versions are tried one against another; who tried them says what is harmless."""
-    harmless = Finding("harmless", ("rich",), "differs without an effect: rich 13 → 14")
+    harmless = SearchFinding("harmless", ("rich",), "differs without an effect: rich 13 → 14")
     images = explained(
         replace(VARIED, causes=(Cause(("numpy",), 5, "e"),), against="image b"),
         tried=("numpy 2.3.0 → 2.4.6", "rich 13 → 14"), findings=(harmless,),
@@ -303,7 +305,7 @@ def test_text_of_findings_cannot_act_on_the_terminal() -> None:
     """Failures are quoted from containers, and names come from plugins."""
     whole = Explanation(
         3, (HOSTILE,), ((HOSTILE, HOSTILE),),
-        tuple(Finding(kind, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE)
+        tuple(SearchFinding(kind, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE)
               for kind in ("crash", "amplifier", "part", HOSTILE)),
         HOSTILE, (HOSTILE, HOSTILE), (HOSTILE,),
     )  # fmt: skip

@@ -19,9 +19,9 @@ from pytest_mlcontainer.model import (
     Element,
     Explanation,
     Failure,
-    Finding,
     Outcome,
     Platform,
+    SearchFinding,
     Target,
     Verdict,
 )
@@ -132,7 +132,7 @@ def everything(said: str) -> Any:
     )  # fmt: skip
     explained = Explanation(
         3, (said,), ((said, said),),
-        tuple(Finding(kind, (said, "x"), said, said, said)
+        tuple(SearchFinding(kind, (said, "x"), said, said, said)
               for kind in ("crash", "flaky", "amplifier", "part", said)),
         said, (said, said), (said,),
     )  # fmt: skip

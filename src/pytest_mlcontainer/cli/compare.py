@@ -16,7 +16,7 @@ from pytest_mlcontainer.hooks import load_comparators
 from pytest_mlcontainer.judging.machines import (
     Choice,
     Pairing,
-    Place,
+    RecordSource,
     failed_runs,
     groups,
     judge,
@@ -70,7 +70,7 @@ def compare(asked: Asked) -> int:
     _check_different(asked)
     with ExitStack() as stack:
         first, second = (
-            Place(label, read_records(stack.enter_context(open_records(path)), path))
+            RecordSource(label, read_records(stack.enter_context(open_records(path)), path))
             for label, path in (("A", asked.first), ("B", asked.second))
         )
         pairing = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pytest_mlcontainer.config.dockerfile import Recipe, command_words
+from pytest_mlcontainer.config.dockerfile import DockerfileSummary, command_words
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training", "fit"),
@@ -54,7 +54,9 @@ class Guess:
     health: str = "/"
 
 
-def guess_entrypoints(root: Path, document: Mapping[str, Any], recipe: Recipe) -> tuple[Guess, ...]:
+def guess_entrypoints(
+    root: Path, document: Mapping[str, Any], recipe: DockerfileSummary
+) -> tuple[Guess, ...]:
     """The entrypoints of a project, training first; at least one.
 
     Args:
@@ -129,7 +131,9 @@ def _commands(
             yield kind, (file.name,), f"the script {shown}", _read(file)
 
 
-def _programs(root: Path, recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...], str, str]]:
+def _programs(
+    root: Path, recipe: DockerfileSummary
+) -> Iterator[tuple[str, tuple[str, ...], str, str]]:
     """The same for files that the Dockerfile copies into a folder that is on PATH."""
     folders = {*recipe.path, *_USUAL_PATH}
     for source, place in recipe.placed:
@@ -151,7 +155,7 @@ def _programs(root: Path, recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]
 
 
 def _guess(
-    root: Path, name: str, argv: tuple[str, ...], source: str, code: str, recipe: Recipe
+    root: Path, name: str, argv: tuple[str, ...], source: str, code: str, recipe: DockerfileSummary
 ) -> Guess:
     entrypoint, command = _beside(argv, recipe)
     if name == "serve":
@@ -163,7 +167,7 @@ def _guess(
 
 
 def _beside(
-    argv: tuple[str, ...], recipe: Recipe
+    argv: tuple[str, ...], recipe: DockerfileSummary
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """`entrypoint` and `command` that make an image with its own ENTRYPOINT run `argv`."""
     own = recipe.entrypoint
@@ -175,7 +179,7 @@ def _beside(
     return (), argv
 
 
-def _own_command(root: Path, recipe: Recipe) -> Guess:
+def _own_command(root: Path, recipe: DockerfileSummary) -> Guess:
     """What the image runs by itself."""
     words = command_words((*recipe.entrypoint, *recipe.command))
     source = "the image's own command" + (f": {' '.join(words)}" if words else "")
@@ -211,7 +215,7 @@ def _files(code: str, folders: Iterable[str]) -> Iterator[str]:
     yield from dict.fromkeys(found)
 
 
-def _health(root: Path, code: str, recipe: Recipe) -> str:
+def _health(root: Path, code: str, recipe: DockerfileSummary) -> str:
     """The path that says whether a server is well: of its own code first, then of the
     Dockerfile's HEALTHCHECK, then of any code here."""
     own = _HEALTH.search(code)

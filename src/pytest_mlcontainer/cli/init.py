@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
 from pytest_mlcontainer.config import load, parse_settings
-from pytest_mlcontainer.config.dockerfile import Recipe, parse_dockerfile
+from pytest_mlcontainer.config.dockerfile import DockerfileSummary, parse_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 
 if sys.version_info >= (3, 11):
@@ -129,7 +129,7 @@ def _dockerfiles(root: Path) -> list[Path]:
     return found
 
 
-def _top(root: Path, dockerfiles: list[Path], recipe: Recipe) -> Iterator[str]:
+def _top(root: Path, dockerfiles: list[Path], recipe: DockerfileSummary) -> Iterator[str]:
     first, *others = (path.relative_to(root).as_posix() for path in dockerfiles)
     if others:
         yield f"# Also here: {', '.join(others)}."
@@ -172,7 +172,7 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
         yield f"outputs = {_list(guess.outputs)}"
 
 
-def _inputs(root: Path, recipe: Recipe) -> str:
+def _inputs(root: Path, recipe: DockerfileSummary) -> str:
     """A folder of data that the image does not hold."""
     copied = any(source in (".", "data", "data/") for source in recipe.copied)
     if copied or not (root / "data").is_dir():

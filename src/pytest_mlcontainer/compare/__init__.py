@@ -1,8 +1,9 @@
 """Two runs' outputs and the rules for them → differences. The only input is what the files hold.
 
-`apart` says where a pair of files is compared, here or in a process of `readers`. `formats`
-recognises a file, the module of that format reads both sides, `items` and `arrays` compare them,
-`tolerance` says what is close enough, and `collect` keeps the result short.
+`readers.apart` decides whether a pair of files is compared in this process or by a reader process.
+`formats` recognises a file, the module of that format reads both sides, `trees`, `tables` and
+`values` compare them, `numeric.tolerance` says what is close enough, and `collect` keeps the result
+short.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from pytest_mlcontainer.compare.formats import pytorch
 from pytest_mlcontainer.compare.formats.opened import needs_opening, notes_on
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.formats.torch_archive import is_archive, is_legacy
-from pytest_mlcontainer.compare.readers.apart import Apart, Found, format_here
+from pytest_mlcontainer.compare.readers.apart import (
+    DifferencesAndNotes,
+    ReaderDispatch,
+    format_here,
+)
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.readers.protocol import Job, Work
-from pytest_mlcontainer.compare.rules.lonely import Sides, compare_lonely
-from pytest_mlcontainer.compare.rules.names import Meeting
+from pytest_mlcontainer.compare.rules.lonely import OutputsBySide, compare_lonely
+from pytest_mlcontainer.compare.rules.names import NameMatch
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.compare.sources import (
@@ -66,7 +71,7 @@ def compare_outputs(
         meetings = book.meet(sorted(mine), sorted(theirs))
     except UnreadableError as error:
         return (Difference("outputs", "", Verdict.FAILED, note=str(error)),), ()
-    comparison = _Comparison(book, Apart(rules, names, comparators, pool))
+    comparison = _Comparison(book, ReaderDispatch(rules, names, comparators, pool))
     found: list[Difference] = []
     notes: list[str] = []
     for met, (differences, more) in comparison.of(
@@ -77,7 +82,7 @@ def compare_outputs(
             book.leave_unread(met.name)  # what could not be read may hold what rules are for
         notes += (*more, *((met.note,) if met.note and met.actual and met.expected else ()))
     lonely = tuple(met for met in sorted(meetings, key=_name) if met.is_lonely)
-    found += compare_lonely(lonely, Sides(mine, theirs), book)
+    found += compare_lonely(lonely, OutputsBySide(mine, theirs), book)
     if not mine and not theirs:
         notes.append("nothing was compared: neither run wrote a declared output")
     idle = book.idle()
@@ -89,29 +94,32 @@ def compare_outputs(
 
 @dataclass(frozen=True)
 class _Step:
-    """An output, and how it is compared.
+    """An output, and one of three ways to compare it.
 
     Args:
-        known: what can be said without a look inside, or None.
-        here: gives what is found in this process, or None.
-        job: for a reader, or None.
+        known: the result, where the files need not be opened for it; else None.
+        here: compares it in this process; None where a reader does.
+        job: the job for a reader; None where this process compares it.
     """
 
-    met: Meeting
+    met: NameMatch
     known: tuple[Difference, ...] | None = None
-    here: Callable[[], Found] | None = None
+    here: Callable[[], DifferencesAndNotes] | None = None
     job: Job | None = None
 
 
 class _Comparison:
-    def __init__(self, book: RuleBook, apart: Apart) -> None:
+    def __init__(self, book: RuleBook, apart: ReaderDispatch) -> None:
         self._book = book
         self._apart = apart
         self._formats = Formats(apart.comparators)
 
     def of(
-        self, meetings: Iterable[Meeting], mine: Mapping[str, Output], theirs: Mapping[str, Output]
-    ) -> Iterator[tuple[Meeting, Found]]:
+        self,
+        meetings: Iterable[NameMatch],
+        mine: Mapping[str, Output],
+        theirs: Mapping[str, Output],
+    ) -> Iterator[tuple[NameMatch, DifferencesAndNotes]]:
         """What is found in each output, by name. Readers begin with all of theirs at once."""
         steps = []
         for met in sorted(meetings, key=_name):
@@ -131,7 +139,7 @@ class _Comparison:
                 else:
                     yield step.met, self._apart.result(next(asked), self._book)
 
-    def _step(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+    def _step(self, met: NameMatch, actual: Output, expected: Output) -> _Step:
         pair = make_pair(met.name, actual, expected)
         try:
             if expected.summary is not None:
@@ -145,13 +153,13 @@ class _Comparison:
         if format is None:
             return _Step(met, job=self._apart.job(Work.COMPARE, pair, self._book))
 
-        def compare() -> Found:
+        def compare() -> DifferencesAndNotes:
             differences, notes = self._formats.compare_as(format, pair, self._book)
             return differences, (*notes, *notes_on(pair))
 
         return _Step(met, here=compare)
 
-    def _hold(self, met: Meeting, actual: Output, expected: Output) -> _Step:
+    def _hold(self, met: NameMatch, actual: Output, expected: Output) -> _Step:
         """Against a summary. Whether the readers are needed is known by the one file there is."""
         side = make_pair(met.name, actual, actual)
         if format_here(side, self._formats, self._apart.comparators, self._book) is None:
@@ -163,11 +171,11 @@ class _Comparison:
         )
 
 
-def _name(met: Meeting) -> str:
+def _name(met: NameMatch) -> str:
     return met.name
 
 
-def _within_memory(name: str, compare: Callable[[], Found]) -> Found:
+def _within_memory(name: str, compare: Callable[[], DifferencesAndNotes]) -> DifferencesAndNotes:
     try:
         return compare()
     except MemoryError:
@@ -189,7 +197,7 @@ def unopened(
     mine = {output.name: output for output in actual}
     theirs = {output.name: output for output in expected}
     waiting: tuple[set[str], set[str]] = set(), set()
-    meetings: tuple[Meeting, ...] = ()
+    meetings: tuple[NameMatch, ...] = ()
     with suppress(UnreadableError):  # which is said when they are compared
         meetings = book.meet(sorted(mine), sorted(theirs))
     for met in meetings:
@@ -244,7 +252,7 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
     return (Difference(pair.name, "", Verdict.IDENTICAL, size=size, note=note, unit="bytes"),)
 
 
-def _undecided(met: Meeting, book: RuleBook) -> tuple[Difference, ...]:
+def _undecided(met: NameMatch, book: RuleBook) -> tuple[Difference, ...]:
     """A name of which it cannot be told who meets whom."""
     ignored = book.find(met.name).tolerance.ignore
     book.leave_unread(met.name)

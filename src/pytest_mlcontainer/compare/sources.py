@@ -27,8 +27,8 @@ class MalformedError(UnreadableError):
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two files.
+class ComparedFile:
+    """One of the two files of a comparison.
 
     Args:
         label: `ACTUAL` or `EXPECTED`.
@@ -77,20 +77,20 @@ class Pair:
     """The same output of both runs."""
 
     name: str
-    actual: Side
-    expected: Side
+    actual: ComparedFile
+    expected: ComparedFile
 
 
 def make_pair(name: str, actual: Output, expected: Output) -> Pair:
     """The pair called `name`; each side keeps its own name."""
     return Pair(
         name,
-        Side(ACTUAL, actual.name, actual.path, actual.opened),
-        Side(EXPECTED, expected.name, expected.path, expected.opened),
+        ComparedFile(ACTUAL, actual.name, actual.path, actual.opened),
+        ComparedFile(EXPECTED, expected.name, expected.path, expected.opened),
     )
 
 
-def read_both(pair: Pair, read: Callable[[Side], T]) -> tuple[T, T]:
+def read_both(pair: Pair, read: Callable[[ComparedFile], T]) -> tuple[T, T]:
     """Both sides as `read` gives them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a baseline keeps of a file that is too large to keep, and comparing a file with that.
+"""Summaries: what a baseline keeps of a file that is too large, and comparing a file with one.
 
 The file's SHA-256; and for a format that can name its arrays, of each of them: dtype, shape,
 SHA-256 of the values, how many are NaN and infinite, min, max, mean, standard deviation, L2 norm,
@@ -29,13 +29,27 @@ from pytest_mlcontainer.compare.collect import collect_items
 from pytest_mlcontainer.compare.formats.kind import Named
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.numeric.dense import BLOCK_BYTES
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, Floats, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import (
+    NUMBER_KINDS,
+    Dtype,
+    DtypeKind,
+    Floats,
+    Values,
+    kind_of,
+)
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.scale import typical_noise
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ACTUAL, EXPECTED, Side, UnreadableError, chunks
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.sources import (
+    ACTUAL,
+    EXPECTED,
+    ComparedFile,
+    UnreadableError,
+    chunks,
+)
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Comparator, Difference, Element, Output, Tolerance, Verdict
 
 VERSION = 1
@@ -48,13 +62,12 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ORDERED = 1 << 20
 # What sums of floats in another order may differ by, relative to their terms.
 _SUMMING = 1e-12
-_NUMBERS = (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
 _NOT_KEPT = "the file itself is not in the baseline"
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of all elements of an array; of complex ones their moduli.
+    """Statistics over all elements of an array; of complex ones over their moduli.
 
     Args:
         nan, infinite, negative_infinite: how many there are; the others are over finite elements.
@@ -76,7 +89,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Item:
-    """What is kept of one array.
+    """The summary of one array.
 
     Args:
         sha256: of the values in C order, little-endian, with all NaNs made the same.
@@ -94,7 +107,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is kept of one file.
+    """The summary of one file.
 
     Args:
         items: None where the file's format cannot name its arrays.
@@ -107,7 +120,7 @@ class Summary:
 
 def summarise(output: Output, comparators: tuple[Comparator, ...] = ()) -> Summary:
     """Sum up a file. One that is damaged, or of no known kind, has no items."""
-    side = Side(ACTUAL, output.name, output.path)
+    side = ComparedFile(ACTUAL, output.name, output.path)
     items: dict[str, Item] | None = None
     with suppress(UnreadableError), _arrays(side, Formats(comparators)) as arrays:
         if arrays is not None:
@@ -129,13 +142,15 @@ def compare_summary(
     if rules and rules[0].item is None and rules[0].tolerance.ignore:
         book.find(name)
         return (), ()
-    side = Side(ACTUAL, name, actual.path)
+    side = ComparedFile(ACTUAL, name, actual.path)
     return collect_items(name, _guarded(side, expected.path, book, formats), False)
 
 
-def _guarded(side: Side, kept: Path, book: RuleBook, formats: Formats) -> Iterator[Difference]:
+def _guarded(
+    side: ComparedFile, kept: Path, book: RuleBook, formats: Formats
+) -> Iterator[Difference]:
     try:
-        summary = read_summary(Side(EXPECTED, side.name, kept))
+        summary = read_summary(ComparedFile(EXPECTED, side.name, kept))
         if side.size_bytes() == summary.size_bytes and _file_digest(side) == summary.sha256:
             yield _same_bytes(side, summary, book)
             return
@@ -146,7 +161,7 @@ def _guarded(side: Side, kept: Path, book: RuleBook, formats: Formats) -> Iterat
 
 
 @contextmanager
-def _arrays(side: Side, formats: Formats) -> Iterator[tuple[Named, ...] | None]:
+def _arrays(side: ComparedFile, formats: Formats) -> Iterator[tuple[Named, ...] | None]:
     named = formats.recognise(side).arrays
     if named is None:
         yield None
@@ -155,7 +170,7 @@ def _arrays(side: Side, formats: Formats) -> Iterator[tuple[Named, ...] | None]:
         yield arrays
 
 
-def _same_bytes(side: Side, summary: Summary, book: RuleBook) -> Difference:
+def _same_bytes(side: ComparedFile, summary: Summary, book: RuleBook) -> Difference:
     book.find(side.name)
     book.leave_unread(side.name)
     return Difference(
@@ -169,7 +184,7 @@ def _same_bytes(side: Side, summary: Summary, book: RuleBook) -> Difference:
 
 
 def _compare_arrays(
-    side: Side, arrays: tuple[Named, ...] | None, summary: Summary, book: RuleBook
+    side: ComparedFile, arrays: tuple[Named, ...] | None, summary: Summary, book: RuleBook
 ) -> Iterator[Difference]:
     output, kept = side.name, summary.items
     if kept is None or arrays is None:
@@ -178,7 +193,7 @@ def _compare_arrays(
     found = dict(arrays)
     for met in book.meet(found, kept):
         if met.actual is not None and met.expected is not None:
-            place = Place(output, met.name, note=met.note)
+            place = ItemLocation(output, met.name, note=met.note)
             yield from _compare(place, found[met.actual](), kept[met.expected], book)
         elif not book.find(output, met.name).tolerance.ignore:
             note = "missing in the actual run" if met.actual is None else "only in the actual run"
@@ -198,7 +213,7 @@ def summary_to_json(summary: Summary) -> str:
     return json.dumps(raw, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def read_summary(side: Side) -> Summary:
+def read_summary(side: ComparedFile) -> Summary:
     """A summary back from its file.
 
     Raises:
@@ -234,7 +249,7 @@ def _item(name: str, array: Array, most: int) -> Item:
         # The width of an object is that of a pointer: each text is taken with its length.
         return Item("text", shape, _digest(_encoded(block) for block in _blocks(array)))
     item = Item(dtype, shape, _digest(_canonical(block) for block in _blocks(array)))
-    if kind_of(array.dtype) not in _NUMBERS or not array.size:
+    if kind_of(array.dtype) not in NUMBER_KINDS or not array.size:
         return item
     statistics, extremes = _statistics(array)
     seed = f"{name}\0{array.size}"
@@ -258,7 +273,7 @@ def _blocks(array: Array) -> Iterator[Values]:
 
 def _canonical(block: Values) -> bytes:
     """The bytes that equal values share on any machine: NaNs have a payload that differs."""
-    if kind_of(block.dtype) in (Kind.FLOAT, Kind.COMPLEX):
+    if kind_of(block.dtype) in (DtypeKind.FLOAT, DtypeKind.COMPLEX):
         missing = np.isnan(block)
         if missing.any():
             block = block.copy()
@@ -278,7 +293,7 @@ def _digest(parts: Iterable[bytes]) -> str:
     return found.hexdigest()
 
 
-def _file_digest(side: Side) -> str:
+def _file_digest(side: ComparedFile) -> str:
     with side.open() as stream:
         return _digest(chunks(stream))
 
@@ -291,7 +306,7 @@ def _reals(block: Values) -> Floats:
 
 @dataclass
 class _Sums:
-    """What one pass over an array adds up."""
+    """Sums over one pass through an array."""
 
     nan: int = 0
     infinite: int = 0
@@ -443,7 +458,7 @@ def _other_bytes(output: str, book: RuleBook) -> Difference:
     return Difference(output, "", Verdict.DRIFT if exact else Verdict.FAILED, note=note)
 
 
-def _compare(place: Place, array: Array, item: Item, book: RuleBook) -> Iterator[Difference]:
+def _compare(place: ItemLocation, array: Array, item: Item, book: RuleBook) -> Iterator[Difference]:
     tolerance = book.find(place.output, place.item).tolerance
     if tolerance.ignore:
         return
@@ -457,7 +472,7 @@ def _compare(place: Place, array: Array, item: Item, book: RuleBook) -> Iterator
     if _digest(encode(block) for block in _blocks(array)) == item.sha256:
         yield _same_values(place, array, item, tolerance)
         return
-    statistics, number = item.statistics, kind_of(array.dtype) in _NUMBERS
+    statistics, number = item.statistics, kind_of(array.dtype) in NUMBER_KINDS
     unfit = _unfit(tolerance)
     if unfit:
         note = (
@@ -471,7 +486,7 @@ def _compare(place: Place, array: Array, item: Item, book: RuleBook) -> Iterator
         yield from _compare_numbers(place, array, item, statistics, tolerance, book)
 
 
-def _same_values(place: Place, array: Array, item: Item, tolerance: Tolerance) -> Difference:
+def _same_values(place: ItemLocation, array: Array, item: Item, tolerance: Tolerance) -> Difference:
     missing = 0 if item.statistics is None else item.statistics.nan
     verdict, note = (
         Verdict.IDENTICAL,
@@ -495,7 +510,7 @@ def _unfit(tolerance: Tolerance) -> str:
 
 
 def _compare_numbers(
-    place: Place,
+    place: ItemLocation,
     array: Array,
     item: Item,
     expected: Statistics,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DockerfileSummary:
     """What a Dockerfile's last stage says.
 
     Args:
@@ -39,15 +39,15 @@ class Recipe:
     health: str = ""
 
 
-def parse_dockerfile(text: str) -> Recipe:
+def parse_dockerfile(text: str) -> DockerfileSummary:
     """Read all instructions; a stage begins with what the stage that it is made FROM says."""
-    stages: dict[str, Recipe] = {}
-    now, name, copied = Recipe(), "", list[str]()
+    stages: dict[str, DockerfileSummary] = {}
+    now, name, copied = DockerfileSummary(), "", list[str]()
     for word, rest in _instructions(text):
         if word == "FROM":
             stages[name] = now
             base, name, platform = _parse_from(rest)
-            now = replace(stages.get(base, Recipe()), platform=platform)
+            now = replace(stages.get(base, DockerfileSummary()), platform=platform)
         elif word in ("COPY", "ADD"):
             copied += _sources(rest)
             now = replace(now, placed=(*now.placed, *_placed(rest, now.workdir)))

@@ -17,7 +17,7 @@ from pytest_mlcontainer.config.paths import (
     parse_workdir,
 )
 from pytest_mlcontainer.config.patterns import check_replacement, parse_regex
-from pytest_mlcontainer.config.reader import Reader
+from pytest_mlcontainer.config.reader import TableReader
 from pytest_mlcontainer.config.rules import read_rules
 from pytest_mlcontainer.config.secrets import note_secrets, read_secrets
 from pytest_mlcontainer.config.targets import NO_GPU, parse_gpus
@@ -51,7 +51,7 @@ from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import ALL_VARIATIONS, Entrypoint, Limits, NeedsFrom, Pairs, Server
 
 
-def read_run_keys(reader: Reader, root: Path, base: Entrypoint) -> Entrypoint:
+def read_run_keys(reader: TableReader, root: Path, base: Entrypoint) -> Entrypoint:
     """`base` with what the table says about a run; `env`, `secrets` and `names` are merged."""
     exit_codes = reader.read_list("exit-codes", parse_exit_code, base.exit_codes)
     if not exit_codes and reader.values.get("exit-codes") == []:
@@ -71,7 +71,7 @@ def read_run_keys(reader: Reader, root: Path, base: Entrypoint) -> Entrypoint:
     )
 
 
-def _read_limits(reader: Reader, old: Limits) -> Limits:
+def _read_limits(reader: TableReader, old: Limits) -> Limits:
     capabilities = reader.read_list("capabilities", parse_capability, old.capabilities)
     return Limits(
         timeout_s=reader.read("timeout", parse_duration, old.timeout_s),
@@ -93,7 +93,7 @@ def _read_limits(reader: Reader, old: Limits) -> Limits:
     )
 
 
-def _read_vary(reader: Reader, base: tuple[str, ...]) -> tuple[str, ...]:
+def _read_vary(reader: TableReader, base: tuple[str, ...]) -> tuple[str, ...]:
     """`true` for all variations that apply, `false` for none, or their names."""
     value = reader.values.get("vary")
     if isinstance(value, bool):
@@ -114,11 +114,11 @@ def _merged(base: Pairs, changes: Pairs) -> Pairs:
     return tuple({**dict(base), **dict(changes)}.items())
 
 
-def read_entrypoints(top: Reader, root: Path, base: Entrypoint) -> tuple[Entrypoint, ...]:
+def read_entrypoints(top: TableReader, root: Path, base: Entrypoint) -> tuple[Entrypoint, ...]:
     """Every entrypoint, with `base` as its default, in the order declared."""
     tables = top.table("entrypoints")
     entries: list[Entrypoint] = []
-    readers: dict[str, Reader] = {}
+    readers: dict[str, TableReader] = {}
     for name, value in tables.values.items():
         if not isinstance(value, Mapping):
             remedy = f"write it as [tool.mlcontainer.entrypoints.{show_key(name)}]"
@@ -148,7 +148,7 @@ def _parse_name(value: object) -> str:
     return name
 
 
-def _read_names(reader: Reader) -> Pairs:
+def _read_names(reader: TableReader) -> Pairs:
     """Regular expression → replacement."""
     pairs = []
     for pattern, replacement in reader.read_pairs("names", parse_regex, parse_text):
@@ -161,7 +161,7 @@ def _read_names(reader: Reader) -> Pairs:
     return tuple(pairs)
 
 
-def _read_entrypoint(reader: Reader, root: Path, base: Entrypoint) -> Entrypoint:
+def _read_entrypoint(reader: TableReader, root: Path, base: Entrypoint) -> Entrypoint:
     reader.refuse_unknown(
         ENTRYPOINT_KEYS, lambda key, value: entrypoint_remedy(base.name, key, value)
     )
@@ -188,7 +188,7 @@ def _read_entrypoint(reader: Reader, root: Path, base: Entrypoint) -> Entrypoint
     return entry if server is None else _reachable(reader, entry)
 
 
-def _note_seeds(reader: Reader, entry: Entrypoint) -> None:
+def _note_seeds(reader: TableReader, entry: Entrypoint) -> None:
     """What does not go with seeds, or is missing for them."""
     if "seeds" not in reader.values:
         _note_missing_seeds(reader, entry)
@@ -212,7 +212,7 @@ def _note_seeds(reader: Reader, entry: Entrypoint) -> None:
         reader.note("seeds", problem)
 
 
-def _note_missing_seeds(reader: Reader, entry: Entrypoint) -> None:
+def _note_missing_seeds(reader: TableReader, entry: Entrypoint) -> None:
     if "seed-env" in reader.values:
         remedy = 'add seeds = ["0", "1", "2", "3", "4"], or remove seed-env'
         what = "names the variable for seeds, and there are none"
@@ -233,7 +233,7 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _read_inputs(reader: Reader) -> Pairs:
+def _read_inputs(reader: TableReader) -> Pairs:
     inputs = reader.read_pairs("inputs", parse_project_path, parse_container_path)
     taken: dict[str, str] = {}
     for source, destination in inputs:
@@ -250,7 +250,7 @@ def _read_inputs(reader: Reader) -> Pairs:
     return inputs
 
 
-def _read_server(reader: Reader) -> Server | None:
+def _read_server(reader: TableReader) -> Server | None:
     default = Server(port=0)
     server = Server(
         port=reader.read("port", parse_port, 0),
@@ -268,7 +268,7 @@ def _read_server(reader: Reader) -> Server | None:
     return None
 
 
-def _reachable(reader: Reader, entry: Entrypoint) -> Entrypoint:
+def _reachable(reader: TableReader, entry: Entrypoint) -> Entrypoint:
     """The server with a network, which its port needs; and nothing that it cannot have."""
     if entry.outputs:
         reader.note(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_mlcontainer.config.reader import Reader
+from pytest_mlcontainer.config.reader import TableReader
 from pytest_mlcontainer.config.words import show, suggest
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import Entrypoint
 
 
 def check_needs(
-    entries: Sequence[Entrypoint], declared: Sequence[str], readers: Mapping[str, Reader]
+    entries: Sequence[Entrypoint], declared: Sequence[str], readers: Mapping[str, TableReader]
 ) -> None:
     """Note every need that cannot be met.
 

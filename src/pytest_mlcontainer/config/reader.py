@@ -15,7 +15,7 @@ Parse = Callable[[object], T]
 
 
 @dataclass(frozen=True)
-class Reader:
+class TableReader:
     """One table of one file.
 
     A value that cannot be parsed is noted in `problems` and replaced by the default, so that
@@ -77,14 +77,14 @@ class Reader:
                 pairs.append((name, value))
         return tuple(pairs)
 
-    def table(self, key: str) -> Reader:
+    def table(self, key: str) -> TableReader:
         """The table at `key`; an empty one where it is absent or no table."""
         value = self.values.get(key, {})
         if not isinstance(value, Mapping):
             remedy = f"write {show_key(key)} = {{ name = … }}, or a table of its own"
             self.note(show_key(key), MlContainerError("has to be a table", show(value), remedy))
             value = {}
-        return Reader(self.file, (*self.path, key), value, self.problems)
+        return TableReader(self.file, (*self.path, key), value, self.problems)
 
     def refuse_unknown(
         self, known: Sequence[str], elsewhere: Callable[[str, object], str | None]

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pytest_mlcontainer.config.keys import RULE_KEYS, rule_remedy
 from pytest_mlcontainer.config.patterns import parse_left_out
-from pytest_mlcontainer.config.reader import Reader
+from pytest_mlcontainer.config.reader import TableReader
 from pytest_mlcontainer.config.values import (
     parse_any,
     parse_axis,
@@ -37,7 +37,7 @@ _TEXT_LACKS = (*_HOW, "agreement", "equivalence", "better")
 _LEAVES_OUT = 'true or false, or what to leave out of text: ["time", "uuid"]'
 
 
-def read_rules(compare: Reader) -> tuple[Rule, ...]:
+def read_rules(compare: TableReader) -> tuple[Rule, ...]:
     """The rules in the order written."""
     rules = []
     for key, value in compare.values.items():
@@ -85,7 +85,7 @@ def _parse_pattern(key: object) -> tuple[str, str | None]:
     return path, item if colon else None
 
 
-def _read_tolerance(rule: Reader) -> Tolerance:
+def _read_tolerance(rule: TableReader) -> Tolerance:
     ignore, patterns = _read_ignore(rule)
     tolerance = Tolerance(
         rtol=rule.read("rtol", parse_bound, None),
@@ -115,7 +115,7 @@ def _read_tolerance(rule: Reader) -> Tolerance:
     return tolerance
 
 
-def _read_ignore(rule: Reader) -> tuple[bool, tuple[str, ...]]:
+def _read_ignore(rule: TableReader) -> tuple[bool, tuple[str, ...]]:
     """`true`, or patterns; one text alone is a list of one."""
     value = rule.values.get("ignore", False)
     if isinstance(value, (list, str)):
@@ -127,7 +127,7 @@ def _read_ignore(rule: Reader) -> tuple[bool, tuple[str, ...]]:
     return value, ()
 
 
-def _filled(rule: Reader, key: str, values: tuple[T, ...]) -> tuple[T, ...]:
+def _filled(rule: TableReader, key: str, values: tuple[T, ...]) -> tuple[T, ...]:
     """Each of them once; an empty list is noted."""
     if rule.values.get(key) == []:
         remedy = f"write {_LEAVES_OUT}" if key == "ignore" else "give a value or remove the key"
@@ -135,11 +135,11 @@ def _filled(rule: Reader, key: str, values: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _given(rule: Reader, keys: tuple[str, ...]) -> list[str]:
+def _given(rule: TableReader, keys: tuple[str, ...]) -> list[str]:
     return [key for key in keys if rule.values.get(key, False) is not False]
 
 
-def _note_conflicts(rule: Reader) -> None:
+def _note_conflicts(rule: TableReader) -> None:
     """`ulp`, `margin`, `exact` and so on each stand for the whole bound."""
     alone: tuple[str, ...] = _ALONE
     if not isinstance(rule.values.get("ignore"), bool):
@@ -153,7 +153,7 @@ def _note_conflicts(rule: Reader) -> None:
         _refuse(rule, first, given, remedy)
 
 
-def _note_company(rule: Reader, tolerance: Tolerance) -> None:
+def _note_company(rule: TableReader, tolerance: Tolerance) -> None:
     """What changes how values meet goes with some bounds, and not with others."""
     if "better" in rule.values and "margin" not in rule.values:
         what = "says which way a margin does not count, and margin is missing"
@@ -186,7 +186,7 @@ def _note_company(rule: Reader, tolerance: Tolerance) -> None:
         _note_meeting(rule, given)
 
 
-def _note_meeting(rule: Reader, given: list[str]) -> None:
+def _note_meeting(rule: TableReader, given: list[str]) -> None:
     """By key, in any order, by the nearest vector: one way to meet is enough."""
     ways = [key for key in given if key in ("key", "unordered", "free")]
     _refuse(rule, ways[0] if ways else "", ways, "keep one of them")
@@ -198,7 +198,7 @@ def _note_meeting(rule: Reader, given: list[str]) -> None:
         _refuse(rule, "equivalence", ["equivalence", *ways], remedy)
 
 
-def _refuse(rule: Reader, first: str, keys: list[str], remedy: str) -> None:
+def _refuse(rule: TableReader, first: str, keys: list[str], remedy: str) -> None:
     """Note that `first` cannot be combined with the other keys, if there are any."""
     others = [key for key in keys if key != first]
     if others:
@@ -213,7 +213,7 @@ def parse_rules(table: Mapping[str, object]) -> tuple[Rule, ...]:
     Raises:
         ConfigError: with every problem.
     """
-    reader = Reader("rules", ("compare",), table)
+    reader = TableReader("rules", ("compare",), table)
     rules = read_rules(reader)
     if reader.problems:
         raise ConfigError("the rules of compare_outputs", reader.problems)

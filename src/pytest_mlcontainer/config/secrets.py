@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer.config.paths import parse_local_path, parse_workdir
-from pytest_mlcontainer.config.reader import Reader
+from pytest_mlcontainer.config.reader import TableReader
 from pytest_mlcontainer.config.values import parse_text, parse_variable_name
 from pytest_mlcontainer.config.words import show, show_key
 from pytest_mlcontainer.errors import MlContainerError
@@ -18,7 +18,7 @@ from pytest_mlcontainer.model import Entrypoint, Secret
 _MOUNTED = ("/proc", "/sys", "/dev", "/tmp")
 
 
-def read_build_secrets(top: Reader, root: Path) -> tuple[Secret, ...]:
+def read_build_secrets(top: TableReader, root: Path) -> tuple[Secret, ...]:
     """BuildKit's id → where the secret is.
 
     Args:
@@ -27,14 +27,14 @@ def read_build_secrets(top: Reader, root: Path) -> tuple[Secret, ...]:
     return _read(top, "build-secrets", _parse_build_id, root)
 
 
-def read_secrets(reader: Reader, root: Path, base: tuple[Secret, ...]) -> tuple[Secret, ...]:
+def read_secrets(reader: TableReader, root: Path, base: tuple[Secret, ...]) -> tuple[Secret, ...]:
     """Name of a variable, or absolute container path → where the secret is; `base` is merged."""
     merged = {secret.id: secret for secret in base}
     merged |= {secret.id: secret for secret in _read(reader, "secrets", _parse_destination, root)}
     return tuple(merged.values())
 
 
-def note_secrets(reader: Reader, entry: Entrypoint, base: Entrypoint | None = None) -> None:
+def note_secrets(reader: TableReader, entry: Entrypoint, base: Entrypoint | None = None) -> None:
     """What else is given to a run under the same name, or at the same path.
 
     Args:
@@ -74,7 +74,7 @@ def _clashes(id: str, entry: Entrypoint) -> Iterator[MlContainerError]:
 
 
 def _read(
-    reader: Reader, key: str, parse_id: Callable[[str], str], root: Path
+    reader: TableReader, key: str, parse_id: Callable[[str], str], root: Path
 ) -> tuple[Secret, ...]:
     secrets = [
         reader.check(f"{key}.{show_key(name)}", partial(_parse, parse_id, name, root), value, None)

@@ -10,7 +10,7 @@ from pytest_mlcontainer.config.entrypoints import read_entrypoints, read_run_key
 from pytest_mlcontainer.config.host import check_host
 from pytest_mlcontainer.config.keys import TOP_KEYS, top_remedy
 from pytest_mlcontainer.config.paths import parse_build_context, parse_local_path
-from pytest_mlcontainer.config.reader import Reader
+from pytest_mlcontainer.config.reader import TableReader
 from pytest_mlcontainer.config.secrets import note_secrets, read_build_secrets
 from pytest_mlcontainer.config.targets import parse_engine, parse_platform
 from pytest_mlcontainer.config.values import (
@@ -50,7 +50,7 @@ def parse_settings(
         ConfigError: with every problem.
     """
     file = Path(os.path.normpath(file.absolute()))
-    top = Reader(file.name, ("tool", "mlcontainer"), table)
+    top = TableReader(file.name, ("tool", "mlcontainer"), table)
     top.refuse_unknown(TOP_KEYS, top_remedy)
     noted = len(top.problems)
     root = file.parent
@@ -79,7 +79,7 @@ def parse_settings(
     return settings
 
 
-def _read_build(top: Reader, root: Path) -> BuildSettings:
+def _read_build(top: TableReader, root: Path) -> BuildSettings:
     default = BuildSettings(context=root, dockerfile=root / "Dockerfile")
     return BuildSettings(
         context=top.read("context", lambda value: parse_local_path(value, root), default.context),
@@ -100,7 +100,7 @@ def _read_build(top: Reader, root: Path) -> BuildSettings:
     )
 
 
-def _read_platforms(top: Reader, machine: str) -> tuple[Platform, ...]:
+def _read_platforms(top: TableReader, machine: str) -> tuple[Platform, ...]:
     if top.values.get("platforms") == []:
         remedy = 'write ["native"], or remove the key'
         top.note("platforms", MlContainerError("names no platform", "[]", remedy))
@@ -116,7 +116,7 @@ def _platform(value: object, machine: str) -> Platform:
 
 
 def _read_reference(
-    top: Reader, machine: str, platforms: tuple[Platform, ...], all_read: bool
+    top: TableReader, machine: str, platforms: tuple[Platform, ...], all_read: bool
 ) -> Platform:
     first = platforms[0] if platforms else HOST
     reference = top.read("reference", lambda value: _platform(value, machine), first)
@@ -133,7 +133,7 @@ def _read_reference(
     return reference
 
 
-def _read_engines(top: Reader, machine: str) -> tuple[tuple[Platform, str], ...]:
+def _read_engines(top: TableReader, machine: str) -> tuple[tuple[Platform, str], ...]:
     engines: dict[Platform, str] = {}
     for key, value in top.table("engines").values.items():
         place = f"engines.{show_key(key)}"

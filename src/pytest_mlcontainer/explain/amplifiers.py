@@ -1,7 +1,7 @@
-"""What makes a difference in the last bits a large one.
+"""Amplifiers: what turned a difference in the last bits into a large one.
 
-What a run printed, and what is read off the numbers, is said as it is; what is only inferred is
-said to be likely. Each comes with what usually helps.
+An amplifier that a run's warnings or numbers show is stated as a fact; one that is only inferred is
+called likely. Each comes with what usually helps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_mlcontainer.explain.items import (
     words_of,
 )
 from pytest_mlcontainer.explain.materiality import is_reordered
-from pytest_mlcontainer.model import Difference, Element, Finding
+from pytest_mlcontainer.model import Difference, Element, SearchFinding
 
 # Only these change the last bits of numbers; what another change does needs no amplifier.
 _ROUNDING = frozenset({
@@ -75,7 +75,7 @@ def amplifiers(
     differences: Iterable[Difference],
     sources: Iterable[tuple[str, str]] = (),
     causes: Collection[str] = (),
-) -> tuple[Finding, ...]:
+) -> tuple[SearchFinding, ...]:
     """What made the drift as large as it is; the surest first, and a few at most.
 
     Args:
@@ -90,7 +90,7 @@ def amplifiers(
     if not failing:
         return ()
     certain = [*_unconverged(said), *_iterations(failing, said), *_ill_conditioned(said)]
-    inferred: list[Finding] = []
+    inferred: list[SearchFinding] = []
     if not causes or not _OTHERWISE.issuperset(causes) or not _ROUNDING.isdisjoint(causes):
         programs = [(name, text[:_SOURCE]) for name, text in sources]
         inferred = [
@@ -103,7 +103,7 @@ def amplifiers(
     return tuple([*certain, *inferred][:_MOST])
 
 
-def _unconverged(said: Sequence[str]) -> Iterator[Finding]:
+def _unconverged(said: Sequence[str]) -> Iterator[SearchFinding]:
     line = _first_line(said, _UNCONVERGED)
     if line:
         yield _finding(
@@ -114,7 +114,7 @@ def _unconverged(said: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def _iterations(failing: Sequence[Difference], said: Sequence[str]) -> Iterator[Finding]:
+def _iterations(failing: Sequence[Difference], said: Sequence[str]) -> Iterator[SearchFinding]:
     """Another number of steps, as an output or what was printed says."""
     for each in failing:
         if each.size == 1 and is_integer(each) and not _ITERATIONS.isdisjoint(own_words(each)):
@@ -131,7 +131,7 @@ def _iterations(failing: Sequence[Difference], said: Sequence[str]) -> Iterator[
     )
 
 
-def _ill_conditioned(said: Sequence[str]) -> Iterator[Finding]:
+def _ill_conditioned(said: Sequence[str]) -> Iterator[SearchFinding]:
     line = _first_line(said, _ILL)
     if line:
         yield _finding(
@@ -144,7 +144,7 @@ def _ties(
     found: Sequence[Difference],
     failing: Sequence[Difference],
     programs: Sequence[tuple[str, str]],
-) -> Iterator[Finding]:
+) -> Iterator[SearchFinding]:
     """Only where elements jump, no number moves by more than bits, and a sort is not stable."""
     if any(is_float(each) and not is_bits(each) and not is_reordered(each) for each in found):
         return
@@ -197,7 +197,9 @@ def _arguments(text: str, start: int, most: int = 1000) -> str:
     return text[start : start + most]
 
 
-def _thresholds(found: Sequence[Difference], failing: Sequence[Difference]) -> Iterator[Finding]:
+def _thresholds(
+    found: Sequence[Difference], failing: Sequence[Difference]
+) -> Iterator[SearchFinding]:
     scores = [each for each in found if is_float(each) and each.size > 1]
     for each in failing:
         share = each.differing / max(1, each.size)
@@ -236,7 +238,7 @@ def _is_number(difference: Difference) -> bool:
     return not is_labels(difference) and not values <= {"0", "1"}
 
 
-def _cancelled(failing: Sequence[Difference]) -> Iterator[Finding]:
+def _cancelled(failing: Sequence[Difference]) -> Iterator[SearchFinding]:
     """Values off by much of themselves, and by next to nothing of what they were made of."""
     for each in failing:
         rel, of_scale = each.max_rel or 0.0, each.scale_error or 0.0
@@ -251,7 +253,7 @@ def _cancelled(failing: Sequence[Difference]) -> Iterator[Finding]:
             return
 
 
-def _carried_on(found: Sequence[Difference]) -> Iterator[Finding]:
+def _carried_on(found: Sequence[Difference]) -> Iterator[SearchFinding]:
     """Errors that grow along a history: in one array, or in one number for each step."""
     for each in found:
         if is_float(each) and each.size >= 2 * _STEPS and _HISTORY & words_of(each):
@@ -290,14 +292,16 @@ def _grows_to_the_end(difference: Difference, elements: Sequence[Element]) -> bo
     )
 
 
-def _grown(where: str, how: str) -> Finding:
+def _grown(where: str, how: str) -> SearchFinding:
     return _finding(
         f"small differences are carried on from step to step: the error of {where} grows {how}",
         "compare after fewer steps, or judge the end by a margin of its metric",
     )
 
 
-def _half(failing: Sequence[Difference], programs: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+def _half(
+    failing: Sequence[Difference], programs: Sequence[tuple[str, str]]
+) -> Iterator[SearchFinding]:
     help_ = "compute in float32 where results are compared, or widen the tolerance to the format"
     for each in failing:
         for name, step in (("bfloat16", "0.8%"), ("float16", "0.1%")):
@@ -346,5 +350,5 @@ def _ends(text: str) -> str:
     return text if len(text) <= 2 * _READ else f"{text[:_READ]}\n{text[-_READ:]}"
 
 
-def _finding(text: str, advice: str, source: str = "") -> Finding:
-    return Finding("amplifier", (), text, advice, source)
+def _finding(text: str, advice: str, source: str = "") -> SearchFinding:
+    return SearchFinding("amplifier", (), text, advice, source)

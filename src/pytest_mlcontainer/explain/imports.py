@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from pytest_mlcontainer.explain.packages import Change, Distribution, Kind
+from pytest_mlcontainer.explain.packages import Change, Distribution, ImageChangeKind
 from pytest_mlcontainer.explain.versions import parse_requirement
 
 _IMPORT: Final = re.compile(
@@ -56,7 +56,7 @@ def used(
     return frozenset(
         change.name
         for change in changes
-        if change.kind is Kind.PACKAGE
+        if change.kind is ImageChangeKind.PACKAGE
         for side in (change.before, change.after)
         if side is not None and side.name in reached
     )

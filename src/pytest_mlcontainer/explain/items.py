@@ -1,4 +1,4 @@
-"""What a compared item is, as far as its name and its numbers tell."""
+"""Guesses what a compared item holds (labels, a metric, predictions), from its name and numbers."""
 
 from __future__ import annotations
 

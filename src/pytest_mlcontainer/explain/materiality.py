@@ -1,4 +1,4 @@
-"""What a drift amounts to, from its differences alone: labels flipped, a metric moved, or bits."""
+"""Whether a drift matters, from its differences alone: labels flipped, a metric moved, or bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which changes lead from one image to another, and which of them cannot be apart. Pure."""
+"""The changes between two images, and which of them can only be made together. Pure."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _SHOWN = (
 )  # fmt: skip
 
 
-class Kind(enum.Enum):
-    """What a change is of."""
+class ImageChangeKind(enum.Enum):
+    """What a change between two images replaces."""
 
     PACKAGE = "package"
     BASE = "base"
@@ -118,7 +118,7 @@ class Change:
     """
 
     name: str
-    kind: Kind
+    kind: ImageChangeKind
     text: str
     setting: str
     weight: float
@@ -129,7 +129,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Tie:
-    """Where `name` is changed, `needs` has to be, too; `why` in a sentence."""
+    """A change that requires another: with `name` goes `needs`; `why` says it in a sentence."""
 
     name: str
     needs: str
@@ -152,7 +152,7 @@ def changes(a: Contents, b: Contents, project: str = "") -> tuple[Change, ...]:
 
 def ties(found: Iterable[Change], a: Contents, b: Contents) -> tuple[Tie, ...]:
     """Which packages cannot be changed without another, by what they say themselves."""
-    packages = {change.name: change for change in found if change.kind is Kind.PACKAGE}
+    packages = {change.name: change for change in found if change.kind is ImageChangeKind.PACKAGE}
     made = []
     for change in packages.values():
         for side, python, changed in (
@@ -192,7 +192,7 @@ def crossing(
         mentioned: modules that the failure names; pairs with one of these come alone, if any.
     """
     chosen, named = set(names), set(mentioned)
-    packages = {change.name: change for change in found if change.kind is Kind.PACKAGE}
+    packages = {change.name: change for change in found if change.kind is ImageChangeKind.PACKAGE}
     pairs = []
     for change in packages.values():
         for side in filter(None, (change.before, change.after)):
@@ -259,7 +259,7 @@ def _package_changes(
         own_word = name in (BASE, PROJECT, ENV)
         called = f"{name} (package)" if own_word else name
         text, weight = f"{name} {setting}", _weight(before, after)
-        yield Change(called, Kind.PACKAGE, text, setting, weight, before, after)
+        yield Change(called, ImageChangeKind.PACKAGE, text, setting, weight, before, after)
 
 
 def _weight(before: Distribution | None, after: Distribution | None) -> float:
@@ -291,7 +291,7 @@ def _project_change(a: Contents, b: Contents, project: str) -> Iterator[Change]:
     if files or names or a.workdir != b.workdir:
         setting = _few([*names, *files]) or f"{a.workdir} → {b.workdir}"
         text = f"the project's code ({setting})"
-        yield Change(PROJECT, Kind.PROJECT, text, setting, 10.0, own=(own[0], own[1]))
+        yield Change(PROJECT, ImageChangeKind.PROJECT, text, setting, 10.0, own=(own[0], own[1]))
 
 
 def _env_change(a: Contents, b: Contents) -> Iterator[Change]:
@@ -301,7 +301,7 @@ def _env_change(a: Contents, b: Contents) -> Iterator[Change]:
             f"{name}: {_value(name, mine)} → {_value(name, theirs)}" for name, mine, theirs in found
         ]
         setting = _few(texts)
-        yield Change(ENV, Kind.ENV, f"ENV ({setting})", setting, 4.0)
+        yield Change(ENV, ImageChangeKind.ENV, f"ENV ({setting})", setting, 4.0)
 
 
 def _value(name: str, value: str | None) -> str:
@@ -327,7 +327,7 @@ def _base_change(a: Contents, b: Contents) -> Iterator[Change]:
     # The same system and Python: some files that a build left, seldom a cause.
     weight = 5.0 if told else 0.5
     setting = _few(told or files)
-    yield Change(BASE, Kind.BASE, f"the base image ({setting})", setting, weight)
+    yield Change(BASE, ImageChangeKind.BASE, f"the base image ({setting})", setting, weight)
 
 
 def _few(texts: list[str], most: int = 3) -> str:

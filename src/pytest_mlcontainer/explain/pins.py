@@ -15,15 +15,15 @@ from pytest_mlcontainer.explain.search_book import (
     Names,
     listed,
 )
-from pytest_mlcontainer.explain.search_crashes import Cleared, clear_crashes
+from pytest_mlcontainer.explain.search_crashes import WithoutCrashes, clear_crashes
 from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
+    MonotonePredicate,
     Prior,
-    Question,
     narrow,
     suspicion,
 )
-from pytest_mlcontainer.explain.trials import Findings, Kind, Observations, Search
+from pytest_mlcontainer.explain.trials import Findings, Observations, Search, SearchOutcome
 from pytest_mlcontainer.model import Cause
 
 PREFIX = "pin:"
@@ -45,11 +45,11 @@ MOST_REPEATS = 6
 
 
 @dataclass
-class Steady(Question):
-    """Do repeats agree when these are pinned?
+class Steady(MonotonePredicate):
+    """Whether repeats agree while these variations are pinned.
 
-    That two disagree cannot come about by chance where they are all that matters; that they agree
-    can. So only what disagreed tells something about other sets: about smaller ones.
+    Two repeats may agree by chance; they cannot disagree where everything that matters is pinned.
+    So only a disagreement says something about other sets: all smaller ones disagree as well.
     """
 
     least: int = REPEATS
@@ -83,7 +83,7 @@ class Steady(Question):
 
 @dataclass
 class Pinning:
-    """The search for the smallest pin: what it goes by, and what came of it so far."""
+    """The search for the smallest set to pin: its input, and its results so far."""
 
     book: Book
     pinned: Names
@@ -94,7 +94,7 @@ class Pinning:
 
     def findings(self) -> Findings:
         return Findings(
-            Kind.NONDETERMINISTIC,
+            SearchOutcome.NONDETERMINISTIC,
             causes=tuple(self.causes),
             flaky=self.book.flaky,
             chance_failures=tuple(sorted(self.book.chance_failures)),
@@ -111,7 +111,7 @@ class Pinning:
             self._cut_short()
 
     def _run(self) -> Asking[None]:
-        cleared = Cleared(self.pinned)
+        cleared = WithoutCrashes(self.pinned)
         if self.pinned:
             yield from self.book.ask([self.pinned] * 2)
         yield from clear_crashes(self.book, self.prior, None, cleared)

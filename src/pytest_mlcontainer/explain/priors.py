@@ -1,6 +1,7 @@
-"""Where to look first: what a drift or a failure looks like, as weights of variations.
+"""Prior weights of variations, from what a drift or a failure looks like.
 
-Weights only order a search. What it names is shown by intervention, whatever they are.
+Weights only decide what a search tries first. A cause that it names was confirmed by intervention,
+whatever its weight was.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from pytest_mlcontainer.explain.search_book import (
     listed,
 )
 from pytest_mlcontainer.explain.search_crashes import (
-    Cleared,
     CrashWeights,
+    WithoutCrashes,
     clear_crashes,
 )
 from pytest_mlcontainer.explain.search_rounds import plan_rounds
@@ -31,10 +31,10 @@ from pytest_mlcontainer.explain.search_sets import (
 from pytest_mlcontainer.explain.trials import (
     Crash,
     Findings,
-    Kind,
     Observation,
     Reading,
     Search,
+    SearchOutcome,
     Trial,
 )
 from pytest_mlcontainer.model import Cause
@@ -62,7 +62,7 @@ class ControlsDisagreeError(Exception):
 
 @dataclass(frozen=True)
 class Aims:
-    """What is searched, and in which order; see `search_causes`."""
+    """The input of a search: the changes, their weights and constraints; see `search_causes`."""
 
     names: tuple[str, ...]
     weights: Mapping[str, float]
@@ -114,7 +114,7 @@ class CauseSearch:
         controls = [CONTROL] * (2 + aims.extra_controls)
         yield from self.book.ask([*controls, *rounds[:1]])
         if not (yield from self._controls_work()):
-            return self._findings(Kind.FAILED)
+            return self._findings(SearchOutcome.FAILED)
         self._hold_controls()
         try:
             yield from self._explore_all(rounds)
@@ -148,7 +148,7 @@ class CauseSearch:
         while self.waiting:
             whole = self.waiting[0].difference(*self._failing_alone())
             known = self._one_of_each_found(whole)
-            cleared = Cleared(whole - known)
+            cleared = WithoutCrashes(whole - known)
             prior = suspicion(cleared.works, self.aims.weights, self.aims.natural)
             try:
                 yield from clear_crashes(self.book, prior, self.aims.crash_weights, cleared)
@@ -288,16 +288,16 @@ class CauseSearch:
         yield from state.run()
         return state.findings()
 
-    def _kind(self) -> Kind:
+    def _kind(self) -> SearchOutcome:
         sets = self.book.sets
         if not self.book.repeatable(CONTROL):
-            return Kind.NONDETERMINISTIC
+            return SearchOutcome.NONDETERMINISTIC
         if not self.found and not all(self.book.repeatable(names) for names in sets):
-            return Kind.NONDETERMINISTIC
+            return SearchOutcome.NONDETERMINISTIC
         drifts = any(self.book.reading(names) is Reading.DRIFTS for names in sets)
-        return Kind.DRIFT if drifts else Kind.CLEAN
+        return SearchOutcome.DRIFT if drifts else SearchOutcome.CLEAN
 
-    def _findings(self, kind: Kind) -> Findings:
+    def _findings(self, kind: SearchOutcome) -> Findings:
         return Findings(
             kind,
             causes=tuple(self._cause(names) for names in self.found),

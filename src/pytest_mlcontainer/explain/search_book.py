@@ -1,4 +1,4 @@
-"""What a search has asked for and seen so far, within its budget of runs."""
+"""The book of a search: trials asked for and their observations, within a budget of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes under which the run fails: found, and taken out so that they hide no drift."""
+"""Finds the changes under which a run fails, and leaves them out, because a crash hides drift."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ ATTEMPTS = 3
 
 
 @dataclass
-class Cleared:
-    """What is left of a set of changes once those that make it fail are out.
+class WithoutCrashes:
+    """A set of changes without those under which the run fails.
 
     Args:
         works: with these it runs; empty where nothing is left.
@@ -49,7 +49,7 @@ class Cleared:
 
 
 def clear_crashes(
-    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: Cleared
+    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
 ) -> Asking[None]:
     """Take changes out of `cleared.works` until it runs."""
     attempts = 0
@@ -66,7 +66,7 @@ def clear_crashes(
 
 
 def _take_out_one(
-    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: Cleared
+    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
 ) -> Asking[None]:
     failure = yield from _settled_failure(book, cleared.works)
     failed = [seen for seen in book.of(cleared.works) if seen.reading is Reading.FAILS]

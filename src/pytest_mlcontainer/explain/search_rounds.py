@@ -1,4 +1,4 @@
-"""Everything varied at once, in few rounds, where some changes may not be together."""
+"""Plans few trials that together make every change, although some may not be combined."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def plan_rounds(
 
 @dataclass
 class _Choice:
-    """Sets that were made, and what each further one may hold."""
+    """The sets planned so far, and the changes that each further set may hold."""
 
     among: Names
     apart: Collection[Names]

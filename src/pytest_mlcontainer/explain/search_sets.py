@@ -40,8 +40,8 @@ class ContradictionError(Exception):
 
 
 @dataclass
-class Question(abc.ABC):
-    """Something that holds under some changes and, as a rule, under all sets that include them."""
+class MonotonePredicate(abc.ABC):
+    """A property of sets of changes that, once a set has it, larger sets as a rule have as well."""
 
     book: Book
 
@@ -77,7 +77,7 @@ class Question(abc.ABC):
 
 
 @dataclass
-class Drifts(Question):
+class Drifts(MonotonePredicate):
     """Do these changes make the result drift?"""
 
     def seen(self, names: Names) -> bool | None:
@@ -100,7 +100,7 @@ class Drifts(Question):
 
 
 @dataclass
-class Crashes(Question):
+class Crashes(MonotonePredicate):
     """Do these changes make the run fail, with this failure?"""
 
     failure: str = ""
@@ -181,7 +181,7 @@ def suspicion(
     return Prior({name: (1 - DOUBT) * p + DOUBT * even for name, p in share.items()}, first)
 
 
-def narrow(question: Question, prior: Prior, among: Names, beside: Names) -> Asking[Names]:
+def narrow(question: MonotonePredicate, prior: Prior, among: Names, beside: Names) -> Asking[Names]:
     """A smallest part of `among` with which, beside `beside`, the question's answer is yes.
 
     It has to be yes for all of them together, and no for `beside` alone. What is tried first is
@@ -201,7 +201,7 @@ def narrow(question: Question, prior: Prior, among: Names, beside: Names) -> Ask
 
 
 def _interplay(
-    question: Question, prior: Prior, chain: list[Names], beside: Names
+    question: MonotonePredicate, prior: Prior, chain: list[Names], beside: Names
 ) -> Asking[Names]:
     """The smallest set that takes members of two parts, neither of which does anything alone.
 

@@ -1,4 +1,4 @@
-"""What a search asks for, and what it is told."""
+"""The interface of a search: it yields trials, is sent observations, and returns findings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_mlcontainer.model import Cause
 
 
 class Reading(enum.Enum):
-    """How a trial came out, held against the trial that it is compared with."""
+    """How a trial compares with the control: its result agrees, drifts, or is missing."""
 
     AGREES = "agrees"
     DRIFTS = "drifts"
@@ -64,7 +64,7 @@ class Crash:
     confirmed: int
 
 
-class Kind(enum.Enum):
+class SearchOutcome(enum.Enum):
     """What a search ended with."""
 
     CLEAN = "clean"
@@ -89,7 +89,7 @@ class Findings:
         suspects: where causes are not known: what they are among.
     """
 
-    kind: Kind
+    kind: SearchOutcome
     causes: tuple[Cause, ...] = ()
     crashes: tuple[Crash, ...] = ()
     flaky: int = 0

@@ -1,4 +1,4 @@
-"""What `known_answers` found in an image: which libraries were asked, and what they got wrong."""
+"""Parses what `known_answers` printed: the libraries that it tested, and their wrong answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 200  # lines of one image: three libraries with a few kinds of answers e
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """What a library got wrong.
+    """One kind of wrong answer of a numerical library.
 
     Args:
         library: with its version; `blas` is what multiplies for it, with the kernel.
@@ -38,7 +38,7 @@ class WrongAnswer:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of asking.
+    """The result of `known_answers` in one image.
 
     Args:
         asked: libraries, with their versions, and how many answers each gave.

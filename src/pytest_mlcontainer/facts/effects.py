@@ -1,4 +1,4 @@
-"""What a changed environment did to facts, and which changes the facts make suspicious."""
+"""Which facts a variation changed, and which variations the facts make suspicious."""
 
 from __future__ import annotations
 

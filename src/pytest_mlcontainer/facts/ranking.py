@@ -1,4 +1,4 @@
-"""How two environments differ, most suspicious first."""
+"""The facts in which two environments differ, the most suspicious first."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _ROWS_SHOWN = 4
 
 
 class _EnoughError(Exception):
-    """So much time has been taken that the rest is not asked."""
+    """The time is up: the libraries that are left are not tested."""
 
 
 class _Asked:

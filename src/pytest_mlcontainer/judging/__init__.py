@@ -1,4 +1,4 @@
-"""Two runs, wherever they come from, and the rules for them → an outcome. No engine is needed."""
+"""Two runs from anywhere, and the rules for them → an outcome. No engine is needed."""
 
 from __future__ import annotations
 

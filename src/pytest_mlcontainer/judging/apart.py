@@ -1,8 +1,8 @@
-"""What runs of one and the same differ in because of a clock or an id: judged apart from values.
+"""Exclusions: differences between repeats that a clock or an id makes, kept apart from values.
 
-Only what repeats were seen to differ in is set apart, and no more of it than that: the times in a
-line, not the loss beside them. It stays a difference; but it is no randomness, and what is left
-can be searched for causes.
+Only what differed between repeats is excluded, and as little of it as possible: the times in a
+line, not the loss beside them. It is still reported as a difference, but not as nondeterminism,
+and the remaining differences can be searched for causes.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _UUID_OF_CONTENTS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[358][0-9a-f]{3}
 
 
 @dataclass(frozen=True)
-class Part:
-    """One thing that is set apart.
+class Exclusion:
+    """One difference that a clock or an id makes.
 
     Args:
         where: the output, or the item in it.
-        nouns: of what it is, names of patterns and `MEASURED`, `IDS`, `NAMES`.
-        line: what would leave it out, as it stands in the configuration.
+        nouns: what kinds it is of: names of patterns, or `MEASURED`, `IDS`, `NAMES`.
+        line: the line of configuration that would leave it out.
     """
 
     where: str
@@ -58,12 +58,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Apart:
-    """All that is set apart: rules and names that leave it out, and what is said of it."""
+class Exclusions:
+    """All exclusions of a comparison, and the rules and names that make it leave them out."""
 
     rules: tuple[Rule, ...] = ()
     names: Pairs = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Exclusion, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.parts)
@@ -89,21 +89,21 @@ class Apart:
 
 def set_apart(
     differences: Iterable[Difference], rules: tuple[Rule, ...], *, last_resort: bool = False
-) -> Apart:
+) -> Exclusions:
     """What of these differences between repeats a clock or an id makes; nothing where none does.
 
     Args:
         rules: by which they were compared.
         last_resort: also what may as well be a digest of values, or a path that means something.
     """
-    found = Apart()
+    found = Exclusions()
     for each in differences:
         if each.verdict in (Verdict.DRIFT, Verdict.NONDETERMINISTIC):
             found = joined(found, _one(each, rules, last_resort))
     return found
 
 
-def say(apart: Apart) -> str:
+def say(apart: Exclusions) -> str:
     """What is set apart, and what leaves it out, as the end of a sentence."""
     nouns = " and ".join(NOUNS[noun] for noun in apart.nouns)
     lines = list(dict.fromkeys(part.line for part in apart.parts))
@@ -117,20 +117,20 @@ def is_all_apart(differences: Iterable[Difference]) -> bool:
     return bool(failing) and all(bool(_one(each, (), True)) for each in failing)
 
 
-def joined(one: Apart, other: Apart) -> Apart:
+def joined(one: Exclusions, other: Exclusions) -> Exclusions:
     """Both; what the second sets apart of the same item comes first."""
     known = set(one.rules)
     rules = tuple(rule for rule in other.rules if rule not in known)
     names = tuple(pair for pair in other.names if pair not in one.names)
     parts = tuple(part for part in other.parts if part not in one.parts)
-    return Apart((*rules, *one.rules), (*one.names, *names), (*one.parts, *parts))
+    return Exclusions((*rules, *one.rules), (*one.names, *names), (*one.parts, *parts))
 
 
-def _one(difference: Difference, rules: tuple[Rule, ...], last_resort: bool) -> Apart:
+def _one(difference: Difference, rules: tuple[Rule, ...], last_resort: bool) -> Exclusions:
     if difference.renames:
         line = say_names(difference.renames)
-        part = Part(difference.where, (NAMES,), line)
-        return Apart((), difference.renames, (part,))
+        part = Exclusion(difference.where, (NAMES,), line)
+        return Exclusions((), difference.renames, (part,))
     if difference.excuses and (last_resort or not _may_mean_something(difference)):
         return _of_text(difference, rules)
     if difference.differing and is_id(difference.item):
@@ -138,7 +138,7 @@ def _one(difference: Difference, rules: tuple[Rule, ...], last_resort: bool) -> 
     numbers = difference.max_abs is not None and not difference.rule.startswith("dtype")
     if numbers and is_measured(difference.item, difference.size):
         return _whole(difference, MEASURED)
-    return Apart()
+    return Exclusions()
 
 
 def _may_mean_something(difference: Difference) -> bool:
@@ -151,7 +151,7 @@ def _may_mean_something(difference: Difference) -> bool:
     return not _LAST_RESORT.isdisjoint(difference.excuses)
 
 
-def _of_text(difference: Difference, rules: tuple[Rule, ...]) -> Apart:
+def _of_text(difference: Difference, rules: tuple[Rule, ...]) -> Exclusions:
     item = difference.item
     above = tuple(item[: found.start()] for found in re.finditer(r"[.\[]", item))
     applied = RuleBook(rules).peek(difference.output, item, above[::-1])
@@ -160,17 +160,17 @@ def _of_text(difference: Difference, rules: tuple[Rule, ...]) -> Apart:
     tolerance = replace(applied.tolerance, patterns=tuple(dict.fromkeys((*known, *patterns))))
     listed = ", ".join(f'"{name}"' for name in difference.excuses)
     line = f"{json.dumps(difference.where, ensure_ascii=False)} = {{ ignore = [{listed}] }}"
-    part = Part(difference.where, difference.excuses, line)
-    return Apart((Rule(_literal(difference.output), item or None, tolerance),), (), (part,))
+    part = Exclusion(difference.where, difference.excuses, line)
+    return Exclusions((Rule(_literal(difference.output), item or None, tolerance),), (), (part,))
 
 
-def _whole(difference: Difference, noun: str) -> Apart:
+def _whole(difference: Difference, noun: str) -> Exclusions:
     """The item itself; of a list, each of its places."""
     item = _INDEX.sub("[*]", difference.item)
     where = f"{difference.output}:{item}"
     line = f"{json.dumps(where, ensure_ascii=False)} = {{ ignore = true }}"
     rule = Rule(_literal(difference.output), item, Tolerance(ignore=True))
-    return Apart((rule,), (), (Part(where, (noun,), line),))
+    return Exclusions((rule,), (), (Exclusion(where, (noun,), line),))
 
 
 def _literal(name: str) -> str:

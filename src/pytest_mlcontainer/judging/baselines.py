@@ -1,8 +1,8 @@
-"""Records kept in the project's own repository: found, held against, written anew.
+"""Baselines: records in the project's repository, which runs are compared with.
 
 A baseline's record has no logs, no id, no times and no image, because they would change every
-time; outputs that are too large are kept as a summary. Nothing is written unless what was kept no
-longer agrees.
+time; outputs that are too large are kept as a summary. A record is only
+rewritten when the new run no longer agrees with it.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _SUFFIX = ".summary.json"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A record of a baseline.
+class BaselineRecord:
+    """The record of a baseline that a run is compared with.
 
     Args:
         note: that it is another platform's, if it is.
@@ -61,7 +61,9 @@ class Kept:
     note: str = ""
 
 
-def find_kept(folder: Path, run: Run, conditions: Conditions, reference: Platform) -> Kept | None:
+def find_kept(
+    folder: Path, run: Run, conditions: Conditions, reference: Platform
+) -> BaselineRecord | None:
     """The record that a run is held against: its own platform's, else the reference's.
 
     Args:
@@ -72,7 +74,7 @@ def find_kept(folder: Path, run: Run, conditions: Conditions, reference: Platfor
     """
     own = place_of(folder, run, conditions)
     if (own / "record.json").exists():
-        return Kept(_read(own))
+        return BaselineRecord(_read(own))
     others = folder / plain_name(run.entrypoint)
     if not others.is_dir():
         return None
@@ -97,11 +99,11 @@ def find_kept(folder: Path, run: Run, conditions: Conditions, reference: Platfor
         f"held against the baseline's record of {chosen}, because it has none of "
         f"{run.target.platform}"
     )
-    return Kept(kept, note)
+    return BaselineRecord(kept, note)
 
 
 def hold_against(
-    run: Run, kept: Kept, entry: Entrypoint, comparators: tuple[Comparator, ...] = ()
+    run: Run, kept: BaselineRecord, entry: Entrypoint, comparators: tuple[Comparator, ...] = ()
 ) -> Outcome:
     """Compare a run with what is kept."""
     actual = replace(run, outputs=tuple(_kept_outputs(run, entry)))
@@ -143,7 +145,7 @@ def update(
         except RecordError as error:
             note = f"the one before could not be read: {error.value}"
         else:
-            outcome = hold_against(run, Kept(record), entry, comparators)
+            outcome = hold_against(run, BaselineRecord(record), entry, comparators)
             kept = record.run.outputs
     names = {output.name for output in _kept_outputs(run, entry)}
     before = {output.name for output in kept}

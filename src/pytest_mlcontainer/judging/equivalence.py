@@ -25,9 +25,8 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Floats, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.study import Item, Metric
 from pytest_mlcontainer.model import Difference, Element, Verdict
@@ -41,8 +40,6 @@ _ELEMENTS: Final = 5
 _ROUNDING: Final = 1e-12
 _MEASURABLE: Final = 1e150  # its square is still a number
 _INSTALL: Final = "pip install 'pytest-mlcontainer[stats]'"
-
-Floats = NDArray[np.float64]
 
 
 class MissingError(Exception):
@@ -178,11 +175,11 @@ class Metrics:
             margin, rule = self._rules[item]
             known = {seed: samples[seed] for seed in self._seeds if seed in samples}
             same = [seed for seed in self._seeds if seed not in known and item in self._same[seed]]
-            yield _Judge(item, margin, rule, known, tuple(same), self._seeds).difference()
+            yield _MetricJudge(item, margin, rule, known, tuple(same), self._seeds).difference()
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _MetricJudge:
     """One metric over all seeds.
 
     Args:
@@ -308,7 +305,7 @@ def _numbers(array: Array) -> Floats | None:
     """The values as a flat list of numbers; None for what is no small metric."""
     if array.size > MOST_ELEMENTS or not array.size:
         return None
-    if kind_of(array.dtype) not in (Kind.FLOAT, Kind.INTEGER):
+    if kind_of(array.dtype) not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         return None
     return np.asarray(array.values().astype(np.float64)).reshape(-1)
 

@@ -1,4 +1,4 @@
-"""Several runs of each side → one outcome: repeats, seeds, and a tolerance that is calibrated."""
+"""Several runs of each side (repeats, seeds, variations) → one outcome."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
 from pytest_mlcontainer.compare.numeric.tolerance import Calibration
+from pytest_mlcontainer.compare.readers.apart import DifferencesAndNotes
 from pytest_mlcontainer.compare.rules.study import Item, Study
 from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
-from pytest_mlcontainer.judging.apart import Apart, say, set_apart
+from pytest_mlcontainer.judging.apart import Exclusions, say, set_apart
 from pytest_mlcontainer.judging.equivalence import Metrics
 from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.judging.noise import (
     LEAST_RUNS,
-    Found,
     Outputs,
-    Spread,
+    RepeatSpread,
     add_note,
     keep_worst,
     measure_spread,
@@ -61,7 +61,7 @@ def judge(
     needed: Needed = NOTHING_NEEDED,
 ) -> Outcome:
     """Hold the runs on one target against the reference's; `needed` as in `compare_runs`."""
-    return _Judge(entry, evidence, comparators, needed).outcome()
+    return _EvidenceJudge(entry, evidence, comparators, needed).outcome()
 
 
 def judge_repeats(
@@ -71,7 +71,7 @@ def judge_repeats(
     needed: Needed = NOTHING_NEEDED,
 ) -> Outcome:
     """Hold the repeats of one target against one another; `needed` as in `compare_runs`."""
-    return _Judge(entry, evidence, comparators, needed).of_repeats()
+    return _EvidenceJudge(entry, evidence, comparators, needed).of_repeats()
 
 
 def settle(
@@ -88,11 +88,11 @@ def settle(
         actual: what it was compared with; where clocks and ids are all that the reference differs
             from itself in, the rest of this is judged once more.
     """
-    judge = _Judge(entry, Evidence(repeats=(runs,)), comparators, NOTHING_NEEDED)
+    judge = _EvidenceJudge(entry, Evidence(repeats=(runs,)), comparators, NOTHING_NEEDED)
     return judge.settled(outcome, actual)
 
 
-class _Judge:
+class _EvidenceJudge:
     def __init__(
         self,
         entry: Entrypoint,
@@ -159,15 +159,15 @@ class _Judge:
             notes=(note, *outcome.notes, *cut),
         )
 
-    def _all_apart(self, spread: Spread) -> Apart:
+    def _all_apart(self, spread: RepeatSpread) -> Exclusions:
         """What clocks and ids make repeats differ in, where that is all; else nothing."""
         failing = [each for each in spread.differences if not each.verdict.passes]
         rules = self._entry.rules
         whole = all(set_apart((each,), rules) for each in failing)
-        return set_apart(failing, rules) if whole else Apart()
+        return set_apart(failing, rules) if whole else Exclusions()
 
     def _settled_apart(
-        self, outcome: Outcome, apart: Apart, actual: Run | None, expected: Run
+        self, outcome: Outcome, apart: Exclusions, actual: Run | None, expected: Run
     ) -> Outcome:
         """The outcome with all else judged, which a clock or an id does not excuse."""
         note = (
@@ -177,7 +177,7 @@ class _Judge:
         differences = outcome.differences
         if actual is not None:
             entry = replace(self._entry, rules=rules, names=names)
-            other = _Judge(entry, Evidence(), self._comparators, NOTHING_NEEDED)
+            other = _EvidenceJudge(entry, Evidence(), self._comparators, NOTHING_NEEDED)
             differences = other._compare(other._outputs(actual), other._outputs(expected), Study())[
                 0
             ]
@@ -231,17 +231,17 @@ class _Judge:
     def _outputs(self, run: Run) -> Outputs:
         return (*run.written, *printed(run, run, self._entry.rules, self._entry.outputs))
 
-    def _compare(self, actual: Outputs, expected: Outputs, study: Study) -> Found:
+    def _compare(self, actual: Outputs, expected: Outputs, study: Study) -> DifferencesAndNotes:
         found = compare_outputs(
             actual, expected, self._entry.rules, self._comparators, self._entry.names, study
         )
         self._notes += found[1]
         return settle_moved(found[0]), found[1]
 
-    def _spread(self, runs: tuple[Run, ...], needed: Needed = NOTHING_NEEDED) -> Spread:
+    def _spread(self, runs: tuple[Run, ...], needed: Needed = NOTHING_NEEDED) -> RepeatSpread:
         rules = tuple(for_repeats(rule) for rule in self._entry.rules)
 
-        def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
+        def compare(actual: Outputs, expected: Outputs, study: Study) -> DifferencesAndNotes:
             study = replace(study, calibrate=self._calibrate, needed=needed)
             differences, notes = compare_outputs(
                 actual, expected, rules, self._comparators, self._entry.names, study
@@ -262,7 +262,7 @@ class _Judge:
             self._notes.append(f"not calibrated, so the default tolerance holds: {why}")
             return None
 
-        def compare(actual: Outputs, expected: Outputs, study: Study) -> Found:
+        def compare(actual: Outputs, expected: Outputs, study: Study) -> DifferencesAndNotes:
             rules, names = self._entry.rules, self._entry.names
             return compare_outputs(actual, expected, rules, self._comparators, names, study)
 
@@ -297,7 +297,9 @@ def _against_noise(difference: Difference, noise: float | None) -> Difference:
     return difference
 
 
-def _unsteady(differences: list[Difference], spread: Spread, platform: str) -> list[Difference]:
+def _unsteady(
+    differences: list[Difference], spread: RepeatSpread, platform: str
+) -> list[Difference]:
     """With each item whose repeats disagree marked as such, also where two runs happened to agree.
 
     What a comparison of two runs says of such an item says nothing of their platforms.
@@ -325,7 +327,7 @@ def nondeterministic(difference: Difference) -> Difference:
     return replace(difference, verdict=Verdict.NONDETERMINISTIC)
 
 
-def _count_repeats(spreads: list[tuple[tuple[Run, ...], Spread]]) -> str:
+def _count_repeats(spreads: list[tuple[tuple[Run, ...], RepeatSpread]]) -> str:
     each = [
         f"{spread.runs} runs on {runs[0].target.platform} wrote "
         + ("the same files" if spread.distinct == 1 else f"{spread.distinct} different results")

@@ -1,4 +1,4 @@
-"""Records of two places → which is held against which, and what came of it.
+"""Records from two machines → pairs to compare, and their outcomes.
 
 The first place is the reference. A record of the second meets the first's record of the same
 entrypoint: that of its own platform if there is one, else the only one. Of several repeats, the
@@ -22,16 +22,16 @@ Key = tuple[str, "str | None", str]
 
 
 @dataclass(frozen=True)
-class Place:
-    """One of the two places, and what messages call it: `A` or `B`."""
+class RecordSource:
+    """All records from one of the two machines; messages call it by its label, `A` or `B`."""
 
     label: str
     records: tuple[Record, ...]
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """Two records of one entrypoint.
+class RecordPair:
+    """Two records of one entrypoint that are compared.
 
     Args:
         repeats: more of the reference's.
@@ -48,21 +48,21 @@ class Meeting:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Which records meet.
+    """The pairs of records to compare, and the records that have no counterpart.
 
     Args:
         alone: of each record that must have had a counterpart and has none, what is missing.
         notes: what was left out on purpose.
     """
 
-    meetings: tuple[Meeting, ...]
+    meetings: tuple[RecordPair, ...]
     alone: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of the records takes part.
+    """Which records are compared.
 
     Args:
         entrypoint: this one alone; None takes all.
@@ -96,8 +96,8 @@ def read_records(folder: Path, shown: Path) -> tuple[Record, ...]:
     return found
 
 
-def pair(actual: Place, expected: Place, choice: Choice) -> Pairing:
-    """Which records meet.
+def pair(actual: RecordSource, expected: RecordSource, choice: Choice) -> Pairing:
+    """Pair the records of two machines by entrypoint, platform and repeat.
 
     Raises:
         RecordError: what was chosen is in neither place.
@@ -107,7 +107,7 @@ def pair(actual: Place, expected: Place, choice: Choice) -> Pairing:
     mine, theirs = _only((mine, theirs), lambda record: not record.run.target.variations)
     grouped = _grouped(theirs)
     references = {key: _first_repeats(found) for key, found in grouped.items()}
-    meetings: list[Meeting] = []
+    meetings: list[RecordPair] = []
     alone: list[str] = []
     used: set[Path] = set()
     for record in sorted(mine, key=_order):
@@ -121,7 +121,7 @@ def pair(actual: Place, expected: Place, choice: Choice) -> Pairing:
             used.add(partner.run.folder)
             repeats = _others(partner, grouped[_key(record)])
             meetings.append(
-                Meeting(record, partner, repeats, _varied(partner, varied), expected.label)
+                RecordPair(record, partner, repeats, _varied(partner, varied), expected.label)
             )
     met = {_key(meeting.actual) for meeting in meetings}
     missed = {_key(record) for record in mine} | met
@@ -139,7 +139,7 @@ def pair(actual: Place, expected: Place, choice: Choice) -> Pairing:
 
 
 def judge(
-    meetings: tuple[Meeting, ...],
+    meetings: tuple[RecordPair, ...],
     entry: Entrypoint | None = None,
     comparators: tuple[Comparator, ...] = (),
 ) -> Outcome:
@@ -167,9 +167,9 @@ def judge(
     return replace(outcome, notes=(*notes, *outcome.notes), against=against)
 
 
-def groups(meetings: Iterable[Meeting]) -> tuple[tuple[Meeting, ...], ...]:
+def groups(meetings: Iterable[RecordPair]) -> tuple[tuple[RecordPair, ...], ...]:
     """Meetings that are judged together: all repeats and seeds of one entrypoint on one target."""
-    found: dict[tuple[object, ...], list[Meeting]] = {}
+    found: dict[tuple[object, ...], list[RecordPair]] = {}
     for meeting in meetings:
         run, conditions = meeting.actual.run, meeting.actual.conditions
         key = (run.entrypoint, conditions.variant, run.target.platform)
@@ -177,9 +177,9 @@ def groups(meetings: Iterable[Meeting]) -> tuple[tuple[Meeting, ...], ...]:
     return tuple(tuple(group) for group in found.values())
 
 
-def _evidence(meetings: tuple[Meeting, ...]) -> Evidence:
+def _evidence(meetings: tuple[RecordPair, ...]) -> Evidence:
     """The pairs, one for each seed, and the repeats of the first seed on both sides."""
-    pairs: dict[str | None, Meeting] = {}
+    pairs: dict[str | None, RecordPair] = {}
     for meeting in meetings:
         pairs.setdefault(meeting.actual.conditions.seed, meeting)
     first = meetings[0]
@@ -195,7 +195,7 @@ def _evidence(meetings: tuple[Meeting, ...]) -> Evidence:
     )
 
 
-def _under_variations(meeting: Meeting) -> tuple[tuple[str, Run], ...]:
+def _under_variations(meeting: RecordPair) -> tuple[tuple[str, Run], ...]:
     """The reference as it is and under variations, by name; nothing without the latter."""
     if not meeting.varied:
         return ()
@@ -203,7 +203,7 @@ def _under_variations(meeting: Meeting) -> tuple[tuple[str, Run], ...]:
     return (("", meeting.expected.run), *named)
 
 
-def failed_runs(meetings: Iterable[Meeting]) -> tuple[Run, ...]:
+def failed_runs(meetings: Iterable[RecordPair]) -> tuple[Run, ...]:
     """Each run that failed, once."""
     runs = (
         each.run
@@ -213,7 +213,7 @@ def failed_runs(meetings: Iterable[Meeting]) -> tuple[Run, ...]:
     return tuple({run.folder: run for run in runs if run.failure is not None}.values())
 
 
-def _recorded(meeting: Meeting) -> tuple[Entrypoint, list[str]]:
+def _recorded(meeting: RecordPair) -> tuple[Entrypoint, list[str]]:
     """The entrypoint as the records have it, and what there is to say about that."""
     actual, expected = meeting.actual.conditions, meeting.expected.conditions
     notes: list[str] = []
@@ -304,7 +304,9 @@ def _varied(first: Record, varied: tuple[Record, ...]) -> tuple[Record, ...]:
     )
 
 
-def _alone(record: Record, here: Place, other: Place, there: dict[Platform, Record]) -> str:
+def _alone(
+    record: Record, here: RecordSource, other: RecordSource, there: dict[Platform, Record]
+) -> str:
     name = _name(record)
     if not there:
         return f"{name} is in {here.label} only: {other.label} has no record of it"

@@ -1,4 +1,4 @@
-"""Parameters that moved as training moves them, told from a model that is another one.
+"""Tells parameters that rounding moved during training from those of another model.
 
 Training repeats an arithmetic thousands of times, each time on what the last one gave. Under
 another thread count, BLAS kernel or architecture the parameters of a converged model therefore move

@@ -1,4 +1,4 @@
-"""Several runs of the same → how far they are apart, and the bound that follows from it.
+"""Repeats of one run → their noise floor, and the bound calibrated from it.
 
 The noise floor of an item is the largest error between any two of the runs that were compared.
 
@@ -34,13 +34,13 @@ from typing import Final
 
 from pytest_mlcontainer.compare.collect import collect_items, worst_first
 from pytest_mlcontainer.compare.numeric.tolerance import Calibration
+from pytest_mlcontainer.compare.readers.apart import DifferencesAndNotes
 from pytest_mlcontainer.compare.rules.study import Item, Study
 from pytest_mlcontainer.compare.sources import UnreadableError, make_pair, same_bytes
 from pytest_mlcontainer.model import Difference, Output, Verdict
 
 Outputs = tuple[Output, ...]
-Found = tuple[tuple[Difference, ...], tuple[str, ...]]
-Compare = Callable[[Outputs, Outputs, Study], Found]
+Compare = Callable[[Outputs, Outputs, Study], DifferencesAndNotes]
 
 # Quantiles of Student's distribution at 0.995, for 1, 2, … degrees of freedom.
 _STUDENT: Final = (
@@ -69,8 +69,8 @@ _FEW_PAIRS: Final = 15  # of six results: what is compared in any case
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How far several runs of the same are apart.
+class RepeatSpread:
+    """How far repeats of one run are apart.
 
     Args:
         runs: how many there are.
@@ -122,7 +122,7 @@ def calibrated_bound(squares: float, largest: float, runs: int) -> float:
 
 def measure_spread(
     results: Sequence[Outputs], labels: Sequence[str], compare: Compare, *, every_pair: bool = False
-) -> Spread:
+) -> RepeatSpread:
     """Compare runs with each other: each with each, until that they disagree is settled.
 
     More than a few different results are all held against the first. If one of them disagrees, no
@@ -154,7 +154,7 @@ def measure_spread(
         )
     notes = (*measuring.notes, *cut)
     alike = tuple(groups[0][1:])
-    return Spread(len(results), count, alike, differences, notes, measuring.items)
+    return RepeatSpread(len(results), count, alike, differences, notes, measuring.items)
 
 
 class _Measuring:
@@ -241,7 +241,7 @@ def keep_worst(parts: Iterable[tuple[str, Iterable[Difference]]]) -> tuple[Diffe
     )
 
 
-def shorten(differences: Iterable[Difference]) -> Found:
+def shorten(differences: Iterable[Difference]) -> DifferencesAndNotes:
     """As many differences for each output as one comparison lists, and notes on the others."""
     by_output: dict[str, list[Difference]] = {}
     for each in differences:

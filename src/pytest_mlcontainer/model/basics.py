@@ -1,4 +1,4 @@
-"""Words that all others are made of: platforms, targets, verdicts, owners."""
+"""Values that the other modules of `model` use: platforms, targets, verdicts, owners."""
 
 from __future__ import annotations
 

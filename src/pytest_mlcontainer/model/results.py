@@ -1,4 +1,4 @@
-"""What came of it: images, runs, differences, outcomes."""
+"""Results of jobs: images, runs, differences, outcomes."""
 
 from __future__ import annotations
 
@@ -283,8 +283,8 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something that a search came upon beside causes.
+class SearchFinding:
+    """Something other than a cause that a search found.
 
     Args:
         kind: `crash` (fails under these changes), `flaky`, `amplifier` (what makes a small
@@ -304,7 +304,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was done to explain an outcome, and what came of it beside its causes.
+    """How an outcome was explained: what was tried, and what was found beside causes.
 
     Args:
         runs: all that were made for it.
@@ -319,7 +319,7 @@ class Explanation:
     runs: int = 0
     tried: tuple[str, ...] = ()
     not_exercised: Pairs = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SearchFinding, ...] = ()
     materiality: str = ""
     open: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()
@@ -327,7 +327,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one comparison of two runs.
+    """The result of comparing two runs.
 
     Args:
         differences: one for each item compared, identical ones too; worst first.

@@ -10,22 +10,22 @@ from __future__ import annotations
 from pytest_mlcontainer.outputs.collected import (
     MAX_FILES,
     MAX_LISTED_BYTES,
-    Allowance,
     Collected,
     Mark,
+    OutputLimits,
 )
 from pytest_mlcontainer.outputs.collecting import collect_tar, collect_tree, names_in_tar
-from pytest_mlcontainer.outputs.declared import Declared
+from pytest_mlcontainer.outputs.declared import DeclaredOutputs
 from pytest_mlcontainer.outputs.handing import folders_left, links_left
 from pytest_mlcontainer.outputs.removing import remove_tree
 
 __all__ = [
     "MAX_FILES",
     "MAX_LISTED_BYTES",
-    "Allowance",
     "Collected",
-    "Declared",
+    "DeclaredOutputs",
     "Mark",
+    "OutputLimits",
     "collect_tar",
     "collect_tree",
     "folders_left",

@@ -1,4 +1,4 @@
-"""What was taken over of that which a run wrote, and how much more may be."""
+"""The outputs collected so far from one run, and the limits of what may be collected."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _BESIDE_A_NAME = 256  # of an output's entry in a record, indented
 
 
 @dataclass(frozen=True)
-class Allowance:
-    """How much is taken over of what one run wrote, before it is too much.
+class OutputLimits:
+    """How many files and bytes are collected from one run at most.
 
     Args:
         files: files, links and what is refused, together.
@@ -38,7 +38,7 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Mark:
-    """What tells a file that a run left alone from one that it wrote.
+    """Tells a file that a run wrote from one that was there before and is unchanged.
 
     Args:
         time: when it was changed, as precisely as its place knows; see `Intake.store`.
@@ -52,7 +52,7 @@ class Mark:
 
 @dataclass
 class Collected:
-    """What was taken over so far, by output name.
+    """The outputs collected so far, by name.
 
     Args:
         refused: what was not, each with its reason, to be shown; when there is too much of that,
@@ -73,7 +73,7 @@ class Collected:
     refused: list[str] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     followed: dict[str, str] = field(default_factory=dict)
-    allowance: Allowance = Allowance()
+    allowance: OutputLimits = OutputLimits()
     hidden: Redactor = NOTHING
     stored: dict[str, Output] = field(default_factory=dict)
     times: dict[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Taking over a whole stream, or a whole folder."""
+"""Collects the outputs in a whole tar stream, or in a whole folder."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.outputs.collected import Collected
-from pytest_mlcontainer.outputs.declared import Declared
+from pytest_mlcontainer.outputs.declared import DeclaredOutputs
 from pytest_mlcontainer.outputs.intake import Intake, Survey
-from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, Kind, read_members
+from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, TarMemberKind, read_members
 from pytest_mlcontainer.outputs.tree import walk
 
 
 def collect_tar(
     stream: Iterable[bytes],
     root: str,
-    declared: Declared,
+    declared: DeclaredOutputs,
     into: Path | None,
     collected: Collected,
     *,
@@ -49,7 +49,9 @@ def collect_tar(
     intake.resolve_links()
 
 
-def collect_tree(folder: Path, declared: Declared, into: Path | None, collected: Collected) -> None:
+def collect_tree(
+    folder: Path, declared: DeclaredOutputs, into: Path | None, collected: Collected
+) -> None:
     """Take over from a folder of this machine (a run without a container).
 
     Args:
@@ -72,7 +74,7 @@ def collect_tree(folder: Path, declared: Declared, into: Path | None, collected:
     intake.resolve_links()
 
 
-def _intake(declared: Declared, into: Path | None, collected: Collected) -> Intake:
+def _intake(declared: DeclaredOutputs, into: Path | None, collected: Collected) -> Intake:
     if into is None:
         return Survey(declared, Path(), collected)
     return Intake(declared, into, collected)
@@ -88,10 +90,10 @@ def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...] | None:
         for member in read_members(Content(stream)):
             # The archive of the root folder has names that start with a slash, and no top.
             rest = member.name.partition("/")[2].rstrip("/")
-            if not rest and member.kind is not Kind.FOLDER:
+            if not rest and member.kind is not TarMemberKind.FOLDER:
                 return None
             if rest:
-                names.append(rest + ("/" if member.kind is Kind.FOLDER else ""))
+                names.append(rest + ("/" if member.kind is TarMemberKind.FOLDER else ""))
             if len(names) >= limit:
                 break
     except (DamagedTarError, OutputError):

@@ -9,7 +9,7 @@ from pytest_mlcontainer.globs import covers, fixed_part
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredOutputs:
     """The declared outputs of a run, and the working directory they refer to.
 
     Args:

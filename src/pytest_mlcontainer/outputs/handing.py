@@ -1,4 +1,4 @@
-"""What a run leaves for those that need it, beside the files: folders and links."""
+"""Folders and links that a run leaves, beside its files, for the runs that need it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import bisect
 
 from pytest_mlcontainer.model import Folder, Link
 from pytest_mlcontainer.outputs.collected import Collected
-from pytest_mlcontainer.outputs.declared import Declared
+from pytest_mlcontainer.outputs.declared import DeclaredOutputs
 
 
-def folders_left(collected: Collected, declared: Declared) -> tuple[Folder, ...]:
+def folders_left(collected: Collected, declared: DeclaredOutputs) -> tuple[Folder, ...]:
     """The folders that hold outputs, and those that are declared or hold what is, empty or not;
     sorted, so that each comes after the one that it lies in."""
     paths = sorted(declared.absolute(name) for name in collected.outputs)
@@ -21,7 +21,7 @@ def folders_left(collected: Collected, declared: Declared) -> tuple[Folder, ...]
     )
 
 
-def links_left(collected: Collected, declared: Declared) -> tuple[Link, ...]:
+def links_left(collected: Collected, declared: DeclaredOutputs) -> tuple[Link, ...]:
     """The symbolic links that are declared, or lie in what is, by absolute paths; sorted."""
     return tuple(
         Link(path, target)

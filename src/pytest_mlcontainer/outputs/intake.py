@@ -1,4 +1,4 @@
-"""Takes over one thing after another of what a run wrote."""
+"""Collects what a run wrote, one member after another."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import IO
 from pytest_mlcontainer.errors import OutputError
 from pytest_mlcontainer.model import Folder, Output
 from pytest_mlcontainer.outputs.collected import Collected, digest_of, shown
-from pytest_mlcontainer.outputs.declared import Declared, as_folder
+from pytest_mlcontainer.outputs.declared import DeclaredOutputs, as_folder
 from pytest_mlcontainer.outputs.links import at_or_below, end_of_each
 from pytest_mlcontainer.outputs.places import find_place
-from pytest_mlcontainer.outputs.tar import Content, Kind, Member, moment_ns
-from pytest_mlcontainer.outputs.tree import Found
+from pytest_mlcontainer.outputs.tar import Content, TarHeader, TarMemberKind, moment_ns
+from pytest_mlcontainer.outputs.tree import FolderEntry
 from pytest_mlcontainer.secrets import Search
 from pytest_mlcontainer.storage import CACHE_VARIABLE, why_unwritable
 
@@ -32,7 +32,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a file has beside its bytes.
+    """The metadata of a file.
 
     Args:
         time: when it was changed, in any form that is the same for the same moment: engines
@@ -52,31 +52,31 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Intake:
-    """Takes things over, one at a time: see `collect_tar` for the fields."""
+    """Collects members one at a time; see `collect_tar` for the fields."""
 
-    declared: Declared
+    declared: DeclaredOutputs
     into: Path
     collected: Collected
 
-    def take_member(self, content: Content, member: Member, root: str, lies_at: str) -> None:
+    def take_member(self, content: Content, member: TarHeader, root: str, lies_at: str) -> None:
         """Take one member of a tar stream for the container path `root`, which lies elsewhere."""
         path = path_of(member.name, root)
         if path is None:
             self.refuse(f"{member.name}: climbs out of {root}")
         elif odd := _oddity(path):
             # Of folders in one another, the uppermost that lies too deep stands for the others.
-            if member.kind is not Kind.FOLDER or path.count("/") <= _PARTS + 1:
+            if member.kind is not TarMemberKind.FOLDER or path.count("/") <= _PARTS + 1:
                 self.refuse(f"{path}: {odd}")
-        elif member.kind is Kind.FOLDER:
+        elif member.kind is TarMemberKind.FOLDER:
             moment = moment_ns(member.time)
             self.folder(Folder(path, member.mode, member.uid, member.gid, moment))
         else:
             name = self.declared.name_of(path)
-            if name is not None or (path == root and member.kind is Kind.SYMLINK):
-                if member.kind is Kind.SYMLINK:
+            if name is not None or (path == root and member.kind is TarMemberKind.SYMLINK):
+                if member.kind is TarMemberKind.SYMLINK:
                     beside = posixpath.dirname(lies_at + path[len(root) :])
                     self.link(path, posixpath.join(beside, member.target))
-                elif member.kind is Kind.HARDLINK:
+                elif member.kind is TarMemberKind.HARDLINK:
                     # A second name of a file earlier in the stream, as the archive names it.
                     again = path_of(member.target, root)
                     target = again or posixpath.join("/", member.target)
@@ -84,16 +84,16 @@ class Intake:
                 else:
                     self._take(content, member, name or path)
 
-    def _take(self, content: Content, member: Member, name: str) -> None:
-        if member.kind is Kind.FILE:
+    def _take(self, content: Content, member: TarHeader, name: str) -> None:
+        if member.kind is TarMemberKind.FILE:
             moment = moment_ns(member.time)
             owned = Attributes(member.mode & 0o777, member.uid, member.gid, member.time, moment)
             self.store(name, content, member.size_bytes, owned)
         else:
-            size = f", {member.size_bytes:,} bytes" if member.kind is Kind.SPARSE else ""
+            size = f", {member.size_bytes:,} bytes" if member.kind is TarMemberKind.SPARSE else ""
             self.refuse(f"{name}: not a regular file ({member.kind.value}{size})")
 
-    def take_path(self, found: Found, root: str) -> None:
+    def take_path(self, found: FolderEntry, root: str) -> None:
         """Take one thing of this machine, found on the way down from `root`."""
         path, mode = str(found.path), found.status.st_mode
         name = self.declared.name_of(path)
@@ -232,7 +232,7 @@ class Intake:
 
 
 class Survey(Intake):
-    """Notes what is there, by the same rules, and keeps nothing of it."""
+    """Notes what is there by the same rules, without keeping the bytes."""
 
     def store(
         self,

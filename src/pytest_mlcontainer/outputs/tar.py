@@ -35,8 +35,8 @@ class DamagedTarError(Exception):
     """The stream is cut off, or no tar stream."""
 
 
-class Kind(enum.Enum):
-    """What a member is; the value is how it is called where it is refused."""
+class TarMemberKind(enum.Enum):
+    """The type of a member; the value is its name in messages that refuse it."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -49,18 +49,24 @@ class Kind(enum.Enum):
 
 
 _KINDS = {
-    b"0": Kind.FILE,
-    b"\0": Kind.FILE,
-    b"7": Kind.FILE,
-    b"1": Kind.HARDLINK,
-    b"2": Kind.SYMLINK,
-    b"3": Kind.DEVICE,
-    b"4": Kind.DEVICE,
-    b"5": Kind.FOLDER,
-    b"6": Kind.FIFO,
-    b"S": Kind.SPARSE,
+    b"0": TarMemberKind.FILE,
+    b"\0": TarMemberKind.FILE,
+    b"7": TarMemberKind.FILE,
+    b"1": TarMemberKind.HARDLINK,
+    b"2": TarMemberKind.SYMLINK,
+    b"3": TarMemberKind.DEVICE,
+    b"4": TarMemberKind.DEVICE,
+    b"5": TarMemberKind.FOLDER,
+    b"6": TarMemberKind.FIFO,
+    b"S": TarMemberKind.SPARSE,
 }
-_WITHOUT_CONTENT = {Kind.HARDLINK, Kind.SYMLINK, Kind.DEVICE, Kind.FOLDER, Kind.FIFO}
+_WITHOUT_CONTENT = {
+    TarMemberKind.HARDLINK,
+    TarMemberKind.SYMLINK,
+    TarMemberKind.DEVICE,
+    TarMemberKind.FOLDER,
+    TarMemberKind.FIFO,
+}
 
 
 def moment_ns(time: bytes) -> int | None:
@@ -82,8 +88,8 @@ def moment_ns(time: bytes) -> int | None:
 
 
 @dataclass(frozen=True)
-class Member:
-    """One header.
+class TarHeader:
+    """The header of one member.
 
     Args:
         name: as the stream has it; nothing in it is checked.
@@ -94,7 +100,7 @@ class Member:
     """
 
     name: str
-    kind: Kind
+    kind: TarMemberKind
     size_bytes: int
     mode: int
     uid: int
@@ -155,7 +161,7 @@ class Content:
         return piece
 
 
-def read_members(content: Content) -> Iterator[Member]:
+def read_members(content: Content) -> Iterator[TarHeader]:
     """The members of a stream; what was not read of one is skipped.
 
     Raises:
@@ -257,24 +263,24 @@ def _parse_pax(data: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _member(header: _Header, extended: dict[bytes, bytes]) -> tuple[Member, int]:
+def _member(header: _Header, extended: dict[bytes, bytes]) -> tuple[TarHeader, int]:
     """The member, and how many bytes follow its header."""
     name = extended.get(b"GNU.sparse.name") or extended.get(b"path") or header.name
-    kind = _KINDS.get(header.type, Kind.OTHER)
+    kind = _KINDS.get(header.type, TarMemberKind.OTHER)
     if header.type == b"\0" and name.endswith(b"/"):
-        kind = Kind.FOLDER  # as programs before POSIX marked them
+        kind = TarMemberKind.FOLDER  # as programs before POSIX marked them
     stored = _number(extended, b"size", header.number(124, 136))
     if kind in _WITHOUT_CONTENT:
         stored = 0
     size = stored
-    if kind is Kind.SPARSE:
+    if kind is TarMemberKind.SPARSE:
         size = header.number(483, 495)
-    elif kind is Kind.FILE and any(key.startswith(_SPARSE) for key in extended):
-        kind = Kind.SPARSE
+    elif kind is TarMemberKind.FILE and any(key.startswith(_SPARSE) for key in extended):
+        kind = TarMemberKind.SPARSE
         size = _number(extended, b"GNU.sparse.size", stored)
         size = _number(extended, b"GNU.sparse.realsize", size)
     return (
-        Member(
+        TarHeader(
             name=name.decode("utf-8", "surrogateescape"),
             kind=kind,
             size_bytes=size,

@@ -1,4 +1,4 @@
-"""A folder of this machine, from its top down, with no link followed and no depth that matters."""
+"""Walks a folder of this machine from the top down, to any depth, without following links."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True)
-class Found:
-    """Something in a folder that is open meanwhile.
+class FolderEntry:
+    """A file, folder or link that a walk came to; `folder` is the open descriptor of its parent.
 
     Args:
         path: absolute.
@@ -37,7 +37,7 @@ class Found:
         return os.readlink(self.path.name, dir_fd=self.folder)
 
 
-def walk(base: Path, refuse: Callable[[str], None]) -> Iterator[Found]:
+def walk(base: Path, refuse: Callable[[str], None]) -> Iterator[FolderEntry]:
     """`base` itself, if it is there, and everything in it, folders before what is in them."""
     try:
         above = os.open(base.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -45,7 +45,7 @@ def walk(base: Path, refuse: Callable[[str], None]) -> Iterator[Found]:
         return
     try:
         status = os.stat(base.name, dir_fd=above, follow_symlinks=False)
-        yield Found(base, above, status)
+        yield FolderEntry(base, above, status)
         if stat.S_ISDIR(status.st_mode):
             top = os.open(base.name, _FOLDER, dir_fd=above)
             try:
@@ -60,7 +60,7 @@ def walk(base: Path, refuse: Callable[[str], None]) -> Iterator[Found]:
         os.close(above)
 
 
-def _walk_below(base: Path, top: int, refuse: Callable[[str], None]) -> Iterator[Found]:
+def _walk_below(base: Path, top: int, refuse: Callable[[str], None]) -> Iterator[FolderEntry]:
     waiting: list[tuple[str, ...]] = [()]
     while waiting:
         parts = waiting.pop()
@@ -83,7 +83,7 @@ def _walk_below(base: Path, top: int, refuse: Callable[[str], None]) -> Iterator
             waiting += reversed(inner)
 
 
-def _entries(folder: Path, number: int) -> Iterator[Found]:
+def _entries(folder: Path, number: int) -> Iterator[FolderEntry]:
     with os.scandir(number) as entries:
         names = sorted(entry.name for entry in islice(entries, _MOST_NAMES))
     for name in names:
@@ -91,7 +91,7 @@ def _entries(folder: Path, number: int) -> Iterator[Found]:
             status = os.stat(name, dir_fd=number, follow_symlinks=False)
         except FileNotFoundError:
             continue
-        yield Found(folder / name, number, status)
+        yield FolderEntry(folder / name, number, status)
 
 
 @contextmanager

@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import (
     Findings,
-    Kind,
     Observation,
     Observations,
     Plan,
     Reading,
+    SearchOutcome,
     Trial,
 )
 from pytest_mlcontainer.facts import suspicion, took_effect
 from pytest_mlcontainer.judging import compare_runs
-from pytest_mlcontainer.judging.apart import Apart, joined, set_apart
+from pytest_mlcontainer.judging.apart import Exclusions, joined, set_apart
 from pytest_mlcontainer.judging.evidence import for_repeats
 from pytest_mlcontainer.model import (
     HOST,
@@ -35,13 +35,13 @@ from pytest_mlcontainer.model import (
     Explanation,
     Facts,
     Family,
-    Finding,
     NotExercised,
     Outcome,
     Pairs,
     Rule,
     Run,
     RunJob,
+    SearchFinding,
     Situation,
     Variation,
     VariesJob,
@@ -111,7 +111,7 @@ class _Across:
     ) -> None:
         self._ask_software = software
         self._software = Software()
-        self._apart = Apart()
+        self._apart = Exclusions()
         self._is_steady = True
         self._lab = lab
         self._job = job
@@ -134,7 +134,9 @@ class _Across:
             self._software = self._ask_software(there.facts, here.facts, self._apart)
         self._runs += self._software.runs
         if self._software.causes and self._software.whole:
-            return self._said(self._software.causes, Sides({}, {}, ()), Findings(Kind.DRIFT), ())
+            return self._said(
+                self._software.causes, Sides({}, {}, ()), Findings(SearchOutcome.DRIFT), ()
+            )
         sides = self._sides(here, there)
         weights = suspicion(there.facts, here.facts)
         search = search_causes(
@@ -143,7 +145,7 @@ class _Across:
             budget=max(0, min(self._asked.budget // 2, _TRIALS)),
         )
         findings = drive(search, lambda plan: self._observe_all(plan, sides))
-        if findings.kind is Kind.DRIFT and findings.causes:
+        if findings.kind is SearchOutcome.DRIFT and findings.causes:
             return self._aligned(findings, sides, here, there)
         return self._in_part(findings, sides)
 
@@ -306,7 +308,7 @@ class _Across:
             for cause in alone.causes
         )
 
-    def _remains(self) -> tuple[Finding, ...]:
+    def _remains(self) -> tuple[SearchFinding, ...]:
         """What is left where everything is alike that can be; nothing where all of it is."""
         trial = max(self._pairs, key=lambda each: len(each.changes), default=Trial())
         if not trial.changes:
@@ -320,14 +322,14 @@ class _Across:
             f"with {', '.join(trial.changes)} alike on both sides {_items(left)} by up to "
             f"{reached:.3g} of their scale; without, {_items(before)} by up to {most:.3g}"
         )
-        return (Finding("part", trial.changes, text),)
+        return (SearchFinding("part", trial.changes, text),)
 
     def _said(
         self,
         causes: tuple[Cause, ...],
         sides: Sides,
         findings: Findings,
-        parts: tuple[Finding, ...],
+        parts: tuple[SearchFinding, ...],
     ) -> Outcome:
         meant = what_it_means(self._lab, self._outcome, causes, self._printed())
         return replace(
@@ -362,14 +364,14 @@ class _Across:
         text = self._software.open()
         return (text,) if text else ()
 
-    def _emulated(self) -> Iterable[Finding]:
+    def _emulated(self) -> Iterable[SearchFinding]:
         for side in (self._outcome.target, self._outcome.reference):
             if side.emulated:
                 text = (
                     f"{side.platform} is emulated here, which has a CPU and artefacts of its own: "
                     "confirm on a native machine"
                 )
-                yield Finding("part", (_PLATFORM,), text)
+                yield SearchFinding("part", (_PLATFORM,), text)
 
     def _printed(self) -> tuple[Run, ...]:
         return self._pairs.get(Trial(), ())

@@ -13,7 +13,7 @@ from typing import Final
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.facts import differing
-from pytest_mlcontainer.judging.apart import Apart
+from pytest_mlcontainer.judging.apart import Exclusions
 from pytest_mlcontainer.model import (
     Cause,
     Comparator,
@@ -76,7 +76,7 @@ class Software:
 
 
 # Facts of the reference and of the target → what is known of their software.
-AskSoftware = Callable[[Facts, Facts, Apart], Software]
+AskSoftware = Callable[[Facts, Facts, Exclusions], Software]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class SoftwareSearch:
     budget: int
     comparators: tuple[Comparator, ...] = ()
 
-    def __call__(self, there: Facts, here: Facts, apart: Apart) -> Software:
+    def __call__(self, there: Facts, here: Facts, apart: Exclusions) -> Software:
         """What the software of both sides does.
 
         Args:
@@ -130,7 +130,7 @@ class SoftwareSearch:
         untried = (f"{name} {packages.get(name, '')}".strip() for name in sorted(left))
         return replace(found, untried=tuple(untried))
 
-    def _tried(self, base: tuple[str, ...], apart: Apart) -> Software:
+    def _tried(self, base: tuple[str, ...], apart: Exclusions) -> Software:
         into, other = self._sides()
         shop = self.runner.workshop(self.settings, into.target)
         question = self._question(into, apart)
@@ -180,7 +180,7 @@ class SoftwareSearch:
             return actual, expected
         return expected, actual
 
-    def _question(self, into: RunJob, apart: Apart) -> Question:
+    def _question(self, into: RunJob, apart: Exclusions) -> Question:
         platform = into.target.platform
         entry = replace(
             into.entrypoint,

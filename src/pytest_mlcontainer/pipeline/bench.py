@@ -20,7 +20,7 @@ from pytest_mlcontainer.explain.trials import (
     Trial,
 )
 from pytest_mlcontainer.judging import compare_runs
-from pytest_mlcontainer.judging.apart import Apart, is_all_apart, joined, set_apart
+from pytest_mlcontainer.judging.apart import Exclusions, is_all_apart, joined, set_apart
 from pytest_mlcontainer.judging.evidence import for_repeats
 from pytest_mlcontainer.model import (
     Comparator,
@@ -71,7 +71,7 @@ class Bench:
         self._spare: list[Run] | None = None
         self._unlike: tuple[Run, Run] | None = None
         self._beginnings = 0
-        self.apart = Apart()
+        self.apart = Exclusions()
 
     @property
     def spent(self) -> int:
@@ -102,7 +102,7 @@ class Bench:
     def set_apart_more(self) -> bool:
         """Set apart also what may be ids and may be something else; whether there is any."""
         controls = [run for trial, run in self._runs.items() if not trial.changes]
-        found = Apart()
+        found = Exclusions()
         for run in controls:
             differences = self._differing(run, self._groups[0])
             found = joined(found, set_apart(differences, self._rules, last_resort=True))

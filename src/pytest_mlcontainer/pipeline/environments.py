@@ -28,7 +28,7 @@ from pytest_mlcontainer.explain.packages import (
     Change,
     Contents,
     Distribution,
-    Kind,
+    ImageChangeKind,
     env_differences,
 )
 from pytest_mlcontainer.inside import source
@@ -165,13 +165,13 @@ def plan_recipe(mixture: Mixture, names: Iterable[str]) -> Recipe:
     moved = [change for change in mixture.changes if (change.name in chosen) is not on_b]
     wheels = mixture.wheels[1 if on_b else 0]
     for change in moved:
-        if change.kind is Kind.PACKAGE:
+        if change.kind is ImageChangeKind.PACKAGE:
             recipe = _with_package(recipe, change, wheels, to_b=not on_b)
-        elif change.kind is Kind.PROJECT:
+        elif change.kind is ImageChangeKind.PROJECT:
             mine, theirs = change.own if not on_b else (change.own[1], change.own[0])
             drop, take = (*recipe.drop, *mine), (*recipe.take, *theirs)
             recipe = replace(recipe, project=True, drop=drop, take=take)
-        elif change.kind is Kind.ENV:
+        elif change.kind is ImageChangeKind.ENV:
             recipe = _with_env(recipe)
     return recipe
 
@@ -274,7 +274,7 @@ def pack_here(shop: Workshop, found: Iterable[Change], contents: Contents) -> Pa
 
     It goes with what else the session shares.
     """
-    take = [change.after for change in found if change.kind is Kind.PACKAGE]
+    take = [change.after for change in found if change.kind is ImageChangeKind.PACKAGE]
     plan = {
         "take": [_place(each, "") for each in take if each is not None],
         "cache_tag": contents.cache_tag,

@@ -12,7 +12,14 @@ from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.search_rounds import plan_rounds
-from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation, Search, Trial
+from pytest_mlcontainer.explain.trials import (
+    Crash,
+    Findings,
+    Observation,
+    Search,
+    SearchOutcome,
+    Trial,
+)
 from pytest_mlcontainer.facts import can_be_witnessed, differing, took_effect
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.model import (
@@ -21,12 +28,12 @@ from pytest_mlcontainer.model import (
     Explanation,
     Facts,
     Family,
-    Finding,
     Outcome,
     Pairs,
     Run,
     RunJob,
     Scalar,
+    SearchFinding,
     Situation,
     Variation,
     VariesJob,
@@ -265,16 +272,16 @@ class _Explaining:
     # After the last trial
 
     def _outcome(self, prepared: Prepared, findings: Findings) -> Outcome:
-        if findings.kind is Kind.FAILED:
+        if findings.kind is SearchOutcome.FAILED:
             raise self._bench.failure()
         outcome = self._drawn(findings)
         causes = tuple(self._shown(cause, prepared) for cause in findings.causes)
         crashes = tuple(each for each in findings.crashes if not _is_out_of_memory(each))
         serious = tuple(each for each in crashes if self._is_serious(each))
-        if findings.kind is Kind.CLEAN and serious:
+        if findings.kind is SearchOutcome.CLEAN and serious:
             outcome = replace(outcome, verdict=Verdict.FAILED)
             causes = tuple(Cause(each.names, findings.runs, _crash_text(each)) for each in serious)
-        elif findings.kind is Kind.CLEAN:
+        elif findings.kind is SearchOutcome.CLEAN:
             apart = self._bench.apart_outcome()
             outcome = outcome if apart is None else as_apart(apart)
         tried = tuple(str(each) for each, _text in prepared.variations.values())
@@ -284,7 +291,7 @@ class _Explaining:
             target=target,
             reference=replace(target, variations=()),
             causes=causes,
-            facts=self._facts_of(causes, prepared) if findings.kind is Kind.DRIFT else (),
+            facts=self._facts_of(causes, prepared) if findings.kind is SearchOutcome.DRIFT else (),
             notes=(*outcome.notes, *self._left_as_they_are(prepared)),
             explanation=self._explanation(prepared, findings, outcome, crashes),
         )
@@ -297,14 +304,14 @@ class _Explaining:
 
     def _drawn(self, findings: Findings) -> Outcome:
         """The comparison that shows what was found: a trial that drifts, else one that agrees."""
-        if findings.kind is Kind.CLEAN:
+        if findings.kind is SearchOutcome.CLEAN:
             return replace(self._bench.outcome(self._bench.agreeing()), against="nothing varied")
         names = findings.causes[0].names if findings.causes else ()
         trial = self._bench.drifting(names)
         if trial is None:
             return replace(self._bench.outcome(self._bench.agreeing()), verdict=Verdict.DRIFT)
         outcome = replace(self._bench.outcome(trial), against="nothing varied")
-        if findings.kind is not Kind.NONDETERMINISTIC:
+        if findings.kind is not SearchOutcome.NONDETERMINISTIC:
             return outcome
         marked = tuple(nondeterministic(each) for each in outcome.differences)
         return replace(
@@ -332,7 +339,7 @@ class _Explaining:
                 ),
             ),
             findings=(
-                *(Finding("crash", each.names, _crash_text(each)) for each in crashes),
+                *(SearchFinding("crash", each.names, _crash_text(each)) for each in crashes),
                 *apart_findings(self._bench.apart),
                 *meant.findings,
                 *_flaky(findings),
@@ -425,12 +432,12 @@ def _crash_text(crash: Crash) -> str:
 
 
 def _masked(findings: Findings) -> tuple[str, ...]:
-    if findings.kind is not Kind.NONDETERMINISTIC:
+    if findings.kind is not SearchOutcome.NONDETERMINISTIC:
         return ()
     return ("whether anything else makes it drift cannot be told as long as repeats disagree",)
 
 
-def _flaky(findings: Findings) -> tuple[Finding, ...]:
+def _flaky(findings: Findings) -> tuple[SearchFinding, ...]:
     if not findings.flaky:
         return ()
     runs = "1 run" if findings.flaky == 1 else f"{findings.flaky} runs"
@@ -439,4 +446,4 @@ def _flaky(findings: Findings) -> tuple[Finding, ...]:
         f"{runs} of {findings.runs} failed, and worked when made again with nothing else done "
         f"({said}): by chance, or because of something outside, which is not told here"
     )
-    return (Finding("flaky", (), text),)
+    return (SearchFinding("flaky", (), text),)

@@ -14,7 +14,7 @@ from pytest_mlcontainer.explain.packages import (
     Change,
     Contents,
     Distribution,
-    Kind,
+    ImageChangeKind,
     changes,
     closed,
     crossing,
@@ -28,11 +28,11 @@ from pytest_mlcontainer.explain.trials import (
     Observations,
     Plan,
     Reading,
+    SearchOutcome,
     Trial,
 )
-from pytest_mlcontainer.explain.trials import Kind as Ended
 from pytest_mlcontainer.judging import compare_runs
-from pytest_mlcontainer.judging.apart import Apart, set_apart
+from pytest_mlcontainer.judging.apart import Exclusions, set_apart
 from pytest_mlcontainer.judging.evidence import for_repeats, nondeterministic
 from pytest_mlcontainer.matrix import image_job, run_job
 from pytest_mlcontainer.model import (
@@ -42,7 +42,6 @@ from pytest_mlcontainer.model import (
     Entrypoint,
     Explanation,
     Failure,
-    Finding,
     Image,
     ImageJob,
     NeedsFrom,
@@ -52,6 +51,7 @@ from pytest_mlcontainer.model import (
     Rule,
     Run,
     RunJob,
+    SearchFinding,
     Settings,
     Target,
     Verdict,
@@ -146,7 +146,7 @@ def one_way_changes(settings: Settings, a: Side, b: Side) -> tuple[Change, ...]:
     """
     project = _project_name(settings)
     found = changes(*_as_packages(a.contents, b.contents, project), project)
-    return tuple(change for change in found if change.kind is Kind.PACKAGE)
+    return tuple(change for change in found if change.kind is ImageChangeKind.PACKAGE)
 
 
 def _as_packages(a: Contents, b: Contents, project: str) -> tuple[Contents, Contents]:
@@ -178,7 +178,7 @@ def mix(
     if one_way:
         found = one_way_changes(settings, a, b)
     found = tuple(change for change in found if only is None or change.name in only)
-    packages = [change for change in found if change.kind is Kind.PACKAGE]
+    packages = [change for change in found if change.kind is ImageChangeKind.PACKAGE]
     forth = _wanted(b.contents, a.contents, (change.after for change in packages))
     back = _wanted(a.contents, b.contents, (change.before for change in packages))
     wheels = (
@@ -221,7 +221,7 @@ class MixedRuns:
         self._changes = {change.name: change for change in mixture.changes}
         self._ties = ties(mixture.changes, mixture.a.contents, mixture.b.contents)
         self._own_rules = tuple(for_repeats(rule) for rule in question.entry.rules)
-        self._apart = Apart()
+        self._apart = Exclusions()
         self._runs: dict[tuple[frozenset[str], int], Run | Failure] = {}
         self._groups: list[Run] = []
         self._read: dict[frozenset[str], list[Reading]] = {}
@@ -235,7 +235,7 @@ class MixedRuns:
         self._set_apart()
         weights = {name: change.weight for name, change in self._changes.items()}
         findings = self._drive(weights)
-        if findings.kind is Ended.FAILED:
+        if findings.kind is SearchOutcome.FAILED:
             raise self._control_failed()
         causes = tuple(self._cause(cause) for cause in self._minimal(findings.causes))
         outcome = self._outcome(findings, causes, host)
@@ -471,7 +471,7 @@ class MixedRuns:
         control = self._run(frozenset(), 0)
         assert isinstance(control, Run)
         whole = host if host is not None else self._run(self._mixture.names, 0)
-        if findings.kind is Ended.NONDETERMINISTIC:
+        if findings.kind is SearchOutcome.NONDETERMINISTIC:
             others = [run for run in self._groups if run is not control]
             outcome = self._compare(others[0], control) if others else self._same(control)
             marked = tuple(nondeterministic(each) for each in outcome.differences)
@@ -495,12 +495,12 @@ class MixedRuns:
         outcome = replace(outcome, explanation=explanation)
         return Answer(outcome, tuple(self._headlines(outcome)))
 
-    def _crash(self, crash: Crash) -> Finding:
+    def _crash(self, crash: Crash) -> SearchFinding:
         names = tuple(sorted(crash.names))
         texts = listed([self._changes[name].text for name in names if name in self._changes])
         verb = "makes" if len(names) == 1 else "together make"
         text = f"{texts} {verb} {self._question.entry.name} fail: {crash.failure}"
-        return Finding("crash", names, text)
+        return SearchFinding("crash", names, text)
 
     def _tried(self) -> tuple[str, ...]:
         return tuple(f"{each.name}={each.setting}" for each in self._mixture.changes)
@@ -508,14 +508,14 @@ class MixedRuns:
     def _open(
         self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
     ) -> Iterator[str]:
-        if host is not None and not causes and findings.kind is Ended.CLEAN:
+        if host is not None and not causes and findings.kind is SearchOutcome.CLEAN:
             yield (
                 f"the container agrees with image {self._question.a} also with all packages of "
                 "this machine that could be tried: what is left is Python, the system, its "
                 "libraries, the processor, the environment of this machine"
                 + (", and the packages that were not tried" if self._not_exercised else "")
             )
-        elif not causes and findings.kind is Ended.CLEAN and self._not_exercised:
+        elif not causes and findings.kind is SearchOutcome.CLEAN and self._not_exercised:
             yield "what could not be tried alone counts as part of the base image"
 
     def _headlines(self, outcome: Outcome) -> Iterator[str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_mlcontainer.judging.apart import NOUNS, Apart
+from pytest_mlcontainer.judging.apart import NOUNS, Exclusions
 from pytest_mlcontainer.judging.evidence import nondeterministic
-from pytest_mlcontainer.model import Finding, Outcome, Verdict
+from pytest_mlcontainer.model import Outcome, SearchFinding, Verdict
 
 APART = "apart"
 _SHOWN = 5
 
 
-def apart_findings(apart: Apart) -> tuple[Finding, ...]:
+def apart_findings(apart: Exclusions) -> tuple[SearchFinding, ...]:
     """What was set apart, and what leaves it out; nothing where nothing was."""
     if not apart:
         return ()
@@ -23,7 +23,7 @@ def apart_findings(apart: Apart) -> tuple[Finding, ...]:
         "all else"
     )
     lines = _cut(list(dict.fromkeys(part.line for part in apart.parts)))
-    return (Finding(APART, apart.nouns, text, "; ".join(lines)),)
+    return (SearchFinding(APART, apart.nouns, text, "; ".join(lines)),)
 
 
 def as_apart(outcome: Outcome) -> Outcome:

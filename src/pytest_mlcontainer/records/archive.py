@@ -1,6 +1,6 @@
-"""Folders and archives of records from elsewhere; an archive is unpacked for as long as it is used.
+"""Opens folders and archives of records; an archive is unpacked only while it is used.
 
-A record's archive is as hostile as what a run wrote, and goes through the same reader.
+An archive of records is trusted no more than the outputs of a run, and read by the same reader.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pytest_mlcontainer.errors import OutputError, RecordError
-from pytest_mlcontainer.outputs import MAX_FILES, Allowance, Collected, Declared, collect_tar
+from pytest_mlcontainer.outputs import (
+    MAX_FILES,
+    Collected,
+    DeclaredOutputs,
+    OutputLimits,
+    collect_tar,
+)
 from pytest_mlcontainer.temporary import temporary_folder
 
 _CHUNK = 1 << 20
@@ -73,7 +79,7 @@ def open_records(path: Path) -> Iterator[Path]:
 
 def _collect(path: Path, stream: IO[bytes], into: Path, room: int) -> Collected:
     into.mkdir()
-    collected = Collected(allowance=Allowance(size_bytes=max(0, room)))
+    collected = Collected(allowance=OutputLimits(size_bytes=max(0, room)))
     start = stream.read(_BLOCK)
     stream.seek(0)
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
@@ -85,7 +91,7 @@ def _collect(path: Path, stream: IO[bytes], into: Path, room: int) -> Collected:
     else:
         raise RecordError("this is neither a folder nor an archive", str(path), _REMEDY)
     chunks = _sparing(chunks, path.stat().st_size, path)
-    collect_tar(chunks, "/", Declared(("**",), "/"), into, collected)
+    collect_tar(chunks, "/", DeclaredOutputs(("**",), "/"), into, collected)
     for _ in chunks:  # gzip's checksum, and what is cut off, show at the end only
         pass
     return collected

@@ -64,7 +64,7 @@ Digest = Callable[[Path], str]
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a run does not know of itself: how its outputs are compared, and which of several it is.
+    """What a record has beside its run: rules to compare it by, and which repeat or seed it is.
 
     Args:
         rules: of the entrypoint when it ran; None where they were not noted.

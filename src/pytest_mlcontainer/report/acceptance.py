@@ -21,7 +21,7 @@ _TIMES = re.compile(
 
 @dataclass(frozen=True)
 class Acceptance:
-    """A proposal.
+    """A proposed line of configuration.
 
     Args:
         line: as it would stand in `[tool.mlcontainer.entrypoints.NAME.compare]`.

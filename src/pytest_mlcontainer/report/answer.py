@@ -1,4 +1,4 @@
-"""What was found out about an outcome, in the order in which a reader wants it.
+"""The explanation of an outcome, in the order in which a reader wants it.
 
 First why: the cause, what the drift amounts to, what makes it large. After the numbers the rest:
 what else was found, what was varied in vain, what could not be, and what is not known.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_mlcontainer.model import Cause, Explanation, Finding, Outcome, Verdict
+from pytest_mlcontainer.model import Cause, Explanation, Outcome, SearchFinding, Verdict
 from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
 
 UNVARIED = "nothing varied"
@@ -25,10 +25,10 @@ _SETTING = re.compile(r"([\w.-]+)=")
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing that is said. Nothing in it is escaped yet.
+    """One statement of the explanation. Nothing in it is escaped yet.
 
     Args:
-        label: what is spoken of: "cause".
+        label: what it is about: "cause".
         names: of changes, before the text.
         text: in a sentence, or a list.
         below: what is said under it, each with its own label: ("usually helps", …).
@@ -198,11 +198,11 @@ def _no_cause(explained: Explanation) -> Statement:
     return Statement("suspected" if known else "cause", text, explained.suspects)
 
 
-def _of_kind(explained: Explanation, kind: str) -> list[Finding]:
+def _of_kind(explained: Explanation, kind: str) -> list[SearchFinding]:
     return [each for each in explained.findings if each.kind == kind][:_FINDINGS]
 
 
-def _advice(finding: Finding) -> tuple[tuple[str, str], ...]:
+def _advice(finding: SearchFinding) -> tuple[tuple[str, str], ...]:
     if not finding.advice:
         return ()
     source = f" ({finding.source})" if finding.source else ""

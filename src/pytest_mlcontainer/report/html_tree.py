@@ -8,7 +8,7 @@ from html import escape as escape_html
 from pytest_mlcontainer.model import Difference, Outcome, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.escape import escape
-from pytest_mlcontainer.report.tree import Leaf, Node, Tree
+from pytest_mlcontainer.report.tree import Node, ReportLeaf, Tree
 
 _OPEN = 3
 _ELEMENTS = 5
@@ -66,7 +66,7 @@ def _node(node: Node, outcome: Outcome, shown: set[int], is_open: set[int]) -> I
     yield "</div>\n</details>"
 
 
-def _leaves(node: Node) -> Iterator[Leaf]:
+def _leaves(node: Node) -> Iterator[ReportLeaf]:
     yield from node.leaves
     for child in node.children:
         yield from _leaves(child)
@@ -76,7 +76,7 @@ def _label(label: str) -> str:
     return f"<code>{t(label.lstrip('./') or label)}</code>"
 
 
-def _leaf(label: str, leaf: Leaf, outcome: Outcome, is_open: bool) -> Iterator[str]:
+def _leaf(label: str, leaf: ReportLeaf, outcome: Outcome, is_open: bool) -> Iterator[str]:
     difference = leaf.difference
     said = words.brief(difference) or difference.note
     head = f"{_label(label)} " if label else ""
@@ -92,7 +92,7 @@ def _leaf(label: str, leaf: Leaf, outcome: Outcome, is_open: bool) -> Iterator[s
     yield "</div>\n</details>"
 
 
-def _details(leaf: Leaf, outcome: Outcome) -> Iterator[str]:
+def _details(leaf: ReportLeaf, outcome: Outcome) -> Iterator[str]:
     difference = leaf.difference
     if difference.verdict is Verdict.IDENTICAL and not difference.differing:
         return
@@ -134,7 +134,7 @@ def _spread(difference: Difference) -> Iterator[str]:
     yield f"<figcaption>errors: {t(errors)}</figcaption>\n</figure>"
 
 
-def _elements(leaf: Leaf, outcome: Outcome) -> Iterator[str]:
+def _elements(leaf: ReportLeaf, outcome: Outcome) -> Iterator[str]:
     difference = leaf.difference
     shown = leaf.elements[:_ELEMENTS]
     placed = any(each.index for each in shown)

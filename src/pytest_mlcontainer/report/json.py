@@ -10,7 +10,7 @@ from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
 from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
-from pytest_mlcontainer.report.tree import Counts, Leaf
+from pytest_mlcontainer.report.tree import Counts, ReportLeaf
 
 SCHEMA = 1
 
@@ -126,7 +126,7 @@ def _target(target: Target) -> dict[str, Any]:
     }
 
 
-def _difference(leaf: Leaf) -> dict[str, Any]:
+def _difference(leaf: ReportLeaf) -> dict[str, Any]:
     difference = leaf.difference
     index = difference.worst_index
     proposal = acceptance(difference)

@@ -13,10 +13,10 @@ from pytest_mlcontainer.model import (
     EmulatedCpu,
     Explanation,
     Failure,
-    Finding,
     Outcome,
     Platform,
     Run,
+    SearchFinding,
     Target,
     Verdict,
 )
@@ -154,7 +154,7 @@ def _explanation(raw: Mapping[str, Any]) -> Explanation:
             "tried": tuple(raw["tried"]),
             "not_exercised": tuple((name, why) for name, why in raw["not_exercised"]),
             "findings": tuple(
-                Finding(**{**each, "names": tuple(each["names"])}) for each in raw["findings"]
+                SearchFinding(**{**each, "names": tuple(each["names"])}) for each in raw["findings"]
             ),
             "open": tuple(raw["open"]),
             "suspects": tuple(raw["suspects"]),

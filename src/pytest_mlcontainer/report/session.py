@@ -21,7 +21,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Session:
-    """What was run and compared.
+    """All runs and comparisons of a session.
 
     Args:
         comparisons: in the order in which they were made.

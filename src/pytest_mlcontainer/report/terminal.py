@@ -12,7 +12,7 @@ from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_var
 from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
-from pytest_mlcontainer.report.tree import Leaf, Node, Tree, build_tree
+from pytest_mlcontainer.report.tree import Node, ReportLeaf, Tree, build_tree
 
 _BLOCKS = 10
 _ROWS = 40
@@ -97,7 +97,7 @@ def _is_unexplained(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.DRIFT and outcome.explanation is None and not outcome.against
 
 
-def _acceptances(outcome: Outcome, blocks: Sequence[Leaf]) -> list[str]:
+def _acceptances(outcome: Outcome, blocks: Sequence[ReportLeaf]) -> list[str]:
     """What would accept the worst few, and what each would hide."""
     found = [acceptance(leaf.difference) for leaf in blocks]
     proposals = [each for each in found if each is not None][:_ACCEPTED]
@@ -141,7 +141,7 @@ def _verdict_and_brief(difference: Difference) -> str:
     return f"{difference.verdict.value}  {escape(words.brief(difference), 80)}".rstrip()
 
 
-def _block(leaf: Leaf, outcome: Outcome) -> list[str]:
+def _block(leaf: ReportLeaf, outcome: Outcome) -> list[str]:
     difference = leaf.difference
     head = escape(cut_inside(difference.where, 200))
     if difference.verdict is not Verdict.DRIFT:
@@ -166,7 +166,7 @@ def _spread(difference: Difference) -> list[str]:
     return lines
 
 
-def _elements(leaf: Leaf, outcome: Outcome) -> list[str]:
+def _elements(leaf: ReportLeaf, outcome: Outcome) -> list[str]:
     """The worst few side by side; where they are long, the worst alone, in full."""
     difference, names = leaf.difference, words.names_of_sides(outcome)
     rows = [
@@ -207,7 +207,7 @@ def _harmless(tree: Tree) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _names(same: list[Leaf]) -> str:
+def _names(same: list[ReportLeaf]) -> str:
     shown = [_identical_name(leaf.difference) for leaf in same[:4]]
     more = f" and {len(same) - 4:,} more" if len(same) > 4 else ""
     return ", ".join(shown) + more

@@ -24,8 +24,8 @@ Bins = tuple[tuple[float, float, int], ...]
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """One item, and where it stands.
+class ReportLeaf:
+    """One compared item, and its path in the tree.
 
     Args:
         path: the output, then the item in parts: joined they are its name.
@@ -55,7 +55,7 @@ class Node:
     label: str
     verdict: Verdict
     counts: Counts
-    leaves: tuple[Leaf, ...]
+    leaves: tuple[ReportLeaf, ...]
     children: tuple[Node, ...]
 
     @property
@@ -70,7 +70,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Tree:
-    """What came of one comparison.
+    """One comparison as a tree.
 
     Args:
         outcome: the comparison, with the differences that are listed.
@@ -83,11 +83,11 @@ class Tree:
     outcome: Outcome
     counts: Counts
     unlisted: Counts
-    leaves: tuple[Leaf, ...]
+    leaves: tuple[ReportLeaf, ...]
     outputs: tuple[Node, ...]
 
     @property
-    def failing(self) -> tuple[Leaf, ...]:
+    def failing(self) -> tuple[ReportLeaf, ...]:
         """What does not pass, the worst first."""
         return tuple(leaf for leaf in self.leaves if not leaf.passes)
 
@@ -99,7 +99,7 @@ class Tree:
 
 @dataclass
 class _Place:
-    leaves: list[Leaf] = field(default_factory=list)
+    leaves: list[ReportLeaf] = field(default_factory=list)
     children: dict[str, _Place] = field(default_factory=dict)
 
 
@@ -147,7 +147,7 @@ def build_tree(outcome: Outcome, unlisted: Counts = ()) -> Tree:
     )
 
 
-def grow(leaves: Iterable[Leaf]) -> tuple[Node, ...]:
+def grow(leaves: Iterable[ReportLeaf]) -> tuple[Node, ...]:
     """The leaves as a tree, in their order."""
     top: dict[str, _Place] = {}
     for leaf in leaves:
@@ -183,7 +183,7 @@ def _count(differences: Iterable[Difference]) -> Counts:
     return add_counts(tuple(total.items()))
 
 
-def _leaf(difference: Difference) -> Leaf:
+def _leaf(difference: Difference) -> ReportLeaf:
     elements = difference.elements
     if not elements and difference.worst_index is not None:
         elements = (
@@ -195,7 +195,7 @@ def _leaf(difference: Difference) -> Leaf:
             ),
         )
     path = (difference.output, *split_item(difference.item))
-    return Leaf(difference, path, elements)
+    return ReportLeaf(difference, path, elements)
 
 
 def _output(name: str, place: _Place) -> Node:

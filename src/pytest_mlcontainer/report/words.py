@@ -1,4 +1,4 @@
-"""How numbers are called and written, the same in every presenter. Nothing here is escaped yet."""
+"""Names and formats of numbers, the same in every presenter. Nothing here is escaped yet."""
 
 from __future__ import annotations
 

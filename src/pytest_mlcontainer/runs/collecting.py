@@ -14,10 +14,10 @@ from pytest_mlcontainer.engines import Container
 from pytest_mlcontainer.errors import EngineError, EngineLostError, OutputError
 from pytest_mlcontainer.model import Entrypoint, Failure
 from pytest_mlcontainer.outputs import (
-    Allowance,
     Collected,
-    Declared,
+    DeclaredOutputs,
     Mark,
+    OutputLimits,
     collect_tar,
     names_in_tar,
 )
@@ -37,7 +37,7 @@ _REFINED, _REFINED_S = 500, 5.0  # files whose times are asked for one by one, a
 
 def take_outputs(
     container: Container,
-    declared: Declared,
+    declared: DeclaredOutputs,
     into: Path,
     entry: Entrypoint,
     before: Mapping[str, Mark],
@@ -60,7 +60,7 @@ def take_outputs(
     return collected, None
 
 
-def refine_times(container: Container, declared: Declared, collected: Collected) -> None:
+def refine_times(container: Container, declared: DeclaredOutputs, collected: Collected) -> None:
     """Read the times of its files to the nanosecond, the newest first.
 
     Engines give whole seconds with the files, and what is the newest of several is often decided
@@ -86,7 +86,9 @@ def refine_times(container: Container, declared: Declared, collected: Collected)
             collected.outputs[name] = replace(output, mtime_ns=moment)
 
 
-def look_before(container: Container, declared: Declared, entry: Entrypoint) -> dict[str, Mark]:
+def look_before(
+    container: Container, declared: DeclaredOutputs, entry: Entrypoint
+) -> dict[str, Mark]:
     """What is where the outputs will be, before the container is started.
 
     What is too much to look through, or cannot be read, is as if it was not there: what the run
@@ -126,14 +128,14 @@ def _seconds(text: bytes) -> int:
         return 0
 
 
-def allowance_of(entry: Entrypoint) -> Allowance:
+def allowance_of(entry: Entrypoint) -> OutputLimits:
     """How much is taken over of a run."""
-    return Allowance(entry.limits.output_files, entry.limits.output_bytes)
+    return OutputLimits(entry.limits.output_files, entry.limits.output_bytes)
 
 
 def _collect(
     container: Container,
-    declared: Declared,
+    declared: DeclaredOutputs,
     into: Path | None,
     entry: Entrypoint,
     collected: Collected,
@@ -148,7 +150,7 @@ def _collect(
 
 def _follow_links(
     container: Container,
-    declared: Declared,
+    declared: DeclaredOutputs,
     into: Path | None,
     collected: Collected,
     most_bytes: int,
@@ -175,12 +177,12 @@ def _follow_links(
 
 
 def what_is_there(
-    container: Container, declared: Declared, missing: tuple[str, ...]
+    container: Container, declared: DeclaredOutputs, missing: tuple[str, ...]
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
     """For each missing output: the nearest folder that exists, and the first names in it."""
     seen: dict[str, tuple[str, tuple[str, ...]]] = {}
     for pattern in missing:
-        (folder,) = Declared((pattern,), declared.workdir).roots()
+        (folder,) = DeclaredOutputs((pattern,), declared.workdir).roots()
         while (names := _names_in(container, folder)) is None and folder != "/":
             folder = posixpath.dirname(folder)
         seen[pattern] = (folder, names or ())

@@ -20,7 +20,7 @@ from pytest_mlcontainer.model import (
     Run,
     Target,
 )
-from pytest_mlcontainer.outputs import Collected, Declared, folders_left, links_left
+from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, folders_left, links_left
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
 from pytest_mlcontainer.runs.collecting import (
@@ -102,7 +102,7 @@ class ContainerRun:
     @property
     def written(self) -> tuple[str, ...]:
         """Folders that it has to be able to write to, or that files are put into."""
-        declared = Declared(self.entry.outputs, self.workdir)
+        declared = DeclaredOutputs(self.entry.outputs, self.workdir)
         given = [posixpath.dirname(item.target) for item in self.files]
         for run in self.needs:
             given += [posixpath.dirname(each.path) for each in plan_handed(run, self.home).files]
@@ -121,7 +121,7 @@ def execute(job: ContainerRun) -> Run:
         EngineLostError: the engine went away; the run can be repeated.
         PlatformError, GpuError, EngineError: the engine could not do what was asked.
     """
-    declared = Declared(job.entry.outputs, job.workdir)
+    declared = DeclaredOutputs(job.entry.outputs, job.workdir)
     with job.engine.container(_spec(job)) as container, _once_only(container, job):
         _fill(container, job)
         before = look_before(container, declared, job.entry)
@@ -321,7 +321,7 @@ def _ending(
 
 
 def _run(job: ContainerRun, ending: Ending, collected: Collected) -> Run:
-    declared = Declared(job.entry.outputs, job.workdir)
+    declared = DeclaredOutputs(job.entry.outputs, job.workdir)
     return Run(
         id=job.id,
         entrypoint=job.entry.name,

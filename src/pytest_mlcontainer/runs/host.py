@@ -17,7 +17,7 @@ from pytest_mlcontainer.facts import parse_facts, probe_sources
 from pytest_mlcontainer.model import Entrypoint, Facts, Failure, Knobs, Link, Run, Target
 from pytest_mlcontainer.outputs import (
     Collected,
-    Declared,
+    DeclaredOutputs,
     collect_tree,
     folders_left,
     links_left,
@@ -86,7 +86,7 @@ def execute(job: HostRun) -> Run:
         workdir = _prepare(copy, job)
         before = Collected(allowance=allowance_of(job.entry))
         with suppress(OutputError):  # what is too much to look through counts as not there
-            collect_tree(workdir, Declared(job.entry.outputs, str(workdir)), None, before)
+            collect_tree(workdir, DeclaredOutputs(job.entry.outputs, str(workdir)), None, before)
         # Not in the record, whose logs never hold what must not be seen.
         logs = (Path(temporary, STDOUT_LOG), Path(temporary, STDERR_LOG))
         limits = HostLimits(job.entry.limits, logs, copy)
@@ -116,7 +116,7 @@ def _collect(job: HostRun, workdir: Path) -> tuple[Collected, Failure | None]:
     into = job.folder / OUTPUTS
     into.mkdir()
     try:
-        collect_tree(workdir, Declared(job.entry.outputs, str(workdir)), into, collected)
+        collect_tree(workdir, DeclaredOutputs(job.entry.outputs, str(workdir)), into, collected)
     except OutputError as error:
         return collected, explain_refusal(error, job.entry)
     return collected, None
@@ -194,7 +194,7 @@ def _copy_if_there(source: str, target: str) -> None:
 
 def _remove_old_outputs(workdir: Path, entry: Entrypoint) -> None:
     """What earlier runs left in the checkout must not pass for this run's output."""
-    declared = Declared(entry.outputs, str(workdir))
+    declared = DeclaredOutputs(entry.outputs, str(workdir))
     inside = Path(os.path.realpath(workdir))
     for root in declared.roots():
         place = Path(root)
@@ -304,7 +304,7 @@ def _relocation(job: HostRun, copy: Path, workdir: Path) -> Callable[[str], str]
 
 
 def _result(job: HostRun, done: Completed, collected: Collected, workdir: Path) -> Run:
-    declared = Declared(job.entry.outputs, str(workdir))
+    declared = DeclaredOutputs(job.entry.outputs, str(workdir))
     folders = folders_left(collected, declared)
     links = links_left(collected, declared)
     return Run(
@@ -337,7 +337,7 @@ def _relative(path: str, workdir: Path) -> str:
 
 
 def _what_is_there(workdir: Path, pattern: str) -> tuple[str, tuple[str, ...]]:
-    (root,) = Declared((pattern,), str(workdir)).roots()
+    (root,) = DeclaredOutputs((pattern,), str(workdir)).roots()
     folder = Path(root)
     while not folder.is_dir():
         folder = folder.parent

@@ -22,7 +22,7 @@ from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
 from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.inside import source
 from pytest_mlcontainer.model import Entrypoint, Failure, Image, Limits, Output, Target
-from pytest_mlcontainer.outputs import Collected, Declared, collect_tar
+from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, collect_tar
 from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.inputs import Input, file_tar, folders_tar
 from pytest_mlcontainer.secrets import NOTHING, Disclosed, Redactor
@@ -231,7 +231,7 @@ def _collect(job: Opening, container: Container, into: Path) -> Failure | None:
     if stream is not None:
         with closing(stream):
             bounded = _bounded(stream, job.result_bytes)
-            collect_tar(bounded, root, Declared(("*",), root), into, collected)
+            collect_tar(bounded, root, DeclaredOutputs(("*",), root), into, collected)
     failure = collected.outputs.get(FAILURE)
     if failure is None and collected.refused and _TREE not in collected.outputs:
         return Failure("what was found in it is not taken over", collected.refused[0], _INSTEAD)

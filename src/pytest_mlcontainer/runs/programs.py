@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pytest_mlcontainer.engines import Container
 from pytest_mlcontainer.errors import EngineError, OutputError
 from pytest_mlcontainer.model import Failure, Image
-from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, Kind, read_members
+from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, TarMemberKind, read_members
 
 _HEAD_BYTES = 4096
 _LINKS = 8
@@ -126,13 +126,13 @@ def _look(container: Container, path: str) -> _Found | None:
         if member is None:
             return None if path == first else _Found(first, dangling=path)
         kind, target, head = member
-        if kind is not Kind.SYMLINK:
+        if kind is not TarMemberKind.SYMLINK:
             return _Found(path, head=head)
         path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     return None
 
 
-def _first_member(container: Container, path: str) -> tuple[Kind, str, bytes] | None:
+def _first_member(container: Container, path: str) -> tuple[TarMemberKind, str, bytes] | None:
     try:
         stream = container.get(path)
         if stream is None:
@@ -141,7 +141,9 @@ def _first_member(container: Container, path: str) -> tuple[Kind, str, bytes] | 
             content = Content(stream)
             for member in read_members(content):
                 head = b""
-                while member.kind is Kind.FILE and len(head) < _HEAD_BYTES and content.left:
+                while (
+                    member.kind is TarMemberKind.FILE and len(head) < _HEAD_BYTES and content.left
+                ):
                     head += content.read(_HEAD_BYTES - len(head)).tobytes()
                 return member.kind, member.target, head
     except (EngineError, OutputError, DamagedTarError):

@@ -1,4 +1,4 @@
-"""What choosing a setting asks of a situation, for all families alike."""
+"""Questions about a situation that several families ask when they choose a setting."""
 
 from __future__ import annotations
 

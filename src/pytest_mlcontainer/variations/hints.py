@@ -1,4 +1,4 @@
-"""What a project's sources say about where to look first.
+"""Hints in a project's sources at the families to try first.
 
 This only orders a search: a family that no line hints at is tried as well, later.
 """

@@ -1,8 +1,8 @@
-"""Which variations can hide each other, as data: such pairs are never made in the same run.
+"""Pairs of variations of which one can hide the other's effect; they are never made in one run.
 
-One hides another where it does no harm itself and keeps the other's harm from showing, so that all
-at once passes although one of them alone would not. Each pair was seen to, or does so by what the
-two turn.
+A variation hides another where it has no effect of its own and suppresses that of the other: both
+together pass although one of them alone would drift. Each pair was observed, or follows from the
+knobs that the two set.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`umask`: who may read what is written. Only a program can set it, so a shell goes before."""
+"""`umask`: who may read what is written. Only a process can set it: a shell starts the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`user`: whom the run belongs to, as `docker run --user`: one that owns nothing in the image."""
+"""`user`: the user that the run has, as `docker run --user`: one that owns nothing in the image."""
 
 from __future__ import annotations
 

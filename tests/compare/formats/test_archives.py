@@ -323,7 +323,7 @@ def test_an_npz_bomb_is_refused_too(only):
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_stream_that_never_ends_is_given_up(only_here, monkeypatch, pack):
-    monkeypatch.setattr(unpacking.Allowance.__init__, "__defaults__", (100_000,))
+    monkeypatch.setattr(unpacking.UnpackingBudget.__init__, "__defaults__", (100_000,))
     sides = pack(bytes(3_000_000)), pack(bytes(3_000_001))
     found = only_here("a.bin", *sides)
     assert found.verdict is Verdict.FAILED
@@ -331,7 +331,7 @@ def test_a_stream_that_never_ends_is_given_up(only_here, monkeypatch, pack):
 
 
 def test_archives_inside_share_one_allowance(compare_here, monkeypatch):
-    monkeypatch.setattr(unpacking.Allowance.__init__, "__defaults__", (100_000,))
+    monkeypatch.setattr(unpacking.UnpackingBudget.__init__, "__defaults__", (100_000,))
 
     def pack(last, count):
         return zipped({f"{n}.zip": zipped({"z": bytes(20_000) + last}) for n in range(count)})

@@ -104,13 +104,13 @@ def test_the_tolerance_is_that_of_the_dtype(items):
 
 def test_blocks_of_any_length_hold_the_values_in_order(tmp_path):
     from pytest_mlcontainer.compare.formats.hdf5_tree import read_tree
-    from pytest_mlcontainer.compare.sources import Side
+    from pytest_mlcontainer.compare.sources import ComparedFile
 
     values = np.arange(7 * 5 * 4, dtype="i4").reshape(7, 5, 4)
     path = tmp_path / "a.h5"
     path.write_bytes(one(data=values, chunks=(2, 3, 4)))
     with h5py.File(path) as each:
-        array = read_tree(h5py, Side("reference", "a.h5", path), each).leaves["w"]
+        array = read_tree(h5py, ComparedFile("reference", "a.h5", path), each).leaves["w"]
         for length in (1, 3, 20, 139, 140, 1000):
             parts = list(array.blocks(length))
             assert {len(part) for part in parts[:-1]} <= {length}

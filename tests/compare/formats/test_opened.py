@@ -28,7 +28,7 @@ from hypothesis.extra import numpy as arrays
 
 from pytest_mlcontainer.compare import compare_outputs, has_to_be_opened, unopened, verdict_of
 from pytest_mlcontainer.compare.formats.opened import is_pickle
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.inside import pickle_reader
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 
@@ -367,7 +367,7 @@ def test_pickles_are_recognised(tmp_path: Path, protocol: int, value: object) ->
         ("model.bin", zlib.compress(data), False),
     ):
         (tmp_path / "file").write_bytes(content)
-        assert is_pickle(Side("actual run", name, tmp_path / "file")) is expected, name
+        assert is_pickle(ComparedFile("actual run", name, tmp_path / "file")) is expected, name
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_pickles_are_recognised(tmp_path: Path, protocol: int, value: object) ->
 def test_other_files_are_no_pickles(tmp_path: Path, content: bytes) -> None:
     """Whatever they are called."""
     (tmp_path / "file").write_bytes(content)
-    assert not is_pickle(Side("actual run", "model.pkl", tmp_path / "file"))
+    assert not is_pickle(ComparedFile("actual run", "model.pkl", tmp_path / "file"))
 
 
 @given(st.binary(max_size=200), st.sampled_from(["a.pkl", "a.bin", "a.joblib"]))
@@ -388,7 +388,7 @@ def test_recognising_reads_any_bytes(tmp_path_factory, data: bytes, name: str) -
     path = tmp_path_factory.mktemp("any") / "file"
     for start in (b"", b"\x80\x04", b"\x80\x05\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"):
         path.write_bytes(start + data)
-        assert is_pickle(Side("actual run", name, path)) in (True, False)
+        assert is_pickle(ComparedFile("actual run", name, path)) in (True, False)
 
 
 def test_only_what_differs_is_opened(tmp_path: Path) -> None:

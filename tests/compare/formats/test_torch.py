@@ -23,7 +23,7 @@ from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.formats.pytorch import KNOWN, holds_objects
 from pytest_mlcontainer.compare.formats.torch_archive import is_legacy, read_archive, read_legacy
 from pytest_mlcontainer.compare.formats.torch_values import leaves
-from pytest_mlcontainer.compare.sources import Side, UnreadableError
+from pytest_mlcontainer.compare.sources import ComparedFile, UnreadableError
 from pytest_mlcontainer.model import Output, Tolerance, Verdict
 
 DATA = Path(__file__).parents[2] / "data"
@@ -53,7 +53,7 @@ def pickled(program, **storages):
 
 
 def values(name):
-    side = Side("reference", name, DATA / f"{name}.pt")
+    side = ComparedFile("reference", name, DATA / f"{name}.pt")
     saved = read_legacy(side, KNOWN) if is_legacy(side) else read_archive(side, KNOWN)
     return {
         item: leaf.values() if hasattr(leaf, "values") else leaf
@@ -234,7 +234,9 @@ def test_a_whole_module_is_refused_with_its_class_and_what_to_do(only):
 
 
 def test_what_holds_objects_is_known_beforehand():
-    sides = {each: Side("reference", each, DATA / f"{each}.pt") for each in ("module", "kinds")}
+    sides = {
+        each: ComparedFile("reference", each, DATA / f"{each}.pt") for each in ("module", "kinds")
+    }
     assert {each: holds_objects(side) for each, side in sides.items()} == {
         "module": True,
         "kinds": False,
@@ -445,4 +447,4 @@ def test_an_archive_of_another_kind_under_the_name_is_no_pytorch_file(tmp_path):
     path = tmp_path / "m.pt"
     path.write_bytes(archive({"x.txt": b"x"}))
     with pytest.raises(UnreadableError, match="save did not write"):
-        read_archive(Side("reference", "m.pt", path), KNOWN)
+        read_archive(ComparedFile("reference", "m.pt", path), KNOWN)

@@ -23,7 +23,7 @@ from benchmarks.chaos.readers import FAULTS, hurt
 from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.numeric.tolerance import Calibration
 from pytest_mlcontainer.compare.readers.apart import write_summary_of
-from pytest_mlcontainer.compare.readers.limits import GIB, Limits, limits_of
+from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits, limits_of
 from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
 from pytest_mlcontainer.compare.rules.study import Metric, Study
 from pytest_mlcontainer.compare.summary import summarise, write_summary
@@ -36,8 +36,8 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 
-LIMITS = Limits(readers=1, base_s=2.0)
-SMALL = Limits(readers=1, memory_bytes=300 << 20)
+LIMITS = ReaderLimits(readers=1, base_s=2.0)
+SMALL = ReaderLimits(readers=1, memory_bytes=300 << 20)
 CRASHES = {
     "segv": "crashed (SIGSEGV)",
     "signal SIGBUS": "crashed (SIGBUS)",
@@ -213,7 +213,7 @@ def test_an_output_is_not_blamed_for_what_an_earlier_one_did_to_its_reader(tmp_p
 
 def test_a_reader_that_keeps_memory_is_replaced_before_it_is_short(tmp_path):
     """Libraries leak where a file is damaged, and the next file is not to be blamed for it."""
-    pool = Pool(Limits(readers=1, memory_bytes=512 << 20))
+    pool = Pool(ReaderLimits(readers=1, memory_bytes=512 << 20))
     places = [tmp_path / name for name in ("before", "after")]
     try:
         for place in places:
@@ -226,7 +226,7 @@ def test_a_reader_that_keeps_memory_is_replaced_before_it_is_short(tmp_path):
 
 
 def test_pairs_are_shared_among_readers(tmp_path):
-    pool = Pool(Limits(readers=3))
+    pool = Pool(ReaderLimits(readers=3))
     try:
         faults(tmp_path, pool, "fine", "fine", "fine")  # which starts them
         begun = time.monotonic()
@@ -331,7 +331,7 @@ def test_what_is_interrupted_ends_its_readers_at_once(tmp_path, readers):
         raise KeyboardInterrupt
 
     begun = time.monotonic()
-    pool = Pool(Limits(readers=2, base_s=60))
+    pool = Pool(ReaderLimits(readers=2, base_s=60))
     try:
         with pytest.raises(KeyboardInterrupt):
             faults(tmp_path, pool, "fine", "hang", study=Study(on_difference=interrupt))
@@ -373,7 +373,7 @@ def test_a_study_hears_the_same_in_the_same_order(tmp_path):
         found = compare_outputs(*sides, rules, study=study, pool=pool)
         return found, said
 
-    with_three, alone = Pool(Limits(readers=3)), Pool(Limits(readers=1))
+    with_three, alone = Pool(ReaderLimits(readers=3)), Pool(ReaderLimits(readers=1))
     try:
         first, second = heard(with_three), heard(alone)
     finally:
@@ -453,7 +453,7 @@ def test_readers_are_as_many_as_cores_and_memory_allow(cores, memory, processes,
 
 
 def test_readers_are_divided_among_the_workers_of_xdist_before_the_first_starts(tmp_path):
-    pool = Pool(Limits(readers=5))
+    pool = Pool(ReaderLimits(readers=5))
     pool.divide(1)
     assert pool.limits.readers == 5
     pool.divide(10**6)
@@ -510,7 +510,7 @@ def texts() -> tuple[bytes, bytes]:
 
 
 def test_time_grows_with_the_files():
-    assert Limits().seconds_for(10**9) == 260
+    assert ReaderLimits().seconds_for(10**9) == 260
 
 
 def test_a_session_that_compares_nothing_apart_starts_no_process(compare):

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare.readers import process, protocol
-from pytest_mlcontainer.compare.readers.limits import Limits
-from pytest_mlcontainer.compare.readers.protocol import Done, Told, decode, encode
-from pytest_mlcontainer.compare.rules.rules import Memory
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.readers.limits import ReaderLimits
+from pytest_mlcontainer.compare.readers.protocol import ComparedItem, Done, decode, encode
+from pytest_mlcontainer.compare.rules.applied import RuleUse
+from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.model import Difference, Element, Verdict
 
 
@@ -25,18 +25,18 @@ def test_a_reader_may_not_have_other_files_read(tmp_path):
         protocol.Pair("m", *(process_side(tmp_path / side) for side in "ab")),
         comparators=(protocol.Added("x", (".x",), None, None, False),),
     )
-    reader = process.Reader(Limits())
+    reader = process.ReaderProcess(ReaderLimits())
     try:
-        inside = protocol.Call(0, "read", str(reader.scratch / "t" / "0"))
+        inside = protocol.ComparatorCall(0, "read", str(reader.scratch / "t" / "0"))
         reader._check(job, inside)
         for path in ("/etc/passwd", str(reader.scratch / ".." / "x"), str(tmp_path / "c")):
             with pytest.raises(protocol.GarbledError):
-                reader._check(job, protocol.Call(0, "read", path))
+                reader._check(job, protocol.ComparatorCall(0, "read", path))
         for said in (
-            Told(Difference("m", "", Verdict.IDENTICAL)),
+            ComparedItem(Difference("m", "", Verdict.IDENTICAL)),
             Done((Difference("other", "", Verdict.IDENTICAL),)),
-            Done((), (), Memory(used=((5, 1),))),
-            protocol.Part("x"),
+            Done((), (), RuleUse(used=((5, 1),))),
+            protocol.SummaryChunk("x"),
             protocol.Ready(),
         ):
             with pytest.raises(protocol.GarbledError):
@@ -46,7 +46,7 @@ def test_a_reader_may_not_have_other_files_read(tmp_path):
 
 
 def process_side(path: Path):
-    return Side("actual run", "m", path)
+    return ComparedFile("actual run", "m", path)
 
 
 FLOATS = st.none() | st.floats(allow_nan=False)
@@ -69,13 +69,13 @@ DIFFERENCES = st.builds(
 
 @given(st.lists(DIFFERENCES, max_size=3).map(tuple), st.lists(st.text(), max_size=3).map(tuple))
 def test_a_result_comes_back_as_it_was(differences, notes):
-    memory = Memory(((0, 3),), ((1, 0),), notes, True, notes)
+    memory = RuleUse(((0, 3),), ((1, 0),), notes, True, notes)
     done = Done(differences, notes, memory)
     assert decode(encode(done)) == done
 
 
 def test_numbers_of_numpy_come_back_as_those_of_python():
-    told = Told(
+    told = ComparedItem(
         Difference("a", "", Verdict.DRIFT, max_abs=np.float32(0.5), worst_index=(np.int64(3),))
     )
     found = decode(encode(told))
@@ -100,9 +100,9 @@ def test_no_bytes_of_a_reader_become_anything_but_a_message(data):
         {"kind": "Done", "notes": "text"},
         {"kind": "Done", "unknown": 1},
         {"kind": "Job"},
-        {"kind": "Told", "difference": None},
+        {"kind": "ComparedItem", "difference": None},
         {"kind": "Calibrate", "item": ["a"]},
-        {"kind": "Call", "comparator": True, "function": "read", "path": "x"},
+        {"kind": "ComparatorCall", "comparator": True, "function": "read", "path": "x"},
         [1],
         None,
     ],

@@ -24,8 +24,9 @@ from pytest_mlcontainer.compare.numeric.numbers import bring_together
 from pytest_mlcontainer.compare.numeric.tolerance import make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.summary import summarise, write_summary
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.few import Few, passes
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 
 BIG = float(np.finfo(np.float64).max)
@@ -66,7 +67,7 @@ DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128"
 
 def by_arrays(actual: Any, expected: Any, tolerance: Tolerance) -> Difference:
     book = RuleBook((Rule("x", None, tolerance),))
-    (found,) = compare_arrays(Place("x"), array_of(actual), array_of(expected), book)
+    (found,) = compare_arrays(ItemLocation("x"), array_of(actual), array_of(expected), book)
     return found
 
 
@@ -102,11 +103,11 @@ def test_few_numbers_are_judged_as_arrays_are(
     actual, expected = ([pair[side] for pair in pairs] for side in (0, 1))
     book = RuleBook((Rule("x", None, tolerance),))
     shape = (len(pairs),)
-    few = Few().compare_numbers(Place("x"), actual, expected, shape, book.find("x"))
+    few = Few().compare_numbers(ItemLocation("x"), actual, expected, shape, book.find("x"))
     if few is None:
         return  # left to arrays by itself
     both = bring_together(np.array(actual), np.array(expected))
-    place = Place("x", judged_as=both.judged_as)
+    place = ItemLocation("x", judged_as=both.judged_as)
     (whole,) = compare_arrays(place, array_of(both.actual), array_of(both.expected), book)
     assert few.rule == whole.rule
     assert all(map(nearly, numbers_of(few), numbers_of(whole))), (few, whole)
@@ -121,7 +122,7 @@ def test_huge_integers_are_judged_as_arrays_are(
 ) -> None:
     """Also where their distance needs more than 64 bits, or float64 would round them together."""
     book = RuleBook((Rule("x", None, tolerance),))
-    few = Few().compare_numbers(Place("x"), [actual], [expected], (), book.find("x"))
+    few = Few().compare_numbers(ItemLocation("x"), [actual], [expected], (), book.find("x"))
     assert few is not None
     whole = by_arrays(np.array(actual), np.array(expected), tolerance)
     assert all(map(nearly, numbers_of(few), numbers_of(whole))), (few, whole)

@@ -10,7 +10,7 @@ import numpy as np
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
 from pytest_mlcontainer.model import Comparator, Difference
 
@@ -27,7 +27,7 @@ def format_of(comparator: Comparator) -> Format:
     )
 
 
-def _recognises(comparator: Comparator, side: Side) -> bool:
+def _recognises(comparator: Comparator, side: ComparedFile) -> bool:
     assert comparator.recognises is not None
     with side.open() as stream:
         head = stream.read(HEAD_BYTES)
@@ -45,7 +45,7 @@ def _compare(comparator: Comparator, pair: Pair, book: RuleBook) -> Iterator[Dif
     yield from compare_items(pair.name, actual, expected, book)
 
 
-def _read(comparator: Comparator, side: Side) -> dict[str, Leaf]:
+def _read(comparator: Comparator, side: ComparedFile) -> dict[str, Leaf]:
     try:
         found = comparator.read(side.path)
         if not isinstance(found, Mapping):

@@ -17,22 +17,22 @@ from functools import partial
 from pytest_mlcontainer.compare.formats.compressed import too_deep
 from pytest_mlcontainer.compare.formats.unpacking import (
     DEEPEST,
-    Allowance,
     CompareInside,
     Open,
+    UnpackingBudget,
     same_content,
     unpack,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError
 from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.temporary import temporary_folder
 
 _LONGEST_NAME = 500
 
 
-class Kind(enum.Enum):
-    """What a member is."""
+class ArchiveMemberKind(enum.Enum):
+    """The type of a member, as differences name it."""
 
     FILE = "a file"
     FOLDER = "an empty folder"
@@ -41,16 +41,16 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Member:
-    """One member.
+class ArchiveMember:
+    """One member of an archive.
 
     Args:
-        says: what stands for content that is none: a link's target.
+        says: what is compared instead of content: a link's target.
         open: the content; what is wrong with it shows while it is read, as UnreadableError.
         step: how many bytes may be asked for at once.
     """
 
-    kind: Kind
+    kind: ArchiveMemberKind
     open: Open
     step: int
     says: str = ""
@@ -59,14 +59,14 @@ class Member:
         return f"{self.kind.value}{self.says and f' {self.says}'}"
 
 
-Members = dict[str, Member]
-OpenArchive = Callable[[Side], AbstractContextManager[Members]]
+Members = dict[str, ArchiveMember]
+OpenArchive = Callable[[ComparedFile], AbstractContextManager[Members]]
 
 
 def compare(
     open_archive: OpenArchive,
     inside: CompareInside,
-    given: Allowance | None,
+    given: UnpackingBudget | None,
     pair: Pair,
     book: RuleBook,
 ) -> Iterator[Difference]:
@@ -77,7 +77,7 @@ def compare(
         given: the allowance of the archive around this one; None for an output itself.
     """
     sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
-    each = _Archives(pair, book, given or Allowance(max(sizes)), inside)
+    each = _Archives(pair, book, given or UnpackingBudget(max(sizes)), inside)
     with ExitStack() as stack:
         mine, theirs = _open_both(pair, open_archive, stack)
         actual, expected, undecided = book.rename(pair.name, mine, theirs)
@@ -104,7 +104,8 @@ def without_filled_folders(members: Members) -> Members:
     filled = {
         name
         for name, after in itertools.pairwise(names)
-        if members[name].kind is Kind.FOLDER and after.startswith(f"{name.rstrip('/')}/")
+        if members[name].kind is ArchiveMemberKind.FOLDER
+        and after.startswith(f"{name.rstrip('/')}/")
     }
     return {name: member for name, member in members.items() if name not in filled}
 
@@ -115,16 +116,18 @@ class _Archives:
 
     pair: Pair
     book: RuleBook
-    allowance: Allowance
+    allowance: UnpackingBudget
     inside: CompareInside
 
-    def compare(self, name: str, actual: Member, expected: Member) -> Iterator[Difference]:
+    def compare(
+        self, name: str, actual: ArchiveMember, expected: ArchiveMember
+    ) -> Iterator[Difference]:
         output = self.pair.name
         if self.book.inside(name).find(output).tolerance.ignore:
             return
         if actual.kind is not expected.kind or actual.says != expected.says:
             yield Difference(output, name, Verdict.DRIFT, note=f"{actual}, expected {expected}")
-        elif actual.kind is not Kind.FILE:
+        elif actual.kind is not ArchiveMemberKind.FILE:
             yield Difference(output, name, Verdict.IDENTICAL, size=1)
         else:
             try:
@@ -137,7 +140,9 @@ class _Archives:
             note = "only in the actual run" if in_actual else "missing in the actual run"
             yield Difference(self.pair.name, name, Verdict.DRIFT, note=note)
 
-    def _compare_files(self, name: str, actual: Member, expected: Member) -> Iterator[Difference]:
+    def _compare_files(
+        self, name: str, actual: ArchiveMember, expected: ArchiveMember
+    ) -> Iterator[Difference]:
         output = self.pair.name
         strict = any(not rule.tolerance.equal_nan for rule in self.book.for_output(output))
         size = self._same(name, actual, expected)
@@ -148,7 +153,7 @@ class _Archives:
         if self.allowance.depth > DEEPEST:
             raise UnreadableError(too_deep(f"{self.pair.expected.name}/{name}"))
         with temporary_folder() as folder:
-            sides: list[Side] = []
+            sides: list[ComparedFile] = []
             members = (self.pair.actual, actual), (self.pair.expected, expected)
             for side, member in members:
                 path = folder / str(len(sides))
@@ -160,7 +165,7 @@ class _Archives:
             for each in found:
                 yield replace(each, item=f"{name}/{each.item}" if each.item else name)
 
-    def _same(self, name: str, actual: Member, expected: Member) -> int | None:
+    def _same(self, name: str, actual: ArchiveMember, expected: ArchiveMember) -> int | None:
         step = min(actual.step, expected.step)
         try:
             with actual.open() as left, expected.open() as right:
@@ -175,14 +180,16 @@ class _Archives:
                     reasons.append(str(reason))
             raise UnreadableError("; ".join(reasons) or str(error)) from error
 
-    def _attempt(self, side: Side, name: str, act: Callable[[Allowance], None]) -> None:
+    def _attempt(
+        self, side: ComparedFile, name: str, act: Callable[[UnpackingBudget], None]
+    ) -> None:
         try:
             act(self.allowance)
         except UnreadableError as error:
             raise side.unreadable(f"member {name!r} {error}") from error
 
 
-def _drain(member: Member, allowance: Allowance) -> None:
+def _drain(member: ArchiveMember, allowance: UnpackingBudget) -> None:
     with member.open() as stream:
         while chunk := stream.read(member.step):
             allowance.take(len(chunk))

@@ -1,5 +1,6 @@
-"""Arrow's IPC formats: files (Feather 2 is one) and streams; and Arrow's arrays for all who read
-them.
+"""Arrow's IPC formats: files (Feather 2 is one) and streams.
+
+Parquet's reader takes Arrow's arrays through this module, too.
 
 Columns are items; a struct's fields are `column.field`, and lists are compared element by element.
 A dictionary counts by its values, and how wide the offsets of strings and lists are does not count.
@@ -18,10 +19,10 @@ import numpy as np
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.tables.columns import (
     Column,
-    Part,
+    ColumnChunk,
     Table,
     objects,
     shorten,
@@ -37,8 +38,8 @@ _DEEPEST = 64
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """A column without structs in it.
+class FlatColumn:
+    """A column of a table whose structs are taken apart into columns of their own.
 
     Args:
         steps: how to get there from the table's own column: the position of a struct's field, or
@@ -60,15 +61,15 @@ class Leaf:
         return "list<" * self.depth + type_text(self.type) + ">" * self.depth
 
 
-def leaves_of(pa: Any, name: str, type: Any) -> list[Leaf]:
+def leaves_of(pa: Any, name: str, type: Any) -> list[FlatColumn]:
     """The columns without structs that one of this type consists of, in their order."""
-    found: list[Leaf] = []
+    found: list[FlatColumn] = []
     waiting: list[tuple[str, Any, tuple[int, ...]]] = [(name, type, ())]
     while waiting:
         name, type, steps = waiting.pop()
         type = plain_type(pa, type)
         if len(steps) >= _DEEPEST:
-            found.append(Leaf(name, type, steps))
+            found.append(FlatColumn(name, type, steps))
         elif pa.types.is_struct(type) and type.num_fields:
             fields = [type.field(place) for place in range(type.num_fields)]
             names = unique_names([field.name for field in fields])
@@ -80,7 +81,7 @@ def leaves_of(pa: Any, name: str, type: Any) -> list[Leaf]:
         elif is_list(pa, type):
             waiting.append((name, element_type(pa, type), (*steps, _LIST)))
         else:
-            found.append(Leaf(name, type, steps))
+            found.append(FlatColumn(name, type, steps))
     return found
 
 
@@ -132,7 +133,7 @@ def dtype_of(pa: Any, type: Any) -> Dtype:
     return np.dtype(object)
 
 
-def part_of(pa: Any, array: Any, leaf: Leaf) -> Part:
+def part_of(pa: Any, array: Any, leaf: FlatColumn) -> ColumnChunk:
     """The leaf's cells in one array of the column that it belongs to."""
     lengths: list[Values] = []
     missing: Values | None = None
@@ -148,13 +149,13 @@ def part_of(pa: Any, array: Any, leaf: Leaf) -> Part:
     values, nulls = _values(pa, array)
     if nulls is not None:
         missing = nulls if missing is None else np.where(missing > 0, missing, nulls)
-    return Part(values, missing, tuple(lengths))
+    return ColumnChunk(values, missing, tuple(lengths))
 
 
 def column_of_leaf(
-    side: Side,
+    side: ComparedFile,
     pa: Any,
-    leaf: Leaf,
+    leaf: FlatColumn,
     rows: int,
     misses: bool,
     arrays: Callable[[int], Iterator[Any]],
@@ -165,7 +166,7 @@ def column_of_leaf(
         arrays: given a number of rows, arrays of the table's own column.
     """
 
-    def parts(length: int) -> Iterator[Part]:
+    def parts(length: int) -> Iterator[ColumnChunk]:
         for array in arrays(length):
             part = part_of(pa, array, leaf)
             if part.missing is not None and not misses:
@@ -287,10 +288,10 @@ def _plain(value: object) -> object:
     return shorten(value) if isinstance(value, bytes) else value
 
 
-class _File:
+class _ArrowFile:
     """An IPC file or stream, of which one column of one record batch is in memory at a time."""
 
-    def __init__(self, side: Side, stack: ExitStack) -> None:
+    def __init__(self, side: ComparedFile, stack: ExitStack) -> None:
         self._side = side
         self._pa = need(side, "pyarrow", "parquet")
         need(side, "pyarrow.compute", "parquet")
@@ -355,7 +356,7 @@ class _File:
             raise damaged(self._side, error) from error
 
 
-def damaged(side: Side, error: BaseException) -> UnreadableError:
+def damaged(side: ComparedFile, error: BaseException) -> UnreadableError:
     """What Arrow says, in one line.
 
     Raises:
@@ -370,11 +371,11 @@ def damaged(side: Side, error: BaseException) -> UnreadableError:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two tables, column by column."""
     with ExitStack() as stack:
-        actual, expected = read_both(pair, lambda side: _File(side, stack).table())
+        actual, expected = read_both(pair, lambda side: _ArrowFile(side, stack).table())
         yield from compare_tables(pair.name, actual, expected, book)
 
 
-def _is_arrow(side: Side) -> bool:
+def _is_arrow(side: ComparedFile) -> bool:
     return begins(side, MAGIC + b"\0\0", _OLD_MAGIC)
 
 

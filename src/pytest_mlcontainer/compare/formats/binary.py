@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -55,7 +56,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     )
 
 
-def _say_vain(pair: Pair, applied: Applied) -> list[str]:
+def _say_vain(pair: Pair, applied: AppliedTolerance) -> list[str]:
     """That a rule for numbers can do nothing here, and what would let it."""
     given = [name for name in _BOUNDS if getattr(applied.tolerance, name) is not None]
     if not given:

@@ -15,14 +15,20 @@ from typing import IO
 from pytest_mlcontainer.compare.formats.kind import Format, begins
 from pytest_mlcontainer.compare.formats.unpacking import (
     DEEPEST,
-    Allowance,
     CompareInside,
     Open,
+    UnpackingBudget,
     same_content,
     unpack,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import (
+    CHUNK_BYTES,
+    ComparedFile,
+    Pair,
+    UnreadableError,
+    read_both,
+)
 from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -41,7 +47,7 @@ class _Kind:
     open: Callable[[IO[bytes]], IO[bytes]]
 
 
-def formats_of(inside: CompareInside, allowance: Allowance | None) -> tuple[Format, ...]:
+def formats_of(inside: CompareInside, allowance: UnpackingBudget | None) -> tuple[Format, ...]:
     """Formats that hand what they unpack to `inside`.
 
     Args:
@@ -59,15 +65,15 @@ def formats_of(inside: CompareInside, allowance: Allowance | None) -> tuple[Form
     )
 
 
-def _begins(magics: tuple[bytes, ...], side: Side) -> bool:
+def _begins(magics: tuple[bytes, ...], side: ComparedFile) -> bool:
     return begins(side, *magics)
 
 
 def _compare(
-    kind: _Kind, inside: CompareInside, given: Allowance | None, pair: Pair, book: RuleBook
+    kind: _Kind, inside: CompareInside, given: UnpackingBudget | None, pair: Pair, book: RuleBook
 ) -> Iterator[Difference]:
     sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
-    allowance = given or Allowance(max(sizes))
+    allowance = given or UnpackingBudget(max(sizes))
     opens: tuple[Open, Open] = (
         partial(_open, kind, pair.actual),
         partial(_open, kind, pair.expected),
@@ -83,7 +89,7 @@ def _compare(
     if allowance.depth > DEEPEST:
         raise UnreadableError(too_deep(pair.expected.name))
     with temporary_folder() as folder:
-        sides: list[Side] = []
+        sides: list[ComparedFile] = []
         for side, opened in zip((pair.actual, pair.expected), opens, strict=True):
             path = folder / str(len(sides))
             try:
@@ -114,7 +120,7 @@ def inner_name(name: str) -> str:
     return name
 
 
-def _same(pair: Pair, opens: tuple[Open, Open], allowance: Allowance) -> int | None:
+def _same(pair: Pair, opens: tuple[Open, Open], allowance: UnpackingBudget) -> int | None:
     try:
         with opens[0]() as left, opens[1]() as right:
             return same_content(left, right, CHUNK_BYTES, allowance)
@@ -125,7 +131,7 @@ def _same(pair: Pair, opens: tuple[Open, Open], allowance: Allowance) -> int | N
         raise _named(pair.actual, error) from error
 
 
-def _drain(side: Side, open_stream: Open, allowance: Allowance) -> None:
+def _drain(side: ComparedFile, open_stream: Open, allowance: UnpackingBudget) -> None:
     try:
         with open_stream() as stream:
             while chunk := stream.read(CHUNK_BYTES):
@@ -134,13 +140,13 @@ def _drain(side: Side, open_stream: Open, allowance: Allowance) -> None:
         raise _named(side, error) from error
 
 
-def _named(side: Side, error: UnreadableError) -> UnreadableError:
+def _named(side: ComparedFile, error: UnreadableError) -> UnreadableError:
     text = str(error)
     return error if text.startswith(f"{side.label}: ") else side.unreadable(text)
 
 
 @contextmanager
-def _open(kind: _Kind, side: Side) -> Iterator[IO[bytes]]:
+def _open(kind: _Kind, side: ComparedFile) -> Iterator[IO[bytes]]:
     """What is compressed; what is wrong with it shows while it is read."""
     with side.open() as file:
         try:

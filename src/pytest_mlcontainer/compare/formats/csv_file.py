@@ -19,29 +19,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.text_file import BYTE_ORDER_MARKS
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, chunks, read_both
+from pytest_mlcontainer.compare.sources import (
+    ComparedFile,
+    Pair,
+    UnreadableError,
+    chunks,
+    read_both,
+)
 from pytest_mlcontainer.compare.tables.columns import Table
 from pytest_mlcontainer.compare.tables.csv_cells import Cells, is_number
-from pytest_mlcontainer.compare.tables.tables import compare_tables, drift
+from pytest_mlcontainer.compare.tables.tables import compare_tables
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference
 
 _KEY_VALUE = re.compile(r"[^:,;\t]*:(?:\s|$)")
 _LONGEST_LINE = 1 << 24
 _COLUMNS = 100_000
 _BLOCK_CELLS = 1 << 16
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 @dataclass(frozen=True)
 class File:
-    """One side.
+    """One side's file as a table, and how its text was read.
 
     Args:
         commas: names of the columns whose numbers are written with a decimal comma.
@@ -69,7 +70,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_tables(pair.name, actual.table, expected.table, book)
 
 
-def _read(side: Side) -> File:
+def _read(side: ComparedFile) -> File:
     """The whole table; once more for columns that held numbers at first and text later.
 
     Raises:
@@ -91,7 +92,7 @@ def _read(side: Side) -> File:
 
 
 def _read_cells(
-    side: Side, encoding: str, delimiter: str, texts: set[int]
+    side: ComparedFile, encoding: str, delimiter: str, texts: set[int]
 ) -> tuple[tuple[str, ...], list[Cells], int]:
     """Names, columns, and how many rows there are."""
     names: tuple[str, ...] = ()
@@ -113,7 +114,7 @@ def _read_cells(
     return names, columns, count
 
 
-def _blocks(side: Side, lines: Iterator[str], delimiter: str) -> Iterator[list[list[str]]]:
+def _blocks(side: ComparedFile, lines: Iterator[str], delimiter: str) -> Iterator[list[list[str]]]:
     """Rows that are not empty, some at a time; the first one is alone."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     length = 1
@@ -132,7 +133,7 @@ def _blocks(side: Side, lines: Iterator[str], delimiter: str) -> Iterator[list[l
         raise side.malformed(f"is broken CSV at line {reader.line_num}: {error}") from error
 
 
-def _ragged(side: Side, encoding: str, delimiter: str, width: int) -> UnreadableError:
+def _ragged(side: ComparedFile, encoding: str, delimiter: str, width: int) -> UnreadableError:
     """Which line is the first that is longer or shorter than the first of all."""
     with _lines(side, encoding) as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -143,7 +144,7 @@ def _ragged(side: Side, encoding: str, delimiter: str, width: int) -> Unreadable
 
 
 @contextmanager
-def _lines(side: Side, encoding: str) -> Iterator[Iterator[str]]:
+def _lines(side: ComparedFile, encoding: str) -> Iterator[Iterator[str]]:
     _check_lines(side)
     with side.open() as stream:
         try:
@@ -152,7 +153,7 @@ def _lines(side: Side, encoding: str) -> Iterator[Iterator[str]]:
             raise _undecodable(side, encoding) from error
 
 
-def _check_lines(side: Side) -> None:
+def _check_lines(side: ComparedFile) -> None:
     """A reader takes a whole line into memory, however long it is."""
     length = 0
     with side.open() as stream:
@@ -163,13 +164,13 @@ def _check_lines(side: Side) -> None:
                 raise side.unreadable(f"has a line of more than {_LONGEST_LINE} bytes")
 
 
-def _encoding(side: Side) -> str:
+def _encoding(side: ComparedFile) -> str:
     with side.open() as stream:
         start = stream.read(4)
-    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+    return next((name for mark, name in BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
 
 
-def _undecodable(side: Side, encoding: str) -> UnreadableError:
+def _undecodable(side: ComparedFile, encoding: str) -> UnreadableError:
     """Which byte cannot be read; the encodings that Windows writes are a guess worth naming."""
     name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
     decoder = codecs.getincrementaldecoder(encoding)()
@@ -193,7 +194,7 @@ def _undecodable(side: Side, encoding: str) -> UnreadableError:
     return side.malformed(f"is not {name} text: it ends within a character")
 
 
-def _delimiter(side: Side, encoding: str) -> str:
+def _delimiter(side: ComparedFile, encoding: str) -> str:
     with _lines(side, encoding) as lines:
         first = next(lines, "")
     usual = "\t" if side.name.lower().endswith(".tsv") else ","
@@ -215,7 +216,7 @@ def _cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count} cells"
 
 
-def _refuse_key_value_text(side: Side, encoding: str) -> None:
+def _refuse_key_value_text(side: ComparedFile, encoding: str) -> None:
     """Some tools write lines of `key: value` into files called .csv; of a table, one line shows."""
     with _lines(side, encoding) as lines:
         filled = (line for line in lines if line.strip())

@@ -11,11 +11,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from pytest_mlcontainer.compare.formats.hdf5_tree import Found, read_tree
+from pytest_mlcontainer.compare.formats.hdf5_tree import Hdf5Contents, read_tree
 from pytest_mlcontainer.compare.formats.kind import Format, Named, need
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.items import compare_items
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -42,7 +42,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         yield from compare_items(pair.name, left, right, book)
 
 
-def _open(side: Side, stack: ExitStack) -> Found:
+def _open(side: ComparedFile, stack: ExitStack) -> Hdf5Contents:
     h5py = need(side, "h5py", "hdf5")
     if not side.size_bytes():
         raise side.unreadable("is empty")
@@ -61,7 +61,7 @@ def _found(array: Array) -> Array:
 
 
 @contextmanager
-def _arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+def _arrays(side: ComparedFile) -> Iterator[tuple[Named, ...]]:
     with ExitStack() as stack:
         found = _open(side, stack).leaves.items()
         yield tuple(
@@ -69,7 +69,7 @@ def _arrays(side: Side) -> Iterator[tuple[Named, ...]]:
         )
 
 
-def _is_hdf5(side: Side) -> bool:
+def _is_hdf5(side: ComparedFile) -> bool:
     """The signature, at the start or after a user block of 512, 1024, 2048, … bytes."""
     size_bytes, offset = side.size_bytes(), 0
     with side.open() as stream:

@@ -13,7 +13,7 @@ from pytest_mlcontainer.compare.formats.hdf5_values import plain, plain_dtype
 from pytest_mlcontainer.compare.numeric.dtypes import bad_shape
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.compare.trees.items import Leaf
 
 _MOST_ITEMS = 250_000
@@ -26,8 +26,8 @@ _FREE_BYTES = 1 << 30
 
 
 @dataclass
-class Found:
-    """One side.
+class Hdf5Contents:
+    """The items of one HDF5 file.
 
     Args:
         unreadable: why an item cannot be read.
@@ -37,23 +37,23 @@ class Found:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def read_tree(h5py: Any, side: Side, file: Any) -> Found:
+def read_tree(h5py: Any, side: ComparedFile, file: Any) -> Hdf5Contents:
     """Everything in the file; arrays are read while it is open.
 
     Raises:
         UnreadableError: it holds more than can be compared.
     """
-    return _Reader(h5py, side, file).read()
+    return _Hdf5Reader(h5py, side, file).read()
 
 
-class _Reader:
-    def __init__(self, h5py: Any, side: Side, file: Any) -> None:
+class _Hdf5Reader:
+    def __init__(self, h5py: Any, side: ComparedFile, file: Any) -> None:
         self._h5py, self._side, self._file = h5py, side, file
-        self._found = Found()
+        self._found = Hdf5Contents()
         self._left_bytes = _FREE_BYTES + _MOST_PACKED * side.size_bytes()
         self._steps = 0
 
-    def read(self) -> Found:
+    def read(self) -> Hdf5Contents:
         waiting: list[tuple[str, Any]] = [("", self._file)]
         seen: dict[int, str] = {}
         while waiting:

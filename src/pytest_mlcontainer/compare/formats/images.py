@@ -25,8 +25,10 @@ from pytest_mlcontainer.compare.matching.similarity import psnr, ssim
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference, Verdict
 
 _MOST_FRAMES = 10_000
@@ -88,19 +90,19 @@ def _compare(kind: str, pair: Pair, book: RuleBook) -> Iterator[Difference]:
             for times, frame in zip(durations, frames, strict=True):
                 times.append(frame.duration_ms)  # type: ignore[union-attr]
             animated = actual.is_animated or expected.is_animated
-            place = Place(pair.name, f"frame[{number}]" if animated else "")
+            place = ItemLocation(pair.name, f"frame[{number}]" if animated else "")
             yield from _compare_frames(place, frames[0], frames[1], book)
             number += 1
         if frames[0] is not frames[1]:
             counts = number + actual.count_rest(frames[0]), number + expected.count_rest(frames[1])
-            yield from _drift(pair.name, "frames", f"{counts[0]}, expected {counts[1]}", book)
+            yield from drift(pair.name, "frames", f"{counts[0]}, expected {counts[1]}", book)
         elif number > 1:
             left, right = (array_of(np.array(times, np.float64)) for times in durations)
-            yield from compare_arrays(Place(pair.name, "durations"), left, right, book)
+            yield from compare_arrays(ItemLocation(pair.name, "durations"), left, right, book)
 
 
 def _compare_frames(
-    place: Place, actual: Frame, expected: Frame, book: RuleBook
+    place: ItemLocation, actual: Frame, expected: Frame, book: RuleBook
 ) -> Iterator[Difference]:
     notes = []
     sizes = [frame.values.shape[1::-1] for frame in (actual, expected)]
@@ -109,7 +111,7 @@ def _compare_frames(
     if actual.mode != expected.mode:
         notes.append(f"mode {actual.mode}, expected {expected.mode}")
     if notes:
-        yield from _drift(place.output, place.item, "; ".join(notes), book)
+        yield from drift(place.output, place.item, "; ".join(notes), book)
         return
     sides = array_of(actual.values), array_of(expected.values)
     for each in compare_arrays(place, *sides, book):
@@ -136,15 +138,10 @@ def _looks(actual: Frame, expected: Frame) -> str:
     return f"{', '.join(words)} (1 and infinite: the same)"
 
 
-def _drift(output: str, item: str, note: str, book: RuleBook) -> Iterator[Difference]:
-    if not book.find(output, item).tolerance.ignore:
-        yield Difference(output, item, Verdict.DRIFT, note=note)
-
-
-class _Reader:
+class _FrameReader:
     """The frames of one side, one after the other."""
 
-    def __init__(self, side: Side, image: Any, kind: str) -> None:
+    def __init__(self, side: ComparedFile, image: Any, kind: str) -> None:
         self._side, self._image, self._kind = side, image, kind
         self._next = self._pixels = 0
         self.is_animated = bool(getattr(image, "is_animated", False))
@@ -199,7 +196,7 @@ class _Reader:
         return Frame(image.mode, np.array(image), duration_ms, lost)
 
 
-def _next_both(actual: _Reader, expected: _Reader) -> tuple[Frame | None, Frame | None]:
+def _next_both(actual: _FrameReader, expected: _FrameReader) -> tuple[Frame | None, Frame | None]:
     found: list[Frame | None] = []
     reasons: list[str] = []
     for reader in (actual, expected):
@@ -213,7 +210,7 @@ def _next_both(actual: _Reader, expected: _Reader) -> tuple[Frame | None, Frame 
 
 
 @contextmanager
-def _opened(kind: str, side: Side) -> Iterator[_Reader]:
+def _opened(kind: str, side: ComparedFile) -> Iterator[_FrameReader]:
     pillow = need(side, "PIL.Image", "images")
     with side.open() as stream:
         try:
@@ -229,7 +226,7 @@ def _opened(kind: str, side: Side) -> Iterator[_Reader]:
             reason = f"is damaged or truncated: no readable {kind} ({error})"
             raise side.unreadable(reason) from error
         with image:
-            yield _Reader(side, image, kind)
+            yield _FrameReader(side, image, kind)
 
 
 def _bombs(pillow: ModuleType) -> tuple[type[Exception], ...]:
@@ -245,7 +242,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _lost_depth(image: Any, side: Side) -> str:
+def _lost_depth(image: Any, side: ComparedFile) -> str:
     """Pillow reads 16 bits of grey in full, but of each colour channel only the upper 8."""
     bits = 8
     if image.format == "PNG":
@@ -262,11 +259,11 @@ def _lost_depth(image: Any, side: Side) -> str:
     )
 
 
-def _begins_as(*magics: bytes) -> Callable[[Side], bool]:
+def _begins_as(*magics: bytes) -> Callable[[ComparedFile], bool]:
     return lambda side: begins(side, *magics)
 
 
-def _is_bitmap(side: Side) -> bool:
+def _is_bitmap(side: ComparedFile) -> bool:
     """Two letters alone could begin any text: the sizes after them have to be right, too."""
     with side.open() as stream:
         start = stream.read(18)
@@ -276,13 +273,13 @@ def _is_bitmap(side: Side) -> bool:
     return start[6:10] == bytes(4) and header in (12, 40, 52, 56, 64, 108, 124) and offset < 4096
 
 
-def _is_webp(side: Side) -> bool:
+def _is_webp(side: ComparedFile) -> bool:
     with side.open() as stream:
         start = stream.read(12)
     return start[:4] == b"RIFF" and start[8:] == b"WEBP"
 
 
-def _format(kind: str, has_content: Callable[[Side], bool], *suffixes: str) -> Format:
+def _format(kind: str, has_content: Callable[[ComparedFile], bool], *suffixes: str) -> Format:
     return Format(kind.lower(), partial(_compare, kind), has_content, suffixes)
 
 

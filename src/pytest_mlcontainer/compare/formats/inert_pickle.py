@@ -1,8 +1,8 @@
-"""Pickles read as what they say, without doing it: no name is looked up, nothing is called.
+"""Reads pickles without executing them: no name is looked up, nothing is called.
 
-What a pickle would call becomes a `Call` with the callee's name and its arguments. The names have
-to be on the caller's list; at the first that is not, reading stops. `pickletools` splits the bytes
-into opcodes, which are followed here on a stack of plain values.
+What a pickle would call becomes a `PickledCall` with the callee's name and its arguments. The
+names have to be on the caller's list; at the first that is not, reading stops. `pickletools` splits
+the bytes into opcodes, which are followed here on a stack of plain values.
 
 What a hostile pickle costs is bounded: bytes, opcodes, the length of a line. Mappings are kept as
 pairs, so that keys are not hashed, and a memo's number allocates nothing.
@@ -45,14 +45,14 @@ class Persistent:
 
 
 @dataclass
-class Table:
+class PickledDict:
     """A dict: its pairs, in the order written."""
 
     pairs: list[tuple[Any, Any]] = field(default_factory=list)
 
 
 @dataclass
-class Call:
+class PickledCall:
     """A call that unpickling would make, and what it would do to the result.
 
     Args:
@@ -73,8 +73,8 @@ def read_pickle(
     known: Container[str],
     references: list[Persistent] | None = None,
 ) -> Any:
-    """The value of one pickle: None, bool, int, float, str, bytes, list, tuple, `Table`, `Call`,
-    `Global`, `Persistent`. It may hold itself.
+    """The value of one pickle: None, bool, int, float, str, bytes, list, tuple, `PickledDict`,
+    `PickledCall`, `Global`, `Persistent`. It may hold itself.
 
     Args:
         stream: stands at the pickle's start, and afterwards behind its end.
@@ -188,7 +188,7 @@ class _Machine:
         arguments, callee = self.pop(), self.pop()
         if not isinstance(callee, Global) or not isinstance(arguments, tuple):
             raise BrokenPickleError("calls something that is no function")
-        self.stack.append(Call(callee.name, arguments))
+        self.stack.append(PickledCall(callee.name, arguments))
 
     def refer(self) -> None:
         self.stack.append(Persistent(self.pop()))
@@ -197,28 +197,33 @@ class _Machine:
     def build(self) -> None:
         state = self.pop()
         target = self.stack[-1]
-        if not isinstance(target, Call):
-            raise BrokenPickleError(f"gives a state to {type(target).__name__}")
+        if not isinstance(target, PickledCall):
+            raise BrokenPickleError(f"gives a state to {_type_of(target)}")
         target.state = state
 
     def append(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if isinstance(target, list):
             target.extend(values)
-        elif isinstance(target, Call):
+        elif isinstance(target, PickledCall):
             target.values.extend(values)
         else:
-            raise BrokenPickleError(f"appends to {type(target).__name__}")
+            raise BrokenPickleError(f"appends to {_type_of(target)}")
 
     def set_items(self, flat: list[Any]) -> None:
         target = self.stack[-1]
-        if not isinstance(target, (Table, Call)) or len(flat) % 2:
-            raise BrokenPickleError(f"sets items in {type(target).__name__}")
+        if not isinstance(target, (PickledDict, PickledCall)) or len(flat) % 2:
+            raise BrokenPickleError(f"sets items in {_type_of(target)}")
         target.pairs.extend(zip(flat[::2], flat[1::2], strict=True))
 
     def table(self, flat: list[Any]) -> None:
-        self.stack.append(Table())
+        self.stack.append(PickledDict())
         self.set_items(flat)
+
+
+def _type_of(value: Any) -> str:
+    """The type in messages, in which a dict and a call have short names."""
+    return {PickledDict: "Table", PickledCall: "Call"}.get(type(value), type(value).__name__)
 
 
 _CONSTANTS: Mapping[str, Any] = {
@@ -250,10 +255,10 @@ _ACTIONS: Mapping[str, Callable[[_Machine, Any], Any]] = {
     "LONG_BINGET": lambda machine, number: machine.get(number),
     "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
     "LIST": lambda machine, _: machine.stack.append(machine.pop_mark()),
-    "EMPTY_DICT": lambda machine, _: machine.stack.append(Table()),
+    "EMPTY_DICT": lambda machine, _: machine.stack.append(PickledDict()),
     "DICT": lambda machine, _: machine.table(machine.pop_mark()),
-    "EMPTY_SET": lambda machine, _: machine.stack.append(Call(_SET, ())),
-    "FROZENSET": lambda machine, _: machine.stack.append(Call(_SET, (machine.pop_mark(),))),
+    "EMPTY_SET": lambda machine, _: machine.stack.append(PickledCall(_SET, ())),
+    "FROZENSET": lambda machine, _: machine.stack.append(PickledCall(_SET, (machine.pop_mark(),))),
     "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_mark())),
     "TUPLE1": lambda machine, _: machine.tuple_of(1),
     "TUPLE2": lambda machine, _: machine.tuple_of(2),

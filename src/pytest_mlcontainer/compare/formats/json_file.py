@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully
-from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
-from pytest_mlcontainer.compare.trees.trees import compare_trees
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully, unique_keys
+from pytest_mlcontainer.compare.formats.kind import Format, tree_comparison
+from pytest_mlcontainer.compare.sources import ComparedFile
 
 LIMIT_BYTES = 1 << 29
 _GUESS_LIMIT_BYTES = 1 << 26
 _QUICKLY_READ_AGAIN = 1 << 24
 # Most JSON is YAML, too, and some is TOML.
 _ASKED_BY_NAME = (".json", ".yaml", ".yml", ".toml")
-
-
-def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
-    """Compare two documents."""
-    actual, expected = read_both(pair, _read)
-    yield from compare_trees(pair.name, actual, expected, book)
 
 
 def parse(text: str) -> Any:
@@ -33,7 +23,7 @@ def parse(text: str) -> Any:
         JsonError: it is broken, or an object has a key twice.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         if len(text) <= _QUICKLY_READ_AGAIN:
             return parse_carefully(text)
@@ -42,14 +32,7 @@ def parse(text: str) -> Any:
         return parse_carefully(text)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("duplicate key")
-    return found
-
-
-def _read(side: Side) -> Any:
+def _read(side: ComparedFile) -> Any:
     size = side.size_bytes()
     if size > LIMIT_BYTES:
         raise side.unreadable(
@@ -66,7 +49,7 @@ def _read(side: Side) -> Any:
         raise side.malformed(f"is broken JSON: {error}") from error
 
 
-def _is_json(side: Side) -> bool:
+def _is_json(side: ComparedFile) -> bool:
     """An object or list that reads as JSON. What is only called .json is JSON by its name."""
     if side.size_bytes() > _GUESS_LIMIT_BYTES:
         return False
@@ -81,4 +64,4 @@ def _is_json(side: Side) -> bool:
     return True
 
 
-FORMAT = Format("json", compare, _is_json, (".json",), folds=True, textual=True)
+FORMAT = Format("json", tree_comparison(_read), _is_json, (".json",), folds=True, textual=True)

@@ -1,7 +1,7 @@
 """A JSON reader without recursion that knows line and column.
 
-The standard library's is faster and is used first (`json.parse`); this one reads what is nested too
-deep for it, and says where an error or a duplicate key is.
+The standard library's is faster and is used first (`json_file.parse`). This one reads what is
+nested too deep for it, and says where a duplicate key is, which its hooks are not told.
 """
 
 from __future__ import annotations
@@ -37,10 +37,25 @@ def parse_carefully(text: str) -> Any:
     Raises:
         JsonError: it is broken, or an object has a key twice.
     """
-    return _Reader(text).read()
+    return _JsonReader(text).read()
 
 
-class _Reader:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, for the standard library's `object_pairs_hook`, which lets the last key win.
+
+    Raises:
+        ValueError: it has a key twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, _value in pairs:
+            if key not in found:
+                raise ValueError(f"{key!r:.100} is there more than once")
+            del found[key]
+    return found
+
+
+class _JsonReader:
     """`open` holds the lists and objects not yet closed; `keys` the key that waits for a value."""
 
     def __init__(self, text: str) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.json_file import parse
-from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully
+from pytest_mlcontainer.compare.formats.json_text import JsonError, parse_carefully, unique_keys
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.numbers import integers, wholes_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.tables.columns import Column, Table, column_of, objects, shorten
 from pytest_mlcontainer.compare.tables.tables import compare_tables
 from pytest_mlcontainer.model import Difference
@@ -128,7 +128,7 @@ def _numbers(cells: list[Any], whole: bool) -> Values | None:
         return None
 
 
-def _read(side: Side) -> Table:
+def _read(side: ComparedFile) -> Table:
     """The whole table.
 
     Raises:
@@ -159,7 +159,7 @@ def _read(side: Side) -> Table:
     return Table({name: cells.column(rows) for name, cells in columns.items()}, rows)
 
 
-def _lines(side: Side) -> Iterator[tuple[int, str]]:
+def _lines(side: ComparedFile) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, with their numbers from 1."""
     with side.open() as stream:
         for number in itertools.count(1):
@@ -186,10 +186,10 @@ def _prefix(line: str) -> int | None:
     return None if found is None else found.end()
 
 
-def _parse(side: Side, number: int, line: str, start: int) -> Any:
+def _parse(side: ComparedFile, number: int, line: str, start: int) -> Any:
     text = line[start:] if start else line
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError):
         pass
     try:
@@ -197,13 +197,6 @@ def _parse(side: Side, number: int, line: str, start: int) -> Any:
     except JsonError as error:
         what = str(error).replace(" at line 1, column", ", column")
         raise side.malformed(f"is broken JSON Lines at line {number}: {what}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("duplicate key")
-    return found
 
 
 def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
@@ -222,7 +215,7 @@ def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
             yield name, "{}" if type(value) is dict else value
 
 
-def _is_jsonl(side: Side) -> bool:
+def _is_jsonl(side: ComparedFile) -> bool:
     """At least two lines, each of them an object by its looks, the first two by parsing them.
 
     A file called .json is taken for JSON that something follows, unless it ends as lines do.

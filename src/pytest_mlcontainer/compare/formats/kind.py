@@ -1,4 +1,4 @@
-"""What a comparable kind of file is, to be filled in by one module for each."""
+"""The adapter of a file format: what each module of `formats` has to provide."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
+from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.model import Difference
 
 # An array's name and how to have it, so that of many only one at a time is in memory.
@@ -33,26 +35,38 @@ class Format:
 
     name: str
     compare: Callable[[Pair, RuleBook], Iterator[Difference]]
-    has_content: Callable[[Side], bool] | None = None
+    has_content: Callable[[ComparedFile], bool] | None = None
     suffixes: tuple[str, ...] = ()
     folds: bool = False
     textual: bool = False
-    fits: Callable[[Side], bool] | None = None
-    arrays: Callable[[Side], AbstractContextManager[tuple[Named, ...]]] | None = None
+    fits: Callable[[ComparedFile], bool] | None = None
+    arrays: Callable[[ComparedFile], AbstractContextManager[tuple[Named, ...]]] | None = None
 
-    def may_be(self, side: Side) -> bool:
+    def may_be(self, side: ComparedFile) -> bool:
         """Whether a file with one of the suffixes can be taken at its name."""
         return self.fits is None or self.fits(side)
 
 
-def begins(side: Side, *magics: bytes) -> bool:
+def tree_comparison(
+    read: Callable[[ComparedFile], Any],
+) -> Callable[[Pair, RuleBook], Iterator[Difference]]:
+    """The `compare` of a format whose files are one tree each, which `read` gives."""
+
+    def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
+        actual, expected = read_both(pair, read)
+        yield from compare_trees(pair.name, actual, expected, book)
+
+    return compare
+
+
+def begins(side: ComparedFile, *magics: bytes) -> bool:
     """Whether the file begins with one of these bytes."""
     with side.open() as stream:
         start = stream.read(max(len(magic) for magic in magics))
     return start.startswith(magics)
 
 
-def need(side: Side, module: str, extra: str) -> ModuleType:
+def need(side: ComparedFile, module: str, extra: str) -> ModuleType:
     """A reader that only some users need, from an extra of this package.
 
     Raises:

@@ -7,14 +7,10 @@ A file is sections of `name=values` lines, one section for each tree. Values of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from pytest_mlcontainer.compare.formats.kind import Format, begins
-from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
-from pytest_mlcontainer.compare.trees.trees import compare_trees
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.compare.formats.kind import Format, begins, tree_comparison
+from pytest_mlcontainer.compare.sources import ComparedFile
 
 _LIMIT_BYTES = 1 << 28
 _MAGIC = b"tree\nversion=v"
@@ -28,13 +24,7 @@ _PARAMETER = re.compile(r"\[([^:\]]{1,200}): ?(.*)\]")
 Section = dict[str, Any]
 
 
-def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
-    """Compare two models."""
-    actual, expected = read_both(pair, _read)
-    yield from compare_trees(pair.name, actual, expected, book)
-
-
-def _read(side: Side) -> Section:
+def _read(side: ComparedFile) -> Section:
     size = side.size_bytes()
     if size > _LIMIT_BYTES:
         raise side.unreadable(
@@ -67,7 +57,7 @@ def _read(side: Side) -> Section:
     return {**model, "trees": trees}
 
 
-def _put(side: Side, section: Section, name: str, value: Any, line: int) -> None:
+def _put(side: ComparedFile, section: Section, name: str, value: Any, line: int) -> None:
     if name in section:
         raise side.malformed(f"is a broken model: {name!r:.80} a second time at line {line}")
     section[name] = value
@@ -85,4 +75,6 @@ def _value(text: str) -> Any:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-FORMAT = Format("lightgbm", compare, lambda side: begins(side, _MAGIC), folds=True, textual=True)
+FORMAT = Format(
+    "lightgbm", tree_comparison(_read), lambda side: begins(side, _MAGIC), folds=True, textual=True
+)

@@ -23,8 +23,9 @@ from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, Order
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference
 
 MAGIC = b"\x93NUMPY"
@@ -62,11 +63,11 @@ class Header:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two files of one array each."""
     actual, expected = read_both(pair, _open_array)
-    place = Place(pair.name, note=void_note(expected.dtype))
+    place = ItemLocation(pair.name, note=void_note(expected.dtype))
     yield from compare_arrays(place, actual, expected, book)
 
 
-def _open_array(side: Side) -> Array:
+def _open_array(side: ComparedFile) -> Array:
     try:
         with side.open() as stream:
             header = read_header(stream, side.size_bytes())
@@ -187,7 +188,7 @@ def _check(header: Header, size_bytes: int) -> None:
 
 
 @contextmanager
-def _arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+def _arrays(side: ComparedFile) -> Iterator[tuple[Named, ...]]:
     yield (("", partial(_open_array, side)),)
 
 

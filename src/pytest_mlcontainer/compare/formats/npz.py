@@ -28,8 +28,9 @@ from pytest_mlcontainer.compare.numeric.dtypes import void_note
 from pytest_mlcontainer.compare.numeric.measure import Array, Read, array_of
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
 
 _SUFFIX = ".npy"
@@ -40,15 +41,15 @@ _NUMPY_WRITES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 @dataclass(frozen=True)
 class Archive:
-    """One side's zip, open.
+    """The open zip of one side.
 
     Args:
         members: in the order written.
-        pool: makes checksums of large members, beside the reading, which that would double.
+        pool: computes checksums of large members while others are read.
         checksums: those already made or begun.
     """
 
-    side: Side
+    side: ComparedFile
     file: zipfile.ZipFile
     members: dict[str, zipfile.ZipInfo]
     pool: ThreadPoolExecutor
@@ -75,7 +76,7 @@ class Archive:
         try:
             if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED:
                 with self.side.open() as file:
-                    yield cast(IO[bytes], _Stored(file, info, self.checksum(item)))
+                    yield cast(IO[bytes], _StoredMember(file, info, self.checksum(item)))
                 return
             if info.compress_type not in _NUMPY_WRITES:
                 # zipfile unpacks a whole block of the others at once, however large it becomes.
@@ -181,12 +182,12 @@ def _open_both(pair: Pair, stack: ExitStack) -> tuple[Archive, Archive]:
 
 
 @contextmanager
-def _open_archive(side: Side) -> Iterator[Archive]:
+def _open_archive(side: ComparedFile) -> Iterator[Archive]:
     with open_zip(side, "npz") as file, ThreadPoolExecutor(1) as pool:
         yield Archive(side, file, _members(side, file), pool)
 
 
-class _Stored:
+class _StoredMember:
     """The bytes of a member that is not compressed, from where they lie in the file."""
 
     def __init__(
@@ -212,15 +213,15 @@ class _Stored:
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {self._info.filename!r}")
 
 
-def _checksum(side: Side, info: zipfile.ZipInfo) -> int:
+def _checksum(side: ComparedFile, info: zipfile.ZipInfo) -> int:
     with side.open() as file:
-        stream, found = _Stored(file, info), 0
+        stream, found = _StoredMember(file, info), 0
         while data := stream.read(CHUNK_BYTES):
             found = zlib.crc32(data, found)
         return found
 
 
-def _members(side: Side, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _members(side: ComparedFile, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     infos = [info for info in file.infolist() if not info.filename.endswith("/")]
     names = [info.filename.removesuffix(_SUFFIX) for info in infos]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -243,7 +244,7 @@ def _compare_member(
         if left is None or right is None:
             yield _compare_raw(output, item, actual, expected, reason)
             return
-        place = Place(output, item, note=void_note(right.dtype))
+        place = ItemLocation(output, item, note=void_note(right.dtype))
         yield from compare_arrays(place, left, right, book)
     except UnreadableError as error:
         yield Difference(output, item, Verdict.FAILED, note=str(error))
@@ -300,7 +301,7 @@ def _same(left: IO[bytes], right: IO[bytes]) -> bool:
             return True
 
 
-def _is_npz(side: Side) -> bool:
+def _is_npz(side: ComparedFile) -> bool:
     if not begins(side, b"PK\x03\x04", b"PK\x05\x06"):
         return False
     named = side.name.lower().endswith(".npz")
@@ -313,7 +314,7 @@ def _is_npz(side: Side) -> bool:
 
 
 @contextmanager
-def _named_arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+def _named_arrays(side: ComparedFile) -> Iterator[tuple[Named, ...]]:
     with _open_archive(side) as archive:
         yield tuple((item, partial(_readable, archive, item)) for item in archive.members)
 

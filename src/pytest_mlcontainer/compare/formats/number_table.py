@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pytest_mlcontainer.compare.formats import text_file as text
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.tables.columns import Table
 from pytest_mlcontainer.compare.tables.csv_cells import Cells
 from pytest_mlcontainer.compare.tables.tables import compare_tables
@@ -35,12 +35,12 @@ _LEAST_ROWS = 2
 
 
 @dataclass(frozen=True)
-class _Found:
+class _NumberTable:
     table: Table
     comments: tuple[str, ...]
 
 
-def is_number_table(side: Side) -> bool:
+def is_number_table(side: ComparedFile) -> bool:
     """Whether every line is a row of as many numbers, or a comment."""
     rows, width, decimal = 0, 0, False
     try:
@@ -68,7 +68,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_tables(pair.name, actual.table, expected.table, book)
 
 
-def _read(side: Side) -> _Found:
+def _read(side: ComparedFile) -> _NumberTable:
     columns: list[Cells] = []
     comments: list[str] = []
     rows = 0
@@ -86,10 +86,10 @@ def _read(side: Side) -> _Found:
     found = {name: column for name, column in read.items() if column is not None}
     if len(found) != len(columns):
         raise side.malformed("holds numbers that no column can hold")
-    return _Found(Table(found, rows), tuple(comments))
+    return _NumberTable(Table(found, rows), tuple(comments))
 
 
-def _lines(side: Side) -> Iterator[str]:
+def _lines(side: ComparedFile) -> Iterator[str]:
     """Lines without blanks at their ends, those that are empty left out.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Any
 from pytest_mlcontainer.compare.formats.kind import Format, need
 from pytest_mlcontainer.compare.formats.onnx_graph import BadModelError, Graph, read_graph
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -64,7 +64,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         yield Difference(pair.name, "external_data", Verdict.IDENTICAL, note=note)
 
 
-def _read(side: Side) -> _Model:
+def _read(side: ComparedFile) -> _Model:
     onnx = need(side, "onnx", "onnx")
     broken = need(side, "google.protobuf.message", "onnx")
     size_bytes = side.size_bytes()

@@ -1,4 +1,4 @@
-"""An ONNX graph → items, with names of our own for the values between its nodes."""
+"""An ONNX graph → items; a value between two nodes is called by the node and output it is of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.dtypes import bad_shape, dtype_named, elements
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.compare.trees.items import Leaf
 
 _DTYPES: Mapping[str, str] = {
@@ -93,13 +93,13 @@ class Graph:
         return self.used.get(name, name) if name in renamed else name
 
 
-def read_graph(onnx: Any, side: Side, model: Any) -> Graph:
+def read_graph(onnx: Any, side: ComparedFile, model: Any) -> Graph:
     """The model's graph and functions.
 
     Raises:
         BadModelError: a name is there twice, or a type is unknown.
     """
-    reader = _Reader(onnx, side)
+    reader = _OnnxReader(onnx, side)
     reader.read(model.graph)
     for function in model.functions:
         path = f"function.{function.domain}.{function.name}."
@@ -112,8 +112,8 @@ def read_graph(onnx: Any, side: Side, model: Any) -> Graph:
     return reader.found
 
 
-class _Reader:
-    def __init__(self, onnx: Any, side: Side) -> None:
+class _OnnxReader:
+    def __init__(self, onnx: Any, side: ComparedFile) -> None:
         self._onnx, self._side = onnx, side
         self.found = Graph()
 

@@ -1,4 +1,4 @@
-"""Pickles and joblib files, by what was found in them inside the project's image.
+"""Pickles and joblib files, compared by the values that loading them in the project's image gave.
 
 A pickle is a program, and none is ever run on this machine. `runs.opening` loads it where it was
 written, in a container that can do no harm, and what comes back is plain: `tree.jsonl`, a line for
@@ -36,10 +36,12 @@ from pytest_mlcontainer.compare.formats.npy import (
 from pytest_mlcontainer.compare.numeric.dtypes import dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, array_of_leaf
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
 
 TREE, ARRAYS = "tree.jsonl", "arrays.bin"
@@ -72,7 +74,7 @@ class _Unseen:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _StoredArray:
     """An array in `arrays.bin`. `known_as` is its type, where npy has none for it."""
 
     offset: int
@@ -80,7 +82,7 @@ class _Stored:
     known_as: str
 
 
-_Held = Union[None, bool, int, float, complex, str, bytes, Array, _Stored, _Unseen]
+_Held = Union[None, bool, int, float, complex, str, bytes, Array, _StoredArray, _Unseen]
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,11 @@ class _Item:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """All that was found on one side."""
+class _OpenedPickle:
+    """The values of one side's pickle."""
 
-    side: Side
-    arrays: Side
+    side: ComparedFile
+    arrays: ComparedFile
     items: Mapping[str, _Item]
     cut: bool
 
@@ -105,7 +107,7 @@ class _Found:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare what was found in two pickles, value by value."""
     actual, expected = read_both(pair, _read)
-    yield from _Walk(pair.name, actual, expected, book).compare()
+    yield from _OpenedComparison(pair.name, actual, expected, book).compare()
     if actual.cut or expected.cut:
         most = min(len(each.items) for each in (actual, expected) if each.cut)
         note = f"it holds more than {most} values, and the rest was not looked at"
@@ -122,10 +124,12 @@ def notes_on(pair: Pair) -> tuple[str, ...]:
     return tuple(said)
 
 
-class _Walk:
-    """One comparison."""
+class _OpenedComparison:
+    """One comparison of two opened pickles."""
 
-    def __init__(self, output: str, actual: _Found, expected: _Found, book: RuleBook) -> None:
+    def __init__(
+        self, output: str, actual: _OpenedPickle, expected: _OpenedPickle, book: RuleBook
+    ) -> None:
         self._output = output
         self._actual = actual
         self._expected = expected
@@ -134,7 +138,7 @@ class _Walk:
 
     def compare(self) -> Iterator[Difference]:
         for met in self._book.meet(self._actual.items, self._expected.items):
-            place = Place(self._output, met.name, _above(met.name))
+            place = ItemLocation(self._output, met.name, _above(met.name))
             mine = None if met.actual is None else self._actual.items[met.actual]
             theirs = None if met.expected is None else self._expected.items[met.expected]
             if mine is not None and theirs is not None:
@@ -149,7 +153,7 @@ class _Walk:
                     place, Verdict.DRIFT, f"{where or 'only in the actual run:'} {shown}"
                 )
 
-    def _compare(self, place: Place, mine: _Item, theirs: _Item) -> Iterator[Difference]:
+    def _compare(self, place: ItemLocation, mine: _Item, theirs: _Item) -> Iterator[Difference]:
         if mine.holds is not None and theirs.holds is not None:
             yield from self._compare_classes(place, mine, theirs)
             return
@@ -166,10 +170,12 @@ class _Walk:
         else:
             yield from self._compare_values(place, mine, theirs)
 
-    def _compare_classes(self, place: Place, mine: _Item, theirs: _Item) -> Iterator[Difference]:
+    def _compare_classes(
+        self, place: ItemLocation, mine: _Item, theirs: _Item
+    ) -> Iterator[Difference]:
         """What holds values is compared by those; here only by its class."""
         item = f"{place.item}.__class__" if place.item else "__class__"
-        classed = Place(place.output, item, (place.item, *place.above) if place.item else ())
+        classed = ItemLocation(place.output, item, (place.item, *place.above) if place.item else ())
         if mine.kind != theirs.kind:
             note = f"{mine.kind}, expected {theirs.kind}"
             yield from self._say(classed, Verdict.DRIFT, note)
@@ -178,19 +184,21 @@ class _Walk:
         elif theirs.kind not in _PLAIN:
             yield from self._say(classed, Verdict.IDENTICAL)
 
-    def _compare_values(self, place: Place, mine: _Item, theirs: _Item) -> Iterator[Difference]:
+    def _compare_values(
+        self, place: ItemLocation, mine: _Item, theirs: _Item
+    ) -> Iterator[Difference]:
         if _plainly_equal(mine.held, theirs.held):
             yield from self._say(place, Verdict.IDENTICAL)
             return
         left, right = _array(self._actual, mine), _array(self._expected, theirs)
         yield from compare_arrays(place, left, right, self._book)
 
-    def _say(self, place: Place, verdict: Verdict, note: str = "") -> Iterator[Difference]:
+    def _say(self, place: ItemLocation, verdict: Verdict, note: str = "") -> Iterator[Difference]:
         if not self._book.find(place.output, place.item, place.above).tolerance.ignore:
             yield Difference(place.output, place.item, verdict, size=1, note=note)
 
 
-def is_pickle(side: Side) -> bool:
+def is_pickle(side: ComparedFile) -> bool:
     """Whether a file can only be read by unpickling it, as far as its first bytes and name say."""
     with side.open() as stream:
         start = stream.read(_LOOKED_AT_BYTES)
@@ -202,7 +210,7 @@ def is_pickle(side: Side) -> bool:
     return packed or _is_plausible(start)
 
 
-def needs_opening(side: Side) -> bool:
+def needs_opening(side: ComparedFile) -> bool:
     """Whether a file has to be opened in the image: a pickle, or arrays of Python objects.
 
     Raises:
@@ -211,7 +219,7 @@ def needs_opening(side: Side) -> bool:
     return is_pickle(side) or _has_objects(side)
 
 
-def _has_objects(side: Side) -> bool:
+def _has_objects(side: ComparedFile) -> bool:
     """Whether an npy file, or one in an npz, holds objects."""
     try:
         with side.open() as stream:
@@ -251,7 +259,7 @@ def _is_plausible(start: bytes) -> bool:
     return False
 
 
-def _read(side: Side) -> _Found:
+def _read(side: ComparedFile) -> _OpenedPickle:
     folder = side.opened
     if folder is None:
         raise side.unreadable(
@@ -264,7 +272,7 @@ def _read(side: Side) -> _Found:
     lines = list(_lines(side, folder / TREE))
     if not lines or lines[-1].get("end") != len(lines) - 1:
         raise side.unreadable("was opened, and what was found in it is cut short; run it again")
-    arrays = Side(side.label, side.name, folder / ARRAYS)
+    arrays = ComparedFile(side.label, side.name, folder / ARRAYS)
     size = arrays.size_bytes() if (folder / ARRAYS).is_file() else 0
     items: dict[str, _Item] = {}
     for number, line in enumerate(lines[:-1], 1):
@@ -278,7 +286,7 @@ def _read(side: Side) -> _Found:
                 f"was opened, and line {number} of what was found in it is no value "
                 f"({type(error).__name__}: {str(error)[:200]})"
             ) from error
-    return _Found(side, arrays, items, bool(lines[-1].get("cut")))
+    return _OpenedPickle(side, arrays, items, bool(lines[-1].get("cut")))
 
 
 def _reason(file: Path) -> str:
@@ -298,9 +306,9 @@ def _texts_in(file: Path, *names: str) -> tuple[str, ...] | None:
         return None
 
 
-def _lines(side: Side, file: Path) -> Iterator[dict[str, Any]]:
+def _lines(side: ComparedFile, file: Path) -> Iterator[dict[str, Any]]:
     """The lines of a tree, none longer and not more of them than can be right."""
-    with Side(side.label, side.name, file).open() as stream:
+    with ComparedFile(side.label, side.name, file).open() as stream:
         left = _TREE_BYTES
         number = 0
         while line := stream.readline(_LINE_BYTES):
@@ -341,7 +349,7 @@ def _item(line: Mapping[str, Any], arrays_bytes: int) -> _Item:
     if "s" in line:
         return _Item(kind, _texts(_the(line["s"], list), _the(line["d"], list)))
     offset, size, known_as = line["a"]
-    stored = _Stored(_the(offset, int), _the(size, int), _the(known_as, str))
+    stored = _StoredArray(_the(offset, int), _the(size, int), _the(known_as, str))
     if not (stored.offset >= 0 and 0 < stored.size_bytes <= arrays_bytes - stored.offset):
         raise ValueError(f"an array at {offset} with {size} bytes, of {arrays_bytes}")
     return _Item(kind, stored)
@@ -356,14 +364,14 @@ def _texts(texts: list[Any], shape: list[Any]) -> Array:
     return array_of(values.reshape(lengths))
 
 
-def _array(found: _Found, item: _Item) -> Array:
+def _array(found: _OpenedPickle, item: _Item) -> Array:
     """The value as an array; small ones are read at once, as there may be very many.
 
     Raises:
         UnreadableError: it is no array that can be read.
     """
     held = item.held
-    if not isinstance(held, _Stored):
+    if not isinstance(held, _StoredArray):
         assert not isinstance(held, _Unseen)
         leaf: Leaf = held
         return array_of_leaf(leaf)
@@ -378,13 +386,13 @@ def _array(found: _Found, item: _Item) -> Array:
     return array_of(array.values()) if held.size_bytes <= _IN_MEMORY_BYTES else array
 
 
-def _at(side: Side, offset: int) -> IO[bytes]:
+def _at(side: ComparedFile, offset: int) -> IO[bytes]:
     stream = side.open()
     stream.seek(offset)
     return stream
 
 
-def _known_as(side: Side, array: Array, name: str) -> Array:
+def _known_as(side: ComparedFile, array: Array, name: str) -> Array:
     """An array of unsigned integers as what it is: bfloat16, float8, …"""
     dtype = dtype_named(name)
     if dtype is None or dtype.itemsize != array.dtype.itemsize:
@@ -405,7 +413,7 @@ def _above(item: str) -> tuple[str, ...]:
 
 def _plainly_equal(actual: _Held, expected: _Held) -> bool:
     """The cheap answer for most: the same type and value, no NaN, the same sign of zero."""
-    if type(actual) is not type(expected) or isinstance(actual, (Array, _Stored)):
+    if type(actual) is not type(expected) or isinstance(actual, (Array, _StoredArray)):
         return False
     if actual != expected:
         return False
@@ -417,11 +425,9 @@ def _describe(item: _Item | None) -> str:
     assert item is not None
     if item.holds is not None:
         return f"{item.kind} of {item.holds}"
-    if isinstance(item.held, (Array, _Stored, _Unseen)):
+    if isinstance(item.held, (Array, _StoredArray, _Unseen)):
         return item.kind
-    text = repr(item.held)
-    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return f"{item.kind} {shown}"
+    return f"{item.kind} {truncate(repr(item.held), _SHOWN)}"
 
 
 def _the(value: Any, *kinds: type) -> Any:
@@ -431,7 +437,7 @@ def _the(value: Any, *kinds: type) -> Any:
     return value
 
 
-def _is_ours(side: Side) -> bool:
+def _is_ours(side: ComparedFile) -> bool:
     return side.opened is not None or is_pickle(side)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_mlcontainer.compare.formats.arrow import column_of_leaf, damaged, leaves_of
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.tables.columns import PART_ROWS, Table, unique_names
 from pytest_mlcontainer.compare.tables.tables import compare_tables
 from pytest_mlcontainer.model import Difference
@@ -30,10 +30,10 @@ _CELLS = 1 << 31
 _CELLS_PER_BYTE = 256
 
 
-class _File:
+class _ParquetFile:
     """A Parquet file; of a small one many columns at once, of a large one a part of a column."""
 
-    def __init__(self, side: Side, stack: ExitStack) -> None:
+    def __init__(self, side: ComparedFile, stack: ExitStack) -> None:
         self._side = side
         self._pa = need(side, "pyarrow", "parquet")
         need(side, "pyarrow.compute", "parquet")
@@ -174,7 +174,7 @@ def _missing(chunk: Any) -> int | None:
     return int(statistics.null_count)
 
 
-def _check_ends(side: Side) -> None:
+def _check_ends(side: ComparedFile) -> None:
     """The magic bytes at both ends, which say better than the library what is wrong."""
     with side.open() as stream:
         size_bytes = stream.seek(0, 2)
@@ -191,11 +191,11 @@ def _check_ends(side: Side) -> None:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two tables, column by column."""
     with ExitStack() as stack:
-        actual, expected = read_both(pair, lambda side: _File(side, stack).table())
+        actual, expected = read_both(pair, lambda side: _ParquetFile(side, stack).table())
         yield from compare_tables(pair.name, actual, expected, book)
 
 
-def _is_parquet(side: Side) -> bool:
+def _is_parquet(side: ComparedFile) -> bool:
     return begins(side, MAGIC, _ENCRYPTED)
 
 

@@ -1,4 +1,4 @@
-"""NumPy's arrays and scalars in a pickle, made from what the pickle says of them."""
+"""NumPy's arrays and scalars, rebuilt from the calls that `inert_pickle` read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_mlcontainer.compare.formats.inert_pickle import BrokenPickleError, Call
+from pytest_mlcontainer.compare.formats.inert_pickle import BrokenPickleError, PickledCall
 from pytest_mlcontainer.compare.numeric.dtypes import bad_shape
 from pytest_mlcontainer.compare.numeric.gaps import Dtype
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
@@ -21,11 +21,11 @@ NAMES = frozenset({_SCALAR, _RECONSTRUCT, _FROM_BUFFER, *BYTES, "numpy.dtype", "
 _PLAIN = re.compile(r"[biufcSUV]\d{1,7}")
 
 
-def is_array(call: Call) -> bool:
+def is_array(call: PickledCall) -> bool:
     return call.name in (_SCALAR, _RECONSTRUCT, _FROM_BUFFER)
 
 
-def array_from(call: Call) -> Array:
+def array_from(call: PickledCall) -> Array:
     """The array, whose bytes are in the pickle.
 
     Raises:
@@ -53,7 +53,7 @@ def array_from(call: Call) -> Array:
 
 def bytes_of(value: Any) -> bytes:
     """Bytes, which pickles before protocol 3 hold as Latin-1 text to be encoded."""
-    if isinstance(value, Call) and value.name in BYTES:
+    if isinstance(value, PickledCall) and value.name in BYTES:
         arguments = (*value.arguments, "latin1")
         value = arguments[0] if value.arguments else b""
         if isinstance(value, str) and arguments[1] in ("latin1", "latin-1"):
@@ -64,7 +64,7 @@ def bytes_of(value: Any) -> bytes:
 
 
 def _dtype(described: Any) -> Dtype:
-    if not isinstance(described, Call) or described.name != "numpy.dtype":
+    if not isinstance(described, PickledCall) or described.name != "numpy.dtype":
         raise BrokenPickleError("holds a NumPy array without a dtype")
     code = described.arguments[0] if described.arguments else None
     state = described.state

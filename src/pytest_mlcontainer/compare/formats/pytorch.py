@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.formats.inert_pickle import BrokenPickleError, O
 from pytest_mlcontainer.compare.formats.kind import Format, Named, begins
 from pytest_mlcontainer.compare.formats.torch_archive import (
     LEGACY_MAGIC,
-    Saved,
+    TorchFile,
     is_archive,
     is_legacy,
     read_archive,
@@ -29,7 +29,7 @@ from pytest_mlcontainer.compare.formats.torch_archive import (
 from pytest_mlcontainer.compare.formats.torch_values import KNOWN, leaves
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
 from pytest_mlcontainer.model import Difference
 
@@ -48,7 +48,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_items(pair.name, actual, expected, book)
 
 
-def holds_objects(side: Side) -> bool:
+def holds_objects(side: ComparedFile) -> bool:
     """Whether a file that `torch.save` wrote can only be read by loading the objects in it."""
     try:
         _saved(side)
@@ -65,11 +65,11 @@ def _are_opened(pair: Pair) -> bool:
     return all(side.opened is not None for side in sides) and any(map(holds_objects, sides))
 
 
-def _saved(side: Side) -> Saved:
+def _saved(side: ComparedFile) -> TorchFile:
     return read_legacy(side, KNOWN) if is_legacy(side) else read_archive(side, KNOWN)
 
 
-def _read(side: Side) -> dict[str, Leaf]:
+def _read(side: ComparedFile) -> dict[str, Leaf]:
     try:
         return leaves(_saved(side))
     except BrokenPickleError as error:
@@ -86,12 +86,12 @@ def _found(array: Array) -> Array:
 
 
 @contextmanager
-def _arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+def _arrays(side: ComparedFile) -> Iterator[tuple[Named, ...]]:
     found = _read(side).items()
     yield tuple((item, partial(_found, leaf)) for item, leaf in found if isinstance(leaf, Array))
 
 
-def _may_be(side: Side) -> bool:
+def _may_be(side: ComparedFile) -> bool:
     return begins(side, _ZIP, LEGACY_MAGIC)
 
 

@@ -35,9 +35,9 @@ from pytest_mlcontainer.compare.formats import json_file as json
 from pytest_mlcontainer.compare.formats import text_file as text
 from pytest_mlcontainer.compare.formats.added import format_of
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.formats.unpacking import Allowance
+from pytest_mlcontainer.compare.formats.unpacking import UnpackingBudget
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import MalformedError, Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import ComparedFile, MalformedError, Pair, UnreadableError
 from pytest_mlcontainer.model import Comparator, Difference, ReadAs, Verdict
 
 _AS_TEXT = "; compared as text, numbers by tolerance"
@@ -67,7 +67,7 @@ class Formats:
     """All formats of one comparison, those that plugins add first."""
 
     def __init__(
-        self, comparators: tuple[Comparator, ...] = (), allowance: Allowance | None = None
+        self, comparators: tuple[Comparator, ...] = (), allowance: UnpackingBudget | None = None
     ) -> None:
         """`allowance` is given for what lies inside an archive."""
         self._comparators = comparators
@@ -96,7 +96,9 @@ class Formats:
         found = _told(_guarded(pair, book, format), book)
         return collect_items(pair.name, found, format.folds)
 
-    def _inside(self, pair: Pair, book: RuleBook, allowance: Allowance) -> Iterator[Difference]:
+    def _inside(
+        self, pair: Pair, book: RuleBook, allowance: UnpackingBudget
+    ) -> Iterator[Difference]:
         """The differences of two members of an archive, one by one."""
         inner = Formats(self._comparators, allowance)
         try:
@@ -134,7 +136,7 @@ class Formats:
         note = f"the file is {actual.name}, expected {expected.name}"
         return Difference(pair.name, "", Verdict.DRIFT, note=note)
 
-    def recognise(self, side: Side) -> Format:
+    def recognise(self, side: ComparedFile) -> Format:
         """The format of one file."""
         for format in self._known:
             if format.has_content is not None and format.has_content(side):

@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from pytest_mlcontainer.compare.formats.json_text import unique_keys
 from pytest_mlcontainer.compare.formats.kind import Format, Named
 from pytest_mlcontainer.compare.numeric.dtypes import array_at, bad_shape, dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Dtype
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -66,10 +67,10 @@ class _Tensor:
 
 
 @dataclass(frozen=True)
-class _File:
+class _SafetensorsFile:
     """One side. `tensors` are by name, in the order of their bytes."""
 
-    side: Side
+    side: ComparedFile
     tensors: Mapping[str, _Tensor]
     metadata: Mapping[str, str]
 
@@ -86,7 +87,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         yield Difference(pair.name, "", Verdict.IDENTICAL, note="no tensors on either side")
 
 
-def _array(side: Side, tensor: _Tensor) -> Array:
+def _array(side: ComparedFile, tensor: _Tensor) -> Array:
     array = array_at(side.open, tensor.start, tensor.dtype, tensor.shape)
     little = tensor.dtype.newbyteorder("<")
     if tensor.dtype.kind == "b" or not can_be_read_anywhere() or little != tensor.dtype:
@@ -123,7 +124,7 @@ def _shown(text: str | None) -> str:
     return "(none)" if text is None else f"{text!r:.200}"
 
 
-def _read(side: Side) -> _File:
+def _read(side: ComparedFile) -> _SafetensorsFile:
     try:
         header, start = _read_header(side)
         metadata = header.pop(_METADATA, {})
@@ -136,10 +137,10 @@ def _read(side: Side) -> _File:
     reason = _misplaced(found, start, side.size_bytes())
     if reason:
         raise side.unreadable(reason)
-    return _File(side, dict(found), metadata)
+    return _SafetensorsFile(side, dict(found), metadata)
 
 
-def _read_header(side: Side) -> tuple[dict[str, Any], int]:
+def _read_header(side: ComparedFile) -> tuple[dict[str, Any], int]:
     """The header, and where the tensors' bytes begin."""
     size_bytes = side.size_bytes()
     with side.open() as stream:
@@ -160,21 +161,12 @@ def _read_header(side: Side) -> tuple[dict[str, Any], int]:
             )
         text = stream.read(length)
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise _BadHeaderError(f"has a broken header ({str(error)[:200]})") from error
     if not isinstance(header, dict):
         raise _BadHeaderError("has a broken header: it is not a JSON object")
     return header, _LENGTH_BYTES + length
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"{key!r:.100} is there more than once")
-        found[key] = value
-    return found
 
 
 def _parse(name: str, entry: Any, start: int) -> _Tensor:
@@ -222,7 +214,7 @@ def _misplaced(found: list[tuple[str, _Tensor]], start: int, size_bytes: int) ->
     return ""
 
 
-def _is_safetensors(side: Side) -> bool:
+def _is_safetensors(side: ComparedFile) -> bool:
     """A plausible length, then the start of a JSON object: `{"` or `{}`."""
     with side.open() as stream:
         start = stream.read(_LENGTH_BYTES + 2)
@@ -232,7 +224,7 @@ def _is_safetensors(side: Side) -> bool:
 
 
 @contextmanager
-def _arrays(side: Side) -> Iterator[tuple[Named, ...]]:
+def _arrays(side: ComparedFile) -> Iterator[tuple[Named, ...]]:
     yield tuple(
         (name, partial(_array, side, tensor)) for name, tensor in _read(side).tensors.items()
     )

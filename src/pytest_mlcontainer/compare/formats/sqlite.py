@@ -22,16 +22,17 @@ import numpy as np
 from pytest_mlcontainer.compare.formats.kind import Format, begins
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, UnreadableError, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.compare.tables.columns import (
     PART_ROWS,
     Column,
-    Part,
+    ColumnChunk,
     Table,
     objects,
     shorten,
 )
-from pytest_mlcontainer.compare.tables.tables import compare_tables, drift
+from pytest_mlcontainer.compare.tables.tables import compare_tables
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference
 
 MAGIC = b"SQLite format 3\0"
@@ -48,7 +49,7 @@ _LARGEST_SQL = 1 << 20
 
 
 @dataclass(frozen=True)
-class Declared:
+class TableSchema:
     """A table as the schema declares it.
 
     Args:
@@ -61,10 +62,10 @@ class Declared:
     order: str
 
 
-class _File:
+class _Database:
     """A database, open for reading."""
 
-    def __init__(self, side: Side, stack: ExitStack) -> None:
+    def __init__(self, side: ComparedFile, stack: ExitStack) -> None:
         self._side = side
         self._size_bytes = max(side.size_bytes(), _LEAST_BYTES)
         self._steps = 0
@@ -81,7 +82,7 @@ class _File:
             for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0"):
                 self._connection.execute(f"PRAGMA {pragma}").fetchall()
 
-    def tables(self) -> dict[str, Declared]:
+    def tables(self) -> dict[str, TableSchema]:
         """Tables that hold rows of their own, by name.
 
         Raises:
@@ -96,7 +97,7 @@ class _File:
             raise self._side.unreadable(f"has more than {_TABLES} tables")
         return {name: self._declared(name) for name in names}
 
-    def table(self, declared: Declared) -> Table:
+    def table(self, declared: TableSchema) -> Table:
         """Its columns; nothing but their types and how many rows there are is read yet."""
         limit = self._size_bytes // _ROW_BYTES
         source = f"{_quoted(declared.name)} NOT INDEXED"
@@ -109,7 +110,7 @@ class _File:
         columns = {name: self._column(declared, name, rows) for name, _ in declared.columns}
         return Table(columns, rows)
 
-    def _declared(self, name: str) -> Declared:
+    def _declared(self, name: str) -> TableSchema:
         found = list(self._rows(f"PRAGMA table_xinfo({_quoted(name)})"))
         columns = tuple(
             (str(column), str(type or "").upper())
@@ -124,7 +125,7 @@ class _File:
         order = ", ".join(key)
         if free is not None and self._has(name, free):
             order = free
-        return Declared(name, columns, order)
+        return TableSchema(name, columns, order)
 
     def _has(self, table: str, rowid: str) -> bool:
         """Whether the table has a rowid: one without it says so when asked for it."""
@@ -136,7 +137,7 @@ class _File:
             raise self._damaged(error) from error
         return True
 
-    def _column(self, declared: Declared, name: str, rows: int) -> Column:
+    def _column(self, declared: TableSchema, name: str, rows: int) -> Column:
         query = f"SELECT {_quoted(name)} FROM {_quoted(declared.name)} NOT INDEXED"
         kinds = self._kinds(query, name)
         dtype = _dtype(kinds)
@@ -162,13 +163,13 @@ class _File:
 
     def _parts(
         self, query: str, dtype: Dtype, kind: str, count: int, length: int
-    ) -> Iterator[Part]:
+    ) -> Iterator[ColumnChunk]:
         rows, seen = self._rows(query), 0
         length = min(length, PART_ROWS)
         while block := [_short(row[0]) for row in itertools.islice(rows, length)]:
             nulls = np.array([value is None for value in block], np.uint8)
             seen += len(block)
-            yield Part(_values(block, dtype, kind), nulls if nulls.any() else None)
+            yield ColumnChunk(_values(block, dtype, kind), nulls if nulls.any() else None)
         if seen != count:
             raise self._side.unreadable(
                 f"is damaged: a table has {count} rows when counted and {seen} when read"
@@ -202,7 +203,7 @@ class _File:
         return self._side.unreadable(f"cannot be read as SQLite, it is damaged ({error!s:.200})")
 
 
-def _check_logs(side: Side) -> None:
+def _check_logs(side: ComparedFile) -> None:
     """What a run left in a log beside the database would be missed."""
     for suffix, what in (("-wal", "write-ahead log"), ("-journal", "rollback journal")):
         log = side.path.with_name(side.path.name + suffix)
@@ -266,13 +267,13 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
                 book.find(pair.name, name)
 
 
-def _open(side: Side, stack: ExitStack) -> tuple[_File, dict[str, Declared]]:
-    file = _File(side, stack)
+def _open(side: ComparedFile, stack: ExitStack) -> tuple[_Database, dict[str, TableSchema]]:
+    file = _Database(side, stack)
     return file, file.tables()
 
 
 def _compare_types(
-    output: str, table: str, actual: Declared, expected: Declared, book: RuleBook
+    output: str, table: str, actual: TableSchema, expected: TableSchema, book: RuleBook
 ) -> Iterator[Difference]:
     """Declared types; which columns there are is compared with the values."""
     mine = dict(actual.columns)

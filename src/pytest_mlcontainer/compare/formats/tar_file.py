@@ -10,15 +10,19 @@ from typing import IO, cast
 
 from pytest_mlcontainer.compare.formats import archives
 from pytest_mlcontainer.compare.formats.archives import (
-    Kind,
-    Member,
+    ArchiveMember,
+    ArchiveMemberKind,
     Members,
     without_filled_folders,
 )
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.formats.unpacking import Allowance, CompareInside, check_expansion
+from pytest_mlcontainer.compare.formats.unpacking import (
+    CompareInside,
+    UnpackingBudget,
+    check_expansion,
+)
 from pytest_mlcontainer.compare.formats.zips import MOST_MEMBERS
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, UnreadableError
 
 _BAD_TAR = (
     tarfile.TarError,
@@ -35,7 +39,7 @@ _MAGIC_AT, _MAGIC = 257, b"ustar"
 _LONGEST_READ_BYTES = 1 << 24
 
 
-def format_of(inside: CompareInside, allowance: Allowance | None) -> Format:
+def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Format:
     return Format(
         "tar",
         partial(archives.compare, _open, inside, allowance),
@@ -45,13 +49,13 @@ def format_of(inside: CompareInside, allowance: Allowance | None) -> Format:
     )
 
 
-def _is_tar(side: Side) -> bool:
+def _is_tar(side: ComparedFile) -> bool:
     with side.open() as stream:
         return stream.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
 
 
 @contextmanager
-def _open(side: Side) -> Iterator[Members]:
+def _open(side: ComparedFile) -> Iterator[Members]:
     with side.open() as stream:
         try:
             file = tarfile.TarFile(
@@ -68,7 +72,9 @@ def _open(side: Side) -> Iterator[Members]:
             yield without_filled_folders(_members(side, file, infos))
 
 
-def _read_headers(side: Side, file: tarfile.TarFile, stream: IO[bytes]) -> list[tarfile.TarInfo]:
+def _read_headers(
+    side: ComparedFile, file: tarfile.TarFile, stream: IO[bytes]
+) -> list[tarfile.TarInfo]:
     """All headers. Older versions of tarfile go round in circles where a size is negative."""
     infos: list[tarfile.TarInfo] = []
     while (info := file.next()) is not None:
@@ -86,7 +92,7 @@ def _read_headers(side: Side, file: tarfile.TarFile, stream: IO[bytes]) -> list[
     return infos
 
 
-def _members(side: Side, file: tarfile.TarFile, infos: list[tarfile.TarInfo]) -> Members:
+def _members(side: ComparedFile, file: tarfile.TarFile, infos: list[tarfile.TarInfo]) -> Members:
     members: Members = {}
     for info in infos:
         if info.name in members:
@@ -97,17 +103,17 @@ def _members(side: Side, file: tarfile.TarFile, infos: list[tarfile.TarInfo]) ->
     return members
 
 
-def _member(file: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+def _member(file: tarfile.TarFile, info: tarfile.TarInfo) -> ArchiveMember:
     open_member = partial(_open_member, file, info)
     if info.isreg():
-        return Member(Kind.FILE, open_member, CHUNK_BYTES)
+        return ArchiveMember(ArchiveMemberKind.FILE, open_member, CHUNK_BYTES)
     if info.isdir():
-        return Member(Kind.FOLDER, open_member, CHUNK_BYTES)
+        return ArchiveMember(ArchiveMemberKind.FOLDER, open_member, CHUNK_BYTES)
     if info.issym() or info.islnk():
         says = f"{'to' if info.issym() else 'to the member'} {info.linkname!r}"
-        return Member(Kind.LINK, open_member, CHUNK_BYTES, says)
+        return ArchiveMember(ArchiveMemberKind.LINK, open_member, CHUNK_BYTES, says)
     says = f"but of type {info.type!r} ({info.devmajor}, {info.devminor})"
-    return Member(Kind.SPECIAL, open_member, CHUNK_BYTES, says)
+    return ArchiveMember(ArchiveMemberKind.SPECIAL, open_member, CHUNK_BYTES, says)
 
 
 @contextmanager

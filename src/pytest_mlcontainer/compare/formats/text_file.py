@@ -19,8 +19,9 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, chunks, read_both
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, read_both
 from pytest_mlcontainer.compare.text.excuses import Excuses
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks, shown
 from pytest_mlcontainer.compare.values.numbers_in_text import (
@@ -36,7 +37,7 @@ _NO_LINES: list[str] = []
 _ELEMENTS_KEPT = 5
 _HASHED_LINES = 20_000_000
 _ALIGNED_LINES = 2000
-_BOMS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -78,23 +79,23 @@ def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
     yield replace(_difference(pair.name, tally, applied, families, why), excuses=excuses)
 
 
-def is_text(side: Side) -> bool:
+def is_text(side: ComparedFile) -> bool:
     """UTF-8 without NUL, and not too large to be compared line by line."""
     return side.size_bytes() <= LIMIT_BYTES and _decodes(side, "utf-8")
 
 
-def is_readable(side: Side) -> bool:
+def is_readable(side: ComparedFile) -> bool:
     """Text in any encoding that can be told: by a byte order mark, as UTF-8, or as Latin-1."""
     return encoding_of(side) is not None
 
 
-def encoding_of(side: Side) -> str | None:
+def encoding_of(side: ComparedFile) -> str | None:
     """Python's name of the encoding; None for what is no text, or too large."""
     if side.size_bytes() > LIMIT_BYTES:
         return None
     with side.open() as stream:
         start = stream.read(4)
-    marked = next((name for bom, name in _BOMS if start.startswith(bom)), None)
+    marked = next((name for bom, name in BYTE_ORDER_MARKS if start.startswith(bom)), None)
     if marked is not None and _decodes(side, marked):
         return marked
     if _decodes(side, "utf-8"):
@@ -102,7 +103,7 @@ def encoding_of(side: Side) -> str | None:
     return "latin-1" if _is_latin(side) else None
 
 
-def _find_encoding(side: Side) -> str:
+def _find_encoding(side: ComparedFile) -> str:
     found = encoding_of(side)
     if found is None:
         raise side.unreadable(
@@ -112,7 +113,7 @@ def _find_encoding(side: Side) -> str:
     return found
 
 
-def _decodes(side: Side, encoding: str) -> bool:
+def _decodes(side: ComparedFile, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         with side.open() as stream:
@@ -125,7 +126,7 @@ def _decodes(side: Side, encoding: str) -> bool:
     return True
 
 
-def _is_latin(side: Side) -> bool:
+def _is_latin(side: ComparedFile) -> bool:
     """No control characters, and mostly ASCII: any bytes decode as Latin-1."""
     size = ascii_bytes = 0
     with side.open() as stream:
@@ -138,7 +139,7 @@ def _is_latin(side: Side) -> bool:
     return ascii_bytes >= _ASCII_SHARE * size
 
 
-def _open(side: Side, encoding: str) -> io.TextIOWrapper:
+def _open(side: ComparedFile, encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(side.open(), encoding=encoding, newline="\n")
 
 
@@ -234,7 +235,7 @@ class _Tally:
         self.elements = self.elements[:1]
 
 
-def _hash_lines(side: Side, encoding: str, tolerance: Tolerance, first: int) -> array[int]:
+def _hash_lines(side: ComparedFile, encoding: str, tolerance: Tolerance, first: int) -> array[int]:
     """The lines from the one numbered `first` on, masked; as many as memory is spent on."""
     masks = Masks()
     found: array[int] = array("q")
@@ -246,7 +247,7 @@ def _hash_lines(side: Side, encoding: str, tolerance: Tolerance, first: int) -> 
 
 
 def _difference(
-    output: str, tally: _Tally, applied: Applied, encodings: tuple[str, str], why: str
+    output: str, tally: _Tally, applied: AppliedTolerance, encodings: tuple[str, str], why: str
 ) -> Difference:
     verdict = Verdict.DRIFT
     if not tally.beyond and encodings[0] == encodings[1]:
@@ -270,7 +271,7 @@ def _difference(
     )
 
 
-def _rule(tally: _Tally, applied: Applied) -> str:
+def _rule(tally: _Tally, applied: AppliedTolerance) -> str:
     if tally.by_numbers:
         return f"numbers by tolerance, the rest exact ({applied.origin('text')})"
     return f"exact, line by line ({applied.origin('text')})"

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Iterator
 from typing import Any
 
-from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.kind import Format, tree_comparison
 from pytest_mlcontainer.compare.formats.text_file import is_text
-from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
-from pytest_mlcontainer.compare.trees.trees import compare_trees
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.compare.sources import ComparedFile
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,13 +18,7 @@ else:
 _LIMIT_BYTES = 1 << 25
 
 
-def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
-    """Compare two documents."""
-    actual, expected = read_both(pair, _read)
-    yield from compare_trees(pair.name, actual, expected, book)
-
-
-def _read(side: Side) -> Any:
+def _read(side: ComparedFile) -> Any:
     size = side.size_bytes()
     if size > _LIMIT_BYTES:
         raise side.unreadable(
@@ -60,7 +50,7 @@ def _plain(document: dict[str, Any]) -> dict[str, Any]:
 
 FORMAT = Format(
     "toml",
-    compare,
+    tree_comparison(_read),
     suffixes=(".toml", "uv.lock", "poetry.lock"),
     folds=True,
     textual=True,

@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.formats.kind import begins
 from pytest_mlcontainer.compare.formats.zips import BAD_ZIP, ENCRYPTED, member_offset
 from pytest_mlcontainer.compare.numeric.dtypes import dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Dtype
-from pytest_mlcontainer.compare.sources import Side, chunks
+from pytest_mlcontainer.compare.sources import ComparedFile, chunks
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 # That number as a pickle, which the older form begins with.
@@ -57,14 +57,14 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Saved:
-    """One side's file: the pickle's value, and where its storages lie.
+class TorchFile:
+    """A file that `torch.save` wrote: the value of its pickle, and where its storages are.
 
     Args:
         checked: keys of storages whose checksum has been found right.
     """
 
-    side: Side
+    side: ComparedFile
     root: Any
     storages: Mapping[str, Storage]
     big_endian: bool
@@ -125,7 +125,7 @@ def _parse_reference(reference: Persistent) -> tuple[tuple[str, str], int]:
     return (kind.name, key), numel
 
 
-def is_archive(side: Side) -> bool:
+def is_archive(side: ComparedFile) -> bool:
     if not begins(side, b"PK\x03\x04"):
         return False
     try:
@@ -135,11 +135,11 @@ def is_archive(side: Side) -> bool:
         return False
 
 
-def is_legacy(side: Side) -> bool:
+def is_legacy(side: ComparedFile) -> bool:
     return begins(side, LEGACY_MAGIC)
 
 
-def read_archive(side: Side, known: Container[str]) -> Saved:
+def read_archive(side: ComparedFile, known: Container[str]) -> TorchFile:
     """The zip that PyTorch writes since 1.6.
 
     Raises:
@@ -167,8 +167,8 @@ def _prefix(file: zipfile.ZipFile) -> str | None:
 
 
 def _read_members(
-    side: Side, file: zipfile.ZipFile, stream: BinaryIO, known: Container[str]
-) -> Saved:
+    side: ComparedFile, file: zipfile.ZipFile, stream: BinaryIO, known: Container[str]
+) -> TorchFile:
     prefix = _prefix(file)
     if prefix is None:
         raise side.unreadable("is a zip that torch.save did not write: it has no data.pkl")
@@ -187,10 +187,10 @@ def _read_members(
         if key in storages:
             raise side.unreadable(f"holds the storage {key!r:.100} more than once")
         storages[key] = _locate(side, info, key, stream)
-    return Saved(side, root, storages, order == b"big")
+    return TorchFile(side, root, storages, order == b"big")
 
 
-def _read_small(side: Side, file: zipfile.ZipFile, name: str, limit: int) -> bytes:
+def _read_small(side: ComparedFile, file: zipfile.ZipFile, name: str, limit: int) -> bytes:
     info = file.getinfo(name)
     _check_plain(side, info)
     if info.file_size > min(limit, side.size_bytes()):
@@ -203,7 +203,7 @@ def _read_small(side: Side, file: zipfile.ZipFile, name: str, limit: int) -> byt
     return file.read(name)
 
 
-def _check_plain(side: Side, info: zipfile.ZipInfo) -> None:
+def _check_plain(side: ComparedFile, info: zipfile.ZipInfo) -> None:
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ENCRYPTED:
         raise side.unreadable(
             f"has a compressed or encrypted member {info.filename!r:.100}, "
@@ -211,7 +211,7 @@ def _check_plain(side: Side, info: zipfile.ZipInfo) -> None:
         )
 
 
-def _locate(side: Side, info: zipfile.ZipInfo, key: str, stream: Any) -> Storage:
+def _locate(side: ComparedFile, info: zipfile.ZipInfo, key: str, stream: Any) -> Storage:
     """Where a member's bytes lie, which only its own header says."""
     _check_plain(side, info)
     try:
@@ -223,7 +223,7 @@ def _locate(side: Side, info: zipfile.ZipInfo, key: str, stream: Any) -> Storage
     return Storage(key, offset, info.file_size, info.CRC)
 
 
-def read_legacy(side: Side, known: Container[str]) -> Saved:
+def read_legacy(side: ComparedFile, known: Container[str]) -> TorchFile:
     """The form before PyTorch 1.6: pickles and storages one after the other.
 
     Raises:
@@ -240,7 +240,7 @@ def read_legacy(side: Side, known: Container[str]) -> Saved:
                 raise BrokenPickleError(f"has protocol {protocol!r:.40}, not {_LEGACY_PROTOCOL}")
             storages = _legacy_storages(stream, size_bytes, keys, _widths(references))
             # Numbers are little-endian here whatever the machine was.
-            return Saved(side, root, storages, big_endian=False)
+            return TorchFile(side, root, storages, big_endian=False)
     except BrokenPickleError as error:
         raise side.unreadable(f"cannot be read: its pickle {error}") from error
     except OSError as error:

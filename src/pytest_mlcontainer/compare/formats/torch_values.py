@@ -11,10 +11,10 @@ import numpy as np
 
 from pytest_mlcontainer.compare.formats.inert_pickle import (
     BrokenPickleError,
-    Call,
     Global,
     Persistent,
-    Table,
+    PickledCall,
+    PickledDict,
 )
 from pytest_mlcontainer.compare.formats.pickled_arrays import (
     BYTES,
@@ -23,7 +23,7 @@ from pytest_mlcontainer.compare.formats.pickled_arrays import (
     bytes_of,
     is_array,
 )
-from pytest_mlcontainer.compare.formats.torch_archive import STORAGES, Saved, Storage
+from pytest_mlcontainer.compare.formats.torch_archive import STORAGES, Storage, TorchFile
 from pytest_mlcontainer.compare.numeric.dtypes import array_at, bad_shape, dtype_named, elements
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
@@ -61,7 +61,7 @@ _MOST_OVERLAP = 16
 _FREE_BYTES = 1 << 28
 
 
-def leaves(saved: Saved) -> dict[str, Leaf]:
+def leaves(saved: TorchFile) -> dict[str, Leaf]:
     """All values in the file, by their paths; a path that comes twice has a number behind it.
 
     Raises:
@@ -104,9 +104,9 @@ def _unused(name: str, found: dict[str, Leaf]) -> str:
 
 def _inside(name: str, value: Any) -> list[tuple[str, Any]] | None:
     """The values that this one holds, with their paths; None for a leaf."""
-    if isinstance(value, Table):
+    if isinstance(value, PickledDict):
         return [(_path(name, key), each) for key, each in value.pairs]
-    if isinstance(value, Call):
+    if isinstance(value, PickledCall):
         if value.name in _MAPPINGS:
             return [(_path(name, key), each) for key, each in _pairs(value)]
         if value.name == _PARAMETER:
@@ -121,10 +121,10 @@ def _inside(name: str, value: Any) -> list[tuple[str, Any]] | None:
     return None
 
 
-def _pairs(value: Call) -> list[tuple[Any, Any]]:
+def _pairs(value: PickledCall) -> list[tuple[Any, Any]]:
     pairs: list[tuple[Any, Any]] = []
     for argument in value.arguments:
-        if isinstance(argument, Table):
+        if isinstance(argument, PickledDict):
             pairs += argument.pairs
         elif isinstance(argument, list):
             for pair in argument:
@@ -136,9 +136,9 @@ def _pairs(value: Call) -> list[tuple[Any, Any]]:
     return pairs + value.pairs
 
 
-def _sparse(name: str, value: Call) -> list[tuple[str, Any]]:
+def _sparse(name: str, value: PickledCall) -> list[tuple[str, Any]]:
     layout, parts = _argument(value, 0), _argument(value, 1)
-    if not isinstance(layout, Call) or not isinstance(parts, tuple):
+    if not isinstance(layout, PickledCall) or not isinstance(parts, tuple):
         raise BrokenPickleError("holds a sparse tensor that is none")
     names = ("indices", "values", "size", "coalesced")
     if layout.arguments != ("torch.sparse_coo",):
@@ -151,7 +151,7 @@ def _sparse(name: str, value: Call) -> list[tuple[str, Any]]:
 
 
 def _path(name: str, key: Any) -> str:
-    if isinstance(key, Call) and is_array(key):
+    if isinstance(key, PickledCall) and is_array(key):
         key = array_from(key).values()
     elif not isinstance(key, (str, bytes, int, float, bool, type(None))):
         if not isinstance(key, tuple) or not all(isinstance(x, (str, int)) for x in key):
@@ -163,7 +163,7 @@ def _path(name: str, key: Any) -> str:
     return (f"{name}.{step}" if name else step)[:_LONGEST_NAME]
 
 
-def _leaf(saved: Saved, value: Any) -> Leaf:
+def _leaf(saved: TorchFile, value: Any) -> Leaf:
     if value is None or isinstance(value, (bool, float, str, bytes)):
         return value
     if isinstance(value, int):
@@ -177,11 +177,11 @@ def _leaf(saved: Saved, value: Any) -> Leaf:
     if isinstance(value, Persistent):
         storage, dtype = saved.storage(value)
         return _array(saved, storage, dtype, 0, (storage.size_bytes // dtype.itemsize,), (1,))
-    assert isinstance(value, Call)
+    assert isinstance(value, PickledCall)
     return _leaf_of_call(saved, value)
 
 
-def _leaf_of_call(saved: Saved, value: Call) -> Leaf:
+def _leaf_of_call(saved: TorchFile, value: PickledCall) -> Leaf:
     if value.name in (*_TENSORS, _TENSOR_OF_DTYPE):
         return _tensor(saved, value)
     if is_array(value):
@@ -200,7 +200,7 @@ def _leaf_of_call(saved: Saved, value: Call) -> Leaf:
     raise BrokenPickleError(f"holds a {value.name} that is none")
 
 
-def _set(value: Call) -> str:
+def _set(value: PickledCall) -> str:
     members = [*value.values]
     for argument in value.arguments:
         members += argument if isinstance(argument, (list, tuple)) else []
@@ -222,13 +222,13 @@ def _numbers(values: list[Any] | tuple[Any, ...]) -> Array | None:
     return None if kinds else array_of(np.empty(0))
 
 
-def _argument(call: Call, index: int) -> Any:
+def _argument(call: PickledCall, index: int) -> Any:
     if len(call.arguments) <= index:
         raise BrokenPickleError(f"holds a {call.name} with too few arguments")
     return call.arguments[index]
 
 
-def _tensor(saved: Saved, call: Call) -> Array:
+def _tensor(saved: TorchFile, call: PickledCall) -> Array:
     reference, offset = _argument(call, 0), _argument(call, 1)
     size, stride = _counts(_argument(call, 2)), _counts(_argument(call, 3))
     if not isinstance(reference, Persistent) or len(size) != len(stride):
@@ -242,7 +242,9 @@ def _tensor(saved: Saved, call: Call) -> Array:
             raise BrokenPickleError("holds a tensor of a dtype that cannot be compared")
         dtype, metadata_at = named, 7
     metadata = call.arguments[metadata_at] if len(call.arguments) > metadata_at else None
-    if isinstance(metadata, Table) and any(each is not False for _key, each in metadata.pairs):
+    if isinstance(metadata, PickledDict) and any(
+        each is not False for _key, each in metadata.pairs
+    ):
         raise BrokenPickleError(
             "holds a tensor that is conjugated or negated lazily; save tensor.resolve_conj()"
         )
@@ -251,7 +253,7 @@ def _tensor(saved: Saved, call: Call) -> Array:
 
 
 def _counts(value: Any) -> tuple[int, ...]:
-    if isinstance(value, Call) and value.name == _SIZE:
+    if isinstance(value, PickledCall) and value.name == _SIZE:
         value = _argument(value, 0)
     if not isinstance(value, tuple) or not all(type(each) is int for each in value):
         raise BrokenPickleError("holds a tensor whose size, stride or offset are no whole numbers")
@@ -261,7 +263,7 @@ def _counts(value: Any) -> tuple[int, ...]:
 
 
 def _array(
-    saved: Saved,
+    saved: TorchFile,
     storage: Storage,
     dtype: Dtype,
     offset: int,

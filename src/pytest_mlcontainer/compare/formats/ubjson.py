@@ -14,11 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pytest_mlcontainer.compare.formats.kind import Format, begins
-from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
-from pytest_mlcontainer.compare.trees.trees import compare_trees
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.compare.formats.kind import Format, begins, tree_comparison
+from pytest_mlcontainer.compare.sources import ComparedFile
 
 LIMIT_BYTES = 1 << 28
 LIMIT_VALUES = 20_000_000
@@ -42,26 +39,20 @@ class UbjsonError(ValueError):
     """`str()` says what is wrong, and at which byte."""
 
 
-def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
-    """Compare two documents."""
-    actual, expected = read_both(pair, _read)
-    yield from compare_trees(pair.name, actual, expected, book)
-
-
 def decode(data: bytes) -> Any:
     """The document: dict, list, str, int, float, bool, None.
 
     Raises:
         UbjsonError: it is broken, or larger than what is read.
     """
-    reader = _Reader(data)
+    reader = _UbjsonReader(data)
     value = reader.value(reader.marker(), 0)
     if data[reader.at :].strip(b"N"):
         raise reader.error("something follows the value")
     return value
 
 
-class _Reader:
+class _UbjsonReader:
     """Reads one value after another; `at` is the next byte."""
 
     def __init__(self, data: bytes) -> None:
@@ -191,7 +182,7 @@ class _Reader:
             yield marker
 
 
-def _read(side: Side) -> Any:
+def _read(side: ComparedFile) -> Any:
     size = side.size_bytes()
     if size > LIMIT_BYTES:
         raise side.unreadable(
@@ -207,5 +198,9 @@ def _read(side: Side) -> Any:
 _MAGIC = b"{L" + bytes(7)
 
 FORMAT = Format(
-    "ubjson", compare, lambda side: begins(side, _MAGIC), (".ubj", ".ubjson"), folds=True
+    "ubjson",
+    tree_comparison(_read),
+    lambda side: begins(side, _MAGIC),
+    (".ubj", ".ubjson"),
+    folds=True,
 )

@@ -1,4 +1,4 @@
-"""What may be unpacked, and where to: limits that hold for whatever an archive says of itself."""
+"""Unpacking archives within limits that hold whatever an archive says about its own size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Pair, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, Pair, UnreadableError
 from pytest_mlcontainer.model import Difference
 
 LIMIT_BYTES = 8 << 30
@@ -25,7 +25,7 @@ _CHECKED_EVERY = 64
 Open = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-class Allowance:
+class UnpackingBudget:
     """What may still be unpacked while one output is compared, in all archives inside it."""
 
     def __init__(self, file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -33,9 +33,9 @@ class Allowance:
         self._left_bytes = [_READINGS * self._limit_bytes]
         self.depth = 1
 
-    def deeper(self) -> Allowance:
+    def deeper(self) -> UnpackingBudget:
         """For an archive inside the one at hand: what it takes is taken here too."""
-        inner = Allowance(0)
+        inner = UnpackingBudget(0)
         inner._limit_bytes, inner._left_bytes = self._limit_bytes, self._left_bytes
         inner.depth = self.depth + 1
         return inner
@@ -55,7 +55,7 @@ class Allowance:
             )
 
 
-CompareInside = Callable[[Pair, RuleBook, Allowance], Iterator[Difference]]
+CompareInside = Callable[[Pair, RuleBook, UnpackingBudget], Iterator[Difference]]
 
 
 def limit_for(file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> int:
@@ -63,7 +63,7 @@ def limit_for(file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> int:
     return max(limit_bytes, _TIMES_THE_FILE * file_bytes)
 
 
-def check_expansion(side: Side, expanded_bytes: int, file_bytes: int) -> None:
+def check_expansion(side: ComparedFile, expanded_bytes: int, file_bytes: int) -> None:
     """Refuse what says itself that it is a bomb, before anything of it is read.
 
     Raises:
@@ -79,7 +79,9 @@ def check_expansion(side: Side, expanded_bytes: int, file_bytes: int) -> None:
         )
 
 
-def same_content(left: IO[bytes], right: IO[bytes], step: int, allowance: Allowance) -> int | None:
+def same_content(
+    left: IO[bytes], right: IO[bytes], step: int, allowance: UnpackingBudget
+) -> int | None:
     """How many bytes both have, if they are the same; read up to the first difference."""
     size = 0
     while True:
@@ -92,7 +94,7 @@ def same_content(left: IO[bytes], right: IO[bytes], step: int, allowance: Allowa
         size += len(mine)
 
 
-def unpack(open_stream: Open, target: Path, step: int, allowance: Allowance) -> None:
+def unpack(open_stream: Open, target: Path, step: int, allowance: UnpackingBudget) -> None:
     """Write a stream into a new file.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Any
 from pytest_mlcontainer.compare.formats.kind import Format, need
 from pytest_mlcontainer.compare.formats.text_file import is_text
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import Pair, Side, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.tree_values import Tagged
 from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.model import Difference
@@ -54,7 +54,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_trees(pair.name, actual, expected, book)
 
 
-def _read(side: Side) -> Any:
+def _read(side: ComparedFile) -> Any:
     yaml = need(side, "yaml", "yaml")
     size = side.size_bytes()
     if size > _LIMIT_BYTES:
@@ -63,7 +63,7 @@ def _read(side: Side) -> Any:
             "this size as JSON or npz"
         )
     try:
-        return _Reader(yaml, side.read()).read()
+        return _YamlReader(yaml, side.read()).read()
     except _YamlError as error:
         raise side.malformed(f"cannot be read as YAML: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -73,7 +73,7 @@ def _read(side: Side) -> Any:
         raise side.malformed(f"is broken YAML: {what:.300}") from error
 
 
-class _Reader:
+class _YamlReader:
     """Builds documents from events. `_anchors` holds what is complete, with its size."""
 
     def __init__(self, yaml: ModuleType, data: bytes) -> None:

@@ -11,15 +11,15 @@ from typing import IO
 
 from pytest_mlcontainer.compare.formats import archives
 from pytest_mlcontainer.compare.formats.archives import (
-    Kind,
-    Member,
+    ArchiveMember,
+    ArchiveMemberKind,
     Members,
     without_filled_folders,
 )
 from pytest_mlcontainer.compare.formats.kind import Format, begins
-from pytest_mlcontainer.compare.formats.unpacking import Allowance, CompareInside, Open
+from pytest_mlcontainer.compare.formats.unpacking import CompareInside, Open, UnpackingBudget
 from pytest_mlcontainer.compare.formats.zips import BAD_ZIP, has_directory, open_zip
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, Side, UnreadableError
+from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, UnreadableError
 
 _ENCRYPTED = 0x1
 _LONGEST_TARGET_BYTES = 4096
@@ -28,7 +28,7 @@ _SMALL_STEP_BYTES = 4096
 _UNIX = 3
 
 
-def format_of(inside: CompareInside, allowance: Allowance | None) -> Format:
+def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Format:
     return Format(
         "zip",
         partial(archives.compare, _open, inside, allowance),
@@ -39,7 +39,7 @@ def format_of(inside: CompareInside, allowance: Allowance | None) -> Format:
 
 
 @contextmanager
-def _open(side: Side) -> Iterator[Members]:
+def _open(side: ComparedFile) -> Iterator[Members]:
     with open_zip(side, "zip") as file:
         members: Members = {}
         for info in file.infolist():
@@ -51,15 +51,15 @@ def _open(side: Side) -> Iterator[Members]:
         yield without_filled_folders(members)
 
 
-def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArchiveMember:
     open_member = partial(_open_member, file, info)
     bounded = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     step = CHUNK_BYTES if bounded else _SMALL_STEP_BYTES
     if info.is_dir():
-        return Member(Kind.FOLDER, open_member, step)
+        return ArchiveMember(ArchiveMemberKind.FOLDER, open_member, step)
     if info.create_system == _UNIX and stat.S_ISLNK(info.external_attr >> 16):
-        return Member(Kind.LINK, open_member, step, _target(open_member, step))
-    return Member(Kind.FILE, open_member, step)
+        return ArchiveMember(ArchiveMemberKind.LINK, open_member, step, _target(open_member, step))
+    return ArchiveMember(ArchiveMemberKind.FILE, open_member, step)
 
 
 def _target(open_member: Open, step: int) -> str:

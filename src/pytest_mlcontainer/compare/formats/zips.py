@@ -1,4 +1,4 @@
-"""Opening a zip that nobody vouches for."""
+"""Opens zip files that are not trusted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import IO, BinaryIO
 
 from pytest_mlcontainer.compare.formats.unpacking import check_expansion
-from pytest_mlcontainer.compare.sources import Side
+from pytest_mlcontainer.compare.sources import ComparedFile
 
 BAD_ZIP = (
     zipfile.BadZipFile,
@@ -37,7 +37,7 @@ _END_BYTES, _LOCATOR64_BYTES, _LONGEST_COMMENT = 22, 20, 1 << 16
 
 
 @contextmanager
-def open_zip(side: Side, kind: str) -> Iterator[zipfile.ZipFile]:
+def open_zip(side: ComparedFile, kind: str) -> Iterator[zipfile.ZipFile]:
     """The archive, with its directory checked: how many members, how large, none inside another.
 
     Raises:
@@ -59,13 +59,13 @@ def open_zip(side: Side, kind: str) -> Iterator[zipfile.ZipFile]:
             yield file
 
 
-def has_directory(side: Side) -> bool:
+def has_directory(side: ComparedFile) -> bool:
     """Whether the end of the file is that of a zip, which a truncated one lacks."""
     with side.open() as stream:
         return _directory_bytes(stream, side.size_bytes()) is not None
 
 
-def _check_directory(side: Side, stream: IO[bytes], size: int) -> None:
+def _check_directory(side: ComparedFile, stream: IO[bytes], size: int) -> None:
     """zipfile reads the whole directory into memory, so its size is looked at before."""
     length = _directory_bytes(stream, size)
     if length is None:
@@ -108,7 +108,7 @@ def _directory_bytes(stream: IO[bytes], size: int) -> int | None:
     return int(length) if length != 0xFFFFFFFF else size
 
 
-def _check_members(side: Side, file: zipfile.ZipFile, size: int) -> None:
+def _check_members(side: ComparedFile, file: zipfile.ZipFile, size: int) -> None:
     infos = sorted(file.infolist(), key=lambda info: info.header_offset)
     for info, after in itertools.pairwise(infos):
         end = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size

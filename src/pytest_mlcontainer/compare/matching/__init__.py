@@ -1,1 +1,1 @@
-"""What meets what inside a value: curves, vectors in any order, labels, pictures."""
+"""Which parts of two values are compared with each other: curves, vectors, labels, images."""

@@ -1,4 +1,4 @@
-"""Items that are curves over another one, `tpr` over `fpr`: their points need not be the same.
+"""Curves, such as `tpr` over `fpr`: compared as lines, because their points may differ.
 
 Where scores tie on one machine and not on another, an ROC curve gains or loses a point, and its
 thresholds move by a rounding. What counts is where the line through the points goes. Both lines are
@@ -24,10 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_mlcontainer.compare.matching.polylines import Gap, furthest
-from pytest_mlcontainer.compare.numeric.gaps import Floats, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Floats, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError, loaded, same_type
 from pytest_mlcontainer.compare.numeric.measure import Array
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.model import Difference, Verdict
 
 MOST = 0.01
@@ -122,7 +123,7 @@ def _are_curves(
     axis: str,
     actual: Mapping[str, object],
     expected: Mapping[str, object],
-    applied: Applied,
+    applied: AppliedTolerance,
 ) -> bool:
     """Whether both items are lines of numbers, as many as there are places, on either side."""
     if name not in actual:
@@ -132,7 +133,7 @@ def _are_curves(
         if not isinstance(x, Array) or not isinstance(y, Array) or len(x.shape) != 1:
             return False
         kinds = kind_of(x.dtype), kind_of(y.dtype)
-        if x.shape != y.shape or not {*kinds} <= {Kind.FLOAT, Kind.INTEGER}:
+        if x.shape != y.shape or not {*kinds} <= {DtypeKind.FLOAT, DtypeKind.INTEGER}:
             return False
     return applied.tolerance.any_dtype or all(
         same_type(_array(left).dtype, _array(right).dtype)
@@ -161,7 +162,7 @@ def _compare(
     axis: str,
     actual: tuple[object, object],
     expected: tuple[object, object],
-    applied: Applied,
+    applied: AppliedTolerance,
 ) -> Difference:
     size = _array(expected[1]).size
     bound = applied.tolerance.atol

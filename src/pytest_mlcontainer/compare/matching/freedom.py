@@ -1,7 +1,7 @@
-"""Values whose sign or order a method leaves open: every way to lay them over the reference's.
+"""Values whose sign or order a method leaves undetermined, aligned with the reference's.
 
-The ways are tried one after the other, the cheapest first, until one passes. Each is a way that the
-rule allows, so the first that passes is the answer; the last is the best that there is.
+Alignments are tried one after the other, the cheapest first, until one passes. The rule allows each
+of them, so the first that passes is the answer; where none does, the last is the best one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.matching.vectors import (
     match_same,
     sort_rows,
 )
-from pytest_mlcontainer.compare.numeric.gaps import Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.model import Free, Tolerance
 
 
@@ -106,7 +106,7 @@ def _lines(actual: Values, expected: Values, signed: bool, ordered: bool) -> Ite
 
 
 def _sort(column: Values) -> Places:
-    if kind_of(column.dtype) is Kind.FLOAT and column.dtype.kind == "f":
+    if kind_of(column.dtype) is DtypeKind.FLOAT and column.dtype.kind == "f":
         return np.argsort(column[:, 0], kind="stable")
     return sort_rows(column)
 

@@ -1,4 +1,4 @@
-"""Labels have no distance: how many agree, and what they are called where names are free."""
+"""Labels: how many agree, and how they are renamed where a rule leaves their names free."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_mlcontainer.compare.matching.vectors import assign
-from pytest_mlcontainer.compare.numeric.gaps import Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -19,8 +19,8 @@ Codes = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Renamed:
-    """The actual labels under the reference's names.
+class RenamedLabels:
+    """The actual labels, renamed to the reference's.
 
     Args:
         agree: for each element whether the label is now the reference's.
@@ -51,13 +51,13 @@ def rate(difference: Difference, wanted: float) -> Difference:
 
 def are_labels(values: Values) -> bool:
     """Not so numbers with fractions: each is another one, so any would do for any other."""
-    if kind_of(values.dtype) not in (Kind.FLOAT, Kind.COMPLEX):
+    if kind_of(values.dtype) not in (DtypeKind.FLOAT, DtypeKind.COMPLEX):
         return True
     plain = values[np.isfinite(values)]
     return bool((plain == np.rint(plain)).all())
 
 
-def rename(actual: Values, expected: Values) -> Renamed:
+def rename(actual: Values, expected: Values) -> RenamedLabels:
     """Give the actual labels the names of the reference's, one to one, so that most agree.
 
     Args:
@@ -84,7 +84,7 @@ def rename(actual: Values, expected: Values) -> Renamed:
     ]
     more = ", …" if len(changed) > _NAMED else ""
     note = f"labels renamed: {', '.join(changed[:_NAMED])}{more}" if changed else ""
-    return Renamed(agree.reshape(expected.shape), note)
+    return RenamedLabels(agree.reshape(expected.shape), note)
 
 
 def _code(values: Values) -> tuple[Codes, list[object]]:

@@ -1,4 +1,4 @@
-"""Which vector of one run is which of the other: pairs that are the same, then the nearest ones."""
+"""Pairs the vectors of two runs: identical ones first, then the nearest ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_mlcontainer.compare.numeric.gaps import Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError
 
 Places = NDArray[np.intp]
@@ -23,7 +23,7 @@ _APART = 1e3
 
 @dataclass(frozen=True)
 class Matching:
-    """Where each of the reference's vectors has its partner in the actual run.
+    """For each vector of the reference, its partner in the actual run.
 
     Args:
         partners: for each expected vector the place of the actual one.
@@ -111,7 +111,7 @@ def assign(cost: NDArray[np.float64]) -> Places:
 
 def sort_rows(rows: Values) -> Places:
     """The order of rows, by the first column, then the second, …; NaN comes last."""
-    if kind_of(rows.dtype) is Kind.BYTES or rows.dtype.hasobject:
+    if kind_of(rows.dtype) is DtypeKind.BYTES or rows.dtype.hasobject:
         texts = [[(type(cell).__name__, _text(cell)) for cell in row] for row in rows]
         return np.array(sorted(range(len(rows)), key=texts.__getitem__), np.intp)
     plain = rows.astype(np.float64) if rows.dtype.kind not in "biufcmMSU" else rows
@@ -121,7 +121,7 @@ def sort_rows(rows: Values) -> Places:
 
 
 def is_number(values: Values) -> bool:
-    return kind_of(values.dtype) in (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
+    return kind_of(values.dtype) in (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
 
 
 def _text(cell: object) -> str:
@@ -132,7 +132,7 @@ def _keys(rows: Values, signed: bool) -> list[object]:
     """For each row what is the same for the same values: NaN is NaN, and −0.0 is 0.0."""
     if rows.dtype.hasobject:
         return [tuple((type(cell).__name__, _text(cell)) for cell in row) for row in rows]
-    if kind_of(rows.dtype) in (Kind.FLOAT, Kind.COMPLEX):
+    if kind_of(rows.dtype) in (DtypeKind.FLOAT, DtypeKind.COMPLEX):
         wide = rows.astype(np.complex128 if rows.dtype.kind == "c" else np.float64)
         if signed:
             wide = _canonical_sign(wide)

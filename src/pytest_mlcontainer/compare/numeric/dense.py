@@ -24,7 +24,7 @@ _SPARSE = 16  # with fewer than one in so many differing, `gaps` is faster
 
 @dataclass(frozen=True)
 class Block:
-    """What one tile adds.
+    """The measurements of one tile.
 
     Args:
         errors: |actual − expected| of every element, valid until the next tile.

@@ -20,7 +20,7 @@ _NAT = np.iinfo(np.int64).min
 _LARGEST = np.finfo(np.float64).max
 
 
-class Kind(enum.Enum):
+class DtypeKind(enum.Enum):
     """What comparing means for a dtype."""
 
     FLOAT = "float"
@@ -29,6 +29,9 @@ class Kind(enum.Enum):
     TIME = "time"
     LABEL = "label"
     BYTES = "bytes"
+
+
+NUMBER_KINDS = (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,14 @@ class Gaps:
     ulp: Counts
 
 
-def kind_of(dtype: Dtype) -> Kind:
+def kind_of(dtype: Dtype) -> DtypeKind:
     if precision_of(dtype.name) is not None:
-        return Kind.COMPLEX if dtype.kind == "c" else Kind.FLOAT
+        return DtypeKind.COMPLEX if dtype.kind == "c" else DtypeKind.FLOAT
     if dtype.kind in "iu":
-        return Kind.INTEGER
+        return DtypeKind.INTEGER
     if dtype.kind in "mM":
-        return Kind.TIME
-    return Kind.BYTES if dtype.kind == "V" else Kind.LABEL
+        return DtypeKind.TIME
+    return DtypeKind.BYTES if dtype.kind == "V" else DtypeKind.LABEL
 
 
 def measure_gaps(
@@ -76,17 +79,17 @@ def measure_gaps(
     """
     kind = kind_of(actual.dtype)
     with np.errstate(all="ignore"):
-        if kind is Kind.FLOAT:
+        if kind is DtypeKind.FLOAT:
             same = _same_floats(actual, expected, signed_zero, equal_nan)
             return _float_gaps(actual, expected, same, judged_as)
-        if kind is Kind.COMPLEX:
+        if kind is DtypeKind.COMPLEX:
             same = _same_complex(actual, expected, signed_zero, equal_nan)
             return _complex_gaps(actual, expected, same)
-        if kind is Kind.INTEGER:
+        if kind is DtypeKind.INTEGER:
             return _integer_gaps(actual, expected)
-        if kind is Kind.TIME:
+        if kind is DtypeKind.TIME:
             return _time_gaps(actual.view(np.int64), expected.view(np.int64), equal_nan)
-        if kind is Kind.BYTES:
+        if kind is DtypeKind.BYTES:
             width = actual.dtype.itemsize
             left, right = (side.view(np.uint8).reshape(-1, width) for side in (actual, expected))
             return _label_gaps((left == right).all(axis=1))
@@ -96,12 +99,12 @@ def measure_gaps(
 def largest_magnitude(values: Values) -> float:
     """The largest finite magnitude in a block; 0 where there is none."""
     kind = kind_of(values.dtype)
-    if kind is Kind.INTEGER:
+    if kind is DtypeKind.INTEGER:
         return float(_integer_magnitude(values).max(initial=0))
-    if kind not in (Kind.FLOAT, Kind.COMPLEX):
+    if kind not in (DtypeKind.FLOAT, DtypeKind.COMPLEX):
         return 0.0
     with np.errstate(all="ignore"):
-        if kind is Kind.FLOAT and values.size:
+        if kind is DtypeKind.FLOAT and values.size:
             top = max(float(values.max()), -float(values.min()))
             if np.isfinite(top):  # the quick answer for a block without NaN and infinity
                 return top

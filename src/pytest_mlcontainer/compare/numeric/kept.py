@@ -1,11 +1,11 @@
-"""Numbers that are kept in another type than they have: ids as floats, float32 as float64.
+"""Numbers stored in a wider type than they were computed in: ids as floats, float32 as float64.
 
-Ids become floats beside a gap, as pandas has no other way to say that one is missing; an id that is
-off by one is then off by a relative 1e-9. And `float()` of a prediction makes a float64 of a
-float32, whose rounding is that of a float32. Neither is told by the type, both by the values.
+pandas stores whole numbers as floats where one is missing; an id that is off by one is then off by
+a relative 1e-9, which the tolerance for floats would allow. And `float()` of a prediction makes a
+float64 of a float32, which keeps the rounding of a float32. The dtype shows neither, the values do.
 
-A float64 below 2**36 has 16 places behind the point and more, so two that differ and are whole are
-so by design. Of what is a float32 all that is large is whole, and says nothing.
+A float64 below 2**36 has at least 16 bits behind the point, so two of them that differ and are both
+whole were meant to be whole. A large float32 is always whole, so it shows nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.meter import Measured
 from pytest_mlcontainer.compare.numeric.numbers import SURELY_WHOLE, hold_float32
@@ -27,8 +27,8 @@ _EXACT = Bound("exact for whole numbers")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What the values are, and how to judge them.
+class Reinterpretation:
+    """The values as they were computed, and how to judge them.
 
     Args:
         actual: the actual values; those that are within the tolerance as expected.
@@ -43,7 +43,7 @@ class Kept:
 
 def find_kept(
     actual: Array, expected: Array, own: Precision, known: bool, measured: Measured
-) -> Kept | None:
+) -> Reinterpretation | None:
     """None for values that are what their type says, or where that would change no verdict.
 
     Args:
@@ -52,12 +52,12 @@ def find_kept(
         known: whether their precision is known from elsewhere.
         measured: how they differ, by the default tolerance of their type.
     """
-    if kind_of(expected.dtype) is not Kind.FLOAT:
+    if kind_of(expected.dtype) is not DtypeKind.FLOAT:
         return None
     if measured.beyond:
         if known or own is not FLOAT64 or not hold_float32(actual, expected):
             return None
-        return Kept(actual, FLOAT32, "float64 that holds float32, so judged as that")
+        return Reinterpretation(actual, FLOAT32, "float64 that holds float32, so judged as that")
     found = None
     if measured.max_abs < 1:  # no two whole numbers are that near
         return None
@@ -66,7 +66,7 @@ def find_kept(
     elif own is FLOAT32 and _hold_wholes(actual, expected):
         found = actual
     note = "whole numbers that are kept as floats are exact"
-    return None if found is None else Kept(found, own, note, _EXACT)
+    return None if found is None else Reinterpretation(found, own, note, _EXACT)
 
 
 def _other_wholes(actual: Array, expected: Array) -> Array | None:

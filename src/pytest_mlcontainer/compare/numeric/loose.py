@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import NUMBER_KINDS, Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.numeric.tolerance import Precision, precision_of
 from pytest_mlcontainer.model import Better, Tolerance
 
 LIMIT_BYTES = 1 << 29
-_NUMBERS = (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
 
 
 class UnmatchableError(Exception):
@@ -21,8 +21,8 @@ class UnmatchableError(Exception):
 
 
 @dataclass(frozen=True)
-class Met:
-    """Both sides after what the rule lets differ.
+class RelaxedArrays:
+    """Both arrays without the differences that the rule allows.
 
     Args:
         judged_as: the coarser precision of two.
@@ -35,12 +35,12 @@ class Met:
     note: str = ""
 
 
-def bring_together(actual: Array, expected: Array, tolerance: Tolerance) -> Met | None:
+def bring_together(actual: Array, expected: Array, tolerance: Tolerance) -> RelaxedArrays | None:
     """Both sides of one dtype and shape, as far as the rule allows; None where it changes nothing.
 
     Values of different types are compared in the wider one and judged by the coarser precision.
     """
-    met: Met | None = None
+    met: RelaxedArrays | None = None
     if tolerance.any_dtype and not same_type(actual.dtype, expected.dtype):
         met = _of_one_dtype(actual, expected)
         if met is not None:
@@ -51,7 +51,7 @@ def bring_together(actual: Array, expected: Array, tolerance: Tolerance) -> Met 
         if expected.order != "C":
             expected = array_of(expected.values())
         if met is None:
-            return Met(left, expected, note=note)
+            return RelaxedArrays(left, expected, note=note)
         met = replace(met, actual=left, expected=expected, note=f"{met.note}; {note}")
     return met
 
@@ -68,8 +68,7 @@ def dtype_note(actual: Dtype, expected: Dtype) -> str:
 
 
 def dtype_text(dtype: Dtype) -> str:
-    text = "text" if dtype.hasobject else str(dtype.newbyteorder("="))
-    return text if len(text) <= 200 else text[:199] + "…"
+    return truncate("text" if dtype.hasobject else str(dtype.newbyteorder("=")))
 
 
 def loaded(array: Array) -> Values:
@@ -98,21 +97,21 @@ def without_gains(actual: Array, expected: Array, better: Better) -> Array:
     def blocks(length: int) -> Iterator[Values]:
         for left, right in zip(actual.blocks(length), expected.blocks(length), strict=True):
             gains = left > right if better is Better.HIGHER else left < right
-            if kind_of(left.dtype) is Kind.FLOAT:
+            if kind_of(left.dtype) is DtypeKind.FLOAT:
                 gains &= np.isfinite(left)
             yield np.where(gains, right, left)
 
     return Array(actual.dtype, actual.shape, blocks, actual.order)
 
 
-def _of_one_dtype(actual: Array, expected: Array) -> Met | None:
+def _of_one_dtype(actual: Array, expected: Array) -> RelaxedArrays | None:
     note = dtype_note(actual.dtype, expected.dtype)
     kinds = [_kind(side.dtype) for side in (actual, expected)]
-    if all(kind in _NUMBERS for kind in kinds):
+    if all(kind in NUMBER_KINDS for kind in kinds):
         dtype: Dtype
-        if Kind.COMPLEX in kinds:
+        if DtypeKind.COMPLEX in kinds:
             dtype = np.dtype(np.complex128)
-        elif Kind.FLOAT in kinds:
+        elif DtypeKind.FLOAT in kinds:
             dtype = np.dtype(np.float64)
         else:
             dtype = np.result_type(actual.dtype, expected.dtype)
@@ -122,21 +121,21 @@ def _of_one_dtype(actual: Array, expected: Array) -> Met | None:
         left, right = (
             _cast(side, dtype, lambda block: block.astype(dtype)) for side in (actual, expected)
         )
-        return Met(left, right, coarser, note)
+        return RelaxedArrays(left, right, coarser, note)
     if all(side.dtype.kind in "SUO" for side in (actual, expected)):
         left, right = (_cast(side, np.dtype(object), _texts) for side in (actual, expected))
-        return Met(left, right, note=note)
-    if kinds[0] is kinds[1] is Kind.TIME and actual.dtype.kind == expected.dtype.kind:
+        return RelaxedArrays(left, right, note=note)
+    if kinds[0] is kinds[1] is DtypeKind.TIME and actual.dtype.kind == expected.dtype.kind:
         dtype = np.result_type(actual.dtype, expected.dtype)
         left, right = (
             _cast(side, dtype, lambda block: block.astype(dtype)) for side in (actual, expected)
         )
-        return Met(left, right, note=note)
+        return RelaxedArrays(left, right, note=note)
     return None
 
 
-def _kind(dtype: Dtype) -> Kind:
-    return Kind.INTEGER if dtype.kind == "b" else kind_of(dtype)
+def _kind(dtype: Dtype) -> DtypeKind:
+    return DtypeKind.INTEGER if dtype.kind == "b" else kind_of(dtype)
 
 
 def _cast(array: Array, dtype: Dtype, convert: Callable[[Values], Values]) -> Array:

@@ -21,12 +21,12 @@ from pytest_mlcontainer.compare.numeric.gaps import (
     magnitudes,
     measure_gaps,
 )
-from pytest_mlcontainer.compare.numeric.scale import Surroundings, Tile
-from pytest_mlcontainer.compare.numeric.spread import Spread
+from pytest_mlcontainer.compare.numeric.scale import Tile, TileNoise
+from pytest_mlcontainer.compare.numeric.shown import value_text
+from pytest_mlcontainer.compare.numeric.spread import ErrorDistribution
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision
 
 ELEMENTS_KEPT = 5
-_TEXT_LIMIT = 200
 _GLANCE = 4096
 
 
@@ -53,7 +53,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Measured:
-    """What `model.Difference` says about two arrays, with places as positions in block order.
+    """The numbers of a `model.Difference`, with places as positions in block order.
 
     Args:
         largest: the largest finite |expected|.
@@ -89,7 +89,7 @@ class Meter:
         self._max_abs = self._max_rel = self._largest = 0.0
         self._typical = math.inf
         self._worst: list[Worst] = []
-        self._spread = Spread()
+        self._spread = ErrorDistribution()
 
     def add(self, start: int, shape: tuple[int, ...], left: Values, right: Values) -> None:
         """Two tiles that begin at the position `start`.
@@ -187,7 +187,7 @@ class Meter:
         if noise is None or not len(suspects):
             return
         error = gaps.error[suspects] - self._bound.atol
-        surroundings = Surroundings(tile, noise)
+        surroundings = TileNoise(tile, noise)
         self._typical = min(self._typical, surroundings.typical)
         allowed = surroundings.allowed(places[suspects])
         with np.errstate(all="ignore"):
@@ -254,8 +254,8 @@ class _Elements:
             score,
             error,
             int(self.positions[index]),
-            _text(self.actual[index]),
-            _text(self.expected[index]),
+            value_text(self.actual[index]),
+            value_text(self.expected[index]),
         )
 
 
@@ -326,14 +326,3 @@ def _largest_relative(gaps: Gaps) -> float:
     with np.errstate(all="ignore"):
         relative = np.where(np.isinf(gaps.error), np.inf, gaps.error / gaps.magnitude)
     return float(np.max(relative, initial=0.0, where=there))
-
-
-def _text(value: object) -> str:
-    """The value with all its digits: the shortest text that reads back as the same."""
-    if isinstance(value, np.void):
-        text = "0x" + value.tobytes().hex()
-    elif isinstance(value, bytes):
-        text = repr(bytes(value))
-    else:
-        text = str(value)
-    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"

@@ -52,7 +52,7 @@ _FEW = 4096
 
 @dataclass(frozen=True)
 class Noise:
-    """What rounding may do to values of one format.
+    """How large rounding errors may be for one floating-point format.
 
     Args:
         multiple: k, how many machine epsilons of S an element may be off.
@@ -87,8 +87,8 @@ class Tile:
     error: NDArray[Any]
 
 
-class Surroundings:
-    """What the elements of one tile say of one another's rounding noise."""
+class TileNoise:
+    """The rounding noise that the elements of one tile let each other have."""
 
     def __init__(self, tile: Tile, noise: Noise) -> None:
         self._tile, self._noise = tile, noise
@@ -147,8 +147,8 @@ def typical_noise(magnitude: Floats, noise: Noise) -> float:
 class _Witnesses:
     """Elements that differ, by their errors and by their magnitudes.
 
-    What is looked up is looked up by the leading bits of a number, exponent and three more: so many
-    look-ups cost what an index costs, and a limit is right to one part in eight.
+    They are looked up by the leading bits of a number, its exponent and three more: a look-up costs
+    no more than an index, and a limit is right to one part in eight.
     """
 
     def __init__(self, size: Floats, error: Floats, without_largest: bool) -> None:

@@ -1,7 +1,7 @@
-"""Elements of a file from any place, read while others are looked at.
+"""Reads elements from anywhere in a file, ahead of those that are being compared.
 
-Not by mapping: a mapped file that becomes shorter ends the process, a read that finds less is an
-error like any other.
+The file is not mapped: a mapped file that becomes shorter ends the process with a signal, while a
+read that gets too little is an ordinary error.
 """
 
 from __future__ import annotations

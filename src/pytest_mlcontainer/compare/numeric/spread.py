@@ -28,8 +28,8 @@ _ALL_COUNTED = 1 << 20
 _SAMPLED = 32
 
 
-class Spread:
-    """Collects finite errors above 0."""
+class ErrorDistribution:
+    """The distribution of finite errors above 0, as counts in bins."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(_BINS, np.int64)

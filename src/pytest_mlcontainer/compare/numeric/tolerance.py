@@ -128,7 +128,7 @@ class Bound:
         ulp: if given, the only bound.
         exact: only identical values pass.
         noise: for the default: an element may be off by more than that (on top of `atol`), where
-            `scale.Surroundings` says that it may be rounding.
+            `scale.TileNoise` says that it may be rounding.
     """
 
     text: str

@@ -1,8 +1,8 @@
-"""Which files are compared in this process, and handing the others to readers.
+"""Decides which files are compared in this process, and hands the others to reader processes.
 
-Here: arrays whose files this package reads itself, block by block, with nothing but Python and
-NumPy (npy, npz, safetensors, PyTorch); and small files that Python and its standard library read.
-All else, whatever a library in C has to parse, is read in processes that may die of it.
+In this process: arrays whose files this package reads itself, block by block, with Python and NumPy
+alone (npy, npz, safetensors, PyTorch); and small files that the standard library reads. All else,
+whatever a library in C has to parse, is read in processes that may crash.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from pytest_mlcontainer.compare.formats import json_file as json
 from pytest_mlcontainer.compare.formats import text_file as text
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.registry import Formats
-from pytest_mlcontainer.compare.readers.asking import Asked, asked
+from pytest_mlcontainer.compare.readers.asking import PendingPair, asked
 from pytest_mlcontainer.compare.readers.carrying import added_of, call
 from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
 from pytest_mlcontainer.compare.readers.process import NO_ANSWER, DeadError
 from pytest_mlcontainer.compare.readers.protocol import (
     Calibrate,
-    Call,
+    ComparatorCall,
+    ComparedItem,
     Job,
     Message,
-    Offered,
-    Part,
-    Told,
+    MetricOffer,
+    SummaryChunk,
     Work,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
-from pytest_mlcontainer.compare.sources import Pair, Side, chunks, make_pair
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, make_pair
 from pytest_mlcontainer.compare.summary import Summary, summarise, write_summary
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
@@ -67,7 +67,7 @@ _TEXTS: Final = frozenset(
     )
 )
 
-Found = tuple[tuple[Difference, ...], tuple[str, ...]]
+DifferencesAndNotes = tuple[tuple[Difference, ...], tuple[str, ...]]
 
 
 def format_here(
@@ -97,7 +97,7 @@ def format_here(
     return None
 
 
-def _size_bytes(side: Side) -> int:
+def _size_bytes(side: ComparedFile) -> int:
     """The file's size; of a pickle that was opened also that of what was found in it."""
     size = side.size_bytes()
     if side.opened is not None:
@@ -107,8 +107,8 @@ def _size_bytes(side: Side) -> int:
 
 
 @dataclass(frozen=True)
-class Apart:
-    """What one comparison hands to readers.
+class ReaderDispatch:
+    """Hands the pairs of one comparison to readers, and gives back what they found.
 
     Args:
         pool: of the readers; None for those of this process.
@@ -135,7 +135,7 @@ class Apart:
         )
 
     @contextmanager
-    def asked(self, jobs: tuple[Job, ...], study: Study) -> Iterator[Iterator[Asked]]:
+    def asked(self, jobs: tuple[Job, ...], study: Study) -> Iterator[Iterator[PendingPair]]:
         """Hand them over; gives what will come of each, in their order."""
 
         def calibrate(message: Message) -> object:
@@ -149,17 +149,17 @@ class Apart:
         with asked(self.pool or shared_pool(), jobs, calibrate) as every:
             yield iter(every)
 
-    def result(self, each: Asked, book: RuleBook) -> Found:
+    def result(self, each: PendingPair, book: RuleBook) -> DifferencesAndNotes:
         """What came of one of them; `book` and its study hear of it as if it were done here."""
         study = book.study
 
         def serve(message: Message) -> object:
-            if isinstance(message, Told):
+            if isinstance(message, ComparedItem):
                 study.on_difference(message.difference)
                 return NO_ANSWER
-            if isinstance(message, Offered):
+            if isinstance(message, MetricOffer):
                 return study.on_metric is not None and study.on_metric(message.metric())
-            assert isinstance(message, Call)
+            assert isinstance(message, ComparatorCall)
             return call(self.comparators, message)
 
         name = each.job.pair.name
@@ -186,14 +186,14 @@ def write_summary_of(
     if format_here(pair, Formats(comparators), comparators, RuleBook(())) is not None:
         write_summary(path, summarise(output, comparators))
         return
-    apart = Apart((), (), comparators, pool)
+    apart = ReaderDispatch((), (), comparators, pool)
     parts: list[str] = []
 
     def serve(message: Message) -> object:
-        if isinstance(message, Part):
+        if isinstance(message, SummaryChunk):
             parts.append(message.text)
             return NO_ANSWER
-        assert isinstance(message, Call)
+        assert isinstance(message, ComparatorCall)
         return call(comparators, message)
 
     with apart.asked((apart.job(Work.SUMMARISE, pair, RuleBook(())),), ALONE) as asked_:
@@ -205,7 +205,7 @@ def write_summary_of(
             path.write_text("".join(parts), encoding="utf-8")
 
 
-def _without_items(side: Side) -> Summary:
+def _without_items(side: ComparedFile) -> Summary:
     digest = hashlib.sha256()
     with side.open() as stream:
         for chunk in chunks(stream):
@@ -223,6 +223,6 @@ def died(name: str, error: DeadError) -> Difference:
     return Difference(name, "", Verdict.FAILED, note=note)
 
 
-def _absolute(side: Side) -> Side:
+def _absolute(side: ComparedFile) -> ComparedFile:
     opened_in = None if side.opened is None else side.opened.absolute()
-    return Side(side.label, side.name, side.path.absolute(), opened_in)
+    return ComparedFile(side.label, side.name, side.path.absolute(), opened_in)

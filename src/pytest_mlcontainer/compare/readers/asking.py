@@ -19,24 +19,24 @@ from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.readers.process import (
     NO_ANSWER,
     DeadError,
-    Reader,
+    ReaderProcess,
     Serve,
     TooLongError,
 )
 from pytest_mlcontainer.compare.readers.protocol import (
     Calibrate,
+    ComparedItem,
     Done,
     Job,
     Message,
-    Part,
-    Told,
+    SummaryChunk,
 )
 
 _WAITING: Final = 64  # messages of a pair whose turn has not come
 _LOOK_S: Final = 0.2
 
 
-class Asked:
+class PendingPair:
     """One pair that was handed to the readers."""
 
     def __init__(self, job: Job, calibrate: Serve) -> None:
@@ -73,7 +73,7 @@ class Asked:
         with suppress(_GivenUpError):
             self._put(error, None)
 
-    def work(self, pool: Pool, reader: Reader) -> None:
+    def work(self, pool: Pool, reader: ReaderProcess) -> None:
         """Have it done by this reader, or by the one that takes its place; it is given back."""
         with suppress(_GivenUpError):
             try:
@@ -87,9 +87,9 @@ class Asked:
             else:
                 self._put(found, None)
 
-    def _done(self, pool: Pool, reader: Reader) -> Done:
+    def _done(self, pool: Pool, reader: ReaderProcess) -> Done:
         served = reader.served
-        holder: Reader | None = reader
+        holder: ReaderProcess | None = reader
         try:
             try:
                 return reader.run(self.job, self._serve, self._given_up.is_set)
@@ -111,7 +111,9 @@ class Asked:
         if isinstance(message, Calibrate):
             return self._calibrate(message)
         self._heard = True
-        reply: Future[object] | None = None if isinstance(message, (Told, Part)) else Future()
+        reply: Future[object] | None = (
+            None if isinstance(message, (ComparedItem, SummaryChunk)) else Future()
+        )
         self._put(message, reply)
         if reply is None:
             return NO_ANSWER
@@ -133,13 +135,13 @@ class _GivenUpError(Exception):
 
 
 @contextmanager
-def asked(pool: Pool, jobs: Sequence[Job], calibrate: Serve) -> Iterator[tuple[Asked, ...]]:
+def asked(pool: Pool, jobs: Sequence[Job], calibrate: Serve) -> Iterator[tuple[PendingPair, ...]]:
     """Hand pairs to the readers, the first one first. At the end what is not done is given up.
 
     Args:
         calibrate: answers `Calibrate`, at any time and on any thread.
     """
-    every = tuple(Asked(job, calibrate) for job in jobs)
+    every = tuple(PendingPair(job, calibrate) for job in jobs)
     left = iter(every)
     order = threading.Lock()
     stop = threading.Event()
@@ -172,7 +174,7 @@ def asked(pool: Pool, jobs: Sequence[Job], calibrate: Serve) -> Iterator[tuple[A
             thread.join()
 
 
-def _take(pool: Pool, each: Asked) -> Reader | None:
+def _take(pool: Pool, each: PendingPair) -> ReaderProcess | None:
     try:
         return pool.take()
     except DeadError as error:

@@ -1,4 +1,4 @@
-"""Comparators that plugins add: how they travel to a reader, and calling those that cannot."""
+"""Sends plugins' comparators to a reader by name; those that have none are called from here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.added import HEAD_BYTES
-from pytest_mlcontainer.compare.readers.protocol import Added, Call, Place
+from pytest_mlcontainer.compare.readers.protocol import Added, ComparatorCall, FunctionReference
 from pytest_mlcontainer.model import Comparator
 
 
@@ -27,7 +27,7 @@ def added_of(comparator: Comparator) -> Added:
     )
 
 
-def call(comparators: tuple[Comparator, ...], asked: Call) -> object:
+def call(comparators: tuple[Comparator, ...], asked: ComparatorCall) -> object:
     """What a reader asks for: what a function gave, and the name and text of what it raised."""
     comparator, path = comparators[asked.comparator], Path(asked.path)
     work = _read if asked.function == "read" else _recognises
@@ -59,7 +59,7 @@ def _recognises(comparator: Comparator, path: Path) -> bool:
         return bool(comparator.recognises(path, stream.read(HEAD_BYTES)))
 
 
-def _place_of(function: Callable[..., object]) -> Place | None:
+def _place_of(function: Callable[..., object]) -> FunctionReference | None:
     """Where a function can be imported from; None for one that only this process has.
 
     A conftest.py is such: pytest imports each in its own way, and many have one name.

@@ -18,8 +18,8 @@ _CGROUP: Final = (
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Of one reader process.
+class ReaderLimits:
+    """The limits of reader processes.
 
     Args:
         readers: how many of them work at one time.
@@ -40,7 +40,7 @@ class Limits:
         return self.base_s + size_bytes / self.bytes_per_s
 
 
-def limits_of(cores: int, memory_bytes: int, processes: int = 1) -> Limits:
+def limits_of(cores: int, memory_bytes: int, processes: int = 1) -> ReaderLimits:
     """The limits on a machine: a reader a core, and half of the memory for all of them together.
 
     A reader gets 2 GiB at least, so that where memory is short there are fewer of them.
@@ -50,10 +50,10 @@ def limits_of(cores: int, memory_bytes: int, processes: int = 1) -> Limits:
     """
     room = memory_bytes // _SHARE // max(1, processes)
     readers = max(1, min(cores // max(1, processes), room // _LEAST_BYTES))
-    return Limits(readers, max(_LEAST_BYTES, room // readers))
+    return ReaderLimits(readers, max(_LEAST_BYTES, room // readers))
 
 
-def machine_limits(processes: int = 1) -> Limits:
+def machine_limits(processes: int = 1) -> ReaderLimits:
     """The limits on this machine."""
     return limits_of(_cores(), _memory_bytes(), processes)
 

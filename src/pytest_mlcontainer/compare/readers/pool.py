@@ -8,8 +8,8 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from pytest_mlcontainer.compare.readers.limits import Limits, machine_limits
-from pytest_mlcontainer.compare.readers.process import DeadError, Reader
+from pytest_mlcontainer.compare.readers.limits import ReaderLimits, machine_limits
+from pytest_mlcontainer.compare.readers.process import DeadError, ReaderProcess
 
 
 class Pool:
@@ -19,12 +19,12 @@ class Pool:
         limits: of each, and how many there are.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ReaderLimits) -> None:
         self.limits = limits
         self._owner = os.getpid()
         self._free = threading.Condition()
-        self._idle: list[Reader] = []
-        self._lent: set[Reader] = set()
+        self._idle: list[ReaderProcess] = []
+        self._lent: set[ReaderProcess] = set()
         self._count = 0
         # A reader dies with the thread that started it (the system knows no other parent), so that
         # is one which lives as long as the process.
@@ -36,7 +36,7 @@ class Pool:
             if not self._count and processes > 1:
                 self.limits = machine_limits(processes)
 
-    def take(self) -> Reader:
+    def take(self) -> ReaderProcess:
         """A reader for one job, to be given back; waits until one is free.
 
         Raises:
@@ -52,7 +52,7 @@ class Pool:
             self._count += 1
         return self._start()
 
-    def replace(self, reader: Reader) -> Reader:
+    def replace(self, reader: ReaderProcess) -> ReaderProcess:
         """Another one for a reader that died, without waiting.
 
         Raises:
@@ -63,7 +63,7 @@ class Pool:
             self._lent.discard(reader)
         return self._start()
 
-    def give_back(self, reader: Reader) -> None:
+    def give_back(self, reader: ReaderProcess) -> None:
         """Let others have it; one that is dead goes, and one that keeps too much memory."""
         alive = reader.is_alive() and not reader.is_spent()
         if not alive:
@@ -76,9 +76,9 @@ class Pool:
                 self._count -= 1
             self._free.notify()
 
-    def _start(self) -> Reader:
+    def _start(self) -> ReaderProcess:
         try:
-            reader = self._starter.submit(Reader, self.limits).result()
+            reader = self._starter.submit(ReaderProcess, self.limits).result()
         except BaseException as error:
             with self._free:
                 self._count -= 1

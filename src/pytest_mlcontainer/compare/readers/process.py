@@ -17,22 +17,22 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.compare.formats.opened import ARRAYS, TREE
-from pytest_mlcontainer.compare.readers.limits import GIB, Limits
+from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits
 from pytest_mlcontainer.compare.readers.protocol import (
     FRAME_BYTES,
     HEAD_BYTES,
     SHORT_FRAME_BYTES,
     Calibrate,
-    Call,
+    ComparatorCall,
+    ComparedItem,
     Done,
     Exhausted,
     GarbledError,
     Job,
     Message,
-    Offered,
-    Part,
+    MetricOffer,
     Ready,
-    Told,
+    SummaryChunk,
     Work,
     decode,
     frame_bytes,
@@ -84,7 +84,7 @@ class TooLongError(DeadError):
     """It was ended because a job took too long."""
 
 
-class Reader:
+class ReaderProcess:
     """A process that compares; of one thread at a time.
 
     Args:
@@ -94,7 +94,7 @@ class Reader:
         DeadError: it cannot be started.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ReaderLimits) -> None:
         self._limits = limits
         self._stack = ExitStack()
         self._buffer = bytearray()
@@ -256,17 +256,17 @@ class Reader:
             GarbledError: it may not.
         """
         name, sound = job.pair.name, not isinstance(message, Ready)
-        if isinstance(message, Told):
+        if isinstance(message, ComparedItem):
             sound = job.told and message.difference.output == name
-        elif isinstance(message, Part):
+        elif isinstance(message, SummaryChunk):
             self._parts += 1
             sound = job.work is Work.SUMMARISE and self._parts <= _MOST_PARTS
         elif isinstance(message, Calibrate):
             sound = job.calibrated and message.item[0] == name
-        elif isinstance(message, Offered):
+        elif isinstance(message, MetricOffer):
             sound = job.metrics and message.item[0] == name
             message.metric()
-        elif isinstance(message, Call):
+        elif isinstance(message, ComparatorCall):
             sound = message.comparator < len(job.comparators) and self._is_of(job, message.path)
         elif isinstance(message, Done):
             sound = _is_result_of(job, message)

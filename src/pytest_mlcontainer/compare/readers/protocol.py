@@ -1,4 +1,4 @@
-"""What a session and its readers say to one another.
+"""The messages between a session and its reader processes.
 
 A session sends pickles. What comes back is JSON of known fields alone, checked one by one: a reader
 that a hostile file has taken over can say wrong things of that file, and nothing more.
@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.rules.rules import Memory
+from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.rules.study import Metric
 from pytest_mlcontainer.compare.sources import Pair
 from pytest_mlcontainer.model import Difference, Pairs, Rule
@@ -44,16 +44,16 @@ class Work(enum.Enum):
 
     COMPARE = "compare"  # two files
     HOLD = "hold"  # a file against the summary of another
-    SUMMARISE = "summarise"  # the actual file, into `Part`s of the text of its summary
+    SUMMARISE = "summarise"  # the actual file, into `SummaryChunk`s of the text of its summary
 
 
-Place = tuple[str, str, str]
+FunctionReference = tuple[str, str, str]
 """A function's module, the file of that, and its qualified name."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """A comparator that a plugin adds, as it travels.
+    """A comparator that a plugin adds, as a job refers to it.
 
     Args:
         read, recognises: where a process can import them from; None for what only the session has,
@@ -63,8 +63,8 @@ class Added:
 
     name: str
     suffixes: tuple[str, ...]
-    read: Place | None
-    recognises: Place | None
+    read: FunctionReference | None
+    recognises: FunctionReference | None
     recognising: bool
 
 
@@ -96,14 +96,14 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Told:
+class ComparedItem:
     """An item was compared. Nothing is answered."""
 
     difference: Difference
 
 
 @dataclass(frozen=True)
-class Part:
+class SummaryChunk:
     """The next characters of a text that may be too long for one message. Nothing is answered."""
 
     text: str
@@ -117,7 +117,7 @@ class Calibrate:
 
 
 @dataclass(frozen=True)
-class Offered:
+class MetricOffer:
     """Is this metric taken? The answer is a boolean."""
 
     item: tuple[str, str]
@@ -133,7 +133,7 @@ class Offered:
 
 
 @dataclass(frozen=True)
-class Call:
+class ComparatorCall:
     """What does this function of a comparator give for a file?
 
     The answer is a pair: what it gave, and the name and text of what it raised, or None.
@@ -150,7 +150,7 @@ class Done:
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
-    memory: Memory = Memory()
+    memory: RuleUse = RuleUse()
 
 
 @dataclass(frozen=True)
@@ -158,25 +158,46 @@ class Exhausted:
     """The pair takes more memory than the reader may have."""
 
 
-Message = Ready | Told | Part | Calibrate | Offered | Call | Done | Exhausted
+Message = (
+    Ready
+    | ComparedItem
+    | SummaryChunk
+    | Calibrate
+    | MetricOffer
+    | ComparatorCall
+    | Done
+    | Exhausted
+)
 _MESSAGES: Final[Mapping[str, type[Message]]] = types.MappingProxyType(
-    {each.__name__: each for each in (Ready, Told, Part, Calibrate, Offered, Call, Done, Exhausted)}
+    {
+        each.__name__: each
+        for each in (
+            Ready,
+            ComparedItem,
+            SummaryChunk,
+            Calibrate,
+            MetricOffer,
+            ComparatorCall,
+            Done,
+            Exhausted,
+        )
+    }
 )
 
 
-def offered(metric: Metric) -> Offered | None:
+def offered(metric: Metric) -> MetricOffer | None:
     """The metric as it travels; None for what is too large for one, or no number."""
     sides = _packed(metric.actual), _packed(metric.expected)
     if sides[0] is None or sides[1] is None:
         return None
-    return Offered(metric.item, sides[0], sides[1], metric.margin, metric.rule)
+    return MetricOffer(metric.item, sides[0], sides[1], metric.margin, metric.rule)
 
 
 def _packed(array: Array) -> tuple[str, tuple[int, ...], str] | None:
     kind = kind_of(array.dtype)
-    if array.size > METRIC_ELEMENTS or kind not in (Kind.FLOAT, Kind.INTEGER):
+    if array.size > METRIC_ELEMENTS or kind not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         return None
-    code = "<f8" if kind is Kind.FLOAT else "<u8" if array.dtype.kind == "u" else "<i8"
+    code = "<f8" if kind is DtypeKind.FLOAT else "<u8" if array.dtype.kind == "u" else "<i8"
     values = np.ascontiguousarray(array.values().astype(code))
     return code, tuple(array.shape), base64.b64encode(values.tobytes()).decode("ascii")
 

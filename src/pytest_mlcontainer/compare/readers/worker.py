@@ -1,7 +1,7 @@
-"""The process that touches foreign bytes: reads jobs, compares, and says what it found.
+"""The program of a reader process: it receives jobs, compares files, and sends what it found.
 
-A library may end it, hang it or print whatever it likes: the session only listens to frames on a
-descriptor of its own, limits memory and time from outside, and takes another one.
+A library may crash it, hang it or print anything: the session only reads frames from a separate
+descriptor, limits memory and time from outside, and starts another reader.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pytest_mlcontainer.compare.readers.protocol import (
     PART_CHARACTERS,
     Added,
     Calibrate,
-    Call,
+    ComparatorCall,
+    ComparedItem,
     Done,
     Exhausted,
+    FunctionReference,
     Job,
     Message,
-    Offered,
-    Part,
-    Place,
+    MetricOffer,
     Ready,
-    Told,
+    SummaryChunk,
     Work,
     encode,
     offered,
@@ -176,7 +176,7 @@ def _work(
         return compare_summary(pair.name, sides[0], sides[1], book, Formats(comparators))
     text = summary_to_json(summarise(sides[0], comparators))
     for start in range(0, len(text), PART_CHARACTERS):
-        channel.tell(Part(text[start : start + PART_CHARACTERS]))
+        channel.tell(SummaryChunk(text[start : start + PART_CHARACTERS]))
     return (), ()
 
 
@@ -185,7 +185,7 @@ def _pass_over(_difference: Difference) -> None:
 
 
 def _tell(channel: Channel, difference: Difference) -> None:
-    channel.tell(Told(difference))
+    channel.tell(ComparedItem(difference))
 
 
 def _calibration(channel: Channel, item: Item) -> Calibration:
@@ -194,7 +194,7 @@ def _calibration(channel: Channel, item: Item) -> Calibration:
 
 
 def _offer(channel: Channel, metric: Metric) -> bool:
-    found: Offered | None = offered(metric)
+    found: MetricOffer | None = offered(metric)
     return found is not None and bool(channel.ask(found))
 
 
@@ -210,7 +210,7 @@ def _comparator(added: Added, number: int, channel: Channel) -> Comparator:
     )
 
 
-def _imported(place: Place | None) -> Callable[..., Any] | None:
+def _imported(place: FunctionReference | None) -> Callable[..., Any] | None:
     """The function that is there; None where it is not the session's, which is asked then."""
     if place is None:
         return None
@@ -231,7 +231,7 @@ def _call(channel: Channel, number: int, function: str, path: Path, *_head: byte
     Raises:
         Exception: what it raised there, by the same name.
     """
-    given, raised = channel.ask(Call(number, function, str(path)))
+    given, raised = channel.ask(ComparatorCall(number, function, str(path)))
     if raised is not None:
         name, text = raised
         raise type(name, (Exception,), {})(text)

@@ -1,1 +1,1 @@
-"""Which tolerance applies where, and which output of one run meets which of the other."""
+"""Which tolerance applies where, and which outputs of two runs are compared with each other."""

@@ -1,4 +1,4 @@
-"""Outputs that only one run wrote: what is said of them, and of those that only changed names."""
+"""Outputs that only one of two runs wrote, and those that were only renamed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pytest_mlcontainer.compare.rules.names import Meeting
+from pytest_mlcontainer.compare.rules.names import NameMatch
 from pytest_mlcontainer.compare.rules.renamed import Proposal, paired_by, propose, say_names
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError, make_pair, same_bytes
@@ -20,7 +20,7 @@ MISSING, EXTRA = "missing in the actual run", "only in the actual run"
 
 
 @dataclass(frozen=True)
-class Sides:
+class OutputsBySide:
     """All outputs of both runs, by their own names."""
 
     actual: Mapping[str, Output]
@@ -28,9 +28,9 @@ class Sides:
 
 
 class _Bytes:
-    """Compares bytes, up to an amount of reading."""
+    """Compares outputs byte by byte, until a limit of bytes read is reached."""
 
-    def __init__(self, sides: Sides) -> None:
+    def __init__(self, sides: OutputsBySide) -> None:
         self._sides = sides
         self._left = _READ_BYTES
         self._known: dict[tuple[str, str], bool] = {}
@@ -55,7 +55,7 @@ class _Bytes:
 
 
 def compare_lonely(
-    meetings: tuple[Meeting, ...], sides: Sides, book: RuleBook
+    meetings: tuple[NameMatch, ...], sides: OutputsBySide, book: RuleBook
 ) -> Iterator[Difference]:
     """The differences that outputs without a counterpart make; many of a kind are one.
 
@@ -68,7 +68,7 @@ def compare_lonely(
 
 
 def _differences(
-    meetings: tuple[Meeting, ...], sides: Sides, book: RuleBook
+    meetings: tuple[NameMatch, ...], sides: OutputsBySide, book: RuleBook
 ) -> Iterator[Difference]:
     lonely = [met for met in meetings if not book.find(met.name).tolerance.ignore]
     for met in meetings:
@@ -93,7 +93,7 @@ def _differences(
 
 
 def _paired(
-    actual: list[str], expected: list[str], sides: Sides, book: RuleBook, content: _Bytes
+    actual: list[str], expected: list[str], sides: OutputsBySide, book: RuleBook, content: _Bytes
 ) -> tuple[Mapping[str, str], Pairs]:
     """Who meets whom, theirs → mine, if `names` were as given; nothing where that is not sure."""
     if not actual or not expected:
@@ -111,7 +111,7 @@ def _try(
     proposals: tuple[Proposal, ...],
     actual: list[str],
     expected: list[str],
-    sides: Sides,
+    sides: OutputsBySide,
     book: RuleBook,
     content: _Bytes,
 ) -> Mapping[str, str]:
@@ -154,7 +154,7 @@ def _renamed(pairs: Mapping[str, str], names: Pairs, content: _Bytes) -> Differe
 
 
 def _same_content(
-    actual: list[str], expected: list[str], sides: Sides, content: _Bytes
+    actual: list[str], expected: list[str], sides: OutputsBySide, content: _Bytes
 ) -> dict[str, str]:
     """Outputs whose bytes one output of the other side has, and no second one: theirs → mine."""
     by_size: dict[int, list[str]] = {}

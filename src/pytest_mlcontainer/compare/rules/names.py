@@ -1,4 +1,4 @@
-"""Names that differ from run to run (times, hosts, ids): who is called what, and meets whom."""
+"""Matches names of two runs that differ in times, hosts or ids, by the rules in `names`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LIMIT_S = 10.0  # of computing: a hundred thousand names take less than one
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """One thing on both sides.
+class NameMatch:
+    """An output or item with its names on both sides.
 
     Args:
         name: what it is called here; the side's own names are in `actual` and `expected`.
-        actual, expected: None where that side has none; both None where it cannot be told who
-            meets whom, and `note` says why.
-        note: what to know about the meeting.
+        actual, expected: None where that side has none; both None where the match is ambiguous,
+            and `note` says why.
+        note: what a report has to say about the match.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Meeting:
 
     @property
     def is_lonely(self) -> bool:
-        """Whether one side alone has it."""
+        """Whether only one side has it."""
         return (self.actual is None) is not (self.expected is None)
 
 
@@ -56,7 +56,7 @@ class Names:
         """What the name is called on both sides; errors as of `meet`."""
         return self._all([name])[0]
 
-    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> Iterator[Meeting]:
+    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> Iterator[NameMatch]:
         """Every name of both sides once, those of the reference first, in its order.
 
         Raises:
@@ -67,7 +67,7 @@ class Names:
             known = {*mine}, {*theirs}
             for name in dict.fromkeys((*theirs, *mine)):
                 left, right = (name if name in side else None for side in known)
-                yield Meeting(name, left, right)
+                yield NameMatch(name, left, right)
             return
         left_groups, right_groups = self._groups(mine), self._groups(theirs)
         for name in dict.fromkeys((*right_groups, *left_groups)):
@@ -89,14 +89,14 @@ class Names:
         return names
 
 
-def _meet_group(name: str, actual: list[str], expected: list[str]) -> Iterator[Meeting]:
+def _meet_group(name: str, actual: list[str], expected: list[str]) -> Iterator[NameMatch]:
     """Those with one name from here on: first who is called the same, then in sorted order."""
     if len(actual) <= 1 and len(expected) <= 1:
         mine, theirs = (side[0] if side else None for side in (actual, expected))
-        yield Meeting(name, mine, theirs)
+        yield NameMatch(name, mine, theirs)
         return
     same = {*actual} & {*expected}
-    yield from (Meeting(each, each, each) for each in expected if each in same)
+    yield from (NameMatch(each, each, each) for each in expected if each in same)
     left, right = (sorted(each for each in side if each not in same) for side in (actual, expected))
     if left and right and len(left) != len(right):
         note = (
@@ -104,18 +104,18 @@ def _meet_group(name: str, actual: list[str], expected: list[str]) -> Iterator[M
             f"called {name}, so it cannot be told who meets whom: {_listed(left)} and "
             f"{_listed(right)}; make the patterns in `names` keep what tells them apart"
         )
-        yield Meeting(name, None, None, note)
+        yield NameMatch(name, None, None, note)
     elif not left or not right:
-        yield from (Meeting(each, each, None) for each in left)
-        yield from (Meeting(each, None, each) for each in right)
+        yield from (NameMatch(each, each, None) for each in left)
+        yield from (NameMatch(each, None, each) for each in right)
     else:
         pairs = zip(left, right, strict=True)
         for number, (one, other) in enumerate(pairs, 1):
             note = f"{one} and {other} met in sorted order, of {len(left)} called {name}"
             if len(left) == 1:
-                yield Meeting(name, one, other)
+                yield NameMatch(name, one, other)
             else:
-                yield Meeting(f"{name}#{number}", one, other, note)
+                yield NameMatch(f"{name}#{number}", one, other, note)
 
 
 def _count(names: list[str]) -> str:

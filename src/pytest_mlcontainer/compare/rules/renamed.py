@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_mlcontainer.compare.rules.names import Meeting
+from pytest_mlcontainer.compare.rules.names import NameMatch
 from pytest_mlcontainer.model import Pairs
 
 # What is one word though it has other characters in it: uuids and times.
@@ -35,7 +35,7 @@ _SHARED = 0.5
 
 @dataclass(frozen=True)
 class Proposal:
-    """A pair of `names` that brings outputs together.
+    """A pattern and replacement for `names` under which renamed outputs match.
 
     Args:
         is_sure: whether what it replaces looks made anew by each run. If not (`ckpt_499` and
@@ -91,7 +91,7 @@ def propose(actual: Sequence[str], expected: Sequence[str]) -> tuple[Proposal, .
 
 
 def paired_by(
-    meetings: Iterable[Meeting], actual: Sequence[str], expected: Sequence[str]
+    meetings: Iterable[NameMatch], actual: Sequence[str], expected: Sequence[str]
 ) -> Mapping[str, str] | None:
     """Which of the lonely names meet, theirs → mine; None where anything is left undecided.
 

@@ -1,4 +1,4 @@
-"""Which tolerance applies where, and which rules applied nowhere."""
+"""Which tolerance applies to which item, and which rules matched nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pytest_mlcontainer.compare.numeric.measure import Array
-from pytest_mlcontainer.compare.numeric.tolerance import Calibration, is_default
-from pytest_mlcontainer.compare.rules.names import Meeting, Names
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance, RuleUse
+from pytest_mlcontainer.compare.rules.names import NameMatch, Names
 from pytest_mlcontainer.compare.rules.study import ALONE, Metric, Study
 from pytest_mlcontainer.globs import names as meant_for
 from pytest_mlcontainer.model import Difference, Pairs, Rule, Tolerance, Verdict
@@ -27,47 +26,6 @@ _NAMES_CHARACTERS = 1 << 20
 _DEFAULT = Tolerance()
 
 
-@dataclass(frozen=True)
-class Applied:
-    """The tolerance for one item, and the rule that it comes from; None is the default.
-
-    Args:
-        calibration: for a tolerance that is calibrated; None where nothing is known to do so.
-    """
-
-    tolerance: Tolerance
-    rule: Rule | None = None
-    calibration: Calibration | None = None
-
-    @property
-    def is_default(self) -> bool:
-        """Whether how close is close enough was left to this package."""
-        return self.calibration is None and is_default(self.tolerance)
-
-    def origin(self, dtype: str) -> str:
-        """Where the tolerance comes from: "rule outputs/*.npz", or "float32 default"."""
-        return f"rule {self.rule}" if self.rule else f"{dtype} default"
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the rules met in one output, to be taken over by another book of the same rules.
-
-    Args:
-        used: numbers of rules, with how often each won.
-        shadowed: numbers of rules, each with that of a rule that comes first and matched too.
-        items: names that were met, as many as a hint needs.
-        unread: whether it was not looked into.
-        met_by_order: what to know of names that met in sorted order.
-    """
-
-    used: tuple[tuple[int, int], ...] = ()
-    shadowed: tuple[tuple[int, int], ...] = ()
-    items: tuple[str, ...] = ()
-    unread: bool = False
-    met_by_order: tuple[str, ...] = ()
-
-
 class RuleBook:
     """The rules of one comparison. It remembers what they met, so that idle ones can be named.
 
@@ -76,7 +34,7 @@ class RuleBook:
     `/` and `.` too, and all else is literal: `history[3].loss` is a name, not a set.
 
     Args:
-        names: what is renamed before names meet; a rule may say the name from before or after.
+        names: replacements made before names are matched; a rule may use either name.
         study: how this comparison belongs to others.
     """
 
@@ -102,7 +60,7 @@ class RuleBook:
         nested._inside = (*self._inside, member)
         return nested
 
-    def find(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> Applied:
+    def find(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> AppliedTolerance:
         """The tolerance for an item.
 
         Args:
@@ -122,19 +80,21 @@ class RuleBook:
             elif self._shadowed[number] is None:
                 self._shadowed[number] = winner
         if winner is None:
-            return Applied(_DEFAULT)
+            return AppliedTolerance(_DEFAULT)
         calibrate = self.study.calibrate if winner.tolerance.calibrated else None
-        return Applied(winner.tolerance, winner, calibrate((output, item)) if calibrate else None)
+        return AppliedTolerance(
+            winner.tolerance, winner, calibrate((output, item)) if calibrate else None
+        )
 
-    def peek(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> Applied:
+    def peek(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> AppliedTolerance:
         """As `find`, for a look ahead: nothing is remembered."""
         items = self._paths(item, above)[1]
         numbers = self._numbers_for(output)
         winner = next((number for number in numbers if self._applies(number, items)), None)
-        return Applied(_DEFAULT) if winner is None else self._applied(winner)
+        return AppliedTolerance(_DEFAULT) if winner is None else self._applied(winner)
 
     def hand_on(
-        self, output: str, item: str, actual: Array, expected: Array, applied: Applied
+        self, output: str, item: str, actual: Array, expected: Array, applied: AppliedTolerance
     ) -> bool:
         """Whether the item is a metric that was taken, to be judged over several comparisons."""
         margin, take = applied.tolerance.equivalence, self.study.on_metric
@@ -193,7 +153,7 @@ class RuleBook:
         right = {theirs[raw]: value for raw, value in expected.items() if raw in theirs}
         return left, right, tuple(undecided)
 
-    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> tuple[Meeting, ...]:
+    def meet(self, actual: Iterable[str], expected: Iterable[str]) -> tuple[NameMatch, ...]:
         """Whose name is whose on the other side, for outputs, items, keys and members alike."""
         meetings = tuple(self._renaming.meet(actual, expected))
         for each in meetings if self._renaming else ():
@@ -202,7 +162,7 @@ class RuleBook:
 
     def would_meet(
         self, names: Pairs, actual: Iterable[str], expected: Iterable[str]
-    ) -> tuple[Meeting, ...]:
+    ) -> tuple[NameMatch, ...]:
         """As `meet`, if these were added to the names that are replaced; nothing is remembered."""
         return tuple(Names((*self._pairs, *names)).meet(actual, expected))
 
@@ -219,7 +179,7 @@ class RuleBook:
         """Take over what another book says of an output's names."""
         self._spell(output, *others)
 
-    def memory_of(self, output: str) -> Memory:
+    def memory_of(self, output: str) -> RuleUse:
         """What this book, which met this output alone, remembers of it."""
         kept, left = [], _NAMES_CHARACTERS
         for name in self._names.get(output, ()):
@@ -227,7 +187,7 @@ class RuleBook:
             if left < 0:
                 break
             kept.append(name)
-        return Memory(
+        return RuleUse(
             tuple((number, count) for number, count in enumerate(self._used) if count),
             tuple(
                 (number, self._rules.index(rule))
@@ -239,7 +199,7 @@ class RuleBook:
             tuple(self._met_by_order),
         )
 
-    def recall(self, output: str, memory: Memory) -> None:
+    def recall(self, output: str, memory: RuleUse) -> None:
         """Remember what another book of the same rules met in an output.
 
         Raises:
@@ -317,9 +277,9 @@ class RuleBook:
         outputs = list(self._names)
         return f"; outputs there: {', '.join(outputs[:5])}{', …' * (len(outputs) > 5)}"
 
-    def _applied(self, number: int) -> Applied:
+    def _applied(self, number: int) -> AppliedTolerance:
         rule = self._rules[number]
-        return Applied(rule.tolerance, rule)
+        return AppliedTolerance(rule.tolerance, rule)
 
     def _spell(self, name: str, *others: str | None) -> None:
         """Other spellings of the name, from before it was renamed."""

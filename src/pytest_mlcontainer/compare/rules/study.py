@@ -1,4 +1,4 @@
-"""What one comparison takes from other runs, and what it hands on to be judged over several."""
+"""A comparison as part of a larger one: bounds from other runs, and metrics judged over seeds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Needed:
-    """What is written for this comparison, so that it has to match something.
+    """Rules and names that the user wrote for this comparison, so each has to match something.
 
     Args:
         rules: that fail the comparison where they match nothing; of others it is noted.
@@ -48,7 +48,7 @@ def _pass_over(_difference: Difference) -> None:
 
 @dataclass(frozen=True)
 class Study:
-    """How one comparison belongs to others; by default it stands alone.
+    """What connects a comparison with other runs; by default nothing does.
 
     Args:
         calibrate: gives the bound for an item whose tolerance is calibrated; None where there

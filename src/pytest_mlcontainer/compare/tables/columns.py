@@ -25,8 +25,8 @@ Text = TypeVar("Text", str, bytes)
 
 
 @dataclass(frozen=True)
-class Part:
-    """A stretch of a column.
+class ColumnChunk:
+    """Consecutive cells of a column.
 
     Args:
         values: its cells, or the elements of its lists; anything where one is missing.
@@ -61,7 +61,7 @@ class Column:
 
     type: str
     dtype: Dtype
-    parts: Callable[[int], Iterator[Part]]
+    parts: Callable[[int], Iterator[ColumnChunk]]
     rows: int
     depth: int = 0
     misses: bool = False
@@ -85,14 +85,14 @@ def column_of(
     wholes: Values | None = None,
 ) -> Column:
     """A column that is in memory already."""
-    part = Part(values, missing, lengths, wholes)
+    part = ColumnChunk(values, missing, lengths, wholes)
     rows = len(lengths[0]) if lengths else len(values)
     return Column(
         type, values.dtype, lambda _: iter((part,)), rows, len(lengths), missing is not None, at
     )
 
 
-def load(column: Column) -> Part:
+def load(column: Column) -> ColumnChunk:
     """All of the column in memory."""
     parts = list(column.parts(PART_ROWS))
     if len(parts) == 1:
@@ -101,7 +101,7 @@ def load(column: Column) -> Part:
     missing = None
     if any(part.missing is not None for part in parts):
         missing = np.concatenate([mask_of(part) for part in parts])
-    return Part(
+    return ColumnChunk(
         np.concatenate(values) if values else np.empty(0, column.dtype),
         missing,
         tuple(
@@ -147,7 +147,7 @@ def spread(column: Column, rows: int) -> Column:
     return column_of(values, column.type, missing, wholes=wholes)
 
 
-def mask_of(part: Part) -> Values:
+def mask_of(part: ColumnChunk) -> Values:
     if part.missing is None:
         return np.zeros(len(part.values), np.uint8)
     return part.missing

@@ -1,10 +1,10 @@
-"""Rows that may stand in any order: which row of one table meets which of the other.
+"""Pairs the rows of two tables where their order does not count.
 
-By key: rows meet whose key columns are equal. Without one, a table is a multiset of rows: all
-columns that are compared exactly are the key, and among rows of the same key the others meet in
-sorted order, column after column. Two rows that a column tells apart, by more than twice what its
-tolerance allows, stay apart from there on, so that a value is seen to move from one row to another.
-Rows that it cannot tell apart may exchange the values of later columns unseen.
+By key: rows with equal key columns are a pair. Without one, a table is a multiset of rows: all
+columns that are compared exactly are the key, and among rows of the same key the others are paired
+in sorted order, column after column. Two rows that a column tells apart, by more than twice what
+its tolerance allows, stay apart from there on, so that a value is seen to move from one row to
+another. Rows that it cannot tell apart may exchange the values of later columns unseen.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.numbers import bring_together
 from pytest_mlcontainer.compare.numeric.scale import typical_noise
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision, make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import (
     Column,
-    Part,
+    ColumnChunk,
     Table,
     load,
     mask_of,
@@ -37,8 +38,8 @@ _SHOWN = 40
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """Two tables whose rows stand beside their counterparts.
+class AlignedTables:
+    """Two tables with their rows in the same order.
 
     Args:
         notes: what is to be said about rows that have none.
@@ -80,8 +81,8 @@ class _Pairs:
 class _Close:
     """A column of numbers that is compared with a tolerance."""
 
-    actual: Part
-    expected: Part
+    actual: ColumnChunk
+    expected: ColumnChunk
     bound: Bound
 
 
@@ -100,7 +101,7 @@ def meet_rows(
     expected: Table,
     book: RuleBook,
     tolerance: Tolerance,
-) -> Meeting:
+) -> AlignedTables:
     """Bring counterparts together, as `key` or `unordered` of the rule ask for.
 
     Returns:
@@ -110,7 +111,7 @@ def meet_rows(
     if tolerance.key:
         problem = _missing_keys(tolerance.key, actual, expected)
         if problem is not None:
-            return Meeting(Table({}, 0), Table({}, 0), (problem,))
+            return AlignedTables(Table({}, 0), Table({}, 0), (problem,))
     tolerances = {
         name: book.peek(output, f"{under}.{name}" if under else name, (under,) if under else ())
         for name in expected.columns
@@ -133,7 +134,7 @@ def meet_rows(
     notes = _single_rows(names, actual, expected, mine, theirs)
     if tolerance.key:
         notes = (*_repeated(codes[1], label), *notes)
-    return Meeting(
+    return AlignedTables(
         _taken(actual, mine),
         _taken(expected, theirs),
         notes,
@@ -292,7 +293,7 @@ def _taken(table: Table, places: Values) -> Table:
     return Table(columns, len(places))
 
 
-def _take_parts(column: Column, rows: int, places: Values, _length: int) -> Iterator[Part]:
+def _take_parts(column: Column, rows: int, places: Values, _length: int) -> Iterator[ColumnChunk]:
     yield load(take(spread(column, rows), places))
 
 
@@ -341,5 +342,4 @@ def _cell(column: Column, row: int) -> str:
     found = load(part)
     if mask_of(found)[0]:
         return "(missing)"
-    text = str(found.values[0])
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return truncate(str(found.values[0]), _SHOWN)

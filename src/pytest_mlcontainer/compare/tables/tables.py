@@ -21,7 +21,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import (
     Column,
-    Part,
+    ColumnChunk,
     Table,
     load,
     mask_of,
@@ -29,8 +29,9 @@ from pytest_mlcontainer.compare.tables.columns import (
     reblock,
     take,
 )
-from pytest_mlcontainer.compare.tables.rows import Meeting, meet_rows, moved
-from pytest_mlcontainer.compare.values.arrays import Place
+from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows, moved
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.compare.values.wholes import (
     Wholes,
     compare_texts_with_numbers,
@@ -44,7 +45,7 @@ _NUMBERS = "iuf"
 
 
 @dataclass(frozen=True)
-class Lost:
+class MissingCells:
     """Cells that are missing on one side only.
 
     Args:
@@ -58,12 +59,12 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class _Met:
-    """Both sides as arrays of one dtype; `drift` says why they differ whatever they hold."""
+class _TypedColumns:
+    """Both sides as arrays of one dtype; `drift` is a structural difference, where there is one."""
 
     actual: Array
     expected: Array
-    place: Place
+    place: ItemLocation
     drift: str = ""
     wholes: Wholes | None = None
 
@@ -97,7 +98,7 @@ def compare_tables(
         if not expected.columns and not actual.columns:
             return
     yield from _compare_names(output, actual, expected, book, under, ordered)
-    meeting = Meeting(actual, expected)
+    meeting = AlignedTables(actual, expected)
     if applied.tolerance.key or applied.tolerance.unordered:
         meeting = meet_rows(output, under, actual, expected, book, applied.tolerance)
         for verdict, note in meeting.notes:
@@ -148,22 +149,14 @@ def _line(column: Column) -> Array:
     return array if column.type else _cast(array, np.dtype(np.float64))
 
 
-def place_of(output: str, under: str, name: str) -> Place:
+def place_of(output: str, under: str, name: str) -> ItemLocation:
     if not under:
-        return Place(output, name)
-    return Place(output, f"{under}.{name}", (under,))
-
-
-def drift(
-    output: str, item: str, note: str, book: RuleBook, above: tuple[str, ...] = ()
-) -> Iterator[Difference]:
-    """A difference that no tolerance covers, unless a rule ignores it."""
-    if not book.find(output, item, above).tolerance.ignore:
-        yield Difference(output, item, Verdict.DRIFT, note=note)
+        return ItemLocation(output, name)
+    return ItemLocation(output, f"{under}.{name}", (under,))
 
 
 def compare_columns(
-    place: Place, actual: Column, expected: Column, rows: int, book: RuleBook
+    place: ItemLocation, actual: Column, expected: Column, rows: int, book: RuleBook
 ) -> Iterator[Difference]:
     """One difference; none where a rule ignores it.
 
@@ -173,7 +166,7 @@ def compare_columns(
     applied = book.find(place.output, place.item, place.above)
     if applied.tolerance.ignore:
         return
-    numbers, lost = None, Lost()
+    numbers, lost = None, MissingCells()
     if actual.at is not None or expected.at is not None:
         actual, expected, numbers, lost = _common(actual, expected, rows)
     if actual.depth != expected.depth:
@@ -201,7 +194,7 @@ def compare_columns(
         yield replace(_add_lost(found, lost), size=size + rows - expected.rows)
 
 
-def _compare_met(met: _Met, type: str, book: RuleBook) -> Iterator[Difference]:
+def _compare_met(met: _TypedColumns, type: str, book: RuleBook) -> Iterator[Difference]:
     sides = met.actual, met.expected
     if met.expected.dtype.hasobject and met.actual.dtype.hasobject and not type:
         return compare_texts_with_numbers(met.place, *sides, book)
@@ -227,16 +220,16 @@ def _compare_names(
 
 def _common(
     actual: Column, expected: Column, rows: int
-) -> tuple[Column, Column, Values | None, Lost]:
+) -> tuple[Column, Column, Values | None, MissingCells]:
     """Both columns for the rows in which both occur, and how many rows only one has."""
     every = np.arange(rows)
     left = every if actual.at is None else actual.at
     right = every if expected.at is None else expected.at
     if np.array_equal(left, right):
-        return replace(actual, at=None), replace(expected, at=None), right, Lost()
+        return replace(actual, at=None), replace(expected, at=None), right, MissingCells()
     shared, mine, theirs = np.intersect1d(left, right, assume_unique=True, return_indices=True)
     single = np.setxor1d(left, right, assume_unique=True)
-    lost = Lost(len(single), int(single[0]), bool(np.isin(single[0], right)))
+    lost = MissingCells(len(single), int(single[0]), bool(np.isin(single[0], right)))
     actual, expected = replace(actual, at=None), replace(expected, at=None)
     return take(actual, mine), take(expected, theirs), shared, lost
 
@@ -251,7 +244,7 @@ def _describe(column: Column) -> str:
 
 
 def _compare_lengths(
-    place: Place, actual: Column, expected: Column
+    place: ItemLocation, actual: Column, expected: Column
 ) -> tuple[Difference | None, tuple[int, ...]]:
     """A difference if any list is longer than its counterpart; else the shape of all elements.
 
@@ -279,7 +272,7 @@ def _compare_lengths(
 
 
 def _other_lengths(
-    place: Place, expected: Column, level: int, at: int, mine: int, theirs: int
+    place: ItemLocation, expected: Column, level: int, at: int, mine: int, theirs: int
 ) -> Difference:
     return Difference(
         place.output,
@@ -325,13 +318,13 @@ def _locate(found: Difference, column: Column) -> Difference:
     return moved(found, lambda index: _path(column, column.depth, index[0]))
 
 
-def _located(lost: Lost, column: Column) -> tuple[Lost, tuple[int, ...]]:
+def _located(lost: MissingCells, column: Column) -> tuple[MissingCells, tuple[int, ...]]:
     return lost, _path(column, column.depth, lost.place) if lost.count else ()
 
 
-def _find_lost(actual: Column, expected: Column) -> tuple[Lost, bool]:
+def _find_lost(actual: Column, expected: Column) -> tuple[MissingCells, bool]:
     """Cells that are missing on one side, and whether any is missing at all."""
-    lost, misses = Lost(), False
+    lost, misses = MissingCells(), False
     if not actual.misses and not expected.misses:
         return lost, misses
     left = reblock(((mask_of(part),) for part in actual.parts(_BLOCK)), _BLOCK)
@@ -343,12 +336,14 @@ def _find_lost(actual: Column, expected: Column) -> tuple[Lost, bool]:
         if len(differ):
             at = int(differ[0])
             first = (lost.place, lost.in_actual) if lost.count else (start + at, bool(mine[at]))
-            lost = Lost(lost.count + len(differ), *first)
+            lost = MissingCells(lost.count + len(differ), *first)
         start += len(mine)
     return lost, misses
 
 
-def _add_lost(found: Difference, where: Lost | tuple[Lost, tuple[int, ...]]) -> Difference:
+def _add_lost(
+    found: Difference, where: MissingCells | tuple[MissingCells, tuple[int, ...]]
+) -> Difference:
     lost, path = where if isinstance(where, tuple) else (where, (where.place,))
     if not lost.count:
         return found
@@ -390,13 +385,13 @@ def _force(found: Difference, note: str) -> Difference:
 
 
 def _meet(
-    place: Place,
+    place: ItemLocation,
     actual: Column,
     expected: Column,
     shape: tuple[int, ...],
     tolerance: Tolerance,
-    lost: Lost,
-) -> _Met | str:
+    lost: MissingCells,
+) -> _TypedColumns | str:
     """Both columns as arrays; a text where their types have nothing in common."""
     sides = (actual, expected), (expected, actual)
     left, right = (_array(column, other, shape, bool(lost.count)) for column, other in sides)
@@ -406,7 +401,7 @@ def _meet(
     if actual.type == expected.type and actual.dtype == expected.dtype:
         if actual.type.startswith("decimal") and _has_bound(tolerance):
             left, right = _cast(left, np.dtype(np.float64)), _cast(right, np.dtype(np.float64))
-        return _Met(left, right, place)
+        return _TypedColumns(left, right, place)
     note = f"type {actual.type}, expected {expected.type}"
     dtype = _common_dtype(left.dtype, right.dtype)
     decimals = all(side.type.startswith("decimal") for side in (actual, expected))
@@ -417,23 +412,25 @@ def _meet(
     coarser = max(precisions, key=lambda each: each.eps, default=None)
     place = replace(place, judged_as=coarser if dtype.kind == "f" else None)
     drift = "" if tolerance.any_dtype else note
-    return _Met(_cast(left, dtype), _cast(right, dtype), place, drift)
+    return _TypedColumns(_cast(left, dtype), _cast(right, dtype), place, drift)
 
 
-def _meet_loose(place: Place, left: Array, right: Array, wholes: Wholes | None) -> _Met | str:
+def _meet_loose(
+    place: ItemLocation, left: Array, right: Array, wholes: Wholes | None
+) -> _TypedColumns | str:
     """Columns that were read from text, which has no dtype of its own."""
     numeric = [side.dtype.kind in _NUMBERS for side in (left, right)]
     if all(numeric):
         both = bring_together(left.values(), right.values())
         place = replace(place, judged_as=both.judged_as, note=both.note)
-        return _Met(array_of(both.actual), array_of(both.expected), place, wholes=wholes)
+        return _TypedColumns(array_of(both.actual), array_of(both.expected), place, wholes=wholes)
     if left.dtype == right.dtype:
-        return _Met(left, right, place)
+        return _TypedColumns(left, right, place)
     names = [_noun(side.dtype) for side in (left, right)]
     if not right.size:
-        return _Met(right, right, place)
+        return _TypedColumns(right, right, place)
     note = f"a column of {names[0]}, expected {names[1]}"
-    return _Met(_texts(left), _texts(right), place, note)
+    return _TypedColumns(_texts(left), _texts(right), place, note)
 
 
 def _wholes(column: Column, other: Column) -> Values | None:
@@ -523,7 +520,7 @@ def _array(column: Column, other: Column, shape: tuple[int, ...], uneven: bool) 
     return Array(column.dtype, shape, blocks)
 
 
-def _masked(parts: Iterator[Part]) -> Iterator[tuple[Values, Values]]:
+def _masked(parts: Iterator[ColumnChunk]) -> Iterator[tuple[Values, Values]]:
     for part in parts:
         yield part.values, mask_of(part)
 

@@ -1,1 +1,1 @@
-"""What stands in text: numbers, times, durations, ids."""
+"""Numbers, times, durations and ids in text."""

@@ -1,7 +1,7 @@
-"""What differs between two texts by the looks of it: times, durations, ids; and the rule for that.
+"""Recognises texts that differ in times, durations or ids alone, and proposes a rule for them.
 
-A text that differs in nothing else gets the line that would leave it out. What is proposed was
-tried: with it, the texts that were looked at are the same.
+The proposal is a line of configuration that leaves these out. It was tried: with it, the texts that
+were looked at are equal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOUNS = {
 
 
 class Excuses:
-    """Collects what pairs of texts would be the same without."""
+    """Collects the kinds of text (time, id, …) without which pairs of texts would be equal."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()

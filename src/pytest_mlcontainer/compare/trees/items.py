@@ -8,12 +8,15 @@ from typing import Union
 import numpy as np
 
 from pytest_mlcontainer.compare.matching.curves import split
-from pytest_mlcontainer.compare.numeric.gaps import Kind, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import integers
+from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference, Verdict
 
 Leaf = Union[Array, None, bool, int, float, complex, str, bytes]
@@ -37,15 +40,17 @@ def compare_items(
         if item in taken:
             continue
         if item not in actual:
-            yield from _drift(output, item, "missing in the actual run", book)
+            yield from drift(output, item, "missing in the actual run", book)
         elif item not in expected:
-            yield from _drift(output, item, "only in the actual run", book)
+            yield from drift(output, item, "only in the actual run", book)
         else:
-            yield from _compare_readable(Place(output, item), actual[item], expected[item], book)
+            yield from _compare_readable(
+                ItemLocation(output, item), actual[item], expected[item], book
+            )
 
 
 def _compare_readable(
-    place: Place, actual: Leaf, expected: Leaf, book: RuleBook
+    place: ItemLocation, actual: Leaf, expected: Leaf, book: RuleBook
 ) -> Iterator[Difference]:
     """An item that turns out unreadable fails by itself; the others are compared all the same."""
     try:
@@ -66,16 +71,18 @@ def array_of_leaf(leaf: Leaf) -> Array:
     return array_of(np.asarray(leaf))
 
 
-def _compare(place: Place, actual: Leaf, expected: Leaf, book: RuleBook) -> Iterator[Difference]:
+def _compare(
+    place: ItemLocation, actual: Leaf, expected: Leaf, book: RuleBook
+) -> Iterator[Difference]:
     left, right = array_of_leaf(actual), array_of_leaf(expected)
     kinds = kind_of(left.dtype), kind_of(right.dtype)
     scalars = not isinstance(actual, Array) and not isinstance(expected, Array)
-    if scalars and set(kinds) == {Kind.INTEGER, Kind.FLOAT}:
+    if scalars and set(kinds) == {DtypeKind.INTEGER, DtypeKind.FLOAT}:
         # 1 and 1.0 are the same number wherever no dtype was written.
         left, right = (array_of(side.values().astype(np.float64)) for side in (left, right))
-    elif kinds[0] is not kinds[1] and Kind.LABEL in kinds:
+    elif kinds[0] is not kinds[1] and DtypeKind.LABEL in kinds:
         note = f"{_describe(actual)}, expected {_describe(expected)}"
-        yield from _drift(place.output, place.item, note, book)
+        yield from drift(place.output, place.item, note, book)
         return
     yield from compare_arrays(place, left, right, book)
 
@@ -83,10 +90,4 @@ def _compare(place: Place, actual: Leaf, expected: Leaf, book: RuleBook) -> Iter
 def _describe(leaf: Leaf) -> str:
     if isinstance(leaf, Array):
         return f"an array of {'objects' if leaf.dtype.hasobject else leaf.dtype} {leaf.shape}"
-    text = repr(leaf)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def _drift(output: str, item: str, note: str, book: RuleBook) -> Iterator[Difference]:
-    if not book.find(output, item).tolerance.ignore:
-        yield Difference(output, item, Verdict.DRIFT, note=note)
+    return truncate(repr(leaf), _SHOWN)

@@ -1,4 +1,4 @@
-"""What trees are made of: leaves and their kinds, lists as arrays, and how they are shown."""
+"""The values in trees: kinds of leaves, lists as arrays, and how values are shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.numbers import integers
+from pytest_mlcontainer.compare.numeric.shown import truncate
 
 _SHOWN = 80
 _DIMENSIONS = 30
@@ -140,5 +141,4 @@ def show(value: Any) -> str:
         return f"a value of the type {value.tag}"
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return truncate(json.dumps(value, ensure_ascii=False), _SHOWN)

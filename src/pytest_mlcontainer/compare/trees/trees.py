@@ -19,7 +19,8 @@ import numpy as np
 from pytest_mlcontainer.compare.matching.curves import split, wanted
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import bring_together, wholes_of
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.record_lists import (
     are_records,
     fields,
@@ -44,8 +45,9 @@ from pytest_mlcontainer.compare.trees.tree_values import (
     texts_of,
     values_of,
 )
-from pytest_mlcontainer.compare.values.arrays import Place
 from pytest_mlcontainer.compare.values.few import MOST, Few
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import drift, join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     BY_NUMBERS,
     agree_by_numbers,
@@ -67,19 +69,19 @@ _READ_IN_VAIN_BYTES = 1 << 28
 _ATTEMPT_BYTES = 200
 
 
-class _Node(NamedTuple):
+class _PairNode(NamedTuple):
     item: str
     above: tuple[str, ...]
     actual: Any
     expected: Any
 
-    def child(self, step: str, actual: Any, expected: Any) -> _Node:
+    def child(self, step: str, actual: Any, expected: Any) -> _PairNode:
         above = self.above
         if not self.item:
-            return _Node(step.removeprefix(".")[:_LONGEST_PATH], above, actual, expected)
+            return _PairNode(step.removeprefix(".")[:_LONGEST_PATH], above, actual, expected)
         if len(above) < _DEEPEST_RULE:
             above = (self.item, *above)
-        return _Node(f"{self.item}{step}"[:_LONGEST_PATH], above, actual, expected)
+        return _PairNode(f"{self.item}{step}"[:_LONGEST_PATH], above, actual, expected)
 
 
 def compare_trees(output: str, actual: Any, expected: Any, book: RuleBook) -> Iterator[Difference]:
@@ -88,10 +90,10 @@ def compare_trees(output: str, actual: Any, expected: Any, book: RuleBook) -> It
     Args:
         actual, expected: trees; lists and dicts in them may be shared, but hold no cycle.
     """
-    return _Walk(output, book).compare(_Node("", (), actual, expected))
+    return _TreeComparison(output, book).compare(_PairNode("", (), actual, expected))
 
 
-class _Walk:
+class _TreeComparison:
     """One comparison. `_unnamed` counts the identical items that a report can still name."""
 
     def __init__(self, output: str, book: RuleBook) -> None:
@@ -105,7 +107,7 @@ class _Walk:
         self._excusable = _EXCUSED
         self._left_bytes = _READ_IN_VAIN_BYTES
 
-    def compare(self, top: _Node) -> Iterator[Difference]:
+    def compare(self, top: _PairNode) -> Iterator[Difference]:
         waiting = [iter((top,))]
         while waiting:
             node = next(waiting[-1], None)
@@ -130,7 +132,7 @@ class _Walk:
             else:
                 yield from self._compare_lists(node, waiting)
 
-    def _prepare(self, node: _Node) -> tuple[_Node, tuple[Difference, ...]]:
+    def _prepare(self, node: _PairNode) -> tuple[_PairNode, tuple[Difference, ...]]:
         """Keys under the names that both sides have in common, and without those of curves."""
         under = f"{node.item}." if node.item else ""
         rename = self._book.rename(self._output, node.actual, node.expected, under)
@@ -146,7 +148,7 @@ class _Walk:
         ]
         return node._replace(actual=sides[0], expected=sides[1]), (*found, *curves)
 
-    def _prepare_records(self, node: _Node) -> tuple[_Node, tuple[Difference, ...], str]:
+    def _prepare_records(self, node: _PairNode) -> tuple[_PairNode, tuple[Difference, ...], str]:
         """The records without the fields that are curves, and how those differ.
 
         The last is what is said of the list instead of walking on into it: "" to do that.
@@ -166,7 +168,7 @@ class _Walk:
             return node, curves, say_lengths(*both)
         return node, curves, "" if self._ruled else say_moved(*both)
 
-    def _is_skipped(self, node: _Node) -> bool:
+    def _is_skipped(self, node: _PairNode) -> bool:
         """Whether both hold the same, down to types, NaN and the sign of zero, and no rule asks.
 
         The names of the first few identical items go into reports, so those are walked to. What is
@@ -182,7 +184,9 @@ class _Walk:
         self._left_bytes -= len(expected) + _ATTEMPT_BYTES
         return False
 
-    def _compare_lists(self, node: _Node, waiting: list[Iterator[_Node]]) -> Iterator[Difference]:
+    def _compare_lists(
+        self, node: _PairNode, waiting: list[Iterator[_PairNode]]
+    ) -> Iterator[Difference]:
         grids = grid_of(node.actual), grid_of(node.expected)
         if grids[0] is not None and grids[1] is not None:
             yield from self._compare_grids(node, grids[0], grids[1])
@@ -199,7 +203,7 @@ class _Walk:
             yield from self._drift(node, f"a list of {lengths[0]}, expected a list of {lengths[1]}")
         waiting.append(_shared_places(node))
 
-    def _compare_keys(self, node: _Node) -> Iterator[Difference]:
+    def _compare_keys(self, node: _PairNode) -> Iterator[Difference]:
         for key, value in node.expected.items():
             if key not in node.actual:
                 child = node.child(step_to(key), None, value)
@@ -209,12 +213,12 @@ class _Walk:
                 child = node.child(step_to(key), value, None)
                 yield from self._drift(child, f"only in the actual run: {show(value)}")
 
-    def _compare_tags(self, node: _Node) -> Iterator[Difference]:
+    def _compare_tags(self, node: _PairNode) -> Iterator[Difference]:
         actual, expected = node.actual.tag, node.expected.tag
         if actual != expected:
             yield from self._drift(node, f"the type {actual}, expected {expected}")
 
-    def _compare_leaf(self, node: _Node) -> Iterator[Difference]:
+    def _compare_leaf(self, node: _PairNode) -> Iterator[Difference]:
         actual, expected = node.actual, node.expected
         kinds = kind_of_leaf(actual), kind_of_leaf(expected)
         if kinds[0] != kinds[1]:
@@ -227,12 +231,14 @@ class _Walk:
             if not applied.tolerance.ignore:
                 yield from self._compare_scalars(node, kinds[0], applied)
 
-    def _compare_scalars(self, node: _Node, kind: str, applied: Applied) -> Iterator[Difference]:
-        place = Place(self._output, node.item, node.above)
+    def _compare_scalars(
+        self, node: _PairNode, kind: str, applied: AppliedTolerance
+    ) -> Iterator[Difference]:
+        place = ItemLocation(self._output, node.item, node.above)
         grids = Grid([node.actual], (), kind), Grid([node.expected], (), kind)
         yield from self._compare_alike(place, *grids, applied)
 
-    def _compare_grids(self, node: _Node, actual: Grid, expected: Grid) -> Iterator[Difference]:
+    def _compare_grids(self, node: _PairNode, actual: Grid, expected: Grid) -> Iterator[Difference]:
         kinds = {actual.kind, expected.kind} - {"nothing"}
         if len(kinds) > 1:
             yield from self._drift(node, f"a list of {actual.kind}, expected {expected.kind}")
@@ -240,7 +246,7 @@ class _Walk:
         applied = self._find(node)
         if applied.tolerance.ignore:
             return
-        place = Place(self._output, node.item, node.above)
+        place = ItemLocation(self._output, node.item, node.above)
         if actual.shape == expected.shape and kinds:
             if applied.tolerance.equal_nan:
                 both = bytes_of(actual.leaves), bytes_of(expected.leaves)
@@ -252,7 +258,7 @@ class _Walk:
             yield from self._compare_many(place, actual, expected, applied)
 
     def _compare_alike(
-        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         """Two grids of one kind and shape; numbers in strings as what they are."""
         tolerance = applied.tolerance
@@ -269,7 +275,7 @@ class _Walk:
         yield from self._compare_known(place, actual, expected, applied)
 
     def _compare_alike_texts(
-        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         """Strings; those that differ in numbers alone, within the tolerance, are equivalent."""
         pairs = list(zip(actual.leaves, expected.leaves, strict=True))
@@ -285,11 +291,11 @@ class _Walk:
             mere = found.verdict is Verdict.IDENTICAL
             verdict = Verdict.EQUIVALENT if mere else found.verdict
             differing = found.differing + sum(near)
-            note = _joined(found.note, BY_NUMBERS)
+            note = join_notes(found.note, BY_NUMBERS)
             yield replace(found, verdict=verdict, differing=differing, note=note)
 
     def _compare_known(
-        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         """Two grids of one kind and shape."""
         sides = actual.leaves, expected.leaves
@@ -300,7 +306,7 @@ class _Walk:
                 self._excusable -= 1
                 excuses = excuse_all(zip(*sides, strict=True))
                 said = excuses.say(self._book.key(place.output, place.item), applied.rule)
-                note = _joined(found.note, said)
+                note = join_notes(found.note, said)
                 yield replace(found, note=note, excuses=excuses.names())
             else:
                 yield found
@@ -308,10 +314,10 @@ class _Walk:
     def _few_answer(
         self,
         kind: str,
-        place: Place,
+        place: ItemLocation,
         sides: tuple[list[Any], list[Any]],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
     ) -> Difference | None:
         if len(sides[1]) > MOST:
             return None
@@ -322,7 +328,7 @@ class _Walk:
         return None
 
     def _compare_many(
-        self, place: Place, actual: Grid, expected: Grid, applied: Applied
+        self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         if expected.kind != "strings" or not applied.tolerance.patterns:
             yield from _compare_values(place, actual, expected, self._book)
@@ -332,23 +338,22 @@ class _Walk:
             mere = each.verdict is Verdict.IDENTICAL and actual.leaves != expected.leaves
             yield replace(each, verdict=Verdict.EQUIVALENT, note=ONLY_MASKED) if mere else each
 
-    def _masked(self, grid: Grid, applied: Applied) -> Grid:
+    def _masked(self, grid: Grid, applied: AppliedTolerance) -> Grid:
         patterns = applied.tolerance.patterns
         return replace(grid, leaves=[self._masks.mask(leaf, patterns) for leaf in grid.leaves])
 
-    def _identical(self, node: _Node, size: int) -> Difference:
+    def _identical(self, node: _PairNode, size: int) -> Difference:
         self._unnamed -= 1
         return Difference(self._output, node.item, Verdict.IDENTICAL, size=size)
 
-    def _drift(self, node: _Node, note: str) -> Iterator[Difference]:
-        if not self._find(node).tolerance.ignore:
-            yield Difference(self._output, node.item, Verdict.DRIFT, note=note)
+    def _drift(self, node: _PairNode, note: str) -> Iterator[Difference]:
+        return drift(self._output, node.item, note, self._book, node.above)
 
-    def _find(self, node: _Node) -> Applied:
+    def _find(self, node: _PairNode) -> AppliedTolerance:
         return self._book.find(self._output, node.item, node.above)
 
 
-def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
+def _lines(node: _PairNode, side: dict[str, Any]) -> dict[str, Array]:
     """The lists of numbers in an object, as arrays by their path."""
     found: dict[str, Array] = {}
     for key, value in side.items():
@@ -358,10 +363,6 @@ def _lines(node: _Node, side: dict[str, Any]) -> dict[str, Array]:
                 values = np.array([float(leaf) for leaf in grid.leaves])
                 found[_path(node, key)] = array_of(values)
     return found
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
 
 
 def _may_be_numbers(tolerance: Tolerance) -> bool:
@@ -375,23 +376,23 @@ def _record_lines(records: list[dict[str, Any]], prefix: str) -> dict[str, Array
     return {f"{prefix}{key}": array_of(np.array(values)) for key, values in found}
 
 
-def _path(node: _Node, key: str) -> str:
+def _path(node: _PairNode, key: str) -> str:
     return node.child(step_to(key), None, None).item
 
 
-def _shared_keys(node: _Node) -> Iterator[_Node]:
+def _shared_keys(node: _PairNode) -> Iterator[_PairNode]:
     for key, value in node.expected.items():
         if key in node.actual:
             yield node.child(step_to(key), node.actual[key], value)
 
 
-def _shared_places(node: _Node) -> Iterator[_Node]:
+def _shared_places(node: _PairNode) -> Iterator[_PairNode]:
     for index, pair in enumerate(zip(node.actual, node.expected, strict=False)):
         yield node.child(f"[{index}]", *pair)
 
 
 def _compare_values(
-    place: Place, actual: Grid, expected: Grid, book: RuleBook
+    place: ItemLocation, actual: Grid, expected: Grid, book: RuleBook
 ) -> Iterator[Difference]:
     left, right = values_of(actual), values_of(expected)
     wholes: Wholes | None = None
@@ -400,7 +401,7 @@ def _compare_values(
     elif "numbers" in (actual.kind, expected.kind):
         both = bring_together(left, right)
         left, right = both.actual, both.expected
-        place = replace(place, judged_as=both.judged_as, note=_joined(place.note, both.note))
+        place = replace(place, judged_as=both.judged_as, note=join_notes(place.note, both.note))
         if left.dtype.kind == "f":
             wholes = wholes_of_both(wholes_of(actual.leaves), wholes_of(expected.leaves))
     left, right = left.reshape(actual.shape), right.reshape(expected.shape)

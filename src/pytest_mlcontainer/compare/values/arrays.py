@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from pytest_mlcontainer.compare.matching.freedom import same_records, ways
 from pytest_mlcontainer.compare.matching.labels import are_labels, rate, rename
-from pytest_mlcontainer.compare.numeric.gaps import Dtype, Kind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.gaps import Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.kept import find_kept
 from pytest_mlcontainer.compare.numeric.loose import (
     UnmatchableError,
@@ -30,39 +30,16 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
     make_bound,
     precision_of,
 )
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdict
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where two arrays come from.
-
-    Args:
-        item: "" for an output that is one array.
-        above: items that hold this one.
-        text: whether the values were read from text, which has no dtype of its own.
-        judged_as: the precision to judge by, where it is not the dtype's.
-        note: goes into every difference made here.
-        met: rows have met already, by a key or in any order; here only their values count.
-    """
-
-    output: str
-    item: str = ""
-    above: tuple[str, ...] = ()
-    judged_as: Precision | None = None
-    note: str = ""
-    met: bool = False
-
-    def field(self, name: str) -> Place:
-        above = (self.item, *self.above) if self.item else self.above
-        item = f"{self.item}.{name}" if self.item else name
-        return Place(self.output, item, above, met=self.met)
-
-
 def compare_arrays(
-    place: Place, actual: Array, expected: Array, book: RuleBook
+    place: ItemLocation, actual: Array, expected: Array, book: RuleBook
 ) -> Iterator[Difference]:
     """One difference, or one for each field of a structured array; none where a rule ignores it."""
     names = actual.dtype.names
@@ -81,11 +58,11 @@ def compare_arrays(
     if applied.tolerance.curve is not None:
         # The bound of a curve, a share of an axis, says nothing about what is none.
         note = f"no curve over {applied.tolerance.curve}, so it is compared as ever"
-        place = replace(place, note=_join(place.note, note))
+        place = replace(place, note=join_notes(place.note, note))
         applied = replace(applied, tolerance=without_curve(applied.tolerance))
     met = bring_together(actual, expected, applied.tolerance)
     if met is not None:
-        place = replace(place, note=_join(place.note, met.note))
+        place = replace(place, note=join_notes(place.note, met.note))
         if met.judged_as is not None:
             place = replace(place, judged_as=met.judged_as)
         actual, expected = met.actual, met.expected
@@ -100,7 +77,9 @@ def compare_arrays(
         yield _judge(place, actual, expected, applied)
 
 
-def _judge(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge(
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
+) -> Difference:
     """By the rule's own kind of judging, or by closeness, element by element."""
     tolerance = applied.tolerance
     if Free.LABELS in tolerance.free:
@@ -110,7 +89,9 @@ def _judge(place: Place, actual: Array, expected: Array, applied: Applied) -> Di
     return _judge_plainly(place, actual, expected, applied)
 
 
-def _judge_plainly(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge_plainly(
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
+) -> Difference:
     tolerance = applied.tolerance
     difference = _compare_values(place, actual, expected, applied)
     if not difference.differing:
@@ -125,27 +106,35 @@ def _judge_plainly(place: Place, actual: Array, expected: Array, applied: Applie
 
 
 def _judge_direction(
-    difference: Difference, place: Place, actual: Array, expected: Array, applied: Applied
+    difference: Difference,
+    place: ItemLocation,
+    actual: Array,
+    expected: Array,
+    applied: AppliedTolerance,
 ) -> Difference:
     """What is better than expected passes, and is measured all the same."""
     assert applied.tolerance.better is not None
-    if kind_of(expected.dtype) not in (Kind.FLOAT, Kind.INTEGER):
+    if kind_of(expected.dtype) not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         note = f"{dtype_text(expected.dtype)} has no better and worse"
-        return replace(difference, verdict=Verdict.FAILED, note=_join(difference.note, note))
+        return replace(difference, verdict=Verdict.FAILED, note=join_notes(difference.note, note))
     worse = without_gains(actual, expected, applied.tolerance.better)
     judged = _compare_values(place, worse, expected, applied)
     gains = difference.differing - judged.differing
     text = f"{judged.rule.partition(' (')[0]}, {applied.tolerance.better.value} is better"
     rule = f"{text} ({applied.origin('')})"
     note = f"{_elements(gains)} better than expected" if gains else ""
-    note = _join(difference.note if not judged.beyond else judged.note, note)
+    note = join_notes(difference.note if not judged.beyond else judged.note, note)
     if judged.beyond:
         return replace(judged, rule=rule, note=note, differing=difference.differing)
     return replace(difference, verdict=Verdict.EQUIVALENT, beyond=0, rule=rule, note=note)
 
 
 def _judge_masked(
-    difference: Difference, place: Place, actual: Array, expected: Array, applied: Applied
+    difference: Difference,
+    place: ItemLocation,
+    actual: Array,
+    expected: Array,
+    applied: AppliedTolerance,
 ) -> Difference:
     """What the rule's patterns match inside text does not count."""
     patterns, masks = applied.tolerance.patterns, Masks()
@@ -156,11 +145,13 @@ def _judge_masked(
     masked = _compare_values(place, sides[0], sides[1], applied)
     if masked.beyond:
         return replace(masked, differing=difference.differing)
-    note = _join(difference.note, ONLY_MASKED)
+    note = join_notes(difference.note, ONLY_MASKED)
     return replace(difference, verdict=Verdict.EQUIVALENT, beyond=0, note=note)
 
 
-def _judge_labels(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge_labels(
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
+) -> Difference:
     """Labels whose names are free, by what they group together."""
     plain = _judge_plainly(place, actual, expected, applied)
     if not plain.differing:
@@ -169,11 +160,11 @@ def _judge_labels(place: Place, actual: Array, expected: Array, applied: Applied
         left, right = loaded(actual), loaded(expected)
         if not (are_labels(left) and are_labels(right)):
             return replace(
-                plain, note=_join(plain.note, "not labels, so they are compared as they are")
+                plain, note=join_notes(plain.note, "not labels, so they are compared as they are")
             )
         renamed = rename(left, right)
     except UnmatchableError as error:
-        return replace(plain, verdict=Verdict.FAILED, note=_join(place.note, str(error)))
+        return replace(plain, verdict=Verdict.FAILED, note=join_notes(place.note, str(error)))
     same = array_of(renamed.agree.astype(np.int8))
     found = _compare_values(place, same, array_of(np.ones_like(same.values())), applied)
     found = replace(
@@ -187,7 +178,7 @@ def _judge_labels(place: Place, actual: Array, expected: Array, applied: Applied
         histogram=(),
         elements=(),
         rule=f"labels by any name ({applied.origin('')})",
-        note=_join(place.note, renamed.note),
+        note=join_notes(place.note, renamed.note),
     )
     if applied.tolerance.agreement is not None:
         found = rate(found, applied.tolerance.agreement)
@@ -196,14 +187,16 @@ def _judge_labels(place: Place, actual: Array, expected: Array, applied: Applied
     return found
 
 
-def _judge_freely(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _judge_freely(
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
+) -> Difference:
     """By the best of the ways in which the actual values may be laid over the expected ones."""
     best: Difference | None = None
     try:
         left, right = loaded(actual), loaded(expected)
         target = array_of(right)
         for way in ways(left, right, applied.tolerance):
-            here = replace(place, note=_join(place.note, way.note))
+            here = replace(place, note=join_notes(place.note, way.note))
             found = _judge_plainly(here, array_of(way.values), target, applied)
             if way.note and found.verdict is Verdict.IDENTICAL:
                 found = replace(found, verdict=Verdict.EQUIVALENT)
@@ -213,12 +206,14 @@ def _judge_freely(place: Place, actual: Array, expected: Array, applied: Applied
                 best = found
     except UnmatchableError as error:
         plain = best or _structural(place, expected.size, "")
-        return replace(plain, verdict=Verdict.FAILED, note=_join(plain.note, str(error)))
+        return replace(plain, verdict=Verdict.FAILED, note=join_notes(plain.note, str(error)))
     assert best is not None
     return best
 
 
-def _compare_values(place: Place, actual: Array, expected: Array, applied: Applied) -> Difference:
+def _compare_values(
+    place: ItemLocation, actual: Array, expected: Array, applied: AppliedTolerance
+) -> Difference:
     if actual.order != expected.order:
         actual, expected = array_of(actual.values()), array_of(expected.values())
     own = precision_of(expected.dtype.name)
@@ -232,23 +227,23 @@ def _compare_values(place: Place, actual: Array, expected: Array, applied: Appli
         known = place.judged_as is not None
         kept = find_kept(actual, expected, own, known, measured)
         if kept is not None:
-            judged_as, note = kept.judged_as, _join(note, kept.note)
+            judged_as, note = kept.judged_as, join_notes(note, kept.note)
             bound = kept.bound or _bound(kind, judged_as, applied)
             again = measure(kept.actual, expected, bound, judged_as, tolerance.equal_nan)
             measured = replace(again, differing=measured.differing)
     dtype = judged_as.name if judged_as else dtype_text(expected.dtype)
     difference = _difference(place, expected, measured, kind)
-    note = _join(note, _note(measured, kind, bound))
+    note = join_notes(note, _note(measured, kind, bound))
     if measured.beyond and judged_as is not None and gives_up_scale(tolerance):
-        note = _join(note, _what_scale_would_do(actual, expected, judged_as, tolerance))
+        note = join_notes(note, _what_scale_would_do(actual, expected, judged_as, tolerance))
     return replace(difference, rule=f"{bound.text} ({applied.origin(dtype)})", note=note)
 
 
-def _bound(kind: Kind, judged_as: Precision | None, applied: Applied) -> Bound:
+def _bound(kind: DtypeKind, judged_as: Precision | None, applied: AppliedTolerance) -> Bound:
     tolerance = applied.tolerance
     if tolerance.agreement is not None:
         return Bound(f"agreement of at least {tolerance.agreement:g}")
-    if kind in (Kind.LABEL, Kind.BYTES):
+    if kind in (DtypeKind.LABEL, DtypeKind.BYTES):
         return Bound("exact", exact=True)
     return make_bound(tolerance, judged_as, applied.calibration)
 
@@ -266,11 +261,13 @@ def _what_scale_would_do(
     )
 
 
-def _difference(place: Place, expected: Array, measured: Measured, kind: Kind) -> Difference:
-    number = kind in (Kind.FLOAT, Kind.COMPLEX, Kind.INTEGER)
-    distance = number or kind is Kind.TIME
+def _difference(
+    place: ItemLocation, expected: Array, measured: Measured, kind: DtypeKind
+) -> Difference:
+    number = kind in (DtypeKind.FLOAT, DtypeKind.COMPLEX, DtypeKind.INTEGER)
+    distance = number or kind is DtypeKind.TIME
     elements = tuple(_element(worst, expected, distance) for worst in measured.worst)
-    floating = kind in (Kind.FLOAT, Kind.COMPLEX)
+    floating = kind in (DtypeKind.FLOAT, DtypeKind.COMPLEX)
     relative = number and (measured.largest or not measured.differing)
     return Difference(
         output=place.output,
@@ -311,9 +308,9 @@ def _element(worst: Worst, array: Array, distance: bool) -> Element:
     return Element(index, worst.actual, worst.expected, worst.error if distance else None)
 
 
-def _note(measured: Measured, kind: Kind, bound: Bound) -> str:
+def _note(measured: Measured, kind: DtypeKind, bound: Bound) -> str:
     count = measured.mismatched
-    if count and kind is not Kind.TIME:
+    if count and kind is not DtypeKind.TIME:
         return f"{_elements(count)} NaN or infinite on one side, or not the same infinity"
     if count:
         return f"{_elements(count)} a missing time (NaT) on one side"
@@ -323,8 +320,8 @@ def _note(measured: Measured, kind: Kind, bound: Bound) -> str:
         and not measured.max_abs
         and kind
         in (
-            Kind.FLOAT,
-            Kind.COMPLEX,
+            DtypeKind.FLOAT,
+            DtypeKind.COMPLEX,
         )
     ):
         return "only the sign of zero differs"
@@ -338,33 +335,29 @@ def _elements(count: int) -> str:
     return "1 element is" if count == 1 else f"{count} elements are"
 
 
-def _other_dtype(place: Place, actual: Array, expected: Array) -> Difference:
+def _other_dtype(place: ItemLocation, actual: Array, expected: Array) -> Difference:
     """A drift by itself; where both hold real numbers, they are measured for the reader."""
     note = dtype_note(actual.dtype, expected.dtype)
     kinds = {kind_of(actual.dtype), kind_of(expected.dtype)}
-    if not kinds <= {Kind.FLOAT, Kind.INTEGER}:
+    if not kinds <= {DtypeKind.FLOAT, DtypeKind.INTEGER}:
         return _structural(place, expected.size, note)
     left, right = _as_float64(actual), _as_float64(expected)
     measured = measure(left, right, Bound("exact", exact=True), None, equal_nan=True)
-    difference = _difference(place, right, measured, Kind.FLOAT)
+    difference = _difference(place, right, measured, DtypeKind.FLOAT)
     same = "; the values are the same" if not measured.differing else ""
     return replace(
         difference,
         verdict=Verdict.DRIFT,
         max_ulp=None,
         rule="dtype is part of the value",
-        note=_join(place.note, note + same),
+        note=join_notes(place.note, note + same),
     )
 
 
-def _structural(place: Place, size: int, note: str) -> Difference:
+def _structural(place: ItemLocation, size: int, note: str) -> Difference:
     return Difference(
-        place.output, place.item, Verdict.DRIFT, size=size, note=_join(place.note, note)
+        place.output, place.item, Verdict.DRIFT, size=size, note=join_notes(place.note, note)
     )
-
-
-def _join(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
 
 
 def _as_float64(array: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A few numbers, compared without NumPy: the same answer as `arrays`, at a hundredth of the price.
+"""Compares a few numbers without NumPy: the same answer as `arrays`, in a hundredth of the time.
 
 A document of 100,000 numbers that differ is 100,000 comparisons of one element each, where calling
 NumPy costs far more than the arithmetic. What is unusual (NaN, infinities, numbers that no machine
@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from pytest_mlcontainer.compare.numeric.numbers import whole_pairs
+from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.tolerance import (
     FLOAT32,
     FLOAT64,
@@ -24,15 +25,14 @@ from pytest_mlcontainer.compare.numeric.tolerance import (
     is_default,
     make_bound,
 )
-from pytest_mlcontainer.compare.rules.rules import Applied
-from pytest_mlcontainer.compare.values.arrays import Place
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 
 Number = int | float
 
 MOST = 16
 _ELEMENTS_KEPT = 5
-_TEXT_LIMIT = 200
 _INT64 = range(-(2**63), 2**63)
 _FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
 _FLOAT32_MAX, _FLOAT32_TINY = (2 - 2.0**-23) * 2.0**127, 2.0**-126
@@ -55,15 +55,15 @@ class Few:
         # By the tolerance's identity: a hash of all its fields would cost more than the answer.
         self._bounds: dict[tuple[int, str], tuple[Tolerance, Bound]] = {}
         self._plain: dict[int, tuple[Tolerance, bool]] = {}
-        self._texts: dict[tuple[int, str], tuple[Applied, str]] = {}
+        self._texts: dict[tuple[int, str], tuple[AppliedTolerance, str]] = {}
 
     def compare_numbers(
         self,
-        place: Place,
+        place: ItemLocation,
         actual: Sequence[Number],
         expected: Sequence[Number],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
     ) -> Difference | None:
         """None for what has to go to `arrays`.
 
@@ -90,11 +90,11 @@ class Few:
 
     def compare_texts(
         self,
-        place: Place,
+        place: ItemLocation,
         actual: Sequence[str],
         expected: Sequence[str],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
     ) -> Difference | None:
         """The same for text, which is equal or not."""
         if not expected or len(shape) > 1 or not self._is_plain(applied.tolerance):
@@ -134,11 +134,11 @@ class Few:
 
     def _judge(
         self,
-        place: Place,
+        place: ItemLocation,
         actual: Sequence[Number],
         expected: Sequence[Number],
         shape: tuple[int, ...],
-        applied: Applied,
+        applied: AppliedTolerance,
         judged_as: Precision | None,
     ) -> Difference | None:
         scale = float(max(map(abs, expected)))
@@ -185,7 +185,7 @@ class Few:
         unit = judged_as.scale * judged_as.eps
         return gaps[0].relative <= unit or gaps[0].error < judged_as.tiny
 
-    def _rule(self, bound: Bound, applied: Applied, judged_as: Precision | None) -> str:
+    def _rule(self, bound: Bound, applied: AppliedTolerance, judged_as: Precision | None) -> str:
         name = judged_as.name if judged_as else "int64"
         key = id(applied.rule), name
         known = self._texts.get(key)
@@ -303,18 +303,13 @@ def _elements(
     found = [
         Element(
             (gap.at,) * len(shape),
-            _text(actual[gap.at]),
-            _text(expected[gap.at]),
+            value_text(actual[gap.at]),
+            value_text(expected[gap.at]),
             gap.error if distance else None,
         )
         for gap in gaps[:_ELEMENTS_KEPT]
     ]
     return tuple(found)
-
-
-def _text(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
 
 
 def _verdict(gaps: list[_Gap], beyond: int) -> Verdict:

@@ -16,10 +16,13 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import NOT_WHOLE, bring_together
-from pytest_mlcontainer.compare.rules.rules import Applied, RuleBook
+from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_pair
-from pytest_mlcontainer.compare.values.arrays import Place, compare_arrays
+from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.few import Few
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     BY_NUMBERS,
     agree_by_numbers,
@@ -33,7 +36,7 @@ _MOST_NUMBERS = 1_000_000
 
 @dataclass(frozen=True)
 class Wholes:
-    """Which numbers each side wrote as whole ones, flat, as `numbers.wholes_of` gives them."""
+    """The numbers that each side wrote as whole ones, flat, as `numbers.wholes_of` gives them."""
 
     actual: Values
     expected: Values
@@ -52,7 +55,7 @@ def wholes_of_both(actual: Values | None, expected: Values | None) -> Wholes | N
 
 
 def compare_with_wholes(
-    place: Place, actual: Array, expected: Array, wholes: Wholes | None, book: RuleBook
+    place: ItemLocation, actual: Array, expected: Array, wholes: Wholes | None, book: RuleBook
 ) -> Iterator[Difference]:
     """As `compare_arrays`, with what both sides wrote as whole numbers as integers.
 
@@ -85,7 +88,7 @@ def compare_with_wholes(
 
 
 def compare_texts_with_numbers(
-    place: Place, actual: Array, expected: Array, book: RuleBook
+    place: ItemLocation, actual: Array, expected: Array, book: RuleBook
 ) -> Iterator[Difference]:
     """As `compare_arrays`, of text; where numbers stand in a column that also has words (a comment,
     a second header, `n/a`), those that differ are compared as numbers.
@@ -117,12 +120,12 @@ def _with_near(found: Difference, near: int) -> Difference:
     """Where some cells that are counted as equal are only nearly so."""
     mere = found.verdict is Verdict.IDENTICAL
     verdict = Verdict.EQUIVALENT if mere else found.verdict
-    note = _join(found.note, BY_NUMBERS)
+    note = join_notes(found.note, BY_NUMBERS)
     return replace(found, verdict=verdict, differing=found.differing + near, note=note)
 
 
 def _in_parts(
-    place: Place,
+    place: ItemLocation,
     left: Values,
     right: Values,
     numbers: dict[int, tuple[int | float, int | float]],
@@ -136,7 +139,7 @@ def _in_parts(
     words = np.setdiff1d(np.arange(right.size), at)
     sides = ([pair[side] for pair in numbers.values()] for side in (0, 1))
     met = bring_together(*(np.array(side) for side in sides))
-    here = replace(place, judged_as=met.judged_as, note=_join(place.note, NOTE))
+    here = replace(place, judged_as=met.judged_as, note=join_notes(place.note, NOTE))
     parts = []
     if words.size:
         texts = array_of(left[words]), array_of(right[words])
@@ -150,10 +153,10 @@ def _in_parts(
 
 def compare_few_with_wholes(
     few: Few,
-    place: Place,
+    place: ItemLocation,
     sides: tuple[Sequence[int | float], Sequence[int | float]],
     shape: tuple[int, ...],
-    applied: Applied,
+    applied: AppliedTolerance,
 ) -> Difference | None:
     """As `Few.compare_numbers`, with what both sides wrote as whole numbers as integers."""
     pairs = list(zip(*sides, strict=True))
@@ -172,7 +175,7 @@ def compare_few_with_wholes(
     return _merged(parts, len(pairs))
 
 
-def _is_divisible(tolerance: Tolerance, place: Place) -> bool:
+def _is_divisible(tolerance: Tolerance, place: ItemLocation) -> bool:
     """Whether the rule judges element by element, so that parts can be judged alone."""
     meets = tolerance.free or (tolerance.unordered and not place.met)
     alone = tolerance.agreement is not None or tolerance.equivalence is not None
@@ -231,10 +234,6 @@ def _merged(parts: list[Difference], size: int) -> Difference:
         quantiles=(),
         histogram=(),
     )
-
-
-def _join(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
 
 
 def _note(first: Difference, other: Difference) -> str:
