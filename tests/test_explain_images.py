@@ -19,7 +19,7 @@ import docker
 import pytest
 
 from pytest_mlcontainer.cli.explain_images import Asked, explain_images
-from pytest_mlcontainer.engines.buildx import Buildx
+from pytest_mlcontainer.engines.docker.buildx import Buildx
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.explain.packages import (

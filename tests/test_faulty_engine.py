@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from faulty_proxy import FaultyProxy
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.client import Patience
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
-from pytest_mlcontainer.engines.server import launch
+from pytest_mlcontainer.engines.docker.client import Patience
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
+from pytest_mlcontainer.engines.docker.server import launch
 from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
 from pytest_mlcontainer.model import Entrypoint, Limits, Platform, Server
 from pytest_mlcontainer.owners import current_owner

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.engines import Usage
-from pytest_mlcontainer.engines.printed import Following, LogFiles, frames
+from pytest_mlcontainer.engines.docker.printed import Following, frames
+from pytest_mlcontainer.engines.printed import LogFiles
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import memory_ran_out, out_of_processes, size_text
 from pytest_mlcontainer.runs.watching import Watch, next_look_s

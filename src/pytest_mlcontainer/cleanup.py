@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.engines.process import kill_marked
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import KEPT_BYTES, Keep, Owner

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlcontainer.cli.surroundings import Here
-from pytest_mlcontainer.engines.cleaning import Cleaner, Leftover
-from pytest_mlcontainer.engines.diagnosis import shown_endpoint
+from pytest_mlcontainer.engines.docker.cleaning import Cleaner, Leftover
+from pytest_mlcontainer.engines.docker.diagnosis import shown_endpoint
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.owners import current_owner, is_alive
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED

@@ -1,4 +1,4 @@
-"""What the product asks of an engine, as a protocol; `docker_engine` fulfils it.
+"""What the product asks of an engine, as a protocol; `docker.engine` fulfils it.
 
 Only this package talks to engines and starts processes.
 """

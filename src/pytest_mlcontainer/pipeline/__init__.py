@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.compare.readers.pool import shared_pool
 from pytest_mlcontainer.engines import DETAIL, ContainerSpec, LogLine
-from pytest_mlcontainer.engines.server import launch
+from pytest_mlcontainer.engines.docker.server import launch
 from pytest_mlcontainer.errors import MlContainerError, RunError
 from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.judging import Needed, compare_runs, needed_by

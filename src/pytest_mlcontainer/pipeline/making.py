@@ -14,7 +14,7 @@ from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer import images
 from pytest_mlcontainer.config import check_files
 from pytest_mlcontainer.engines import Engine
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.errors import (
     ConfigError,
     MlContainerError,

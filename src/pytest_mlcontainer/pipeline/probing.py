@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_mlcontainer import images
 from pytest_mlcontainer.engines import Engine
-from pytest_mlcontainer.engines.kept_images import kept_reference
+from pytest_mlcontainer.engines.docker.kept_images import kept_reference
 from pytest_mlcontainer.errors import PlatformError, PlatformSkipped
 from pytest_mlcontainer.matrix import engine_of
 from pytest_mlcontainer.model import (

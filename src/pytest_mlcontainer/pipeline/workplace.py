@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_mlcontainer.cleanup import clean_up, sweep
 from pytest_mlcontainer.config.words import show_key
 from pytest_mlcontainer.engines import LogLine
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import ConfigError, EngineError, MlContainerError
 from pytest_mlcontainer.model import (

@@ -13,7 +13,7 @@ from threading import Thread
 from types import TracebackType
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
-from pytest_mlcontainer.engines.server import Launched
+from pytest_mlcontainer.engines.docker.server import Launched
 from pytest_mlcontainer.errors import MlContainerError, RunError
 from pytest_mlcontainer.model import Entrypoint, Server
 from pytest_mlcontainer.records import STDERR_LOG, STDOUT_LOG

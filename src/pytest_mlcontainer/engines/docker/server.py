@@ -14,13 +14,13 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.client import CUT_REMEDY, PATIENCE, innermost
-from pytest_mlcontainer.engines.connect import address, is_url, knock
-from pytest_mlcontainer.engines.failures import explain_create, explain_start
-from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation
-from pytest_mlcontainer.engines.mounts import plan_mounts, volumes_of
-from pytest_mlcontainer.engines.sessions import container_labels
+from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, PATIENCE, innermost
+from pytest_mlcontainer.engines.docker.connect import address, is_url, knock
+from pytest_mlcontainer.engines.docker.gpus import device_request
+from pytest_mlcontainer.engines.docker.isolation import isolation
+from pytest_mlcontainer.engines.docker.mounts import plan_mounts, volumes_of
+from pytest_mlcontainer.engines.docker.refusals import explain_create, explain_start
+from pytest_mlcontainer.engines.docker.sessions import container_labels
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Owner
 

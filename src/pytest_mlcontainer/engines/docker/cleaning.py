@@ -9,9 +9,9 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from pytest_mlcontainer.engines.connect import open_client
-from pytest_mlcontainer.engines.kept_images import KeptImage, age_s, find_kept
-from pytest_mlcontainer.engines.sessions import KEEP_LABEL, list_images
+from pytest_mlcontainer.engines.docker.connect import open_client
+from pytest_mlcontainer.engines.docker.kept_images import KeptImage, age_s, find_kept
+from pytest_mlcontainer.engines.docker.sessions import KEEP_LABEL, list_images
 from pytest_mlcontainer.model import LABEL
 from pytest_mlcontainer.owners import host_name, is_alive
 

@@ -15,19 +15,18 @@ from pytest_mlcontainer.engines import (
     Container,
     ContainerSpec,
     LogLine,
-    kept_images,
-    sessions,
 )
-from pytest_mlcontainer.engines.buildx import Buildx
-from pytest_mlcontainer.engines.client import PATIENCE, Patience
-from pytest_mlcontainer.engines.connect import address, open_client
-from pytest_mlcontainer.engines.docker_container import DockerContainer
-from pytest_mlcontainer.engines.failures import explain_create, explained
-from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation
-from pytest_mlcontainer.engines.mounts import name_of_volume, plan_mounts, volumes_of
+from pytest_mlcontainer.engines.docker import kept_images, sessions
+from pytest_mlcontainer.engines.docker.buildx import Buildx
+from pytest_mlcontainer.engines.docker.client import PATIENCE, Patience
+from pytest_mlcontainer.engines.docker.connect import address, open_client
+from pytest_mlcontainer.engines.docker.container import DockerContainer
+from pytest_mlcontainer.engines.docker.gpus import device_request
+from pytest_mlcontainer.engines.docker.isolation import isolation
+from pytest_mlcontainer.engines.docker.mounts import name_of_volume, plan_mounts, volumes_of
+from pytest_mlcontainer.engines.docker.pulling import pull
+from pytest_mlcontainer.engines.docker.refusals import explain_create, explained
 from pytest_mlcontainer.engines.process import Processes
-from pytest_mlcontainer.engines.pulling import pull
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import (
     BuildSettings,
