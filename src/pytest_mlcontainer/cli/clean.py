@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlcontainer.cli.surroundings import Here
-from pytest_mlcontainer.engines.docker.cleaning import Cleaner, Leftover
+from pytest_mlcontainer.engines import EngineRequest, Janitor, Leftover
 from pytest_mlcontainer.engines.docker.diagnosis import shown_endpoint
+from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.owners import current_owner, is_alive
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
@@ -61,21 +62,22 @@ def _clean_engine(
     abandoned = {name for each in sessions if not each.alive for name in each.noted("repository")}
     print(f"engine {shown_endpoint(endpoint, here.environ)}")
     try:
-        cleaner = Cleaner(endpoint, here.environ, claimed, abandoned)
+        owner = current_owner(uuid.uuid4().hex)
+        cleaner = open_engine(EngineRequest(endpoint, here.environ, owner))
     except EngineError as error:
         print("\n".join(f"  {line}" for line in str(error).splitlines()))
         return False
     try:
-        found = cleaner.find()
+        found = cleaner.leftovers(claimed, abandoned)
         if not found:
             print("  nothing there")
         done = [_take(cleaner, thing, dry_run=dry_run) for thing in found]
     finally:
-        cleaner.close()
+        cleaner.disconnect()
     return all(done)
 
 
-def _take(cleaner: Cleaner, thing: Leftover, *, dry_run: bool) -> bool:
+def _take(cleaner: Janitor, thing: Leftover, *, dry_run: bool) -> bool:
     """Remove one thing and say so; returns whether it is gone or had to stay anyway."""
     named = f"{thing.kind.value} {thing.name}, {thing.why}"
     if thing.left:
@@ -84,7 +86,7 @@ def _take(cleaner: Cleaner, thing: Leftover, *, dry_run: bool) -> bool:
     if dry_run:
         print(f"  would remove  {named}")
         return True
-    removed = cleaner.remove(thing)
+    removed = cleaner.remove_leftover(thing)
     if removed.left:
         print(f"  left          {named}: {removed.left}")
         return False

@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
+from pytest_mlcontainer.engines import Container, ContainerSpec, Exit, Runner
 from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.model import Entrypoint, Failure, Image, Limits, Output, Target
 from pytest_mlcontainer.outputs import Collected, Declared, collect_tar
@@ -84,7 +84,7 @@ class Opening:
         hidden: values of secrets, which are not taken over.
     """
 
-    engine: Engine
+    engine: Runner
     image: Image
     target: Target
     entry: Entrypoint
