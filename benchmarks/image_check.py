@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.measure import Figure, in_turns, ratio, timed
 from pytest_mlcontainer import matrix
 from pytest_mlcontainer.config import load
-from pytest_mlcontainer.engines.buildx import arguments
+from pytest_mlcontainer.engines.docker.buildx import arguments
 from pytest_mlcontainer.model import LABEL, Options, Settings
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import Pipeline, Surroundings

@@ -12,8 +12,8 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from benchmarks.measure import Figure, in_turns, ratio, timed
-from pytest_mlcontainer.engines.connect import open_client
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.connect import open_client
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.model import Entrypoint, Facts, Image, Target
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.container import ContainerRun, execute

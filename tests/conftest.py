@@ -21,7 +21,7 @@ import pytest
 from filelock import FileLock
 
 import pytest_mlcontainer.plugin.items  # noqa: F401
-from pytest_mlcontainer.engines.connect import open_client
+from pytest_mlcontainer.engines.docker.connect import open_client
 from pytest_mlcontainer.model import LABEL
 
 pytest_plugins = ["pytester"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.engines.buildx import Buildx
-from pytest_mlcontainer.engines.connect import check_version
+from pytest_mlcontainer.engines.docker.buildx import Buildx
+from pytest_mlcontainer.engines.docker.connect import check_version
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import BuildSettings, Platform

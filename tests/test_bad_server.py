@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer.engines import Usage
-from pytest_mlcontainer.engines.server import _is_our_address
+from pytest_mlcontainer.engines.docker.server import _is_our_address
 from pytest_mlcontainer.model import Entrypoint, Limits
 from pytest_mlcontainer.runs.breaches import DISK, Breach
 from pytest_mlcontainer.runs.failures import Ending

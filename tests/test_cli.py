@@ -17,7 +17,7 @@ import pytest
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.config import load
 from pytest_mlcontainer.config.dockerfile import DockerfileSummary, command_words, parse_dockerfile
-from pytest_mlcontainer.engines.sessions import remove_dead
+from pytest_mlcontainer.engines.docker.sessions import remove_dead
 from pytest_mlcontainer.model import LABEL, Owner, Server
 from pytest_mlcontainer.owners import current_owner, host_name
 

@@ -19,9 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from faulty_proxy import FaultyProxy
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.client import Patience
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
-from pytest_mlcontainer.engines.server import launch
+from pytest_mlcontainer.engines.docker.client import Patience
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
 from pytest_mlcontainer.model import Entrypoint, Limits, Platform, Server
 from pytest_mlcontainer.owners import current_owner
@@ -279,7 +278,7 @@ def test_a_server_that_an_engine_took_with_it_did_not_end_by_itself(proxy, fault
         proxy.up()
 
     with pytest.raises(error, match=what) as raised:
-        _with_server(use, proxy, faulty, entry, spec)
+        _with_server(use, faulty, entry, spec)
     assert "exit code 137" in raised.value.value
 
 
@@ -291,7 +290,7 @@ def test_a_server_goes_on_where_its_engine_was_only_out_of_reach(proxy, faulty):
         with urlopen(server.url) as answer:
             assert answer.status == 200
 
-    _with_server(use, proxy, faulty, entry, spec)
+    _with_server(use, faulty, entry, spec)
 
 
 def test_an_engine_that_stays_away_from_a_server_is_the_engines_error(proxy, faulty, engine):
@@ -302,7 +301,7 @@ def test_an_engine_that_stays_away_from_a_server_is_the_engines_error(proxy, fau
         engine.remove_container(server.container, force=True)
 
     with pytest.raises(EngineError, match="did not come back"):
-        _with_server(use, proxy, faulty, entry, spec)
+        _with_server(use, faulty, entry, spec)
 
 
 def _server(engine: DockerEngine) -> tuple[Entrypoint, ContainerSpec]:
@@ -314,14 +313,11 @@ def _server(engine: DockerEngine) -> tuple[Entrypoint, ContainerSpec]:
 
 def _with_server(
     use: Callable[[Started], None],
-    proxy: FaultyProxy,
     engine: DockerEngine,
     entry: Entrypoint,
     spec: ContainerSpec,
 ) -> None:
-    owner, port = current_owner(uuid.uuid4().hex), 8000
-    launching = launch("serve", spec, port, endpoint=proxy.url, environ=os.environ, owner=owner)
-    with serve(engine, entry, spec, launching) as server:
+    with serve(entry, spec, engine.launch("serve", spec, 8000)) as server:
         use(server)
 
 

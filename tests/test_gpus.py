@@ -7,7 +7,7 @@ import docker
 import pytest
 
 from pytest_mlcontainer.config.targets import parse_gpus
-from pytest_mlcontainer.engines.gpus import device_request
+from pytest_mlcontainer.engines.docker.gpus import device_request
 
 # As docker itself takes them.
 DOCKERS_OWN = [

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.denials import allow_denied
-from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
+from pytest_mlcontainer.engines.docker.isolation import isolation, socket_mounts
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Limits, Platform
 

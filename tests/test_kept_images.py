@@ -12,7 +12,7 @@ from typing import Any
 import docker
 import pytest
 
-from pytest_mlcontainer.engines.kept_images import PREFIX, KeptImage, find_kept, past_budget
+from pytest_mlcontainer.engines.docker.kept_images import PREFIX, KeptImage, find_kept, past_budget
 
 CONFIG = """
 platforms = ["native"]

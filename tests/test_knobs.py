@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.model import (
     Entrypoint,
     Facts,

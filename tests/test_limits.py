@@ -11,10 +11,11 @@ import pytest
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.engines import Usage
-from pytest_mlcontainer.engines.printed import Following, LogFiles, frames
+from pytest_mlcontainer.engines.docker.printed import Following, frames
+from pytest_mlcontainer.engines.printed import LogFiles
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import memory_ran_out, out_of_processes, size_text
-from pytest_mlcontainer.runs.watching import Watch, next_look_s
+from pytest_mlcontainer.runs.watching import RunWatch, next_look_s
 
 MEBIBYTE = 1 << 20
 
@@ -253,7 +254,7 @@ def test_a_watched_run_is_ended_once_and_only_past_its_limit():
     """What was seen at most is known afterwards, also of a run that keeps within its limits."""
     ended: list[str] = []
     looks = iter([Usage(5, 7, 3), Usage(11, 6, 2)])
-    watch = Watch(
+    watch = RunWatch(
         Limits(disk_bytes=10), lambda: next(looks), lambda breach: ended.append(breach.setting)
     )
     with watch:
@@ -268,7 +269,7 @@ def test_a_run_that_is_over_is_not_looked_at_again():
     def look() -> Usage:
         raise AssertionError
 
-    with Watch(Limits(), look, lambda _breach: None) as watch:
+    with RunWatch(Limits(), look, lambda _breach: None) as watch:
         pass
     assert watch.breach is None
 

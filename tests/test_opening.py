@@ -17,7 +17,7 @@ from typing import Any
 import docker
 import pytest
 
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.model import Entrypoint, Image, Limits, Output, Platform, Target
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.opening import FAILURE, Opening, open_pickle

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.model import Facts, Knobs, Platform, Target
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.probe import Probe, read_facts

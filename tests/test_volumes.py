@@ -10,8 +10,8 @@ import docker
 import pytest
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
-from pytest_mlcontainer.engines.mounts import plan_mounts, volumes_of
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
+from pytest_mlcontainer.engines.docker.mounts import plan_mounts, volumes_of
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import LABEL, Owner, Platform
 from pytest_mlcontainer.owners import current_owner

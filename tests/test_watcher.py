@@ -29,7 +29,7 @@ from pytest_mlcontainer.owners import (
 )
 from pytest_mlcontainer.sharing import Ledger
 from pytest_mlcontainer.temporary import left_folders, remove_left_folders, temporary_folder
-from pytest_mlcontainer.watcher import Watch
+from pytest_mlcontainer.watcher import CleanupWatch
 
 BASE = "python:3.13-slim"
 DEAD_S = 5  # from the death to nothing left, as SECURITY.md promises
@@ -223,7 +223,7 @@ def test_an_end_leaves_no_watcher(project: Any, start: Any) -> None:
 
 
 def test_a_watcher_that_was_killed_is_started_again(tmp_path: Path) -> None:
-    watch = Watch(tmp_path, current_owner("x"), os.environ)
+    watch = CleanupWatch(tmp_path, current_owner("x"), os.environ)
     watch.ensure()
     first = watch.pid
     assert first is not None
@@ -241,7 +241,7 @@ def test_a_watcher_that_was_killed_is_started_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_watcher_ends_with_its_owner_alone(tmp_path: Path, number: int) -> None:
     """A whole process group is told to end: the watcher is the one that cleans up after it."""
-    watch = Watch(tmp_path, current_owner("x"), os.environ)
+    watch = CleanupWatch(tmp_path, current_owner("x"), os.environ)
     watch.ensure()
     assert watch.pid is not None
     until(lambda: _ignores(watch.pid, number), 10, "it is not ready")
@@ -269,13 +269,13 @@ from pytest_mlcontainer.cleanup import clean_up
 from pytest_mlcontainer.model import Keep
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.sharing import Ledger
-from pytest_mlcontainer.watcher import Watch
+from pytest_mlcontainer.watcher import CleanupWatch
 cache = Path({str(tmp_path)!r})
 owner = current_owner({tmp_path.name!r})
 ledger = Ledger(cache, owner.session)
 ledger.enter(owner)
 ledger.add(endpoint="unix://{socket}")
-watch = Watch(cache, owner, os.environ)
+watch = CleanupWatch(cache, owner, os.environ)
 watch.ensure()
 print(__import__("json").dumps(owner.labels()), flush=True)
 sys.stdin.readline()

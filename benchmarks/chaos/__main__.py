@@ -17,7 +17,7 @@ from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.session import end_all
 from benchmarks.chaos.suites import SECRETS, SHARING, rows_of
 from benchmarks.chaos.table import Row, markdown, plain
-from pytest_mlcontainer.engines.connect import open_client
+from pytest_mlcontainer.engines.docker.connect import open_client
 from pytest_mlcontainer.errors import MlContainerError
 
 FAULTS: dict[str, Callable[[Plan], Iterable[Row]]] = {

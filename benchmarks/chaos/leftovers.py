@@ -11,7 +11,7 @@ from docker.errors import APIError, NotFound
 
 from benchmarks.chaos.session import Session, is_watcher, processes
 from benchmarks.chaos.unclaimed import unclaimed
-from pytest_mlcontainer.engines.sessions import list_images
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.model import LABEL
 
 _POLL_S = 0.1

@@ -18,7 +18,7 @@ from pathlib import Path
 import docker
 
 from benchmarks.chaos.bystanders import BASE
-from pytest_mlcontainer.engines.connect import open_client
+from pytest_mlcontainer.engines.docker.connect import open_client
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "engine"
 _SHARED = Path(__file__).resolve().parents[2] / ".engine"

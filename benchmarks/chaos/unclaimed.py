@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 
-from pytest_mlcontainer.engines.sessions import list_images
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.model import LABEL
 
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.releases.rows import ROWS, Row
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.facts import can_be_witnessed, took_effect
 from pytest_mlcontainer.model import (

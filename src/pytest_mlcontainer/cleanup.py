@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines import EngineRequest, ImageStore, Kinds
 from pytest_mlcontainer.engines.process import kill_marked
+from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import KEPT_BYTES, Keep, Owner
 from pytest_mlcontainer.owners import host_name, is_alive, maker_lives
@@ -36,23 +37,36 @@ class Cleaned:
 
 
 def clean_up(
-    cache: Path, owner: Owner, environ: Mapping[str, str], keep: Keep, *, last: bool
+    cache: Path,
+    owner: Owner,
+    environ: Mapping[str, str],
+    keep: Keep,
+    *,
+    last: bool,
+    kinds: Kinds = lambda: (),
 ) -> Cleaned:
     """Remove from every engine that the session used what carries its label.
 
     Args:
         cache: folder of what workers share.
         last: whether the session ends; then images go too, unless another session still uses them.
+        kinds: of engines, those that plugins add.
     """
     ledger = Ledger(cache, owner.session)
-    cleaned = clean_session(ledger.entries(), owner, environ, keep, last=last)
+    cleaned = clean_session(ledger.entries(), owner, environ, keep, last=last, kinds=kinds)
     if last and cleaned.reached:
         ledger.remove()
     return cleaned
 
 
 def clean_session(
-    entries: Entries, owner: Owner, environ: Mapping[str, str], keep: Keep, *, last: bool = True
+    entries: Entries,
+    owner: Owner,
+    environ: Mapping[str, str],
+    keep: Keep,
+    *,
+    last: bool = True,
+    kinds: Kinds = lambda: (),
 ) -> Cleaned:
     """Remove what a session made, as far as its engines can be reached.
 
@@ -67,7 +81,7 @@ def clean_session(
     reached, found = True, False
     for endpoint in _endpoints(entries):
         try:
-            engine = DockerEngine(endpoint or None, environ, owner, keep)
+            engine = open_engine(EngineRequest(endpoint or None, environ, owner, keep), kinds)
             try:
                 found |= engine.remove_session(keep_containers=keep is not Keep.NONE)
                 if keep is not Keep.ALL:
@@ -82,7 +96,13 @@ def clean_session(
     return Cleaned(reached, found)
 
 
-def clean_after(entries: Entries, owner: Owner, environ: Mapping[str, str], maker: str) -> bool:
+def clean_after(
+    entries: Entries,
+    owner: Owner,
+    environ: Mapping[str, str],
+    maker: str,
+    kinds: Kinds = lambda: (),
+) -> bool:
     """Remove what one dead process of a living session had in hand: processes and containers.
 
     What it made for all workers, images and volumes, is theirs now.
@@ -96,7 +116,7 @@ def clean_after(entries: Entries, owner: Owner, environ: Mapping[str, str], make
     clean = not kill_marked(maker)
     for endpoint in _endpoints(entries):
         try:
-            engine = DockerEngine(endpoint or None, environ, owner)
+            engine = open_engine(EngineRequest(endpoint or None, environ, owner), kinds)
             try:
                 clean &= not engine.remove_made(maker)
             finally:
@@ -107,7 +127,9 @@ def clean_after(entries: Entries, owner: Owner, environ: Mapping[str, str], make
     return clean
 
 
-def sweep(cache: Path, endpoint: str | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+def sweep(
+    cache: Path, endpoint: str | None, environ: Mapping[str, str], kinds: Kinds = lambda: ()
+) -> tuple[str, ...]:
     """Remove what dead sessions of this machine left on one engine, and their folders.
 
     Their watchers do so within seconds; this is for those whose watcher was killed as well.
@@ -128,13 +150,13 @@ def sweep(cache: Path, endpoint: str | None, environ: Mapping[str, str]) -> tupl
         if set(_endpoints(entries)) <= {endpoint or ""}:
             # Containers that were to be kept are, with the images that they are of.
             with suppress(OSError):
-                if clean_session(entries, owner, environ, Keep.FAILED).reached:
+                if clean_session(entries, owner, environ, Keep.FAILED, kinds=kinds).reached:
                     ledger.remove()
                     forgotten.append(ledger.session)
     return tuple(forgotten)
 
 
-def _trim_kept(engine: DockerEngine, entries: Entries, endpoint: str) -> None:
+def _trim_kept(engine: ImageStore, entries: Entries, endpoint: str) -> None:
     """Hold what stays for the next session to the budget of this one."""
     budgets = {
         entry["repository"]: int(entry["budget"])

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.engines import DETAIL, Engine, LogLine
+from pytest_mlcontainer.engines import DETAIL, Builder, ImageStore, LogLine
 from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
@@ -75,7 +75,7 @@ def prepare(build: BuildSettings, root: Path, environ: Mapping[str, str], proces
             raise _no_wheel(build, pattern)
 
 
-def build(engine: Engine, settings: Settings, platform: Platform, key: str, known: Path,
+def build(engine: Builder, settings: Settings, platform: Platform, key: str, known: Path,
           log: LogLine, hidden: Redactor = NOTHING) -> Image:  # fmt: skip
     """Build the project's image for one platform and check what came of it.
 
@@ -83,10 +83,10 @@ def build(engine: Engine, settings: Settings, platform: Platform, key: str, know
         key: tells this state of the sources from others; part of the tag.
         known: folder for what is known of images on this engine, by digest. Asking an engine takes
             a twentieth of the time in which it sees that nothing has changed.
-        hidden: see `Engine.build`.
+        hidden: see `Builder.build`.
 
     Raises:
-        BuildError, PlatformError: see `Engine.build`.
+        BuildError, PlatformError: see `Builder.build`.
     """
     tag = f"{repository(settings)}:{platform.slug}-{key[:12]}"
     labels = ((LABEL, "true"), (f"{LABEL}.project", settings.name))
@@ -121,7 +121,7 @@ def image_from_json(raw: Mapping[str, Any]) -> Image:
     return Image(**values)
 
 
-def find(engine: Engine, reference: str, platform: Platform) -> Image:
+def find(engine: ImageStore, reference: str, platform: Platform) -> Image:
     """An image that exists already, on the engine or in a registry.
 
     Its tag is left as it is: another platform of it is pulled by digest.

@@ -53,7 +53,7 @@ _SAY_AGAIN_S = 600.0
 
 
 @dataclass(frozen=True)
-class _Session:
+class _SessionNote:
     """What is noted of a session.
 
     Args:
@@ -223,7 +223,7 @@ class Store:
         if all(runs is False for runs in running.values()):
             self._sweep()
         beside = tuple(other for other, runs in running.items() if runs)
-        mine = _Session(self._owner.host, self._owner.pid, self._owner.pid_start, beside)
+        mine = _SessionNote(self._owner.host, self._owner.pid, self._owner.pid_start, beside)
         write_json(self._session_file(self._owner.session), asdict(mine))
 
     def _leave(self) -> None:
@@ -273,7 +273,7 @@ class Store:
     def _known(self) -> list[str]:
         return sorted({file.name.partition(".")[0] for file in self._sessions.glob("*.*")})
 
-    def _session(self, session: str) -> _Session | None:
+    def _session(self, session: str) -> _SessionNote | None:
         return _parse_session(read_object(self._session_file(session)))
 
     def _session_file(self, session: str) -> Path:
@@ -421,7 +421,7 @@ def _read_error(file: Path) -> MlContainerError | None:
     return kind(what, value, remedy)
 
 
-def _parse_session(raw: dict[str, Any] | None) -> _Session | None:
+def _parse_session(raw: dict[str, Any] | None) -> _SessionNote | None:
     if raw is None:
         return None
     beside, ended, pid = raw.get("beside"), raw.get("ended"), raw.get("pid")
@@ -430,7 +430,7 @@ def _parse_session(raw: dict[str, Any] | None) -> _Session | None:
         return None
     if not isinstance(pid, int) or not 0 < pid < 1 << 31:
         return None
-    return _Session(str(texts[0]), pid, str(texts[1]), tuple(map(str, texts[2:])), ended)
+    return _SessionNote(str(texts[0]), pid, str(texts[1]), tuple(map(str, texts[2:])), ended)
 
 
 def _is_held(file: Path) -> bool | None:

@@ -44,7 +44,7 @@ if line:
 """
 
 
-class Watch:
+class CleanupWatch:
     """The watcher of this process, as this process sees it.
 
     Args:
@@ -115,10 +115,10 @@ class _Task:
 
 
 def main(raw: Mapping[str, object], environ: Mapping[str, str]) -> None:
-    """Watch and clean up, in the watcher's own process; its stdin brings the word to end.
+    """CleanupWatch and clean up, in the watcher's own process; its stdin brings the word to end.
 
     Args:
-        raw: the task, as `Watch` writes it.
+        raw: the task, as `CleanupWatch` writes it.
         environ: environment variables for reaching engines.
     """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

@@ -87,11 +87,13 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace) -> int:
     """2 also for records that cannot be read, so that 1 always means a result."""
-    from pytest_mlcontainer.cli.compare import Asked, compare
+    from pytest_mlcontainer.cli.compare import CompareArguments, compare
 
     values = vars(arguments)
     try:
-        return compare(Asked(**{name: values[name] for name in Asked.__annotations__}))
+        return compare(
+            CompareArguments(**{name: values[name] for name in CompareArguments.__annotations__})
+        )
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 2
@@ -113,10 +115,10 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _explain_project(arguments: argparse.Namespace) -> int:
-    from pytest_mlcontainer.cli.explain import Asked, explain
+    from pytest_mlcontainer.cli.explain import ExplainArguments, explain
 
     return explain(
-        Asked(
+        ExplainArguments(
             config=arguments.config or Path("pyproject.toml"),
             entrypoint=arguments.entrypoint,
             platform=arguments.platform,
@@ -131,12 +133,12 @@ def _explain_project(arguments: argparse.Namespace) -> int:
 
 
 def _explain_images(arguments: argparse.Namespace) -> int:
-    from pytest_mlcontainer.cli.explain_images import BUDGET, Asked, explain_images
+    from pytest_mlcontainer.cli.explain_images import BUDGET, ImagesArguments, explain_images
     from pytest_mlcontainer.config import parse_options
 
     budget = parse_options(machine(), prefix="--", budget=arguments.budget).budget
     return explain_images(
-        Asked(
+        ImagesArguments(
             images=tuple(arguments.image),
             entrypoint=arguments.entrypoint,
             config=arguments.config,

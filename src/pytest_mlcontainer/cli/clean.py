@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlcontainer.cli.surroundings import Here
-from pytest_mlcontainer.engines.cleaning import Cleaner, Leftover
-from pytest_mlcontainer.engines.diagnosis import shown_endpoint
+from pytest_mlcontainer.engines import EngineRequest, Janitor, Leftover
+from pytest_mlcontainer.engines.docker.diagnosis import shown_endpoint
+from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.owners import current_owner, is_alive
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
@@ -19,7 +20,7 @@ from pytest_mlcontainer.temporary import left_folders, remove_left_folders
 
 
 @dataclass(frozen=True)
-class _Session:
+class _KnownSession:
     """A session that the cache knows.
 
     Args:
@@ -55,27 +56,28 @@ def clean(here: Here, engine: str | None, *, dry_run: bool) -> int:
 
 
 def _clean_engine(
-    here: Here, endpoint: str | None, sessions: tuple[_Session, ...], *, dry_run: bool
+    here: Here, endpoint: str | None, sessions: tuple[_KnownSession, ...], *, dry_run: bool
 ) -> bool:
     claimed = {name for each in sessions if each.alive for name in each.noted("repository")}
     abandoned = {name for each in sessions if not each.alive for name in each.noted("repository")}
     print(f"engine {shown_endpoint(endpoint, here.environ)}")
     try:
-        cleaner = Cleaner(endpoint, here.environ, claimed, abandoned)
+        owner = current_owner(uuid.uuid4().hex)
+        cleaner = open_engine(EngineRequest(endpoint, here.environ, owner))
     except EngineError as error:
         print("\n".join(f"  {line}" for line in str(error).splitlines()))
         return False
     try:
-        found = cleaner.find()
+        found = cleaner.leftovers(claimed, abandoned)
         if not found:
             print("  nothing there")
         done = [_take(cleaner, thing, dry_run=dry_run) for thing in found]
     finally:
-        cleaner.close()
+        cleaner.disconnect()
     return all(done)
 
 
-def _take(cleaner: Cleaner, thing: Leftover, *, dry_run: bool) -> bool:
+def _take(cleaner: Janitor, thing: Leftover, *, dry_run: bool) -> bool:
     """Remove one thing and say so; returns whether it is gone or had to stay anyway."""
     named = f"{thing.kind.value} {thing.name}, {thing.why}"
     if thing.left:
@@ -84,7 +86,7 @@ def _take(cleaner: Cleaner, thing: Leftover, *, dry_run: bool) -> bool:
     if dry_run:
         print(f"  would remove  {named}")
         return True
-    removed = cleaner.remove(thing)
+    removed = cleaner.remove_leftover(thing)
     if removed.left:
         print(f"  left          {named}: {removed.left}")
         return False
@@ -92,7 +94,7 @@ def _take(cleaner: Cleaner, thing: Leftover, *, dry_run: bool) -> bool:
     return True
 
 
-def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
+def _clean_cache(cache: Path, dead: list[_KnownSession], *, dry_run: bool) -> None:
     print(f"cache {cache}")
     owner = current_owner(uuid.uuid4().hex)
     stores = [folder.parent for folder in sorted(cache.glob("*/sessions"))]
@@ -127,7 +129,7 @@ def _clean_cache(cache: Path, dead: list[_Session], *, dry_run: bool) -> None:
         Ledger(cache, session.id).remove()
 
 
-def _sessions(cache: Path) -> Iterator[_Session]:
+def _sessions(cache: Path) -> Iterator[_KnownSession]:
     """The sessions with a ledger: living ones, and dead ones that had no time to clean up."""
     me = current_owner(uuid.uuid4().hex)
     for ledger in ledgers(cache):
@@ -138,7 +140,7 @@ def _sessions(cache: Path) -> Iterator[_Session]:
         else:
             stores = [Path(entry["store"]) for entry in entries if "store" in entry]
             alive = any(Store(store, me).may_run(ledger.session) for store in stores)
-        yield _Session(ledger.session, alive, entries)
+        yield _KnownSession(ledger.session, alive, entries)
 
 
 def _is_result(path: Path) -> bool:

@@ -33,7 +33,7 @@ _NOTE_WIDTH = 300
 
 
 @dataclass(frozen=True)
-class Asked:
+class CompareArguments:
     """The command's arguments.
 
     Args:
@@ -52,7 +52,7 @@ class Asked:
     platform: str | None = None
 
 
-def compare(asked: Asked) -> int:
+def compare(asked: CompareArguments) -> int:
     """Print what differs.
 
     Returns:
@@ -128,7 +128,7 @@ def _settings(config: Path) -> Settings:
     return settings
 
 
-def _check_different(asked: Asked) -> None:
+def _check_different(asked: CompareArguments) -> None:
     first, second = asked.first, asked.second
     if first.exists() and second.exists() and first.samefile(second):
         raise RecordError(

@@ -14,7 +14,7 @@ from platform import machine
 
 from pytest_mlcontainer.cli.surroundings import Here, surroundings
 from pytest_mlcontainer.config import check_files, load, parse_options
-from pytest_mlcontainer.engines.diagnosis import (
+from pytest_mlcontainer.engines.docker.diagnosis import (
     BuilderFacts,
     EngineFacts,
     describe_builder,
@@ -22,8 +22,8 @@ from pytest_mlcontainer.engines.diagnosis import (
     free_bytes,
     registered_emulator,
 )
+from pytest_mlcontainer.engines.docker.kept_images import LONGEST_S
 from pytest_mlcontainer.engines.failures import GPU_REMEDY, emulation_remedy
-from pytest_mlcontainer.engines.kept_images import LONGEST_S
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.model import HOST, KEPT_BYTES, Platform, Settings
 from pytest_mlcontainer.pipeline import Pipeline

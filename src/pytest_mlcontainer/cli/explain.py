@@ -24,7 +24,7 @@ from pytest_mlcontainer.variations import FAMILIES, wanted
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExplainArguments:
     """The command's arguments.
 
     Args:
@@ -48,7 +48,7 @@ class Asked:
     log: Callable[[str], None] = lambda _line: None
 
 
-def explain(asked: Asked) -> int:
+def explain(asked: ExplainArguments) -> int:
     """Print what makes outputs drift.
 
     Returns:
@@ -94,7 +94,7 @@ def list_variations() -> int:
     return 0
 
 
-def _settings(asked: Asked) -> Settings:
+def _settings(asked: ExplainArguments) -> Settings:
     file = asked.config / "pyproject.toml" if asked.config.is_dir() else asked.config
     if not file.is_file():
         raise MlContainerError("there is no such file", str(file), "name it with --config FILE")

@@ -12,7 +12,7 @@ from typing import Final
 
 from pytest_mlcontainer.config.words import nearest, show, suggest
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import HOST, Platform
+from pytest_mlcontainer.model import DOCKER_SCHEMES, HOST, Platform
 
 NO_GPU: Final = "none"
 
@@ -63,7 +63,6 @@ _GPU_REMEDY: Final = (
     f'a CDI name ("nvidia.com/gpu=all"), or "{NO_GPU}"'
 )
 
-_ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https", "ssh", "npipe")
 _ENGINE_REMEDY: Final = (
     'give a URL ("unix:///var/run/docker.sock", "tcp://host:2376", "ssh://user@host") '
     "or the name of a docker context"
@@ -160,11 +159,11 @@ def parse_engine(text: str) -> str:
     """An engine's URL, or the name of a docker context."""
     scheme, separator, rest = text.partition("://")
     if separator:
-        if scheme not in _ENGINE_SCHEMES:
+        if scheme not in DOCKER_SCHEMES:
             raise MlContainerError(
                 "an engine's URL cannot begin like this",
                 show(text),
-                suggest(scheme, _ENGINE_SCHEMES),
+                suggest(scheme, DOCKER_SCHEMES),
             )
         if rest and not re.search(r"\s", rest):
             return text

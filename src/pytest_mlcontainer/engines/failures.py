@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
-from docker.errors import APIError
-
-from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.errors import (
-    EngineError,
-    GpuError,
-    MlContainerError,
-    PlatformError,
-    RunError,
-)
+from pytest_mlcontainer.errors import EngineError, MlContainerError, PlatformError, RunError
 from pytest_mlcontainer.model import Platform
 
 EXEC_FORMAT = "exec format error"
@@ -57,19 +46,6 @@ def refusal(what: str, message: str, remedy: str = "") -> EngineError:
     return EngineError(what, message, remedy)
 
 
-@contextmanager
-def explained(what: str, remedy: str = "") -> Iterator[None]:
-    """Turn an engine's refusal into an error of ours.
-
-    Raises:
-        EngineError: it refused.
-    """
-    try:
-        yield
-    except APIError as error:
-        raise refusal(what, str(error.explanation or error), remedy) from error
-
-
 def emulation_remedy(platform: Platform) -> str:
     """How to make an engine run a foreign platform."""
     return (
@@ -78,49 +54,6 @@ def emulation_remedy(platform: Platform) -> str:
         f"tonistiigi/binfmt --install {platform.architecture}`; or name a native engine: "
         f'engines = {{ "{platform}" = "ssh://user@machine" }}'
     )
-
-
-def explain_create(message: str, spec: ContainerSpec) -> MlContainerError:
-    """Why a container could not be created."""
-    if "does not match the specified platform" in message or "no match for platform" in message:
-        return PlatformError(
-            f"the image is not for {spec.platform}",
-            f"{spec.image}: {message}",
-            f"build or pull it for {spec.platform}: `docker pull --platform {spec.platform} …`",
-        )
-    if "no command specified" in message:
-        return RunError(
-            "there is no command to run",
-            f"the image {spec.image} has no CMD and the entrypoint declares no command",
-            'declare one: command = ["python", "train.py"]',
-        )
-    if _is_gpu(message):
-        return _no_gpu(message, spec.limits.gpus)
-    return refusal("the engine refused to create the container", message)
-
-
-def explain_start(
-    message: str, inspected: Mapping[str, Any], spec: ContainerSpec
-) -> MlContainerError:
-    """Why a container could not be started."""
-    config = inspected.get("Config") or {}
-    argv = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
-    program = _program(message) or (argv[0] if argv else "")
-    if _is_gpu(message):
-        return _no_gpu(message, spec.limits.gpus)
-    if EXEC_FORMAT in message:
-        return cannot_execute(program)
-    if "executable file not found" in message or "no such file or directory" in message:
-        return _not_found(program, argv)
-    if "permission denied" in message:
-        return _not_allowed(program, str(config.get("User") or "root"))
-    if "network" in message and "not found" in message:
-        return EngineError(
-            "the network does not exist on the engine",
-            message,
-            'use network = "none", "bridge", or create it with `docker network create`',
-        )
-    return refusal("the engine could not start the container", message)
 
 
 def explain_exec(printed: str, platform: Platform, *, works: bool) -> MlContainerError | None:
@@ -140,9 +73,9 @@ def explain_exec(printed: str, platform: Platform, *, works: bool) -> MlContaine
         return None
     program, reason = found["program"] or "", found["reason"]
     if reason == "no such file or directory":
-        return _not_found(program, [])
+        return command_not_found(program)
     if reason == "permission denied":
-        return _not_allowed(program, "")
+        return command_not_allowed(program, "")
     if works:
         return cannot_execute(program)
     return no_emulation(platform, f"{program}: {EXEC_FORMAT}")
@@ -168,7 +101,12 @@ def no_emulation(platform: Platform, detail: str) -> PlatformError:
     return PlatformError(f"the engine cannot run {platform}", detail, emulation_remedy(platform))
 
 
-def _not_found(program: str, argv: list[str]) -> RunError:
+def command_not_found(program: str, argv: Sequence[str] = ()) -> RunError:
+    """The program, or its interpreter or loader, is not in the image.
+
+    Args:
+        argv: the whole command, where it is known.
+    """
     return RunError(
         "the command was not found in the image",
         f"{program!r}, in {argv}" if argv else repr(program),
@@ -178,32 +116,11 @@ def _not_found(program: str, argv: list[str]) -> RunError:
     )
 
 
-def _not_allowed(program: str, user: str) -> RunError:
+def command_not_allowed(program: str, user: str) -> RunError:
+    """The file may not be executed, by `user` where that is known."""
     return RunError(
         "the command cannot be executed",
         f"{program!r}: permission denied{f' (user {user})' if user else ''}",
         "give it the executable bit in the Dockerfile (`RUN chmod +x …`, `COPY --chmod=755 …`), "
         'or call its interpreter: command = ["python", "…"]',
     )
-
-
-def _no_gpu(message: str, spec: str | None) -> GpuError:
-    return GpuError("the engine has no GPU to give", f"--gpus {spec}: {message}", GPU_REMEDY)
-
-
-def _is_gpu(message: str) -> bool:
-    return any(
-        sign in message
-        for sign in (
-            "could not select device driver",
-            "unresolvable CDI devices",
-            "nvidia-container-cli",
-            "CDI device injection failed",
-        )
-    )
-
-
-def _program(message: str) -> str:
-    """`exec: "trian": executable file not found in $PATH` names the program."""
-    found = re.search(r'exec: \\?"([^"\\]+)\\?"', message) or re.search(r"exec (\S+):", message)
-    return found.group(1) if found else ""

@@ -7,6 +7,7 @@ process. Sizes are in bytes, times in seconds; a name says so where the type doe
 from __future__ import annotations
 
 from pytest_mlcontainer.model.basics import (
+    DOCKER_SCHEMES,
     HOST,
     LABEL,
     PRINTED,
@@ -80,6 +81,7 @@ from pytest_mlcontainer.model.variations import (
 __all__ = [
     "ALL_VARIATIONS",
     "DEFAULT_BUDGET",
+    "DOCKER_SCHEMES",
     "HOST",
     "KEPT_BYTES",
     "LABEL",

@@ -186,4 +186,6 @@ class Owner:
 
 
 LABEL = "pytest-mlcontainer"
+# Of the URLs of engines with a Docker API.
+DOCKER_SCHEMES = ("unix", "tcp", "http", "https", "ssh", "npipe")
 PRINTED = ("stdout", "stderr")  # names of what a run prints, where it wrote no such file

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pytest_mlcontainer.compare.readers.pool import shared_pool
 from pytest_mlcontainer.engines import DETAIL, ContainerSpec, LogLine
-from pytest_mlcontainer.engines.server import launch
 from pytest_mlcontainer.errors import MlContainerError, RunError
 from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.judging import Needed, compare_runs, needed_by
@@ -301,17 +300,16 @@ class Pipeline(Opener):
             volumes=volumes,
             secrets=self._disclosed(settings, entry),
         )
-        launching = launch(
+        spec = with_cpu(spec, target)
+        launching = engine.launch(
             entry.name,
-            with_cpu(spec, target),
+            spec,
             entry.server.port,
-            endpoint=job.target.engine,
-            environ=self._world.environ,
-            owner=self._world.owner,
             files=needs_tar(needs, posixpath.join("/", workdir)) if needs else None,
             writable=tuple(posixpath.join("/", workdir, path) for path in entry.writable),
         )
-        with serve(engine, replace(entry, limits=spec.limits), spec, launching) as started:
+        limited = replace(entry, limits=spec.limits)
+        with serve(limited, spec, launching, emulated=bool(target.emulated)) as started:
             yield started
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer import images
 from pytest_mlcontainer.config import check_files
-from pytest_mlcontainer.engines import Engine
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines import Runner
 from pytest_mlcontainer.errors import (
     ConfigError,
     MlContainerError,
@@ -181,7 +180,7 @@ class Maker(Prober):
         )
         return Facts(tuple(sorted(raw.items())))
 
-    def _means(self, settings: Settings, engine: DockerEngine, image: Image, knobs: Knobs) -> Means:
+    def _means(self, settings: Settings, engine: Runner, image: Image, knobs: Knobs) -> Means:
         """What an engine has to have ready for some knobs, made once for all workers."""
         network = engine.internal_network() if knobs.network == INTERNAL_NETWORK else None
         if not knobs.preload:
@@ -307,7 +306,7 @@ class Maker(Prober):
         self,
         settings: Settings,
         entry: Entrypoint,
-        engine: Engine,
+        engine: Runner,
         image: Image,
         workdir: str,
     ) -> tuple[tuple[tuple[str, str], ...], tuple[Input, ...]]:
@@ -353,7 +352,7 @@ def _afresh(folder: Path, make: Callable[[Path], None]) -> None:
     make(folder)
 
 
-def _fill_volume(engine: Engine, name: str, image: Image, source: Path) -> None:
+def _fill_volume(engine: Runner, name: str, image: Image, source: Path) -> None:
     engine.volume(name, image, folder_tar(source))
 
 

@@ -79,7 +79,7 @@ _GROWN = 3  # times that a failing environment is tried with what may belong to 
 _NAMED = 6
 
 
-class Runner(Protocol):
+class ExperimentRuns(Protocol):
     """What is asked of a pipeline; see `pipeline.Pipeline`."""
 
     def image(self, settings: Settings, job: ImageJob) -> Image:
@@ -205,7 +205,7 @@ class MixedRuns:
 
     def __init__(
         self,
-        runner: Runner,
+        runner: ExperimentRuns,
         shop: Workshop,
         question: Question,
         mixture: Mixture,

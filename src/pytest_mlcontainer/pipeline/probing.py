@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer import images
-from pytest_mlcontainer.engines import Engine
-from pytest_mlcontainer.engines.kept_images import kept_reference
+from pytest_mlcontainer.engines import Runner
 from pytest_mlcontainer.errors import PlatformError, PlatformSkipped
 from pytest_mlcontainer.matrix import engine_of
 from pytest_mlcontainer.model import (
@@ -57,7 +56,7 @@ from pytest_mlcontainer.storage import read_object, write_json
 class Prober(Workplace):
     """Looks at images where they run."""
 
-    def _check_emulation(self, settings: Settings, engine: Engine, platform: Platform) -> None:
+    def _check_emulation(self, settings: Settings, engine: Runner, platform: Platform) -> None:
         if settings.emulation is Emulation.ALLOW or not engine.emulates(platform):
             return
         native = engine.native()
@@ -72,7 +71,7 @@ class Prober(Workplace):
         raise PlatformError(what, value, remedy)
 
     def _known_target(
-        self, settings: Settings, engine: Engine, image: Image, target: Target, env: Pairs
+        self, settings: Settings, engine: Runner, image: Image, target: Target, env: Pairs
     ) -> Target:
         """The target with whether it is emulated, and as which CPU.
 
@@ -104,7 +103,7 @@ class Prober(Workplace):
         notes = self._hold_answers(settings, engine, image, target, entry)
         return target, (*emulation_note(target), *notes)
 
-    def _our_cpu(self, settings: Settings, engine: Engine, image: Image) -> str | None:
+    def _our_cpu(self, settings: Settings, engine: Runner, image: Image) -> str | None:
         """The CPU that is emulated where nobody names one; tried once for each engine."""
         if not has_choice(image) or not engine.emulates(image.platform):
             return None
@@ -126,7 +125,7 @@ class Prober(Workplace):
         value, _folder = self._store(settings).once("cpu", digest([name, image.digest]), make)
         return None if value is None else str(value)
 
-    def _facts(self, settings: Settings, engine: Engine, image: Image, target: Target) -> Facts:
+    def _facts(self, settings: Settings, engine: Runner, image: Image, target: Target) -> Facts:
         """What the probe sees; one probe for all workers, and none where it is known already.
 
         Args:
@@ -146,7 +145,7 @@ class Prober(Workplace):
         return repeated(partial(read_facts, probe), self._logger(str(probe.target.platform)))
 
     def _hold_answers(
-        self, settings: Settings, engine: Engine, image: Image, target: Target, entry: Entrypoint
+        self, settings: Settings, engine: Runner, image: Image, target: Target, entry: Entrypoint
     ) -> tuple[str, ...]:
         """See that the image's libraries compute right there, before an output is judged.
 
@@ -196,7 +195,7 @@ class Prober(Workplace):
             return self._hold_host_answers(settings, entry, seen)
         target = Target(platform, engine_of(settings, self._options, platform))
         engine = self._engine(target)
-        image = engine.find_image(kept_reference(images.repository(settings), platform), platform)
+        image = engine.find_kept_image(images.repository(settings), platform)
         if image is None:
             return None
         target = self._known_target(settings, engine, image, target, entry.env)

@@ -11,7 +11,7 @@ from typing import Final
 import platformdirs
 
 from pytest_mlcontainer.config import parse_kept
-from pytest_mlcontainer.engines import LogLine
+from pytest_mlcontainer.engines import Kinds, LogLine
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import Owner, Settings
 
@@ -31,6 +31,7 @@ class Surroundings:
             started before it is asked for.
         processes: that do the same on this machine, with pytest-xdist: readers are divided among
             them.
+        kinds: of engines, those that plugins add.
     """
 
     owner: Owner
@@ -39,6 +40,7 @@ class Surroundings:
     log: LogLine
     parallel: int
     processes: int = 1
+    kinds: Kinds = lambda: ()
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pytest_mlcontainer.cleanup import clean_up, sweep
 from pytest_mlcontainer.config.words import show_key
-from pytest_mlcontainer.engines import LogLine
-from pytest_mlcontainer.engines.docker_engine import DockerEngine
+from pytest_mlcontainer.engines import Engine, EngineRequest, LogLine
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import ConfigError, EngineError, MlContainerError
 from pytest_mlcontainer.model import (
     Entrypoint,
@@ -36,7 +36,7 @@ from pytest_mlcontainer.secrets import (
     read_values,
 )
 from pytest_mlcontainer.sharing import Ledger, Store
-from pytest_mlcontainer.watcher import Watch
+from pytest_mlcontainer.watcher import CleanupWatch
 
 _BELIEVED_S = 60.0  # that an engine cannot be reached
 
@@ -75,14 +75,14 @@ class Workplace:
         self._world = surroundings
         self._options = options
         self._ledger = Ledger(surroundings.cache, surroundings.owner.session)
-        self._watch = Watch(
+        self._watch = CleanupWatch(
             surroundings.cache, surroundings.owner, surroundings.environ, options.keep
         )
         self._processes = Processes()
         self._slots = threading.BoundedSemaphore(surroundings.parallel)
         self._lock = threading.RLock()
         self._work = Background()
-        self._engines: dict[str | None, DockerEngine] = {}
+        self._engines: dict[str | None, Engine] = {}
         self._unreachable: dict[str | None, tuple[float, EngineError]] = {}
         self._stores: dict[Path, Store] = {}
         self._values: dict[Path, Redactor] = {}
@@ -108,7 +108,8 @@ class Workplace:
     def clean_up(self, *, last: bool) -> None:
         """Remove what this session made, workers included; `last` is for its very end."""
         world = self._world
-        cleaned = clean_up(world.cache, world.owner, world.environ, self._options.keep, last=last)
+        keep, kinds = self._options.keep, world.kinds
+        cleaned = clean_up(world.cache, world.owner, world.environ, keep, last=last, kinds=kinds)
         if last and cleaned.reached:
             self._dismiss()
         elif last:
@@ -126,7 +127,7 @@ class Workplace:
         """Containers that stay on their engine for a look, those of workers too."""
         return tuple(entry["kept"] for entry in self._ledger.entries() if "kept" in entry)
 
-    def _engine(self, target: Target) -> DockerEngine:
+    def _engine(self, target: Target) -> Engine:
         with self._lock:
             engine = self._engines.get(target.engine)
             if engine is None:
@@ -139,19 +140,20 @@ class Workplace:
                 )
             return engine
 
-    def _open(self, endpoint: str | None) -> DockerEngine:
+    def _open(self, endpoint: str | None) -> Engine:
         """Connect; where that failed shortly before, it fails again without another wait."""
         failed_at, error = self._unreachable.get(endpoint, (0.0, None))
         if error is not None and time.monotonic() < failed_at + _BELIEVED_S:
             raise EngineError(error.what, error.value, error.remedy) from error
         try:
-            return DockerEngine(
+            asked = EngineRequest(
                 endpoint,
                 self._world.environ,
                 self._world.owner,
                 self._options.keep,
                 lambda container: self._ledger.add(kept=container[:12]),
             )
+            return open_engine(asked, self._world.kinds)
         except EngineError as error:
             self._unreachable[endpoint] = (time.monotonic(), error)
             raise
@@ -166,12 +168,13 @@ class Workplace:
             what = "the process that cleans up after this one cannot be started"
             raise EngineError(what, str(error), "free memory or processes of this user") from error
 
-    def _greet(self, engine: DockerEngine, endpoint: str | None) -> None:
+    def _greet(self, engine: Engine, endpoint: str | None) -> None:
         """What has to be done once for an engine, beside the build that waits for it anyway."""
         engine.identity()
-        left = (*engine.sweep(), *sweep(self._world.cache, endpoint, self._world.environ))
+        world = self._world
+        left = (*engine.sweep(), *sweep(world.cache, endpoint, world.environ, world.kinds))
         for session in dict.fromkeys(left):
-            self._world.log(f"removed what the dead session {session} had left")
+            world.log(f"removed what the dead session {session} had left")
 
     def _store(self, settings: Settings) -> Store:
         with self._lock:

@@ -10,7 +10,7 @@ import pytest
 _MARK = "mlcontainer_explained"
 
 
-class Writer(Protocol):
+class LineWriter(Protocol):
     """What pytest gives a text that draws itself; its own class is private."""
 
     def line(self, s: str = "") -> None: ...
@@ -37,7 +37,7 @@ class Explained:
     def __str__(self) -> str:
         return self._text
 
-    def toterminal(self, writer: Writer) -> None:
+    def toterminal(self, writer: LineWriter) -> None:
         for line in self._text.split("\n"):
             writer.line(line)
 

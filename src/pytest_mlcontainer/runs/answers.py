@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_mlcontainer.engines import ContainerSpec, Engine
+from pytest_mlcontainer.engines import ContainerSpec, Runner
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.facts.answers import Answers, WrongAnswer, answers_source, parse_answers
@@ -147,7 +147,7 @@ class ImageAsking(Asking):
         entry: Entrypoint,
         facts: Facts,
         target: Target,
-        engine: Engine,
+        engine: Runner,
         image: Image,
         key: str,
         cache: Path,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
+from pytest_mlcontainer.engines import Container, ContainerSpec, Exit, Runner
 from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
 from pytest_mlcontainer.model import (
     Entrypoint,
@@ -74,7 +74,7 @@ class ContainerRun:
     """
 
     id: str
-    engine: Engine
+    engine: Runner
     image: Image
     entry: Entrypoint
     target: Target

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from pytest_mlcontainer.engines import ContainerSpec, Engine
+from pytest_mlcontainer.engines import ContainerSpec, Runner
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import EmulatedCpu, Image, Limits, Pairs, Target
 from pytest_mlcontainer.temporary import temporary_folder
@@ -27,7 +27,7 @@ _UNKNOWN: Final = ("unable to find cpu model", "unable to find cpu definition")
 _COST: Final = "about ten times as slow as a machine of its own kind"
 
 
-def choose_cpu(engine: Engine, image: Image) -> str | None:
+def choose_cpu(engine: Runner, image: Image) -> str | None:
     """The first CPU that the engine's emulator knows, tried in a container of the image.
 
     Returns:
@@ -72,7 +72,7 @@ def emulation_note(target: Target) -> tuple[str, ...]:
     return (f"{target.platform} is emulated here{cpu}, {_COST}: {native} runs it natively",)
 
 
-def _knows(engine: Engine, image: Image, name: str) -> bool | None:
+def _knows(engine: Runner, image: Image, name: str) -> bool | None:
     """Whether the emulator knows the CPU; None where nothing could be started."""
     for program, *words in (("/bin/sh", "-c", ":"), ("python3", "-c", "")):
         spec = ContainerSpec(
@@ -89,7 +89,7 @@ def _knows(engine: Engine, image: Image, name: str) -> bool | None:
     return None
 
 
-def _ends_well(engine: Engine, spec: ContainerSpec) -> bool | None:
+def _ends_well(engine: Runner, spec: ContainerSpec) -> bool | None:
     with temporary_folder() as folder, engine.container(spec) as container:
         container.failed = False
         container.start()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
+from pytest_mlcontainer.engines import Container, ContainerSpec, Exit, Runner
 from pytest_mlcontainer.errors import OutputError, RunError
 from pytest_mlcontainer.inside import source
 from pytest_mlcontainer.model import Entrypoint, Failure, Image, Limits, Output, Target
@@ -84,7 +84,7 @@ class Opening:
         hidden: values of secrets, which are not taken over.
     """
 
-    engine: Engine
+    engine: Runner
     image: Image
     target: Target
     entry: Entrypoint

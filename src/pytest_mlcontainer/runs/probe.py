@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from pytest_mlcontainer import facts
-from pytest_mlcontainer.engines import Container, ContainerSpec, Engine
+from pytest_mlcontainer.engines import Container, ContainerSpec, Runner
 from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platform, Target
@@ -39,7 +39,7 @@ class Probe:
         limits, workdir: of the run whose environment it is; None for that of any run.
     """
 
-    engine: Engine
+    engine: Runner
     image: Image
     target: Target
     env: Pairs
@@ -154,7 +154,7 @@ def _wait(container: Container, timeout_s: float) -> str:
     return ""
 
 
-def _check_emulation(engine: Engine, platform: Platform, detail: str) -> None:
+def _check_emulation(engine: Runner, platform: Platform, detail: str) -> None:
     """A shell of a foreign platform that has the wrong format means that nothing runs it."""
     if engine.emulates(platform):
         raise no_emulation(platform, detail)

@@ -12,8 +12,7 @@ from pathlib import Path
 from threading import Thread
 from types import TracebackType
 
-from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, Exit
-from pytest_mlcontainer.engines.server import Launched
+from pytest_mlcontainer.engines import Container, ContainerSpec, Exit, Launched
 from pytest_mlcontainer.errors import MlContainerError, RunError
 from pytest_mlcontainer.model import Entrypoint, Server
 from pytest_mlcontainer.records import STDERR_LOG, STDOUT_LOG
@@ -53,15 +52,17 @@ class Started:
 
 @contextmanager
 def serve(
-    engine: Engine,
     entry: Entrypoint,
     spec: ContainerSpec,
     launching: AbstractContextManager[Launched],
+    *,
+    emulated: bool = False,
 ) -> Iterator[Started]:
     """Wait until a server answers, watch it during the `with` block, and judge it at its end.
 
     Args:
-        launching: starts its container from `spec` on the engine, and removes it.
+        launching: starts its container from `spec`, and removes it.
+        emulated: its platform is.
 
     Raises:
         EngineError: the engine goes away or does not answer.
@@ -72,11 +73,11 @@ def serve(
     assert entry.server is not None
     with temporary_folder() as folder, launching as launched:
         started = time.monotonic()
-        with _Attended(engine, entry, spec, launched.id, folder) as attended:
+        with _Attended(launched.container, entry, folder, emulated=emulated) as attended:
             with spec.secrets.hidden.guarding():
                 url = _await(launched, attended, entry.server, started)
             try:
-                yield Started(url, launched.id, time.monotonic() - started)
+                yield Started(url, launched.container.id, time.monotonic() - started)
             except Exception as error:
                 failure = attended.failure()
                 if failure is not None:
@@ -95,11 +96,11 @@ class _Attended(AbstractContextManager["_Attended"]):
     """
 
     def __init__(
-        self, engine: Engine, entry: Entrypoint, spec: ContainerSpec, id: str, folder: Path
+        self, container: Container, entry: Entrypoint, folder: Path, *, emulated: bool
     ) -> None:
-        self.container: Container = engine.adopt(id, spec)
+        self.container = container
         self.entry = entry
-        self._emulated = engine.emulates(spec.platform)
+        self._emulated = emulated
         self._logs = (folder / STDOUT_LOG, folder / STDERR_LOG)
         self._watch = watch_container(self.container, entry.limits)
         self._watching = ExitStack()

@@ -21,7 +21,7 @@ GRACE_S = 3.0
 _GRACES_S = {LOG_LIMIT: GRACE_S, DISK: 0.0}  # in which a disk would go on to be filled
 
 
-class Watch(AbstractContextManager["Watch"]):
+class RunWatch(AbstractContextManager["RunWatch"]):
     """Looks now and then, from a thread of its own; what it has seen is complete after the block.
 
     Args:
@@ -43,7 +43,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> RunWatch:
         self._started = time.monotonic()
         self._thread.start()
         return self
@@ -93,14 +93,14 @@ class Watch(AbstractContextManager["Watch"]):
         )
 
 
-def watch_container(container: Container, limits: Limits) -> Watch:
+def watch_container(container: Container, limits: Limits) -> RunWatch:
     """A watch that ends the container past its limits."""
 
     def end(breach: Breach) -> None:
         with suppress(EngineError):  # which whoever waits for its end is told as well
             container.kill(_GRACES_S[breach.setting])
 
-    return Watch(limits, container.usage, end)
+    return RunWatch(limits, container.usage, end)
 
 
 def next_look_s(left_bytes: int) -> float:

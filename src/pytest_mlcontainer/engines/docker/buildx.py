@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Built, LogLine
-from pytest_mlcontainer.engines.buildlog import BuildLog, explain_build
-from pytest_mlcontainer.engines.client import EngineClient
-from pytest_mlcontainer.engines.connect import is_url
+from pytest_mlcontainer.engines.docker.buildlog import BuildLog, explain_build
+from pytest_mlcontainer.engines.docker.client import EngineClient
+from pytest_mlcontainer.engines.docker.connect import is_url
 from pytest_mlcontainer.engines.process import Completed, Processes
 from pytest_mlcontainer.errors import BuildError, EngineError
 from pytest_mlcontainer.model import BuildSettings, Pairs, Platform

@@ -20,12 +20,13 @@ from pytest_mlcontainer.engines import (
     Stream,
     Usage,
 )
-from pytest_mlcontainer.engines.client import CUT_REMEDY, EngineClient
-from pytest_mlcontainer.engines.failures import explain_start, explained
-from pytest_mlcontainer.engines.isolation import limits_of
-from pytest_mlcontainer.engines.printed import CHUNK_BYTES, Following, LogFiles, frames
-from pytest_mlcontainer.engines.usage import usage
-from pytest_mlcontainer.engines.waiting import await_end, started_all_the_same
+from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, EngineClient
+from pytest_mlcontainer.engines.docker.isolation import limits_of
+from pytest_mlcontainer.engines.docker.printed import CHUNK_BYTES, Following, frames
+from pytest_mlcontainer.engines.docker.refusals import explain_start, explained
+from pytest_mlcontainer.engines.docker.usage import usage
+from pytest_mlcontainer.engines.docker.waiting import await_end, started_all_the_same
+from pytest_mlcontainer.engines.printed import LogFiles
 from pytest_mlcontainer.errors import EngineError, EngineLostError, MlContainerError
 
 _ATTACH_S = 60  # to be answered; what it prints may be silent for longer

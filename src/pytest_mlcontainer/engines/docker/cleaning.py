@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+import docker
 from docker.errors import APIError, NotFound
 
-from pytest_mlcontainer.engines.connect import open_client
-from pytest_mlcontainer.engines.kept_images import KeptImage, age_s, find_kept
-from pytest_mlcontainer.engines.sessions import KEEP_LABEL, list_images
+from pytest_mlcontainer.engines import Leftover, LeftoverKind
+from pytest_mlcontainer.engines.docker.kept_images import KeptImage, age_s, find_kept
+from pytest_mlcontainer.engines.docker.sessions import KEEP_LABEL, list_images
 from pytest_mlcontainer.model import LABEL
 from pytest_mlcontainer.owners import host_name, is_alive
 
@@ -20,53 +20,16 @@ from pytest_mlcontainer.owners import host_name, is_alive
 _UNCLAIMED_S = 3600
 
 
-class Kind(enum.Enum):
-    """What a leftover is, in the order of removal: what uses another thing goes first."""
-
-    CONTAINER = "container"
-    NETWORK = "network"
-    VOLUME = "volume"
-    IMAGE = "image"
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """One thing on an engine with our label.
-
-    Args:
-        id: what the engine removes it by.
-        name: what a user knows it by.
-        why: whose it is.
-        left: why it must stay; empty for what can go.
-    """
-
-    kind: Kind
-    id: str
-    name: str
-    why: str
-    left: str = ""
-
-
 class Cleaner:
-    """Finds and removes leftovers on one engine.
-
-    Args:
-        endpoint: URL or context name; None is the default engine.
-        claimed: repositories of images that living sessions use; they stay in any case.
-        abandoned: repositories of images whose sessions are dead.
-
-    Raises:
-        EngineError: the engine cannot be reached.
-    """
+    """Finds and removes leftovers on one engine; arguments as of `Janitor.leftovers`."""
 
     def __init__(
         self,
-        endpoint: str | None,
-        environ: Mapping[str, str],
-        claimed: Collection[str],
-        abandoned: Collection[str],
+        api: docker.APIClient,
+        claimed: Collection[str] = (),
+        abandoned: Collection[str] = (),
     ) -> None:
-        self._api = open_client(endpoint, environ)
+        self._api = api
         self._claimed = frozenset(claimed)
         self._abandoned = frozenset(abandoned) - self._claimed
 
@@ -85,11 +48,11 @@ class Cleaner:
         return (
             *containers,
             *(
-                _judge(Kind.NETWORK, raw["Id"], raw["Name"], raw["Labels"])
+                _judge(LeftoverKind.NETWORK, raw["Id"], raw["Name"], raw["Labels"])
                 for raw in self._api.networks(filters=ours)
             ),
             *(
-                _judge(Kind.VOLUME, raw["Name"], raw["Name"], raw["Labels"])
+                _judge(LeftoverKind.VOLUME, raw["Name"], raw["Name"], raw["Labels"])
                 for raw in self._api.volumes(filters=ours)["Volumes"] or ()
             ),
             *self._images(self._abandoned | (freed - self._claimed)),
@@ -98,12 +61,14 @@ class Cleaner:
 
     def remove(self, thing: Leftover) -> Leftover:
         """Remove one thing; returns it with `left` set when the engine does not let it go."""
-        calls: dict[Kind, Callable[[], object]] = {
-            Kind.CONTAINER: lambda: self._api.remove_container(thing.id, force=True, v=True),
-            Kind.NETWORK: lambda: self._api.remove_network(thing.id),
-            Kind.VOLUME: lambda: self._api.remove_volume(thing.id),
+        calls: dict[LeftoverKind, Callable[[], object]] = {
+            LeftoverKind.CONTAINER: lambda: self._api.remove_container(
+                thing.id, force=True, v=True
+            ),
+            LeftoverKind.NETWORK: lambda: self._api.remove_network(thing.id),
+            LeftoverKind.VOLUME: lambda: self._api.remove_volume(thing.id),
             # Without force: an image that a container uses stays.
-            Kind.IMAGE: lambda: self._api.remove_image(thing.id),
+            LeftoverKind.IMAGE: lambda: self._api.remove_image(thing.id),
         }
         try:
             calls[thing.kind]()
@@ -112,10 +77,6 @@ class Cleaner:
         except APIError as error:
             return replace(thing, left=f"the engine keeps it: {error.explanation}")
         return thing
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._api.close()
 
     def _images(self, abandoned: frozenset[str]) -> Iterator[Leftover]:
         for raw in list_images(self._api, filters={"label": [LABEL]}):
@@ -126,7 +87,7 @@ class Cleaner:
                 project = (raw.get("Labels") or {}).get(f"{LABEL}.project", "")
                 why = f"built for {project}" if project else "built by a session"
                 left = "" if repository in abandoned else self._claim(tag, repository)
-                yield Leftover(Kind.IMAGE, tag, tag, why, left)
+                yield Leftover(LeftoverKind.IMAGE, tag, tag, why, left)
 
     def _claim(self, tag: str, repository: str) -> str:
         """Why an image that no dead session is known to have left must stay, or nothing."""
@@ -144,15 +105,15 @@ class Cleaner:
 def _judge_container(raw: Mapping[str, Any]) -> Leftover:
     name = str((raw.get("Names") or [raw["Id"][:12]])[0]).lstrip("/")
     shown = f"{name} ({raw.get('Image')}, {raw.get('Status')})"
-    return _judge(Kind.CONTAINER, raw["Id"], shown, raw["Labels"])
+    return _judge(LeftoverKind.CONTAINER, raw["Id"], shown, raw["Labels"])
 
 
 def _judge_kept(image: KeptImage) -> Leftover:
     why = f"kept for the next session of {image.project}, {image.size_bytes / 1e6:.0f} MB"
-    return Leftover(Kind.IMAGE, image.name, image.name, why)
+    return Leftover(LeftoverKind.IMAGE, image.name, image.name, why)
 
 
-def _judge(kind: Kind, id: str, name: str, labels: Mapping[str, str]) -> Leftover:
+def _judge(kind: LeftoverKind, id: str, name: str, labels: Mapping[str, str]) -> Leftover:
     """Whose a thing is, and whether it may go."""
     session = labels[f"{LABEL}.session"][:8]
     host, pid = labels.get(f"{LABEL}.host", ""), labels.get(f"{LABEL}.pid", "")

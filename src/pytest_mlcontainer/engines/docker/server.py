@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +13,14 @@ from requests.exceptions import RequestException
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.client import CUT_REMEDY, PATIENCE, innermost
-from pytest_mlcontainer.engines.connect import address, is_url, knock
-from pytest_mlcontainer.engines.failures import explain_create, explain_start
-from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation
-from pytest_mlcontainer.engines.mounts import plan_mounts, volumes_of
-from pytest_mlcontainer.engines.sessions import container_labels
+from pytest_mlcontainer.engines import Container, ContainerSpec
+from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, PATIENCE, innermost
+from pytest_mlcontainer.engines.docker.connect import address, is_url, knock
+from pytest_mlcontainer.engines.docker.gpus import device_request
+from pytest_mlcontainer.engines.docker.isolation import isolation
+from pytest_mlcontainer.engines.docker.mounts import plan_mounts, volumes_of
+from pytest_mlcontainer.engines.docker.refusals import explain_create, explain_start
+from pytest_mlcontainer.engines.docker.sessions import container_labels
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Owner
 
@@ -29,25 +29,23 @@ _HERE = ("localhost", _LOOPBACK, "::1")
 
 
 @dataclass(frozen=True)
-class Launched:
-    """A server's container that was started; it may have ended since.
+class LaunchedContainer:
+    """See `engines.Launched`.
 
     Args:
-        id: the container's.
         port: in the container.
         here: it is published on this machine's loopback alone.
     """
 
-    id: str
+    container: Container
     port: int
     here: bool
-    _container: DockerContainer
+    _made: DockerContainer
 
     def url(self) -> str | None:
-        """Its base URL without a trailing slash; None while, or once, its port is not published."""
-        made = self._container
+        made = self._made
         with suppress(DockerException, OSError):
-            port = made.get_docker_client().port(self.id, self.port)
+            port = made.get_docker_client().port(self.container.id, self.port)
             host = _LOOPBACK if self.here else made.get_container_host_ip()
             return f"http://{host}:{port}"
         return None
@@ -62,22 +60,14 @@ def launch(
     endpoint: str | None,
     environ: Mapping[str, str],
     owner: Owner,
+    adopt: Callable[[str], Container],
     files: Iterable[bytes] | None = None,
     writable: tuple[str, ...] = (),
-) -> Iterator[Launched]:
-    """Start a server's container, and remove it at the end of the `with` block.
-
-    Where its machine is this one, its port can be reached from this machine alone.
+) -> Iterator[LaunchedContainer]:
+    """See `engines.Server`.
 
     Args:
-        name: of the entrypoint, for messages.
-        port: that it listens on.
-        files: a tar stream to unpack at `/` before it starts.
-        writable: folders that every user may write to, in memory.
-
-    Raises:
-        EngineError: the engine goes away or does not answer.
-        RunError: its command cannot be found or executed.
+        adopt: gives the container of an id, which was started here and is removed here.
     """
     with _answering(name):
         container = _container(spec, endpoint, environ, owner, files, writable)
@@ -85,7 +75,7 @@ def launch(
     try:
         with spec.secrets.hidden.guarding(), _answering(name):
             _start(container, spec)
-        yield Launched(container.get_container_id(), port, here, container)
+        yield LaunchedContainer(adopt(container.get_container_id()), port, here, container)
     finally:
         # From an engine that is away, or does not let go of it, the session's end removes it.
         with suppress(DockerException, OSError):

@@ -10,7 +10,7 @@ from typing import Any
 from docker.types import Mount
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.isolation import isolation, socket_mounts
+from pytest_mlcontainer.engines.docker.isolation import isolation, socket_mounts
 
 
 def volumes_of(image: Mapping[str, Any]) -> tuple[str, ...]:

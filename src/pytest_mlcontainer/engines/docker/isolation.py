@@ -8,7 +8,7 @@ from typing import Any
 from docker.types import LogConfig, Mount, Ulimit
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.engines.seccomp import ALLOWS_PERSONALITY
+from pytest_mlcontainer.engines.docker.seccomp import ALLOWS_PERSONALITY
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Limits
 

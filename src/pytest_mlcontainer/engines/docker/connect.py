@@ -9,7 +9,7 @@ from docker.context import ContextAPI
 from docker.errors import DockerException, TLSParameterError
 from docker.utils import kwargs_from_env
 
-from pytest_mlcontainer.engines.client import PATIENCE, EngineClient, Patience, innermost
+from pytest_mlcontainer.engines.docker.client import PATIENCE, EngineClient, Patience, innermost
 from pytest_mlcontainer.errors import EngineError
 
 MINIMUM_API = (1, 41)  # Docker Engine 20.10: the first that checks `platform` on create

@@ -17,7 +17,7 @@ from typing import Any, Final
 import docker
 from docker.errors import APIError, ImageNotFound
 
-from pytest_mlcontainer.engines.sessions import list_images
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.model import LABEL, Platform
 
 PREFIX: Final = f"{LABEL}-kept/"

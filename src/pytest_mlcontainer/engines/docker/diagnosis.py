@@ -15,9 +15,9 @@ from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
-from pytest_mlcontainer.engines.buildx import Buildx
-from pytest_mlcontainer.engines.connect import open_client
-from pytest_mlcontainer.engines.kept_images import KeptImage, find_kept
+from pytest_mlcontainer.engines.docker.buildx import Buildx
+from pytest_mlcontainer.engines.docker.connect import open_client
+from pytest_mlcontainer.engines.docker.kept_images import KeptImage, find_kept
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Platform, architecture_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound
@@ -14,20 +14,24 @@ from pytest_mlcontainer.engines import (
     Built,
     Container,
     ContainerSpec,
+    Launched,
+    Leftover,
     LogLine,
-    kept_images,
-    sessions,
 )
-from pytest_mlcontainer.engines.buildx import Buildx
-from pytest_mlcontainer.engines.client import PATIENCE, Patience
-from pytest_mlcontainer.engines.connect import address, open_client
-from pytest_mlcontainer.engines.docker_container import DockerContainer
-from pytest_mlcontainer.engines.failures import explain_create, explained
-from pytest_mlcontainer.engines.gpus import device_request
-from pytest_mlcontainer.engines.isolation import isolation
-from pytest_mlcontainer.engines.mounts import name_of_volume, plan_mounts, volumes_of
+from pytest_mlcontainer.engines.docker import kept_images, sessions
+from pytest_mlcontainer.engines.docker.buildx import Buildx
+from pytest_mlcontainer.engines.docker.cleaning import Cleaner
+from pytest_mlcontainer.engines.docker.client import PATIENCE, Patience
+from pytest_mlcontainer.engines.docker.connect import address, open_client
+from pytest_mlcontainer.engines.docker.container import DockerContainer
+from pytest_mlcontainer.engines.docker.gpus import device_request
+from pytest_mlcontainer.engines.docker.images import image_of, pinned_reference
+from pytest_mlcontainer.engines.docker.isolation import isolation
+from pytest_mlcontainer.engines.docker.mounts import name_of_volume, plan_mounts, volumes_of
+from pytest_mlcontainer.engines.docker.pulling import pull
+from pytest_mlcontainer.engines.docker.refusals import explain_create, explained
+from pytest_mlcontainer.engines.docker.server import launch
 from pytest_mlcontainer.engines.process import Processes
-from pytest_mlcontainer.engines.pulling import pull
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import (
     BuildSettings,
@@ -67,6 +71,8 @@ class DockerEngine:
         patience: Patience = PATIENCE,
     ) -> None:
         self._api = open_client(endpoint, environ, patience)
+        self._endpoint = endpoint
+        self._environ = environ
         self._owner = owner
         self._keep = keep
         self._on_keep = on_keep
@@ -110,16 +116,19 @@ class DockerEngine:
         with explained("the engine does not say which images it has"):
             return kept_images.trim_kept(self._api, limit_bytes, unwanted)
 
+    def find_kept_image(self, repository: str, platform: Platform) -> Image | None:
+        return self.find_image(kept_images.kept_reference(repository, platform), platform)
+
     def find_image(self, reference: str, platform: Platform) -> Image | None:
         """See `Engine`. Engines from API 1.49 on are asked for the platform's own variant."""
         with explained("the engine does not say what the image is"):
             try:
-                return _image(reference, self._inspect_image(reference, platform))
+                return image_of(reference, self._inspect_image(reference, platform))
             except ImageNotFound:
                 return None
 
     def pull(self, reference: str, platform: Platform) -> str:
-        pinned = _pinned(reference, self._index_digest(reference))
+        pinned = pinned_reference(reference, self._index_digest(reference))
         with explained("the image cannot be pulled"):
             pull(self._api, pinned, platform)
         return pinned
@@ -151,8 +160,26 @@ class DockerEngine:
             if copy is not None:
                 self._remove(copy.id)
 
-    def adopt(self, id: str, spec: ContainerSpec) -> Container:
-        return DockerContainer(self._api, id, spec, self._carrier, started=True)
+    def launch(
+        self,
+        name: str,
+        spec: ContainerSpec,
+        port: int,
+        *,
+        files: Iterable[bytes] | None = None,
+        writable: tuple[str, ...] = (),
+    ) -> AbstractContextManager[Launched]:
+        return launch(
+            name,
+            spec,
+            port,
+            endpoint=self._endpoint,
+            environ=self._environ,
+            owner=self._owner,
+            adopt=lambda id: DockerContainer(self._api, id, spec, self._carrier, started=True),
+            files=files,
+            writable=writable,
+        )
 
     def _copied(self, spec: ContainerSpec, folder: str) -> DockerContainer:
         """A container that is never started, and has a copy of a folder of the image.
@@ -234,13 +261,21 @@ class DockerEngine:
                     removed = True
         return removed
 
+    def leftovers(
+        self, claimed: Collection[str], abandoned: Collection[str]
+    ) -> tuple[Leftover, ...]:
+        with explained("the engine does not say what is left to remove"):
+            return Cleaner(self._api, claimed, abandoned).find()
+
+    def remove_leftover(self, thing: Leftover) -> Leftover:
+        return Cleaner(self._api).remove(thing)
+
     def close(self) -> None:
         self._closed = True
         self._api.health.ending.set()
         self._processes.kill_all()
 
     def disconnect(self) -> None:
-        """Close the connections, after the last request."""
         self._api.close()
 
     def _engine_info(self) -> dict[str, Any]:
@@ -334,36 +369,3 @@ class DockerEngine:
         # engine that does not let go of it, or is away, the end of the session tries again.
         with suppress(APIError, EngineError):
             self._api.remove_container(container, force=True, v=volumes)
-
-
-def _image(reference: str, raw: Mapping[str, Any]) -> Image:
-    config = raw.get("Config") or {}
-    return Image(
-        reference=reference,
-        digest=str(raw["Id"]),
-        platform=Platform(
-            str(raw.get("Os") or "linux"), str(raw.get("Architecture") or ""), _variant(raw)
-        ),
-        size_bytes=int(raw.get("Size") or 0),
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        command=tuple(config.get("Cmd") or ()),
-        user=str(config.get("User") or ""),
-        workdir=str(config.get("WorkingDir") or "/"),
-        env=tuple(_variable(text) for text in config.get("Env") or ()),
-    )
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, _equals, value = text.partition("=")
-    return name, value
-
-
-def _variant(raw: Mapping[str, Any]) -> str:
-    variant = str(raw.get("Variant") or "")
-    # linux/arm64 and linux/arm64/v8 are the same platform.
-    return "" if raw.get("Architecture") == "arm64" else variant
-
-
-def _pinned(reference: str, digest: str) -> str:
-    name, slash, last = reference.partition("@")[0].rpartition("/")
-    return f"{name}{slash}{last.partition(':')[0]}@{digest}"

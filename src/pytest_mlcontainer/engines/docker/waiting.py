@@ -16,7 +16,7 @@ from typing import Any
 from docker.errors import NotFound
 
 from pytest_mlcontainer.engines import Exit
-from pytest_mlcontainer.engines.client import EngineClient
+from pytest_mlcontainer.engines.docker.client import EngineClient
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 # After this long without an end the engine is asked whether it is still there. A connection that

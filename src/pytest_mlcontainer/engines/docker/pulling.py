@@ -7,7 +7,7 @@ import time
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from pytest_mlcontainer.engines.client import EngineClient, innermost
+from pytest_mlcontainer.engines.docker.client import EngineClient, innermost
 from pytest_mlcontainer.engines.failures import refusal
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 from pytest_mlcontainer.model import Platform

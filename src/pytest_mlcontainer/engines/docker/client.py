@@ -28,7 +28,8 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
-from pytest_mlcontainer.engines import Stream, transport
+from pytest_mlcontainer.engines import Stream
+from pytest_mlcontainer.engines.docker import transport
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _KNOCK_S = 5.0

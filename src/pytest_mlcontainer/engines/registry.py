@@ -1,0 +1,80 @@
+"""From a URL to its engine: Docker's own schemes, and those that plugins add."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_mlcontainer.engines.docker.engine import DockerEngine
+from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds
+from pytest_mlcontainer.errors import EngineError, MlContainerError
+from pytest_mlcontainer.model import DOCKER_SCHEMES
+
+
+def _open_docker(asked: EngineRequest) -> Engine:
+    return DockerEngine(asked.endpoint, asked.environ, asked.owner, asked.keep, asked.on_keep)
+
+
+DOCKER: Final = EngineKind("docker", DOCKER_SCHEMES, _open_docker)
+
+
+def is_docker(endpoint: str | None) -> bool:
+    """Whether this is an engine with a Docker API; names without a scheme are docker contexts."""
+    scheme, separator, _rest = (endpoint or "").partition("://")
+    return not separator or scheme in DOCKER.schemes
+
+
+def open_engine(asked: EngineRequest, kinds: Kinds = lambda: ()) -> Engine:
+    """Connect to the engine that a URL names.
+
+    Args:
+        kinds: what plugins add; not asked for an engine of Docker's.
+
+    Raises:
+        EngineError: it cannot be reached, or no kind of engine has its scheme.
+        MlContainerError: a plugin does not work.
+    """
+    if is_docker(asked.endpoint):
+        return DOCKER.open(asked)
+    scheme = str(asked.endpoint).partition("://")[0]
+    for kind in kinds():
+        if scheme in kind.schemes:
+            return _opened(kind, asked)
+    raise EngineError(
+        "no kind of engine has this scheme",
+        str(asked.endpoint),
+        "install the package that adds it, or name another engine with --container-engine=URL",
+    )
+
+
+def _opened(kind: EngineKind, asked: EngineRequest) -> Engine:
+    try:
+        engine = kind.open(asked)
+    except MlContainerError:
+        raise
+    except Exception as error:
+        raise EngineError(
+            "the engine cannot be opened",
+            f"{asked.endpoint}: {type(error).__name__}: {error}",
+            f"the plugin with the engines {kind.name} has raised this: see its documentation",
+        ) from error
+    missing = [name for name in _members() if not hasattr(engine, name)]
+    if missing:
+        raise EngineError(
+            "the engine is not complete",
+            f"{asked.endpoint}: {type(engine).__name__} has no {', '.join(missing)}",
+            f"repair the plugin with the engines {kind.name}: docs/extending.md of "
+            "pytest-mlcontainer says what an engine has to do",
+        )
+    return engine
+
+
+def _members() -> tuple[str, ...]:
+    """All that the protocol asks for."""
+    names = (
+        name
+        for base in Engine.__mro__
+        if base.__module__ == Engine.__module__
+        for name in (*vars(base), *vars(base).get("__annotations__", ()))
+        if not name.startswith("_")
+    )
+    return tuple(sorted(set(names)))
