@@ -18,7 +18,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from pytest_mlcontainer.cli.explain_images import ImagesArguments, explain_images
+from pytest_mlcontainer.cli.explain_images import ImageArgs, explain_images
 from pytest_mlcontainer.engines.docker.buildx import Buildx
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import MlContainerError
@@ -483,7 +483,7 @@ json.dump({"alpha": alpha.value, "both": float(both)}, open("result.json", "w"))
 """
 
 
-def explained(capsys: pytest.CaptureFixture[str], asked: ImagesArguments) -> tuple[int, list[str]]:
+def explained(capsys: pytest.CaptureFixture[str], asked: ImageArgs) -> tuple[int, list[str]]:
     code = explain_images(asked)
     return code, capsys.readouterr().out.splitlines()
 
@@ -496,7 +496,7 @@ def test_the_packages_that_make_outputs_drift_are_named(
     files = {"predict.py": PREDICT}
     first = build(INSTALL, files, alpha_1=1.0, beta_1=1, gamma_1=1)
     second = build(INSTALL + "ENV NOTE=x\n", files, alpha_2=1.5, beta_2=2, gamma_2=2)
-    asked = ImagesArguments(
+    asked = ImageArgs(
         (first, second), command="python predict.py", outputs=("*.json",), report=tmp_path / "r"
     )
     code, lines = explained(capsys, asked)
@@ -538,7 +538,7 @@ def test_code_and_variables_of_an_image_are_causes_too(
         '[tool.mlcontainer.entrypoints.predict]\noutputs = ["result.json"]\n',
     )
     monkeypatch.chdir(project)
-    code, lines = explained(capsys, ImagesArguments((first, second)))
+    code, lines = explained(capsys, ImageArgs((first, second)))
     assert code == 1
     assert sorted(lines[:2]) == [
         "ENV (OMP_NUM_THREADS: 1 → unset) makes result.json drift",
@@ -554,7 +554,7 @@ def test_a_package_without_which_a_program_fails_is_named(
     script = "import alpha\nprint(1 // (2 - alpha.value))\n"
     first = build(INSTALL, {"run.py": script}, alpha_1=1)
     second = build(INSTALL, {"run.py": script}, alpha_2=2)
-    code, lines = explained(capsys, ImagesArguments((first, second), command="python run.py"))
+    code, lines = explained(capsys, ImageArgs((first, second), command="python run.py"))
     assert code == 1
     assert lines[0].startswith("alpha 1.0 → 2.0 makes command fail: ")
     assert "ZeroDivisionError" in lines[0]
@@ -572,7 +572,7 @@ def test_packages_that_only_work_together_are_changed_together(
     needs = {"beta": ["alpha"]}
     first = build(INSTALL, {"run.py": script}, needs=needs, alpha_1=1.0, beta_1=1.0)
     second = build(INSTALL, {"run.py": script}, needs=needs, alpha_2=2.0, beta_2=2.0)
-    asked = ImagesArguments((first, second), command="python run.py", outputs=("result.json",))
+    asked = ImageArgs((first, second), command="python run.py", outputs=("result.json",))
     code, lines = explained(capsys, asked)
     assert code == 1
     assert lines[0] == "alpha 1.0 → 2.0 and beta 1.0 → 2.0 together make result.json drift"
@@ -584,7 +584,7 @@ def test_images_that_agree_say_so_in_three_runs(
     """A, A again, and B; what differs between them is listed all the same."""
     files = {"run.py": "print(1.5)\n"}
     first, second = build(INSTALL, files, alpha_1=1), build(INSTALL, files, alpha_2=2)
-    code, lines = explained(capsys, ImagesArguments((first, second), command="python run.py"))
+    code, lines = explained(capsys, ImageArgs((first, second), command="python run.py"))
     assert code == 0
     assert lines[0] == f"{second} agrees with {first}, though 1 thing differs in them"
     assert lines[2:] == ["  differing: alpha=1.0 → 2.0", "  3 runs"]
@@ -596,7 +596,7 @@ def test_a_program_that_never_repeats_itself_says_nothing_of_images(
     """No package is blamed for an unseeded generator."""
     files = {"run.py": "import random\nprint(random.random())\n"}
     first, second = build(INSTALL, files, alpha_1=1), build(INSTALL, files, alpha_2=2)
-    code, lines = explained(capsys, ImagesArguments((first, second), command="python run.py"))
+    code, lines = explained(capsys, ImageArgs((first, second), command="python run.py"))
     assert code == 1
     assert lines[0].startswith("command wrote something else in another run in ")
     assert "alpha 1.0 → 2.0 makes" not in "\n".join(lines)
@@ -626,7 +626,7 @@ def test_packages_of_this_machine_are_tried_in_the_container(
     (python.parent / "python").symlink_to(python)
     monkeypatch.setattr(sys, "executable", str(python))  # what "this Python" is
     monkeypatch.chdir(project)
-    code, lines = explained(capsys, ImagesArguments((first, "host"), command="python run.py"))
+    code, lines = explained(capsys, ImageArgs((first, "host"), command="python run.py"))
     assert code == 1
     assert lines[0] == "alpha 1.0 → 2.0 makes stdout drift"
     text = " ".join(" ".join(lines).split())
@@ -652,33 +652,33 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("asked", "what"),
     [
-        (ImagesArguments(("a:1",), command="x"), "two images are held against each other"),
-        (ImagesArguments(("host", "a:1"), command="x"), "image A cannot be this machine"),
-        (ImagesArguments(("a:1", "a:1"), command="x"), "both are the same image"),
-        (ImagesArguments(("a:1", "b:1"), command="x", budget=2), "the budget is too small"),
-        (ImagesArguments(("a:1", "b:1"), command="x 'y"), "the command cannot be read"),
+        (ImageArgs(("a:1",), command="x"), "two images are held against each other"),
+        (ImageArgs(("host", "a:1"), command="x"), "image A cannot be this machine"),
+        (ImageArgs(("a:1", "a:1"), command="x"), "both are the same image"),
+        (ImageArgs(("a:1", "b:1"), command="x", budget=2), "the budget is too small"),
+        (ImageArgs(("a:1", "b:1"), command="x 'y"), "the command cannot be read"),
         (
-            ImagesArguments(("a:1", "b:1"), command="x", entrypoint="train"),
+            ImageArgs(("a:1", "b:1"), command="x", entrypoint="train"),
             "both a command and an entry",
         ),
-        (ImagesArguments(("a:1", "b:1"), outputs=("x",)), "outputs are given without a command"),
-        (ImagesArguments(("a:1", "b:1")), "several entrypoints of pyproject.toml could be meant"),
-        (ImagesArguments(("a:1", "b:1"), entrypoint="tran"), "no entrypoint has this name"),
-        (ImagesArguments(("a:1", "b:1"), entrypoint="check"), "no entrypoint of this name writes"),
-        (ImagesArguments(("a:1", "b:1"), config=Path("none.toml")), ""),
-        (ImagesArguments(("0123456789ab", "b:1"), command="x"), "an image has to be named"),
+        (ImageArgs(("a:1", "b:1"), outputs=("x",)), "outputs are given without a command"),
+        (ImageArgs(("a:1", "b:1")), "several entrypoints of pyproject.toml could be meant"),
+        (ImageArgs(("a:1", "b:1"), entrypoint="tran"), "no entrypoint has this name"),
+        (ImageArgs(("a:1", "b:1"), entrypoint="check"), "no entrypoint of this name writes"),
+        (ImageArgs(("a:1", "b:1"), config=Path("none.toml")), ""),
+        (ImageArgs(("0123456789ab", "b:1"), command="x"), "an image has to be named"),
         (
-            ImagesArguments((f"{BASE_IMAGE}", "no-such-image:1"), command="x"),
+            ImageArgs((f"{BASE_IMAGE}", "no-such-image:1"), command="x"),
             "there is no such image",
         ),
         (
-            ImagesArguments((BASE_IMAGE, f"docker.io/library/{BASE_IMAGE}"), command="x"),
+            ImageArgs((BASE_IMAGE, f"docker.io/library/{BASE_IMAGE}"), command="x"),
             "both are the same",
         ),
     ],
 )
 def test_bad_input_is_said_in_three_parts(
-    asked: ImagesArguments, what: str, project: Path, engine: docker.APIClient
+    asked: ImageArgs, what: str, project: Path, engine: docker.APIClient
 ) -> None:
     """What, the value, and what to do; before anything is run."""
     with pytest.raises(MlContainerError) as raised:
@@ -693,7 +693,7 @@ def test_without_a_project_a_command_is_needed(
     """And the error says how to give one."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MlContainerError, match="--command"):
-        explain_images(ImagesArguments(("a:1", "b:1")))
+        explain_images(ImageArgs(("a:1", "b:1")))
 
 
 def test_images_without_python_or_of_another_platform_are_refused(
@@ -702,10 +702,10 @@ def test_images_without_python_or_of_another_platform_are_refused(
     """The error names the image, and where to look instead."""
     bare = build("FROM scratch\nCOPY run.py /\n", {"run.py": ""})
     with pytest.raises(MlContainerError, match=f"no Python in the image {bare}"):
-        explain_images(ImagesArguments((BASE_IMAGE, bare), command="python run.py"))
+        explain_images(ImageArgs((BASE_IMAGE, bare), command="python run.py"))
     other = build("FROM scratch\n# linux/arm64\nCOPY run.py /\n", {"run.py": ""})
     with pytest.raises(MlContainerError, match="of different platforms"):
-        explain_images(ImagesArguments((bare, other), command="python run.py"))
+        explain_images(ImageArgs((bare, other), command="python run.py"))
 
 
 def test_an_entrypoint_that_fails_in_image_a_ends_it(
@@ -714,4 +714,4 @@ def test_an_entrypoint_that_fails_in_image_a_ends_it(
     """There is nothing to hold B against."""
     first = build(INSTALL, {"run.py": "raise SystemExit(3)\n"}, alpha_1=1)
     with pytest.raises(MlContainerError, match="command fails in image A"):
-        explain_images(ImagesArguments((first, BASE_IMAGE), command="python run.py"))
+        explain_images(ImageArgs((first, BASE_IMAGE), command="python run.py"))

@@ -133,12 +133,12 @@ def _explain_project(arguments: argparse.Namespace) -> int:
 
 
 def _explain_images(arguments: argparse.Namespace) -> int:
-    from pytest_mlcontainer.cli.explain_images import BUDGET, ImagesArguments, explain_images
+    from pytest_mlcontainer.cli.explain_images import BUDGET, ImageArgs, explain_images
     from pytest_mlcontainer.config import parse_options
 
     budget = parse_options(machine(), prefix="--", budget=arguments.budget).budget
     return explain_images(
-        ImagesArguments(
+        ImageArgs(
             images=tuple(arguments.image),
             entrypoint=arguments.entrypoint,
             config=arguments.config,

@@ -39,7 +39,7 @@ _WIDTH = 400
 
 
 @dataclass(frozen=True)
-class ImagesArguments:
+class ImageArgs:
     """The command's arguments.
 
     Args:
@@ -65,7 +65,7 @@ class ImagesArguments:
     log: Callable[[str], None] = lambda _line: None
 
 
-def explain_images(asked: ImagesArguments) -> int:
+def explain_images(asked: ImageArgs) -> int:
     """Print what makes image B's outputs drift from image A's.
 
     Returns:
@@ -90,7 +90,7 @@ def explain_images(asked: ImagesArguments) -> int:
     return 0 if answer.outcome.verdict.passes and not answer.outcome.causes else 1
 
 
-def _question(asked: ImagesArguments) -> Question:
+def _question(asked: ImageArgs) -> Question:
     _check(asked)
     settings, entry = _chosen(asked)
     engines = () if asked.engine is None else ((None, parse_engine(asked.engine)),)
@@ -106,7 +106,7 @@ def _question(asked: ImagesArguments) -> Question:
     )
 
 
-def _check(asked: ImagesArguments) -> None:
+def _check(asked: ImageArgs) -> None:
     if len(asked.images) != 2:
         raise MlContainerError(
             "two images are held against each other",
@@ -142,7 +142,7 @@ def _check(asked: ImagesArguments) -> None:
         )
 
 
-def _chosen(asked: ImagesArguments) -> tuple[Settings, Entrypoint]:
+def _chosen(asked: ImageArgs) -> tuple[Settings, Entrypoint]:
     """The settings, and the entrypoint that is to be run."""
     file = asked.config or Path("pyproject.toml")
     file = file / "pyproject.toml" if file.is_dir() else file
@@ -159,7 +159,7 @@ def _chosen(asked: ImagesArguments) -> tuple[Settings, Entrypoint]:
 
 
 def _with_command(
-    asked: ImagesArguments, found: Settings | None, file: Path
+    asked: ImageArgs, found: Settings | None, file: Path
 ) -> tuple[Settings, Entrypoint]:
     """The project's settings, where there are any, with an entrypoint for the command."""
     assert asked.command is not None

@@ -30,10 +30,10 @@ from pytest_mlcontainer.pipeline.laboratory import read_sources
 from pytest_mlcontainer.pipeline.mixed_runs import (
     HERE,
     Answer,
+    ExperimentRuns,
     MixedRuns,
     Other,
     Question,
-    Runner,
     listed,
     mix,
     one_way_changes,
@@ -42,7 +42,7 @@ from pytest_mlcontainer.pipeline.mixed_runs import (
 __all__ = ["HERE", "Answer", "Question", "explain_images"]
 
 
-def explain_images(runner: Runner, question: Question) -> Answer:
+def explain_images(runner: ExperimentRuns, question: Question) -> Answer:
     """Find the smallest sets of changes between two images that make outputs drift.
 
     Raises:
@@ -70,7 +70,11 @@ def explain_images(runner: Runner, question: Question) -> Answer:
 
 
 def explain_one_way(
-    runner: Runner, shop: Workshop, question: Question, sides: tuple[Side, Side], other: Other
+    runner: ExperimentRuns,
+    shop: Workshop,
+    question: Question,
+    sides: tuple[Side, Side],
+    other: Other,
 ) -> Answer:
     """What packages of B, which no image can be begun with, do in image A.
 
@@ -89,7 +93,11 @@ def explain_one_way(
 
 
 def explain_imported(
-    runner: Runner, shop: Workshop, question: Question, sides: tuple[Side, Side], other: Other
+    runner: ExperimentRuns,
+    shop: Workshop,
+    question: Question,
+    sides: tuple[Side, Side],
+    other: Other,
 ) -> Answer | None:
     """As `explain_one_way`, and all others never; None where none of those imported differs."""
     every = one_way_changes(question.settings, *sides)
@@ -101,7 +109,7 @@ def explain_imported(
 
 
 def _try_packages(
-    runner: Runner,
+    runner: ExperimentRuns,
     shop: Workshop,
     question: Question,
     sides: tuple[Side, Side],
@@ -132,7 +140,7 @@ def without(answer: Answer, names: Iterable[str]) -> Answer:
     return replace(answer, outcome=replace(answer.outcome, explanation=explained))
 
 
-def _run_here(runner: Runner, question: Question) -> Run | Failure:
+def _run_here(runner: ExperimentRuns, question: Question) -> Run | Failure:
     job = run_job(question.settings, question.options, question.entry.name, HOST)
     try:
         run = runner.run(question.settings, job)

@@ -27,7 +27,7 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.across_images import explain_imported, explain_one_way
 from pytest_mlcontainer.pipeline.environments import Side, Workshop, look, look_here
-from pytest_mlcontainer.pipeline.mixed_runs import Answer, Question, Runner
+from pytest_mlcontainer.pipeline.mixed_runs import Answer, ExperimentRuns, Question
 
 _PACKAGE: Final = "package."
 _ORIGIN: Final = ".origin"
@@ -88,7 +88,7 @@ class SoftwareSearch:
         budget: how many runs may be made.
     """
 
-    runner: Runner
+    runner: ExperimentRuns
     settings: Settings
     options: Options
     job: CompareJob
