@@ -78,7 +78,7 @@ class ProjectFile(pytest.File):
     def _plan(self) -> tuple[Settings, Iterable[Job]]:
         state = self.config.stash.get(STATE, None)
         options = Options() if state is None else state.options
-        settings = load(self.path, machine())
+        settings = load(self.path, machine()) if state is None else state.load(self.path)
         if settings is None:
             return _nothing(self), ()
         if HOST in platforms(settings, options) and HOST not in settings.platforms:

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.config import has_table, load, parse_options
+from pytest_mlcontainer.engines import EngineKind, Kinds
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
-from pytest_mlcontainer.hooks import load_comparators, load_families
+from pytest_mlcontainer.hooks import load_comparators, load_engines, load_families, schemes_of
 from pytest_mlcontainer.model import (
     Comparator,
     Entrypoint,
@@ -58,12 +59,19 @@ class State:
     Args:
         owner: the controller under pytest-xdist, else this process.
         contributions: where tests' results go.
+        kinds: of engines, those that plugins add.
     """
 
     def __init__(
-        self, config: pytest.Config, options: Options, owner: Owner, contributions: Contributions
+        self,
+        config: pytest.Config,
+        options: Options,
+        owner: Owner,
+        contributions: Contributions,
+        kinds: Kinds,
     ) -> None:
         self._config = config
+        self._kinds = kinds
         # Made now, while pytest does not capture; its own writer is captured while a test runs.
         self._log = _log(config)
         self.options = options
@@ -89,8 +97,12 @@ class State:
     @property
     def surroundings(self) -> Surroundings:
         if self._surroundings is None:
-            self._surroundings = surroundings(self._config, self._owner, self._log)
+            self._surroundings = surroundings(self._config, self._owner, self._log, self._kinds)
         return self._surroundings
+
+    def load(self, file: Path) -> Settings | None:
+        """See `config.load`."""
+        return load(file, machine(), schemes_of(self._kinds))
 
     @property
     def comparators(self) -> tuple[Comparator, ...]:
@@ -270,7 +282,7 @@ class State:
         """
         assert self.current is not None
         file = project_file(self.current.path, self._config.rootpath)
-        settings = None if file is None else load(file, machine())
+        settings = None if file is None else self.load(file)
         if settings is None:
             raise pytest.UsageError(
                 f"no [tool.mlcontainer] table in any pyproject.toml above {self.current.path}\n"
@@ -359,9 +371,15 @@ def begin(config: pytest.Config) -> State:
     Raises:
         pytest.UsageError: an option's value is wrong.
     """
+    plugins = config.pluginmanager
+
+    def kinds() -> tuple[EngineKind, ...]:
+        return load_engines(plugins.list_name_plugin(), plugins.is_blocked)
+
     try:
         options = parse_options(
             machine(),
+            schemes=schemes_of(kinds),
             platforms=config.getoption("container_platform"),
             gpus=config.getoption("container_gpus"),
             image=config.getoption("container_image"),
@@ -380,8 +398,8 @@ def begin(config: pytest.Config) -> State:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         contributions = Contributions(Path(worker["mlcontainer_contributions"]))
-        return State(config, options, Owner(**worker["mlcontainer_owner"]), contributions)
-    state = State(config, options, current_owner(uuid.uuid4().hex), Contributions())
+        return State(config, options, Owner(**worker["mlcontainer_owner"]), contributions, kinds)
+    state = State(config, options, current_owner(uuid.uuid4().hex), Contributions(), kinds)
     config.pluginmanager.register(_Controller(state), "mlcontainer-controller")
     return state
 
@@ -407,7 +425,7 @@ def project_file(start: Path, root: Path) -> Path | None:
     return None
 
 
-def surroundings(config: pytest.Config, owner: Owner, log: LogLine) -> Surroundings:
+def surroundings(config: pytest.Config, owner: Owner, log: LogLine, kinds: Kinds) -> Surroundings:
     """What this process and its environment give a pipeline."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -418,6 +436,7 @@ def surroundings(config: pytest.Config, owner: Owner, log: LogLine) -> Surroundi
         log=log,
         parallel=1 if _is_worker(config) else min(cores or 1, _MOST_PARALLEL),
         processes=int(getattr(config, "workerinput", {}).get("workercount", 1)),
+        kinds=kinds,
     )
 
 
