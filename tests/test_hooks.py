@@ -14,14 +14,20 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.cli import main
+from pytest_mlcontainer.config import parse_engine
+from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import (
     Comparator,
+    EngineKind,
+    EngineRequest,
     Family,
     NotExercised,
     hookimpl,
     load_comparators,
+    load_engines,
     load_families,
+    schemes_of,
 )
 from pytest_mlcontainer.model import (
     Difference,
@@ -33,6 +39,7 @@ from pytest_mlcontainer.model import (
     Target,
     Verdict,
 )
+from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.records import write_record
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.json import report_json
@@ -249,6 +256,90 @@ def test_a_broken_family_stops_the_session_before_anything_is_built(project: Any
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*the plugin */conftest.py cannot be used*returned 'shard'*"])
+
+
+CLUSTER = EngineKind("cluster", ("cluster", "k8s"), lambda _asked: None)  # type: ignore[arg-type,return-value]
+
+
+def running(given: object) -> SimpleNamespace:
+    return SimpleNamespace(mlcontainer_engines=lambda: given)
+
+
+def test_kinds_of_engines_of_plugins_are_found() -> None:
+    other = replace(CLUSTER, name="other", schemes=("other+ssh",))
+    found = load_engines([("first", running([CLUSTER])), ("second", running((other,)))])
+
+    assert found == (other, CLUSTER)
+    assert schemes_of(lambda: found)() == ("other+ssh", "cluster", "k8s")
+    assert load_engines() == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (None, "returned None, expected a list"),
+        (CLUSTER, "returned EngineKind("),
+        ([SHARD], "which is no EngineKind"),
+        ([replace(CLUSTER, name="My Cluster")], "is called 'My Cluster'"),
+        ([replace(CLUSTER, name="docker")], "is called 'docker', as one of this package is"),
+        ([replace(CLUSTER, schemes="k8s")], "schemes of cluster is 'k8s', expected a tuple"),
+        ([replace(CLUSTER, schemes=())], "schemes of cluster is (), expected a tuple"),
+        ([replace(CLUSTER, schemes=("k8s://",))], "expected words such as 'k8s'"),
+        ([replace(CLUSTER, schemes=(7,))], "expected words such as 'k8s'"),
+        ([replace(CLUSTER, open="7")], "open of cluster is '7', expected a function"),
+        ([replace(CLUSTER, schemes=("ssh",))], "is called 'ssh://', as one of this package is"),
+        ([CLUSTER, replace(CLUSTER, name="two")], "is called 'cluster://', as one of mine is"),
+    ],
+)
+def test_a_kind_of_engine_that_cannot_work_is_explained(given: object, says: str) -> None:
+    """Before anything is opened, with the plugin's name."""
+    with pytest.raises(MlContainerError) as caught:
+        load_engines([("mine", running(given))])
+
+    assert caught.value.what == "the plugin mine cannot be used"
+    assert says in caught.value.value
+    assert caught.value.remedy
+
+
+def test_an_engine_of_docker_loads_no_plugin() -> None:
+    """Its schemes are known without, at parsing and at opening."""
+
+    def kinds() -> Any:
+        raise AssertionError("loaded")
+
+    assert parse_engine("unix:///run/docker.sock", schemes_of(kinds)) == "unix:///run/docker.sock"
+    assert parse_engine("a-context", schemes_of(kinds)) == "a-context"
+    with pytest.raises(MlContainerError, match="no engine answers"):
+        open_engine(request("unix:///there/is/none"), kinds)
+
+
+def test_an_engine_is_chosen_by_its_scheme() -> None:
+    """Any that no kind has is refused where it is written, with the nearest that there is."""
+    with pytest.raises(MlContainerError) as caught:
+        parse_engine("custer://a", schemes_of(lambda: (CLUSTER,)))
+    assert "cluster" in caught.value.remedy
+    assert parse_engine("cluster://a", schemes_of(lambda: (CLUSTER,))) == "cluster://a"
+    with pytest.raises(MlContainerError, match="no kind of engine has this scheme"):
+        open_engine(request("custer://a"), lambda: (CLUSTER,))
+
+
+def test_an_engine_that_cannot_be_opened_or_is_not_complete_is_explained() -> None:
+    def refuse(_asked: EngineRequest) -> Any:
+        raise OSError("no route to it")
+
+    for kind, what, value in (
+        (replace(CLUSTER, open=refuse), "cannot be opened", "k8s://a: OSError: no route to it"),
+        (CLUSTER, "is not complete", "NoneType has no address, build, close, container"),
+    ):
+        with pytest.raises(MlContainerError) as caught:
+            open_engine(request("k8s://a"), lambda kind=kind: (kind,))
+        assert what in caught.value.what
+        assert value in caught.value.value
+        assert "cluster" in caught.value.remedy
+
+
+def request(endpoint: str) -> EngineRequest:
+    return EngineRequest(endpoint, {}, current_owner("a-session"))
 
 
 def test_a_hook_that_raises_is_named() -> None:

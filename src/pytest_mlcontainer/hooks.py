@@ -1,6 +1,6 @@
-"""What other packages, and a project's own conftest.py, can add: formats of outputs, variations.
+"""What other packages, and a project's own conftest.py, can add: formats, variations, engines.
 
-A plugin is a module (or any object) with one of the functions, or both,
+A plugin is a module (or any object) with one of the functions, or several,
 
     @hookimpl
     def mlcontainer_comparators() -> list[Comparator]: ...
@@ -8,10 +8,14 @@ A plugin is a module (or any object) with one of the functions, or both,
     @hookimpl
     def mlcontainer_variations() -> list[Family]: ...
 
+    @hookimpl
+    def mlcontainer_engines() -> list[EngineKind]: ...
+
 that a package names under the entry points of the group `mlcontainer`, or that stands in a
 `conftest.py` or a pytest plugin. `docs/extending.md` shows it step by step. Nothing is loaded
-before something has to be compared, and a plugin that does not work is an error, never left out:
-without its comparator, its files would be compared byte by byte, and drift for no reason.
+before it is needed (something has to be compared, an engine has a scheme that is none of Docker's),
+and a plugin that does not work is an error, never left out: without its comparator, its files would
+be compared byte by byte, and drift for no reason.
 """
 
 from __future__ import annotations
@@ -24,8 +28,11 @@ from typing import Any, TypeVar
 
 import pluggy
 
+from pytest_mlcontainer.engines import EngineKind, EngineRequest, Kinds
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
+    DOCKER_SCHEMES,
+    Capabilities,
     Comparator,
     Family,
     Knobs,
@@ -35,7 +42,10 @@ from pytest_mlcontainer.model import (
 )
 
 __all__ = [
+    "Capabilities",
     "Comparator",
+    "EngineKind",
+    "EngineRequest",
     "Family",
     "Knobs",
     "NotExercised",
@@ -44,10 +54,12 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "load_comparators",
+    "load_engines",
     "load_families",
+    "schemes_of",
 ]
 
-T = TypeVar("T", Comparator, Family)
+T = TypeVar("T", Comparator, Family, EngineKind)
 Plugins = Iterable[tuple[str, object]]
 
 PROJECT = "mlcontainer"
@@ -55,6 +67,10 @@ GROUP = "mlcontainer"
 _PREFIX = "mlcontainer_"
 _COMPARATORS = "mlcontainer_comparators"
 _VARIATIONS = "mlcontainer_variations"
+_ENGINES = "mlcontainer_engines"
+_HOOKS = {Comparator: _COMPARATORS, Family: _VARIATIONS, EngineKind: _ENGINES}
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # as of RFC 3986, in lower case
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -75,6 +91,13 @@ class Specification:
         """Families of variations that this plugin adds to those that come with the package.
 
         Called once in a process, before anything is varied.
+        """
+
+    @hookspec
+    def mlcontainer_engines(self) -> Iterable[EngineKind]:  # type: ignore[empty-body]
+        """Kinds of engines that this plugin adds, chosen by the scheme of an engine's URL.
+
+        Called whenever a URL has a scheme that is none of Docker's.
         """
 
 
@@ -109,6 +132,20 @@ def load_families(
     return (*known, *_gathered(hooks, Family, "variation", taken))
 
 
+def load_engines(
+    others: Plugins = (), blocked: Callable[[str], bool] = lambda _name: False
+) -> tuple[EngineKind, ...]:
+    """The kinds of engines of all plugins; otherwise as `load_comparators`."""
+    hooks = _manager(others, blocked).hook.mlcontainer_engines.get_hookimpls()
+    taken = ("docker", *(f"{scheme}://" for scheme in DOCKER_SCHEMES))
+    return _gathered(hooks, EngineKind, "kind of engine", dict.fromkeys(taken, "this package"))
+
+
+def schemes_of(kinds: Kinds) -> Callable[[], tuple[str, ...]]:
+    """The schemes of kinds of engines, loaded when asked for."""
+    return lambda: tuple(scheme for kind in kinds() for scheme in kind.schemes)
+
+
 def _manager(others: Plugins, blocked: Callable[[str], bool]) -> _Manager:
     manager = _Manager(PROJECT)
     manager.add_hookspecs(Specification)
@@ -133,7 +170,7 @@ class _Manager(pluggy.PluginManager):
         if not name.startswith(_PREFIX):
             return None
         options = super().parse_hookimpl_opts(plugin, name)
-        unmarked = options is None and name in (_COMPARATORS, _VARIATIONS)
+        unmarked = options is None and name in _HOOKS.values()
         return {} if unmarked and inspect.isroutine(getattr(plugin, name, None)) else options
 
 
@@ -177,14 +214,19 @@ def _gathered(
     for hook in reversed(hooks):
         for each in _asked(hook, kind):
             _check(hook.plugin_name, each)
-            if each.name in owners:
-                raise _wrong(
-                    hook.plugin_name,
-                    f"a {noun} is called {each.name!r}, as one of {owners[each.name]} is",
-                )
-            owners[each.name] = hook.plugin_name
+            for name in _names(each):
+                if name in owners:
+                    what = f"a {noun} is called {name!r}, as one of {owners[name]} is"
+                    raise _wrong(hook.plugin_name, what)
+                owners[name] = hook.plugin_name
             found.append(each)
     return tuple(found)
+
+
+def _names(given: Comparator | Family | EngineKind) -> tuple[str, ...]:
+    """What nothing else of its sort may be called."""
+    schemes = given.schemes if isinstance(given, EngineKind) else ()
+    return (given.name, *(f"{scheme}://" for scheme in schemes))
 
 
 def _asked(hook: pluggy.HookImpl, kind: type[T]) -> list[T]:
@@ -193,10 +235,10 @@ def _asked(hook: pluggy.HookImpl, kind: type[T]) -> list[T]:
     Raises:
         MlContainerError: it raises, or gives something else.
     """
-    name = _COMPARATORS if kind is Comparator else _VARIATIONS
+    name = _HOOKS[kind]
     try:
         given: Any = hook.function()
-        wrong = given is None or isinstance(given, (str, Comparator, Family))
+        wrong = given is None or isinstance(given, (str, *_HOOKS))
         listed: list[Any] | None = None if wrong else list(given)
     except Exception as error:
         what = f"{name}() raised {type(error).__name__}: {error}"
@@ -212,12 +254,29 @@ def _asked(hook: pluggy.HookImpl, kind: type[T]) -> list[T]:
     return found
 
 
-def _check(plugin: str, given: Comparator | Family) -> None:
+def _check(plugin: str, given: Comparator | Family | EngineKind) -> None:
     """Refuse what would be found out later, or never."""
-    if isinstance(given, Family):
+    if isinstance(given, EngineKind):
+        _check_kind(plugin, given)
+    elif isinstance(given, Family):
         _check_family(plugin, given)
     else:
         _check_comparator(plugin, given)
+
+
+def _check_kind(plugin: str, kind: EngineKind) -> None:
+    name, schemes = kind.name, kind.schemes
+    problem = ""
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        problem = f"a kind of engine is called {name!r}, expected a name such as 'kubernetes'"
+    elif not isinstance(schemes, tuple) or not schemes:
+        problem = f"schemes of {name} is {schemes!r:.200}, expected a tuple such as ('k8s',)"
+    elif not all(isinstance(each, str) and _SCHEME.fullmatch(each) for each in schemes):
+        problem = f"schemes of {name} is {schemes!r:.200}, expected words such as 'k8s'"
+    elif not callable(kind.open):
+        problem = f"open of {name} is {kind.open!r:.200}, expected a function of an EngineRequest"
+    if problem:
+        raise _wrong(plugin, problem)
 
 
 def _check_family(plugin: str, family: Family) -> None:

@@ -176,13 +176,15 @@ def _clean(task: _Task) -> None:
 def _clean_once(task: _Task, entries: tuple[dict[str, str], ...]) -> bool:
     """Remove what there is; returns whether nothing was there and nothing can come."""
     from pytest_mlcontainer.cleanup import clean_after, clean_session
+    from pytest_mlcontainer.hooks import load_engines
 
     clean = True
     try:
         if not maker_lives(task.maker):
-            clean = clean_after(entries, task.owner, task.environ, task.maker)
+            clean = clean_after(entries, task.owner, task.environ, task.maker, load_engines)
         if not task.owner_lives:
-            cleaned = clean_session(entries, task.owner, task.environ, task.keep)
+            owner, environ = task.owner, task.environ
+            cleaned = clean_session(entries, owner, environ, task.keep, kinds=load_engines)
             clean &= cleaned.nothing_left
             # A worker whose controller is gone ends soon, and has its hands full until then.
             clean &= not maker_lives(task.maker)

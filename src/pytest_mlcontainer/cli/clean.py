@@ -12,6 +12,7 @@ from pytest_mlcontainer.engines import EngineRequest, Janitor, Leftover
 from pytest_mlcontainer.engines.docker.diagnosis import shown_endpoint
 from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import EngineError
+from pytest_mlcontainer.hooks import load_engines
 from pytest_mlcontainer.owners import current_owner, is_alive
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
@@ -63,7 +64,7 @@ def _clean_engine(
     print(f"engine {shown_endpoint(endpoint, here.environ)}")
     try:
         owner = current_owner(uuid.uuid4().hex)
-        cleaner = open_engine(EngineRequest(endpoint, here.environ, owner))
+        cleaner = open_engine(EngineRequest(endpoint, here.environ, owner), load_engines)
     except EngineError as error:
         print("\n".join(f"  {line}" for line in str(error).splitlines()))
         return False

@@ -12,7 +12,7 @@ from platform import machine
 from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.config import load, parse_platform
 from pytest_mlcontainer.errors import MlContainerError, RecordError
-from pytest_mlcontainer.hooks import load_comparators
+from pytest_mlcontainer.hooks import load_comparators, load_engines, schemes_of
 from pytest_mlcontainer.judging.machines import (
     Choice,
     Pairing,
@@ -120,7 +120,7 @@ def _block(result: Result) -> list[str]:
 
 def _settings(config: Path) -> Settings:
     file = config / "pyproject.toml" if config.is_dir() else config
-    settings = load(file, machine())
+    settings = load(file, machine(), schemes_of(load_engines))
     if settings is None:
         raise MlContainerError(
             "no [tool.mlcontainer] table", str(file), "name the project's pyproject.toml"

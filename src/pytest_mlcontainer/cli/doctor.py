@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from platform import machine
 
 from pytest_mlcontainer.cli.surroundings import Here, surroundings
 from pytest_mlcontainer.config import check_files, load, parse_options
+from pytest_mlcontainer.engines import EngineRequest
 from pytest_mlcontainer.engines.docker.diagnosis import (
     BuilderFacts,
     EngineFacts,
@@ -24,8 +26,11 @@ from pytest_mlcontainer.engines.docker.diagnosis import (
 )
 from pytest_mlcontainer.engines.docker.kept_images import LONGEST_S
 from pytest_mlcontainer.engines.failures import GPU_REMEDY, emulation_remedy
+from pytest_mlcontainer.engines.registry import is_docker, open_engine
 from pytest_mlcontainer.errors import EngineError, MlContainerError
+from pytest_mlcontainer.hooks import load_engines, schemes_of
 from pytest_mlcontainer.model import HOST, KEPT_BYTES, Platform, Settings
+from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import Pipeline
 from pytest_mlcontainer.pipeline.surroundings import kept_bytes
 from pytest_mlcontainer.pipeline.workplace import build_secret_problems, secret_problems
@@ -97,6 +102,9 @@ def _findings(here: Here, engine: str | None) -> Iterator[Finding]:
 
 
 def _check_engine(here: Here, engine: str | None, settings: Settings | None) -> Iterator[Finding]:
+    if not is_docker(engine):
+        yield _check_added_engine(here, str(engine), "engine", Status.MISSING)
+        return
     try:
         facts = describe_engine(engine, here.environ)
     except MlContainerError as error:
@@ -180,7 +188,22 @@ def _check_kept(here: Here, facts: EngineFacts, settings: Settings | None) -> It
     yield Finding("kept", Status.OK, text)
 
 
+def _check_added_engine(here: Here, name: str, what: str, otherwise: Status) -> Finding:
+    """An engine that a plugin adds, of which no more is known here than that it answers."""
+    try:
+        asked = EngineRequest(name, here.environ, current_owner(uuid.uuid4().hex))
+        engine = open_engine(asked, load_engines)
+        try:
+            return Finding(what, Status.OK, f"{engine.name}: native {engine.native()}")
+        finally:
+            engine.disconnect()
+    except MlContainerError as error:
+        return _finding(what, otherwise, error)
+
+
 def _check_other_engine(here: Here, name: str) -> Finding:
+    if not is_docker(name):
+        return _check_added_engine(here, name, "other engine", Status.WARNING)
     try:
         facts = describe_engine(name, here.environ)
     except MlContainerError as error:
@@ -214,7 +237,7 @@ def _check_project(here: Here) -> tuple[Settings | None, Finding]:
         if not file.is_file():
             continue
         try:
-            settings = load(file, machine())
+            settings = load(file, machine(), schemes_of(load_engines))
         except MlContainerError as error:
             return None, _finding("project", Status.MISSING, error)
         if settings is not None:
@@ -273,7 +296,9 @@ def _check_answers(settings: Settings, engine: str | None) -> Iterator[Finding]:
     if not settings.entrypoints:
         return
     engines = () if engine is None else (engine,)
-    options = parse_options(machine(), prefix="--", engines=engines)
+    options = parse_options(
+        machine(), prefix="--", engines=engines, schemes=schemes_of(load_engines)
+    )
     pipeline = Pipeline(surroundings(os.environ, lambda _line: None), options)
     try:
         for platform in settings.platforms:

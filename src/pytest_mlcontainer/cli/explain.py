@@ -13,7 +13,7 @@ from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError, NothingVaried
-from pytest_mlcontainer.hooks import load_comparators, load_families
+from pytest_mlcontainer.hooks import load_comparators, load_engines, load_families, schemes_of
 from pytest_mlcontainer.matrix import plan
 from pytest_mlcontainer.model import CompareJob, Job, Options, Outcome, Settings, VariesJob
 from pytest_mlcontainer.pipeline import Pipeline
@@ -64,6 +64,7 @@ def explain(asked: ExplainArguments) -> int:
         platforms=asked.platform,
         image=asked.image,
         engines=() if asked.engine is None else (asked.engine,),
+        schemes=schemes_of(load_engines),
         vary=asked.vary,
         budget=asked.budget,
     )
@@ -98,7 +99,7 @@ def _settings(asked: ExplainArguments) -> Settings:
     file = asked.config / "pyproject.toml" if asked.config.is_dir() else asked.config
     if not file.is_file():
         raise MlContainerError("there is no such file", str(file), "name it with --config FILE")
-    settings = load(file, machine())
+    settings = load(file, machine(), schemes_of(load_engines))
     if settings is None:
         raise MlContainerError(
             "no [tool.mlcontainer] table", str(file), "`mlcontainer init` writes a first one"

@@ -14,7 +14,7 @@ from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_engine, parse_settings
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.hooks import load_comparators
+from pytest_mlcontainer.hooks import load_comparators, load_engines, schemes_of
 from pytest_mlcontainer.model import (
     HOST,
     PRINTED,
@@ -93,7 +93,8 @@ def explain_images(asked: ImageArgs) -> int:
 def _question(asked: ImageArgs) -> Question:
     _check(asked)
     settings, entry = _chosen(asked)
-    engines = () if asked.engine is None else ((None, parse_engine(asked.engine)),)
+    schemes = schemes_of(load_engines)
+    engines = () if asked.engine is None else ((None, parse_engine(asked.engine, schemes)),)
     own = Platform("linux", architecture_of(machine()))
     platform = next((each for each in settings.platforms if each != HOST), own)
     return Question(
@@ -146,7 +147,8 @@ def _chosen(asked: ImageArgs) -> tuple[Settings, Entrypoint]:
     """The settings, and the entrypoint that is to be run."""
     file = asked.config or Path("pyproject.toml")
     file = file / "pyproject.toml" if file.is_dir() else file
-    found = load(file, machine()) if asked.config is not None or file.is_file() else None
+    there = asked.config is not None or file.is_file()
+    found = load(file, machine(), schemes_of(load_engines)) if there else None
     if asked.command is not None:
         return _with_command(asked, found, file)
     if found is None:

@@ -13,6 +13,7 @@ from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
 from pytest_mlcontainer.config import load, parse_settings
 from pytest_mlcontainer.config.dockerfile import DockerfileSummary, parse_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
+from pytest_mlcontainer.hooks import load_engines, schemes_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -79,7 +80,7 @@ def _read(file: Path) -> bytes:
         raise MlContainerError("there is no such folder", str(file.parent), "check the path")
     if not file.exists():
         return b""
-    if load(file, machine()) is not None:
+    if load(file, machine(), schemes_of(load_engines)) is not None:
         raise MlContainerError(
             "there is a [tool.mlcontainer] already", str(file), "`mlcontainer doctor` checks it"
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlcontainer.hooks import load_engines
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import DETAIL, LogLine, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
@@ -49,4 +50,5 @@ def surroundings(environ: Mapping[str, str], log: LogLine) -> Surroundings:
         environ=place.environ,
         log=lambda line: None if f": {DETAIL}" in line else log(line),
         parallel=min(os.cpu_count() or 1, _MOST_PARALLEL),
+        kinds=load_engines,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.config.copied import copied_secrets
 from pytest_mlcontainer.config.settings import parse_settings
+from pytest_mlcontainer.config.targets import Schemes
 from pytest_mlcontainer.config.words import show, show_key
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Settings
@@ -55,11 +56,12 @@ def has_table(file: Path) -> bool:
     return isinstance(tools, Mapping) and any(_is_meant(name) for name in tools)
 
 
-def load(file: Path, machine: str) -> Settings | None:
+def load(file: Path, machine: str, schemes: Schemes = lambda: ()) -> Settings | None:
     """The settings in `file`, or None if it has no `[tool.mlcontainer]`.
 
     Args:
         machine: this machine's processor, as `platform.machine()` gives it.
+        schemes: of engines that plugins add, as of `parse_engine`.
 
     Raises:
         ConfigError: the file cannot be read, is no TOML, or the table has problems.
@@ -79,7 +81,7 @@ def load(file: Path, machine: str) -> Settings | None:
         what = f"{file.name}: [tool] mlcontainer: has to be a table"
         remedy = "write [tool.mlcontainer] on a line of its own and its keys below"
         raise ConfigError(str(file), [MlContainerError(what, show(table), remedy)])
-    return parse_settings(table, file, machine, _project_name(document))
+    return parse_settings(table, file, machine, _project_name(document), schemes)
 
 
 def _read_text(file: Path) -> str:

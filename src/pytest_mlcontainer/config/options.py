@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pytest_mlcontainer.config.targets import parse_engine, parse_gpus, parse_platform
+from pytest_mlcontainer.config.targets import Schemes, parse_engine, parse_gpus, parse_platform
 from pytest_mlcontainer.config.values import (
     parse_budget,
     parse_choice,
@@ -33,6 +33,7 @@ def parse_options(
     gpus: str | None = None,
     image: str | None = None,
     engines: Sequence[str] = (),
+    schemes: Schemes = lambda: (),
     keep: str | None = None,
     records: str | None = None,
     baseline: str | None = None,
@@ -51,6 +52,7 @@ def parse_options(
         gpus: `--gpus`, as docker run takes it, or `none`.
         image: `--container-image`.
         engines: every `--container-engine=[PLATFORM=]URL`; a later one replaces an earlier one.
+        schemes: of engines that plugins add, as of `parse_engine`.
         keep: `--container-keep`.
         records, baseline, report: folders, `--container-records`, `--container-baseline` and
             `--container-report`.
@@ -65,7 +67,7 @@ def parse_options(
     problems: list[MlContainerError] = []
     check = partial(_check, problems)
     platform = partial(parse_platform, machine=machine)
-    engine = partial(_parse_engine_option, machine=machine)
+    engine = partial(_parse_engine_option, machine=machine, schemes=schemes)
     names = [] if platforms is None else platforms.split(",")
     selected = [check(f"{prefix}platform", platform, name) for name in names]
     pairs = [check(f"{prefix}engine", engine, text) for text in engines]
@@ -149,17 +151,17 @@ def _check(
         return None
 
 
-def _parse_engine_option(text: str, machine: str) -> tuple[Platform | None, str]:
+def _parse_engine_option(text: str, machine: str, schemes: Schemes) -> tuple[Platform | None, str]:
     """`[PLATFORM=]URL`; a URL may hold `=`, so what stands before it has to be a platform."""
     name, equals, rest = text.partition("=")
     if not equals:
-        return None, parse_engine(text)
+        return None, parse_engine(text, schemes)
     try:
         platform = parse_platform(name, machine)
     except MlContainerError:
-        if re.fullmatch(r"[a-z]+://.*", name):
-            return None, parse_engine(text)
+        if re.fullmatch(r"[a-z][a-z0-9+.-]*://.*", name):
+            return None, parse_engine(text, schemes)
         raise
     if platform == HOST:
         raise MlContainerError("host runs without an engine", show(text), "remove this option")
-    return platform, parse_engine(rest)
+    return platform, parse_engine(rest, schemes)

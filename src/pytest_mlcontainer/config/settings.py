@@ -12,7 +12,7 @@ from pytest_mlcontainer.config.keys import TOP_KEYS, top_remedy
 from pytest_mlcontainer.config.paths import parse_build_context, parse_local_path
 from pytest_mlcontainer.config.reader import TableReader
 from pytest_mlcontainer.config.secrets import note_secrets, read_build_secrets
-from pytest_mlcontainer.config.targets import parse_engine, parse_platform
+from pytest_mlcontainer.config.targets import Schemes, parse_engine, parse_platform
 from pytest_mlcontainer.config.values import (
     parse_choice,
     parse_duration,
@@ -36,7 +36,11 @@ from pytest_mlcontainer.model import (
 
 
 def parse_settings(
-    table: Mapping[str, object], file: Path, machine: str, project_name: str
+    table: Mapping[str, object],
+    file: Path,
+    machine: str,
+    project_name: str,
+    schemes: Schemes = lambda: (),
 ) -> Settings:
     """The checked settings.
 
@@ -45,6 +49,7 @@ def parse_settings(
         file: the file it stands in; every path is relative to its folder.
         machine: this machine's processor, as `platform.machine()` gives it.
         project_name: names the image; empty stands for the folder's name.
+        schemes: of engines that plugins add, as of `parse_engine`.
 
     Raises:
         ConfigError: with every problem.
@@ -67,7 +72,7 @@ def parse_settings(
         emulation=top.read(
             "emulation", lambda value: parse_choice(value, Emulation), Emulation.ALLOW
         ),
-        engines=_read_engines(top, machine),
+        engines=_read_engines(top, machine, schemes),
         entrypoints=read_entrypoints(top, root, base),
         kept_bytes=top.read("keep-images", parse_kept, Settings.kept_bytes),
         baseline_limit_bytes=top.read("baseline-limit", parse_size, Settings.baseline_limit_bytes),
@@ -133,12 +138,14 @@ def _read_reference(
     return reference
 
 
-def _read_engines(top: TableReader, machine: str) -> tuple[tuple[Platform, str], ...]:
+def _read_engines(
+    top: TableReader, machine: str, schemes: Schemes
+) -> tuple[tuple[Platform, str], ...]:
     engines: dict[Platform, str] = {}
     for key, value in top.table("engines").values.items():
         place = f"engines.{show_key(key)}"
         platform = top.check(place, lambda raw: _platform(raw, machine), key, None)
-        engine = top.check(place, lambda raw: parse_engine(parse_text(raw)), value, None)
+        engine = top.check(place, lambda raw: parse_engine(parse_text(raw), schemes), value, None)
         if platform is None or engine is None:
             continue
         if platform == HOST:

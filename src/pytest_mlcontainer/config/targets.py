@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pytest_mlcontainer.config.words import nearest, show, suggest
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import DOCKER_SCHEMES, HOST, Platform
+
+Schemes = Callable[[], Iterable[str]]
 
 NO_GPU: Final = "none"
 
@@ -155,15 +157,19 @@ def _continues_a_list(field: str, seen: list[str]) -> bool:
     return seen[-1] == "device" or (seen[-1] == "capabilities" and not is_count)
 
 
-def parse_engine(text: str) -> str:
-    """An engine's URL, or the name of a docker context."""
+def parse_engine(text: str, schemes: Schemes = lambda: ()) -> str:
+    """An engine's URL, or the name of a docker context.
+
+    Args:
+        schemes: those of engines that plugins add; not asked for where it is one of Docker's.
+    """
     scheme, separator, rest = text.partition("://")
     if separator:
-        if scheme not in DOCKER_SCHEMES:
+        if scheme not in DOCKER_SCHEMES and scheme not in (added := tuple(schemes())):
             raise MlContainerError(
                 "an engine's URL cannot begin like this",
                 show(text),
-                suggest(scheme, DOCKER_SCHEMES),
+                suggest(scheme, (*DOCKER_SCHEMES, *added)),
             )
         if rest and not re.search(r"\s", rest):
             return text

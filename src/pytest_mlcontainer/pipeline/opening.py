@@ -77,8 +77,13 @@ class Opener(Maker):
         }
 
     def _open_pickle(self, settings: Settings, run: Run, output: Output) -> Path | None:
-        """The folder with what was found in it; None where there is no image to open it in."""
-        jobs = images_to_open_in(settings, self._options, run)
+        """The folder with what was found in it; None where there is no image to open it in,
+        or no engine that would confine what it does."""
+        jobs = tuple(
+            job
+            for job in images_to_open_in(settings, self._options, run)
+            if self._engine(job.target).capabilities.confines
+        )
         if not jobs:
             return None
 

@@ -10,7 +10,7 @@ from platform import machine
 import pytest
 
 from pytest_mlcontainer import matrix
-from pytest_mlcontainer.config import load, parse_platform, parse_rules
+from pytest_mlcontainer.config import parse_platform, parse_rules
 from pytest_mlcontainer.errors import PlatformSkipped, RunError
 from pytest_mlcontainer.model import (
     Comparator,
@@ -211,7 +211,7 @@ def project_under_test(session: ContainerSession) -> Project:
     """
     start = session.config.rootpath / session.results.test.partition("::")[0]
     file = project_file(start, session.config.rootpath)
-    settings = None if file is None else load(file, machine())
+    settings = None if file is None else session.load(file)
     if settings is None:
         raise pytest.UsageError(
             f"no [tool.mlcontainer] table in any pyproject.toml above {start}\n"

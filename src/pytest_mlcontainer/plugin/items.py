@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from platform import machine
 from typing import Any
 
@@ -62,7 +63,8 @@ class ProjectFile(pytest.File):
     def _plan(self) -> tuple[Settings, Iterable[Job]]:
         begun = SESSION in self.config.stash
         options = session_of(self.config).options if begun else Options()
-        settings = load(self.path, machine())
+        read = session_of(self.config).load if begun else partial(load, machine=machine())
+        settings = read(self.path)
         if settings is None:
             return _nothing(self), ()
         if HOST in platforms(settings, options) and HOST not in settings.platforms:

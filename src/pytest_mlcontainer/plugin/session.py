@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.config import has_table, parse_options
+from pytest_mlcontainer.config import has_table, load, parse_options
+from pytest_mlcontainer.engines import EngineKind
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.hooks import load_comparators, load_families
+from pytest_mlcontainer.hooks import load_comparators, load_engines, load_families, schemes_of
 from pytest_mlcontainer.model import (
     Comparator,
     Family,
@@ -79,6 +80,10 @@ class ContainerSession:
         if self._surroundings is None:
             self._surroundings = _surroundings(self.config, self._owner, self._log)
         return self._surroundings
+
+    def load(self, file: Path) -> Settings | None:
+        """See `config.load`."""
+        return load(file, machine(), schemes_of(lambda: _kinds(self.config)))
 
     @property
     def hidden(self) -> Redactor:
@@ -148,6 +153,7 @@ def options_of(config: pytest.Config) -> Options:
     try:
         return parse_options(
             machine(),
+            schemes=schemes_of(lambda: _kinds(config)),
             platforms=config.getoption("container_platform"),
             gpus=config.getoption("container_gpus"),
             image=config.getoption("container_image"),
@@ -185,7 +191,14 @@ def _surroundings(config: pytest.Config, owner: Owner, log: LogLine) -> Surround
         log=log,
         parallel=1 if _is_worker(config) else min(cores or 1, _MOST_PARALLEL),
         processes=int(getattr(config, "workerinput", {}).get("workercount", 1)),
+        kinds=lambda: _kinds(config),
     )
+
+
+def _kinds(config: pytest.Config) -> tuple[EngineKind, ...]:
+    """Kinds of engines that plugins add; errors as of `comparators`."""
+    plugins = config.pluginmanager
+    return load_engines(plugins.list_name_plugin(), plugins.is_blocked)
 
 
 def _log(config: pytest.Config) -> LogLine:
