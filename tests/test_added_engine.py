@@ -37,6 +37,14 @@ total = sum(map(float, open("data/numbers.txt")))
 print("trained on", total)
 json.dump({"total": total}, open("outputs/model.json", "w"))
 """
+PICKLES = """\
+import os, pickle
+class Touching:
+    def __reduce__(self):
+        return os.system, ("touch ROOT/loaded # " + os.getcwd(),)
+os.makedirs("outputs", exist_ok=True)
+pickle.dump(Touching(), open("outputs/model.pkl", "wb"))
+"""
 INFER = """\
 import json, os
 os.makedirs("answers", exist_ok=True)
@@ -123,6 +131,17 @@ def test_what_it_cannot_hold_is_refused(place: Path, project: Any, failure_of: A
     assert "the engine cannot do what train asks for" in text
     assert f"folder://{place}: memory, capabilities" in text
     assert "--container-engine=URL" in text
+
+
+def test_pickles_are_not_opened_where_nothing_confines_them(place: Path, project: Any) -> None:
+    """Loading one runs it."""
+    (project.root / "train.py").write_text(PICKLES.replace("ROOT", str(project.root)))
+
+    result = project.run(f"--container-engine=folder://{place}", "-k", "train and agrees")
+
+    result.assert_outcomes(failed=1)
+    assert "only ever opened inside the project's image, and was not" in result.stdout.str()
+    assert not (project.root / "loaded").exists()
 
 
 def test_variations_beyond_it_are_not_exercised(place: Path, project: Any) -> None:
