@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.architecture import drawing, essential, page, read_table
+
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = "pytest_mlcontainer"
 SOURCES = REPOSITORY / "src" / PACKAGE
@@ -103,34 +105,38 @@ class Module:
 MODULES = tuple(Module(path) for path in sorted(SOURCES.rglob("*.py")))
 
 
-def read_table(text: str, title: str = "structure") -> dict[str, frozenset[str]]:
-    """Each row's name and what it may import."""
-    found = re.search(rf"<!-- {title}:.*?-->\n(.*?)\n<!-- end", text, re.DOTALL)
-    assert found is not None, f"CONTRIBUTING.md has no table {title}"
-    table: dict[str, frozenset[str]] = {}
-    for line in found[1].splitlines()[2:]:
-        name, responsibility, allowed = (cell.strip() for cell in line.strip("|").split("|"))
-        assert responsibility, f"{name} has no responsibility"
-        table[name.strip("`")] = _allowed(allowed, table)
-    return table
-
-
-def _allowed(cell: str, above: dict[str, frozenset[str]]) -> frozenset[str]:
-    if cell == "–":
-        return frozenset()
-    if cell == "all above":
-        return frozenset(above)
-    if found := re.fullmatch(r"as (\w+)", cell):
-        return above[found[1]]
-    if found := re.fullmatch(r"all above but (\w+)", cell):
-        assert found[1] in above
-        return frozenset(above) - {found[1]}
-    return frozenset(re.split(r",\s*", cell))
-
-
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TABLE = read_table(PAGE)
 ROOMS = {"compare": read_table(PAGE, "rooms of compare")}
+
+
+def test_the_drawing_is_that_of_the_table() -> None:
+    """`python scripts/architecture.py` makes it anew."""
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert text == page(text, drawing(PAGE))
+
+
+def test_what_is_drawn_leads_to_all_that_may_be_imported() -> None:
+    """Arrows that are left out follow from the others."""
+    arrows: dict[str, set[str]] = {}
+    for name, other in essential(TABLE):
+        arrows.setdefault(name, set()).add(other)
+    for name, allowed in TABLE.items():
+        reached, left = set(), [name]
+        while left:
+            new = arrows.get(left.pop(), set()) - reached
+            reached |= new
+            left += new
+        assert allowed <= reached, name
+
+
+def test_the_page_of_architecture_names_what_is_there() -> None:
+    """Paths in it are those of files and folders."""
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+\w*(?:\.\w+)?)`", text))
+    assert named
+    places = (REPOSITORY, SOURCES)
+    assert {each for each in named if not any((p / each).exists() for p in places)} == set()
 
 
 @pytest.mark.parametrize("table", [TABLE, *ROOMS.values()], ids=["structure", *ROOMS])
