@@ -69,12 +69,12 @@ def rows_of(plan: Plan, suite: Suite) -> Iterator[Row]:
 SECRETS = Suite(
     "secrets",
     "secrets printed and written in many forms, and grepped for",
-    ("tests/test_secrets.py", "tests/test_redactor.py"),
+    ("tests/secrets/test_secrets.py", "tests/secrets/test_redactor.py"),
     "in no layer, log, record or report",
 )
 SHARING = Suite(
     "sharing",
     "one cache for many: locks of killed workers, half entries, full disks, clocks that jump",
-    ("tests/test_sharing.py", "tests/test_sharing_faults.py"),
+    ("tests/sharing/test_sharing.py", "tests/sharing/test_sharing_faults.py"),
     "made once, no hang, one clear error",
 )

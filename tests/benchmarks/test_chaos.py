@@ -18,7 +18,7 @@ from benchmarks.chaos.table import Row, markdown, plain
 from benchmarks.chaos.unclaimed import unclaimed
 from pytest_mlcontainer.owners import current_owner
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 
 
 def chaos(*arguments: str) -> subprocess.CompletedProcess[str]:

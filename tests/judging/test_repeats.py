@@ -503,7 +503,7 @@ def test_a_seed_that_fails_is_named(project: Any, failure_of: Any) -> None:
     assert "diverged" in text
 
 
-DOCS = Path(__file__).parent.parent / "docs" / "statistics.md"
+DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
 
 
 def blocks(language: str) -> list[str]:

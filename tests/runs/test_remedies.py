@@ -21,7 +21,7 @@ from pytest_mlcontainer.runs.failures import Ending, explain, explain_unstarted
 
 RUNS: list[dict[str, Any]] = [
     json.loads(line)
-    for line in (Path(__file__).parent / "data" / "failed_runs.jsonl").read_text().splitlines()
+    for line in (Path(__file__).parents[1] / "data" / "failed_runs.jsonl").read_text().splitlines()
 ]
 # What the right remedy has to say, by kind; `{}` stands for what follows the kind's colon.
 KINDS = {

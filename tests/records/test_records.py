@@ -44,7 +44,7 @@ from pytest_mlcontainer.records import (
     write_record,
 )
 
-DOCS = Path(__file__).parent.parent / "docs" / "records.md"
+DOCS = Path(__file__).parents[2] / "docs" / "records.md"
 TEXT = st.text(max_size=8) | st.sampled_from(["\udcff", "\n", "\x00", "ü"])
 NUMBERS = st.floats(allow_nan=False) | st.integers() | st.booleans() | st.none()
 FACTS = st.dictionaries(TEXT, TEXT | NUMBERS, max_size=4).map(

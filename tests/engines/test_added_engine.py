@@ -79,7 +79,7 @@ def place(tmp_path: Path, project: Any, free_port: int) -> Path:
         dockerfile=DOCKERFILE,
         train=TRAIN,
         infer__py=INFER,
-        conftest__py=CONFTEST.format(tests=str(Path(__file__).parent)),
+        conftest__py=CONFTEST.format(tests=str(Path(__file__).parents[1])),
         test_server__py=USES,
     )
     (project.root / "data").mkdir()

@@ -50,7 +50,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "comparator-plugin"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "comparator-plugin"
 CONFIG = """\
 platforms = ["native", "host"]
 [tool.mlcontainer.entrypoints.train]

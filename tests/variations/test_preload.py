@@ -142,7 +142,7 @@ def test_a_library_compiled_here_does_the_same(loaded: Loaded, native: str, tmp_
 
 def script_of(name: str) -> ModuleType:
     """A script of this repository, as a module."""
-    path = Path(__file__).parent.parent / "scripts" / f"{name}.py"
+    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"script_{name}", path)
     assert spec is not None
     assert spec.loader is not None

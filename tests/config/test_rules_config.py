@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 FILE = Path("/project/pyproject.toml")
-DOCS = Path(__file__).parent.parent / "docs" / "comparing.md"
+DOCS = Path(__file__).parents[2] / "docs" / "comparing.md"
 
 
 def tolerance_of(**keys: object) -> Tolerance:
