@@ -40,7 +40,15 @@ from pytest_mlcontainer.engines import (
 from pytest_mlcontainer.engines.failures import command_not_allowed, command_not_found
 from pytest_mlcontainer.engines.printed import STDERR, STDOUT, LogFiles
 from pytest_mlcontainer.errors import BuildError, EngineError
-from pytest_mlcontainer.model import BuildSettings, Image, Keep, Pairs, Platform, architecture_of
+from pytest_mlcontainer.model import (
+    BuildSettings,
+    Capabilities,
+    Image,
+    Keep,
+    Pairs,
+    Platform,
+    architecture_of,
+)
 from pytest_mlcontainer.owners import host_name, is_alive, this_maker
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
@@ -175,6 +183,9 @@ class FolderEngine:
 
     def __init__(self, request: EngineRequest) -> None:
         self.name = self.address = str(request.endpoint)
+        self.capabilities = Capabilities(
+            knobs=frozenset({"env", "wrapper"}), networks=frozenset({"none", "bridge"})
+        )
         self._request = request
         self._root = Path(self.address.removeprefix("folder://"))
         self._closed = False

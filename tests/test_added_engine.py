@@ -8,6 +8,14 @@ from typing import Any
 
 import pytest
 
+from pytest_mlcontainer.cleanup import clean_session
+from pytest_mlcontainer.engines import EngineKind, EngineRequest
+from pytest_mlcontainer.model import Image, Keep, Platform
+from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.runs.inputs import folders_tar
+from tests.folder_engine import FolderEngine
+
+IMAGE = Image("one:1", "folder:1", Platform("linux", "amd64"))
 CONFIG = """\
 platforms = ["native", "host"]
 [tool.mlcontainer.entrypoints.train]
@@ -28,6 +36,14 @@ os.makedirs("outputs", exist_ok=True)
 total = sum(map(float, open("data/numbers.txt")))
 print("trained on", total)
 json.dump({"total": total}, open("outputs/model.json", "w"))
+"""
+PICKLES = """\
+import os, pickle
+class Touching:
+    def __reduce__(self):
+        return os.system, ("touch ROOT/loaded # " + os.getcwd(),)
+os.makedirs("outputs", exist_ok=True)
+pickle.dump(Touching(), open("outputs/model.pkl", "wb"))
 """
 INFER = """\
 import json, os
@@ -101,6 +117,58 @@ def test_a_run_that_fails_says_why(place: Path, project: Any, failure_of: Any) -
     text = failure_of(result, "train")
     assert "exited with code 3" in text
     assert "no data" in text
+
+
+def test_what_it_cannot_hold_is_refused(place: Path, project: Any, failure_of: Any) -> None:
+    """Before anything runs: a limit that nobody holds is none."""
+    file = project.root / "pyproject.toml"
+    limited = 'outputs = ["outputs/*"]\nmemory = "1g"\ncapabilities = ["CHOWN"]\n'
+    file.write_text(file.read_text().replace('outputs = ["outputs/*"]\n', limited))
+
+    result = project.run(f"--container-engine=folder://{place}", "-k", "train and linux and not ag")
+
+    text = failure_of(result, "train")
+    assert "the engine cannot do what train asks for" in text
+    assert f"folder://{place}: memory, capabilities" in text
+    assert "--container-engine=URL" in text
+
+
+def test_pickles_are_not_opened_where_nothing_confines_them(place: Path, project: Any) -> None:
+    """Loading one runs it."""
+    (project.root / "train.py").write_text(PICKLES.replace("ROOT", str(project.root)))
+
+    result = project.run(f"--container-engine=folder://{place}", "-k", "train and agrees")
+
+    result.assert_outcomes(failed=1)
+    assert "only ever opened inside the project's image, and was not" in result.stdout.str()
+    assert not (project.root / "loaded").exists()
+
+
+def test_variations_beyond_it_are_not_exercised(place: Path, project: Any) -> None:
+    project.run(
+        f"--container-engine=folder://{place}", "--container-platform=native",
+        "--container-vary=hash-seed,hostname", "--container-report=report",
+    )  # fmt: skip
+
+    text = (project.root / "report" / "report.json").read_text()
+    assert "the engine cannot change: hostname" in text
+    assert "the engine cannot change: env" not in text
+
+
+def test_what_a_killed_session_left_there_is_removed_where_its_kind_is_known(
+    tmp_path: Path,
+) -> None:
+    """By its watcher and by the next session; elsewhere the engine counts as out of reach."""
+    endpoint, owner = f"folder://{tmp_path}", current_owner("a-session")
+    engine = FolderEngine(EngineRequest(endpoint, {}, owner))
+    engine.volume("left", IMAGE, folders_tar(("x",)))
+    ledger = ({"endpoint": endpoint},)
+    kinds = (EngineKind("folder", ("folder",), FolderEngine),)
+
+    assert not clean_session(ledger, owner, {}, Keep.NONE).reached
+    cleaned = clean_session(ledger, owner, {}, Keep.NONE, kinds=lambda: kinds)
+    assert (cleaned.reached, cleaned.found) == (True, True)
+    assert list((tmp_path / "volumes").iterdir()) == []
 
 
 def test_without_its_plugin_its_scheme_is_refused(place: Path, project: Any) -> None:

@@ -179,6 +179,18 @@ def test_effects_go_through_their_doors() -> None:
     assert broken == []
 
 
+def test_no_room_but_the_command_knows_of_docker() -> None:
+    """Runs, images and cleaning work with any engine; `mlcontainer doctor` looks at Docker's."""
+    docker = f"{PACKAGE}.engines.docker"
+    broken = [
+        f"{module.name}:{line}: {name}"
+        for module in MODULES
+        for name, line in module.imported()
+        if name.startswith(docker) and module.row not in ("engines", "cli")
+    ]
+    assert broken == []
+
+
 def test_the_environment_is_read_at_the_edge() -> None:
     """The core gets what it needs as values, so that it does the same for all who call it."""
     broken = [

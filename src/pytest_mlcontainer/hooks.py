@@ -32,6 +32,7 @@ from pytest_mlcontainer.engines import EngineKind, EngineRequest, Kinds
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
     DOCKER_SCHEMES,
+    Capabilities,
     Comparator,
     Family,
     Knobs,
@@ -41,6 +42,7 @@ from pytest_mlcontainer.model import (
 )
 
 __all__ = [
+    "Capabilities",
     "Comparator",
     "EngineKind",
     "EngineRequest",

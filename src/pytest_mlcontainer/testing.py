@@ -38,7 +38,7 @@ _DOCKERFILE = "FROM {base}\nWORKDIR /work\nCOPY . .\nRUN {step}\n"
 
 
 @dataclass(frozen=True)
-class Session:
+class OpenedEngine:
     """An engine that one test has opened, and an image that was built there."""
 
     engine: Engine
@@ -86,7 +86,9 @@ class EngineContract:
         return EngineRequest(self.endpoint(), self.environ(), owner, keep, on_keep)
 
     @contextmanager
-    def session(self, folder: Path, owner: Owner | None = None, **how: object) -> Iterator[Session]:
+    def session(
+        self, folder: Path, owner: Owner | None = None, **how: object
+    ) -> Iterator[OpenedEngine]:
         """An engine with an image; all of it is removed at the end, but what living others use."""
         owner = owner or current_owner(uuid.uuid4().hex)
         engine = self.open(self.request(owner, **how))  # type: ignore[arg-type]
@@ -97,7 +99,7 @@ class EngineContract:
             engine.build(build, engine.native(), tag, ((LABEL, "true"),), lambda _line: None)
             image = engine.find_image(tag, engine.native())
             assert image is not None, "what was built is found under its tag"
-            yield Session(engine, replace(image, reference=tag), repository)
+            yield OpenedEngine(engine, replace(image, reference=tag), repository)
         finally:
             cleaner = self.open(self.request(owner))
             cleaner.remove_session(keep_containers=False)
@@ -322,7 +324,7 @@ class EngineContract:
             _raised(EngineError, make)
 
 
-def _run(at: Session, spec: ContainerSpec, folder: Path) -> tuple[int | None, str, str]:
+def _run(at: OpenedEngine, spec: ContainerSpec, folder: Path) -> tuple[int | None, str, str]:
     """Exit code, stdout and stderr of a container."""
     files = (folder / "stdout", folder / "stderr")
     with at.engine.container(spec) as container:

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pytest_mlcontainer.engines.containers import Container, ContainerSpec
-from pytest_mlcontainer.model import BuildSettings, Image, Keep, Owner, Pairs, Platform
+from pytest_mlcontainer.model import (
+    BuildSettings,
+    Capabilities,
+    Image,
+    Keep,
+    Owner,
+    Pairs,
+    Platform,
+)
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 LogLine = Callable[[str], None]
@@ -123,9 +131,11 @@ class Runner(Protocol):
 
     Args:
         name: as the user chose it.
+        capabilities: what it can do beyond running a command.
     """
 
     name: str
+    capabilities: Capabilities
 
     def identity(self) -> str:
         """A name that stays the same for the same engine on the same kernel."""

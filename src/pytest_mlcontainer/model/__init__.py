@@ -70,6 +70,8 @@ from pytest_mlcontainer.model.settings import (
 )
 from pytest_mlcontainer.model.text_patterns import NAMED_PATTERNS
 from pytest_mlcontainer.model.variations import (
+    EVERYTHING,
+    Capabilities,
     Choice,
     Family,
     Knobs,
@@ -82,6 +84,7 @@ __all__ = [
     "ALL_VARIATIONS",
     "DEFAULT_BUDGET",
     "DOCKER_SCHEMES",
+    "EVERYTHING",
     "HOST",
     "KEPT_BYTES",
     "LABEL",
@@ -91,6 +94,7 @@ __all__ = [
     "BaselineJob",
     "Better",
     "BuildSettings",
+    "Capabilities",
     "Cause",
     "ChangeKind",
     "Choice",

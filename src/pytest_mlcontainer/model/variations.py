@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Union
 
 from pytest_mlcontainer.model.basics import Pairs, Platform
 from pytest_mlcontainer.model.results import Facts, Image
-from pytest_mlcontainer.model.settings import Entrypoint
+from pytest_mlcontainer.model.settings import Entrypoint, Limits
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,56 @@ class Knobs:
         return replace(self, env=(), unset=(), wrapper=(), preload=False) != Knobs()
 
 
+# Limits that are held from outside, whatever the engine.
+_HELD_BY_US = {"timeout_s", "log_bytes", "output_bytes", "output_files"}
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine can do of what a project or a variation may ask for.
+
+    Args:
+        limits: names of fields of `Limits` that it holds. A run that asks for another is refused.
+        knobs: names of fields of `Knobs` that it can turn. Variations that need another have
+            nothing to change there.
+        networks: names of networks that it has; None where others may exist.
+        confines: it keeps to `ContainerSpec.confined`. Pickles are opened nowhere else.
+    """
+
+    limits: frozenset[str] = frozenset()
+    knobs: frozenset[str] = frozenset()
+    networks: frozenset[str] | None = None
+    confines: bool = False
+
+    def missing_for(self, limits: Limits) -> tuple[str, ...]:
+        """What it cannot do of these limits, as the configuration calls it: `shm-size`."""
+        usual = Limits()
+        names = [
+            each.name
+            for each in fields(limits)
+            if each.name not in (*self.limits, *_HELD_BY_US, "network")
+            and getattr(limits, each.name) != getattr(usual, each.name)
+        ]
+        if self.networks is not None and limits.network not in self.networks:
+            names.append(f'network = "{limits.network}"')
+        return tuple(name.removesuffix("_bytes").replace("_", "-") for name in names)
+
+    def missing_knobs(self, knobs: Knobs) -> tuple[str, ...]:
+        """Names of the knobs that it cannot turn."""
+        return tuple(
+            each.name
+            for each in fields(knobs)
+            if each.name not in self.knobs and getattr(knobs, each.name) != each.default
+        )
+
+
+EVERYTHING = Capabilities(
+    limits=frozenset(each.name for each in fields(Limits)),
+    knobs=frozenset(each.name for each in fields(Knobs)),
+    confines=True,
+)
+
+
 @dataclass(frozen=True)
 class Variation:
     """One named change of the environment, in one setting.
@@ -114,6 +164,7 @@ class Situation:
         leaked: variables of this machine that the project's sources mention, with their values.
         over_image: what the image sets may be changed, because the variation was named: a variable
             that one image sets hides a fault that shows on `host` and in other images.
+        capabilities: of the engine.
     """
 
     platform: Platform
@@ -122,6 +173,7 @@ class Situation:
     image: Image | None = None
     leaked: Pairs = ()
     over_image: bool = False
+    capabilities: Capabilities = EVERYTHING
 
     @property
     def pinned(self) -> dict[str, str]:

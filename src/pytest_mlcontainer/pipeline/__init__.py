@@ -48,6 +48,7 @@ from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.making import require
 from pytest_mlcontainer.pipeline.opening import Opener
+from pytest_mlcontainer.pipeline.probing import check_capabilities
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.records import Conditions
@@ -226,6 +227,7 @@ class Pipeline(Opener):
             environ=self._world.environ,
             root=settings.root,
             log=self._world.log,
+            capabilities=lambda target: self._engine(target).capabilities,
         )
 
     def _run_opened(self, settings: Settings, job: RunJob) -> Run:
@@ -282,6 +284,7 @@ class Pipeline(Opener):
         assert entry.server is not None
         target, _notes = self._right_target(settings, image, job)
         engine, workdir = self._engine(job.target), entry.workdir or image.workdir
+        check_capabilities(engine, entry, job.target)
         volumes, files = self._volumes(settings, entry, engine, image, workdir)
         if files:
             raise RunError(

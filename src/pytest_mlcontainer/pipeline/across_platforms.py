@@ -52,7 +52,7 @@ from pytest_mlcontainer.pipeline.bench import drive, failure_line
 from pytest_mlcontainer.pipeline.explaining import explain_variations, look_around, what_it_means
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.set_apart import apart_findings, as_apart
-from pytest_mlcontainer.variations import choose, together, wanted
+from pytest_mlcontainer.variations import choose, together, wanted, within_reach
 
 # What can be made alike besides arithmetic and what differs between any two runs.
 _ALIKE = ("cpus", "timezone", "locale", "encoding", "home", "memory", "shm")
@@ -384,7 +384,7 @@ def _can_be_alike(family: Family, suspected: float) -> bool:
 
 def _alike(family: Family, situation: Situation) -> Variation | NotExercised:
     if family.pin is not None:
-        return family.pin(situation)
+        return within_reach(family.pin(situation), situation)
     (chosen, others) = choose((family,), situation)
     return chosen[0] if chosen else NotExercised(dict(others).get(family.name, ""))
 

@@ -16,6 +16,7 @@ from pytest_mlcontainer.explain.trials import Crash, Findings, Kind, Observation
 from pytest_mlcontainer.facts import can_be_witnessed, differing, took_effect
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.model import (
+    EVERYTHING,
     Cause,
     Comparator,
     Explanation,
@@ -133,6 +134,7 @@ def look_around(lab: Laboratory, job: RunJob) -> Situation:
         job.entrypoint,
         None if job.image is None else lab.image(job.image),
         leaked(read_sources(lab.root), lab.environ),
+        capabilities=EVERYTHING if job.image is None else lab.capabilities(job.target),
     )
 
 

@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.engines import LogLine
-from pytest_mlcontainer.model import Facts, Image, ImageJob, Knobs, Pairs, Rule, Run, RunJob
+from pytest_mlcontainer.model import (
+    EVERYTHING,
+    Capabilities,
+    Facts,
+    Image,
+    ImageJob,
+    Knobs,
+    Pairs,
+    Rule,
+    Run,
+    RunJob,
+    Target,
+)
 
 _SKIPPED: Final = {
     ".git", ".hg", ".venv", "venv", ".tox", ".nox", "__pycache__", "node_modules", "build", "dist",
@@ -40,6 +52,7 @@ class Laboratory:
         open: both runs, with those pickles opened that cannot be compared otherwise.
         environ: this machine's variables.
         root: the project's folder.
+        capabilities: of a target's engine.
     """
 
     run: Callable[[RunJob], Run]
@@ -50,6 +63,7 @@ class Laboratory:
     environ: Mapping[str, str]
     root: Path
     log: LogLine
+    capabilities: Callable[[Target], Capabilities] = lambda _target: EVERYTHING
 
 
 def read_sources(root: Path) -> tuple[tuple[str, str], ...]:

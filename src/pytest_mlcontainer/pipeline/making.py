@@ -35,7 +35,7 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.environments import Workshop
 from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
-from pytest_mlcontainer.pipeline.probing import Prober
+from pytest_mlcontainer.pipeline.probing import Prober, check_capabilities
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.surroundings import kept_bytes
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
@@ -206,6 +206,7 @@ class Maker(Prober):
             return self._make_host_run(settings, job, needs)
         assert job.image is not None
         image, engine = self.image(settings, job.image), self._engine(job.target)
+        check_capabilities(engine, job.entrypoint, job.target)
         check_command(job.entrypoint, image)
         target, notes = self._right_target(settings, image, job)
         workdir = job.entrypoint.workdir or image.workdir

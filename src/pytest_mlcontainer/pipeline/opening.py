@@ -77,14 +77,16 @@ class Opener(Maker):
         }
 
     def _open_pickle(self, settings: Settings, run: Run, output: Output) -> Path | None:
-        """The folder with what was found in it; None where there is no image to open it in."""
+        """The folder with what was found in it; None where there is no image to open it in,
+        or no engine that would confine what it does."""
         jobs = images_to_open_in(settings, self._options, run)
-        if not jobs:
+        if not jobs or not self._confines(jobs[0]):
             return None
 
         def make(spare: Path) -> str:
             place = place_for(run, output, self._world.cache, spare)
-            openings = (self._opening(settings, run, output, job, place) for job in jobs)
+            confined = (job for job in jobs if self._confines(job))
+            openings = (self._opening(settings, run, output, job, place) for job in confined)
             with self._slots:
                 self._world.log(f"{run.entrypoint}[{run.target.platform}]: opening {output.name}")
                 open_in_turn(openings)
@@ -94,6 +96,9 @@ class Opener(Maker):
         key = digest([run.id, output.name, first.digest])
         place, _folder = self._store(settings).once("opened", key, make)
         return Path(place)
+
+    def _confines(self, job: ImageJob) -> bool:
+        return self._engine(job.target).capabilities.confines
 
     def _opening(
         self, settings: Settings, run: Run, output: Output, job: ImageJob, place: Path

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_mlcontainer import images
 from pytest_mlcontainer.engines import Runner
-from pytest_mlcontainer.errors import PlatformError, PlatformSkipped
+from pytest_mlcontainer.errors import EngineError, PlatformError, PlatformSkipped
 from pytest_mlcontainer.matrix import engine_of
 from pytest_mlcontainer.model import (
     HOST,
@@ -230,3 +230,18 @@ class Prober(Workplace):
         if answers.wrong:
             raise repeated(partial(explain_wrong, asking, answers, our_cpu()), log)
         return unasked_notes(answers, asking.target)
+
+
+def check_capabilities(engine: Runner, entry: Entrypoint, target: Target) -> None:
+    """Refuse a run whose limits the engine would not hold.
+
+    Raises:
+        EngineError: there are such.
+    """
+    missing = engine.capabilities.missing_for(replace(entry.limits, gpus=target.gpus))
+    if missing:
+        raise EngineError(
+            f"the engine cannot do what {entry.name} asks for",
+            f"{engine.name}: {', '.join(missing)}",
+            "leave it out of the configuration, or name another engine with --container-engine=URL",
+        )

@@ -15,6 +15,7 @@ from typing import Final
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
     HOST,
+    Choice,
     Family,
     Knobs,
     NotExercised,
@@ -128,12 +129,20 @@ def choose(families: Iterable[Family], situation: Situation) -> tuple[tuple[Vari
     varied: list[Variation] = []
     others: list[tuple[str, str]] = []
     for family in families:
-        choice = family.choose(situation)
+        choice = within_reach(family.choose(situation), situation)
         if isinstance(choice, NotExercised):
             others.append((family.name, choice.why))
         else:
             varied.append(choice)
     return tuple(varied), tuple(others)
+
+
+def within_reach(choice: Choice, situation: Situation) -> Choice:
+    """The choice, unless the engine cannot make it."""
+    if isinstance(choice, NotExercised):
+        return choice
+    missing = situation.capabilities.missing_knobs(choice.knobs)
+    return NotExercised(f"the engine cannot change: {', '.join(missing)}") if missing else choice
 
 
 def kept_by_image(families: Iterable[Family], situation: Situation) -> Mapping[str, Pairs]:
@@ -166,7 +175,11 @@ def together(variations: Iterable[Variation]) -> Knobs:
 
 def pins(situation: Situation, families: Sequence[Family] = FAMILIES) -> tuple[Variation, ...]:
     """What keeps runs from differing by themselves, as far as anything is left to keep."""
-    choices = (family.pin(situation) for family in families if family.pin is not None)
+    choices = (
+        within_reach(family.pin(situation), situation)
+        for family in families
+        if family.pin is not None
+    )
     return tuple(choice for choice in choices if not isinstance(choice, NotExercised))
 
 

@@ -34,6 +34,7 @@ from pytest_mlcontainer.engines.docker.server import launch
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import (
+    EVERYTHING,
     BuildSettings,
     Image,
     Keep,
@@ -83,6 +84,7 @@ class DockerEngine:
         self._info_lock = threading.Lock()
         self._network_lock = threading.Lock()
         self.name = endpoint or "default"
+        self.capabilities = EVERYTHING
         self.address = address(endpoint, environ)
 
     def identity(self) -> str:
