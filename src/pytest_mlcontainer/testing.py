@@ -5,6 +5,9 @@
     class TestMyEngine(EngineContract):
         base = "python:3.13-slim"
 
+        def endpoint(self):
+            return "my://tests"
+
         def open(self, request):
             return MyEngine(request)
 

@@ -329,7 +329,7 @@ def test_an_engine_that_cannot_be_opened_or_is_not_complete_is_explained() -> No
 
     for kind, what, value in (
         (replace(CLUSTER, open=refuse), "cannot be opened", "k8s://a: OSError: no route to it"),
-        (CLUSTER, "is not complete", "NoneType has no address, build, close, container"),
+        (CLUSTER, "is not complete", "NoneType has no address, build, capabilities, close"),
     ):
         with pytest.raises(MlContainerError) as caught:
             open_engine(request("k8s://a"), lambda kind=kind: (kind,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import get_annotations
 from typing import Final
 
 from pytest_mlcontainer.engines.docker.engine import DockerEngine
@@ -74,7 +75,7 @@ def _members() -> tuple[str, ...]:
         name
         for base in Engine.__mro__
         if base.__module__ == Engine.__module__
-        for name in (*vars(base), *vars(base).get("__annotations__", ()))
+        for name in (*vars(base), *get_annotations(base))
         if not name.startswith("_")
     )
     return tuple(sorted(set(names)))
