@@ -284,7 +284,7 @@ class FolderEngine:
                 place.with_suffix(".json").unlink(missing_ok=True)
         return bool(names)
 
-    # Runner and Server
+    # Runner and Launcher
 
     def identity(self) -> str:
         return f"{self.address}-{os.uname().release}"

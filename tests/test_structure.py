@@ -37,10 +37,9 @@ MUTATES = {
     "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard",
     "update", "setdefault", "popitem", "appendleft", "popleft",
 }  # fmt: skip
+
+
 # Names that more than one class still has. The list may only become shorter.
-SHARED_CLASS_NAMES = {"Server"}
-
-
 @cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
@@ -355,10 +354,7 @@ def test_a_class_name_means_one_thing() -> None:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.ClassDef):
                 defined.setdefault(node.name, []).append(f"{module.name}:{node.lineno}")
-    shared = {name: places for name, places in defined.items() if len(places) > 1}
-    unknown = {name: places for name, places in shared.items() if name not in SHARED_CLASS_NAMES}
-    assert unknown == {}
-    assert SHARED_CLASS_NAMES - set(shared) == set(), "these are unique now: take them off the list"
+    assert {name: places for name, places in defined.items() if len(places) > 1} == {}
 
 
 def test_the_glossary_names_what_is_there() -> None:

@@ -111,7 +111,7 @@ class Store:
     def close(self) -> bool:
         """Leave; returns whether this was the last living session of the project.
 
-        It is not where that cannot be known, because the folder cannot be used any more.
+        False, too, where the folder can no longer be read: another session may still live then.
         """
         if self._is_new():
             return True

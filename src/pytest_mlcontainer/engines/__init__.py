@@ -24,11 +24,11 @@ from pytest_mlcontainer.engines.protocols import (
     Janitor,
     Kinds,
     Launched,
+    Launcher,
     Leftover,
     LeftoverKind,
     LogLine,
     Runner,
-    Server,
 )
 
 __all__ = [
@@ -45,11 +45,11 @@ __all__ = [
     "Janitor",
     "Kinds",
     "Launched",
+    "Launcher",
     "Leftover",
     "LeftoverKind",
     "LogLine",
     "Runner",
-    "Server",
     "Stream",
     "Usage",
 ]

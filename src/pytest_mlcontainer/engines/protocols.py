@@ -165,7 +165,7 @@ class Launched(Protocol):
 
     @property
     def container(self) -> Container:
-        """Not to be removed by whoever gets it: the end of `Server.launch` does so."""
+        """Not to be removed by whoever gets it: the end of `Launcher.launch` does so."""
 
     def url(self) -> str | None:
         """Its base URL without a trailing slash, reachable from this machine.
@@ -174,7 +174,7 @@ class Launched(Protocol):
         """
 
 
-class Server(Protocol):
+class Launcher(Protocol):
     """Starts servers, for `runs.serving`."""
 
     def launch(
@@ -231,7 +231,7 @@ class Janitor(Protocol):
         """Remove one thing; returns it with `left` set when the engine does not let it go."""
 
 
-class Engine(Builder, Runner, Server, Janitor, Protocol):
+class Engine(Builder, Runner, Launcher, Janitor, Protocol):
     """All of it, on one connection: what `pipeline` opens and hands on in parts."""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Images between two others: one of them, with some of what it holds taken from the other.
+"""Mixed images: image A with some of its packages, files or variables replaced by those of image B.
 
 Files are moved from image to image, so that it works offline, and for versions that no index has
 any more. Only what was compiled for another minor version of Python is asked of an index.

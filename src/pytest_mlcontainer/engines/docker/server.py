@@ -64,7 +64,7 @@ def launch(
     files: Iterable[bytes] | None = None,
     writable: tuple[str, ...] = (),
 ) -> Iterator[LaunchedContainer]:
-    """See `engines.Server`.
+    """See `engines.Launcher`.
 
     Args:
         adopt: gives the container of an id, which was started here and is removed here.
