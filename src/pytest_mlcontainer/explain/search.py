@@ -28,6 +28,7 @@ from pytest_mlcontainer.explain.search_sets import (
     narrow,
     suspicion,
 )
+from pytest_mlcontainer.explain.search_words import LeftOut, evidence_of, what_is_known
 from pytest_mlcontainer.explain.trials import (
     Crash,
     Findings,
@@ -310,20 +311,13 @@ class CauseSearch:
         )
 
     def _cause(self, names: Names) -> Cause:
-        times = len(self.book.worked(names))
-        it = "it" if len(names) == 1 else "them"
-        text = f"drifts with {it} alone ({times} of {times} runs)"
+        left_out = LeftOut.UNKNOWN
         if self._agrees_without(names):
-            text += f" and agrees with all others but {it}"
+            left_out = LeftOut.CAUSE
         elif self._agrees_without(names.union(*self.found)):
-            text += " and agrees with all others but the causes named"
-        if names <= self.aims.natural:
-            runs = len(self.book.worked(CONTROL))
-            text += (
-                f"; {runs} of {runs} runs with nothing changed agree, although it is another one in"
-                " each of them"
-            )
-        return Cause(tuple(sorted(names)), self.book.runs, text)
+            left_out = LeftOut.CAUSES
+        controls = len(self.book.worked(CONTROL)) if names <= self.aims.natural else 0
+        return evidence_of(names, self.book, left_out, controls)
 
     def _agrees_without(self, names: Names) -> bool:
         """Whether all sets were looked into, and each agrees with none but these left out."""
@@ -355,17 +349,9 @@ class CauseSearch:
         left = smallest.difference(*agreeing) or smallest
         self.suspects |= left
         if left:
-            self.open.append(self._known(smallest, left, agreeing))
+            self.open.append(what_is_known(smallest, left, agreeing, self.book.budget))
         else:
             self.open.append(f"the budget of {self.book.budget} runs ended before all was tried")
-
-    def _known(self, drifting: Names, left: Names, agreeing: Sequence[Names]) -> str:
-        innocent = sorted({listed(names & drifting) for names in agreeing if names & drifting})
-        but = f"; not with {', nor with '.join(innocent)}" if innocent else ""
-        return (
-            f"it drifts with {listed(drifting)} changed at once{but}; where one change alone causes"
-            f" it, it is among {listed(left)}; the budget of {self.book.budget} runs ended there"
-        )
 
 
 def search_causes(
