@@ -108,7 +108,7 @@ def test_make_demo_shows_what_agrees_and_what_drifts() -> None:
 
 def test_make_test_sets_everything_up_and_passes() -> None:
     # All of it would run this very test again.
-    one_file = {**os.environ, "TESTS": "tests/test_matrix.py", "WORKERS": "1"}
+    one_file = {**os.environ, "TESTS": "tests/pipeline/test_matrix.py", "WORKERS": "1"}
 
     assert "passed" in run("make test", ROOT, one_file)
 

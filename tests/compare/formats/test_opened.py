@@ -1,7 +1,7 @@
 """Pickles by what was found in them: recognised without loading, compared like anything else.
 
 What is found is made here by the reader itself, from objects that are in memory already; that it
-is found in the image is for `tests/test_opening.py`.
+is found in the image is for `tests/runs/test_opening.py`.
 """
 
 from __future__ import annotations
