@@ -110,6 +110,15 @@ def test_doctor_without_an_engine_names_its_address_and_checks_the_rest(sample, 
     assert said["project"].startswith("ok")
 
 
+def test_doctor_with_an_engine_of_no_known_kind_checks_the_rest(sample, capsys):
+    assert main(["doctor", "--engine", "moon://x"]) == 1
+    printed = capsys.readouterr()
+    said = lines_of(printed.out)
+    assert said["engine"].startswith("missing  no kind of engine has this scheme: moon://x")
+    assert said["project"].startswith("ok")
+    assert printed.err == ""
+
+
 def test_doctor_asks_the_engine_that_docker_host_names(folder, capsys, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/other.sock")
     assert main(["doctor"]) == 1

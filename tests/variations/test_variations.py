@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.errors import MlContainerError
@@ -580,6 +580,25 @@ class TestTogether:
             assert pair in kin
         named = {frozenset((each.name, name)) for each in chosen for name in each.kin}
         assert [pair for pair in named - pairs if not any(pair <= each for each in planned)] == []
+
+    @given(
+        st.sets(st.sampled_from("abcdefgh"), min_size=1),
+        st.sets(st.frozensets(st.sampled_from("abcdefgh"), min_size=2, max_size=2)),
+        st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 10)),
+    )
+    @example({"a", "b", "c", "d"}, {frozenset("ab"), frozenset("ac")}, {"b": 9.0, "c": 9.0})
+    def test_rounds_are_as_large_as_rivals_let_them(
+        self, names: set[str], apart: set[frozenset[str]], weights: dict[str, float]
+    ) -> None:
+        """Whatever hides what: all are varied, no rivals together, and nothing could be added."""
+        planned = plan_rounds(sorted(names), weights, apart)
+
+        assert set().union(*planned) == names
+        assert len(planned) <= len(names)
+        for number, round_ in enumerate(planned):
+            assert round_ - frozenset().union(*planned[:number]), "it has something new"
+            assert not any(pair <= round_ for pair in apart)
+            assert all(any(pair <= round_ | {n} for pair in apart) for n in names - round_)
 
     def test_what_hides_what_is_data(self) -> None:
         """Each pair is of families that there are, and says why; one of the two is enough."""

@@ -74,7 +74,7 @@ def examine(here: Here, engine: str | None) -> int:
         engine: URL or context; None is what a run here would use.
 
     Returns:
-        0 when a run on the engine's own platform can work, else 1.
+        0 when a run on the engine's own platform can work and no library computes wrong, else 1.
     """
     missing = False
     for finding in _findings(here, engine):
@@ -296,9 +296,11 @@ def _check_answers(settings: Settings, engine: str | None) -> Iterator[Finding]:
     if not settings.entrypoints:
         return
     engines = () if engine is None else (engine,)
-    options = parse_options(
-        machine(), prefix="--", engines=engines, schemes=schemes_of(load_engines)
-    )
+    try:
+        schemes = schemes_of(load_engines)
+        options = parse_options(machine(), prefix="--", engines=engines, schemes=schemes)
+    except MlContainerError:
+        return  # no engine is called like this, which its own line says
     pipeline = Pipeline(surroundings(os.environ, lambda _line: None), options)
     try:
         for platform in settings.platforms:

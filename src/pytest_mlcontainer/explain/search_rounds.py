@@ -70,9 +70,9 @@ class _Choice:
         news = (pair for pair in pairs if not any(pair <= each for each in self.made))
         return len(names & self.left), sum(self.worth[pair] for pair in news)
 
-    def _filled(self, names: Names, first: Names) -> Names:
-        """`names`, with those of `first` that may be added, then with all others that may."""
-        for name in [*sorted(first - names), *sorted(self.among - first - names)]:
+    def _filled(self, names: Names, others: Names) -> Names:
+        """`names`, with those of `others` that may be added."""
+        for name in sorted(others - names):
             if not any(pair <= names | {name} for pair in self.apart):
                 names |= {name}
         return names
