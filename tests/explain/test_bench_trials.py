@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.errors import MlContainerError, RunError
+from pytest_mlcontainer.experiments.last_words import failure_line, printed
+from pytest_mlcontainer.experiments.sources import read_sources
 from pytest_mlcontainer.explain.trials import (
     Findings,
     Observations,
@@ -34,8 +36,8 @@ from pytest_mlcontainer.model import (
     Variation,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.bench import Bench, failure_line, printed
-from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
+from pytest_mlcontainer.pipeline.bench import Bench
+from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked
 
 A, B, AB = Trial(("a",)), Trial(("b",)), Trial(("a", "b"))
 CONTROL = Trial()

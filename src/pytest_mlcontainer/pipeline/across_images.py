@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.experiments.sources import read_sources
 from pytest_mlcontainer.explain.imports import imported_modules, used
 from pytest_mlcontainer.explain.packages import (
     Change,
@@ -26,7 +27,6 @@ from pytest_mlcontainer.pipeline.environments import (
     look,
     look_here,
 )
-from pytest_mlcontainer.pipeline.laboratory import read_sources
 from pytest_mlcontainer.pipeline.mixed_runs import (
     HERE,
     Answer,

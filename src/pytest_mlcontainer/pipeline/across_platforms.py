@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from pytest_mlcontainer.experiments.last_words import failure_line
+from pytest_mlcontainer.experiments.set_apart import apart_findings, as_apart
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import (
     Findings,
@@ -48,10 +50,9 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.across_software import AskSoftware, Software
-from pytest_mlcontainer.pipeline.bench import drive, failure_line
+from pytest_mlcontainer.pipeline.bench import drive
 from pytest_mlcontainer.pipeline.explaining import explain_variations, look_around, what_it_means
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
-from pytest_mlcontainer.pipeline.set_apart import apart_findings, as_apart
 from pytest_mlcontainer.variations import choose, together, wanted, within_reach
 
 # What can be made alike besides arithmetic and what differs between any two runs.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from pytest_mlcontainer.compare import unopened
 from pytest_mlcontainer.errors import EngineError, MlContainerError, RunError
+from pytest_mlcontainer.experiments.last_words import failure_line
 from pytest_mlcontainer.explain.trials import (
     Findings,
     Observation,
@@ -36,8 +35,6 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 
-_EXITED = re.compile(r"exit(?:ed with)? code \d+.*", re.DOTALL)
-_PRINTED_BYTES = 200_000
 _MOST_RESULTS = 6
 _MORE_CONTROLS = 3
 _FIRST_SPARE_REPEAT = 1000  # numbers that no search asks for
@@ -302,26 +299,6 @@ def drive(search: Search, observe: Callable[[Plan], Observations]) -> Findings:
     except StopIteration as end:
         findings: Findings = end.value
         return findings
-
-
-def printed(run: Run) -> str:
-    """The end of what a run printed: that is where programs say how it went."""
-    return f"{_text(run.stdout)}\n{_text(run.stderr)}"
-
-
-def failure_line(failure: Failure) -> str:
-    """What a run failed with, and the last thing that it said, in one line."""
-    lines = [line.strip() for line in failure.value.splitlines() if line.strip()]
-    exited = _EXITED.search(failure.what)
-    what = exited[0] if exited else failure.what
-    return f"{what}: {lines[-1]}" if lines else what
-
-
-def _text(file: Path) -> str:
-    with file.open("rb") as source:
-        source.seek(0, 2)
-        source.seek(max(0, source.tell() - _PRINTED_BYTES))
-        return source.read().decode("utf-8", "replace")
 
 
 def _without(run: Run, names: frozenset[str]) -> Run:

@@ -33,8 +33,8 @@ from pytest_mlcontainer.explain.packages import (
 )
 from pytest_mlcontainer.inside import source
 from pytest_mlcontainer.model import BuildSettings, Entrypoint, Image, Limits, Pairs, Settings
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.temporary import temporary_folder
 
 MARKER = "mlcontainer-contents:"

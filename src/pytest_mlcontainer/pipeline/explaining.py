@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.errors import MlContainerError, NothingVaried
+from pytest_mlcontainer.experiments.last_words import printed
+from pytest_mlcontainer.experiments.set_apart import apart_findings, as_apart
+from pytest_mlcontainer.experiments.sources import read_sources
 from pytest_mlcontainer.explain.amplifiers import amplifiers
 from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.pins import RANDOMNESS
@@ -40,9 +43,8 @@ from pytest_mlcontainer.model import (
     VariesJob,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.bench import Bench, printed
-from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
-from pytest_mlcontainer.pipeline.set_apart import apart_findings, as_apart
+from pytest_mlcontainer.pipeline.bench import Bench
+from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked
 from pytest_mlcontainer.variations import (
     apart_pairs,
     choose,

@@ -34,7 +34,7 @@ from pytest_mlcontainer.model import (
     Target,
 )
 from pytest_mlcontainer.pipeline.environments import Workshop
-from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key, run_key
+from pytest_mlcontainer.pipeline.keys import common_env, facts_key, run_key
 from pytest_mlcontainer.pipeline.probing import Prober, check_capabilities
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.surroundings import kept_bytes
@@ -48,6 +48,7 @@ from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_
 from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
 from pytest_mlcontainer.runs.probe import Probe
 from pytest_mlcontainer.runs.shells import check_command
+from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.variations.preload import NAME, library
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol, Union
 
 from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
+from pytest_mlcontainer.experiments.last_words import failure_line
+from pytest_mlcontainer.experiments.set_apart import APART, apart_findings
 from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.packages import (
     Change,
@@ -56,7 +58,6 @@ from pytest_mlcontainer.model import (
     Target,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.bench import failure_line
 from pytest_mlcontainer.pipeline.environments import (
     Mixture,
     Side,
@@ -68,7 +69,6 @@ from pytest_mlcontainer.pipeline.environments import (
     pack_here,
     plan_recipe,
 )
-from pytest_mlcontainer.pipeline.set_apart import APART, apart_findings
 
 HERE = "host"
 # The run that all of B made, where no image can be begun with it; None where one can.

@@ -20,7 +20,6 @@ from pytest_mlcontainer.model import (
     Settings,
 )
 from pytest_mlcontainer.pipeline.keeping import conditions_of
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.making import Maker
 from pytest_mlcontainer.pipeline.unpickling import (
     images_to_open_in,
@@ -30,6 +29,7 @@ from pytest_mlcontainer.pipeline.unpickling import (
 )
 from pytest_mlcontainer.records import keep_record
 from pytest_mlcontainer.runs.opening import Opening
+from pytest_mlcontainer.storage import digest
 
 
 class Opener(Maker):

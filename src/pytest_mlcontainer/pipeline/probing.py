@@ -29,7 +29,7 @@ from pytest_mlcontainer.model import (
     Settings,
     Target,
 )
-from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key
+from pytest_mlcontainer.pipeline.keys import common_env, facts_key
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.workplace import Workplace
 from pytest_mlcontainer.runs import host as host_runs
@@ -50,7 +50,7 @@ from pytest_mlcontainer.runs.emulation import (
     named_cpu,
 )
 from pytest_mlcontainer.runs.probe import Probe, read_facts
-from pytest_mlcontainer.storage import read_object, write_json
+from pytest_mlcontainer.storage import digest, read_object, write_json
 
 
 class Prober(Workplace):

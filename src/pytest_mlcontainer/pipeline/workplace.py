@@ -24,7 +24,6 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.owners import this_maker
 from pytest_mlcontainer.pipeline.background import Background
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
 from pytest_mlcontainer.secrets import (
@@ -36,6 +35,7 @@ from pytest_mlcontainer.secrets import (
     read_values,
 )
 from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.watcher import CleanupWatch
 
 _BELIEVED_S = 60.0  # that an engine cannot be reached
