@@ -15,6 +15,8 @@ from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_engine, parse_settings
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_comparators, load_engines, schemes_of
+from pytest_mlcontainer.mixing.across_images import explain_images as explain
+from pytest_mlcontainer.mixing.questions import HERE, Answer, Question
 from pytest_mlcontainer.model import (
     HOST,
     PRINTED,
@@ -26,8 +28,6 @@ from pytest_mlcontainer.model import (
     architecture_of,
 )
 from pytest_mlcontainer.pipeline import Pipeline
-from pytest_mlcontainer.pipeline.across_images import HERE, Answer, Question
-from pytest_mlcontainer.pipeline.across_images import explain_images as explain
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import failure_lines

@@ -23,6 +23,7 @@ from pytest_mlcontainer.judging.baselines import (
 )
 from pytest_mlcontainer.judging.evidence import judge, judge_repeats, nondeterministic, settle
 from pytest_mlcontainer.matrix import budget, platforms, varied_names
+from pytest_mlcontainer.mixing.across_software import SoftwareSearch
 from pytest_mlcontainer.model import (
     BaselineChange,
     BaselineJob,
@@ -41,7 +42,6 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
-from pytest_mlcontainer.pipeline.across_software import SoftwareSearch
 from pytest_mlcontainer.pipeline.evidence import gather, gather_repeats
 from pytest_mlcontainer.pipeline.explaining import explain_variations, varied_run
 from pytest_mlcontainer.pipeline.keeping import conditions_of

@@ -28,6 +28,7 @@ from pytest_mlcontainer.facts import suspicion, took_effect
 from pytest_mlcontainer.judging import compare_runs
 from pytest_mlcontainer.judging.apart import Exclusions, joined, set_apart
 from pytest_mlcontainer.judging.evidence import for_repeats
+from pytest_mlcontainer.mixing.across_software import AskSoftware, Software
 from pytest_mlcontainer.model import (
     HOST,
     Cause,
@@ -49,7 +50,6 @@ from pytest_mlcontainer.model import (
     VariesJob,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.across_software import AskSoftware, Software
 from pytest_mlcontainer.pipeline.bench import drive
 from pytest_mlcontainer.pipeline.explaining import explain_variations, look_around, what_it_means
 from pytest_mlcontainer.pipeline.laboratory import Laboratory

@@ -20,6 +20,7 @@ from pytest_mlcontainer.errors import (
     PlatformError,
     RunError,
 )
+from pytest_mlcontainer.mixing.looking import Workshop
 from pytest_mlcontainer.model import (
     HOST,
     Entrypoint,
@@ -33,7 +34,6 @@ from pytest_mlcontainer.model import (
     Settings,
     Target,
 )
-from pytest_mlcontainer.pipeline.environments import Workshop
 from pytest_mlcontainer.pipeline.keys import common_env, facts_key, run_key
 from pytest_mlcontainer.pipeline.probing import Prober, check_capabilities
 from pytest_mlcontainer.pipeline.repeating import repeated

@@ -14,6 +14,10 @@ from typing import Final
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.facts import differing
 from pytest_mlcontainer.judging.apart import Exclusions
+from pytest_mlcontainer.mixing.across_images import explain_imported, explain_one_way
+from pytest_mlcontainer.mixing.looking import Workshop, look, look_here
+from pytest_mlcontainer.mixing.questions import Answer, ExperimentRuns, Question
+from pytest_mlcontainer.mixing.sides import Side
 from pytest_mlcontainer.model import (
     Cause,
     Comparator,
@@ -25,9 +29,6 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline.across_images import explain_imported, explain_one_way
-from pytest_mlcontainer.pipeline.environments import Side, Workshop, look, look_here
-from pytest_mlcontainer.pipeline.mixed_runs import Answer, ExperimentRuns, Question
 
 _PACKAGE: Final = "package."
 _ORIGIN: Final = ".origin"

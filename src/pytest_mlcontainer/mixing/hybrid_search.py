@@ -1,27 +1,16 @@
-"""Runs in environments between two, asked for by the search, and what it found of them."""
+"""The search among hybrid images: which changes between two images make outputs drift."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, Union
 
 from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
 from pytest_mlcontainer.experiments.last_words import failure_line
 from pytest_mlcontainer.experiments.set_apart import APART, apart_findings
 from pytest_mlcontainer.explain.materiality import materiality
-from pytest_mlcontainer.explain.packages import (
-    Change,
-    Contents,
-    Distribution,
-    ImageChangeKind,
-    changes,
-    closed,
-    crossing,
-    ties,
-)
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import (
     Crash,
@@ -37,167 +26,34 @@ from pytest_mlcontainer.judging import compare_runs
 from pytest_mlcontainer.judging.apart import Exclusions, set_apart
 from pytest_mlcontainer.judging.evidence import for_repeats, nondeterministic
 from pytest_mlcontainer.matrix import image_job, run_job
+from pytest_mlcontainer.mixing.building import build_hybrid
+from pytest_mlcontainer.mixing.hybrids import ImagePair, fitted, plan_hybrid
+from pytest_mlcontainer.mixing.looking import Workshop
+from pytest_mlcontainer.mixing.questions import Answer, ExperimentRuns, Other, Question
+from pytest_mlcontainer.mixing.ties import closed, crossing, ties
+from pytest_mlcontainer.mixing.words import files_of, listed, size_of, what_drifts
 from pytest_mlcontainer.model import (
     Cause,
-    Comparator,
     Difference,
-    Entrypoint,
     Explanation,
     Failure,
-    Image,
-    ImageJob,
     NeedsFrom,
-    Options,
     Outcome,
     Pairs,
     Rule,
     Run,
     RunJob,
     SearchFinding,
-    Settings,
-    Target,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.environments import (
-    Mixture,
-    Side,
-    Workshop,
-    build_environment,
-    fetch_wheels,
-    fitted,
-    needs_wheel,
-    pack_here,
-    plan_recipe,
-)
 
-HERE = "host"
-# The run that all of B made, where no image can be begun with it; None where one can.
-Other = Union[Run, Failure, None]
 _TRACEBACK_BYTES = 50_000
 _MODULE = re.compile(r"(?:site|dist)-packages/([A-Za-z_]\w*)|No module named '([A-Za-z_]\w*)")
 _GROWN = 3  # times that a failing environment is tried with what may belong to it
 _NAMED = 6
 
 
-class ExperimentRuns(Protocol):
-    """What is asked of a pipeline; see `pipeline.Pipeline`."""
-
-    def image(self, settings: Settings, job: ImageJob) -> Image:
-        """The image for one platform."""
-
-    def run(self, settings: Settings, job: RunJob) -> Run:
-        """The run, failed or not."""
-
-    def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
-        """Start what will be asked for soon."""
-
-    def open_differing(
-        self, settings: Settings, actual: Run, expected: Run, rules: tuple[Rule, ...]
-    ) -> tuple[Run, Run]:
-        """Both, with those pickles opened that cannot be compared otherwise."""
-
-    def workshop(self, settings: Settings, target: Target) -> Workshop:
-        """What building environments takes."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked.
-
-    Args:
-        settings: with a container platform as `reference`.
-        options: with image A as `image`.
-        entry: the entrypoint, one of those of the settings.
-        b: image B, or `host`.
-        budget: how many runs may be made to find causes.
-    """
-
-    settings: Settings
-    options: Options
-    entry: Entrypoint
-    b: str
-    comparators: tuple[Comparator, ...] = ()
-    budget: int = 40
-
-    @property
-    def a(self) -> str:
-        assert self.options.image is not None
-        return self.options.image
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of it.
-
-    Args:
-        headlines: one line for each thing found; the outcome has all else.
-        whole: whether image A with just the causes agrees with the run that all of B made.
-    """
-
-    outcome: Outcome
-    headlines: tuple[str, ...]
-    whole: bool = False
-
-
-def one_way_changes(settings: Settings, a: Side, b: Side) -> tuple[Change, ...]:
-    """The packages of B that can be brought into image A, where nothing else of B can be.
-
-    What was installed from a folder is one of them where its versions differ.
-    """
-    project = _project_name(settings)
-    found = changes(*_as_packages(a.contents, b.contents, project), project)
-    return tuple(change for change in found if change.kind is ImageChangeKind.PACKAGE)
-
-
-def _as_packages(a: Contents, b: Contents, project: str) -> tuple[Contents, Contents]:
-    versions = [{each.name: each.version for each in side.distributions} for side in (a, b)]
-    shared = versions[0].keys() & versions[1].keys() - {project}
-    names = {name for name in shared if versions[0][name] != versions[1][name]}
-
-    def freed(side: Contents) -> Contents:
-        each = (replace(one, own=one.own and one.name not in names) for one in side.distributions)
-        return replace(side, distributions=tuple(each))
-
-    return freed(a), freed(b)
-
-
-def _project_name(settings: Settings) -> str:
-    return re.sub(r"[-_.]+", "-", settings.name).lower()
-
-
-def mix(
-    shop: Workshop, settings: Settings, a: Side, b: Side, only: frozenset[str] | None = None
-) -> tuple[Mixture, Pairs]:
-    """What can be chosen from either of two environments; and what cannot, with the reasons.
-
-    Args:
-        only: names of what is looked at, where that is not everything.
-    """
-    one_way = Mixture(a, b, ()).one_way
-    found = changes(a.contents, b.contents, _project_name(settings))
-    if one_way:
-        found = one_way_changes(settings, a, b)
-    found = tuple(change for change in found if only is None or change.name in only)
-    packages = [change for change in found if change.kind is ImageChangeKind.PACKAGE]
-    forth = _wanted(b.contents, a.contents, (change.after for change in packages))
-    back = _wanted(a.contents, b.contents, (change.before for change in packages))
-    wheels = (
-        fetch_wheels(shop, settings, a, forth),
-        fetch_wheels(shop, settings, b, () if one_way else back),
-    )
-    missing = {name: why for side in wheels for name, why in side.missing}
-    kept = tuple(change for change in found if change.name not in missing)
-    packed = pack_here(shop, kept, b.contents) if b.image is None else None
-    return Mixture(a, b, kept, wheels, packed), tuple(sorted(missing.items()))
-
-
-def _wanted(
-    donor: Contents, base: Contents, packages: Iterable[Distribution | None]
-) -> tuple[Distribution, ...]:
-    return tuple(each for each in packages if each is not None and needs_wheel(donor, base, each))
-
-
-class MixedRuns:
+class HybridSearch:
     """Runs what the search asks for, and says what it found.
 
     A trial's changes are made with all that cannot be apart from them.
@@ -208,7 +64,7 @@ class MixedRuns:
         runner: ExperimentRuns,
         shop: Workshop,
         question: Question,
-        mixture: Mixture,
+        pair: ImagePair,
         not_exercised: Pairs,
         other: Other = None,
     ) -> None:
@@ -216,10 +72,10 @@ class MixedRuns:
         self._runner = runner
         self._shop = shop
         self._question = question
-        self._mixture = mixture
+        self._pair = pair
         self._not_exercised = list(not_exercised)
-        self._changes = {change.name: change for change in mixture.changes}
-        self._ties = ties(mixture.changes, mixture.a.contents, mixture.b.contents)
+        self._changes = {change.name: change for change in pair.changes}
+        self._ties = ties(pair.changes, pair.a.contents, pair.b.contents)
         self._own_rules = tuple(for_repeats(rule) for rule in question.entry.rules)
         self._apart = Exclusions()
         self._runs: dict[tuple[frozenset[str], int], Run | Failure] = {}
@@ -274,7 +130,7 @@ class MixedRuns:
     def _observe(self, trial: Trial) -> Observation:
         names = self._closed(trial.changes)
         run = self._run(names, trial.repeat)
-        if isinstance(run, Failure) and names and names != self._mixture.names:
+        if isinstance(run, Failure) and names and names != self._pair.names:
             names, run = self._grow(names, trial.repeat, run)
         if isinstance(run, Failure):
             self._read.setdefault(names, []).append(Reading.FAILS)
@@ -294,8 +150,8 @@ class MixedRuns:
         known, grown, run = self._ties, names, failed
         mentioned = _modules_in(failed)
         for _ in range(_GROWN):
-            more = crossing(grown, self._mixture.changes, mentioned)
-            if not more or grown == self._mixture.names:
+            more = crossing(grown, self._pair.changes, mentioned)
+            if not more or grown == self._pair.names:
                 break
             self._ties = (*self._ties, *more)
             grown = self._closed(grown)
@@ -332,8 +188,8 @@ class MixedRuns:
         """The run in the environment with just these changes, which is built if need be."""
         question, settings = self._question, self._question.settings
         job = run_job(settings, question.options, question.entry.name, settings.reference)
-        recipe = plan_recipe(self._mixture, names)
-        reference = build_environment(self._shop, settings, self._mixture, recipe)
+        hybrid = plan_hybrid(self._pair, names)
+        reference = build_hybrid(self._shop, settings, self._pair, hybrid)
         image = replace(
             image_job(settings, question.options, settings.reference), reference=reference
         )
@@ -341,7 +197,7 @@ class MixedRuns:
         def moved(each: RunJob) -> RunJob:
             same = each.entrypoint.needs_from is NeedsFrom.SAME
             needs = tuple(moved(need) for need in each.needs) if same else each.needs
-            entry = fitted(each.entrypoint, recipe)
+            entry = fitted(each.entrypoint, hybrid)
             return replace(each, entrypoint=entry, image=image, needs=needs)
 
         return replace(moved(job), repeat=repeat)
@@ -421,8 +277,8 @@ class MixedRuns:
         just = "just this" if len(names) == 1 else "just these"
         differences = self._differences(names)
         parts = [
-            f"with {just}, {_what_drifts(differences)} in {drifted} of {len(seen)} runs"
-            f"{_size(differences)}"
+            f"with {just}, {what_drifts(differences)} in {drifted} of {len(seen)} runs"
+            f"{size_of(differences)}"
         ]
         others = max((each - names for each in self._agreeing_sets(names)), key=len, default=())
         if others:
@@ -470,7 +326,7 @@ class MixedRuns:
         """The comparison that shows it: B with A; where B fails, a cause with A."""
         control = self._run(frozenset(), 0)
         assert isinstance(control, Run)
-        whole = host if host is not None else self._run(self._mixture.names, 0)
+        whole = host if host is not None else self._run(self._pair.names, 0)
         if findings.kind is SearchOutcome.NONDETERMINISTIC:
             others = [run for run in self._groups if run is not control]
             outcome = self._compare(others[0], control) if others else self._same(control)
@@ -503,7 +359,7 @@ class MixedRuns:
         return SearchFinding("crash", names, text)
 
     def _tried(self) -> tuple[str, ...]:
-        return tuple(f"{each.name}={each.setting}" for each in self._mixture.changes)
+        return tuple(f"{each.name}={each.setting}" for each in self._pair.changes)
 
     def _open(
         self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
@@ -525,7 +381,7 @@ class MixedRuns:
         for cause in known:
             texts = listed([self._changes[name].text for name in cause.names])
             verb = "makes" if len(cause.names) == 1 else "together make"
-            files = _files(self._differences(frozenset(cause.names)))
+            files = files_of(self._differences(frozenset(cause.names)))
             yield f"{texts} {verb} {files} drift"
         yield from (each.text for each in explained.findings)
         if outcome.verdict is Verdict.NONDETERMINISTIC:
@@ -540,29 +396,6 @@ class MixedRuns:
         elif not known and all(each.kind == APART for each in explained.findings):
             suspects = listed(list(explained.suspects) or ["all that differs"], _NAMED)
             yield f"{question.b} drifts from {question.a}; the cause is not known, among {suspects}"
-
-
-def _what_drifts(differences: tuple[Difference, ...]) -> str:
-    worst = next((each for each in differences if not each.verdict.passes), None)
-    return "it drifts" if worst is None else f"{worst.where} drifts"
-
-
-def _size(differences: tuple[Difference, ...]) -> str:
-    sizes = [each.max_abs for each in differences if not each.verdict.passes and each.max_abs]
-    return f" (max abs {max(sizes):.3g})" if sizes else ""
-
-
-def _files(differences: tuple[Difference, ...]) -> str:
-    """The outputs that drift, by their file names alone where these tell them apart."""
-    outputs = list(dict.fromkeys(each.output for each in differences if not each.verdict.passes))
-    short = [name.rpartition("/")[2] for name in outputs]
-    return listed(short if len(set(short)) == len(short) else outputs, 3) or "the outputs"
-
-
-def listed(texts: list[str], most: int = 8) -> str:
-    if len(texts) > most:
-        return f"{', '.join(texts[:most])} and {len(texts) - most} more"
-    return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
 
 
 def _modules_in(failure: Failure) -> frozenset[str]:
