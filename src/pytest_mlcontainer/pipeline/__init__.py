@@ -43,11 +43,12 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
 from pytest_mlcontainer.pipeline.evidence import gather, gather_repeats
-from pytest_mlcontainer.pipeline.explaining import explain_variations, varied_run
+from pytest_mlcontainer.pipeline.explaining import explain_variations
 from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.making import require
 from pytest_mlcontainer.pipeline.opening import Opener
+from pytest_mlcontainer.pipeline.preparing import varied_run
 from pytest_mlcontainer.pipeline.probing import check_capabilities
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
