@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.experiments.driver import worked_or_failed
 from pytest_mlcontainer.matrix import run_job
 from pytest_mlcontainer.mixing.contents import Contents
 from pytest_mlcontainer.mixing.hybrid_search import HybridSearch
@@ -112,11 +113,7 @@ def without(answer: Answer, names: Iterable[str]) -> Answer:
 
 def _run_here(runner: ExperimentRuns, question: Question) -> Run | Failure:
     job = run_job(question.settings, question.options, question.entry.name, HOST)
-    try:
-        run = runner.run(question.settings, job)
-    except RunError as error:
-        return Failure(error.what, error.value, error.remedy)
-    return run if run.failure is None else run.failure
+    return worked_or_failed(lambda: runner.run(question.settings, job), RunError)
 
 
 def _looked_into(shop: Workshop, question: Question, side: Side) -> Side:

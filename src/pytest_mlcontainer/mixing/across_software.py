@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.experiments.driver import worked_or_failed
 from pytest_mlcontainer.facts import differing
 from pytest_mlcontainer.judging.apart import Exclusions
 from pytest_mlcontainer.mixing.across_images import explain_imported, explain_one_way
@@ -137,8 +138,7 @@ class SoftwareSearch:
         question = self._question(into, apart)
         a = self._side(shop, into, question)
         b = self._side(self.runner.workshop(self.settings, other.target), other, question)
-        run = self.runner.run(self.settings, other)
-        reached = run if run.failure is None else run.failure
+        reached = worked_or_failed(lambda: self.runner.run(self.settings, other))
         # A machine has packages for many things; two images of one project have its own.
         search = explain_imported if other.image is None else explain_one_way
         answer = search(self.runner, shop, question, (a, b), reached)

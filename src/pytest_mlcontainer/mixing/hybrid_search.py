@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
 from pytest_mlcontainer.experiments.last_words import failure_line
 from pytest_mlcontainer.experiments.set_apart import APART, apart_findings
 from pytest_mlcontainer.explain.materiality import materiality
@@ -15,48 +12,37 @@ from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import (
     Crash,
     Findings,
-    Observation,
-    Observations,
-    Plan,
     Reading,
     SearchOutcome,
     Trial,
 )
-from pytest_mlcontainer.judging import compare_runs
-from pytest_mlcontainer.judging.apart import Exclusions, set_apart
-from pytest_mlcontainer.judging.evidence import for_repeats, nondeterministic
-from pytest_mlcontainer.matrix import image_job, run_job
-from pytest_mlcontainer.mixing.building import build_hybrid
-from pytest_mlcontainer.mixing.hybrids import ImagePair, fitted, plan_hybrid
+from pytest_mlcontainer.judging.evidence import nondeterministic
+from pytest_mlcontainer.mixing.hybrid_trials import HybridTrials
+from pytest_mlcontainer.mixing.hybrids import ImagePair
 from pytest_mlcontainer.mixing.looking import Workshop
 from pytest_mlcontainer.mixing.questions import Answer, ExperimentRuns, Other, Question
-from pytest_mlcontainer.mixing.ties import closed, crossing, ties
 from pytest_mlcontainer.mixing.words import files_of, listed, size_of, what_drifts
 from pytest_mlcontainer.model import (
     Cause,
     Difference,
     Explanation,
     Failure,
-    NeedsFrom,
     Outcome,
     Pairs,
-    Rule,
     Run,
-    RunJob,
     SearchFinding,
     Verdict,
 )
 
-_TRACEBACK_BYTES = 50_000
-_MODULE = re.compile(r"(?:site|dist)-packages/([A-Za-z_]\w*)|No module named '([A-Za-z_]\w*)")
-_GROWN = 3  # times that a failing environment is tried with what may belong to it
 _NAMED = 6
 
 
 class HybridSearch:
-    """Runs what the search asks for, and says what it found.
+    """Finds which changes between two images make outputs drift, and says so.
 
-    A trial's changes are made with all that cannot be apart from them.
+    Args:
+        not_exercised: changes that cannot be made, with the reasons.
+        other: the run that all of B made, where no image can be begun with it.
     """
 
     def __init__(
@@ -68,31 +54,31 @@ class HybridSearch:
         not_exercised: Pairs,
         other: Other = None,
     ) -> None:
-        self._other = other
-        self._runner = runner
-        self._shop = shop
         self._question = question
         self._pair = pair
-        self._not_exercised = list(not_exercised)
         self._changes = {change.name: change for change in pair.changes}
-        self._ties = ties(pair.changes, pair.a.contents, pair.b.contents)
-        self._own_rules = tuple(for_repeats(rule) for rule in question.entry.rules)
-        self._apart = Exclusions()
-        self._runs: dict[tuple[frozenset[str], int], Run | Failure] = {}
-        self._groups: list[Run] = []
-        self._read: dict[frozenset[str], list[Reading]] = {}
+        self._left_out = not_exercised
+        self._other = other
+        self._trials = HybridTrials(runner, shop, question, pair)
+
+    @property
+    def _not_exercised(self) -> Pairs:
+        return (*self._left_out, *self._trials.unbuilt)
 
     def answer(self) -> Answer:
         host = self._other
         if isinstance(host, Run):
-            control = self._run(frozenset(), 0)
-            if isinstance(control, Run) and self._compare(host, control).verdict.passes:
+            control = self._trials.run()
+            if isinstance(control, Run) and self._trials.compare(host, control).verdict.passes:
                 return self._agreeing(host, control)
-        self._set_apart()
+        self._trials.set_apart()
         weights = {name: change.weight for name, change in self._changes.items()}
-        findings = self._drive(weights)
+        budget = self._question.budget
+        findings = self._trials.experiment.drive(
+            lambda: search_causes(tuple(weights), weights, budget=budget)
+        )
         if findings.kind is SearchOutcome.FAILED:
-            raise self._control_failed()
+            raise self._trials.control_failure()
         causes = tuple(self._cause(cause) for cause in self._minimal(findings.causes))
         outcome = self._outcome(findings, causes, host)
         return Answer(outcome, tuple(self._headlines(outcome)), self._is_whole(causes))
@@ -101,148 +87,8 @@ class HybridSearch:
         names = {name for cause in causes for name in cause.names}
         if not isinstance(self._other, Run) or not names or not names <= self._changes.keys():
             return False
-        run = self._run(self._closed(names), 0)
-        return isinstance(run, Run) and self._compare(run, self._other).verdict.passes
-
-    # Trials
-
-    def _drive(self, weights: Mapping[str, float]) -> Findings:
-        search = search_causes(tuple(weights), weights, budget=self._question.budget)
-        try:
-            plan = next(search)
-            while True:
-                plan = search.send(self._observe_all(plan))
-        except StopIteration as end:
-            findings: Findings = end.value
-            return findings
-
-    def _observe_all(self, plan: Plan) -> Observations:
-        jobs = []
-        for trial in plan:
-            try:
-                jobs.append(self._job(self._closed(trial.changes), trial.repeat))
-            except BuildError:
-                continue  # it is told where the trial is read
-        self._runner.prefetch(self._question.settings, tuple(jobs))
-        ordered = sorted(plan, key=lambda trial: len(trial.changes))
-        return {trial: self._observe(trial) for trial in ordered}
-
-    def _observe(self, trial: Trial) -> Observation:
-        names = self._closed(trial.changes)
-        run = self._run(names, trial.repeat)
-        if isinstance(run, Failure) and names and names != self._pair.names:
-            names, run = self._grow(names, trial.repeat, run)
-        if isinstance(run, Failure):
-            self._read.setdefault(names, []).append(Reading.FAILS)
-            return Observation(Reading.FAILS, -1, failure_line(run))
-        group = self._group(run)
-        reading = Reading.AGREES if group == 0 else Reading.DRIFTS
-        self._read.setdefault(names, []).append(reading)
-        return Observation(reading, group)
-
-    def _grow(
-        self, names: frozenset[str], repeat: int, failed: Failure
-    ) -> tuple[frozenset[str], Run | Failure]:
-        """Try what fails together with the packages that it may not be apart from.
-
-        Ties that make it work are kept; without such it is the changes themselves that fail.
-        """
-        known, grown, run = self._ties, names, failed
-        mentioned = _modules_in(failed)
-        for _ in range(_GROWN):
-            more = crossing(grown, self._pair.changes, mentioned)
-            if not more or grown == self._pair.names:
-                break
-            self._ties = (*self._ties, *more)
-            grown = self._closed(grown)
-            found = self._run(grown, repeat)
-            if isinstance(found, Run):
-                return grown, found
-            mentioned = _modules_in(found)
-        self._ties = known
-        return names, run
-
-    def _closed(self, names: Iterable[str]) -> frozenset[str]:
-        return closed(names, self._ties)
-
-    def _run(self, names: frozenset[str], repeat: int) -> Run | Failure:
-        """The run with just these changes; what cannot be built or started has failed."""
-        key = (names, repeat)
-        if key not in self._runs:
-            try:
-                run = self._runner.run(self._question.settings, self._job(names, repeat))
-                self._runs[key] = run if run.failure is None else _with_log(run.failure, run)
-            except (RunError, BuildError, EngineError) as error:
-                if not names:
-                    raise
-                if isinstance(error, BuildError):
-                    self._note_unbuilt(names, error)
-                self._runs[key] = Failure(error.what, error.value, error.remedy)
-        return self._runs[key]
-
-    def _note_unbuilt(self, names: frozenset[str], error: BuildError) -> None:
-        last = (error.value.strip().splitlines() or [""])[-1]
-        self._not_exercised.append((listed(sorted(names)), f"{error.what}: {last}"))
-
-    def _job(self, names: frozenset[str], repeat: int) -> RunJob:
-        """The run in the environment with just these changes, which is built if need be."""
-        question, settings = self._question, self._question.settings
-        job = run_job(settings, question.options, question.entry.name, settings.reference)
-        hybrid = plan_hybrid(self._pair, names)
-        reference = build_hybrid(self._shop, settings, self._pair, hybrid)
-        image = replace(
-            image_job(settings, question.options, settings.reference), reference=reference
-        )
-
-        def moved(each: RunJob) -> RunJob:
-            same = each.entrypoint.needs_from is NeedsFrom.SAME
-            needs = tuple(moved(need) for need in each.needs) if same else each.needs
-            entry = fitted(each.entrypoint, hybrid)
-            return replace(each, entrypoint=entry, image=image, needs=needs)
-
-        return replace(moved(job), repeat=repeat)
-
-    def _control_failed(self) -> MlContainerError:
-        control = self._run(frozenset(), 0)
-        assert isinstance(control, Failure)
-        return RunError(
-            f"{self._question.entry.name} fails in image A, {self._question.a}: {control.what}",
-            control.value,
-            control.remedy or "A is what B is held against: name an image in which it works",
-        )
-
-    def _group(self, run: Run) -> int:
-        for number, other in enumerate(self._groups):
-            if self._compare(run, other).verdict.passes:
-                return number
-        self._groups.append(run)
-        return len(self._groups) - 1
-
-    def _set_apart(self) -> None:
-        """What two runs in image A differ in because of a clock or an id hides nothing else."""
-        runs = [self._run(frozenset(), repeat) for repeat in (0, 1)]
-        if all(isinstance(run, Run) for run in runs):
-            one, other = (run for run in runs if isinstance(run, Run))
-            self._apart = set_apart(self._compare(one, other).differences, self._own_rules)
-
-    @property
-    def _rules(self) -> tuple[Rule, ...]:
-        return self._apart.amended(self._own_rules)
-
-    def _compare(self, actual: Run, expected: Run) -> Outcome:
-        question, entry = self._question, self._question.entry
-        actual, expected = self._runner.open_differing(
-            question.settings, actual, expected, self._rules
-        )
-        outcome = compare_runs(
-            actual,
-            expected,
-            self._rules,
-            question.comparators,
-            (*entry.names, *self._apart.names),
-            entry.outputs,
-        )
-        return replace(outcome, notes=self._apart.notes(outcome.notes))
+        run = self._trials.run(self._trials.closed(names))
+        return isinstance(run, Run) and self._trials.compare(run, self._other).verdict.passes
 
     # What was found
 
@@ -250,7 +96,7 @@ class HybridSearch:
         """The causes with all that cannot be apart from them, as far as that matters."""
         found: dict[frozenset[str], Cause] = {}
         for cause in causes:
-            names = self._closed(cause.names)
+            names = self._trials.closed(cause.names)
             if names <= self._changes.keys():
                 names = self._smallest(names)
             found.setdefault(names, replace(cause, names=tuple(sorted(names))))
@@ -261,9 +107,9 @@ class HybridSearch:
     def _smallest(self, names: frozenset[str]) -> frozenset[str]:
         """A part that drifts and can be made alone; the names themselves where there is none."""
         for name in sorted(names):
-            part = frozenset(each for each in names if name not in self._closed([each]))
-            if part and part != names and self._closed(part) == part:
-                seen = self._observe(Trial(tuple(sorted(part))))
+            part = frozenset(each for each in names if name not in self._trials.closed([each]))
+            if part and part != names and self._trials.closed(part) == part:
+                seen = self._trials.experiment.observe(Trial(tuple(sorted(part))))
                 if seen.reading is Reading.DRIFTS:
                     return self._smallest(part)
         return names
@@ -272,7 +118,7 @@ class HybridSearch:
         names = frozenset(cause.names)
         if not names <= self._changes.keys():
             return cause  # `randomness`
-        seen = self._read.get(names, [])
+        seen = self._readings().get(names, [])
         drifted = sum(1 for reading in seen if reading is Reading.DRIFTS)
         just = "just this" if len(names) == 1 else "just these"
         differences = self._differences(names)
@@ -285,20 +131,28 @@ class HybridSearch:
             noun = "change" if len(others) == 1 else "changes"
             without = "it" if len(names) == 1 else "all of these"
             parts.append(f"with {len(others)} other {noun}, without {without}, nothing drifts")
-        together = [tie.why for tie in self._ties if {tie.name, tie.needs} <= names]
+        together = [tie.why for tie in self._trials.ties if {tie.name, tie.needs} <= names]
         parts += list(dict.fromkeys(together))[:2]
         return replace(cause, runs=len(seen), evidence="; ".join(parts))
 
     def _differences(self, names: frozenset[str]) -> tuple[Difference, ...]:
         """How the outputs with just these changes differ from A's."""
-        run, control = self._run(names, 0), self._run(frozenset(), 0)
+        run, control = self._trials.run(names), self._trials.run()
         if isinstance(run, Run) and isinstance(control, Run):
-            return self._compare(run, control).differences
+            return self._trials.compare(run, control).differences
         return ()
+
+    def _readings(self) -> dict[frozenset[str], list[Reading]]:
+        """How runs came out, for each set of changes that was made."""
+        readings: dict[frozenset[str], list[Reading]] = {}
+        for result in self._trials.experiment.results:
+            for task in result.tasks:
+                readings.setdefault(task.names, []).append(result.seen.reading)
+        return readings
 
     def _agreeing_sets(self, cause: frozenset[str]) -> Iterator[frozenset[str]]:
         """What was changed without an effect, and without all of the cause."""
-        for names, readings in self._read.items():
+        for names, readings in self._readings().items():
             if all(reading is Reading.AGREES for reading in readings) and not cause <= names:
                 yield names
 
@@ -308,10 +162,10 @@ class HybridSearch:
         drawn = self._drawn(findings, causes, host)
         crashes = tuple(self._crash(each) for each in findings.crashes)
         explanation = Explanation(
-            runs=len(self._runs) + (host is not None),
+            runs=self._trials.spent + (host is not None),
             tried=self._tried(),
             not_exercised=tuple(dict.fromkeys(self._not_exercised)),
-            findings=(*crashes, *apart_findings(self._apart)),
+            findings=(*crashes, *apart_findings(self._trials.apart)),
             materiality=materiality(drawn.differences) if not drawn.verdict.passes else "",
             open=(*findings.open, *self._open(findings, causes, host)),
             suspects=tuple(sorted(findings.suspects)),
@@ -324,30 +178,30 @@ class HybridSearch:
         self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
     ) -> Outcome:
         """The comparison that shows it: B with A; where B fails, a cause with A."""
-        control = self._run(frozenset(), 0)
+        control = self._trials.run()
         assert isinstance(control, Run)
-        whole = host if host is not None else self._run(self._pair.names, 0)
+        whole = host if host is not None else self._trials.run(self._pair.names)
         if findings.kind is SearchOutcome.NONDETERMINISTIC:
-            others = [run for run in self._groups if run is not control]
-            outcome = self._compare(others[0], control) if others else self._same(control)
+            others = [run for run in self._trials.results if run is not control]
+            outcome = self._trials.compare(others[0], control) if others else self._same(control)
             marked = tuple(nondeterministic(each) for each in outcome.differences)
             return replace(outcome, differences=marked, verdict=Verdict.NONDETERMINISTIC)
         if isinstance(whole, Run):
-            return self._compare(whole, control)
+            return self._trials.compare(whole, control)
         for cause in causes:
-            run = self._run(frozenset(cause.names), 0)
+            run = self._trials.run(frozenset(cause.names))
             if isinstance(run, Run):
-                return replace(self._compare(run, control), verdict=Verdict.FAILED)
+                return replace(self._trials.compare(run, control), verdict=Verdict.FAILED)
         return replace(self._same(control), verdict=Verdict.FAILED, notes=(failure_line(whole),))
 
     def _same(self, control: Run) -> Outcome:
-        return replace(self._compare(control, control), differences=(), notes=())
+        return replace(self._trials.compare(control, control), differences=(), notes=())
 
     def _agreeing(self, actual: Run, control: Run) -> Answer:
-        outcome = replace(self._compare(actual, control), against=f"image {self._question.a}")
-        explanation = Explanation(
-            runs=2, tried=self._tried(), not_exercised=tuple(self._not_exercised)
+        outcome = replace(
+            self._trials.compare(actual, control), against=f"image {self._question.a}"
         )
+        explanation = Explanation(runs=2, tried=self._tried(), not_exercised=self._not_exercised)
         outcome = replace(outcome, explanation=explanation)
         return Answer(outcome, tuple(self._headlines(outcome)))
 
@@ -396,21 +250,3 @@ class HybridSearch:
         elif not known and all(each.kind == APART for each in explained.findings):
             suspects = listed(list(explained.suspects) or ["all that differs"], _NAMED)
             yield f"{question.b} drifts from {question.a}; the cause is not known, among {suspects}"
-
-
-def _modules_in(failure: Failure) -> frozenset[str]:
-    found = _MODULE.findall(f"{failure.value}")
-    return frozenset(name for pair in found for name in pair if name)
-
-
-def _with_log(failure: Failure, run: Run) -> Failure:
-    """The failure with the end of what it printed, which names the packages that took part."""
-    text = _end(run.stderr)
-    return failure if text in failure.value else replace(failure, value=f"{text}\n{failure.value}")
-
-
-def _end(file: Path) -> str:
-    with file.open("rb") as source:
-        source.seek(0, 2)
-        source.seek(max(0, source.tell() - _TRACEBACK_BYTES))
-        return source.read().decode("utf-8", "replace").strip()
