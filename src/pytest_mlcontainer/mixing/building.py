@@ -25,7 +25,7 @@ DONOR, PLAN, WHEELS = "/mlcontainer-donor", "/mlcontainer-plan", "/mlcontainer-w
 
 
 def build_hybrid(shop: Workshop, settings: Settings, pair: ImagePair, hybrid: Hybrid) -> str:
-    """The reference of the environment's image, built unless it was before.
+    """The reference of the hybrid image, built unless it was before.
 
     Raises:
         BuildError: it cannot be built.
@@ -43,7 +43,7 @@ def build_hybrid(shop: Workshop, settings: Settings, pair: ImagePair, hybrid: Hy
 
 
 def transplant_plan(hybrid: Hybrid) -> dict[str, Any]:
-    """What the script is told to do; see `transplant.apply`."""
+    """What the script in the image is told to do; see `transplant.apply`."""
     base, donor = hybrid.base.contents, hybrid.donor.contents
     sites = {each.name: each.site for each in hybrid.drop}
     folders = []
@@ -60,7 +60,7 @@ def transplant_plan(hybrid: Hybrid) -> dict[str, Any]:
 
 
 def dockerfile(hybrid: Hybrid) -> str:
-    """How the image of an environment is built."""
+    """How a hybrid image is built."""
     base, donor = hybrid.base.image, hybrid.donor.image
     assert base is not None
     python = hybrid.base.contents.executable
@@ -113,6 +113,14 @@ def build_image(
     files: Mapping[str, str],
     contexts: Pairs,
 ) -> Image:
+    """An image for the platform of another one, built unless it was before.
+
+    Args:
+        key: of all that it depends on.
+        files: names and texts of what the build may copy, its Dockerfile among them.
+        contexts: further folders, by the names that the Dockerfile has for them.
+    """
+
     def make(_folder: Path) -> object:
         with temporary_folder() as folder:
             for file, text in files.items():

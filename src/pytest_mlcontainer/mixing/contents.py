@@ -14,7 +14,7 @@ from typing import Any
 from pytest_mlcontainer.model import Pairs
 
 MARKER = "mlcontainer-contents:"
-_LARGEST = 1 << 28
+LARGEST_BYTES = 1 << 28  # of what an image may tell of itself
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def unpacked(printed: str) -> dict[str, Any] | None:
         if line.startswith(MARKER):
             with suppress(ValueError, binascii.Error, zlib.error, RecursionError):
                 packed = base64.b64decode(line[len(MARKER) :])
-                text = zlib.decompressobj().decompress(packed, _LARGEST)
+                text = zlib.decompressobj().decompress(packed, LARGEST_BYTES)
                 raw = json.loads(text)
                 return raw if isinstance(raw, dict) else None
     return None

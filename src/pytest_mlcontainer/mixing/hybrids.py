@@ -1,4 +1,9 @@
-"""Hybrid images, as plans: which image one begins with, and what the other gives. Pure."""
+"""Hybrid images, as plans: which image one begins with, and what the other gives. Pure.
+
+A hybrid is an image with some of its packages, code or variables replaced by those of another one,
+the donor. Some of A's are replaced by B's; where the base image itself is to be B's, a hybrid
+begins with B, and what has not changed is put back from A.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +34,7 @@ class Wheels:
 
 @dataclass(frozen=True)
 class ImagePair:
-    """Two environments, and what can be chosen from either.
+    """Images A and B, and the changes that can be made one by one from A to B.
 
     Args:
         changes: those that can be made alone; all others belong to the base image.
@@ -49,20 +54,20 @@ class ImagePair:
 
     @property
     def one_way(self) -> bool:
-        """Whether B cannot be begun with: it is no image, or of a platform of its own."""
+        """Whether no hybrid can begin with B: it is this machine, or of another platform than A."""
         a, b = self.a.image, self.b.image
         return a is None or b is None or a.platform != b.platform
 
 
 @dataclass(frozen=True)
 class Hybrid:
-    """How an environment is made, as data.
+    """How a hybrid image is made, as data.
 
     Args:
         base, donor: the image that it begins with, and the one that gives.
-        drop, take: distributions that go, and that come.
-        project: whether the project's folder is the donor's.
-        install: wheels, as paths in the image `wheels`.
+        drop, take: packages of the base that go, and of the donor that are transplanted.
+        project: whether the project's folder is transplanted, too.
+        install: wheels to be installed instead, as paths in the image `wheels`.
         env: variables set for runs, and `unset`: those that they must not have.
     """
 
@@ -82,9 +87,10 @@ class Hybrid:
 
 
 def plan_hybrid(pair: ImagePair, names: Iterable[str]) -> Hybrid:
-    """The environment in which just these changes are made.
+    """The hybrid in which just these changes are made: with none it is A, with all of them B.
 
-    With all of them it is B itself, and A with none.
+    Args:
+        names: of changes of the pair.
     """
     chosen = frozenset(names)
     one_way = pair.one_way
@@ -136,7 +142,7 @@ def _with_env(hybrid: Hybrid) -> Hybrid:
 
 
 def fitted(entry: Entrypoint, hybrid: Hybrid) -> Entrypoint:
-    """The entrypoint as it runs in the environment: what an image's configuration says of the
+    """The entrypoint as it runs in the hybrid: what an image's configuration says of the
     project goes with the project, and variables are given to the run instead of built in."""
     env = tuple({**dict(hybrid.env), **dict(entry.env)}.items())
     unset = [name for name in hybrid.unset if name not in dict(entry.env)]

@@ -13,13 +13,18 @@ from pytest_mlcontainer.engines import ContainerSpec, Engine, LogLine
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.inside import source
-from pytest_mlcontainer.mixing.contents import MARKER, Contents, parse_contents, unpacked
+from pytest_mlcontainer.mixing.contents import (
+    LARGEST_BYTES,
+    MARKER,
+    Contents,
+    parse_contents,
+    unpacked,
+)
 from pytest_mlcontainer.model import Entrypoint, Image, Limits
 from pytest_mlcontainer.sharing import Store
 from pytest_mlcontainer.temporary import temporary_folder
 
 _TIMEOUT_S = 600.0
-_LARGEST = 1 << 28
 _PYTHONS = re.compile(r"(.*/)?python[\d.]*$")
 _FIND_PYTHON = (
     'for python in {names}; do if command -v "$python" >/dev/null 2>&1; then '
@@ -29,11 +34,13 @@ _FIND_PYTHON = (
 
 @dataclass(frozen=True)
 class Workshop:
-    """What making environments takes of a pipeline.
+    """What looking into images and building hybrids takes of a pipeline.
 
     Args:
-        known: see `images.build`.
+        engine: that has the images, and builds there.
+        store: of what the session shares.
         environ: for Python on this machine.
+        known: see `images.build`.
     """
 
     engine: Engine
@@ -85,6 +92,12 @@ def look_here(shop: Workshop, folder: Path) -> Contents:
 
 
 def run_here(shop: Workshop, folder: Path, words: tuple[str, ...]) -> str:
+    """What the script prints on this machine; "" where there is no Python.
+
+    Args:
+        folder: the working directory.
+        words: the script's arguments.
+    """
     path = shop.environ.get("PATH")
     python = shutil.which("python3", path=path) or shutil.which("python", path=path)
     if python is None:
@@ -95,7 +108,7 @@ def run_here(shop: Workshop, folder: Path, words: tuple[str, ...]) -> str:
 
 
 def script() -> str:
-    """The text of what runs in images."""
+    """The text of `inside/transplant.py`, which runs in images."""
     return source("transplant.py")
 
 
@@ -140,5 +153,5 @@ def _printed(shop: Workshop, spec: ContainerSpec) -> tuple[str, str]:
                 container.kill(0)
             container.write_logs(out, err)
         last = err.read_text(errors="replace").strip().splitlines()[-1:]
-        text = out.read_text(errors="replace") if out.stat().st_size < _LARGEST else ""
+        text = out.read_text(errors="replace") if out.stat().st_size < LARGEST_BYTES else ""
         return text, last[0][:300] if last else ""

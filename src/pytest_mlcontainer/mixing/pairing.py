@@ -1,4 +1,4 @@
-"""What can be chosen from either of two images, one by one: the factors of the search."""
+"""Two images as a pair: which changes between them can be made one by one, and which cannot."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _project_name(settings: Settings) -> str:
 def pair_up(
     shop: Workshop, settings: Settings, a: Side, b: Side, only: frozenset[str] | None = None
 ) -> tuple[ImagePair, Pairs]:
-    """What can be chosen from either of two environments; and what cannot, with the reasons.
+    """The pair with the changes that can be made; and those that cannot, with the reasons.
 
     Args:
         only: names of what is looked at, where that is not everything.

@@ -44,12 +44,12 @@ class ExperimentRuns(Protocol):
         """Both, with those pickles opened that cannot be compared otherwise."""
 
     def workshop(self, settings: Settings, target: Target) -> Workshop:
-        """What building environments takes."""
+        """What looking into images and building hybrids takes."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked.
+    """Which changes from image A to image B make this entrypoint's outputs drift?
 
     Args:
         settings: with a container platform as `reference`.
@@ -74,7 +74,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of it.
+    """The changes that do, as an outcome.
 
     Args:
         headlines: one line for each thing found; the outcome has all else.

@@ -14,7 +14,7 @@ from pytest_mlcontainer.model import Image, Settings
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two environments.
+    """One of two images, A or B, or this machine in the place of B.
 
     Args:
         name: as the user calls it.
