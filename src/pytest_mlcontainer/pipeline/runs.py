@@ -173,17 +173,15 @@ class Runs:
                         notes=notes,
                     )
                 )
-                exited = f"exit code {run.exit_code} after {run.duration_s:.1f} s"
-                self._context.log(f"{job}: {exited}")
+            said = f"exit code {run.exit_code} after {run.duration_s:.1f} s"
+            self._context.log(f"{job}: {said}")
 
+        return self._shared(settings, job, key, self._again(job, make))
+
+    def _again(self, job: RunJob, make: Callable[[Path], None]) -> Callable[[Path], None]:
+        """Make a record, and from the start where the engine went away under it."""
         log = self._context.logger(str(job))
-        # From the start where the engine went away under it.
-        return self._shared(
-            settings,
-            job,
-            key,
-            lambda folder: repeated(partial(_afresh, folder / "record", make), log),
-        )
+        return lambda folder: repeated(partial(_afresh, folder / "record", make), log)
 
     def _make_host_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
         entry = job.entrypoint
