@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Union
+from typing import Union
 
 from pytest_mlcontainer.mixing.looking import Workshop
 from pytest_mlcontainer.model import (
@@ -26,25 +27,23 @@ HERE = "host"
 Other = Union[Run, Failure, None]
 
 
-class ExperimentRuns(Protocol):
-    """What is asked of a pipeline; see `pipeline.Pipeline`."""
+@dataclass(frozen=True)
+class ExperimentRuns:
+    """What experiments need of a pipeline; each takes the settings first.
 
-    def image(self, settings: Settings, job: ImageJob) -> Image:
-        """The image for one platform."""
+    Args:
+        image: gives the image for one platform.
+        run: gives a run, failed or not.
+        prefetch: starts what will be asked for soon.
+        open_differing: both runs, with those pickles opened that cannot be compared otherwise.
+        workshop: what looking into images and building hybrids takes.
+    """
 
-    def run(self, settings: Settings, job: RunJob) -> Run:
-        """The run, failed or not."""
-
-    def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
-        """Start what will be asked for soon."""
-
-    def open_differing(
-        self, settings: Settings, actual: Run, expected: Run, rules: tuple[Rule, ...]
-    ) -> tuple[Run, Run]:
-        """Both, with those pickles opened that cannot be compared otherwise."""
-
-    def workshop(self, settings: Settings, target: Target) -> Workshop:
-        """What looking into images and building hybrids takes."""
+    image: Callable[[Settings, ImageJob], Image]
+    run: Callable[[Settings, RunJob], Run]
+    prefetch: Callable[[Settings, tuple[ImageJob | RunJob, ...]], None]
+    open_differing: Callable[[Settings, Run, Run, tuple[Rule, ...]], tuple[Run, Run]]
+    workshop: Callable[[Settings, Target], Workshop]
 
 
 @dataclass(frozen=True)
