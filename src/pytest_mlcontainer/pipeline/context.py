@@ -48,6 +48,7 @@ class Context:
             surroundings, self.ledger, self.work, self._enter, keep=options.keep
         )
         self._lock = threading.RLock()
+        self._entering = threading.Lock()
         self._stores: dict[Path, Store] = {}
 
     @property
@@ -140,7 +141,8 @@ class Context:
         self.ledger.enter(self.surroundings.owner)
         self.ledger.add(maker=this_maker())
         try:
-            self._watch.ensure()
+            with self._entering:
+                self._watch.ensure()
         except OSError as error:
             what = "the process that cleans up after this one cannot be started"
             raise EngineError(what, str(error), "free memory or processes of this user") from error
