@@ -96,7 +96,6 @@ class Runs:
             open=self.open,
             environ={},
             root=self.folder,
-            log=lambda _line: None,
         )
         entry = Entrypoint("train", rules=rules, outputs=("*",))
         job = RunJob(entry, Target(Platform("linux", "amd64")), None)
