@@ -26,6 +26,7 @@ from pytest_mlcontainer.explain.trials import (
 from pytest_mlcontainer.model import Failure, Platform, Run, Target
 
 CONTROL, A, B, AB = Trial(), Trial(("a",)), Trial(("b",)), Trial(("a", "b"))
+HARMLESS = Trial(("c",))
 BROKEN = Failure("exited with code 1", "no b alone", "")
 
 
@@ -64,6 +65,7 @@ class Program:
     made: list[str] = field(default_factory=list)
     fetched: list[tuple[str, ...]] = field(default_factory=list)
     told: Observations = field(default_factory=dict)
+    heard: list[tuple[int, str]] = field(default_factory=list)
 
     def make(self, task: str) -> Run | Failure:
         self.made.append(task)
@@ -80,6 +82,7 @@ class Program:
             self.fetched.append,
             self.judge,
             lambda task, _failure: instead or task,
+            lambda done, text: self.heard.append((done, text)),
         )
 
     def search(self, *plans: tuple[Trial, ...]) -> Search:
@@ -98,6 +101,15 @@ def test_all_runs_of_a_plan_are_started_at_once_and_the_control_is_read_first() 
     assert program.fetched == [("ab", "-", "a")]
     assert program.judge.order == ["-", "before", "a", "before", "ab"]
     assert program.told[A].reading is Reading.DRIFTS
+
+
+def test_whoever_waits_hears_how_many_runs_were_made_and_what_is_known() -> None:
+    """First what does nothing is excluded; then what is left is named."""
+    program = Program(NamesJudge())
+
+    program.experiment().drive(lambda: program.search((CONTROL,), (HARMLESS, AB), (A,)))
+
+    assert program.heard == [(1, ""), (2, "not c"), (3, "among a, b"), (4, "among a")]
 
 
 def test_a_run_is_made_once_and_read_again_where_the_search_begins_again() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.last_words import failure_line
@@ -25,6 +25,7 @@ from pytest_mlcontainer.explain.trials import (
 from pytest_mlcontainer.model import Failure, Run
 
 Task = TypeVar("Task", bound=Hashable)
+_NAMED: Final = 4
 
 
 class BeginAgainError(Exception):
@@ -92,6 +93,7 @@ class Experiment(Generic[Task]):
         prefetch: starts runs that will be asked for soon, side by side.
         judge: reads a trial whose runs all worked. One that failed is read as that.
         instead: of a task that failed, the one to be taken in its place; itself if there is none.
+        advance: told after each trial how many runs were made, and what is known by now.
     """
 
     def __init__(
@@ -101,12 +103,14 @@ class Experiment(Generic[Task]):
         prefetch: Callable[[tuple[Task, ...]], None],
         judge: Judge,
         instead: Callable[[Task, Failure], Task] = lambda task, _failure: task,
+        advance: Callable[[int, str], None] = lambda _done, _text: None,
     ) -> None:
         self._tasks = tasks
         self._runs = runs
         self._prefetch = prefetch
         self._judge = judge
         self._instead = instead
+        self._advance = advance
         self._results: list[TrialResult[Task]] = []
         self.asked = 0
 
@@ -190,7 +194,23 @@ class Experiment(Generic[Task]):
             if trial.changes:
                 self._judge.before_changes()
             seen[trial] = self.observe(trial)
+            self._advance(len(self._runs), self._known())
         return seen
+
+    def _known(self) -> str:
+        """What is known by now, in a few words."""
+        agreeing = [trial.changes for trial in self._read_as(Reading.AGREES)]
+        excluded = {name for changes in agreeing for name in changes}
+        drifting = self.drifting(())
+        if drifting is not None and drifting.changes:
+            left = [name for name in drifting.changes if name not in excluded]
+            return f"among {_few(left or list(drifting.changes))}"
+        return f"not {_few(sorted(excluded))}" if excluded else ""
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def worked_or_failed(make: Callable[[], Run], *blamed: type[MlContainerError]) -> Run | Failure:

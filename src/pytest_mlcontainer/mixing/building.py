@@ -133,9 +133,10 @@ def build_image(
                 timeout_s=settings.build.timeout_s,
             )
             project = replace(settings, build=build)
-            return images.image_to_json(
-                images.build(shop.engine, project, base.platform, key, shop.known, shop.log)
-            )
+            with shop.building(f"hybrid[{base.platform}]") as progress:
+                log = progress.say
+                built = images.build(shop.engine, project, base.platform, key, shop.known, log)
+            return images.image_to_json(built)
 
     raw, _folder = shop.store.once("environment", key, make)
     return images.image_from_json(raw)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pytest_mlcontainer.mixing.contents import (
     unpacked,
 )
 from pytest_mlcontainer.model import Entrypoint, Image, Limits
+from pytest_mlcontainer.progress.events import Progress
 from pytest_mlcontainer.sharing import Store
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -41,6 +43,8 @@ class Workshop:
         store: of what the session shares.
         environ: for Python on this machine.
         known: see `images.build`.
+        log: told what is tried.
+        building: a build goes on as long as its `with` block does; it is named.
     """
 
     engine: Engine
@@ -49,6 +53,7 @@ class Workshop:
     environ: Mapping[str, str]
     known: Path
     log: LogLine
+    building: Callable[[str], AbstractContextManager[Progress]]
 
 
 def look(

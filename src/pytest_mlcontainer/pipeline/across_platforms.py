@@ -168,6 +168,7 @@ def _experiment(
         RunsOnce(lambda each: worked_or_failed(partial(lab.run, each))),
         lab.prefetch,
         AlikeJudge(comparison),
+        advance=lab.advance,
     )
 
 

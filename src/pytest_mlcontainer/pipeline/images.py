@@ -51,7 +51,8 @@ class Images:
         self._context.ledger.add(repository=repository, **place)
         known, log = self._context.known_builds(engine), self._context.logger("explain")
         environ = self._context.environ
-        return Workshop(engine, store, self._context.processes, environ, known, log)
+        building = partial(self._context.task, settings, Activity.BUILDING)
+        return Workshop(engine, store, self._context.processes, environ, known, log, building)
 
     def _make_image(self, settings: Settings, job: ImageJob) -> Image:
         engine, platform = self._context.engine(job.target), job.target.platform

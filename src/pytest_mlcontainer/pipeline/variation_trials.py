@@ -48,7 +48,11 @@ class VariationTrials:
             self._judge, lambda number: self._runs(replace(job, repeat=number))
         )
         self.experiment = Experiment(
-            lambda trial: (self._varied(trial),), self._runs, lab.prefetch, self._clocks
+            lambda trial: (self._varied(trial),),
+            self._runs,
+            lab.prefetch,
+            self._clocks,
+            advance=lab.advance,
         )
 
     @property
