@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
+import requests
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.engines import Usage
-from pytest_mlcontainer.engines.docker.printed import Following, frames
+from pytest_mlcontainer.engines.docker.printed import Following, answer_within, frames
 from pytest_mlcontainer.engines.printed import LogFiles
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import memory_ran_out, out_of_processes, size_text
@@ -240,6 +242,36 @@ def test_a_stream_that_breaks_off_is_not_all(tmp_path):
 
     files = LogFiles(tmp_path / "out", tmp_path / "err", 100)
     assert not Following(chunks(), files, lambda: None).finish()
+
+
+def test_an_answer_is_waited_for_and_a_late_one_is_closed():
+    class Answer(requests.Response):
+        def __init__(self) -> None:
+            super().__init__()
+            self.closed = threading.Event()
+
+        def close(self) -> None:
+            self.closed.set()
+
+    may_come, answer = threading.Event(), Answer()
+
+    def ask() -> requests.Response:
+        may_come.wait()
+        return answer
+
+    assert answer_within(0.05, ask) is None
+    assert not answer.closed.is_set()
+    may_come.set()
+    assert answer.closed.wait(10)
+    assert answer_within(10, ask) is answer
+
+
+def test_a_request_that_fails_says_so_to_whoever_waits():
+    def ask() -> requests.Response:
+        raise requests.ConnectionError("refused")
+
+    with pytest.raises(requests.ConnectionError, match="refused"):
+        answer_within(10, ask)
 
 
 def test_frames_are_the_same_however_they_arrive():

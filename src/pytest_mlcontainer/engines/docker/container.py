@@ -123,18 +123,11 @@ class DockerContainer:
         )
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/{what}"
         params = {on: 1, "stdout": 1, "stderr": 1}
-        ask = partial(
-            requests.Session.request,
-            self._api,
-            method,
-            url,
-            params=params,
-            stream=True,
-            timeout=(_ATTACH_S, None),
-        )
+        limits = (_ATTACH_S, None)  # none for reading
+        ask = partial(requests.Session.request, self._api, method, url, params=params, stream=True)
         # Once, and for as long as it runs: what is missed here is read from the logs at the end.
         with suppress(RequestException):
-            response = answer_within(_ATTACH_S, ask)
+            response = answer_within(_ATTACH_S, partial(ask, timeout=limits))
             if response is None:
                 return
             if not response.ok:
