@@ -14,10 +14,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from engine import (  # noqa: E402
+from scripts.engine import (
     bases,
     cli,
     daemons,
@@ -34,7 +31,9 @@ from engine import (  # noqa: E402
     registry,
     rootfs,
 )
-from engine.problems import EngineError  # noqa: E402
+from scripts.engine.problems import EngineError
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 DEB822 = """\
 Types: deb deb-src
