@@ -29,6 +29,7 @@ from pytest_mlcontainer.model import (
     Tolerance,
 )
 from pytest_mlcontainer.records import Conditions, keep_record, open_records
+from tests.sample_project import MakeProject
 
 AMD64, ARM64, HOST = "linux/amd64", "linux/arm64", "host"
 # No name without a capital is ever done with.
@@ -596,7 +597,7 @@ command = ["python", "-c", "raise SystemExit(3)"]
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_every_run_of_a_session_is_kept(
-    project: Any, workers: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    project: MakeProject, workers: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Failed ones too, with logs and rules; a second session replaces them."""
     root = project.write(CONFIG, train=TRAIN)
@@ -622,7 +623,7 @@ def test_every_run_of_a_session_is_kept(
     assert table(capsys.readouterr().out)[0].startswith("train host vs A's record equivalent")
 
 
-def test_a_run_that_a_test_changed_is_kept_beside(project: Any) -> None:
+def test_a_run_that_a_test_changed_is_kept_beside(project: MakeProject) -> None:
     """It is another run, and must not take the place of the configured one."""
     root = project.write(
         CONFIG,
@@ -639,7 +640,7 @@ def test_a_run_that_a_test_changed_is_kept_beside(project: Any) -> None:
     assert len(names) == 3
 
 
-def test_records_that_cannot_be_kept(project: Any) -> None:
+def test_records_that_cannot_be_kept(project: MakeProject) -> None:
     root = project.write(CONFIG, train=TRAIN)
     (root / "kept" / "train" / "host").mkdir(parents=True)
     (root / "kept" / "train" / "host" / "thesis.txt").write_text("mine")
@@ -652,7 +653,7 @@ def test_records_that_cannot_be_kept(project: Any) -> None:
 
 
 def test_records_of_two_platforms_are_compared_where_there_is_no_engine(
-    project: Any,
+    project: MakeProject,
     native: str,
     foreign: str,
     leaves_nothing: None,
