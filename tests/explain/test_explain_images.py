@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -110,7 +111,7 @@ def package(
     )
 
 
-def image(*packages: Distribution, **other: object) -> Contents:
+def image(*packages: Distribution, **other: Any) -> Contents:
     made = Contents("3.13.5", "x86_64", "/usr/bin/python3", "cpython-313", "/site")
     return replace(made, distributions=packages, **other)
 
@@ -221,12 +222,12 @@ def test_what_fails_alone_may_belong_to_what_it_is_required_by() -> None:
 # Environments, as data
 
 
-def side(name: str, contents: Contents, **config: object) -> Side:
+def side(name: str, contents: Contents, **config: Any) -> Side:
     made = Image(f"{name}:1", f"sha256:{name}", AMD64, workdir="/app", env=contents.env)
     return Side(name, contents, replace(made, **config))
 
 
-def mixture(a: Contents, b: Contents, **other: object) -> Mixture:
+def mixture(a: Contents, b: Contents, **other: Any) -> Mixture:
     return replace(Mixture(side("a", a), side("b", b), changes(a, b)), **other)
 
 

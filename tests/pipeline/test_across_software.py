@@ -20,6 +20,7 @@ from pytest_mlcontainer.pipeline.environments import (
     needs_wheel,
     plan_recipe,
 )
+from tests.sample_project import MakeProject
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 
@@ -41,11 +42,11 @@ def contents(machine: str, *packages: Distribution) -> Contents:
 
 
 def mixed(a: Contents, b: Contents, **wheels: Any) -> Mixture:
-    sides = (
+    first, second = (
         Side(str(platform), each, Image(f"{platform.architecture}:1", "sha256:1", platform))
         for platform, each in ((AMD64, a), (ARM64, b))
     )
-    return Mixture(*sides, changes(a, b), **wheels)
+    return Mixture(first, second, changes(a, b), **wheels)
 
 
 # What a project imports
@@ -155,7 +156,7 @@ def install(site: Path, name: str, version: str, text: str) -> None:
     (site / info / "RECORD").write_text(record)
 
 
-def explained(project: Any, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+def explained(project: MakeProject, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
     """The comparison of the platforms, explained: pytest's result and report.json's."""
     result = project.run("-k", "agrees", "--container-report=report", *args)
     report = json.loads((project.root / "report" / "report.json").read_text())
@@ -168,7 +169,7 @@ def causes(found: dict[str, Any]) -> list[list[str]]:
 
 
 def test_a_package_that_differs_between_architectures_is_the_cause(
-    project: Any, native: str, foreign: str, leaves_nothing: None
+    project: MakeProject, native: str, foreign: str, leaves_nothing: None
 ) -> None:
     """One side's version, brought into the other's image, makes it what the one is; so the
     platform is not named."""
@@ -210,7 +211,7 @@ def own_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_package_that_the_host_has_in_another_version_is_the_cause(
-    project: Any, native: str, own_python: Path, leaves_nothing: None
+    project: MakeProject, native: str, own_python: Path, leaves_nothing: None
 ) -> None:
     """Of several that differ, those that nothing imports are not even tried, and that is said."""
     site = project.root / f"site-{native.partition('/')[2]}"
@@ -235,7 +236,7 @@ def test_a_package_that_the_host_has_in_another_version_is_the_cause(
 
 
 def test_what_differs_and_cannot_be_tried_keeps_the_platform_from_being_named(
-    project: Any, native: str, own_python: Path, leaves_nothing: None
+    project: MakeProject, native: str, own_python: Path, leaves_nothing: None
 ) -> None:
     """Python itself cannot be brought over: it is said to differ, and no cause is named."""
     other = "3.11" if sys.version_info[:2] == (3, 13) else "3.13"
