@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 import pytest
 
 from pytest_mlcontainer.cli import main
-from pytest_mlcontainer.compare.rules.names import LIMIT_S
 from pytest_mlcontainer.model import (
     Facts,
     Failure,
@@ -165,9 +163,7 @@ def test_a_pattern_of_the_reference_that_takes_for_ever_fails_the_comparison(
         raw = json.loads(file.read_text())
         raw["compare"] = {"rules": [], "names": [[ENDLESS, ""]], "declared": []}
         file.write_text(json.dumps(raw))
-    started = time.process_time()
     assert two.compare() == 1
-    assert time.process_time() - started < 2 * LIMIT_S
     said = capsys.readouterr().out
     assert "the patterns in `names` took more than 10 s of computing" in said
     assert ENDLESS in said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import struct
-import time
 import tracemalloc
 from typing import Any
 
@@ -154,7 +153,6 @@ def test_damage_is_an_error_and_never_more(data: st.DataObject) -> None:
 def test_what_asks_for_much_gets_little() -> None:
     """Values that take no bytes are bounded by the bytes that there are."""
     data = b"[$Z#l" + struct.pack(">i", 1 << 20) + b"N" * (1 << 20)
-    started = time.process_time()
     tracemalloc.start()
     try:
         decode(b"[" + data * 4 + b"]")
@@ -162,7 +160,6 @@ def test_what_asks_for_much_gets_little() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 200 << 20
-    assert time.process_time() - started < 30
 
 
 LIGHTGBM = """\
