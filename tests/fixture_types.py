@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from pytest_mlcontainer.compare.formats.unpacking import UNPACKING_LIMITS, UnpackingLimits
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.model import Comparator, Difference, Rule, Tolerance
@@ -54,9 +55,11 @@ class Only(Protocol):
 
 
 class CompareHere(Protocol):
-    """As `Compare`, in this very process."""
+    """As `Compare`, in this very process, unpacking archives within these limits."""
 
-    def __call__(self, name: str, *values: Any) -> Compared: ...
+    def __call__(
+        self, name: str, *values: Any, limits: UnpackingLimits = UNPACKING_LIMITS
+    ) -> Compared: ...
 
 
 class OnlyHere(Protocol):

@@ -14,6 +14,11 @@ import pytest
 
 from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.formats.registry import Formats
+from pytest_mlcontainer.compare.formats.unpacking import (
+    UNPACKING_LIMITS,
+    UnpackingBudget,
+    UnpackingLimits,
+)
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.rules.rules import RuleBook
@@ -50,13 +55,15 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
 @pytest.fixture
 def compare_here(tmp_path: Path) -> CompareHere:
     """As `compare`, without readers: for tests that change this process, of a library that is
-    missing or a limit that would take long to meet.
+    missing, or that want to unpack less.
     """
 
-    def run(name: str, *values: Any) -> Compared:
+    def run(name: str, *values: Any, limits: UnpackingLimits = UNPACKING_LIMITS) -> Compared:
         actual, expected = values
         (ours,), (theirs,) = _write_both(tmp_path, name, actual, expected)
-        return Formats().compare(make_pair(name, ours, theirs), RuleBook(()))
+        allowance = UnpackingBudget(max(ours.size_bytes, theirs.size_bytes), limits)
+        formats = Formats(allowance=allowance)
+        return formats.compare(make_pair(name, ours, theirs), RuleBook(()))
 
     return run
 

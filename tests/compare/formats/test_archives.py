@@ -23,9 +23,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.compare.formats import archives, unpacking, zips
+from pytest_mlcontainer.compare.formats import archives, unpacking
+from pytest_mlcontainer.compare.formats.unpacking import UnpackingLimits
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
-from tests.fixture_types import Compare, CompareHere, Only, OnlyHere
+from tests.fixture_types import Compare, CompareHere, Only
 
 PROPERTY = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -356,26 +357,23 @@ def test_an_npz_bomb_is_refused_too(only: Only) -> None:
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_stream_that_never_ends_is_given_up(
-    only_here: OnlyHere, monkeypatch: pytest.MonkeyPatch, pack: Callable[..., bytes]
+    compare_here: CompareHere, pack: Callable[..., bytes]
 ) -> None:
-    monkeypatch.setattr(unpacking.UnpackingBudget.__init__, "__defaults__", (100_000,))
     sides = pack(bytes(3_000_000)), pack(bytes(3_000_001))
-    found = only_here("a.bin", *sides)
+    (found,), _notes = compare_here("a.bin", *sides, limits=UnpackingLimits(total_bytes=100_000))
     assert found.verdict is Verdict.FAILED
     assert "unpacks to more than 100000 bytes" in found.note
 
 
-def test_archives_inside_share_one_allowance(
-    compare_here: CompareHere, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(unpacking.UnpackingBudget.__init__, "__defaults__", (100_000,))
+def test_archives_inside_share_one_allowance(compare_here: CompareHere) -> None:
+    limits = UnpackingLimits(total_bytes=100_000)
 
     def pack(last: bytes, count: int) -> bytes:
         return zipped({f"{n}.zip": zipped({"z": bytes(20_000) + last}) for n in range(count)})
 
-    found = drifting(compare_here("a.zip", pack(b"1", 2), pack(b"2", 2))[0])
+    found = drifting(compare_here("a.zip", pack(b"1", 2), pack(b"2", 2), limits=limits)[0])
     assert {each.verdict for each in found.values()} == {Verdict.DRIFT}
-    found = drifting(compare_here("a.zip", pack(b"1", 40), pack(b"2", 40))[0])
+    found = drifting(compare_here("a.zip", pack(b"1", 40), pack(b"2", 40), limits=limits)[0])
     assert Verdict.FAILED in {each.verdict for each in found.values()}
 
 
@@ -388,16 +386,11 @@ def test_overlapping_members_are_refused(only: Only) -> None:
     assert (found.verdict, "inside one another" in found.note) == (Verdict.FAILED, True)
 
 
-def test_too_many_members_are_refused_before_they_are_listed(
-    only_here: OnlyHere, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(zips, "MOST_MEMBERS", 50)
-    from pytest_mlcontainer.compare.formats import tar_file
-
-    monkeypatch.setattr(tar_file, "MOST_MEMBERS", 50)
+def test_too_many_members_are_refused_before_they_are_listed(compare_here: CompareHere) -> None:
+    limits = UnpackingLimits(members=50)
     members = {str(number): b"" for number in range(51)}
     for name, pack in (("a.zip", zipped), ("a.tar", tarred)):
-        found = only_here(name, pack(members), pack({}))
+        (found,), _notes = compare_here(name, pack(members), pack({}), limits=limits)
         assert found.verdict is Verdict.FAILED
         assert "more than" in found.note
         assert "write fewer files" in found.note
@@ -453,9 +446,10 @@ def test_nan_differs_inside_archives_where_a_rule_says_so(only: Only) -> None:
     assert only("m.zip", packed, packed, rules=rules).verdict is Verdict.DRIFT
 
 
-def test_a_full_disk_is_no_crash(only_here: OnlyHere, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "_LEFT_FREE_BYTES", 1 << 60)
-    found = only_here("a.zip", zipped({"a": b"1"}), zipped({"a": b"2"}))
+def test_a_full_disk_is_no_crash(compare_here: CompareHere) -> None:
+    limits = UnpackingLimits(left_free_bytes=1 << 60)
+    sides = zipped({"a": b"1"}), zipped({"a": b"2"})
+    (found,), _notes = compare_here("a.zip", *sides, limits=limits)
     assert (found.verdict, "bytes are free" in found.note) == (Verdict.FAILED, True)
 
 

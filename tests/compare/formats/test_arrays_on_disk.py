@@ -7,12 +7,14 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pytest_mlcontainer.compare.formats import npz as npz_format
 from pytest_mlcontainer.model import Tolerance, Verdict
 from tests.fixture_types import Compare, Only
 
@@ -222,16 +224,24 @@ def test_raw_bytes_with_zeros_at_the_end_are_told_apart(only: Only) -> None:
     assert (found.verdict, found.worst_actual) == (Verdict.DRIFT, "0x610062")
 
 
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
 def test_a_large_member_is_read_in_blocks_with_the_same_result(
-    compare: Compare, monkeypatch: pytest.MonkeyPatch
+    only: Only, write: Callable[..., None]
 ) -> None:
     expected = np.random.default_rng(0).random(2_000_000)
+    assert expected.nbytes > npz_format._IN_MEMORY_BYTES
     actual = expected.copy()
     actual[1_999_999] += 1
-    plain = compare("w.npz", {"w": actual}, {"w": expected})[0]
-    monkeypatch.setattr("pytest_mlcontainer.compare.formats.npz._IN_MEMORY_BYTES", 1000)
-    assert compare("w.npz", {"w": actual}, {"w": expected})[0] == plain
-    assert plain[0].worst_index == (1_999_999,)
+
+    def written(values: np.ndarray) -> bytes:
+        stream = io.BytesIO()
+        write(stream, w=values)
+        return stream.getvalue()
+
+    whole = only("w.npy", actual, expected)
+    blocks = only("w.npz", written(actual), written(expected))
+    assert replace(blocks, output="w.npy", item="") == whole
+    assert blocks.worst_index == (1_999_999,)
 
 
 def test_an_ignored_member_is_not_even_read(compare: Compare) -> None:

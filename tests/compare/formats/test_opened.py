@@ -82,23 +82,23 @@ def look(tmp_path: Path) -> Callable[..., tuple[tuple[Difference, ...], tuple[st
     """Compares two objects as if each had been found in a pickle."""
 
     def run(
-        actual: object, expected: object, *rules: Rule
+        actual: object, expected: object, *rules: Rule, most: int = pickle_reader.MAX_ITEMS
     ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
         sides = []
         for label, value in (("actual", actual), ("expected", expected)):
             folder = tmp_path / label
             folder.mkdir(exist_ok=True)
-            sides.append((found(folder, value),))
+            sides.append((found(folder, value, most),))
         return compare_outputs(sides[0], sides[1], rules)
 
     return run
 
 
-def found(folder: Path, value: object) -> Output:
+def found(folder: Path, value: object, most: int = pickle_reader.MAX_ITEMS) -> Output:
     """An output with its own bytes, in which the value was found."""
     (folder / NAME).write_bytes(b"\x80\x04" + str(folder).encode())
     with pickle_reader.Writer(str(folder)) as writer:
-        pickle_reader.write_items(value, writer)
+        pickle_reader.write_items(value, writer, most)
     return Output(NAME, folder / NAME, 1, opened=folder)
 
 
@@ -286,17 +286,15 @@ def test_circles_end(look: Callable[..., tuple[tuple[Difference, ...], tuple[str
 @pytest.mark.parametrize("what", ["many", "deep", "shared"])
 def test_too_much_never_passes(
     look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
-    monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:
     """What was not looked at is not called identical, and looking ends."""
-    monkeypatch.setattr(pickle_reader, "MAX_ITEMS", 1000)
     value: object = [None, 1]
     if what == "many":
         value = [[None, number] for number in range(400)]
     for _ in range(300 if what == "deep" else 40 if what == "shared" else 0):
         value = [value] if what == "deep" else [value, value]
-    differences, _notes = look(value, value)
+    differences, _notes = look(value, value, most=1000)
     notes = [each.note for each in differences if each.verdict is Verdict.FAILED]
     assert notes
     expected = "nested more than" if what == "deep" else "the rest was not looked at"
