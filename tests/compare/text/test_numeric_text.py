@@ -25,7 +25,9 @@ NEAR = Tolerance(rtol=1e-3)
 def test_a_rule_with_a_bound_holds_for_them(
     only: Only, actual: str | list[str], expected: str | list[str], rule: Tolerance
 ) -> None:
-    found = only("m.json", {"base_score": actual}, {"base_score": expected}, rule, item="base_score")
+    found = only(
+        "m.json", {"base_score": actual}, {"base_score": expected}, rule, item="base_score"
+    )
     assert (found.verdict, found.note) == (
         Verdict.EQUIVALENT,
         "numbers that are written as text",
