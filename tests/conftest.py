@@ -37,6 +37,7 @@ hypothesis.settings.load_profile("any machine")
 
 # Every test's project is another one, so that no image would be found again.
 os.environ["MLCONTAINER_KEEP_IMAGES"] = "0"
+os.environ["MLCONTAINER_PROGRESS"] = "none"  # tests of what is shown ask for it
 
 
 @pytest.fixture(autouse=True)

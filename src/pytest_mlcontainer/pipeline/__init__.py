@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pytest_mlcontainer.compare.readers.pool import shared_pool
-from pytest_mlcontainer.engines import DETAIL, LogLine
 from pytest_mlcontainer.judging import compare_runs, needed_by
 from pytest_mlcontainer.model import Options
 from pytest_mlcontainer.pipeline.arithmetic import Arithmetic
@@ -23,8 +22,6 @@ from pytest_mlcontainer.pipeline.unfinished import UnfinishedSearches
 from pytest_mlcontainer.secrets import Redactor
 
 __all__ = [
-    "DETAIL",
-    "LogLine",
     "Pipeline",
     "Surroundings",
     "compare_runs",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.model import (
     EVERYTHING,
     Capabilities,
@@ -53,6 +52,7 @@ class Laboratory:
         environ: this machine's variables.
         root: the project's folder.
         capabilities: of a target's engine.
+        advance: told how many runs were made so far, and what is known by now.
     """
 
     run: Callable[[RunJob], Run]
@@ -62,8 +62,8 @@ class Laboratory:
     open: Callable[[Run, Run, tuple[Rule, ...]], tuple[Run, Run]]
     environ: Mapping[str, str]
     root: Path
-    log: LogLine
     capabilities: Callable[[Target], Capabilities] = lambda _target: EVERYTHING
+    advance: Callable[[int, str], None] = lambda _done, _text: None
 
 
 def read_sources(root: Path) -> tuple[tuple[str, str], ...]:
