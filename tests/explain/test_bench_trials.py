@@ -97,7 +97,6 @@ class Runs:
             open=self.open,
             environ={},
             root=self.folder,
-            log=lambda _line: None,
         )
         entry = Entrypoint("train", rules=rules, outputs=("*",))
         return Bench(lab, RunJob(entry, Target(Platform("linux", "amd64")), None))
