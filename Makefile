@@ -37,7 +37,7 @@ chaos: $(STAMP)  ## the fault suite: kills, restarts, floods, hostile outputs (C
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src
+	$(BIN)/mypy
 
 engine-up:  ## a working engine; prints the line for the shell: eval "$(make -s engine-up)"
 	@$(ENGINE) up

@@ -153,7 +153,7 @@ def _seconds(
     verdict: str | None = None,
     given: dict[str, float] | None = None,
 ) -> float:
-    words = [sys.executable, "-c", program, *folders, name, json.dumps(given)]
+    words: list[str | Path] = [sys.executable, "-c", program, *folders, name, json.dumps(given)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     found: list[Any] = json.loads(done.stdout)
     if verdict is not None and found[3] != verdict:

@@ -6,8 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import docker
 import hypothesis
@@ -23,6 +22,8 @@ from filelock import FileLock
 import pytest_mlcontainer.plugin.items  # noqa: F401
 from pytest_mlcontainer.engines.docker.connect import open_client
 from pytest_mlcontainer.model import LABEL
+from tests.fixture_types import FailureOf
+from tests.sample_project import BASE, MakeProject
 
 pytest_plugins = ["pytester"]
 
@@ -37,23 +38,6 @@ hypothesis.settings.load_profile("any machine")
 # Every test's project is another one, so that no image would be found again.
 os.environ["MLCONTAINER_KEEP_IMAGES"] = "0"
 os.environ["MLCONTAINER_PROGRESS"] = "none"  # tests of what is shown ask for it
-
-BASE = "python:3.13-slim"
-# QEMU's own default CPU for arm64 computes pointer authentication in software, six times slower.
-QEMU_CPU = 'QEMU_CPU = "neoverse-n1"'
-
-DOCKERFILE = f"""\
-FROM {BASE}
-WORKDIR /app
-COPY *.py ./
-"""
-
-TRAIN = """\
-import json, os
-os.makedirs("outputs", exist_ok=True)
-with open("outputs/metrics.json", "w") as file:
-    json.dump({"accuracy": 0.9}, file)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -140,50 +124,8 @@ def _owner_is_gone(engine: docker.APIClient, thing: tuple[str, str]) -> bool:
     return pid == os.getpid() or not is_alive(pid, labels[f"{LABEL}.pid-start"])
 
 
-class MakeProject:
-    """Writes a small project and runs pytest in it."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester = pytester
-        self.root = pytester.path
-
-    def write(
-        self,
-        config: str | None = None,
-        *,
-        dockerfile: str | None = DOCKERFILE,
-        train: str = TRAIN,
-        **files: str,
-    ) -> Path:
-        """Write a project.
-
-        Args:
-            config: what follows `[tool.mlcontainer]`; one entrypoint `train` by default.
-            dockerfile: None for a project without one.
-            files: further files; `__` in a name stands for `.`: `infer__py="…"`.
-        """
-        if config is None:
-            config = (
-                "[tool.mlcontainer.entrypoints.train]\n"
-                'command = ["python", "train.py"]\n'
-                'outputs = ["outputs/*"]\n'
-            )
-        text = f'[project]\nname = "sample"\nversion = "1"\n\n[tool.mlcontainer]\n{config}\n'
-        (self.root / "pyproject.toml").write_text(text)
-        if dockerfile is not None:
-            (self.root / "Dockerfile").write_text(dockerfile)
-        (self.root / "train.py").write_text(train)
-        for name, content in files.items():
-            (self.root / name.replace("__", ".")).write_text(content)
-        return self.root
-
-    def run(self, *args: str) -> pytest.RunResult:
-        """`pytest --container …` in this process."""
-        return self.pytester.runpytest_inprocess("-p", "no:randomly", "--container", *args)
-
-
 @pytest.fixture
-def failure_of() -> Callable[[pytest.RunResult, str], str]:
+def failure_of() -> FailureOf:
     """Gives what is printed below the heading of one failed item, `failure_of(result, "train")`."""
 
     def text(result: pytest.RunResult, item: str) -> str:

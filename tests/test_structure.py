@@ -121,7 +121,8 @@ def test_what_is_drawn_leads_to_all_that_may_be_imported() -> None:
     for name, other in essential(TABLE):
         arrows.setdefault(name, set()).add(other)
     for name, allowed in TABLE.items():
-        reached, left = set(), [name]
+        reached: set[str] = set()
+        left = [name]
         while left:
             new = arrows.get(left.pop(), set()) - reached
             reached |= new
@@ -284,7 +285,7 @@ def changed_state(name: str, tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.AugAssign):
             changed = node.target
         if isinstance(changed, ast.Name) and changed.id in top - local_names(tree, node):
-            yield f"{name}:{node.lineno}: {changed.id}"
+            yield f"{name}:{changed.lineno}: {changed.id}"
 
 
 def local_names(tree: ast.Module, wanted: ast.AST) -> set[str]:

@@ -30,6 +30,7 @@ from pytest_mlcontainer.owners import (
 from pytest_mlcontainer.sharing import Ledger
 from pytest_mlcontainer.temporary import left_folders, remove_left_folders, temporary_folder
 from pytest_mlcontainer.watcher import CleanupWatch
+from tests.sample_project import MakeProject
 
 BASE = "python:3.13-slim"
 DEAD_S = 5  # from the death to nothing left, as SECURITY.md promises
@@ -129,7 +130,7 @@ def bystander(engine: docker.APIClient) -> Iterator[str]:
 
 
 @pytest.fixture
-def named(project: Any) -> tuple[Path, str]:
+def named(project: MakeProject) -> tuple[Path, str]:
     """A slow project with a name of its own."""
     name = f"killed-{uuid.uuid4().hex[:8]}"
     root = project.write(CONFIG, train=SLOW)
@@ -169,7 +170,7 @@ def current_owner_of(pid: int) -> str:
 
 
 def test_killed_while_it_builds(
-    project: Any, start: Any, engine: docker.APIClient, leaves_nothing: None
+    project: MakeProject, start: Any, engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     """The builder's client goes with it, and with the client the build."""
     name = f"built-{uuid.uuid4().hex[:8]}"
@@ -188,7 +189,7 @@ def test_killed_while_it_builds(
 
 
 def test_a_killed_worker_leaves_nothing_and_the_session_goes_on(
-    project: Any, start: Any, engine: docker.APIClient, leaves_nothing: None
+    project: MakeProject, start: Any, engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     """What it ran is removed at once; the image that it built is everybody's."""
     project.write(train=PAUSE + "\nimport os; os.mkdir('outputs'); open('outputs/a', 'w')")
@@ -212,7 +213,7 @@ def test_a_killed_worker_leaves_nothing_and_the_session_goes_on(
     assert not labelled(engine, session.label)
 
 
-def test_an_end_leaves_no_watcher(project: Any, start: Any) -> None:
+def test_an_end_leaves_no_watcher(project: MakeProject, start: Any) -> None:
     project.write()
     session = start(project.root, "-k", "image")
     watcher = until(lambda: watcher_of(session.process.pid), 60, "none was started")

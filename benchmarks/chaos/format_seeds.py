@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def _overwrite(data: bytearray, _others: Sequence[bytes], dice: random.Random) -
     width = dice.choice((1, 2, 4, 8))
     at = dice.randrange(len(data))
     value = dice.choice(_EXTREMES) & ((1 << 8 * width) - 1)
-    order = dice.choice(("little", "big"))
+    order: Literal["little", "big"] = dice.choice(("little", "big"))
     data[at : at + width] = value.to_bytes(width, order)[: len(data) - at]
 
 
@@ -200,7 +200,7 @@ def _images() -> dict[str, tuple[bytes, ...]]:
     from PIL import Image
 
     picture = Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3) % 251)
-    found = {}
+    found: dict[str, tuple[bytes, ...]] = {}
     for kind in ("png", "jpeg", "gif", "bmp", "tiff", "webp"):
         stream = io.BytesIO()
         picture.save(stream, kind)

@@ -177,4 +177,5 @@ def _case(folder: Path) -> Case:
 
 def read_toml(file: Path) -> dict[str, Any]:
     """A TOML file as it is."""
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    found: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    return found

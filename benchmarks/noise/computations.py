@@ -11,21 +11,24 @@ from __future__ import annotations
 import sys
 import warnings
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 F16, F32, F64, BF16 = np.float16, np.float32, np.float64, ml_dtypes.bfloat16
 RESULTS: dict[str, np.ndarray] = {}
-FAMILIES = {}
+FAMILIES: dict[str, Callable[[], None]] = {}
+Scalar = Any  # a type of NumPy or ml_dtypes, which makes scalars too
 
 
-def family(function):
+def family(function: Callable[[], None]) -> Callable[[], None]:
     FAMILIES[function.__name__] = function
     return function
 
 
-def draw(name: str, *shape: int, dtype=F64) -> np.ndarray:
+def draw(name: str, *shape: int, dtype: Scalar = F64) -> np.ndarray:
     """Nearly normal values with all their bits, the same on every machine.
 
     A sum of four uniform numbers takes only additions, which IEEE 754 defines to the last bit;
@@ -42,20 +45,20 @@ def units(count: int, decades: int = 5) -> np.ndarray:
     return 10.0 ** np.round(powers)
 
 
-def put(name: str, value, dtype=None) -> None:
+def put(name: str, value: Any, dtype: Scalar = None) -> None:
     array = np.asarray(value)
     if dtype is not None:
         array = array.astype(dtype)
     RESULTS[f"{name}.{array.dtype.name}.{array.size}"] = array
 
 
-def half(value, dtype):
+def half(value: Any, dtype: Scalar) -> np.ndarray:
     """Rounded to a half type after a product in float32, as libraries do it."""
     return np.asarray(value, F32).astype(dtype)
 
 
 @family
-def products():
+def products() -> None:
     for dtype in (F32, F64):
         for n, k, m in ((1, 300, 1), (4, 64, 4), (64, 64, 64), (100, 1000, 30), (500, 512, 400)):
             a, b = draw(f"a{n}", n, k, dtype=dtype), draw(f"b{m}", k, m, dtype=dtype)
@@ -90,7 +93,7 @@ def products():
 
 
 @family
-def convolutions():
+def convolutions() -> None:
     from scipy import ndimage, signal
 
     for dtype in (F32, F64):
@@ -111,7 +114,7 @@ def convolutions():
 
 
 @family
-def transforms():
+def transforms() -> None:
     from scipy import fft as sfft
     from scipy import signal
 
@@ -134,7 +137,7 @@ def transforms():
 
 
 @family
-def solvers():
+def solvers() -> None:
     from scipy import linalg, sparse
     from scipy.sparse.linalg import cg, spsolve
 
@@ -179,7 +182,7 @@ def solvers():
 
 
 @family
-def reductions():
+def reductions() -> None:
     from scipy.special import logsumexp
 
     for dtype in (F32, F64):
@@ -214,23 +217,23 @@ def reductions():
         put("reductions.half-mean", half(x.mean(axis=0), dtype))
 
 
-def softmax(x):
+def softmax(x: np.ndarray) -> np.ndarray:
     shifted = np.exp(x - x.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
-def normalised(x, eps=1e-5):
-    return (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(
-        x.var(axis=-1, keepdims=True) + x.dtype.type(eps)
-    )
+def normalised(x: np.ndarray, eps: float = 1e-5) -> np.ndarray:
+    spread = np.sqrt(x.var(axis=-1, keepdims=True) + x.dtype.type(eps))
+    return np.asarray((x - x.mean(axis=-1, keepdims=True)) / spread)
 
 
-def gelu(x):
-    return x * (1 + np.tanh(x.dtype.type(0.79788456) * (x + x.dtype.type(0.044715) * x**3))) / 2
+def gelu(x: np.ndarray) -> np.ndarray:
+    inner = x.dtype.type(0.79788456) * (x + x.dtype.type(0.044715) * x**3)
+    return np.asarray(x * (1 + np.tanh(inner)) / 2)
 
 
 @family
-def elementwise():
+def elementwise() -> None:
     for dtype in (F32, F64):
         x = draw("el", 20000, dtype=dtype)
         for function in (np.exp, np.tanh, np.sin, np.cos, np.expm1, np.arctan, np.sinh):
@@ -245,7 +248,7 @@ def elementwise():
 
 
 @family
-def networks():
+def networks() -> None:
     for dtype in (F32, F64, F16, BF16):
         work = F32 if dtype in (F16, BF16) else dtype
         x = draw("nx", 128, 64).astype(dtype).astype(work)
@@ -297,7 +300,7 @@ def networks():
 
 
 @family
-def recurrences():
+def recurrences() -> None:
     from scipy.integrate import solve_ivp
 
     for dtype in (F32, F64):
@@ -330,7 +333,7 @@ def recurrences():
 
 
 @family
-def statistics_of_tables():
+def statistics_of_tables() -> None:
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
@@ -370,7 +373,7 @@ def statistics_of_tables():
 
 
 @family
-def models():
+def models() -> None:
     from sklearn import datasets, ensemble, gaussian_process, linear_model, mixture, neighbors, svm
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.naive_bayes import GaussianNB
@@ -416,7 +419,7 @@ def models():
 
 
 @family
-def fitted():
+def fitted() -> None:
     """Models as people train them: stopped early, by default settings; what they predict, too."""
     from sklearn import datasets, decomposition, linear_model, mixture, neural_network, svm
 
@@ -492,7 +495,7 @@ def fitted():
     loop("adam-double", F64, steps=200, width=64, adaptive=True)
 
 
-def loop(name, dtype, steps, width, adaptive):
+def loop(name: str, dtype: Scalar, steps: int, width: int, adaptive: bool) -> None:
     """A network of two layers, trained by its own gradient on mini-batches."""
     x = draw(name + "x", 512, width, dtype=dtype)
     y = np.argmax(x @ draw(name + "t", width, 10, dtype=dtype), axis=1)
@@ -537,13 +540,10 @@ def main(argv: list[str]) -> None:
         with np.errstate(all="ignore"):
             FAMILIES[name]()
     # What no npz can hold is stored as its bits, and named so.
-    np.savez(
-        argv[0],
-        **{
-            name: each.view(np.uint16) if each.dtype == BF16 else each
-            for name, each in RESULTS.items()
-        },
-    )
+    stored: dict[str, Any] = {
+        name: each.view(np.uint16) if each.dtype == BF16 else each for name, each in RESULTS.items()
+    }
+    np.savez(argv[0], **stored)
 
 
 if __name__ == "__main__":

@@ -58,13 +58,12 @@ class _Writer:
     def noisy(self, values: Values, rng: np.random.Generator) -> Values:
         eps, half = float(self.limits.eps), self.name in HALVES
         if self.noise == "places":
-            return values * (
-                1 + eps * rng.integers(-1 if half else -3, 2 if half else 4, values.shape)
-            )
+            places = rng.integers(-1 if half else -3, 2 if half else 4, values.shape)
+            return np.asarray(values * (1 + eps * places))
         if self.noise == "sums":
             size = eps * (0.5 if half else 2) * np.median(np.abs(values))
-            return values + size * rng.standard_normal(values.shape)
-        return values.copy()
+            return np.asarray(values + size * rng.standard_normal(values.shape))
+        return np.array(values)
 
     def drifting(
         self, actual: Values, expected: Values, where: Values, rng: np.random.Generator, every: bool
@@ -76,7 +75,7 @@ class _Writer:
         places = places[size >= np.median(size) / 2]
         picked = places if every else rng.choice(places, 1)
         found[picked] = wanted[picked] * (1 + self.drift)
-        return found.reshape(expected.shape)
+        return np.reshape(found, expected.shape)
 
     def case(self, kind: str, detail: str, actual: Values, expected: Values) -> Hidden:
         name = f"{kind} {detail}, {self.noise}, {self.drift:g}, {self.name}"

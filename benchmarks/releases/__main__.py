@@ -34,7 +34,7 @@ from pytest_mlcontainer.model import (
     Target,
 )
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.runs.answers import Asking, ask
+from pytest_mlcontainer.runs.answers import ImageAsking, ask
 from pytest_mlcontainer.runs.emulation import OURS, choose_cpu
 from pytest_mlcontainer.runs.probe import Probe, read_facts
 from pytest_mlcontainer.variations import FAMILIES
@@ -130,13 +130,12 @@ class _Looking:
         return read_facts(replace(probe, knobs=knobs))
 
     def _answers(self, before: Facts) -> str:
-        entry = Entrypoint("look")
-        asking = Asking(
+        asking = ImageAsking(
+            Entrypoint("look"),
+            before,
+            self._target,
             self._engine,
             self._image,
-            self._target,
-            entry,
-            before,
             "answers",
             self._cache,
         )

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from engine.cli import main
+from scripts.engine.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -39,14 +39,14 @@ def acquire_settings(dump: str) -> str:
     return "".join(f"{line}\n" for line in lines if not line.endswith('"";'))
 
 
-def pip_settings(environ: Mapping[str, str]) -> str:
+def pip_settings(environ: Mapping[str, str], configs: tuple[str, ...] = PIP_CONFIGS) -> str:
     """The text of a pip.conf with this machine's package indexes, or nothing.
 
     Indexes on this machine's disk mean nothing in a container, and addresses with a password
     do not belong into an image.
     """
     found: dict[str, str] = {}
-    for name in PIP_CONFIGS:
+    for name in configs:
         parser = configparser.RawConfigParser()
         try:
             parser.read(Path(name).expanduser())

@@ -43,13 +43,13 @@ def parse_os_release(text: str) -> dict[str, str]:
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
 
 
-def check_machine(why: str) -> str:
+def check_machine(why: str, os_release: Path = OS_RELEASE) -> str:
     """The release's code name, or an error that names everything that is in the way.
 
     `why` says why the engine that docker would use here does not do.
     """
     try:
-        fields = parse_os_release(OS_RELEASE.read_text())
+        fields = parse_os_release(os_release.read_text())
     except OSError:
         fields = {}
     distribution = fields.get("ID", "unknown")

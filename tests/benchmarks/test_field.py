@@ -6,7 +6,11 @@ import json
 import uuid
 from collections.abc import Iterator
 
+import docker
 import pytest
+
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 TRAIN_TABLE = """
 [tool.mlcontainer.entrypoints.train]
@@ -29,8 +33,8 @@ with zipfile.ZipFile("dist/sample-1-py3-none-any.whl", "w") as wheel:
 
 
 def test_a_wheel_from_before_build_is_copied_although_git_ignores_its_folder(
-    project, leaves_nothing
-):
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         """
 before-build = ["python make_wheel.py"]
@@ -51,7 +55,7 @@ RUN pip install --no-index --no-deps --no-cache-dir /tmp/*.whl
 
 
 @pytest.fixture
-def mirrored_base(engine, native) -> Iterator[str]:
+def mirrored_base(engine: docker.APIClient, native: str) -> Iterator[str]:
     """The base image under local tags, one for each platform: `NAME:amd64`."""
     name = f"mlcontainer-test-{uuid.uuid4().hex[:12]}"
     architecture = native.partition("/")[2]
@@ -61,8 +65,8 @@ def mirrored_base(engine, native) -> Iterator[str]:
 
 
 def test_a_base_image_out_of_reach_is_replaced_by_a_build_context_and_the_message_says_how(
-    project, failure_of, leaves_nothing, mirrored_base
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, mirrored_base: str
+) -> None:
     base = "127.0.0.1:9/team/python:3.13-slim"
     dockerfile = f"FROM {base} AS runtime\nWORKDIR /app\nCOPY *.py ./\n"
     project.write(dockerfile=dockerfile)
@@ -79,8 +83,8 @@ def test_a_base_image_out_of_reach_is_replaced_by_a_build_context_and_the_messag
 
 
 def test_a_syntax_line_whose_frontend_is_out_of_reach_is_built_without_it_and_says_so(
-    project, leaves_nothing
-):
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         dockerfile="# syntax=127.0.0.1:9/docker/dockerfile:1\n"
         "FROM python:3.13-slim\nWORKDIR /app\nCOPY *.py ./\n"
@@ -94,8 +98,8 @@ def test_a_syntax_line_whose_frontend_is_out_of_reach_is_built_without_it_and_sa
 
 
 def test_odd_places_work_a_dockerfile_below_its_context_and_names_with_blanks(
-    project, leaves_nothing
-):
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         """
 dockerfile = "docker/train.Dockerfile"
@@ -125,8 +129,8 @@ def test_it(run_entrypoint):
 
 
 def test_a_build_that_fails_on_one_architecture_leaves_the_other_s_results(
-    project, failure_of, leaves_nothing, native, foreign
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str, foreign: str
+) -> None:
     machine = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[native]
     project.write(
         f'platforms = ["{native}", "{foreign}"]\n' + TRAIN_TABLE,
@@ -146,8 +150,8 @@ RUN test "$(uname -m)" = {machine} || {{ echo no CUDA wheel for this platform; e
 
 
 def test_without_workdir_a_user_reads_private_inputs_and_writes_to_absolute_outputs(
-    project, leaves_nothing
-):
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         """
 [tool.mlcontainer.entrypoints.train]
@@ -179,8 +183,8 @@ def test_it(run_entrypoint):
 
 
 def test_the_command_is_appended_to_the_image_s_entrypoint_and_infer_may_write_beside_the_model(
-    project, leaves_nothing
-):
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         """
 [tool.mlcontainer.entrypoints.train]
@@ -221,8 +225,8 @@ def test_it(run_entrypoint):
 
 
 def test_an_image_without_a_command_runs_what_is_on_path_and_one_with_a_command_runs_that(
-    project, leaves_nothing
-):
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         """
 [tool.mlcontainer.entrypoints.declared]
@@ -246,8 +250,8 @@ CMD []
 
 
 def test_a_run_that_writes_into_its_inputs_fails_and_the_project_s_files_stay(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         TRAIN_TABLE + 'inputs = { "data" = "data" }\n',
         train="open('data/rows.csv', 'w').write('overwritten')\n",
@@ -261,8 +265,8 @@ def test_a_run_that_writes_into_its_inputs_fails_and_the_project_s_files_stay(
 
 
 def test_limits_hold_inside_and_nothing_is_there_that_the_image_has_not(
-    project, engine, leaves_nothing
-):
+    project: MakeProject, engine: docker.APIClient, leaves_nothing: None
+) -> None:
     project.write(
         TRAIN_TABLE
         + """
@@ -316,8 +320,8 @@ def test_it(run_entrypoint):
 
 
 def test_what_a_user_or_a_network_that_is_not_there_breaks_gets_its_own_remedy(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         """
 [tool.mlcontainer.entrypoints.writes]

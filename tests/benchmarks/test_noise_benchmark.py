@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,10 @@ def test_pairs_of_noise_differ_and_come_once(tmp_path: Path) -> None:
     """What two settings compute alike says nothing, and the same two results count once."""
     for number, setting in enumerate(SETTINGS):
         off = 1.0 + (number == 2) * 2.0**-52
-        results = {"sums.same.float64.1": np.ones(1), "sums.other.float64.1": np.array([off])}
+        results: dict[str, Any] = {
+            "sums.same.float64.1": np.ones(1),
+            "sums.other.float64.1": np.array([off]),
+        }
         with (tmp_path / f"{setting.name}.npz").open("wb") as file:
             np.savez(file, **results)
     found = list(noise(tmp_path))

@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -18,8 +19,9 @@ from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.config import load
 from pytest_mlcontainer.config.dockerfile import DockerfileSummary, command_words, parse_dockerfile
 from pytest_mlcontainer.engines.docker.sessions import remove_dead
-from pytest_mlcontainer.model import LABEL, Owner, Server
+from pytest_mlcontainer.model import LABEL, Owner, Server, Settings
 from pytest_mlcontainer.owners import current_owner, host_name
+from tests.sample_project import MakeProject
 
 BASE = "python:3.13-slim"
 
@@ -52,6 +54,13 @@ def sample(folder: Path) -> Path:
     return folder
 
 
+def settings_in(folder: Path) -> Settings:
+    """What its pyproject.toml configures."""
+    found = load(folder / "pyproject.toml", "x86_64")
+    assert found is not None
+    return found
+
+
 def add_key(folder: Path, line: str) -> None:
     """Add a key to the project's table."""
     (folder / "pyproject.toml").write_text(TABLE.replace("platforms", f"{line}\nplatforms", 1))
@@ -80,7 +89,9 @@ def foreign(engine: docker.APIClient) -> str:
 # doctor
 
 
-def test_doctor_says_ok_where_a_run_can_work(sample, engine, capsys):
+def test_doctor_says_ok_where_a_run_can_work(
+    sample: Path, engine: docker.APIClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["doctor"]) == 0
     said = lines_of(capsys.readouterr().out)
     assert said["engine"].startswith("ok")
@@ -93,14 +104,18 @@ def test_doctor_says_ok_where_a_run_can_work(sample, engine, capsys):
 
 
 @pytest.mark.emulation
-def test_doctor_says_how_it_knows_that_a_platform_is_emulated(folder, engine, capsys):
+def test_doctor_says_how_it_knows_that_a_platform_is_emulated(
+    folder: Path, engine: docker.APIClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["doctor"])
     said = lines_of(capsys.readouterr().out)[foreign(engine)]
     assert said.startswith("ok       emulated")
     assert "builder has tried it" in said or "binfmt_misc says so" in said
 
 
-def test_doctor_without_an_engine_names_its_address_and_checks_the_rest(sample, capsys):
+def test_doctor_without_an_engine_names_its_address_and_checks_the_rest(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["doctor", "--engine", f"unix://{sample}/no.sock"]) == 1
     said = lines_of(capsys.readouterr().out)
     assert said["engine"].startswith("missing  no engine answers")
@@ -110,7 +125,9 @@ def test_doctor_without_an_engine_names_its_address_and_checks_the_rest(sample, 
     assert said["project"].startswith("ok")
 
 
-def test_doctor_with_an_engine_of_no_known_kind_checks_the_rest(sample, capsys):
+def test_doctor_with_an_engine_of_no_known_kind_checks_the_rest(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["doctor", "--engine", "moon://x"]) == 1
     printed = capsys.readouterr()
     said = lines_of(printed.out)
@@ -119,19 +136,25 @@ def test_doctor_with_an_engine_of_no_known_kind_checks_the_rest(sample, capsys):
     assert printed.err == ""
 
 
-def test_doctor_asks_the_engine_that_docker_host_names(folder, capsys, monkeypatch):
+def test_doctor_asks_the_engine_that_docker_host_names(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/other.sock")
     assert main(["doctor"]) == 1
     assert f"{folder}/other.sock" in capsys.readouterr().out
 
 
-def test_doctor_with_an_unknown_context_lists_those_there_are(folder, capsys):
+def test_doctor_with_an_unknown_context_lists_those_there_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["doctor", "--engine", "no-such-context"]) == 1
     said = lines_of(capsys.readouterr().out)["engine"]
     assert "'no-such-context'; known: default" in said
 
 
-def test_doctor_without_buildx_says_how_to_get_it(folder, capsys, monkeypatch):
+def test_doctor_without_buildx_says_how_to_get_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(folder))
     assert main(["doctor"]) == 1
     said = lines_of(capsys.readouterr().out)
@@ -139,7 +162,9 @@ def test_doctor_without_buildx_says_how_to_get_it(folder, capsys, monkeypatch):
     assert "docker-buildx" in said["buildx"]
 
 
-def test_doctor_with_an_unknown_builder_names_the_command_that_failed(sample, capsys):
+def test_doctor_with_an_unknown_builder_names_the_command_that_failed(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     add_key(sample, 'builder = "no-such-builder"')
     assert main(["doctor"]) == 1
     said = lines_of(capsys.readouterr().out)["buildx"]
@@ -147,7 +172,9 @@ def test_doctor_with_an_unknown_builder_names_the_command_that_failed(sample, ca
     assert "`docker buildx ls` lists the builders" in said
 
 
-def test_doctor_outside_a_project_only_warns(folder, engine, capsys):
+def test_doctor_outside_a_project_only_warns(
+    folder: Path, engine: docker.APIClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["doctor"]) == 0
     said = lines_of(capsys.readouterr().out)["project"]
     assert said.startswith("warning  no [tool.mlcontainer]")
@@ -162,7 +189,9 @@ def test_doctor_outside_a_project_only_warns(folder, engine, capsys):
         (TABLE, "there is no Dockerfile"),
     ],
 )
-def test_doctor_shows_what_is_wrong_with_the_table(folder, capsys, text, expected):
+def test_doctor_shows_what_is_wrong_with_the_table(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str, expected: str
+) -> None:
     (folder / "pyproject.toml").write_text(text)
     assert main(["doctor"]) == 1
     said = lines_of(capsys.readouterr().out)["project"]
@@ -170,14 +199,18 @@ def test_doctor_shows_what_is_wrong_with_the_table(folder, capsys, text, expecte
     assert expected in said
 
 
-def test_doctor_misses_the_program_that_before_build_needs(sample, capsys):
+def test_doctor_misses_the_program_that_before_build_needs(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     add_key(sample, 'before-build = ["no-such-packer --wheel", "cd x"]')
     assert main(["doctor"]) == 1
     said = lines_of(capsys.readouterr().out)["before-build"]
     assert said.startswith("missing  no-such-packer is not on PATH")
 
 
-def test_doctor_misses_a_cache_folder_that_cannot_be_made(folder, capsys, monkeypatch):
+def test_doctor_misses_a_cache_folder_that_cannot_be_made(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "file").write_text("")
     monkeypatch.setenv("MLCONTAINER_CACHE_DIR", str(folder / "file/cache"))
     assert main(["doctor"]) == 1
@@ -186,7 +219,9 @@ def test_doctor_misses_a_cache_folder_that_cannot_be_made(folder, capsys, monkey
     assert "set MLCONTAINER_CACHE_DIR" in said
 
 
-def test_doctor_warns_of_another_engine_that_does_not_answer(sample, engine, capsys):
+def test_doctor_warns_of_another_engine_that_does_not_answer(
+    sample: Path, engine: docker.APIClient, capsys: pytest.CaptureFixture[str]
+) -> None:
     add_key(sample, f'engines = {{ "{foreign(engine)}" = "unix://{sample}/arm.sock" }}')
     assert main(["doctor"]) == 0
     said = lines_of(capsys.readouterr().out)["other engine"]
@@ -196,7 +231,9 @@ def test_doctor_warns_of_another_engine_that_does_not_answer(sample, engine, cap
 # init
 
 
-def test_init_writes_what_the_project_says_and_a_run_accepts_it(folder, capsys):
+def test_init_writes_what_the_project_says_and_a_run_accepts_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "pyproject.toml").write_text(
         '# kept\n[project]\nname = "rides"\nversion = "1"\n'
         '[project.scripts]\nrides-train = "rides.cli:train"\nrides-predict = "rides.cli:infer"'
@@ -209,7 +246,7 @@ def test_init_writes_what_the_project_says_and_a_run_accepts_it(folder, capsys):
     (folder / "data").mkdir()
     assert main(["init"]) == 0
     assert (folder / "pyproject.toml").read_text().startswith('# kept\n[project]\nname = "rides"')
-    settings = load(folder / "pyproject.toml", "x86_64")
+    settings = settings_in(folder)
     assert settings.build.before == ("uv build --wheel",)
     assert [str(platform) for platform in settings.platforms] == ["linux/amd64", "linux/arm64"]
     train, infer = settings.entrypoints
@@ -230,8 +267,8 @@ def test_init_writes_what_the_project_says_and_a_run_accepts_it(folder, capsys):
     ids=["reads alone", "a folder of its own", "a file of its own", "nothing said"],
 )
 def test_init_does_not_declare_what_training_writes_for_what_follows(
-    folder, train, predict, outputs
-):
+    folder: Path, train: str, predict: str, outputs: tuple[str]
+) -> None:
     """Copies of it that inference leaves alone are not its outputs, and a run says so."""
     (folder / "Dockerfile").write_text("FROM python:3.13-slim\nWORKDIR /srv\nCOPY . .\n")
     (folder / "train.py").write_text(f"open({train})\n")
@@ -239,13 +276,17 @@ def test_init_does_not_declare_what_training_writes_for_what_follows(
 
     assert main(["init"]) == 0
 
-    settings = load(folder / "pyproject.toml", "x86_64")
-    trained, infer = (settings.entrypoint(name) for name in ("train", "infer"))
+    settings = settings_in(folder)
+    trained, infer = settings.entrypoint("train"), settings.entrypoint("infer")
+    assert trained is not None
+    assert infer is not None
     assert infer.outputs == outputs
     assert not set(trained.outputs) & set(infer.outputs)
 
 
-def test_init_print_leaves_the_file_alone_and_marks_what_is_guessed(folder, capsys):
+def test_init_print_leaves_the_file_alone_and_marks_what_is_guessed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "Dockerfile").write_text(f"FROM {BASE}\nWORKDIR /app\nCOPY . .\n")
     (folder / "train.py").write_text('open("models/m.bin", "wb")\n')
     (folder / "predict.py").write_text("print(1)\n")
@@ -261,14 +302,14 @@ def test_init_print_leaves_the_file_alone_and_marks_what_is_guessed(folder, caps
     assert "inputs" not in said, "the image copies everything already"
 
 
-def test_init_makes_a_pyproject_where_there_is_none(folder):
+def test_init_makes_a_pyproject_where_there_is_none(folder: Path) -> None:
     (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
     (folder / "train.py").write_text("")
     assert main(["init"]) == 0
-    assert load(folder / "pyproject.toml", "x86_64").entrypoints[0].name == "train"
+    assert settings_in(folder).entrypoints[0].name == "train"
 
 
-def test_init_finds_the_subcommands_of_a_console_script(folder):
+def test_init_finds_the_subcommands_of_a_console_script(folder: Path) -> None:
     (folder / "pyproject.toml").write_text(
         '[project]\nname = "b"\nscripts = { b = "b.cli:main" }\n'
     )
@@ -276,22 +317,22 @@ def test_init_finds_the_subcommands_of_a_console_script(folder):
     (folder / "b/cli.py").write_text('add_parser("train")\nadd_parser("infer")\n')
     (folder / "Dockerfile").write_text(f'FROM {BASE}\nENTRYPOINT ["b"]\nCMD ["train"]\n')
     assert main(["init"]) == 0
-    train, infer = load(folder / "pyproject.toml", "x86_64").entrypoints
+    train, infer = settings_in(folder).entrypoints
     assert (train.entrypoint, train.command) == (None, ()), "the image's own CMD"
     assert (infer.entrypoint, infer.command) == (None, ("infer",))
 
 
-def test_init_replaces_an_entrypoint_that_starts_something_else(folder):
+def test_init_replaces_an_entrypoint_that_starts_something_else(folder: Path) -> None:
     (folder / "Dockerfile").write_text(f'FROM {BASE}\nENTRYPOINT ["python", "train.py"]\n')
     (folder / "train.py").write_text("")
     (folder / "infer.py").write_text("")
     assert main(["init"]) == 0
-    train, infer = load(folder / "pyproject.toml", "x86_64").entrypoints
+    train, infer = settings_in(folder).entrypoints
     assert (train.entrypoint, train.command) == (None, ())
     assert (infer.entrypoint, infer.command) == ((), ("python", "infer.py"))
 
 
-def test_init_declares_a_server_from_expose_and_its_health_path(folder):
+def test_init_declares_a_server_from_expose_and_its_health_path(folder: Path) -> None:
     (folder / "docker").mkdir()
     (folder / "docker/api.Dockerfile").write_text(
         f"FROM --platform=linux/amd64 {BASE}\nEXPOSE 9000/tcp\n"
@@ -299,7 +340,7 @@ def test_init_declares_a_server_from_expose_and_its_health_path(folder):
     )
     (folder / "service.py").write_text('@app.get("/healthz")\ndef healthz(): ...\n')
     assert main(["init"]) == 0
-    settings = load(folder / "pyproject.toml", "x86_64")
+    settings = settings_in(folder)
     assert settings.build.dockerfile == folder / "docker/api.Dockerfile"
     assert [str(platform) for platform in settings.platforms] == ["linux/amd64"]
     (serve,) = settings.entrypoints
@@ -325,7 +366,9 @@ def test_init_declares_a_server_from_expose_and_its_health_path(folder):
         ({"api/main.py": "", "venv/lib/x.py": 'get("/health")'}, "", "/"),
     ],
 )
-def test_init_finds_the_health_path_wherever_the_code_is(folder, files, dockerfile, health):
+def test_init_finds_the_health_path_wherever_the_code_is(
+    folder: Path, files: dict[str, str], dockerfile: str, health: str
+) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -334,7 +377,7 @@ def test_init_finds_the_health_path_wherever_the_code_is(folder, files, dockerfi
         'CMD ["uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000"]\n'
     )
     assert main(["init"]) == 0
-    (serve,) = load(folder / "pyproject.toml", "x86_64").entrypoints
+    (serve,) = settings_in(folder).entrypoints
     assert serve.server == Server(8000, health)
 
 
@@ -347,7 +390,9 @@ def test_init_finds_the_health_path_wherever_the_code_is(folder, files, dockerfi
         ("COPY program /opt/program\n", "nothing"),
     ],
 )
-def test_init_finds_programs_that_the_image_has_on_its_path(folder, instructions, commands):
+def test_init_finds_programs_that_the_image_has_on_its_path(
+    folder: Path, instructions: str, commands: str
+) -> None:
     """As images for hosted training have them."""
     (folder / "program").mkdir()
     (folder / "program" / "train").write_text(
@@ -357,7 +402,7 @@ def test_init_finds_programs_that_the_image_has_on_its_path(folder, instructions
     (folder / "program" / "predict").write_text("#!/bin/sh\necho\n")
     (folder / "Dockerfile").write_text(f"FROM {BASE}\n{instructions}")
     assert main(["init"]) == 0
-    entries = load(folder / "pyproject.toml", "x86_64").entrypoints
+    entries = settings_in(folder).entrypoints
     if commands == "nothing":
         assert [entry.command for entry in entries] == [()]
         return
@@ -367,7 +412,7 @@ def test_init_finds_programs_that_the_image_has_on_its_path(folder, instructions
     assert infer.command[1].endswith("/predict")
 
 
-def test_init_keeps_the_line_ends_of_the_file(folder):
+def test_init_keeps_the_line_ends_of_the_file(folder: Path) -> None:
     (folder / "pyproject.toml").write_bytes(b'[project]\r\nname = "w"\r\n')
     (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
     assert main(["init"]) == 0
@@ -383,7 +428,9 @@ def test_init_keeps_the_line_ends_of_the_file(folder):
         ("tool = { other = 1 }\n", "a table cannot be appended"),
     ],
 )
-def test_init_refuses_a_file_that_it_would_spoil(folder, capsys, text, expected):
+def test_init_refuses_a_file_that_it_would_spoil(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str, expected: str
+) -> None:
     (folder / "pyproject.toml").write_text(text)
     (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
     assert main(["init"]) == 1
@@ -391,7 +438,9 @@ def test_init_refuses_a_file_that_it_would_spoil(folder, capsys, text, expected)
     assert (folder / "pyproject.toml").read_text() == text
 
 
-def test_init_without_a_dockerfile_or_a_folder_says_so(folder, capsys):
+def test_init_without_a_dockerfile_or_a_folder_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["init"]) == 1
     assert "there is no Dockerfile" in capsys.readouterr().err
     assert main(["init", "nowhere"]) == 1
@@ -399,7 +448,7 @@ def test_init_without_a_dockerfile_or_a_folder_says_so(folder, capsys):
     assert not (folder / "pyproject.toml").exists()
 
 
-def test_a_dockerfile_is_read_over_stages_continuations_and_heredocs():
+def test_a_dockerfile_is_read_over_stages_continuations_and_heredocs() -> None:
     recipe = parse_dockerfile(
         "# syntax=docker/dockerfile:1\n"
         "ARG TAG=3\n"
@@ -454,7 +503,9 @@ def dead_owner() -> Owner:
     return Owner(uuid.uuid4().hex, host_name(), os.getpid(), "1@long-ago")
 
 
-def test_kept_containers_outlive_the_next_session_and_clean_removes_them(engine, alone, capsys):
+def test_kept_containers_outlive_the_next_session_and_clean_removes_them(
+    engine: docker.APIClient, alone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     owner = dead_owner()
     kept = make(engine, owner, **{f"{LABEL}.keep": "true"})
     gone = make(engine, dead_owner())
@@ -484,7 +535,9 @@ def test_kept_containers_outlive_the_next_session_and_clean_removes_them(engine,
         remove(engine, kept, gone, living, away)
 
 
-def test_a_run_with_container_keep_leaves_what_only_clean_removes(project, engine, alone, capsys):
+def test_a_run_with_container_keep_leaves_what_only_clean_removes(
+    project: MakeProject, engine: docker.APIClient, alone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     project.write()
     result = run_pytest(project.root, "--container-keep=all")
     assert result.returncode == 0, result.stdout
@@ -502,7 +555,9 @@ def test_a_run_with_container_keep_leaves_what_only_clean_removes(project, engin
         assert not engine.images(name=container["Image"])
 
 
-def test_clean_leaves_a_users_own_container_of_an_image_of_ours(engine, alone, capsys):
+def test_clean_leaves_a_users_own_container_of_an_image_of_ours(
+    engine: docker.APIClient, alone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     inherited = {LABEL: "true", f"{LABEL}.project": "sample"}
     mine = engine.create_container(BASE, ["true"], labels=inherited, name=f"mine-{os.getpid()}")
     try:
@@ -513,7 +568,9 @@ def test_clean_leaves_a_users_own_container_of_an_image_of_ours(engine, alone, c
         engine.remove_container(mine["Id"])
 
 
-def test_clean_empties_the_cache_of_sessions_that_are_gone(folder, alone, capsys):
+def test_clean_empties_the_cache_of_sessions_that_are_gone(
+    folder: Path, alone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     cache = Path(os.environ["MLCONTAINER_CACHE_DIR"])
     idle, busy = cache / "idle", cache / "busy"
     for store, started in ((idle, "1@long-ago"), (busy, current_owner("b").pid_start)):
@@ -538,7 +595,9 @@ def test_clean_empties_the_cache_of_sessions_that_are_gone(folder, alone, capsys
     assert "results of sessions" not in capsys.readouterr().out
 
 
-def test_clean_without_an_engine_says_so_and_forgets_nothing(folder, capsys):
+def test_clean_without_an_engine_says_so_and_forgets_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cache = Path(os.environ["MLCONTAINER_CACHE_DIR"])
     note = cache / "session-dead.jsonl"
     note.write_text(json.dumps({"endpoint": f"unix://{folder}/gone.sock"}) + "\n")
@@ -556,14 +615,16 @@ def test_clean_without_an_engine_says_so_and_forgets_nothing(folder, capsys):
 
 
 @pytest.mark.parametrize("argv", [[], ["cleen"], ["init", "--prnt"]])
-def test_a_wrong_command_line_ends_with_2_and_the_usage(argv, capsys):
+def test_a_wrong_command_line_ends_with_2_and_the_usage(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(argv)
     assert ended.value.code == 2
     assert "usage: mlcontainer" in capsys.readouterr().err
 
 
-def test_the_installed_command_answers():
+def test_the_installed_command_answers() -> None:
     command = Path(sys.executable).with_name("mlcontainer")
     done = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
     assert "doctor" in done.stdout
@@ -579,7 +640,7 @@ def run_pytest(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def containers_of(engine: docker.APIClient, root: Path) -> list[dict[str, object]]:
+def containers_of(engine: docker.APIClient, root: Path) -> list[dict[str, Any]]:
     """Containers of images that were built for the project in `root`."""
     where = hashlib.sha256(str(root).encode()).hexdigest()[:10]
     found = engine.containers(all=True, filters={"label": [f"{LABEL}.session"]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,17 @@ import pytest
 
 from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.formats.registry import Formats
+from pytest_mlcontainer.compare.formats.unpacking import (
+    UNPACKING_LIMITS,
+    UnpackingBudget,
+    UnpackingLimits,
+)
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import make_pair
-from pytest_mlcontainer.model import Difference, Output, Rule
-
-Compare = Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]]
+from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance
+from tests.fixture_types import Compare, Compared, CompareHere, Only, OnlyHere
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +34,17 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
     """
     folder = tmp_path_factory.mktemp("outputs")
 
-    def run(name, actual, expected, tolerance=None, item=None, rules=(), **more):
-        sides = [_write(folder / side, name, value) for side, value in _both(actual, expected)]
+    def run(
+        name: str,
+        *values: Any,
+        tolerance: Tolerance | None = None,
+        item: str | None = None,
+        rules: Iterable[Rule] = (),
+        **more: Any,
+    ) -> Compared:
+        actual, expected, *given = values
+        sides = _write_both(folder, name, actual, expected)
+        (tolerance,) = given or (tolerance,)
         if tolerance is not None:
             rules = (Rule(name, item, tolerance),)
         return compare_outputs(sides[0], sides[1], tuple(rules), **more)
@@ -40,36 +53,38 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> Compare:
 
 
 @pytest.fixture
-def compare_here(tmp_path: Path) -> Compare:
+def compare_here(tmp_path: Path) -> CompareHere:
     """As `compare`, without readers: for tests that change this process, of a library that is
-    missing or a limit that would take long to meet.
+    missing, or that want to unpack less.
     """
 
-    def run(name, actual, expected):
-        sides = [_write(tmp_path / side, name, value) for side, value in _both(actual, expected)]
-        return Formats().compare(make_pair(name, sides[0][0], sides[1][0]), RuleBook(()))
+    def run(name: str, *values: Any, limits: UnpackingLimits = UNPACKING_LIMITS) -> Compared:
+        actual, expected = values
+        (ours,), (theirs,) = _write_both(tmp_path, name, actual, expected)
+        allowance = UnpackingBudget(max(ours.size_bytes, theirs.size_bytes), limits)
+        formats = Formats(allowance=allowance)
+        return formats.compare(make_pair(name, ours, theirs), RuleBook(()))
 
     return run
 
 
 @pytest.fixture
-def only_here(compare_here: Compare) -> Callable[..., Difference]:
+def only_here(compare_here: CompareHere) -> OnlyHere:
     """The same, for what gives exactly one difference."""
 
-    def run(*args):
-        ((difference,), _notes) = compare_here(*args)
+    def run(name: str, *values: Any) -> Difference:
+        ((difference,), _notes) = compare_here(name, *values)
         return difference
 
     return run
 
 
 @pytest.fixture(scope="module")
-def only(compare: Compare) -> Callable[..., Difference]:
+def only(compare: Compare) -> Only:
     """The same, for what gives exactly one difference."""
 
-    def run(*args, **kwargs):
-        differences, _notes = compare(*args, **kwargs)
-        (difference,) = differences
+    def run(*args: Any, **kwargs: Any) -> Difference:
+        (difference,), _notes = compare(*args, **kwargs)
         return difference
 
     return run
@@ -91,8 +106,10 @@ def pool() -> Callable[..., AbstractContextManager[Pool]]:
     return start
 
 
-def _both(actual, expected):
-    return ("actual", actual), ("expected", expected)
+def _write_both(
+    folder: Path, name: str, actual: object, expected: object
+) -> tuple[tuple[Output, ...], tuple[Output, ...]]:
+    return _write(folder / "actual", name, actual), _write(folder / "expected", name, expected)
 
 
 def _write(folder: Path, name: str, value: object) -> tuple[Output, ...]:
@@ -105,7 +122,7 @@ def _write(folder: Path, name: str, value: object) -> tuple[Output, ...]:
     return (Output(name, path, len(data)),)
 
 
-def to_bytes(name: str, value: object) -> bytes:
+def to_bytes(name: str, value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     stream = io.BytesIO()

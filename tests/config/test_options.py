@@ -18,6 +18,7 @@ import docker
 import pytest
 
 from pytest_mlcontainer.model import LABEL
+from tests.sample_project import MakeProject
 
 CONFIG = """
 [tool.mlcontainer.entrypoints.train]
@@ -37,7 +38,7 @@ def built(engine: docker.APIClient, request: pytest.FixtureRequest) -> Any:
 
 
 def test_an_existing_image_is_tested_instead_of_building(
-    project: Any, built: str, engine: docker.APIClient, leaves_nothing: None
+    project: MakeProject, built: str, engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     project.write(
         CONFIG.replace('"train.py"', '"-c", "import os; os.mkdir(\'/o\'); open(\'/o/x\', \'w\')"')
@@ -52,7 +53,7 @@ def test_an_existing_image_is_tested_instead_of_building(
 
 
 def test_the_engine_can_be_named(
-    project: Any, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
 ) -> None:
     url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
@@ -64,7 +65,7 @@ def test_the_engine_can_be_named(
 
 
 def test_a_docker_context_is_an_engine(
-    project: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, leaves_nothing: None
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, leaves_nothing: None
 ) -> None:
     url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     monkeypatch.delenv("DOCKER_HOST", raising=False)
@@ -82,7 +83,7 @@ def test_a_docker_context_is_an_engine(
     result.assert_outcomes(passed=2)
 
 
-def test_a_context_that_does_not_exist_is_named(project: Any) -> None:
+def test_a_context_that_does_not_exist_is_named(project: MakeProject) -> None:
     project.write(CONFIG)
 
     result = project.run("--container-engine=elsewhere")
@@ -91,7 +92,7 @@ def test_a_context_that_does_not_exist_is_named(project: Any) -> None:
 
 
 def test_a_failed_container_is_kept_on_request(
-    project: Any, engine: docker.APIClient, alone: None
+    project: MakeProject, engine: docker.APIClient, alone: None
 ) -> None:
     project.write(CONFIG, train="raise SystemExit('a last word')")
 
@@ -110,7 +111,7 @@ def test_a_failed_container_is_kept_on_request(
             engine.remove_image(image, force=True)
 
 
-def test_a_projects_own_gpus_option_wins(project: Any) -> None:
+def test_a_projects_own_gpus_option_wins(project: MakeProject) -> None:
     project.write(
         conftest__py="def pytest_addoption(parser): parser.addoption('--gpus', default='mine')",
         test_own__py="def test_own(pytestconfig): assert pytestconfig.getoption('gpus') == '3'",
@@ -122,7 +123,7 @@ def test_a_projects_own_gpus_option_wins(project: Any) -> None:
 
 
 def test_gpus_without_a_gpu_say_what_is_missing(
-    project: Any, engine: docker.APIClient, leaves_nothing: None
+    project: MakeProject, engine: docker.APIClient, leaves_nothing: None
 ) -> None:
     if "nvidia" in engine.info()["Runtimes"]:
         pytest.skip("this engine has GPUs to give")
@@ -137,7 +138,7 @@ def test_gpus_without_a_gpu_say_what_is_missing(
 
 
 def test_a_request_for_a_named_device_passes_through_without_showing_a_gpu(
-    project: Any, engine: docker.APIClient, described_device: str, leaves_nothing: None
+    project: MakeProject, engine: docker.APIClient, described_device: str, leaves_nothing: None
 ) -> None:
     """The request goes all the way through the engine; that a GPU computes is not shown here."""
     project.write(
@@ -151,7 +152,9 @@ def test_a_request_for_a_named_device_passes_through_without_showing_a_gpu(
     result.assert_outcomes(passed=2)
 
 
-def test_a_named_device_that_does_not_exist_is_named(project: Any, leaves_nothing: None) -> None:
+def test_a_named_device_that_does_not_exist_is_named(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(CONFIG)
 
     result = project.run("--container-gpus=example.org/gpu=7")
@@ -177,7 +180,7 @@ def described_device(engine: docker.APIClient) -> Iterator[str]:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_ctrl_c_leaves_nothing_behind(
-    project: Any, engine: docker.APIClient, workers: tuple[str, ...], leaves_nothing: None
+    project: MakeProject, engine: docker.APIClient, workers: tuple[str, ...], leaves_nothing: None
 ) -> None:
     root = project.write(CONFIG, train=SLEEPS)
     marker = f"sleeper-{time.monotonic_ns()}"
@@ -215,7 +218,7 @@ def _wait_for(condition: Any, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def test_a_report_that_is_a_file_is_a_usage_error(project: Any) -> None:
+def test_a_report_that_is_a_file_is_a_usage_error(project: MakeProject) -> None:
     """Before anything runs, not after everything has."""
     root = project.write(CONFIG)
     (root / "report").write_text("")
@@ -226,7 +229,7 @@ def test_a_report_that_is_a_file_is_a_usage_error(project: Any) -> None:
     result.stderr.fnmatch_lines(["*--container-report: not a folder*report*", "*name a folder*"])
 
 
-def test_a_report_that_cannot_be_written_fails_in_our_words(project: Any) -> None:
+def test_a_report_that_cannot_be_written_fails_in_our_words(project: MakeProject) -> None:
     """What was run is still summed up."""
     root = project.write('platforms = "host"\n' + CONFIG, train="x = 1")
     (root / "train.py").write_text(
@@ -245,7 +248,7 @@ def test_a_report_that_cannot_be_written_fails_in_our_words(project: Any) -> Non
 
 @pytest.mark.parametrize("where", ["arguments", "addopts"])
 def test_all_variations_are_asked_for_without_a_value(
-    project: Any, monkeypatch: pytest.MonkeyPatch, where: str
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """What follows is a file of tests, or another option, and not a list of names."""
     root = project.write('platforms = "host"\n' + CONFIG)
@@ -268,7 +271,9 @@ def test_all_variations_are_asked_for_without_a_value(
         ("--container-budget=few", "--container-budget: not a number of runs: *few*"),
     ],
 )
-def test_a_wrong_request_to_vary_is_a_usage_error(project: Any, option: str, says: str) -> None:
+def test_a_wrong_request_to_vary_is_a_usage_error(
+    project: MakeProject, option: str, says: str
+) -> None:
     """Before anything is collected."""
     project.write('platforms = "host"\n' + CONFIG)
 

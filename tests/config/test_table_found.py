@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_mlcontainer.config import has_table
+from tests.sample_project import MakeProject
 
 ENTRY = 'entrypoints = { train = { command = ["x"], outputs = ["o"] } }'
 
@@ -39,7 +39,7 @@ BROKEN = {
 }
 
 
-def inside(project: Any, text: str) -> Callable[..., pytest.RunResult]:
+def inside(project: MakeProject, text: str) -> Callable[..., pytest.RunResult]:
     """Writes the file into a folder of a suite, whose pytest does not read it; runs that folder."""
     folder = project.root / "model"
     folder.mkdir()
@@ -50,7 +50,7 @@ def inside(project: Any, text: str) -> Callable[..., pytest.RunResult]:
 
 
 @pytest.mark.parametrize("text", OURS.values(), ids=OURS)
-def test_a_table_is_found_however_it_is_written(project: Any, text: str) -> None:
+def test_a_table_is_found_however_it_is_written(project: MakeProject, text: str) -> None:
     """With and without --container, and from a test's folder upwards."""
     run = inside(project, text)
 
@@ -60,7 +60,7 @@ def test_a_table_is_found_however_it_is_written(project: Any, text: str) -> None
 
 
 @pytest.mark.parametrize("text", NOT_OURS.values(), ids=NOT_OURS)
-def test_letters_alone_are_no_table(project: Any, text: str) -> None:
+def test_letters_alone_are_no_table(project: MakeProject, text: str) -> None:
     """A comment that mentions it broke the collection of whole suites."""
     run = inside(project, text)
     (project.root / "model" / "test_it.py").write_text("def test_it(): pass\n")
@@ -70,7 +70,7 @@ def test_letters_alone_are_no_table(project: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_that_means_the_table_says_where(project: Any, text: str) -> None:
+def test_a_broken_file_that_means_the_table_says_where(project: MakeProject, text: str) -> None:
     """Passing it over would test nothing and say nothing."""
     run = inside(project, text)
 
@@ -85,7 +85,7 @@ def test_a_broken_file_that_means_the_table_says_where(project: Any, text: str) 
 @pytest.mark.parametrize(
     "name", ["ml-container", "ml_container", "pytest-mlcontainer", "MLContainer"]
 )
-def test_a_table_that_is_surely_meant_is_not_passed_over(project: Any, name: str) -> None:
+def test_a_table_that_is_surely_meant_is_not_passed_over(project: MakeProject, name: str) -> None:
     """It says what to call it."""
     run = inside(project, f"[tool.{name}]\n{ENTRY}\n")
 
@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_read_has_none(tmp_path: Path) -> None:
     ],
 )
 def test_a_blank_may_stand_before_the_names_of_variations(
-    project: Any, args: tuple[str, ...], outcome: dict[str, int]
+    project: MakeProject, args: tuple[str, ...], outcome: dict[str, int]
 ) -> None:
     """Without a value all are meant, and a file that follows is one."""
     config = """
@@ -124,7 +124,7 @@ outputs = ["outputs/*"]
 
 
 @pytest.mark.parametrize("word", ["umaks", "tests"])
-def test_names_that_there_are_not_are_no_missing_file(project: Any, word: str) -> None:
+def test_names_that_there_are_not_are_no_missing_file(project: MakeProject, word: str) -> None:
     """It is said of variations, with the nearest of them."""
     project.write(dockerfile=None)
     result = project.run("--container-vary", word)

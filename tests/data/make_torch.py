@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch
 HERE = Path(__file__).parent
 
 
-def save(name: str, value: object, **options: object) -> None:
+def save(name: str, value: object, **options: Any) -> None:
     path = HERE / f"{name}.pt"
     # Through a stream the archive's folder is always called "archive".
     with path.open("wb") as stream:
@@ -35,7 +36,8 @@ def state_dict(moved: float = 0.0) -> OrderedDict[str, torch.Tensor]:
         for value in net.parameters():
             value.copy_(ramp(*value.shape))
         net.layer1.weight[1, 2] += moved
-    return net.state_dict()
+    values: OrderedDict[str, torch.Tensor] = net.state_dict()
+    return values
 
 
 def checkpoint() -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,9 @@ from pytest_mlcontainer.engines import EngineKind, EngineRequest
 from pytest_mlcontainer.model import Image, Keep, Platform
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.inputs import folders_tar
+from tests.fixture_types import FailureOf
 from tests.folder_engine import FolderEngine
+from tests.sample_project import MakeProject
 
 IMAGE = Image("one:1", "folder:1", Platform("linux", "amd64"))
 CONFIG = """\
@@ -72,7 +73,7 @@ def test_a_server_answers(inference_server):
 
 
 @pytest.fixture
-def place(tmp_path: Path, project: Any, free_port: int) -> Path:
+def place(tmp_path: Path, project: MakeProject, free_port: int) -> Path:
     """The engine's folder, for a project that is written."""
     project.write(
         CONFIG.replace("{port}", str(free_port)),
@@ -96,7 +97,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_project_is_built_run_served_and_compared_there(place: Path, project: Any) -> None:
+def test_a_project_is_built_run_served_and_compared_there(
+    place: Path, project: MakeProject
+) -> None:
     """And at the end nothing is left there."""
     result = project.run(f"--container-engine=folder://{place}", "--container-report=report")
 
@@ -107,7 +110,9 @@ def test_a_project_is_built_run_served_and_compared_there(place: Path, project: 
     assert [file for folder in place.iterdir() for file in folder.iterdir()] == []
 
 
-def test_a_run_that_fails_says_why(place: Path, project: Any, failure_of: Any) -> None:
+def test_a_run_that_fails_says_why(
+    place: Path, project: MakeProject, failure_of: FailureOf
+) -> None:
     (project.root / "train.py").write_text("import sys\nprint('no data')\nsys.exit(3)\n")
 
     result = project.run(
@@ -119,7 +124,9 @@ def test_a_run_that_fails_says_why(place: Path, project: Any, failure_of: Any) -
     assert "no data" in text
 
 
-def test_what_it_cannot_hold_is_refused(place: Path, project: Any, failure_of: Any) -> None:
+def test_what_it_cannot_hold_is_refused(
+    place: Path, project: MakeProject, failure_of: FailureOf
+) -> None:
     """Before anything runs: a limit that nobody holds is none."""
     file = project.root / "pyproject.toml"
     limited = 'outputs = ["outputs/*"]\nmemory = "1g"\ncapabilities = ["CHOWN"]\n'
@@ -133,7 +140,9 @@ def test_what_it_cannot_hold_is_refused(place: Path, project: Any, failure_of: A
     assert "--container-engine=URL" in text
 
 
-def test_pickles_are_not_opened_where_nothing_confines_them(place: Path, project: Any) -> None:
+def test_pickles_are_not_opened_where_nothing_confines_them(
+    place: Path, project: MakeProject
+) -> None:
     """Loading one runs it."""
     (project.root / "train.py").write_text(PICKLES.replace("ROOT", str(project.root)))
 
@@ -144,7 +153,7 @@ def test_pickles_are_not_opened_where_nothing_confines_them(place: Path, project
     assert not (project.root / "loaded").exists()
 
 
-def test_variations_beyond_it_are_not_exercised(place: Path, project: Any) -> None:
+def test_variations_beyond_it_are_not_exercised(place: Path, project: MakeProject) -> None:
     project.run(
         f"--container-engine=folder://{place}", "--container-platform=native",
         "--container-vary=hash-seed,hostname", "--container-report=report",
@@ -171,7 +180,7 @@ def test_what_a_killed_session_left_there_is_removed_where_its_kind_is_known(
     assert list((tmp_path / "volumes").iterdir()) == []
 
 
-def test_without_its_plugin_its_scheme_is_refused(place: Path, project: Any) -> None:
+def test_without_its_plugin_its_scheme_is_refused(place: Path, project: MakeProject) -> None:
     """Where it is written, with what there is."""
     (project.root / "conftest.py").unlink()
 

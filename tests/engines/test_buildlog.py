@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.engines import DETAIL
 from pytest_mlcontainer.engines.docker.buildlog import BuildLog, explain_build
 from pytest_mlcontainer.engines.docker.buildx import arguments, frontend_image, without_syntax_line
 from pytest_mlcontainer.errors import BuildError, MlContainerError, PlatformError
 from pytest_mlcontainer.model import BuildSettings, Platform, Secret
+from pytest_mlcontainer.progress.events import DETAIL
 from pytest_mlcontainer.secrets import Redactor, Value
 
 AMD64 = Platform("linux", "amd64")

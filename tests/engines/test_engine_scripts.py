@@ -14,10 +14,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from engine import (  # noqa: E402
+from scripts.engine import (
     bases,
     cli,
     daemons,
@@ -34,7 +31,9 @@ from engine import (  # noqa: E402
     registry,
     rootfs,
 )
-from engine.problems import EngineError  # noqa: E402
+from scripts.engine.problems import EngineError
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 DEB822 = """\
 Types: deb deb-src
@@ -296,14 +295,11 @@ class TestPrivateEngine:
         with pytest.raises(EngineError, match="Unknown ENGINE_GPU_HOOK: maybe"):
             private.wish_from({"ENGINE_GPU_HOOK": "maybe"})
 
-    def test_everything_that_is_in_the_way_is_named_at_once(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_everything_that_is_in_the_way_is_named_at_once(self, tmp_path: Path) -> None:
         release = tmp_path / "os-release"
         release.write_text('ID=fedora\nPRETTY_NAME="Fedora 44"\n')
-        monkeypatch.setattr(private, "OS_RELEASE", release)
         with pytest.raises(EngineError) as caught:
-            private.check_machine("no engine answers at unix:///x")
+            private.check_machine("no engine answers at unix:///x", release)
         message = str(caught.value)
         assert "no engine answers at unix:///x" in message
         assert "this is Fedora 44" in message
@@ -396,20 +392,20 @@ class TestBaseImages:
         assert machine.split_certificates(f"# first\n{one}\n# second\n{two}") == (one, two)
         assert machine.split_certificates(f"{begin}\ncut off") == ()
 
-    def test_pip_indexes_on_disk_and_with_passwords_stay_here(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_pip_indexes_on_disk_and_with_passwords_stay_here(self, tmp_path: Path) -> None:
         config = tmp_path / "pip.conf"
         config.write_text(
             "[global]\nindex-url = https://index.test/simple\n"
             "extra-index-url = file:///opt/x https://u:secret@index.test/simple\n"
         )
-        monkeypatch.setattr(machine, "PIP_CONFIGS", (str(config),))
-        text = machine.pip_settings({})
+        configs = (str(config),)
+        text = machine.pip_settings({}, configs)
         assert text == "[global]\nindex-url = https://index.test/simple\n"
-        assert "http://env.test" in machine.pip_settings({"PIP_INDEX_URL": "http://env.test"})
+        assert "http://env.test" in machine.pip_settings(
+            {"PIP_INDEX_URL": "http://env.test"}, configs
+        )
         config.write_text("[global]\nextra-index-url = file:///opt/x\n")
-        assert machine.pip_settings({}) == ""
+        assert machine.pip_settings({}, configs) == ""
 
     def test_apts_way_to_the_mirrors_is_taken_over_and_nothing_else(self) -> None:
         dump = (

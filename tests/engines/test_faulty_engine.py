@@ -12,11 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
+import docker
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from faulty_proxy import FaultyProxy
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.docker.client import Patience
@@ -25,10 +22,13 @@ from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
 from pytest_mlcontainer.model import Entrypoint, Limits, Platform, Server
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.serving import Started, serve
+from tests.faulty_proxy import FaultyProxy
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
-QUICK = Patience(answer_s=3.0, work_s=4.0, away_s=8.0)
+QUICK = Patience(answer_s=3, work_s=4.0, away_s=8.0)
 IMAGE = "python:3.13-slim"
 
 
@@ -100,7 +100,15 @@ PRINTS = "echo out; echo err >&2; head -c 3000000 /dev/urandom > /tmp/file; exit
         ("DELETE ", "drop", 0),
     ],
 )
-def test_one_fault_changes_nothing_of_a_run(proxy, faulty, shell, tmp_path, request_, kind, after):
+def test_one_fault_changes_nothing_of_a_run(
+    proxy: FaultyProxy,
+    faulty: DockerEngine,
+    shell: Callable[[str], ContainerSpec],
+    tmp_path: Path,
+    request_: str,
+    kind: str,
+    after: int,
+) -> None:
     """Its exit code, its logs and its files are those of a run without any."""
     proxy.add(request_, kind, after=after, times=2 if kind.isdigit() else 1)
     with faulty.container(shell(PRINTS)) as container:
@@ -118,7 +126,9 @@ def test_one_fault_changes_nothing_of_a_run(proxy, faulty, shell, tmp_path, requ
     assert all(fault.hit for fault in proxy._faults)
 
 
-def test_an_engine_that_restarts_for_seconds_is_waited_for(proxy, faulty, shell, tmp_path):
+def test_an_engine_that_restarts_for_seconds_is_waited_for(
+    proxy: FaultyProxy, faulty: DockerEngine, shell: Callable[[str], ContainerSpec], tmp_path: Path
+) -> None:
     """Between any two requests, and while one waits for a run that goes on meanwhile."""
     with faulty.container(shell("sleep 3; echo done")) as container:
         proxy.restart(1.0)
@@ -133,8 +143,8 @@ def test_an_engine_that_restarts_for_seconds_is_waited_for(proxy, faulty, shell,
 
 
 def test_a_run_whose_time_is_over_while_the_engine_was_away_is_not_believed_to_run(
-    proxy, faulty, shell
-):
+    proxy: FaultyProxy, faulty: DockerEngine, shell: Callable[[str], ContainerSpec]
+) -> None:
     """It is looked at once more, with the engine back: this one has ended long before.
 
     Where other tests' containers have made the engine forget its start, it is run again.
@@ -154,7 +164,9 @@ def test_a_run_whose_time_is_over_while_the_engine_was_away_is_not_believed_to_r
 
 
 @pytest.mark.parametrize("request_", ["POST .*/containers/create", "PUT .*/archive"])
-def test_what_must_not_be_sent_twice_is_not(proxy, faulty, shell, request_):
+def test_what_must_not_be_sent_twice_is_not(
+    proxy: FaultyProxy, faulty: DockerEngine, shell: Callable[[str], ContainerSpec], request_: str
+) -> None:
     """The caller is told that the engine was lost, and begins from the start."""
     fault = proxy.add(request_, "drop", times=5)
     lost = pytest.raises(EngineLostError, match="dropped the connection")
@@ -174,8 +186,13 @@ def test_what_must_not_be_sent_twice_is_not(proxy, faulty, shell, request_):
     ids=["inspect", "archive", "start"],
 )
 def test_an_engine_that_hangs_is_one_error_within_its_limit(
-    proxy, faulty, shell, request_, after, ask
-):
+    proxy: FaultyProxy,
+    faulty: DockerEngine,
+    shell: Callable[[str], ContainerSpec],
+    request_: str,
+    after: int,
+    ask: Callable[..., object],
+) -> None:
     """3 or 4 seconds here; when it answers again, so does everything."""
     with faulty.container(shell("head -c 3000000 /dev/urandom > /tmp/file")) as container:
         container.start()
@@ -190,7 +207,9 @@ def test_an_engine_that_hangs_is_one_error_within_its_limit(
         assert container.inspect_exit().code == 0
 
 
-def test_an_engine_that_is_gone_for_good_costs_the_whole_wait_once(proxy, faulty, shell):
+def test_an_engine_that_is_gone_for_good_costs_the_whole_wait_once(
+    proxy: FaultyProxy, faulty: DockerEngine, shell: Callable[[str], ContainerSpec]
+) -> None:
     """8 seconds here; each later request fails at once."""
     with faulty.container(shell("sleep 60")) as container:
         container.start()
@@ -208,12 +227,14 @@ def test_an_engine_that_is_gone_for_good_costs_the_whole_wait_once(proxy, faulty
         assert container.wait(0.5) is None  # it runs all the while
 
 
-def test_no_limit_is_met_by_a_slow_engine_far_away(tmp_path, shell, proxy):
+def test_no_limit_is_met_by_a_slow_engine_far_away(
+    tmp_path: Path, shell: Callable[[str], ContainerSpec], proxy: FaultyProxy
+) -> None:
     """200 ms until each answer, 1 MB a second: the limits are for silence, not for all of it."""
     far = FaultyProxy(_real(), tmp_path / "far.sock", delay_s=0.2, bytes_per_s=1e6)
     with far:
         owner = current_owner(uuid.uuid4().hex)
-        patience = Patience(answer_s=2.0, work_s=2.0, away_s=2.0)
+        patience = Patience(answer_s=2, work_s=2.0, away_s=2.0)
         engine = DockerEngine(far.url, os.environ, owner, patience=patience)
         with engine.container(shell("head -c 1000000 /dev/urandom > /tmp/file")) as container:
             container.start()
@@ -225,8 +246,8 @@ def test_no_limit_is_met_by_a_slow_engine_far_away(tmp_path, shell, proxy):
 
 
 def test_a_run_of_a_project_is_repeated_when_its_container_was_lost(
-    proxy, project, leaves_nothing, monkeypatch
-):
+    proxy: FaultyProxy, project: MakeProject, leaves_nothing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through pytest, whose report knows nothing of it."""
     project.write()
     monkeypatch.setenv("DOCKER_HOST", proxy.url)
@@ -237,8 +258,8 @@ def test_a_run_of_a_project_is_repeated_when_its_container_was_lost(
 
 
 def test_a_build_whose_connection_breaks_is_made_once_more(
-    proxy, project, leaves_nothing, monkeypatch
-):
+    proxy: FaultyProxy, project: MakeProject, leaves_nothing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """buildx reaches the engine by one connection for all that it does."""
     project.write()
     monkeypatch.setenv("DOCKER_HOST", proxy.url)
@@ -248,8 +269,12 @@ def test_a_build_whose_connection_breaks_is_made_once_more(
 
 
 def test_a_server_whose_engine_drops_the_connection_is_one_clear_error(
-    proxy, project, failure_of, leaves_nothing, monkeypatch
-):
+    proxy: FaultyProxy,
+    project: MakeProject,
+    failure_of: FailureOf,
+    leaves_nothing: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Servers are started by another client, whose words are not for users."""
     project.write(
         '[tool.mlcontainer.entrypoints.serve]\ncommand = ["python", "-m", "http.server"]\n'
@@ -263,7 +288,9 @@ def test_a_server_whose_engine_drops_the_connection_is_one_clear_error(
 
 
 @pytest.mark.parametrize("forgets", [True, False])
-def test_a_server_that_an_engine_took_with_it_did_not_end_by_itself(proxy, faulty, engine, forgets):
+def test_a_server_that_an_engine_took_with_it_did_not_end_by_itself(
+    proxy: FaultyProxy, faulty: DockerEngine, engine: docker.APIClient, forgets: bool
+) -> None:
     """An engine that has restarted knows nothing of the start any more; one that was only out of
     reach does, and then the exit code is the program's."""
     entry, spec = _server(faulty)
@@ -282,7 +309,9 @@ def test_a_server_that_an_engine_took_with_it_did_not_end_by_itself(proxy, fault
     assert "exit code 137" in raised.value.value
 
 
-def test_a_server_goes_on_where_its_engine_was_only_out_of_reach(proxy, faulty):
+def test_a_server_goes_on_where_its_engine_was_only_out_of_reach(
+    proxy: FaultyProxy, faulty: DockerEngine
+) -> None:
     entry, spec = _server(faulty)
 
     def use(server: Started) -> None:
@@ -293,7 +322,9 @@ def test_a_server_goes_on_where_its_engine_was_only_out_of_reach(proxy, faulty):
     _with_server(use, faulty, entry, spec)
 
 
-def test_an_engine_that_stays_away_from_a_server_is_the_engines_error(proxy, faulty, engine):
+def test_an_engine_that_stays_away_from_a_server_is_the_engines_error(
+    proxy: FaultyProxy, faulty: DockerEngine, engine: docker.APIClient
+) -> None:
     entry, spec = _server(faulty)
 
     def use(server: Started) -> None:
@@ -338,7 +369,9 @@ while data := engine.recv(65536):
 """
 
 
-def test_an_engine_behind_ssh_has_the_same_limits(tmp_path, monkeypatch):
+def test_an_engine_behind_ssh_has_the_same_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever `ssh` is: here it reaches the engine by its socket, or nothing at all."""
     ssh = tmp_path / "ssh"
     ssh.write_text(FAKE_SSH.format(python=sys.executable, socket=_real().removeprefix("unix://")))

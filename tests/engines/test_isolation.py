@@ -11,6 +11,8 @@ from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.docker.isolation import isolation, socket_mounts
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Limits, Platform
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 TABLE = "[tool.mlcontainer.entrypoints.train]"
 SPEC = ContainerSpec(image="image", platform=Platform("linux", "amd64"))
@@ -40,7 +42,7 @@ for path in ("/data/folder/a.txt", "/data/file.txt"):
 """
 
 
-def test_nothing_opens_a_container_but_its_own_settings():
+def test_nothing_opens_a_container_but_its_own_settings() -> None:
     """By default, and for what nobody vouches for, everything is closed."""
     for spec in (SPEC, replace(SPEC, limits=OPEN, confined=True)):
         options = isolation(spec)
@@ -56,14 +58,14 @@ def test_nothing_opens_a_container_but_its_own_settings():
     assert opened["pids_limit"] == 5
 
 
-def test_a_changed_personality_does_not_open_anything_else():
+def test_a_changed_personality_does_not_open_anything_else() -> None:
     """Its system call filter stands beside the rest."""
     first, second = isolation(replace(SPEC, personality=True))["security_opt"]
     assert first == "no-new-privileges"
     assert second.startswith("seccomp={")
 
 
-def test_memory_is_a_limit_that_swap_does_not_lift():
+def test_memory_is_a_limit_that_swap_does_not_lift() -> None:
     limits = Limits(memory_bytes=1 << 26)
     assert isolation(replace(SPEC, limits=limits))["memswap_limit"] == 1 << 26
 
@@ -76,13 +78,13 @@ def test_memory_is_a_limit_that_swap_does_not_lift():
         ("the default engine", "/var/run/docker.sock"),
     ],
 )
-def test_the_socket_is_mounted_for_who_asks_for_it(address, source):
+def test_the_socket_is_mounted_for_who_asks_for_it(address: str, source: str) -> None:
     (mount,) = socket_mounts(replace(SPEC, limits=OPEN), address)
     assert (mount["Source"], mount["Target"]) == (source, "/var/run/docker.sock")
 
 
 @pytest.mark.parametrize("address", ["ssh://ci@arm-box", "tcp://10.0.0.7:2376", "npipe:////./p"])
-def test_the_socket_of_another_machine_cannot_be_mounted(address):
+def test_the_socket_of_another_machine_cannot_be_mounted(address: str) -> None:
     with pytest.raises(EngineError, match="engine-socket needs an engine with a unix socket"):
         socket_mounts(replace(SPEC, limits=OPEN), address)
 
@@ -101,12 +103,16 @@ def test_the_socket_of_another_machine_cannot_be_mounted(address):
         ("ValueError: negative", True, None),
     ],
 )
-def test_what_was_denied_names_the_setting_that_allows_it(printed, root, allowed):
+def test_what_was_denied_names_the_setting_that_allows_it(
+    printed: str, root: bool | None, allowed: str | None
+) -> None:
     said = allow_denied(printed, TABLE, root=root)
     assert (allowed in said and TABLE in said) if allowed else not said
 
 
-def test_a_run_has_what_is_granted_and_cannot_write_to_its_inputs(project, leaves_nothing):
+def test_a_run_has_what_is_granted_and_cannot_write_to_its_inputs(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     """For root, for root with capabilities, and for the user that the image names."""
     run = '[tool.mlcontainer.entrypoints.{0}]\ncommand = ["python", "look.py", "{0}"]\n'
     inputs = 'inputs = { "given" = "/data/folder", "given/a.txt" = "/data/file.txt" }\n'
@@ -125,7 +131,9 @@ def test_a_run_has_what_is_granted_and_cannot_write_to_its_inputs(project, leave
     assert (project.root / "given/a.txt").read_text() == "as it was"
 
 
-def test_an_image_with_a_user_of_its_own_runs_as_that_user(project, leaves_nothing):
+def test_an_image_with_a_user_of_its_own_runs_as_that_user(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n',
         dockerfile="FROM python:3.13-slim\nCOPY train.py ./\nUSER 1234:5678\n",
@@ -134,7 +142,9 @@ def test_an_image_with_a_user_of_its_own_runs_as_that_user(project, leaves_nothi
     project.run("-k", "train").assert_outcomes(passed=1)
 
 
-def test_root_that_lacks_a_capability_is_told_its_name(project, failure_of, leaves_nothing):
+def test_root_that_lacks_a_capability_is_told_its_name(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         """
 [tool.mlcontainer.entrypoints.owners]
@@ -152,7 +162,9 @@ command = ["python", "-c", "open('/theirs/x', 'w')"]
     assert 'capabilities = ["DAC_OVERRIDE"] in [tool.mlcontainer.entrypoints.writes]' in writes
 
 
-def test_a_container_that_may_use_the_engine_finds_its_socket(project, leaves_nothing):
+def test_a_container_that_may_use_the_engine_finds_its_socket(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(
         '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n'
         "engine-socket = true\n",

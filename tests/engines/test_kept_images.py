@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from pytest_mlcontainer.engines.docker.kept_images import PREFIX, KeptImage, find_kept, past_budget
+from tests.sample_project import MakeProject
 
 CONFIG = """
 platforms = ["native"]
@@ -37,7 +38,7 @@ def mlcontainer(root: Path, *words: str) -> str:
 
 @pytest.fixture
 def kept(
-    project: Any, alone: None, engine: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+    project: MakeProject, alone: None, engine: docker.APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, Any]]:
     """A project's folder, and a way to ask for the names under which its images stay."""
     monkeypatch.delenv("MLCONTAINER_KEEP_IMAGES")
@@ -134,7 +135,7 @@ def test_what_was_not_used_for_longest_goes(
 
 @pytest.mark.parametrize("way", ["key", "variable"])
 def test_what_is_no_size_is_refused(
-    project: Any, monkeypatch: pytest.MonkeyPatch, way: str
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     if way == "variable":
         monkeypatch.setenv("MLCONTAINER_KEEP_IMAGES", "lots")

@@ -236,9 +236,12 @@ class TestKillAll:
 
     def test_ctrl_c_ends_the_process(self, shell: Shell) -> None:
         """The wait is interrupted at once, and leaves nothing that runs."""
-        thread = threading.Thread(
-            target=lambda: (shell.noted(), os.kill(os.getpid(), signal.SIGINT))
-        )
+
+        def interrupt() -> None:
+            shell.noted()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
         thread.start()
         with pytest.raises(KeyboardInterrupt):
             shell.run("echo $$ > pid; exec sleep 60")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import docker
 import pytest
@@ -145,7 +146,7 @@ def test_a_mount_stands_once_at_a_place() -> None:
 
 
 def test_an_image_names_its_volumes_in_any_form() -> None:
-    raw = {"Config": {"Volumes": {"/b/": {}, "/b": {}, "a": {}}}}
+    raw: dict[str, Any] = {"Config": {"Volumes": {"/b/": {}, "/b": {}, "a": {}}}}
 
     assert volumes_of(raw) == ("/a", "/b")
     assert volumes_of({"Config": {"Volumes": None}}) == ()

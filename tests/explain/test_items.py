@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from typing import Any
 
 import pytest
+
+from tests.sample_project import MakeProject
 
 TWO_PLATFORMS = """
 platforms = ["linux/amd64", "linux/arm64"]
@@ -40,7 +41,7 @@ def names(result: pytest.RunResult) -> list[str]:
 
 
 def test_items_come_in_an_order_that_fails_early(
-    project: Any, monkeypatch: pytest.MonkeyPatch
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")  # collection needs no engine
     project.write(TWO_PLATFORMS)
@@ -59,7 +60,7 @@ def test_items_come_in_an_order_that_fails_early(
     ]
 
 
-def test_without_the_option_items_are_skipped_and_say_so(project: Any) -> None:
+def test_without_the_option_items_are_skipped_and_say_so(project: MakeProject) -> None:
     project.write(ONE_PLATFORM)
 
     result = project.pytester.runpytest_inprocess("-rs")
@@ -68,7 +69,7 @@ def test_without_the_option_items_are_skipped_and_say_so(project: Any) -> None:
     result.stdout.fnmatch_lines(["*needs --container*"])
 
 
-def test_a_broken_table_does_not_break_ordinary_tests(project: Any) -> None:
+def test_a_broken_table_does_not_break_ordinary_tests(project: MakeProject) -> None:
     project.write("platfroms = []", test_ok__py="def test_ok(): pass")
 
     result = project.pytester.runpytest_inprocess("-rs")
@@ -77,7 +78,7 @@ def test_a_broken_table_does_not_break_ordinary_tests(project: Any) -> None:
     result.stdout.fnmatch_lines(["*run with --container to see what is wrong*"])
 
 
-def test_with_the_option_a_broken_table_shows_every_problem(project: Any) -> None:
+def test_with_the_option_a_broken_table_shows_every_problem(project: MakeProject) -> None:
     project.write('platfroms = []\nmemory = "lots"')
 
     result = project.run()
@@ -88,7 +89,7 @@ def test_with_the_option_a_broken_table_shows_every_problem(project: Any) -> Non
     )
 
 
-def test_a_wrong_option_is_a_usage_error(project: Any) -> None:
+def test_a_wrong_option_is_a_usage_error(project: MakeProject) -> None:
     project.write(ONE_PLATFORM)
 
     result = project.run("--container-platform=linux/amd46")
@@ -97,7 +98,7 @@ def test_a_wrong_option_is_a_usage_error(project: Any) -> None:
     result.stderr.fnmatch_lines(["*linux/amd46*", "*linux/amd64*"])
 
 
-def test_items_are_collected_beside_testpaths(project: Any) -> None:
+def test_items_are_collected_beside_testpaths(project: MakeProject) -> None:
     root = project.write(ONE_PLATFORM)
     (root / "checks").mkdir()
     (root / "checks" / "test_ok.py").write_text("def test_ok(): pass")
@@ -110,7 +111,9 @@ def test_items_are_collected_beside_testpaths(project: Any) -> None:
     result.stdout.fnmatch_lines(["checks/test_ok.py::test_ok"])
 
 
-def test_one_comparison_can_be_named_and_run_by_itself(project: Any, leaves_nothing: None) -> None:
+def test_one_comparison_can_be_named_and_run_by_itself(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     project.write(HOST_AND_CONTAINER, train=WRITES_PLACE)
 
     result = project.run("pyproject.toml::train::agrees[host vs linux/amd64]")
@@ -126,7 +129,7 @@ def test_one_comparison_can_be_named_and_run_by_itself(project: Any, leaves_noth
     )
 
 
-def test_the_marker_selects_items(project: Any) -> None:
+def test_the_marker_selects_items(project: MakeProject) -> None:
     project.write(ONE_PLATFORM, test_ok__py="def test_ok(): pass")
 
     result = project.run("-m", "container", "--collect-only", "-q")
@@ -135,7 +138,9 @@ def test_the_marker_selects_items(project: Any) -> None:
     result.stdout.no_fnmatch_line("*test_ok*")
 
 
-def test_report_json_has_the_numbers_of_the_terminal(project: Any, leaves_nothing: None) -> None:
+def test_report_json_has_the_numbers_of_the_terminal(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     root = project.write(HOST_AND_CONTAINER, train=WRITES_PLACE)
 
     result = project.run("--container-report=report")
@@ -154,7 +159,7 @@ def test_report_json_has_the_numbers_of_the_terminal(project: Any, leaves_nothin
     assert [(each["item"], each["max_abs"]) for each in drifting] == [("loss", 0.25)]
 
 
-def test_workers_report_to_the_controller(project: Any, leaves_nothing: None) -> None:
+def test_workers_report_to_the_controller(project: MakeProject, leaves_nothing: None) -> None:
     root = project.write(HOST_AND_CONTAINER, train=WRITES_PLACE)
 
     result = project.pytester.runpytest_subprocess(
@@ -168,7 +173,7 @@ def test_workers_report_to_the_controller(project: Any, leaves_nothing: None) ->
     result.stdout.fnmatch_lines(["*containers*", "train*host vs linux/amd64*drift*"])
 
 
-def test_what_failed_is_explained_once(project: Any, leaves_nothing: None) -> None:
+def test_what_failed_is_explained_once(project: MakeProject, leaves_nothing: None) -> None:
     project.write(
         TWO_PLATFORMS.replace(', "linux/arm64"', ', "host"'),
         train="raise SystemExit('no data today')",
@@ -182,7 +187,7 @@ def test_what_failed_is_explained_once(project: Any, leaves_nothing: None) -> No
     result.stdout.fnmatch_lines(["*explained in full at pyproject.toml::train[[]linux/amd64]*"])
 
 
-def test_verbose_shows_the_steps_of_a_build_as_they_happen(project: Any) -> None:
+def test_verbose_shows_the_steps_of_a_build_as_they_happen(project: MakeProject) -> None:
     project.write(ONE_PLATFORM)
 
     result = project.pytester.runpytest_subprocess(
@@ -192,7 +197,7 @@ def test_verbose_shows_the_steps_of_a_build_as_they_happen(project: Any) -> None
     result.stdout.fnmatch_lines(["*image[[]linux/amd64]: *FROM*", "*train[[]linux/amd64]: running"])
 
 
-def test_what_a_container_prints_cannot_act_on_the_terminal(project: Any) -> None:
+def test_what_a_container_prints_cannot_act_on_the_terminal(project: MakeProject) -> None:
     project.write(ONE_PLATFORM, train=r"raise SystemExit('\x1b[31mred \u202e bell\x07')")
 
     result = project.run()
@@ -202,7 +207,7 @@ def test_what_a_container_prints_cannot_act_on_the_terminal(project: Any) -> Non
     assert "\x1b[31m" not in result.stdout.str()
 
 
-def test_the_command_to_repeat_has_the_options_it_needs(project: Any) -> None:
+def test_the_command_to_repeat_has_the_options_it_needs(project: MakeProject) -> None:
     project.write(ONE_PLATFORM, train=WRITES_PLACE)
 
     result = project.run("--container-platform=linux/amd64,host")
@@ -221,7 +226,7 @@ def test_the_command_to_repeat_has_the_options_it_needs(project: Any) -> None:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")])
 def test_on_ci_the_summary_has_one_line_for_each_failure(
-    project: Any, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    project: MakeProject, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")  # pytest then leaves its summary uncut
     project.write(ONE_PLATFORM, train="raise SystemExit('no such column')")

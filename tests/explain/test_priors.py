@@ -36,7 +36,7 @@ def factors(tmp_path: Path, before: Mapping[str, Any], after: Mapping[str, Any])
         sides.append(
             tuple(Output(name, folder / name, (folder / name).stat().st_size) for name in files)
         )
-    differences, _notes = compare_outputs(*sides, ())
+    differences, _notes = compare_outputs(sides[0], sides[1], ())
     assert any(not each.verdict.passes for each in differences), "there is something to explain"
     return after_drift(differences, FAMILIES)
 

@@ -142,7 +142,7 @@ def test_a_single_cause_among_the_suspected_takes_eight_runs_as_a_rule() -> None
     assert median(runs) <= 8
 
 
-CAUSES = {
+CAUSES: dict[str, list[tuple[str, ...]]] = {
     "pair": [("v03", "v11")],
     "triple": [("v02", "v09", "v15")],
     "two": [("v04",), ("v13",)],

@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -193,13 +194,14 @@ def test_compare_ends_with_one_clear_error(
     """Whatever lies in the second place: exit code 2, what is wrong, and no secret."""
     (tmp_path / "secret").write_text(SECRET)
     other = tmp_path / "other"
-    for number, make in enumerate((
-        lambda file: os.mkfifo(file),
+    spoilers: tuple[Callable[[Path], object], ...] = (
+        os.mkfifo,
         lambda file: file.symlink_to(tmp_path / "secret"),
         lambda file: file.mkdir(),
         lambda file: file.write_text("{" * 5000),
         lambda file: os.truncate(os.open(file, os.O_CREAT | os.O_WRONLY), 10 * 2**30),
-    )):  # fmt: skip
+    )
+    for number, make in enumerate(spoilers):
         place = other / str(number)
         place.mkdir(parents=True)
         make(place / FILE)

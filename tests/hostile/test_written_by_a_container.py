@@ -60,8 +60,8 @@ def test_what_a_hostile_container_really_writes(engine: docker.APIClient, tmp_pa
         assert "has 1,099,511,627,776 bytes" in take(engine, made, "large", tmp_path, large)
     finally:
         engine.remove_container(made, force=True, v=True)
-    names = ("good", "new\nline", "\x1b[2J", "n" * 255, "\udcff\udcfe", "\u202egpj", "-rf")
-    names += ("%root", "A", "a", "\u00e9", "e\u0301", "record.json", "closed/file")
+    names = ["good", "new\nline", "\x1b[2J", "n" * 255, "\udcff\udcfe", "\u202egpj", "-rf"]
+    names += ["%root", "A", "a", "\u00e9", "e\u0301", "record.json", "closed/file"]
     assert set(collected.outputs) == {f"outputs/{name}" for name in names}
     assert all(output.path.read_bytes() == b"x" for output in collected.outputs.values())
     refused = "\n".join(collected.refused)

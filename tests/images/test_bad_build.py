@@ -15,6 +15,8 @@ from pytest_mlcontainer.engines.docker.connect import check_version
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import BuildSettings, Platform
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 AMD64 = Platform("linux", "amd64")
 
@@ -34,7 +36,9 @@ sys.exit(3)
 """
 
 
-def test_without_a_dockerfile_the_nearest_ones_are_named(project, failure_of, leaves_nothing):
+def test_without_a_dockerfile_the_nearest_ones_are_named(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(dockerfile=None)
     folder = project.root / "docker"
     folder.mkdir()
@@ -48,7 +52,9 @@ def test_without_a_dockerfile_the_nearest_ones_are_named(project, failure_of, le
     assert "--container-image=REF" in said
 
 
-def test_without_an_engine_its_address_and_the_ways_to_get_one_are_named_once(project, monkeypatch):
+def test_without_an_engine_its_address_and_the_ways_to_get_one_are_named_once(
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     project.write()
     result = project.run()
@@ -63,7 +69,7 @@ def test_without_an_engine_its_address_and_the_ways_to_get_one_are_named_once(pr
     assert "Traceback" not in said
 
 
-def test_an_engine_that_is_too_old_is_refused_with_the_version_it_needs():
+def test_an_engine_that_is_too_old_is_refused_with_the_version_it_needs() -> None:
     check_version("unix:///run/docker.sock", "1.41")
     check_version("unix:///run/docker.sock", "1.51")
     with pytest.raises(EngineError) as caught:
@@ -74,8 +80,8 @@ def test_an_engine_that_is_too_old_is_refused_with_the_version_it_needs():
 
 
 def test_without_buildx_on_path_the_message_says_where_it_was_looked_for(
-    project, monkeypatch, leaves_nothing
-):
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+) -> None:
     programs = project.root / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
@@ -96,8 +102,8 @@ def test_without_buildx_on_path_the_message_says_where_it_was_looked_for(
     ],
 )
 def test_a_buildx_that_cannot_be_used_is_the_reason_given(
-    tmp_path: Path, prints, exit_code, reason
-):
+    tmp_path: Path, prints: str, exit_code: int, reason: str
+) -> None:
     program = tmp_path / "docker-buildx"
     said = f"[ \"$1\" = version ] && echo '{prints}' && exit {exit_code}"
     program.write_text(f"#!/bin/sh\n{said}\necho 'invalid progress mode'\nexit 1\n")
@@ -112,8 +118,8 @@ def test_a_buildx_that_cannot_be_used_is_the_reason_given(
 
 
 def test_a_failing_step_is_shown_with_its_last_lines_and_not_with_all_5000(
-    project, failure_of, leaves_nothing, native
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str
+) -> None:
     project.write(
         dockerfile="FROM python:3.13-slim\nWORKDIR /app\nCOPY *.py ./\nRUN python noise.py\n",
         noise__py=NOISE,
@@ -133,8 +139,8 @@ def test_a_failing_step_is_shown_with_its_last_lines_and_not_with_all_5000(
 
 
 def test_a_file_that_copy_does_not_find_is_named_with_what_may_exclude_it(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(dockerfile="FROM python:3.13-slim\nCOPY model.onnx /model.onnx\n")
     (project.root / ".dockerignore").write_text("*.onnx\n")
     (project.root / "model.onnx").write_text("weights")
@@ -144,7 +150,9 @@ def test_a_file_that_copy_does_not_find_is_named_with_what_may_exclude_it(
     assert ".dockerignore may exclude it" in said
 
 
-def test_an_error_in_the_dockerfile_is_shown_with_its_line(project, failure_of, leaves_nothing):
+def test_an_error_in_the_dockerfile_is_shown_with_its_line(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(dockerfile="FROM python:3.13-slim\nCOPPY . .\n")
     said = failure_of(project.run("-k", "image"), "image[")
     assert "unknown instruction: COPPY" in said
@@ -152,8 +160,8 @@ def test_an_error_in_the_dockerfile_is_shown_with_its_line(project, failure_of, 
 
 
 def test_a_build_past_its_limit_is_stopped_at_the_step_that_is_named(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         "build-timeout = 3",
         dockerfile="FROM python:3.13-slim\nRUN sleep 60\n",
@@ -165,8 +173,8 @@ def test_a_build_past_its_limit_is_stopped_at_the_step_that_is_named(
 
 
 def test_a_before_build_command_that_fails_is_shown_with_its_own_words(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         'before-build = ["echo packing; echo no such backend >&2; exit 7"]\n' + TRAIN_TABLE
     )
@@ -180,8 +188,8 @@ def test_a_before_build_command_that_fails_is_shown_with_its_own_words(
 
 
 def test_before_build_that_makes_no_wheel_says_what_is_in_the_folder_instead(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         'before-build = ["mkdir -p dist && touch dist/sample-1.tar.gz"]\n' + TRAIN_TABLE,
         dockerfile="FROM python:3.13-slim\nCOPY dist/*.whl /tmp/\n",
@@ -194,8 +202,8 @@ def test_before_build_that_makes_no_wheel_says_what_is_in_the_folder_instead(
 
 
 def test_a_wheel_that_nobody_makes_gets_the_advice_to_make_it_before_the_build(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(dockerfile="FROM python:3.13-slim\nCOPY dist/*.whl /tmp/\n")
     said = failure_of(project.run("-k", "image"), "image[")
     assert "there is no wheel to copy into the image" in said

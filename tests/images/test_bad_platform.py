@@ -6,8 +6,13 @@ import struct
 import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
+import docker
 import pytest
+
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 TRAIN_TABLE = """
 [tool.mlcontainer.entrypoints.train]
@@ -36,8 +41,8 @@ def elf_of_s390x() -> bytes:
     ids=["an image with a shell", "an image with nothing but the program"],
 )
 def test_a_platform_that_the_engine_cannot_run_says_how_to_install_emulation(
-    project, failure_of, leaves_nothing, place, item
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, place: str, item: str
+) -> None:
     project.write(
         f"""
 platforms = ["{FOREIGN}"]
@@ -57,8 +62,8 @@ command = ["{place}"]
 
 
 def test_a_build_step_on_a_platform_that_the_engine_cannot_run_says_the_same(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         f'platforms = ["{FOREIGN}"]\n' + TRAIN_TABLE,
         dockerfile='FROM scratch\nCOPY --chmod=755 prog /prog\nRUN ["/prog"]\n',
@@ -71,7 +76,7 @@ def test_a_build_step_on_a_platform_that_the_engine_cannot_run_says_the_same(
 
 
 @pytest.fixture
-def foreign_image(engine, foreign, tmp_path) -> Iterator[str]:
+def foreign_image(engine: docker.APIClient, foreign: str, tmp_path: Path) -> Iterator[str]:
     """An image for another platform only, under a registry that nobody can reach."""
     reference = f"127.0.0.1:9/mlcontainer-test:{uuid.uuid4().hex[:12]}"
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
@@ -82,8 +87,13 @@ def foreign_image(engine, foreign, tmp_path) -> Iterator[str]:
 
 
 def test_an_image_of_another_architecture_is_refused_before_anything_runs(
-    project, failure_of, leaves_nothing, foreign_image, native, foreign
-):
+    project: MakeProject,
+    failure_of: FailureOf,
+    leaves_nothing: None,
+    foreign_image: str,
+    native: str,
+    foreign: str,
+) -> None:
     project.write()
     result = project.run(
         f"--container-image={foreign_image}", f"--container-platform={native}", "-k", "image"
@@ -96,8 +106,8 @@ def test_an_image_of_another_architecture_is_refused_before_anything_runs(
 
 
 def test_an_image_that_is_nowhere_is_named_with_the_registry_s_answer(
-    project, failure_of, leaves_nothing, native
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str
+) -> None:
     project.write()
     result = project.run("--container-image=127.0.0.1:9/nowhere:1")
     result.assert_outcomes(failed=2)
@@ -109,8 +119,8 @@ def test_an_image_that_is_nowhere_is_named_with_the_registry_s_answer(
 
 
 def test_an_image_built_for_another_platform_by_its_own_from_is_refused(
-    project, failure_of, leaves_nothing, native, foreign
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str, foreign: str
+) -> None:
     qemu_cpu = QEMU_CPU if foreign.endswith("arm64") else ""
     machine = "aarch64" if foreign.endswith("arm64") else "x86_64"
     project.write(
@@ -123,7 +133,9 @@ def test_an_image_built_for_another_platform_by_its_own_from_is_refused(
     assert "FROM with a fixed --platform" in said
 
 
-def test_the_host_has_no_absolute_outputs_which_is_said_before_anything_is_built(project):
+def test_the_host_has_no_absolute_outputs_which_is_said_before_anything_is_built(
+    project: MakeProject,
+) -> None:
     project.write(TRAIN_TABLE.replace("outputs/*", "/outputs/model.bin"))
     result = project.run("--container-platform=host")
     result.assert_outcomes(errors=1)
@@ -135,8 +147,8 @@ def test_the_host_has_no_absolute_outputs_which_is_said_before_anything_is_built
 
 
 def test_commands_that_this_machine_has_not_are_named_with_the_path_that_was_searched(
-    project, failure_of
-):
+    project: MakeProject, failure_of: FailureOf
+) -> None:
     project.write(
         """
 platforms = ["host"]
@@ -166,7 +178,9 @@ command = ["./noshebang"]
     assert "a first line that names its interpreter" in shebang
 
 
-def test_a_run_on_the_host_fails_with_the_same_facts_as_one_in_a_container(project, failure_of):
+def test_a_run_on_the_host_fails_with_the_same_facts_as_one_in_a_container(
+    project: MakeProject, failure_of: FailureOf
+) -> None:
     project.write(
         """
 platforms = ["host"]
@@ -197,8 +211,8 @@ sys.exit("out of disk")
 
 
 def test_an_engine_that_does_not_answer_is_named_for_the_platform_that_it_was_given(
-    project, failure_of, leaves_nothing, native, foreign
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str, foreign: str
+) -> None:
     project.write(f'platforms = ["{native}", "{foreign}"]\n' + TRAIN_TABLE)
     result = project.run(f"--container-engine={foreign}=unix:///nowhere.sock", "-k", "image")
     result.assert_outcomes(passed=1, failed=1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import docker
 import pytest
+
+from tests.sample_project import MakeProject
 
 RUN = """
 [tool.mlcontainer.entrypoints.show]
@@ -42,7 +42,7 @@ def test_it(run_entrypoint):
 
 
 def test_arguments_contexts_target_and_secrets_reach_the_build(
-    project: Any,
+    project: MakeProject,
     engine: docker.APIClient,
     monkeypatch: pytest.MonkeyPatch,
     leaves_nothing: None,
@@ -61,7 +61,7 @@ def test_arguments_contexts_target_and_secrets_reach_the_build(
     assert "t0psecret" not in printed
 
 
-def test_a_cache_can_be_kept_elsewhere_where_the_builder_can(project: Any) -> None:
+def test_a_cache_can_be_kept_elsewhere_where_the_builder_can(project: MakeProject) -> None:
     root = project.write(
         'cache-from = ["type=local,src=cache"]\ncache-to = ["type=local,dest=cache"]\n' + RUN,
         dockerfile="FROM python:3.13-slim\nRUN mkdir /made && cd /made && touch extra stage "

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.sample_project import MakeProject
+
 TRAIN_TABLE = """
 [tool.mlcontainer.entrypoints.train]
 command = ["python3", "train.py"]
@@ -28,7 +30,7 @@ outputs = ["seen"]
 
 
 def test_emulated_platforms_are_skipped_where_the_configuration_says_so(
-    project: Any, foreign: str, leaves_nothing: None
+    project: MakeProject, foreign: str, leaves_nothing: None
 ) -> None:
     project.write(f'platforms = ["native", "{foreign}"]\nemulation = "skip"\n' + TRAIN_TABLE)
 
@@ -39,7 +41,7 @@ def test_emulated_platforms_are_skipped_where_the_configuration_says_so(
 
 
 def test_emulated_platforms_fail_where_the_configuration_says_so(
-    project: Any, foreign: str, leaves_nothing: None
+    project: MakeProject, foreign: str, leaves_nothing: None
 ) -> None:
     project.write(f'platforms = ["{foreign}"]\nemulation = "fail"\n' + TRAIN_TABLE)
 
@@ -56,7 +58,7 @@ def test_emulated_platforms_fail_where_the_configuration_says_so(
 
 @pytest.mark.parametrize(("whose", "verdict"), [("reference", "identical"), ("same", "drift")])
 def test_needs_are_the_references_or_the_same_platforms(
-    project: Any, native: str, whose: str, verdict: str, leaves_nothing: None
+    project: MakeProject, native: str, whose: str, verdict: str, leaves_nothing: None
 ) -> None:
     tables = TRAIN_TABLE + INFER_TABLE.format(whose=whose)
     infer = "open('seen', 'w').write(open('outputs/place').read())"
@@ -70,7 +72,7 @@ def test_needs_are_the_references_or_the_same_platforms(
     result.stdout.fnmatch_lines([f"infer*host vs {native}*{verdict}*"])
 
 
-def test_the_host_s_facts_are_seen_with_the_entrypoint_s_environment(project: Any) -> None:
+def test_the_host_s_facts_are_seen_with_the_entrypoint_s_environment(project: MakeProject) -> None:
     """As in a container; else a report lays drift to a variable that was the same everywhere."""
     root = project.write(
         'platforms = "host"\n'

@@ -29,6 +29,7 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.variations import changes, harmless
+from tests.sample_project import MakeProject
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 CALIBRATED = (Rule("m.json", None, Tolerance(calibrated=True)),)
@@ -201,7 +202,13 @@ class TestJudging:
     def test_what_differs_without_a_distance_is_not_let_pass(
         self, runs: Runs, value: object
     ) -> None:
-        results = ({"loss": 1.0}, {"loss": value}, {"loss": 1.0}, {"loss": 1.0}, {})
+        results: tuple[dict[str, object], ...] = (
+            {"loss": 1.0},
+            {"loss": value},
+            {"loss": 1.0},
+            {"loss": 1.0},
+            {},
+        )
         varied = tuple((name, runs(result)) for name, result in zip(NAMES, results, strict=True))
         evidence = Evidence((("", runs({"loss": 1.5}, ARM64), varied[0][1]),), (), varied)
 
@@ -233,16 +240,16 @@ class TestJudging:
         assert not judge_repeats(ENTRY, Evidence(repeats=(repeats,))).verdict.passes
 
 
-def verdict_of(project: Any, rule: str, gap: str) -> dict[str, Any]:
+def verdict_of(project: MakeProject, rule: str, gap: str) -> dict[str, Any]:
     """The comparison of a run outside the container, whose loss is off by `gap` more."""
     root = project.write(PROJECT + rule, train=SUMS % gap)
     project.run("--container-report=report", "-k", "agrees")
     (result,) = json.loads((root / "report" / "report.json").read_text())["results"]
-    return result
+    return dict(result)
 
 
 def test_the_noise_of_summing_in_parts_is_measured_not_guessed(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     result = verdict_of(project, RULE, "0")
 
@@ -258,18 +265,20 @@ def test_the_noise_of_summing_in_parts_is_measured_not_guessed(
     assert "threads=1" not in same
 
 
-def test_without_the_rule_the_same_noise_is_drift(project: Any, leaves_nothing: None) -> None:
+def test_without_the_rule_the_same_noise_is_drift(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     assert verdict_of(project, "", "0")["verdict"] == "drift"
 
 
-def test_drift_beyond_the_noise_is_found(project: Any, leaves_nothing: None) -> None:
+def test_drift_beyond_the_noise_is_found(project: MakeProject, leaves_nothing: None) -> None:
     result = verdict_of(project, RULE, "30")
 
     assert result["verdict"] == "drift"
 
 
 def test_a_variation_that_breaks_the_program_is_left_out_and_said(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     breaks = 'import os\nif os.environ.get("OPENBLAS_CORETYPE"): raise SystemExit("no kernel")\n'
     project.write(PROJECT + RULE, train=breaks + SUMS % "0")

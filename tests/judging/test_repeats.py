@@ -33,6 +33,8 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.variations import harmless
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -403,7 +405,7 @@ class TestJudging:
 
 
 def test_random_results_are_told_from_drift(
-    project: Any, failure_of: Any, leaves_nothing: None
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
 ) -> None:
     project.write(TWO, train=RANDOM)
 
@@ -419,7 +421,7 @@ def test_random_results_are_told_from_drift(
 
 
 def test_steady_results_have_no_noise_and_every_run_is_made(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     root = project.write("repeat = 2\n" + TWO, train=STEADY)
 
@@ -431,7 +433,7 @@ def test_steady_results_have_no_noise_and_every_run_is_made(
     assert {each["noise"] for got in report["results"] for each in got["differences"]} == {0}
 
 
-def test_one_platform_alone_can_be_checked(project: Any, leaves_nothing: None) -> None:
+def test_one_platform_alone_can_be_checked(project: MakeProject, leaves_nothing: None) -> None:
     project.write(ONE, train=RANDOM)
 
     result = project.run("--container-repeat=2", "-k", "repeats")
@@ -439,7 +441,7 @@ def test_one_platform_alone_can_be_checked(project: Any, leaves_nothing: None) -
     result.assert_outcomes(failed=1)
 
 
-def test_workers_make_each_repeat_once(project: Any, leaves_nothing: None) -> None:
+def test_workers_make_each_repeat_once(project: MakeProject, leaves_nothing: None) -> None:
     root = project.write('platforms = ["host"]\n' + TWO.partition("\n")[2], train=NOISY)
 
     result = project.pytester.runpytest_subprocess(
@@ -454,7 +456,7 @@ def test_workers_make_each_repeat_once(project: Any, leaves_nothing: None) -> No
     assert 0 < got["differences"][0]["noise"] < 1e-9
 
 
-def test_the_command_to_repeat_says_how_often(project: Any) -> None:
+def test_the_command_to_repeat_says_how_often(project: MakeProject) -> None:
     project.write('platforms = ["host"]\n' + ONE, train=RANDOM)
 
     result = project.run("--container-repeat=2")
@@ -463,7 +465,7 @@ def test_the_command_to_repeat_says_how_often(project: Any) -> None:
 
 
 def test_metrics_within_the_margin_pass_however_far_apart_seeds_are(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     root = project.write(SEEDS, train=SEEDED % "0.001")
 
@@ -479,7 +481,7 @@ def test_metrics_within_the_margin_pass_however_far_apart_seeds_are(
 
 
 def test_metrics_beyond_the_margin_fail_and_say_by_how_much(
-    project: Any, failure_of: Any, leaves_nothing: None
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
 ) -> None:
     project.write(SEEDS, train=SEEDED % "0.02")
 
@@ -491,7 +493,7 @@ def test_metrics_beyond_the_margin_fail_and_say_by_how_much(
     assert "the means differ by more than 0.01" in text
 
 
-def test_a_seed_that_fails_is_named(project: Any, failure_of: Any) -> None:
+def test_a_seed_that_fails_is_named(project: MakeProject, failure_of: FailureOf) -> None:
     fails = 'import os\nif os.environ["SEED"] == "3": raise SystemExit("diverged")\n'
     project.write(SEEDS, train=fails + SEEDED % "0.001")
 

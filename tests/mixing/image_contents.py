@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from pytest_mlcontainer.mixing.contents import Contents, Distribution
 
@@ -23,7 +24,7 @@ def package(
     )
 
 
-def image(*packages: Distribution, **other: object) -> Contents:
+def image(*packages: Distribution, **other: Any) -> Contents:
     """An image for x86_64 with Python 3.13 and these packages."""
     made = Contents("3.13.5", "x86_64", "/usr/bin/python3", "cpython-313", "/site")
     return replace(made, distributions=packages, **other)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.sample_project import MakeProject
+
 MODEL = """
 import json, os, sys
 import tinymodel
@@ -43,7 +45,7 @@ def install(site: Path, name: str, version: str, text: str) -> None:
     (site / info / "RECORD").write_text(record)
 
 
-def explained(project: Any, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+def explained(project: MakeProject, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
     """The comparison of the platforms, explained: pytest's result and report.json's."""
     result = project.run("-k", "agrees", "--container-report=report", *args)
     report = json.loads((project.root / "report" / "report.json").read_text())
@@ -56,7 +58,7 @@ def causes(found: dict[str, Any]) -> list[list[str]]:
 
 
 def test_a_package_that_differs_between_architectures_is_the_cause(
-    project: Any, native: str, foreign: str, leaves_nothing: None
+    project: MakeProject, native: str, foreign: str, leaves_nothing: None
 ) -> None:
     """One side's version, brought into the other's image, makes it what the one is; so the
     platform is not named."""
@@ -98,7 +100,7 @@ def own_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_package_that_the_host_has_in_another_version_is_the_cause(
-    project: Any, native: str, own_python: Path, leaves_nothing: None
+    project: MakeProject, native: str, own_python: Path, leaves_nothing: None
 ) -> None:
     """Of several that differ, those that nothing imports are not even tried, and that is said."""
     site = project.root / f"site-{native.partition('/')[2]}"
@@ -123,7 +125,7 @@ def test_a_package_that_the_host_has_in_another_version_is_the_cause(
 
 
 def test_what_differs_and_cannot_be_tried_keeps_the_platform_from_being_named(
-    project: Any, native: str, own_python: Path, leaves_nothing: None
+    project: MakeProject, native: str, own_python: Path, leaves_nothing: None
 ) -> None:
     """Python itself cannot be brought over: it is said to differ, and no cause is named."""
     other = "3.11" if sys.version_info[:2] == (3, 13) else "3.13"

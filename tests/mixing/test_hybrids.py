@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,12 @@ from tests.mixing.image_contents import image, package
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 
 
-def side(name: str, contents: Contents, **config: object) -> Side:
+def side(name: str, contents: Contents, **config: Any) -> Side:
     made = Image(f"{name}:1", f"sha256:{name}", AMD64, workdir="/app", env=contents.env)
     return Side(name, contents, replace(made, **config))
 
 
-def pair_of(a: Contents, b: Contents, **other: object) -> ImagePair:
+def pair_of(a: Contents, b: Contents, **other: Any) -> ImagePair:
     return replace(ImagePair(side("a", a), side("b", b), changes(a, b)), **other)
 
 
@@ -124,11 +125,11 @@ def test_machine_code_comes_as_a_wheel_and_all_else_is_moved() -> None:
     assert not needs_wheel(b, a, b.distributions[1])
     wheels = (Wheels("wheels:1", (("fast", "/w/fast.whl"),)), Wheels())
 
-    sides = (
+    first, second = (
         Side(str(platform), each, Image(f"{platform.architecture}:1", "sha256:1", platform))
         for platform, each in ((AMD64, a), (ARM64, b))
     )
-    pair = ImagePair(*sides, changes(a, b), wheels)
+    pair = ImagePair(first, second, changes(a, b), wheels)
 
     hybrid = plan_hybrid(pair, ["fast", "pure"])
 

@@ -6,11 +6,11 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, Mark, collect_tar, collect_tree
+from tests.sample_project import MakeProject
 
 DOCKERFILE = """\
 FROM python:3.13-slim
@@ -63,7 +63,7 @@ CHAIN = "\n".join(
 
 @pytest.mark.parametrize("platform", ["native", "host"])
 def test_what_a_needed_run_wrote_is_not_this_ones_output(
-    platform: str, project: Any, leaves_nothing: None
+    platform: str, project: MakeProject, leaves_nothing: None
 ) -> None:
     """Copies of it count where they are written anew or changed, also under the old time, and fail
     the run where they are all there is; runs further on get them all the same."""
@@ -97,7 +97,9 @@ def test_what_a_needed_run_wrote_is_not_this_ones_output(
     )
 
 
-def test_files_of_the_image_are_not_the_runs_output(project: Any, leaves_nothing: None) -> None:
+def test_files_of_the_image_are_not_the_runs_output(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     """Two runs that leave them alone would agree on them whatever the program does."""
     project.write(
         entry("idle", "shipped/*") + "repeat = 2\n", dockerfile=DOCKERFILE, train="", go__py=PROGRAM

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 TABLES = """
 names = {{ 'run-[0-9a-f]{{32}}' = "run-ID" }}
@@ -26,7 +27,7 @@ print("größte Klasse: 3, after", time.monotonic(), "s")
 
 
 def test_names_and_times_of_a_run_are_no_drift(
-    project: Any, native: str, leaves_nothing: None
+    project: MakeProject, native: str, leaves_nothing: None
 ) -> None:
     """The folder's id is renamed, what was printed is compared without its times."""
     config = f'platforms = ["{native}", "host"]\n' + TABLES.format(patterns='"duration"')
@@ -39,7 +40,7 @@ def test_names_and_times_of_a_run_are_no_drift(
 
 
 def test_what_was_printed_is_compared(
-    project: Any, native: str, failure_of: Any, leaves_nothing: None
+    project: MakeProject, native: str, failure_of: FailureOf, leaves_nothing: None
 ) -> None:
     """Without a pattern for them the times count, and the line is shown."""
     config = f'platforms = ["{native}", "host"]\n' + TABLES.format(patterns='"uuid"')

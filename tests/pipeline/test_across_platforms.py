@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.sample_project import MakeProject
+
 PROGRAM = """
 import datetime, json, os, platform, sys, time
 
@@ -40,7 +42,9 @@ outputs = ["out/*"]
 """
 
 
-def explained(project: Any, config: str, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+def explained(
+    project: MakeProject, config: str, *args: str
+) -> tuple[pytest.RunResult, dict[str, Any]]:
     """The comparison between the platforms, with its cause; pytest's result and report.json's."""
     root = project.write(config, train="", program__py=PROGRAM)
     result = project.run("-k", "agrees", "--container-report=report", *args)
@@ -53,7 +57,7 @@ def causes(found: dict[str, Any]) -> list[list[str]]:
 
 
 def test_a_setting_that_can_be_made_alike_is_the_cause(
-    project: Any, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
 ) -> None:
     """The host has another time zone than the container; with one for both they agree."""
     monkeypatch.setenv("TZ", "<+09>-9")
@@ -72,7 +76,7 @@ def test_a_setting_that_can_be_made_alike_is_the_cause(
 
 
 def test_what_differs_between_any_two_runs_is_told_from_the_platform(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     """Pinned on both sides the hash seed is what makes them agree; the platform is not named."""
     config = table("keyed", 'platforms = ["native", "host"]', 'vary = ["hash-seed", "timezone"]')
@@ -85,7 +89,7 @@ def test_what_differs_between_any_two_runs_is_told_from_the_platform(
 
 
 def test_the_platform_itself_is_named_where_nothing_else_explains_it(
-    project: Any, native: str, foreign: str, leaves_nothing: None
+    project: MakeProject, native: str, foreign: str, leaves_nothing: None
 ) -> None:
     """With all alike that can be, an emulated platform still drifts, and is said to be one."""
     platforms = f'platforms = ["{native}", "{foreign}"]\nenv = {{ QEMU_CPU = "neoverse-n1" }}'
@@ -109,7 +113,7 @@ def test_the_platform_itself_is_named_where_nothing_else_explains_it(
 
 
 def test_a_drift_is_not_explained_unless_that_is_asked_for(
-    project: Any, monkeypatch: pytest.MonkeyPatch
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each further run costs time; the failure says what differs and no cause."""
     monkeypatch.setenv("TZ", "<+09>-9")
@@ -119,7 +123,9 @@ def test_a_drift_is_not_explained_unless_that_is_asked_for(
     assert (found["verdict"], found["causes"], found["explanation"]) == ("drift", [], None)
 
 
-def test_a_budget_that_is_too_small_says_so(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_that_is_too_small_says_so(
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two runs make one pair, which confirms nothing."""
     monkeypatch.setenv("TZ", "<+09>-9")
     config = table("local", 'platforms = ["native", "host"]', "vary-budget = 2")
@@ -143,7 +149,7 @@ def keyed""",
 
 @pytest.mark.parametrize("args", [(), ("--container-vary=hash-seed,clock",)])
 def test_a_random_program_is_not_called_a_drift_of_platforms(
-    project: Any, args: tuple[str, ...], leaves_nothing: None
+    project: MakeProject, args: tuple[str, ...], leaves_nothing: None
 ) -> None:
     """One run each cannot tell; the reference, run once more, disagrees with itself."""
     config = table("random_one", 'platforms = ["native", "host"]')
@@ -168,7 +174,7 @@ def test_a_random_program_is_not_called_a_drift_of_platforms(
 
 @pytest.mark.parametrize("args", [(), ("--container-vary=hash-seed",)])
 def test_durations_are_no_drift_of_platforms(
-    project: Any, args: tuple[str, ...], leaves_nothing: None
+    project: MakeProject, args: tuple[str, ...], leaves_nothing: None
 ) -> None:
     """The reference differs from itself in the same: no platform is blamed, a rule is proposed."""
     _result, found = explained(project, table("timed", 'platforms = ["native", "host"]'), *args)
@@ -183,7 +189,10 @@ def test_durations_are_no_drift_of_platforms(
 
 @pytest.mark.parametrize("args", [(), ("--container-vary=timezone,hash-seed",)])
 def test_durations_hide_no_drift_of_platforms(
-    project: Any, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], leaves_nothing: None
+    project: MakeProject,
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
+    leaves_nothing: None,
 ) -> None:
     """The loss beside them is judged by itself, and its cause is found."""
     monkeypatch.setenv("TZ", "<+09>-9")
@@ -196,7 +205,7 @@ def test_durations_hide_no_drift_of_platforms(
 
 
 def test_a_reference_that_repeats_itself_leaves_the_drift(
-    project: Any, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
 ) -> None:
     """Where repeats were made there is nothing to settle."""
     monkeypatch.setenv("TZ", "<+09>-9")
@@ -211,7 +220,9 @@ def test_a_reference_that_repeats_itself_leaves_the_drift(
     assert not [note for note in found["notes"] if "once more" in note]
 
 
-def test_the_fixtures_tell_randomness_from_drift_too(project: Any, leaves_nothing: None) -> None:
+def test_the_fixtures_tell_randomness_from_drift_too(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     """Over a matrix of platforms, where the run of the reference can be made again."""
     test = """
 def test_it(platform_matrix, compare_outputs):
@@ -226,7 +237,7 @@ def test_it(platform_matrix, compare_outputs):
     project.run("test_it.py").assert_outcomes(passed=1)
 
 
-def test_one_platform_alone_agrees_with_nothing(project: Any) -> None:
+def test_one_platform_alone_agrees_with_nothing(project: MakeProject) -> None:
     """A pass would say that platforms were compared."""
     test = """
 def test_it(platform_matrix, compare_outputs):

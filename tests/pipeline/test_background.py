@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_much_work_takes_few_threads() -> None:
         seen.append(threading.current_thread())
         return number
 
-    futures = [work.begin(number, lambda number=number: make(number)) for number in range(50)]
+    futures = [work.begin(number, partial(make, number)) for number in range(50)]
     gate.set()
 
     assert [future.result(10) for future in futures] == list(range(50))
@@ -33,7 +34,7 @@ def test_what_waits_for_other_work_never_waits_for_a_free_thread() -> None:
     def make(depth: int) -> int:
         return depth and work.result(depth - 1, lambda: make(depth - 1)) + 1
 
-    futures = [work.begin(depth, lambda depth=depth: make(depth)) for depth in range(20, 0, -1)]
+    futures = [work.begin(depth, partial(make, depth)) for depth in range(20, 0, -1)]
 
     assert [future.result(10) for future in futures] == list(range(20, 0, -1))
 
@@ -54,10 +55,11 @@ def test_each_thing_is_made_once() -> None:
 
 
 def test_what_somebody_waits_for_comes_first() -> None:
-    work, order, gate = Background(workers=1), [], threading.Event()
+    order: list[str] = []
+    work, gate = Background(workers=1), threading.Event()
     work.begin("first", lambda: gate.wait(5))
     for name in ("perhaps", "perhaps too"):
-        work.begin(name, lambda name=name: order.append(name))
+        work.begin(name, partial(order.append, name))
     asked = threading.Thread(target=work.result, args=("asked", lambda: order.append("asked")))
     asked.start()
     time.sleep(0.1)
@@ -76,7 +78,7 @@ def test_the_end_takes_no_longer_for_much_work_than_for_little() -> None:
         begun.append(number)
         gate.wait(20)
 
-    futures = [work.begin(number, lambda number=number: hang(number)) for number in range(12)]
+    futures = [work.begin(number, partial(hang, number)) for number in range(12)]
     started = time.monotonic()
     ended = work.join(timeout_s=0.5)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+
+from tests.sample_project import MakeProject
 
 ENTRY = """
 platforms = ["host"]
@@ -44,7 +44,7 @@ def config(rules: str, *, top: str = "", entry: str = "") -> str:
     ],
 )
 def test_a_rule_that_matches_nothing_fails_the_test(
-    project: Any, rules: str, entry: str, said: str
+    project: MakeProject, rules: str, entry: str, said: str
 ) -> None:
     """Whoever wrote it believes that something is held by it."""
     project.write(config(rules, entry=entry), dockerfile=None, train=TRAIN)
@@ -56,7 +56,7 @@ def test_a_rule_that_matches_nothing_fails_the_test(
     result.stdout.no_fnmatch_line("*cannot be compared*")
 
 
-def test_names_for_all_entrypoints_need_not_match_in_each(project: Any) -> None:
+def test_names_for_all_entrypoints_need_not_match_in_each(project: MakeProject) -> None:
     """They may be meant for another one."""
     project.write(
         config("", top="names = { 'run-[0-9]+' = 'run' }") + OTHER, dockerfile=None, train=TRAIN
@@ -64,7 +64,7 @@ def test_names_for_all_entrypoints_need_not_match_in_each(project: Any) -> None:
     project.run().assert_outcomes(passed=3)
 
 
-def test_what_another_platform_may_write_can_be_ignored_on_this_one(project: Any) -> None:
+def test_what_another_platform_may_write_can_be_ignored_on_this_one(project: MakeProject) -> None:
     """Here only one of the project's platforms is looked at."""
     text = config('"*.cuda.log" = { ignore = true }')
     text = text.replace('["host"]', '["host", "linux/amd64"]')
@@ -72,7 +72,7 @@ def test_what_another_platform_may_write_can_be_ignored_on_this_one(project: Any
     project.run("--container-platform=host").assert_outcomes(passed=2)
 
 
-def test_compare_outputs_takes_a_typo_for_one(project: Any) -> None:
+def test_compare_outputs_takes_a_typo_for_one(project: MakeProject) -> None:
     """Rules that a test gives are for these very runs."""
     test = """
 def test_it(run_entrypoint, compare_outputs):

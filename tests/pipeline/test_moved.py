@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
 from pytest_mlcontainer.judging.moved import MOST, settle_moved
-from pytest_mlcontainer.model import Output, Rule, Tolerance, Verdict
+from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 
 LABELS = [0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1]
 
 
+Values = dict[str, Any]
+Judge = Callable[..., tuple[Difference, ...]]
+
+
 @pytest.fixture
-def judge(tmp_path):
+def judge(tmp_path: Path) -> Judge:
     """Outputs of both runs, by name → the differences, settled."""
 
-    def run(actual, expected, rules=()):
+    def run(
+        actual: Values, expected: Values, rules: tuple[Rule, ...] = ()
+    ) -> tuple[Difference, ...]:
         sides = []
         for side, files in (("actual", actual), ("expected", expected)):
             outputs = []
@@ -31,17 +40,17 @@ def judge(tmp_path):
                     path.write_text(json.dumps(value))
                 outputs.append(Output(name, path, path.stat().st_size))
             sides.append(tuple(outputs))
-        return settle_moved(compare_outputs(*sides, rules)[0])
+        return settle_moved(compare_outputs(sides[0], sides[1], rules)[0])
 
     return run
 
 
-def model(off):
+def model(off: float) -> Values:
     """A model whose intercept moved, of which nothing else did."""
     return {"coef_": np.array([[0.5, -1.25, 2.0]]), "intercept_": np.array([0.75 * (1 + off)])}
 
 
-def test_an_intercept_that_moved_passes_where_predictions_are_identical(judge):
+def test_an_intercept_that_moved_passes_where_predictions_are_identical(judge: Judge) -> None:
     moved = {"model.npz": model(2.4e-7), "predictions.json": LABELS}
     found = judge(moved, {"model.npz": model(0), "predictions.json": LABELS})
 
@@ -69,19 +78,21 @@ def test_an_intercept_that_moved_passes_where_predictions_are_identical(judge):
         ),
     ],
 )
-def test_nothing_is_excused_where_predictions_do_not_vouch(judge, actual, expected):
+def test_nothing_is_excused_where_predictions_do_not_vouch(
+    judge: Judge, actual: Values, expected: Values
+) -> None:
     found = judge({"model.npz": model(2.4e-7), **actual}, {"model.npz": model(0), **expected})
     (intercept,) = (each for each in found if each.item == "intercept_")
     assert intercept.verdict is Verdict.DRIFT
 
 
-def test_a_model_that_is_another_one_drifts_whatever_it_predicts(judge):
+def test_a_model_that_is_another_one_drifts_whatever_it_predicts(judge: Judge) -> None:
     predicted = {"predictions.json": LABELS}
     found = judge({"model.npz": model(2 * MOST), **predicted}, {"model.npz": model(0), **predicted})
     assert verdict_of(found) is Verdict.DRIFT
 
 
-def test_one_large_parameter_does_not_excuse_the_small_ones(judge):
+def test_one_large_parameter_does_not_excuse_the_small_ones(judge: Judge) -> None:
     """What is typical of those that differ is the measure, not the largest value."""
     expected = {"weights": np.array([1e6, *np.linspace(0.1, 1, 40)])}
     actual = {"weights": expected["weights"].copy()}
@@ -91,7 +102,7 @@ def test_one_large_parameter_does_not_excuse_the_small_ones(judge):
     assert verdict_of(found) is Verdict.DRIFT
 
 
-def test_what_is_no_parameter_is_judged_as_ever(judge):
+def test_what_is_no_parameter_is_judged_as_ever(judge: Judge) -> None:
     predicted = {"predictions.json": LABELS}
     found = judge(
         {"features.npz": {"x": np.array([0.75 * (1 + 1e-6)])}, **predicted},
@@ -100,7 +111,7 @@ def test_what_is_no_parameter_is_judged_as_ever(judge):
     assert verdict_of(found) is Verdict.DRIFT
 
 
-def test_a_rule_of_its_own_decides(judge):
+def test_a_rule_of_its_own_decides(judge: Judge) -> None:
     predicted = {"predictions.json": LABELS}
     rules = (Rule("model.npz", None, Tolerance(rtol=1e-9)),)
     found = judge(

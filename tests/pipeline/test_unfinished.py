@@ -51,6 +51,11 @@ def aged(root: Path, hours: float) -> None:
         os.utime(folder, (when, when))
 
 
+def _become_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
 class TestUnfinished:
     def test_what_is_kept_is_found_until_it_is_forgotten(self, tmp_path: Path) -> None:
         """By its key alone, as a record that can be read; forgetting leaves nothing."""
@@ -90,7 +95,7 @@ class TestUnfinished:
             lambda folder: (folder / "record.json").unlink(),
             lambda folder: (folder / "outputs/weights.txt").unlink(),
             lambda folder: (folder / "outputs/weights.txt").write_text("weig"),
-            lambda folder: (shutil.rmtree(folder), folder.write_text("")),
+            _become_file,
         ],
         ids=["empty", "no keys", "no record", "no output", "half an output", "a file"],
     )

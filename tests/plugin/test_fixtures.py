@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+
+from tests.sample_project import MakeProject
 
 CONFIG = """
 platforms = ["linux/amd64", "host"]
@@ -95,7 +96,7 @@ def test_server(inference_server):
 """
 
 
-def test_fixtures_do_what_they_say(project: Any, leaves_nothing: None) -> None:
+def test_fixtures_do_what_they_say(project: MakeProject, leaves_nothing: None) -> None:
     project.write(CONFIG, train=TRAIN, infer__py=INFER, test_model__py=TESTS)
 
     result = project.run("test_model.py", "-v")
@@ -114,7 +115,7 @@ def test_fixtures_do_what_they_say(project: Any, leaves_nothing: None) -> None:
     )
 
 
-def test_fixtures_are_skipped_without_the_option(project: Any) -> None:
+def test_fixtures_are_skipped_without_the_option(project: MakeProject) -> None:
     project.write(CONFIG, test_model__py=TESTS)
 
     result = project.pytester.runpytest_inprocess("test_model.py", "-rs")
@@ -123,7 +124,7 @@ def test_fixtures_are_skipped_without_the_option(project: Any) -> None:
     result.stdout.fnmatch_lines(["*needs --container*"])
 
 
-def test_a_test_outside_any_project_is_told_so(project: Any) -> None:
+def test_a_test_outside_any_project_is_told_so(project: MakeProject) -> None:
     project.write(test_model__py="def test_it(training_run): pass")
     (project.root / "pyproject.toml").write_text("")
 
@@ -133,7 +134,7 @@ def test_a_test_outside_any_project_is_told_so(project: Any) -> None:
     result.stdout.fnmatch_lines(["*no [[]tool.mlcontainer] table*", "*mlcontainer init*"])
 
 
-def test_documented_fixture_examples_pass(project: Any, leaves_nothing: None) -> None:
+def test_documented_fixture_examples_pass(project: MakeProject, leaves_nothing: None) -> None:
     import re
     from pathlib import Path
 
@@ -210,7 +211,7 @@ MISUSES = {
 
 
 def test_misuse_of_every_fixture_is_an_error_in_three_parts(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     """What failed, the value, and how it is meant; never a bare error from inside."""
     names = ("project_image", "run_entrypoint", "training_run", "inference_run", "platform_matrix",
@@ -237,7 +238,7 @@ def test_misuse_of_every_fixture_is_an_error_in_three_parts(
         assert step in rest or step == "→", (code, text)
 
 
-def test_a_misuse_is_still_the_error_that_python_calls_it(project: Any) -> None:
+def test_a_misuse_is_still_the_error_that_python_calls_it(project: MakeProject) -> None:
     """A test that expects it goes on."""
     test = """
 import pytest

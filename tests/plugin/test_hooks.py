@@ -7,9 +7,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -44,6 +45,8 @@ from pytest_mlcontainer.records import write_record
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.session import gather
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -220,6 +223,14 @@ def test_families_of_plugins_follow_those_of_the_package() -> None:
     assert load_comparators(others) == (AVRO,)
 
 
+Declared = TypeVar("Declared", Family, EngineKind)
+
+
+def mistyped(declared: Declared, **fields: Any) -> Declared:
+    """With fields of types that a type checker would refuse."""
+    return replace(declared, **fields)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -227,9 +238,9 @@ def test_families_of_plugins_follow_those_of_the_package() -> None:
         ([SHARD, "threads"], "a list with 'threads', which is no Family"),
         ([AVRO], "which is no Family"),
         ([replace(SHARD, name="My Shard")], "name is 'My Shard'"),
-        ([replace(SHARD, name=3)], "name is 3"),
-        ([replace(SHARD, choose="7")], "choose of shard is '7', expected a function"),
-        ([replace(SHARD, pin=True)], "pin of shard is True, expected a function"),
+        ([mistyped(SHARD, name=3)], "name is 3"),
+        ([mistyped(SHARD, choose="7")], "choose of shard is '7', expected a function"),
+        ([mistyped(SHARD, pin=True)], "pin of shard is True, expected a function"),
         ([replace(SHARD, hints=("(",))], "a hint of shard is no regular expression: '('"),
         ([SHARD, SHARD], "a variation is called 'shard', as one of mine is"),
         ([SHARD_OF_OURS], "a variation is called 'ours', as one of this package is"),
@@ -244,7 +255,7 @@ def test_a_family_that_cannot_work_is_explained(given: object, says: str) -> Non
     assert says in caught.value.value
 
 
-def test_a_broken_family_stops_the_session_before_anything_is_built(project: Any) -> None:
+def test_a_broken_family_stops_the_session_before_anything_is_built(project: MakeProject) -> None:
     """Where variations are asked for; else nothing of it is loaded."""
     project.write(
         CONFIG,
@@ -282,11 +293,11 @@ def test_kinds_of_engines_of_plugins_are_found() -> None:
         ([SHARD], "which is no EngineKind"),
         ([replace(CLUSTER, name="My Cluster")], "is called 'My Cluster'"),
         ([replace(CLUSTER, name="docker")], "is called 'docker', as one of this package is"),
-        ([replace(CLUSTER, schemes="k8s")], "schemes of cluster is 'k8s', expected a tuple"),
+        ([mistyped(CLUSTER, schemes="k8s")], "schemes of cluster is 'k8s', expected a tuple"),
         ([replace(CLUSTER, schemes=())], "schemes of cluster is (), expected a tuple"),
         ([replace(CLUSTER, schemes=("k8s://",))], "expected words such as 'k8s'"),
-        ([replace(CLUSTER, schemes=(7,))], "expected words such as 'k8s'"),
-        ([replace(CLUSTER, open="7")], "open of cluster is '7', expected a function"),
+        ([mistyped(CLUSTER, schemes=(7,))], "expected words such as 'k8s'"),
+        ([mistyped(CLUSTER, open="7")], "open of cluster is '7', expected a function"),
         ([replace(CLUSTER, schemes=("ssh",))], "is called 'ssh://', as one of this package is"),
         ([CLUSTER, replace(CLUSTER, name="two")], "is called 'cluster://', as one of mine is"),
     ],
@@ -332,7 +343,7 @@ def test_an_engine_that_cannot_be_opened_or_is_not_complete_is_explained() -> No
         (CLUSTER, "is not complete", "NoneType has no address, build, capabilities, close"),
     ):
         with pytest.raises(MlContainerError) as caught:
-            open_engine(request("k8s://a"), lambda kind=kind: (kind,))
+            open_engine(request("k8s://a"), partial(tuple, [kind]))
         assert what in caught.value.what
         assert value in caught.value.value
         assert "cluster" in caught.value.remedy
@@ -381,7 +392,7 @@ def test_a_hook_that_there_is_not_and_one_with_arguments_are_refused() -> None:
 
 
 def test_an_installed_package_makes_equal_matrices_agree(
-    project: Any, install: Any, leaves_nothing: None
+    project: MakeProject, install: Any, leaves_nothing: None
 ) -> None:
     project.write(CONFIG, train=WRITES_MATRIX)
     without = project.run()
@@ -398,7 +409,7 @@ def test_an_installed_package_makes_equal_matrices_agree(
 
 
 def test_a_conftest_adds_a_format_to_the_fixture_too_and_one_that_raises_fails_its_output_alone(
-    project: Any, failure_of: Any, leaves_nothing: None
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
 ) -> None:
     train = """\
         import os, sys
@@ -448,7 +459,7 @@ def mlcontainer_comparators():
 
 
 def test_a_broken_plugin_stops_the_session_before_anything_is_built(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     project.write(CONFIG, conftest__py="def mlcontainer_comparators():\n    return 'avro'\n")
 
@@ -459,7 +470,7 @@ def test_a_broken_plugin_stops_the_session_before_anything_is_built(
 
 
 def test_a_broken_plugin_is_explained_by_the_comparison_under_xdist(
-    project: Any, leaves_nothing: None
+    project: MakeProject, leaves_nothing: None
 ) -> None:
     project.write(CONFIG, conftest__py="def mlcontainer_comparators():\n    return 'avro'\n")
 
@@ -469,7 +480,9 @@ def test_a_broken_plugin_is_explained_by_the_comparison_under_xdist(
     result.stdout.fnmatch_lines(["*the plugin */conftest.py cannot be used*returned 'avro'*"])
 
 
-def test_plugins_are_not_loaded_where_nothing_is_compared(project: Any, install: Any) -> None:
+def test_plugins_are_not_loaded_where_nothing_is_compared(
+    project: MakeProject, install: Any
+) -> None:
     install("sample-broken", "sample_broken", "1 / 0")
     project.write(CONFIG, test_ok__py="def test_ok(): pass")
 

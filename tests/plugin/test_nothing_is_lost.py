@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.sample_project import MakeProject
+
 CONFIG = """
 platforms = ["host"]
 [tool.mlcontainer.entrypoints.train]
@@ -29,7 +31,7 @@ REPORTS = ("--container-report=report", "--junitxml=junit.xml")
 
 
 @pytest.fixture
-def reported(project: Any) -> Callable[..., tuple[pytest.RunResult, dict[str, Any], str]]:
+def reported(project: MakeProject) -> Callable[..., tuple[pytest.RunResult, dict[str, Any], str]]:
     """Runs a test file; gives pytest's result, report.json, and JUnit's file as text."""
 
     def run(test: str, *args: str) -> tuple[pytest.RunResult, dict[str, Any], str]:
@@ -130,7 +132,7 @@ def test_other(run_entrypoint):
         assert "fit on host: exit code 1 after" in junit
 
 
-def test_a_session_that_stops_at_the_first_failure(project: Any, tmp_path: Path) -> None:
+def test_a_session_that_stops_at_the_first_failure(project: MakeProject, tmp_path: Path) -> None:
     """What was begun beside it, and is done, was run all the same."""
     train = f"""
 import os, pathlib, sys, time

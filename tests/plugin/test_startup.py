@@ -52,11 +52,11 @@ def loaded(folder: Path, *words: str) -> set[str]:
     return set(line.split()[1:])
 
 
-def test_without_the_option_only_the_hooks_are_loaded(tmp_path):
+def test_without_the_option_only_the_hooks_are_loaded(tmp_path: Path) -> None:
     modules = loaded(tmp_path)
     assert "pytest_mlcontainer.plugin" in modules, "this test would prove nothing"
     assert not modules & HEAVY
 
 
-def test_with_the_option_they_are_so_the_names_above_mean_something(tmp_path):
+def test_with_the_option_they_are_so_the_names_above_mean_something(tmp_path: Path) -> None:
     assert {"docker", "numpy", "pytest_mlcontainer.model"} <= loaded(tmp_path, "--container")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.sample_project import MakeProject
 
 HOST_ONLY = """
 platforms = ["host"]
@@ -40,7 +41,7 @@ def stamps(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_written_is_held_against_afterwards(project: Any) -> None:
+def test_what_is_written_is_held_against_afterwards(project: MakeProject) -> None:
     root = project.write(HOST_ONLY, train=train(0.5))
 
     written = project.run(KEEP, UPDATE)
@@ -63,7 +64,7 @@ def test_what_is_written_is_held_against_afterwards(project: Any) -> None:
     )  # fmt: skip
 
 
-def test_only_what_no_longer_agrees_is_written_anew(project: Any) -> None:
+def test_only_what_no_longer_agrees_is_written_anew(project: MakeProject) -> None:
     root = project.write(HOST_ONLY, train=train(0.5))
     project.run(KEEP, UPDATE)
     before, then = content(root / "baseline"), stamps(root / "baseline")
@@ -87,7 +88,7 @@ def test_only_what_no_longer_agrees_is_written_anew(project: Any) -> None:
     project.run(KEEP).assert_outcomes(passed=2)
 
 
-def test_a_record_says_nothing_that_changes_every_time(project: Any) -> None:
+def test_a_record_says_nothing_that_changes_every_time(project: MakeProject) -> None:
     """Two machines, or two days, that agree make the same files, so that git shows no change."""
     root = project.write(HOST_ONLY, train=train(0.5))
     project.run(KEEP, UPDATE)
@@ -100,7 +101,7 @@ def test_a_record_says_nothing_that_changes_every_time(project: Any) -> None:
     assert not (root / "baseline" / "train" / "host" / "stdout.log").exists()
 
 
-def test_without_a_record_the_item_fails_and_says_how_to_write_it(project: Any) -> None:
+def test_without_a_record_the_item_fails_and_says_how_to_write_it(project: MakeProject) -> None:
     project.write(HOST_ONLY, train=train(0.5))
 
     result = project.run(KEEP)
@@ -113,7 +114,7 @@ def test_without_a_record_the_item_fails_and_says_how_to_write_it(project: Any) 
     )  # fmt: skip
 
 
-def test_a_failed_run_is_no_baseline(project: Any) -> None:
+def test_a_failed_run_is_no_baseline(project: MakeProject) -> None:
     root = project.write(HOST_ONLY, train=train(0.5))
     project.run(KEEP, UPDATE)
     before = content(root / "baseline")
@@ -126,7 +127,7 @@ def test_a_failed_run_is_no_baseline(project: Any) -> None:
     assert content(root / "baseline") == before
 
 
-def test_a_large_output_is_kept_as_a_summary(project: Any) -> None:
+def test_a_large_output_is_kept_as_a_summary(project: MakeProject) -> None:
     """Its numbers are still compared, at some places, and the message says how many."""
     limited = HOST_ONLY.replace("platforms", 'baseline-limit = "1k"\nplatforms', 1)
     script = (
@@ -162,7 +163,7 @@ def test_a_large_output_is_kept_as_a_summary(project: Any) -> None:
 
 
 def test_another_platforms_record_serves_where_there_is_none_of_ones_own(
-    project: Any, native: str, leaves_nothing: None
+    project: MakeProject, native: str, leaves_nothing: None
 ) -> None:
     config = HOST_ONLY.replace('"host"', f'"{native}", "host"')
     root = project.write(config, train=train(0.5))
@@ -177,7 +178,7 @@ def test_another_platforms_record_serves_where_there_is_none_of_ones_own(
     result.stdout.fnmatch_lines([f"train *host vs the baseline of {native} *identical*"])
 
 
-def test_what_is_kept_for_nothing_is_named_and_goes_with_an_update(project: Any) -> None:
+def test_what_is_kept_for_nothing_is_named_and_goes_with_an_update(project: MakeProject) -> None:
     root = project.write(HOST_ONLY.replace("train]", "fit]"), train=train(0.5))
     project.run(KEEP, UPDATE)
     (root / "pyproject.toml").write_text(
@@ -198,7 +199,7 @@ def test_what_is_kept_for_nothing_is_named_and_goes_with_an_update(project: Any)
     ]  # fmt: skip
 
 
-def test_a_record_edited_by_hand_is_found_out(project: Any) -> None:
+def test_a_record_edited_by_hand_is_found_out(project: MakeProject) -> None:
     root = project.write(HOST_ONLY, train=train(0.5))
     project.run(KEEP, UPDATE)
     metrics = root / "baseline" / "train" / "host" / "outputs" / "outputs" / "metrics.json"
@@ -211,7 +212,7 @@ def test_a_record_edited_by_hand_is_found_out(project: Any) -> None:
     result.stdout.fnmatch_lines(["*restore it from version control, or write it anew*"])
 
 
-def test_a_baseline_that_is_a_file_is_a_usage_error(project: Any) -> None:
+def test_a_baseline_that_is_a_file_is_a_usage_error(project: MakeProject) -> None:
     root = project.write(HOST_ONLY, train=train(0.5))
     (root / "baseline").write_text("")
 
@@ -221,7 +222,7 @@ def test_a_baseline_that_is_a_file_is_a_usage_error(project: Any) -> None:
     result.stderr.fnmatch_lines(["*--container-baseline: not a folder*baseline*", "*name a*"])
 
 
-def test_update_needs_a_folder(project: Any) -> None:
+def test_update_needs_a_folder(project: MakeProject) -> None:
     project.write(HOST_ONLY, train=train(0.5))
 
     result = project.run(UPDATE)
@@ -230,7 +231,7 @@ def test_update_needs_a_folder(project: Any) -> None:
     result.stderr.fnmatch_lines(["*--container-update: there is no folder to update*"])
 
 
-def test_workers_write_each_record_once(project: Any) -> None:
+def test_workers_write_each_record_once(project: MakeProject) -> None:
     """And the controller shows what they wrote."""
     second = '[tool.mlcontainer.entrypoints.infer]\ncommand = ["python", "train.py"]\n'
     root = project.write(
@@ -250,7 +251,7 @@ def test_workers_write_each_record_once(project: Any) -> None:
 
 
 def test_the_plan_has_a_comparison_for_each_run(
-    project: Any, monkeypatch: pytest.MonkeyPatch
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")  # collection needs no engine
     project.write(HOST_ONLY.replace('"host"', '"linux/amd64", "host"'))
@@ -263,7 +264,7 @@ def test_the_plan_has_a_comparison_for_each_run(
     ]
 
 
-def test_projects_do_not_share_a_baseline(project: Any) -> None:
+def test_projects_do_not_share_a_baseline(project: MakeProject) -> None:
     """Their entrypoints may have the same names."""
     root = project.write(HOST_ONLY, train=train(0.5))
     (root / "other").mkdir()

@@ -132,7 +132,7 @@ def test_a_run_comes_back_as_it_was(
 def test_a_record_can_be_moved(record: Path, tmp_path: Path) -> None:
     """Nothing in it says where it was written."""
     assert str(tmp_path) not in (record / FILE).read_text()
-    moved = shutil.move(record, tmp_path / "elsewhere")
+    moved = Path(shutil.move(record, tmp_path / "elsewhere"))
     run = read_record(moved)
     assert run.output("outputs/mödel\n").read_bytes() == b"weights"
     assert run.stdout == moved / "stdout.log"

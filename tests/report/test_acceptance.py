@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ else:
     import tomli as tomllib
 
 
-def sides(folder, **values):
-    found = []
+def sides(folder: Path, **values: np.ndarray) -> list[tuple[Output, ...]]:
+    found: list[tuple[Output, ...]] = []
     for side, value in values.items():
         path = folder / f"{side}.npy"
         np.save(path, value)
@@ -38,13 +39,15 @@ def sides(folder, **values):
     st.sampled_from([1e-6, 1.0, 1e9]),
     st.integers(0, 99),
 )
-def test_the_line_that_is_proposed_accepts_the_difference(tmp_path, kind, size, off, unit, seed):
+def test_the_line_that_is_proposed_accepts_the_difference(
+    tmp_path: Path, kind: str, size: int, off: float, unit: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     expected = (rng.uniform(0.2, 1, size) * unit).astype(kind)
     actual = expected.copy()
     actual[0] *= 1 + off
     both = sides(tmp_path, actual=actual, expected=expected)
-    differences, _notes = compare_outputs(*both, ())
+    differences, _notes = compare_outputs(both[0], both[1], ())
     assert verdict_of(differences) is Verdict.DRIFT
 
     proposal = acceptance(differences[0])
@@ -53,16 +56,16 @@ def test_the_line_that_is_proposed_accepts_the_difference(tmp_path, kind, size, 
     ((key, rule),) = tomllib.loads(proposal.line).items()
     output, _colon, item = key.partition(":")
     rules = (Rule(output, item or None, Tolerance(**rule)),)
-    assert verdict_of(compare_outputs(*both, rules)[0]).passes
+    assert verdict_of(compare_outputs(both[0], both[1], rules)[0]).passes
     assert proposal.hides.startswith("changes of up to")
 
 
-def test_labels_are_accepted_by_the_share_that_agrees(tmp_path):
+def test_labels_are_accepted_by_the_share_that_agrees(tmp_path: Path) -> None:
     expected = np.arange(1000)
     actual = expected.copy()
     actual[:3] += 1
     both = sides(tmp_path, actual=actual.astype(str), expected=expected.astype(str))
-    ((difference,), _notes) = compare_outputs(*both, ())
+    ((difference,), _notes) = compare_outputs(both[0], both[1], ())
     proposal = acceptance(difference)
     assert proposal is not None
     assert proposal.line == '"outputs/a.npy" = { agreement = 0.997 }'
@@ -78,11 +81,11 @@ def test_labels_are_accepted_by_the_share_that_agrees(tmp_path):
         Difference("a", "", Verdict.EQUIVALENT, max_abs=1.0, size=3, differing=1),
     ],
 )
-def test_what_no_bound_can_accept_is_not_proposed(difference):
+def test_what_no_bound_can_accept_is_not_proposed(difference: Difference) -> None:
     assert acceptance(difference) is None
 
 
-def test_noise_that_was_measured_is_proposed_as_the_bound():
+def test_noise_that_was_measured_is_proposed_as_the_bound() -> None:
     difference = Difference(
         "a.npz", "w", Verdict.DRIFT, max_abs=1e-3, max_rel=0.5, size=9, differing=3, noise=2e-3
     )
@@ -92,7 +95,7 @@ def test_noise_that_was_measured_is_proposed_as_the_bound():
 
 
 @pytest.mark.parametrize("item", ["time_ms", "run.started_at", "train_time", "elapsed_seconds"])
-def test_a_time_is_left_out_instead_of_bounded(item):
+def test_a_time_is_left_out_instead_of_bounded(item: str) -> None:
     difference = Difference(
         "m.json", item, Verdict.DRIFT, max_abs=5321.0, max_rel=3e-9, size=1, differing=1
     )
@@ -102,7 +105,7 @@ def test_a_time_is_left_out_instead_of_bounded(item):
 
 
 @pytest.mark.parametrize("item", ["times_seen", "loss", "timeout_rate", "accuracy", "estimate"])
-def test_what_only_sounds_like_a_time_is_bounded(item):
+def test_what_only_sounds_like_a_time_is_bounded(item: str) -> None:
     difference = Difference(
         "m.json", item, Verdict.DRIFT, max_abs=0.5, max_rel=0.5, size=1, differing=1
     )

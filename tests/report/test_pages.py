@@ -148,7 +148,7 @@ def everything(said: str) -> Any:
     return session(*results, run, Result(note=said))
 
 
-def test_the_page_says_what_was_compared_and_what_came_of_it():
+def test_the_page_says_what_was_compared_and_what_came_of_it() -> None:
     cause = Cause(("blas-kernel",), 7, "gone with the same kernel")
     whole = outcome(
         DRIFT, NEAR, SAME,
@@ -188,7 +188,7 @@ def test_the_page_says_what_was_compared_and_what_came_of_it():
         assert part in said, part
 
 
-def test_the_page_is_accessible_and_needs_nothing_else():
+def test_the_page_is_accessible_and_needs_nothing_else() -> None:
     source = report_html(session(Result(outcome=outcome(DRIFT, NEAR, SAME)), failed_run()))
     page = Page(source)
     (html,) = page.all("html")
@@ -208,12 +208,12 @@ def test_the_page_is_accessible_and_needs_nothing_else():
             assert kind[1] in said, "the word beside the colour"
     assert loads.isdisjoint(tag for tag, _attrs in page.tags)
     assert not re.search(r"https?://|@import|url\(", source)
-    assert "default-src 'none'" in page.all("meta")[1]["content"]
+    assert "default-src 'none'" in (page.all("meta")[1]["content"] or "")
     links = {attrs["href"] for attrs in page.all("a")}
     assert links == {f"#{attrs['id']}" for attrs in page.all("section") if "id" in attrs}
 
 
-def test_what_fails_is_open_and_what_passes_is_folded():
+def test_what_fails_is_open_and_what_passes_is_folded() -> None:
     page = Page(
         report_html(session(Result(outcome=outcome(DRIFT, NEAR)), Result(outcome=outcome(NEAR))))
     )
@@ -225,7 +225,7 @@ def test_what_fails_is_open_and_what_passes_is_folded():
     ]  # fmt: skip
 
 
-def test_no_text_is_taken_for_html():
+def test_no_text_is_taken_for_html() -> None:
     plain, hostile = (Page(report_html(everything(said))) for said in ("harmless", HOSTILE))
 
     assert {tag for tag, _ in hostile.tags} == {tag for tag, _ in plain.tags}
@@ -252,7 +252,7 @@ def cells(row: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
 
 
-def test_the_summary_is_short_tables_with_the_worst_first():
+def test_the_summary_is_short_tables_with_the_worst_first() -> None:
     agrees = outcome(SAME, entrypoint="infer")
     lines = summary_md(session(Result(outcome=agrees), Result(outcome=outcome(DRIFT, NEAR)))).split(
         "\n"
@@ -269,7 +269,7 @@ def test_the_summary_is_short_tables_with_the_worst_first():
     assert cells(worst)[1:6] == ["`outputs/w.npz:layer1/kernel`", "0.25", "0.5", "3", "0.1"]
 
 
-def test_the_summary_of_a_run_that_failed_has_its_log():
+def test_the_summary_of_a_run_that_failed_has_its_log() -> None:
     said = summary_md(session(failed_run()))
 
     assert said.startswith("## 1 run failed\n")
@@ -303,7 +303,7 @@ def test_every_row_of_the_summary_has_as_many_cells_as_its_heading(said: str) ->
         assert len(cells(row)) == width, row
 
 
-def test_without_anything_to_show_the_reports_say_so():
+def test_without_anything_to_show_the_reports_say_so() -> None:
     assert "Nothing was compared" in report_html(session())
     assert summary_md(session()).startswith("## Nothing was compared\n")
     assert Page(report_html(session())).said("h1") == ["Nothing was compared"]

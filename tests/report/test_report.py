@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -47,22 +48,22 @@ NEAR = Difference("outputs/w.npz", "bias", Verdict.EQUIVALENT, max_abs=1e-9, dif
 SAME = Difference("outputs/m.json", "", Verdict.IDENTICAL, size=7, unit="items", note="7 items …")
 
 
-def outcome(*differences, **changes):
+def outcome(*differences: Difference, **changes: Any) -> Outcome:
     verdict = max((each.verdict for each in differences), key=lambda verdict: verdict.severity)
     return replace(Outcome("train", ARM64, AMD64, verdict, differences), **changes)
 
 
-def run(**changes):
+def run(**changes: Any) -> Result:
     base = RunResult("r1", "infer", ARM64, 3, 1.5, Failure("the entrypoint failed", "x", "y"))
     return Result(run=replace(base, **changes))
 
 
-def test_a_failure_names_the_entrypoint_both_targets_and_emulation():
+def test_a_failure_names_the_entrypoint_both_targets_and_emulation() -> None:
     head = failure_lines(outcome(DRIFT, NEAR), "")[0]
     assert head.startswith("train on linux/arm64 (emulated) drifts from linux/amd64")
 
 
-def test_a_failure_shows_all_numbers_side_by_side_and_both_values():
+def test_a_failure_shows_all_numbers_side_by_side_and_both_values() -> None:
     text = "\n".join(failure_lines(outcome(DRIFT), ""))
     assert "outputs/w.npz:coef" in text
     assert "max abs 0.0123   max rel 0.3   max ULP 912,345   scale error 0.001" in text
@@ -72,13 +73,13 @@ def test_a_failure_shows_all_numbers_side_by_side_and_both_values():
     assert "linux/amd64 (reference)  0.12345678" in text
 
 
-def test_a_failure_sums_up_what_agrees():
+def test_a_failure_sums_up_what_agrees() -> None:
     lines = failure_lines(outcome(DRIFT, NEAR, SAME), "")
     assert "within tolerance: 1 item, the worst outputs/w.npz:bias (max abs 1e-09)" in lines
     assert "identical: 7 items of outputs/m.json" in lines
 
 
-def test_a_failure_ends_with_the_commands_that_repeat_and_that_explain_it():
+def test_a_failure_ends_with_the_commands_that_repeat_and_that_explain_it() -> None:
     assert failure_lines(outcome(DRIFT), "pytest --container x")[-4:] == [
         "repeat just this:",
         "  pytest --container x",
@@ -88,21 +89,21 @@ def test_a_failure_ends_with_the_commands_that_repeat_and_that_explain_it():
     assert "repeat just this:" not in failure_lines(outcome(DRIFT), "")
 
 
-def test_a_failure_shows_eight_facts_and_counts_the_others():
+def test_a_failure_shows_eight_facts_and_counts_the_others() -> None:
     facts = tuple((f"fact{number}", f"ref{number}", None) for number in range(11))
     lines = failure_lines(outcome(DRIFT, facts=facts), "")
     assert sum("ref" in line.split()[-1] for line in lines if line.startswith("  fact")) == 8
     assert "  … and 3 more" in lines
 
 
-def test_facts_stand_under_the_side_they_belong_to():
+def test_facts_stand_under_the_side_they_belong_to() -> None:
     lines = failure_lines(outcome(DRIFT, facts=(("threads", 4, 2),)), "")
     at = lines.index("the environments differ:")
     assert lines[at + 1].split() == ["linux/arm64", "linux/amd64", "(reference)"]
     assert lines[at + 2].split() == ["threads", "2", "4"]
 
 
-def test_many_drifting_items_are_cut_with_their_number():
+def test_many_drifting_items_are_cut_with_their_number() -> None:
     many = [replace(DRIFT, item=f"c{number}") for number in range(25)]
     lines = failure_lines(outcome(*many), "")
     assert "… and 15 more; report.json of --container-report (--report) has them" in lines
@@ -110,7 +111,7 @@ def test_many_drifting_items_are_cut_with_their_number():
     assert sum(line.startswith("  c") for line in lines) == 25, "the others with one line each"
 
 
-def test_what_cannot_be_read_says_why():
+def test_what_cannot_be_read_says_why() -> None:
     failed = Difference("a.json", "", Verdict.FAILED, note="actual run: a.json is broken JSON")
     lines = failure_lines(outcome(failed), "")
     assert "cannot be compared" in lines[0]
@@ -118,19 +119,19 @@ def test_what_cannot_be_read_says_why():
     assert "    actual run: a.json is broken JSON" in lines
 
 
-def test_repeats_on_one_platform_are_told_apart():
+def test_repeats_on_one_platform_are_told_apart() -> None:
     text = "\n".join(failure_lines(outcome(DRIFT, target=AMD64), ""))
     assert "this run                 0.12345679" in text
 
 
-def test_lines_and_bytes_are_called_so():
+def test_lines_and_bytes_are_called_so() -> None:
     text = replace(DRIFT, unit="lines", worst_index=(4,), rule="exact (text)")
     assert "    line 5:" in failure_lines(outcome(text), "")
     raw = replace(DRIFT, unit="bytes", worst_index=(4,), rule="exact (bytes)")
     assert "    byte 4:" in failure_lines(outcome(raw), "")
 
 
-def test_text_from_a_container_cannot_act_on_the_terminal():
+def test_text_from_a_container_cannot_act_on_the_terminal() -> None:
     hostile = replace(
         DRIFT,
         output=HOSTILE,
@@ -162,17 +163,17 @@ def test_text_from_a_container_cannot_act_on_the_terminal():
         ("\U000e0041", r"\U000e0041"),
     ],
 )
-def test_what_acts_is_escaped_and_the_rest_stays(text, shown):
+def test_what_acts_is_escaped_and_the_rest_stays(text: str, shown: str) -> None:
     assert escape(text) == shown
 
 
 @pytest.mark.parametrize("text", ["x" * 1000, "\n" * 1000, "\n" * 15])
-def test_escaped_text_keeps_its_limit(text):
+def test_escaped_text_keeps_its_limit(text: str) -> None:
     assert len(escape(text, 20)) == 20
     assert escape(text, 20).endswith("…")
 
 
-def test_names_of_one_folder_never_look_alike_when_they_are_cut():
+def test_names_of_one_folder_never_look_alike_when_they_are_cut() -> None:
     folder = "mlruns/833809103049812317/3d7e917b278e46bfb54aeaabd4aa0b78/metrics/"
     names = [f"{folder}metric_{number}" for number in range(30)]
     shown = [cut_inside(name, 50) for name in names]
@@ -182,7 +183,7 @@ def test_names_of_one_folder_never_look_alike_when_they_are_cut():
     assert cut_inside("short", 50) == "short"
 
 
-def test_the_summary_is_aligned_and_fits_100_columns():
+def test_the_summary_is_aligned_and_fits_100_columns() -> None:
     long = replace(DRIFT, output="outputs/" + "deep/" * 30 + "w.npz")
     lines = summary_lines(
         [Result(outcome=outcome(long)), Result(outcome=outcome(SAME, entrypoint="x")), run()]
@@ -194,12 +195,12 @@ def test_the_summary_is_aligned_and_fits_100_columns():
     assert lines[1].index("drift") == lines[2].index("identical")
 
 
-def test_without_results_or_with_runs_that_worked_there_is_no_summary():
+def test_without_results_or_with_runs_that_worked_there_is_no_summary() -> None:
     assert summary_lines([]) == []
     assert summary_lines([run(failure=None)]) == []
 
 
-def test_report_json_has_the_documented_keys():
+def test_report_json_has_the_documented_keys() -> None:
     cause = Cause(("blas-kernel",), 7, "…")
     found = Result(outcome=outcome(DRIFT, causes=(cause,)))
     report = json.loads(
@@ -234,11 +235,11 @@ def test_report_json_has_the_documented_keys():
     assert (failure["entrypoint"], failure["what"]) == ("infer", "the entrypoint failed")
 
 
-def test_numbers_that_json_does_not_have_are_strings():
+def test_numbers_that_json_does_not_have_are_strings() -> None:
     infinite = replace(DRIFT, max_abs=math.inf, max_rel=math.nan, scale_error=-math.inf)
     text = report_json(gather([Result(outcome=outcome(infinite))], 1.0))
 
-    def refuse(word):
+    def refuse(word: str) -> None:
         raise AssertionError(word)
 
     (result,) = json.loads(text, parse_constant=refuse)["results"]
@@ -246,12 +247,12 @@ def test_numbers_that_json_does_not_have_are_strings():
     assert (found["max_abs"], found["max_rel"], found["scale_error"]) == ("inf", "nan", "-inf")
 
 
-def test_a_report_with_surrogates_can_be_written_as_utf_8():
+def test_a_report_with_surrogates_can_be_written_as_utf_8() -> None:
     text = report_json(gather([Result(outcome=outcome(replace(DRIFT, item="\ud800")))], 1.0))
     assert json.loads(text.encode("utf-8"))["results"][0]["differences"][0]["item"] == "\ud800"
 
 
-def test_results_travel_between_processes_unchanged():
+def test_results_travel_between_processes_unchanged() -> None:
     whole = outcome(
         DRIFT, NEAR, causes=(Cause(("a", "b"), 3, "e"),), facts=(("f", 1, None),), notes=("n",)
     )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
+
 TRAIN_TABLE = """
 [tool.mlcontainer.entrypoints.train]
 command = ["python", "train.py"]
@@ -31,8 +34,8 @@ RUN printf 'echo hello\\n' > noexec.sh \\
 
 
 def test_a_run_that_fails_shows_its_last_words_and_no_wall(
-    project, failure_of, leaves_nothing, native
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str
+) -> None:
     project.write(
         train="""\
 import sys
@@ -56,8 +59,8 @@ sys.exit("ValueError: the learning rate is négative")
 
 
 def test_a_command_that_cannot_be_started_is_told_apart_by_its_reason(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     names = ("trian", "/app/noexec.sh", "/app/noshebang", "/app/nointerpreter", "/app")
     tables = "".join(
         f'[tool.mlcontainer.entrypoints.e{number}]\ncommand = ["{name}", "--fast"]\n'
@@ -83,8 +86,8 @@ def test_a_command_that_cannot_be_started_is_told_apart_by_its_reason(
 
 
 def test_an_entrypoint_without_any_command_says_where_to_declare_one(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         "[tool.mlcontainer.entrypoints.train]\noutputs = ['m.json']\n",
         dockerfile="FROM scratch\nCOPY train.py /\n",
@@ -95,8 +98,8 @@ def test_an_entrypoint_without_any_command_says_where_to_declare_one(
 
 
 def test_success_without_the_declared_model_shows_what_is_there_instead(
-    project, failure_of, leaves_nothing, native
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str
+) -> None:
     project.write(
         """
 [tool.mlcontainer.entrypoints.train]
@@ -124,8 +127,8 @@ print("500 steps done, next checkpoint at 501")
 
 
 def test_outputs_written_before_a_failure_are_reported_beside_the_exit_code(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         train="""\
 import os, sys
@@ -142,7 +145,7 @@ sys.exit("cannot show the desktop notification")
     assert "exit-codes = [0, 1] in [tool.mlcontainer.entrypoints.train]" in said
 
 
-def test_a_declared_exit_code_counts_as_success(project, leaves_nothing):
+def test_a_declared_exit_code_counts_as_success(project: MakeProject, leaves_nothing: None) -> None:
     project.write(
         TRAIN_TABLE + "exit-codes = [0, 3]\n",
         train="import os; os.mkdir('outputs'); open('outputs/m', 'w').close(); os._exit(3)\n",
@@ -151,8 +154,8 @@ def test_a_declared_exit_code_counts_as_success(project, leaves_nothing):
 
 
 def test_past_its_timeout_a_run_is_called_hanging_or_working_and_its_outputs_are_kept(
-    project, failure_of, leaves_nothing, native
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str
+) -> None:
     # A shell, because it uses next to no CPU as it starts, however busy the machine is.
     begins = "trap 'exit 1' TERM; mkdir outputs; echo 1 > outputs/part.bin;"
     project.write(
@@ -187,8 +190,8 @@ outputs = ["outputs/*"]
 
 
 def test_a_default_that_never_ends_and_ignores_sigterm_is_killed_all_the_same(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         TRAIN_TABLE + "timeout = 2\n",
         train="import signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(900)\n",
@@ -199,8 +202,8 @@ def test_a_default_that_never_ends_and_ignores_sigterm_is_killed_all_the_same(
 
 
 def test_what_needs_a_failed_run_says_so_and_does_not_repeat_its_wall(
-    project, failure_of, leaves_nothing, native
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str
+) -> None:
     project.write(
         TRAIN_TABLE + INFER_TABLE,
         train="raise SystemExit('the data has no column called target')\n",
@@ -217,8 +220,8 @@ def test_what_needs_a_failed_run_says_so_and_does_not_repeat_its_wall(
 
 
 def test_an_input_that_does_not_exist_is_named_before_anything_runs(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(TRAIN_TABLE + 'inputs = { "data/raw" = "/data" }\n')
     said = failure_of(project.run("-k", "train"), "train[")
     assert "an input of train does not exist: 'data/raw'" in said
@@ -227,8 +230,8 @@ def test_an_input_that_does_not_exist_is_named_before_anything_runs(
 
 
 def test_a_gpu_that_the_engine_has_not_is_an_error_and_no_silent_run_on_the_cpu(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write()
     result = project.run("--container-gpus=all")
     result.assert_outcomes(passed=1, failed=1)
@@ -239,8 +242,8 @@ def test_a_gpu_that_the_engine_has_not_is_an_error_and_no_silent_run_on_the_cpu(
 
 
 def test_memory_that_runs_out_is_named_and_not_only_a_killed_process(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(
         TRAIN_TABLE + 'memory = "64m"\n',
         train="blocks = [bytearray(b'x') * (1 << 24) for _ in range(200)]\n",
@@ -259,8 +262,14 @@ def test_memory_that_runs_out_is_named_and_not_only_a_killed_process(
     ],
 )
 def test_a_run_that_a_signal_ends_is_explained_by_the_signal(
-    project, failure_of, leaves_nothing, signal, code, reason, native
-):
+    project: MakeProject,
+    failure_of: FailureOf,
+    leaves_nothing: None,
+    signal: int,
+    code: int,
+    reason: str,
+    native: str,
+) -> None:
     # A process with id 1 is immune to signals it sends to itself, so a child of a shell does it.
     project.write(
         f"""
@@ -274,8 +283,8 @@ command = ["sh", "-c", "python -c 'import os; os.kill(os.getpid(), {signal})'; e
 
 
 def test_outputs_that_cannot_be_read_fail_their_comparison_and_not_the_others(
-    project, failure_of, leaves_nothing, native
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, native: str
+) -> None:
     # A run on this machine is the other side: it takes a quarter of a second.
     project.write(
         f'platforms = ["{native}", "host"]\n' + TRAIN_TABLE,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
+
 CAUSES = """\
 import ctypes, sys
 from multiprocessing import shared_memory
@@ -33,8 +36,8 @@ CASES = {
 
 
 def test_a_run_that_lacks_something_says_what_and_which_setting_gives_it(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     """And one that printed the same words and went on is no failure."""
     names = [name for name in CASES if name != "full"]
     project.write(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import docker
 import pytest
 
 from pytest_mlcontainer.engines import Usage
@@ -20,6 +21,8 @@ from pytest_mlcontainer.model import Entrypoint, Limits
 from pytest_mlcontainer.runs.breaches import DISK, Breach
 from pytest_mlcontainer.runs.failures import Ending
 from pytest_mlcontainer.runs.server_failures import explain_server
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 SERVER = """
 [tool.mlcontainer.entrypoints.{name}]
@@ -64,8 +67,8 @@ match sys.argv[1]:
 
 
 def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     limits = {"dies": 60, "drops": 60, "silent": 4, "loopback": 2, "unhealthy": 5, "good": 60}
     limits |= {"workers": 60, "waits": 4}
     project.write(
@@ -106,8 +109,8 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
 
 
 def test_a_server_whose_command_cannot_be_found_is_explained_like_a_run(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     project.write(SERVER.format(name="serve", limit=20).replace("python", "uvicorn"))
     said = failure_of(project.run("-k", "serve"), "serve[")
     assert "the command was not found in the image" in said
@@ -167,8 +170,8 @@ def test_use(mlcontainer_project, name):
 
 
 def test_a_server_past_a_limit_or_gone_while_it_is_used_fails_the_test_that_uses_it(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     """Whatever the test itself makes of it; but one that was asked to end, and did, is fine."""
     limits = {
         "early": 'disk = "64m"',
@@ -206,7 +209,9 @@ def test_a_server_past_a_limit_or_gone_while_it_is_used_fails_the_test_that_uses
         assert f"raise `memory` (64 MiB now) in [tool.mlcontainer.entrypoints.{name}]" in said[name]
 
 
-def test_the_fixture_says_at_its_end_what_became_of_its_server(project, failure_of, leaves_nothing):
+def test_the_fixture_says_at_its_end_what_became_of_its_server(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     """A refused connection alone would say nothing of why."""
     uses = "from urllib.request import urlopen\ndef test_use(inference_server):\n"
     uses += "    urlopen(inference_server.url + '/use').read()\n"
@@ -232,16 +237,19 @@ def test_use(inference_server):
 
 
 def test_the_port_of_a_server_beside_us_is_open_to_this_machine_alone(
-    project, engine, leaves_nothing
-):
+    project: MakeProject, engine: docker.APIClient, leaves_nothing: None
+) -> None:
     uses = BOUND.format(host="127.0.0.1", ips={"127.0.0.1"})
     project.write(SERVER.format(name="good", limit=60), serve__py=USED, test_uses__py=uses)
     project.run("test_uses.py").assert_outcomes(passed=1)
 
 
 def test_the_port_of_a_server_elsewhere_is_open_to_whoever_reaches_that_machine(
-    project, engine, monkeypatch, leaves_nothing
-):
+    project: MakeProject,
+    engine: docker.APIClient,
+    monkeypatch: pytest.MonkeyPatch,
+    leaves_nothing: None,
+) -> None:
     """An engine at any other address than those of our loopback; it is the same one here."""
     uses = BOUND.format(host="127.0.0.2", ips={"0.0.0.0", "::"})
     project.write(SERVER.format(name="good", limit=60), serve__py=USED, test_uses__py=uses)
@@ -277,7 +285,9 @@ def _forwarded(engine: str) -> Iterator[str]:
     ("address", "ours"),
     [("127.0.0.1", True), ("192.0.2.1", False), ("", False), ("fe80::1", False)],
 )
-def test_an_engine_is_beside_us_where_its_bridge_is_one_of_our_interfaces(address, ours):
+def test_an_engine_is_beside_us_where_its_bridge_is_one_of_our_interfaces(
+    address: str, ours: bool
+) -> None:
     assert _is_our_address(address) == ours
 
 
@@ -297,7 +307,9 @@ def test_an_engine_is_beside_us_where_its_bridge_is_one_of_our_interfaces(addres
         (Ending(0, 1.0, breach=Breach(DISK, 1, 2, 1.0)), True, "wrote more to disk"),
     ],
 )
-def test_which_ends_of_a_server_are_failures(ending, answered, said, tmp_path: Path):
+def test_which_ends_of_a_server_are_failures(
+    ending: Ending, answered: bool, said: str | None, tmp_path: Path
+) -> None:
     entry = Entrypoint("serve", exit_codes=(0, 5), limits=Limits())
     logs = (tmp_path / "stdout", tmp_path / "stderr")
     error = explain_server(entry, ending, logs, answered=answered, emulated=False)

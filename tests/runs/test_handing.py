@@ -16,6 +16,7 @@ from pytest_mlcontainer.records import read_record, write_record
 from pytest_mlcontainer.runs.handing import HandedFile, plan_handed, put_on_host
 from pytest_mlcontainer.runs.host import _copy_project
 from pytest_mlcontainer.runs.inputs import copy_folder
+from tests.sample_project import MakeProject
 
 NS = 1_000_000_000
 
@@ -80,7 +81,7 @@ outputs = ["outputs/*"]
 @pytest.mark.parametrize("needs_from", ["same", "reference"])
 @pytest.mark.parametrize("first", ["native", "host"])
 def test_a_run_finds_what_it_would_find_on_one_volume(
-    project, native: str, needs_from: str, first: str
+    project: MakeProject, native: str, needs_from: str, first: str
 ) -> None:
     """Two runs, one after the other, find what one finds that does the work of both."""
     platforms = [native, "host"] if first == "native" else ["host", native]

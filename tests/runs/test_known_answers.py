@@ -8,12 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 
 from pytest_mlcontainer.facts.answers import answers_source, parse_answers
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 # A kernel that returns at once, in the memory of every Python that starts: a fault as on a machine
 # whose BLAS is wrong, of one routine, with which NumPy multiplies a matrix by itself transposed.
@@ -124,7 +125,9 @@ class TestKnownAnswers:
             assert (answers.asked, answers.wrong) == ((), ())
 
 
-def test_a_fault_on_purpose_is_a_failure_of_its_own(project: Any, leaves_nothing: None) -> None:
+def test_a_fault_on_purpose_is_a_failure_of_its_own(
+    project: MakeProject, leaves_nothing: None
+) -> None:
     """On the engine's own platform, although the run's output is right: nothing is judged."""
     env = 'env = { PYTHONPATH = "/fault" }\n'
     project.write(env + TABLE, dockerfile=DOCKERFILE, train=TRAIN, sitecustomize__py=FAULTY)
@@ -145,7 +148,7 @@ def test_a_fault_on_purpose_is_a_failure_of_its_own(project: Any, leaves_nothing
 
 
 def test_a_cpu_that_computes_right_is_emulated(
-    project: Any, native: str, foreign: str, leaves_nothing: None
+    project: MakeProject, native: str, foreign: str, leaves_nothing: None
 ) -> None:
     """Where nobody names one; it is said which, what it costs, and what is faster."""
     project.write(
@@ -161,7 +164,7 @@ def test_a_cpu_that_computes_right_is_emulated(
 
 
 def test_a_named_cpu_that_computes_wrong_is_a_failure_of_its_own(
-    project: Any, native: str, foreign: str, failure_of: Any, leaves_nothing: None
+    project: MakeProject, native: str, foreign: str, failure_of: FailureOf, leaves_nothing: None
 ) -> None:
     """The configuration's word holds, and what comes of it is no drift and no platform's doing."""
     if not foreign.endswith("arm64"):
@@ -181,7 +184,7 @@ def test_a_named_cpu_that_computes_wrong_is_a_failure_of_its_own(
     assert "cause: platform" not in result.stdout.str()
 
 
-def test_the_host_is_asked_as_well(project: Any, failure_of: Any) -> None:
+def test_the_host_is_asked_as_well(project: MakeProject, failure_of: FailureOf) -> None:
     """A fault of this machine's library is no drift of the host against the image."""
     fault = project.pytester.path / "fault"
     fault.mkdir()
@@ -201,7 +204,7 @@ def test_the_host_is_asked_as_well(project: Any, failure_of: Any) -> None:
 
 
 def test_doctor_asks_the_image_that_is_kept(
-    project: Any,
+    project: MakeProject,
     alone: None,
     native: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.engines import Usage
-from pytest_mlcontainer.engines.docker.printed import Following, frames
+from pytest_mlcontainer.engines.docker.printed import Following, answer_within, frames
 from pytest_mlcontainer.engines.printed import LogFiles
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import memory_ran_out, out_of_processes, size_text
 from pytest_mlcontainer.runs.watching import RunWatch, next_look_s
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 MEBIBYTE = 1 << 20
 
@@ -94,8 +99,8 @@ def frame(kind: int, data: bytes) -> bytes:
 
 
 def test_runs_past_their_limits_end_with_a_verdict_that_names_them(
-    project, failure_of, leaves_nothing
-):
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     limits = {
         "chatty": 'log-limit = "1m"',
         "brief": 'log-limit = "1m"',
@@ -146,7 +151,9 @@ def test_runs_past_their_limits_end_with_a_verdict_that_names_them(
     assert "raise `processes`" in said["threads"]
 
 
-def test_a_run_that_loses_a_process_for_memory_passes_with_a_note(project, tmp_path, capsys):
+def test_a_run_that_loses_a_process_for_memory_passes_with_a_note(
+    project: MakeProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Results may lack what that process was to add; the record says so, and a comparison."""
     config = TABLE.format("tolerant", 'memory = "64m"', "") + TABLE.format("brief", "", "")
     project.write(config, dockerfile=DOCKERFILE, use__py=USE)
@@ -172,7 +179,9 @@ def test_a_run_that_loses_a_process_for_memory_passes_with_a_note(project, tmp_p
     assert capsys.readouterr().out.splitlines().count(f"note: {note}") == 1
 
 
-def test_what_is_not_taken_over_is_said_of_a_run_that_passes(project, tmp_path):
+def test_what_is_not_taken_over_is_said_of_a_run_that_passes(
+    project: MakeProject, tmp_path: Path
+) -> None:
     """Nobody reads the record of a run that passes, and names are shown as what they are."""
     config = TABLE.format("odd", "", "")
     project.write(config, dockerfile=DOCKERFILE, use__py=USE)
@@ -191,7 +200,9 @@ def test_what_is_not_taken_over_is_said_of_a_run_that_passes(project, tmp_path):
     assert len(json.loads(record.read_text())["refused"]) == 4
 
 
-def test_a_run_that_waits_for_a_process_killed_for_memory_is_told_why(project, failure_of):
+def test_a_run_that_waits_for_a_process_killed_for_memory_is_told_why(
+    project: MakeProject, failure_of: FailureOf
+) -> None:
     """A timeout alone would send its reader to look for a lock."""
     config = TABLE.format("waits", 'memory = "64m"\ntimeout = 8', "")
     project.write(config, dockerfile=DOCKERFILE, use__py=USE)
@@ -201,7 +212,9 @@ def test_a_run_that_waits_for_a_process_killed_for_memory_is_told_why(project, f
     assert "raise `memory` (64 MiB now) in [tool.mlcontainer.entrypoints.waits]" in said
 
 
-def test_on_host_what_grows_is_ended_all_the_same(project, failure_of):
+def test_on_host_what_grows_is_ended_all_the_same(
+    project: MakeProject, failure_of: FailureOf
+) -> None:
     """Without a container there is nothing to ask: the files themselves are looked at."""
     limits = {"chatty": 'log-limit = "1m"', "fills": 'disk = "64m"', "many": "output-files = 3"}
     tables = "".join(TABLE.format(name, setting, "") for name, setting in limits.items())
@@ -219,7 +232,7 @@ def test_on_host_what_grows_is_ended_all_the_same(project, failure_of):
     assert Path(log).stat().st_size <= MEBIBYTE
 
 
-def test_what_is_printed_goes_to_its_file_and_no_further_than_the_limit(tmp_path):
+def test_what_is_printed_goes_to_its_file_and_no_further_than_the_limit(tmp_path: Path) -> None:
     """The rest is still read, and counted: nobody ends who cannot write."""
     full = []
     stream = frame(1, b"out") + frame(2, b"error") + frame(1, b" and more") + frame(2, b"late")
@@ -233,8 +246,8 @@ def test_what_is_printed_goes_to_its_file_and_no_further_than_the_limit(tmp_path
     assert full == [True]
 
 
-def test_a_stream_that_breaks_off_is_not_all(tmp_path):
-    def chunks():
+def test_a_stream_that_breaks_off_is_not_all(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
         yield frame(1, b"first")
         raise OSError("connection reset")
 
@@ -242,7 +255,37 @@ def test_a_stream_that_breaks_off_is_not_all(tmp_path):
     assert not Following(chunks(), files, lambda: None).finish()
 
 
-def test_frames_are_the_same_however_they_arrive():
+def test_an_answer_is_waited_for_and_a_late_one_is_closed() -> None:
+    class Answer(requests.Response):
+        def __init__(self) -> None:
+            super().__init__()
+            self.closed = threading.Event()
+
+        def close(self) -> None:
+            self.closed.set()
+
+    may_come, answer = threading.Event(), Answer()
+
+    def ask() -> requests.Response:
+        may_come.wait()
+        return answer
+
+    assert answer_within(0.05, ask) is None
+    assert not answer.closed.is_set()
+    may_come.set()
+    assert answer.closed.wait(10)
+    assert answer_within(10, ask) is answer
+
+
+def test_a_request_that_fails_says_so_to_whoever_waits() -> None:
+    def ask() -> requests.Response:
+        raise requests.ConnectionError("refused")
+
+    with pytest.raises(requests.ConnectionError, match="refused"):
+        answer_within(10, ask)
+
+
+def test_frames_are_the_same_however_they_arrive() -> None:
     stream = frame(1, b"a" * 300) + frame(2, b"") + frame(2, b"b")
     expected = [(1, b"a" * 300), (2, b""), (2, b"b")]
     for size in (1, 7, 8, 9, 1000):
@@ -250,7 +293,7 @@ def test_frames_are_the_same_however_they_arrive():
         assert list(frames(pieces)) == expected
 
 
-def test_a_watched_run_is_ended_once_and_only_past_its_limit():
+def test_a_watched_run_is_ended_once_and_only_past_its_limit() -> None:
     """What was seen at most is known afterwards, also of a run that keeps within its limits."""
     ended: list[str] = []
     looks = iter([Usage(5, 7, 3), Usage(11, 6, 2)])
@@ -265,7 +308,7 @@ def test_a_watched_run_is_ended_once_and_only_past_its_limit():
     assert watch.peak == Usage(11, 7, 3)
 
 
-def test_a_run_that_is_over_is_not_looked_at_again():
+def test_a_run_that_is_over_is_not_looked_at_again() -> None:
     def look() -> Usage:
         raise AssertionError
 
@@ -275,7 +318,9 @@ def test_a_run_that_is_over_is_not_looked_at_again():
 
 
 @pytest.mark.parametrize(("left", "pause"), [(0, 0.5), (-5, 0.5), (4 << 30, 1.0), (20 << 30, 2.0)])
-def test_the_closer_to_its_limit_a_run_is_the_sooner_it_is_looked_at(left, pause):
+def test_the_closer_to_its_limit_a_run_is_the_sooner_it_is_looked_at(
+    left: int, pause: float
+) -> None:
     assert next_look_s(left) == pause
 
 
@@ -290,17 +335,22 @@ def test_the_closer_to_its_limit_a_run_is_the_sooner_it_is_looked_at(left, pause
         ("ValueError", None, None),
     ],
 )
-def test_processes_that_ran_out_are_recognised(printed, peak, sign):
+def test_processes_that_ran_out_are_recognised(
+    printed: str, peak: int | None, sign: str | None
+) -> None:
     found = out_of_processes(Limits(processes=20), Usage(processes=peak), printed)
-    assert (found is None) == (sign is None)
-    assert sign is None or sign in found[0]
+    if sign is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert sign in found[0]
 
 
-def test_memory_that_ran_out_without_a_limit_is_the_machines():
+def test_memory_that_ran_out_without_a_limit_is_the_machines() -> None:
     said = memory_ran_out(Limits(), Usage(memory_bytes=3 << 30), child=False)
     assert said.endswith("since no limit is set: 3 GiB at the most seen")
 
 
-def test_sizes_are_said_as_a_person_would():
+def test_sizes_are_said_as_a_person_would() -> None:
     sizes = [1, 4096, 64 << 20, (3 << 30) // 2]
     assert [size_text(size) for size in sizes] == ["1 bytes", "4 KiB", "64 MiB", "1.5 GiB"]

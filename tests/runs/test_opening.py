@@ -21,6 +21,7 @@ from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.model import Entrypoint, Image, Limits, Output, Platform, Target
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.opening import FAILURE, Opening, open_pickle
+from tests.sample_project import MakeProject
 
 BASE = "python:3.13-slim"
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
@@ -59,7 +60,7 @@ def opening(engine: docker.APIClient, native: str, tmp_path: Path) -> Iterator[O
 def opened(opening: Opening) -> Callable[..., Path]:
     """Opens bytes, with fields of `Opening` changed; gives the folder."""
 
-    def run(data: bytes, **changes: object) -> Path:
+    def run(data: bytes, **changes: Any) -> Path:
         opening.output.path.write_bytes(data)
         job = replace(opening, **changes)
         open_pickle(job)
@@ -240,7 +241,7 @@ def test_again(run_entrypoint, compare_outputs):
 
 
 @pytest.fixture
-def made(project: Any, native: str) -> Any:
+def made(project: MakeProject, native: str) -> Any:
     """The project, to run on this engine's own platform and another."""
 
     def write(other: str, **files: str) -> Any:

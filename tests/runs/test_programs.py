@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
+
 DOCKERFILE = r"""FROM python:3.13-slim
 WORKDIR /app
 RUN printf '#!/bin/sh\r\necho\r\n' > windows.sh \
@@ -40,7 +43,7 @@ COMMANDS = {
 
 
 def test_a_command_that_is_there_and_cannot_be_executed_says_what_is_missing(
-    project, native, failure_of, leaves_nothing
+    project: MakeProject, native: str, failure_of: FailureOf, leaves_nothing: None
 ) -> None:
     if native != "linux/amd64":
         pytest.skip("the program that asks for another loader is made for amd64")
@@ -58,7 +61,9 @@ def test_a_command_that_is_there_and_cannot_be_executed_says_what_is_missing(
         assert remedy in said, command
 
 
-def test_a_script_that_env_cannot_run_says_so_itself(project, failure_of, leaves_nothing) -> None:
+def test_a_script_that_env_cannot_run_says_so_itself(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
     """There the kernel did execute something, and its words are explained."""
     project.write(
         '[tool.mlcontainer.entrypoints.train]\ncommand = ["/app/lost-by-env.py"]\n',

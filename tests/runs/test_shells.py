@@ -10,6 +10,8 @@ import pytest
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Entrypoint, Image, Platform
 from pytest_mlcontainer.runs.shells import check_command, exec_form, script_of, takes_arguments
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
 
 IMAGE = Image("image", "sha256:0", Platform("linux", "amd64"))
 TRAIN = Entrypoint("train", command=("--epochs", "3"))
@@ -74,7 +76,9 @@ def test_the_form_that_is_proposed_does_the_same_with_arguments(script: str) -> 
         assert given.stdout.split() == [*alone.stdout.split(), "x", "y"]
 
 
-def test_a_run_with_a_shell_form_entrypoint_never_starts(project, failure_of) -> None:
+def test_a_run_with_a_shell_form_entrypoint_never_starts(
+    project: MakeProject, failure_of: FailureOf
+) -> None:
     dockerfile = (
         "FROM python:3.13-slim\nWORKDIR /app\nCOPY train.py .\nENTRYPOINT python3 train.py\n"
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer.model import Limits
-from pytest_mlcontainer.runs.symptoms import Case, Symptom, recognise
+from pytest_mlcontainer.runs.remedies import Case, Symptom
+from pytest_mlcontainer.runs.symptoms import recognise
 from pytest_mlcontainer.runs.warned import invalid_cast
 
 TABLE = "[tool.mlcontainer.entrypoints.train]"

@@ -7,6 +7,7 @@ import html
 import json
 import shlex
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -63,7 +64,7 @@ def test_every_usual_form_is_replaced(form: str) -> None:
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("before", [b"", b"u", b"us", b"usr", b"user:"])
 def test_base64_is_replaced_wherever_the_value_stands_in_it(
-    encode: type[base64.b64encode], before: bytes
+    encode: Callable[[bytes], bytes], before: bytes
 ) -> None:
     """`Authorization: Basic` has a user before the password; what is left tells nothing of it."""
     encoded = encode(before + TOKEN + b"\n")

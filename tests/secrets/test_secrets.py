@@ -18,6 +18,9 @@ from urllib.parse import quote
 import docker
 import pytest
 
+from tests.fixture_types import FailureOf
+from tests.sample_project import MakeProject
+
 BASE = "python:3.13-slim"
 VALUES = {
     "BUILD_TOKEN": "build-variable-é/7Qw9+x",
@@ -132,7 +135,7 @@ def leaks_in_layers(saved: Path, base: tuple[str, ...]) -> list[str]:
 
 
 @pytest.fixture
-def secret_project(project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def secret_project(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in VALUES.items():
         if "." in name:
             project.write().joinpath(name).write_text(value)
@@ -144,7 +147,7 @@ def secret_project(project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_no_value_is_found_anywhere(
     secret_project: Any,
     engine: docker.APIClient,
-    failure_of: Any,
+    failure_of: FailureOf,
     native: str,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -224,7 +227,7 @@ raise RuntimeError("not allowed: " + os.environ["TOKEN"])
 
 
 def test_a_run_on_this_machine_gets_variables(
-    secret_project: Any, failure_of: Any, tmp_path_factory: pytest.TempPathFactory,
+    secret_project: Any, failure_of: FailureOf, tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """With the same promises: no container is needed to keep them."""
@@ -244,7 +247,7 @@ def test_a_run_on_this_machine_gets_variables(
     assert next(root.rglob("records/**/length")).read_text() == "17"
 
 
-def test_a_failed_build_shows_no_secret(secret_project: Any, failure_of: Any) -> None:
+def test_a_failed_build_shows_no_secret(secret_project: Any, failure_of: FailureOf) -> None:
     """Not in the lines of the step, nor in what the cache keeps of the failure."""
     dockerfile = f"FROM {BASE}\nRUN --mount=type=secret,id=token cat /run/secrets/token; exit 7\n"
     root = secret_project.write(CONFIG, dockerfile=dockerfile, leak__py="")

@@ -154,7 +154,8 @@ class TestOneProcess:
         store = entered(tmp_path, "a")
         seen = [store.once("run", "key", lambda _folder: {"a": (1, None)})[0] for _ in range(2)]
         assert seen == [{"a": [1, None]}] * 2
-        assert store.session_value("sources", lambda: ("a",)) == ["a"]
+        given: object = store.session_value("sources", lambda: ("a",))
+        assert given == ["a"]
 
     def test_none_is_a_value(self, tmp_path: Path) -> None:
         """What returns nothing is made once all the same."""

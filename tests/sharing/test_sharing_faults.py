@@ -158,6 +158,17 @@ class TestElsewhere:
         assert first.tell("ask") == "first"
 
 
+def _become_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+    (file / "x").write_text("")
+
+
+def _become_link(file: Path, to: Path | str) -> None:
+    file.unlink()
+    file.symlink_to(to)
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty": lambda file: file.write_bytes(b""),
     "cut off": lambda file: file.write_bytes(file.read_bytes()[:-5]),
@@ -171,10 +182,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "another value": lambda file: file.write_text(file.read_text().replace("mine", "evil")),
     "deep": lambda file: file.write_text("[" * 100_000),
     "missing": lambda file: file.unlink(),
-    "a folder": lambda file: (file.unlink(), file.mkdir(), (file / "x").write_text("")),
-    "a link to nothing": lambda file: (file.unlink(), file.symlink_to("nowhere")),
-    "a link to itself": lambda file: (file.unlink(), file.symlink_to(file)),
-    "a link to another file": lambda file: (file.unlink(), file.symlink_to("/etc/passwd")),
+    "a folder": _become_folder,
+    "a link to nothing": lambda file: _become_link(file, "nowhere"),
+    "a link to itself": lambda file: _become_link(file, file),
+    "a link to another file": lambda file: _become_link(file, "/etc/passwd"),
 }
 
 

@@ -12,10 +12,11 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
+
+from tests.sample_project import MakeProject
 
 CONFIG = """
 platforms = ["linux/amd64", "linux/arm64"]
@@ -49,7 +50,7 @@ class Made:
     def __init__(self, engine: docker.APIClient, name: str) -> None:
         self.counted: Counter[str] = Counter()
         self._name = name
-        self._events = engine.events(decode=True, since=time.time())
+        self._events = engine.events(decode=True, since=int(time.time()))
         self._follower = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> Made:
@@ -77,7 +78,7 @@ def images_of(engine: docker.APIClient, name: str) -> list[str]:
 
 
 @pytest.fixture
-def shared(project: Any, request: pytest.FixtureRequest) -> tuple[Path, str]:
+def shared(project: MakeProject, request: pytest.FixtureRequest) -> tuple[Path, str]:
     """A project with a name of its own, so that its events are told from other tests'."""
     name = f"shared-{os.getpid()}-{abs(hash(request.node.name)) % 10**6}"
     root = project.write(CONFIG, infer__py=INFER)

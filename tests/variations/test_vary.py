@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.sample_project import MakeProject
+
 DOCKERFILE = """\
 FROM python:3.13-slim
 WORKDIR /app
@@ -117,7 +119,7 @@ def configured(top: str = "", /, **entries: str) -> str:
 
 
 @pytest.fixture
-def varied(project: Any) -> Any:
+def varied(project: MakeProject) -> Any:
     """Writes a project, runs only its varying items; gives pytest's result and report.json."""
 
     def run(config: str, *args: str, **files: str) -> tuple[pytest.RunResult, dict[str, Any]]:
@@ -417,7 +419,7 @@ def test_on_the_host_what_needs_no_container_is_varied(
     assert {"name": "hostname", "why": "needs a container"} in explanation["not_exercised"]
 
 
-def test_a_fixture_runs_under_variations(project: Any, leaves_nothing: None) -> None:
+def test_a_fixture_runs_under_variations(project: MakeProject, leaves_nothing: None) -> None:
     """`vary` makes another run, whose target says so; a name that cannot be had is explained."""
     project.write(
         configured(keyed=""),
@@ -457,7 +459,7 @@ def test_not_to_be_had(run_entrypoint, name):
     )
 
 
-def test_workers_find_the_same(project: Any, leaves_nothing: None) -> None:
+def test_workers_find_the_same(project: MakeProject, leaves_nothing: None) -> None:
     """Under pytest-xdist each search is one worker's, on one image for both."""
     root = project.write(
         configured(local="", steady=""), dockerfile=DOCKERFILE, train="", faults__py=FAULTS

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
+
+from tests.sample_project import MakeProject
 
 # The last release of NumPy 1, whose wheel has an OpenBLAS that needs another library beside it.
 DOCKERFILE = """\
@@ -31,7 +32,7 @@ numpy.save("outputs/digits.npy", (product * numpy.float32(1e7)).astype("int64") 
     [("blas-kernel", "blas.kernel * → *"), ("threads", "blas.threads * → *")],
 )
 def test_an_openblas_that_needs_another_library_is_varied(
-    project: Any, name: str, witness: str, leaves_nothing: None
+    project: MakeProject, name: str, witness: str, leaves_nothing: None
 ) -> None:
     """With NumPy 1 neither took effect by the probe, although both change results."""
     root = project.write(dockerfile=DOCKERFILE, train=TRAIN)

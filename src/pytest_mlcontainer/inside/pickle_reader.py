@@ -317,12 +317,12 @@ class _Node:
         return None
 
 
-def write_items(found, writer):
-    """Write all that the value holds, without recursion, up to `MAX_ITEMS`."""
+def write_items(found, writer, most=MAX_ITEMS):
+    """Write all that the value holds, without recursion, up to so many items."""
     waiting = [_Node("", found, None)]
     while waiting:
         node = waiting.pop()
-        if writer.count >= MAX_ITEMS:
+        if writer.count >= most:
             writer.cut = True
             return
         node.name = writer.unique(node.name)

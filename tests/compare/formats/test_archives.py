@@ -13,7 +13,9 @@ import struct
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +23,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.compare.formats import archives, unpacking, zips
-from pytest_mlcontainer.model import Output, Rule, Tolerance, Verdict
+from pytest_mlcontainer.compare.formats import archives, unpacking
+from pytest_mlcontainer.compare.formats.unpacking import UnpackingLimits
+from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
+from tests.fixture_types import Compare, CompareHere, Only
 
 PROPERTY = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -31,7 +35,16 @@ NAMES = st.text(st.characters(exclude_characters="\0/\\", exclude_categories=["C
 CONTENTS = st.dictionaries(NAMES, st.binary(max_size=200), min_size=1, max_size=5)
 
 
-def zipped(members, *, method=zipfile.ZIP_DEFLATED, date=(2024, 1, 2, 3, 4, 6), folders=()):
+Members = Mapping[str, bytes | tarfile.TarInfo]
+
+
+def zipped(
+    members: dict[str, bytes],
+    *,
+    method: int = zipfile.ZIP_DEFLATED,
+    date: tuple[int, int, int, int, int, int] = (2024, 1, 2, 3, 4, 6),
+    folders: Sequence[str] = (),
+) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as file:
         for name in folders:
@@ -41,7 +54,14 @@ def zipped(members, *, method=zipfile.ZIP_DEFLATED, date=(2024, 1, 2, 3, 4, 6), 
     return stream.getvalue()
 
 
-def tarred(members, *, mode="w", time=0, user="", rights=0o644):
+def tarred(
+    members: Members,
+    *,
+    mode: Any = "w",
+    time: int = 0,
+    user: str = "",
+    rights: int = 0o644,
+) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode=mode) as file:
         for name, data in members.items():
@@ -52,26 +72,26 @@ def tarred(members, *, mode="w", time=0, user="", rights=0o644):
     return stream.getvalue()
 
 
-def linked(name, target, kind=tarfile.SYMTYPE):
+def linked(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
     return info
 
 
-def turned(members):
+def turned(members: dict[str, bytes]) -> dict[str, bytes]:
     return dict(reversed(members.items()))
 
 
-def verdicts(differences):
+def verdicts(differences: tuple[Difference, ...]) -> set[Verdict]:
     return {each.verdict for each in differences}
 
 
-def drifting(differences):
+def drifting(differences: tuple[Difference, ...]) -> dict[str, Difference]:
     return {each.item: each for each in differences if not each.verdict.passes}
 
 
 @pytest.fixture(autouse=True)
-def _leaves_no_folder(tmp_path, monkeypatch):
+def _leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever is unpacked is gone afterwards; a reader that was started here keeps its folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
@@ -81,7 +101,9 @@ def _leaves_no_folder(tmp_path, monkeypatch):
 
 @PROPERTY
 @given(CONTENTS)
-def test_a_zip_packed_again_in_another_way_is_identical(compare, members):
+def test_a_zip_packed_again_in_another_way_is_identical(
+    compare: Compare, members: dict[str, bytes]
+) -> None:
     other = zipped(turned(members), method=zipfile.ZIP_STORED, date=(2025, 5, 5, 5, 5, 6))
     differences, notes = compare("a.zip", other, zipped(members))
     assert verdicts(differences) == {Verdict.IDENTICAL}
@@ -90,7 +112,9 @@ def test_a_zip_packed_again_in_another_way_is_identical(compare, members):
 
 @PROPERTY
 @given(CONTENTS)
-def test_a_tar_packed_again_in_another_way_is_identical(compare, members):
+def test_a_tar_packed_again_in_another_way_is_identical(
+    compare: Compare, members: dict[str, bytes]
+) -> None:
     other = tarred(turned(members), time=1_700_000_000, user="root", rights=0o600)
     differences, _notes = compare("a.tar", other, tarred(members))
     assert verdicts(differences) == {Verdict.IDENTICAL}
@@ -98,7 +122,9 @@ def test_a_tar_packed_again_in_another_way_is_identical(compare, members):
 
 @PROPERTY
 @given(CONTENTS, st.randoms(use_true_random=False))
-def test_a_changed_byte_is_found_and_its_member_named(compare, members, rng):
+def test_a_changed_byte_is_found_and_its_member_named(
+    compare: Compare, members: dict[str, bytes], rng: random.Random
+) -> None:
     name = rng.choice(sorted(members))
     changed = {**members, name: members[name] + b"\xff"}
     for pack in (zipped, tarred):
@@ -107,7 +133,7 @@ def test_a_changed_byte_is_found_and_its_member_named(compare, members, rng):
 
 
 @pytest.mark.parametrize("mode", ["gz", "bz2", "xz"])
-def test_a_compressed_tar_packed_again_is_identical(compare, mode):
+def test_a_compressed_tar_packed_again_is_identical(compare: Compare, mode: str) -> None:
     members = {"a.txt": b"one\n", "b/c.bin": bytes(range(256))}
     sides = tarred(turned(members), mode=f"w:{mode}", time=9), tarred(members, mode=f"w:{mode}")
     differences, _notes = compare(f"a.tar.{mode}", *sides)
@@ -115,8 +141,8 @@ def test_a_compressed_tar_packed_again_is_identical(compare, mode):
     assert sum(each.size for each in differences) == 2
 
 
-def test_one_value_in_a_tar_in_gzip_in_a_zip_is_found_and_named(compare):
-    def pack(value, time):
+def test_one_value_in_a_tar_in_gzip_in_a_zip_is_found_and_named(compare: Compare) -> None:
+    def pack(value: float, time: int) -> bytes:
         metrics = json.dumps({"history": [{"loss": 0.5}, {"loss": value}], "acc": 0.9}).encode()
         inner = tarred({"run/metrics.json": metrics, "run/b.txt": b"b"}, mode="w:gz", time=time)
         return zipped({"model.tar.gz": inner, "readme.txt": b"hello"})
@@ -128,10 +154,10 @@ def test_one_value_in_a_tar_in_gzip_in_a_zip_is_found_and_named(compare):
     assert (difference.worst_actual, difference.worst_expected) == ("0.26", "0.25")
 
 
-def test_members_are_compared_by_their_own_formats(compare):
+def test_members_are_compared_by_their_own_formats(compare: Compare) -> None:
     weights = np.linspace(0, 1, 50, dtype=np.float32)
 
-    def pack(array, text):
+    def pack(array: np.ndarray, text: bytes) -> bytes:
         stream = io.BytesIO()
         np.save(stream, array)
         return zipped({"weights.npy": stream.getvalue(), "log.txt": text})
@@ -142,8 +168,8 @@ def test_members_are_compared_by_their_own_formats(compare):
     assert found["weights.npy"].max_ulp == 1
 
 
-def test_rules_reach_into_members(compare):
-    def pack(loss, seconds):
+def test_rules_reach_into_members(compare: Compare) -> None:
+    def pack(loss: float, seconds: int) -> bytes:
         return zipped({"m/metrics.json": json.dumps({"loss": loss, "time": seconds}).encode()})
 
     sides = pack(0.501, 7), pack(0.5, 3)
@@ -162,7 +188,7 @@ def test_rules_reach_into_members(compare):
     assert notes == ("not compared: 1 item by rule m.zip:*/time (ignore)",)
 
 
-def test_an_ignored_member_is_not_even_read(compare):
+def test_an_ignored_member_is_not_even_read(compare: Compare) -> None:
     whole = zipped({"a": b"a" * 100, "b": b"b"}, method=zipfile.ZIP_STORED)
     damaged = whole.replace(b"a" * 100, b"x" * 100)
     rules = (Rule("m.zip", "a", Tolerance(ignore=True)),)
@@ -171,7 +197,9 @@ def test_an_ignored_member_is_not_even_read(compare):
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_missing_and_additional_members_are_drift(compare, pack):
+def test_missing_and_additional_members_are_drift(
+    compare: Compare, pack: Callable[..., bytes]
+) -> None:
     found = drifting(compare("a.bin", pack({"a": b"1", "x": b""}), pack({"a": b"1", "y": b""}))[0])
     assert {item: each.note for item, each in found.items()} == {
         "y": "missing in the actual run",
@@ -179,7 +207,7 @@ def test_missing_and_additional_members_are_drift(compare, pack):
     }
 
 
-def test_only_an_empty_folder_counts(compare):
+def test_only_an_empty_folder_counts(compare: Compare) -> None:
     members = {"a/b.txt": b"1"}
     assert verdicts(compare("a.zip", zipped(members, folders=["a/"]), zipped(members))[0]) == {
         Verdict.IDENTICAL
@@ -188,12 +216,12 @@ def test_only_an_empty_folder_counts(compare):
     assert set(found) == {"c/"}
 
 
-def test_links_and_devices_are_compared_as_what_they_say(compare):
-    secret = {"file": b"x", "link": linked("link", "/etc/passwd")}
+def test_links_and_devices_are_compared_as_what_they_say(compare: Compare) -> None:
+    secret: Members = {"file": b"x", "link": linked("link", "/etc/passwd")}
     assert verdicts(compare("a.tar", tarred(secret, time=1), tarred(secret))[0]) == {
         Verdict.IDENTICAL
     }
-    others = (
+    others: tuple[Members, ...] = (
         {"file": b"x", "link": linked("link", "/etc/group")},
         {"file": b"x", "link": b"root"},
         {"file": b"x", "link": linked("link", "file", tarfile.LNKTYPE)},
@@ -205,8 +233,8 @@ def test_links_and_devices_are_compared_as_what_they_say(compare):
         assert "expected a link to '/etc/passwd'" in found.note
 
 
-def test_a_link_in_a_zip_is_no_file(compare):
-    def pack(content, is_link):
+def test_a_link_in_a_zip_is_no_file(compare: Compare) -> None:
+    def pack(content: bytes, is_link: bool) -> bytes:
         info = zipfile.ZipInfo("a")
         info.create_system = 3
         info.external_attr = (0o120777 if is_link else 0o100644) << 16
@@ -215,16 +243,16 @@ def test_a_link_in_a_zip_is_no_file(compare):
             file.writestr(info, content)
         return stream.getvalue()
 
-    (found,) = drifting(compare("a.zip", pack("b", False), pack("b", True))[0]).values()
+    (found,) = drifting(compare("a.zip", pack(b"b", False), pack(b"b", True))[0]).values()
     assert found.note == "a file, expected a link to b'b'"
-    (found,) = drifting(compare("a.zip", pack("c", True), pack("b", True))[0]).values()
+    (found,) = drifting(compare("a.zip", pack(b"c", True), pack(b"b", True))[0]).values()
     assert found.note == "a link to b'c', expected a link to b'b'"
 
 
 @pytest.mark.parametrize(
     "name", ["../../up", "/etc/absolute", "a\nb", "a\x1b[31m", "\udcff", "x" * 3000]
 )
-def test_names_lead_nowhere_and_are_shown_printable(compare, name):
+def test_names_lead_nowhere_and_are_shown_printable(compare: Compare, name: str) -> None:
     found = drifting(compare("a.tar", tarred({name: b"1"}), tarred({name: b"2"}))[0])
     (item,) = found
     assert item.isprintable()
@@ -233,7 +261,9 @@ def test_names_lead_nowhere_and_are_shown_printable(compare, name):
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.85])
-def test_a_truncated_archive_fails_and_names_the_side(compare, pack, keep):
+def test_a_truncated_archive_fails_and_names_the_side(
+    compare: Compare, pack: Callable[..., bytes], keep: float
+) -> None:
     random.seed(3)
     members = {f"m{number}": random.randbytes(3000) for number in range(10)}
     whole = pack(members)
@@ -244,7 +274,9 @@ def test_a_truncated_archive_fails_and_names_the_side(compare, pack, keep):
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_truncated_compressed_file_fails_and_names_the_side(compare, pack):
+def test_a_truncated_compressed_file_fails_and_names_the_side(
+    compare: Compare, pack: Callable[..., bytes]
+) -> None:
     random.seed(3)
     whole = pack(random.randbytes(5000))
     for sides in ((whole[:-40], whole), (whole, whole[:-40])):
@@ -255,7 +287,9 @@ def test_a_truncated_compressed_file_fails_and_names_the_side(compare, pack):
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_compressed_file_is_compared_by_what_is_in_it(compare, pack):
+def test_a_compressed_file_is_compared_by_what_is_in_it(
+    compare: Compare, pack: Callable[..., bytes]
+) -> None:
     table = "a,b\n" + "".join(f"{number},{number / 7}\n" for number in range(50))
     for name in ("t.csv.gz", "t.csv.bz2", "t.csv.xz"):
         sides = pack(table.replace("3,", "4,", 1).encode()), pack(table.encode())
@@ -263,13 +297,13 @@ def test_a_compressed_file_is_compared_by_what_is_in_it(compare, pack):
         assert found.item == "a"
 
 
-def test_another_level_of_compression_is_identical(only):
+def test_another_level_of_compression_is_identical(only: Only) -> None:
     data = b"value\n" * 1000
     found = only("a.txt.gz", gzip.compress(data, 1, mtime=5), gzip.compress(data, 9, mtime=6))
     assert (found.verdict, found.size) == (Verdict.IDENTICAL, 6000)
 
 
-def test_xz_in_several_streams_is_read_to_its_end(only):
+def test_xz_in_several_streams_is_read_to_its_end(only: Only) -> None:
     parts = lzma.compress(b"a" * 5000) + bytes(8) + lzma.compress(b"b" * 5000)
     whole = lzma.compress(b"a" * 5000 + b"b" * 5000)
     assert only("a.xz", parts, whole).verdict is Verdict.IDENTICAL
@@ -277,7 +311,7 @@ def test_xz_in_several_streams_is_read_to_its_end(only):
     assert only("a.xz", changed, whole).verdict is Verdict.DRIFT
 
 
-def test_an_encrypted_member_fails_and_the_others_are_compared(compare):
+def test_an_encrypted_member_fails_and_the_others_are_compared(compare: Compare) -> None:
     whole = bytearray(zipped({"a": b"1", "b": b"2"}))
     for magic, offset in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
         whole[whole.find(magic) + offset] |= 1
@@ -288,7 +322,7 @@ def test_an_encrypted_member_fails_and_the_others_are_compared(compare):
     assert found["b"].verdict is Verdict.DRIFT
 
 
-def test_a_member_twice_is_ambiguous_and_fails(only):
+def test_a_member_twice_is_ambiguous_and_fails(only: Only) -> None:
     twice = zipped({"a": b"1", "b": b"2"}).replace(b"b", b"a")
     found = only("a.zip", twice, zipped({"a": b"2"}))
     assert (found.verdict, "'a' more than once" in found.note) == (Verdict.FAILED, True)
@@ -297,7 +331,7 @@ def test_a_member_twice_is_ambiguous_and_fails(only):
     assert (found.verdict, "'a' more than once" in found.note) == (Verdict.FAILED, True)
 
 
-def test_a_bomb_is_refused_by_what_it_promises(only):
+def test_a_bomb_is_refused_by_what_it_promises(only: Only) -> None:
     bomb = bytearray(zipped({"zeros": bytes(10_000)}))
     at = bomb.find(b"PK\1\2")
     bomb[at + 24 : at + 28] = struct.pack("<L", 2**31)
@@ -311,7 +345,7 @@ def test_a_bomb_is_refused_by_what_it_promises(only):
     assert only("a.tar", bytes(sparse), tarred({"a": b"2"})).verdict is Verdict.FAILED
 
 
-def test_an_npz_bomb_is_refused_too(only):
+def test_an_npz_bomb_is_refused_too(only: Only) -> None:
     stream = io.BytesIO()
     np.savez_compressed(stream, zeros=np.zeros(3_000_000))
     bomb = bytearray(stream.getvalue())
@@ -322,27 +356,28 @@ def test_an_npz_bomb_is_refused_too(only):
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_stream_that_never_ends_is_given_up(only_here, monkeypatch, pack):
-    monkeypatch.setattr(unpacking.UnpackingBudget.__init__, "__defaults__", (100_000,))
+def test_a_stream_that_never_ends_is_given_up(
+    compare_here: CompareHere, pack: Callable[..., bytes]
+) -> None:
     sides = pack(bytes(3_000_000)), pack(bytes(3_000_001))
-    found = only_here("a.bin", *sides)
+    (found,), _notes = compare_here("a.bin", *sides, limits=UnpackingLimits(total_bytes=100_000))
     assert found.verdict is Verdict.FAILED
     assert "unpacks to more than 100000 bytes" in found.note
 
 
-def test_archives_inside_share_one_allowance(compare_here, monkeypatch):
-    monkeypatch.setattr(unpacking.UnpackingBudget.__init__, "__defaults__", (100_000,))
+def test_archives_inside_share_one_allowance(compare_here: CompareHere) -> None:
+    limits = UnpackingLimits(total_bytes=100_000)
 
-    def pack(last, count):
+    def pack(last: bytes, count: int) -> bytes:
         return zipped({f"{n}.zip": zipped({"z": bytes(20_000) + last}) for n in range(count)})
 
-    found = drifting(compare_here("a.zip", pack(b"1", 2), pack(b"2", 2))[0])
+    found = drifting(compare_here("a.zip", pack(b"1", 2), pack(b"2", 2), limits=limits)[0])
     assert {each.verdict for each in found.values()} == {Verdict.DRIFT}
-    found = drifting(compare_here("a.zip", pack(b"1", 40), pack(b"2", 40))[0])
+    found = drifting(compare_here("a.zip", pack(b"1", 40), pack(b"2", 40), limits=limits)[0])
     assert Verdict.FAILED in {each.verdict for each in found.values()}
 
 
-def test_overlapping_members_are_refused(only):
+def test_overlapping_members_are_refused(only: Only) -> None:
     """As in David Fifield's zip bomb: many entries of the directory share one body."""
     whole = zipped({"a": bytes(1000), "b": bytes(1000)})
     at = whole.find(b"PK\1\2", whole.find(b"PK\1\2") + 4)
@@ -351,14 +386,11 @@ def test_overlapping_members_are_refused(only):
     assert (found.verdict, "inside one another" in found.note) == (Verdict.FAILED, True)
 
 
-def test_too_many_members_are_refused_before_they_are_listed(only_here, monkeypatch):
-    monkeypatch.setattr(zips, "MOST_MEMBERS", 50)
-    from pytest_mlcontainer.compare.formats import tar_file
-
-    monkeypatch.setattr(tar_file, "MOST_MEMBERS", 50)
+def test_too_many_members_are_refused_before_they_are_listed(compare_here: CompareHere) -> None:
+    limits = UnpackingLimits(members=50)
     members = {str(number): b"" for number in range(51)}
     for name, pack in (("a.zip", zipped), ("a.tar", tarred)):
-        found = only_here(name, pack(members), pack({}))
+        (found,), _notes = compare_here(name, pack(members), pack({}), limits=limits)
         assert found.verdict is Verdict.FAILED
         assert "more than" in found.note
         assert "write fewer files" in found.note
@@ -366,7 +398,7 @@ def test_too_many_members_are_refused_before_they_are_listed(only_here, monkeypa
 
 @pytest.mark.parametrize("at", [0, 100, 124, 136, 148, 156, 257, 345, 500])
 @pytest.mark.parametrize("lie", [b"\xff" * 12, b"\x80" + b"\xff" * 11, b"77777777777\0"])
-def test_a_tar_that_lies_ends_with_a_word(compare, at, lie):
+def test_a_tar_that_lies_ends_with_a_word(compare: Compare, at: int, lie: bytes) -> None:
     whole = bytearray(tarred({"a": b"1" * 600, "b": b"2" * 600}))
     for header in (0, 1536):
         lied = bytearray(whole)
@@ -377,7 +409,7 @@ def test_a_tar_that_lies_ends_with_a_word(compare, at, lie):
         assert differences
 
 
-def test_a_damaged_header_in_the_middle_is_no_end(only):
+def test_a_damaged_header_in_the_middle_is_no_end(only: Only) -> None:
     whole = tarred({"a": b"1" * 600, "b": b"2" * 600, "c": b"3"})
     damaged = whole[:1536] + b"junk" + whole[1540:]
     found = only("a.tar", damaged, damaged[:600] + b"x" + damaged[601:])
@@ -385,8 +417,8 @@ def test_a_damaged_header_in_the_middle_is_no_end(only):
     assert "at byte 1536 a member should begin" in found.note
 
 
-def test_what_lies_too_deep_fails(compare):
-    def nest(content):
+def test_what_lies_too_deep_fails(compare: Compare) -> None:
+    def nest(content: bytes) -> bytes:
         data = content
         for number in range(unpacking.DEEPEST + 2):
             data = zipped({f"{number}.zip": data})
@@ -398,7 +430,7 @@ def test_what_lies_too_deep_fails(compare):
     assert f"more than {unpacking.DEEPEST} archives deep" in found.note
 
 
-def test_a_zip64_is_read(compare):
+def test_a_zip64_is_read(compare: Compare) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as file, file.open("a", "w", force_zip64=True) as member:
         member.write(b"1" * 100)
@@ -407,22 +439,25 @@ def test_a_zip64_is_read(compare):
     }
 
 
-def test_nan_differs_inside_archives_where_a_rule_says_so(only):
+def test_nan_differs_inside_archives_where_a_rule_says_so(only: Only) -> None:
     packed = zipped({"m.json": b'{"a": NaN}'})
     assert only("m.zip", packed, packed).verdict is Verdict.IDENTICAL
     rules = (Rule("m.zip", None, Tolerance(equal_nan=False)),)
     assert only("m.zip", packed, packed, rules=rules).verdict is Verdict.DRIFT
 
 
-def test_a_full_disk_is_no_crash(only_here, monkeypatch):
-    monkeypatch.setattr(unpacking, "_LEFT_FREE_BYTES", 1 << 60)
-    found = only_here("a.zip", zipped({"a": b"1"}), zipped({"a": b"2"}))
+def test_a_full_disk_is_no_crash(compare_here: CompareHere) -> None:
+    limits = UnpackingLimits(left_free_bytes=1 << 60)
+    sides = zipped({"a": b"1"}), zipped({"a": b"2"})
+    (found,), _notes = compare_here("a.zip", *sides, limits=limits)
     assert (found.verdict, "bytes are free" in found.note) == (Verdict.FAILED, True)
 
 
 @PROPERTY
 @given(st.binary(max_size=400), st.integers(0, 10_000), st.sampled_from([zipped, tarred]))
-def test_any_damage_ends_in_a_difference(compare, noise, place, pack):
+def test_any_damage_ends_in_a_difference(
+    compare: Compare, noise: bytes, place: int, pack: Callable[..., bytes]
+) -> None:
     whole = pack({"a.json": b'{"a": 1}', "b": bytes(700)})
     at = place % len(whole)
     damaged = whole[:at] + noise + whole[at + len(noise) :]
@@ -430,12 +465,12 @@ def test_any_damage_ends_in_a_difference(compare, noise, place, pack):
     assert differences
 
 
-def test_members_of_a_wheel_are_items(compare, tmp_path):
+def test_members_of_a_wheel_are_items(compare: Compare, tmp_path: Path) -> None:
     """A zip under another name, written to disk as real ones are."""
     sides = []
     for side, version in (("actual", b"2"), ("expected", b"1")):
         path = Path(tmp_path, f"{side}.whl")
         path.write_bytes(zipped({"pkg/__init__.py": b"version = " + version}))
         sides.append((Output("p.whl", path, os.path.getsize(path)),))  # noqa: PTH202
-    (found,) = compare_outputs(*sides, ())[0]
+    (found,) = compare_outputs(sides[0], sides[1], ())[0]
     assert (found.item, found.unit) == ("pkg/__init__.py", "lines")

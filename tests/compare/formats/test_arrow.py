@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.feather
@@ -11,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare.formats.arrow import _looked_up
-from pytest_mlcontainer.model import Verdict
+from pytest_mlcontainer.model import Difference, Verdict
+from tests.fixture_types import Compare, Only
 
 PROPERTY = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -42,20 +46,31 @@ ROWS = st.lists(
 )
 
 
-def ipc(table, make=pa.ipc.new_file, rows=None, **options):
+def ipc(
+    table: pa.Table,
+    make: Callable[..., Any] = pa.ipc.new_file,
+    rows: int | None = None,
+    **options: Any,
+) -> bytes:
     stream = io.BytesIO()
     with make(stream, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
         writer.write_table(table, rows)
     return stream.getvalue()
 
 
-def drifting(differences):
+def drifting(differences: tuple[Difference, ...]) -> dict[str, Difference]:
     return {each.item: each for each in differences if not each.verdict.passes}
 
 
 @PROPERTY
 @given(ROWS, st.integers(1, 5), st.sampled_from([None, "lz4", "zstd"]), st.booleans())
-def test_batches_and_compression_do_not_count(compare, rows, size, compression, streamed):
+def test_batches_and_compression_do_not_count(
+    compare: Compare,
+    rows: list[object],
+    size: int,
+    compression: str | None,
+    streamed: bool,
+) -> None:
     table = pa.Table.from_pylist(rows, SCHEMA)
     make, name = (pa.ipc.new_stream, "t.arrows") if streamed else (pa.ipc.new_file, "t.feather")
     plain = table.set_column(4, "d", table["d"].cast(pa.large_string()))
@@ -66,7 +81,9 @@ def test_batches_and_compression_do_not_count(compare, rows, size, compression, 
 
 @PROPERTY
 @given(ROWS, st.data())
-def test_one_changed_cell_is_found(compare, rows, data):
+def test_one_changed_cell_is_found(
+    compare: Compare, rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
     row = data.draw(st.integers(0, len(rows) - 1))
     name, value = data.draw(
         st.sampled_from([("i", 999), ("f", 7e30), ("s", "changed"), ("d", "z"), ("l", [9.0] * 4)])
@@ -75,10 +92,10 @@ def test_one_changed_cell_is_found(compare, rows, data):
     changed[row] = {**rows[row], name: value}
     left, right = (pa.Table.from_pylist(each, SCHEMA) for each in (changed, rows))
     found = drifting(compare("t.arrow", ipc(left, rows=3), ipc(right))[0])
-    assert {item: each.worst_index[0] for item, each in found.items()} == {name: row}
+    assert {item: (each.worst_index or ())[0] for item, each in found.items()} == {name: row}
 
 
-def test_what_feather_writes_is_read(compare, tmp_path):
+def test_what_feather_writes_is_read(compare: Compare, tmp_path: Path) -> None:
     sides = []
     for last in (3.0, 4.0):
         pyarrow.feather.write_feather(pa.table({"x": [1.0, last]}), tmp_path / "f")
@@ -87,7 +104,7 @@ def test_what_feather_writes_is_read(compare, tmp_path):
     assert (found.item, found.worst_index, found.worst_actual) == ("x", (1,), "3.0")
 
 
-def test_a_file_and_a_stream_are_the_same_table(compare):
+def test_a_file_and_a_stream_are_the_same_table(compare: Compare) -> None:
     table = pa.table({"x": [1, 2, 3]})
     sides = ipc(table), ipc(table, pa.ipc.new_stream)
     assert drifting(compare("t.arrow", *sides)[0]) == {}
@@ -105,7 +122,9 @@ GOOD = ipc(pa.table({"x": list(range(100)), "s": ["a", None, "ccc", "d"] * 25}))
         (b"FEA1" + bytes(100), "is Feather version 1; write it with version 2"),
     ],
 )
-def test_a_file_that_cannot_be_read_fails_and_says_why(only, actual, reason):
+def test_a_file_that_cannot_be_read_fails_and_says_why(
+    only: Only, actual: bytes, reason: str
+) -> None:
     found = only("t.arrow", actual, GOOD)
     assert found.verdict is Verdict.FAILED
     assert found.note.startswith(f"actual run: t.arrow {reason}")
@@ -113,7 +132,7 @@ def test_a_file_that_cannot_be_read_fails_and_says_why(only, actual, reason):
 
 @settings(PROPERTY, max_examples=200)
 @given(st.integers(8, len(GOOD) - 8), st.binary(min_size=1, max_size=4))
-def test_no_damage_crashes(compare, place, bytes_):
+def test_no_damage_crashes(compare: Compare, place: int, bytes_: bytes) -> None:
     damaged = GOOD[:place] + bytes_ + GOOD[place + len(bytes_) :]
     differences, _notes = compare("t.arrow", damaged[: len(GOOD)], GOOD)
     assert differences
@@ -121,7 +140,7 @@ def test_no_damage_crashes(compare, place, bytes_):
 
 
 @pytest.mark.parametrize("index", [-1, 2])
-def test_an_index_outside_its_dictionary_is_damage(only, index):
+def test_an_index_outside_its_dictionary_is_damage(only: Only, index: int) -> None:
     """It must not be taken for a value from the dictionary's end."""
     indices = pa.array([0, index], pa.int8())
     wild = pa.DictionaryArray.from_arrays(indices, pa.array(["x", "y"]), safe=False)
@@ -132,7 +151,7 @@ def test_an_index_outside_its_dictionary_is_damage(only, index):
 
 
 @pytest.mark.parametrize("index", [-1, 2])
-def test_no_index_is_looked_up_outside_its_dictionary(index):
+def test_no_index_is_looked_up_outside_its_dictionary(index: int) -> None:
     """Parquet's are not checked by its reader, unlike those of Arrow files."""
     indices = pa.array([0, None, index], pa.int8())
     wild = pa.DictionaryArray.from_arrays(indices, pa.array([1.5, 2.5]), safe=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.model import Tolerance, Verdict
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 PROPERTY = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -21,26 +24,28 @@ CELLS = st.one_of(
 )
 
 
-def table(rows, **kwargs):
+def table(rows: Iterable[Iterable[str]], **kwargs: Any) -> str:
     stream = io.StringIO()
     csv.writer(stream, **kwargs).writerows(rows)
     return stream.getvalue()
 
 
-def drifting(differences):
+def drifting(differences: tuple[Difference, ...]) -> dict[str, Difference]:
     return {each.item: each for each in differences if not each.verdict.passes}
 
 
 @PROPERTY
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=6))
-def test_a_table_is_identical_with_itself_in_other_quotes(compare, rows):
+def test_a_table_is_identical_with_itself_in_other_quotes(
+    compare: Compare, rows: list[tuple[str, str, str]]
+) -> None:
     rows = [("a", "b", "c"), *rows]
     quoted = table(rows, quoting=csv.QUOTE_ALL, lineterminator="\n")
     differences, _notes = compare("a.csv", table(rows), quoted)
     assert {each.verdict for each in differences} == {Verdict.IDENTICAL}
 
 
-def test_columns_are_items_of_their_own_type(compare):
+def test_columns_are_items_of_their_own_type(compare: Compare) -> None:
     expected = "id,score,label\n1,0.5,cat\n2,0.25,dog\n"
     actual = "id,score,label\n1,0.5000000000001,cat\n3,0.25,eft\n"
     found = {each.item: each for each in compare("p.csv", actual, expected)[0]}
@@ -50,12 +55,12 @@ def test_columns_are_items_of_their_own_type(compare):
     assert (found["label"].worst_actual, found["label"].worst_expected) == ("eft", "dog")
 
 
-def test_the_last_printed_digit_counts(compare):
+def test_the_last_printed_digit_counts(compare: Compare) -> None:
     differences, _notes = compare("p.csv", "x\n0.123457\n", "x\n0.123456\n")
     assert set(drifting(differences)) == {"x"}
 
 
-def test_identical_columns_are_counted_not_listed(compare):
+def test_identical_columns_are_counted_not_listed(compare: Compare) -> None:
     drift, folded = compare("p.csv", "a,b,c\n1,2,3\n", "a,b,c\n1,2,4\n")[0]
     assert (drift.item, folded.size, folded.unit) == ("c", 2, "items")
 
@@ -64,12 +69,12 @@ def test_identical_columns_are_counted_not_listed(compare):
     ("actual", "expected"),
     [("007", "7"), ("1_0", "10"), ("True", "1"), ("0x10", "16"), ("yes", "no"), ("1e3", "1001")],
 )
-def test_what_only_looks_alike_is_told_apart(compare, actual, expected):
+def test_what_only_looks_alike_is_told_apart(compare: Compare, actual: str, expected: str) -> None:
     differences, _notes = compare("p.csv", f"x\n{actual}\n", f"x\n{expected}\n")
     assert set(drifting(differences)) == {"x"}
 
 
-def test_an_empty_cell_among_numbers_is_nan(compare):
+def test_an_empty_cell_among_numbers_is_nan(compare: Compare) -> None:
     text = "a,b\n1,\n2,3\n"
     assert drifting(compare("p.csv", text, "a,b\n1,nan\n2,3.0\n")[0]) == {}
     assert set(drifting(compare("p.csv", text, "a,b\n1,0\n2,3\n")[0])) == {"b"}
@@ -85,12 +90,14 @@ def test_an_empty_cell_among_numbers_is_nan(compare):
         ("a;b\n1;2\n3;4\n", "", "delimiter ';', expected ','"),
     ],
 )
-def test_another_structure_is_drift_and_says_what(compare, actual, item, note):
+def test_another_structure_is_drift_and_says_what(
+    compare: Compare, actual: str, item: str, note: str
+) -> None:
     differences, _notes = compare("p.csv", actual, "a,b\n1,2\n3,4\n")
     assert {(each.item, each.note) for each in drifting(differences).values()} == {(item, note)}
 
 
-def test_text_where_numbers_were_is_drift_with_a_note(compare):
+def test_text_where_numbers_were_is_drift_with_a_note(compare: Compare) -> None:
     differences, _notes = compare("p.csv", "a,b\n1,x\n", "a,b\n1,2\n")
     assert drifting(differences)["b"].note == "a column of text, expected numbers"
 
@@ -104,23 +111,25 @@ def test_text_where_numbers_were_is_drift_with_a_note(compare):
         ('a,b\n1,"2\n', "is broken CSV at line 2"),
     ],
 )
-def test_a_table_that_cannot_be_read_fails_and_names_the_place(only, actual, reason):
+def test_a_table_that_cannot_be_read_fails_and_names_the_place(
+    only: Only, actual: bytes | str, reason: str
+) -> None:
     found = only("p.csv", actual, "a,b\n1,2\n")
     assert found.verdict is Verdict.DRIFT
     assert found.note.startswith(f"actual run: p.csv {reason}")
 
 
-def test_a_table_without_header_has_numbered_columns(compare):
+def test_a_table_without_header_has_numbered_columns(compare: Compare) -> None:
     differences, _notes = compare("p.csv", "1,2.5\n3,4.5\n", "1,2.5\n3,5.5\n")
     assert set(drifting(differences)) == {"1"}
 
 
-def test_columns_of_the_same_name_are_all_compared(compare):
+def test_columns_of_the_same_name_are_all_compared(compare: Compare) -> None:
     differences, _notes = compare("p.csv", "x,x,\n1,2,3\n", "x,x,\n1,9,8\n")
     assert set(drifting(differences)) == {"x#1", "2"}
 
 
-def test_a_file_called_csv_that_holds_key_value_text_is_text(only):
+def test_a_file_called_csv_that_holds_key_value_text_is_text(only: Only) -> None:
     found = only("m.csv", "accuracy: 0.91\nnote: a, b\n", "accuracy: 0.92\nnote: a, b\n")
     assert (found.verdict, found.unit, found.worst_actual) == (
         Verdict.DRIFT,
@@ -129,35 +138,35 @@ def test_a_file_called_csv_that_holds_key_value_text_is_text(only):
     )
 
 
-def test_one_column_of_times_is_a_table(compare):
+def test_one_column_of_times_is_a_table(compare: Compare) -> None:
     differences, _notes = compare("t.csv", "t\n2024-01-01 00:00\n", "t\n2024-01-01 01:00\n")
     assert set(drifting(differences)) == {"t"}
 
 
-def test_tsv_and_a_byte_order_mark_are_read(compare):
+def test_tsv_and_a_byte_order_mark_are_read(compare: Compare) -> None:
     text = "\ufeffa\tb\n1\t2,5\n"
     assert drifting(compare("p.tsv", text, "a\tb\n1\t2,5\n")[0]) == {}
 
 
-def test_a_rule_for_a_column_holds_for_it_alone(compare):
+def test_a_rule_for_a_column_holds_for_it_alone(compare: Compare) -> None:
     sides = "a,b\n1.1,1.1\n", "a,b\n1.0,1.0\n"
     differences, _notes = compare("p.csv", *sides, Tolerance(rtol=0.2), item="a")
     assert set(drifting(differences)) == {"b"}
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "a,b\n"])
-def test_tables_without_rows_are_compared(compare, text):
+def test_tables_without_rows_are_compared(compare: Compare, text: str) -> None:
     differences, _notes = compare("p.csv", text, text + "\n")
     assert drifting(differences) == {}
     assert drifting(compare("p.csv", text, "a,b\n1,2\n")[0])
 
 
-def test_ids_too_large_for_a_double_stay_exact_beside_an_empty_cell(compare):
+def test_ids_too_large_for_a_double_stay_exact_beside_an_empty_cell(compare: Compare) -> None:
     sides = "id,x\n9007199254740993,1\n,1\n", "id,x\n9007199254740992,1\n,1\n"
     assert set(drifting(compare("p.csv", *sides)[0])) == {"id"}
 
 
-def test_a_semicolon_comes_with_a_decimal_comma(compare):
+def test_a_semicolon_comes_with_a_decimal_comma(compare: Compare) -> None:
     sides = "a;b\n1,5;x\n1.234,5;y\n", "a;b\n1,5;x\n1234,50000000001;y\n"
     found = {each.item: each for each in compare("p.csv", *sides)[0]}
     assert found["a"].verdict is Verdict.EQUIVALENT
@@ -167,7 +176,9 @@ def test_a_semicolon_comes_with_a_decimal_comma(compare):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
-def test_an_encoding_with_a_mark_is_read_and_another_one_is_said(compare, encoding):
+def test_an_encoding_with_a_mark_is_read_and_another_one_is_said(
+    compare: Compare, encoding: str
+) -> None:
     text = "word,x\nnaïve,1\n日本,2\n"
     sides = text.replace("2", "3").encode(encoding), text.encode(encoding)
     assert set(drifting(compare("p.csv", *sides)[0])) == {"x"}
@@ -176,7 +187,7 @@ def test_an_encoding_with_a_mark_is_read_and_another_one_is_said(compare, encodi
     assert notes == (set() if "8" in encoding else {f"encoding '{encoding}', expected 'utf-8'"})
 
 
-def test_text_in_another_encoding_says_which_byte(only):
+def test_text_in_another_encoding_says_which_byte(only: Only) -> None:
     text = ("word,x\n" + "plain,1\n" * 300_000).encode()
     found = only("p.csv", text + "Größe,2\n".encode("cp1252"), text)
     assert found.note.startswith(
@@ -185,7 +196,7 @@ def test_text_in_another_encoding_says_which_byte(only):
     )
 
 
-def test_newlines_inside_quotes_belong_to_the_cell(compare):
+def test_newlines_inside_quotes_belong_to_the_cell(compare: Compare) -> None:
     sides = 'a,b\n"x\ny",1\nz,2\n', 'a,b\n"x\nw",1\nz,2\n'
     found = drifting(compare("p.csv", *sides)[0])
     assert found["a"].worst_index == (0,)
@@ -201,13 +212,15 @@ def test_newlines_inside_quotes_belong_to_the_cell(compare):
         (b'a,b\n"' + b"x" * 200_000, "is broken CSV at line 2: field larger than field limit"),
     ],
 )
-def test_a_size_out_of_all_bounds_fails_and_is_named(only, actual, reason):
+def test_a_size_out_of_all_bounds_fails_and_is_named(
+    only: Only, actual: bytes, reason: str
+) -> None:
     found = only("p.csv", actual, b"a,b\n1,2\n")
     assert not found.verdict.passes
     assert found.note.startswith(f"actual run: p.csv {reason}")
 
 
-def test_columns_that_turn_out_to_be_text_late_are_text_from_the_start(compare):
+def test_columns_that_turn_out_to_be_text_late_are_text_from_the_start(compare: Compare) -> None:
     rows = ["x,y"] + ["1.50,1"] * 40_000 + ["2.5.1,2"]
     text = "\n".join(rows)
     assert drifting(compare("p.csv", text + "\n", text)[0]) == {}
@@ -216,7 +229,7 @@ def test_columns_that_turn_out_to_be_text_late_are_text_from_the_start(compare):
     assert (found.worst_actual, found.worst_expected, found.differing) == ("1.5", "1.50", 1)
 
 
-def test_a_hundred_columns_and_rows_past_a_block_keep_their_places(compare):
+def test_a_hundred_columns_and_rows_past_a_block_keep_their_places(compare: Compare) -> None:
     rows = [[str(row * column) for column in range(100)] for row in range(2000)]
     changed = [row.copy() for row in rows]
     changed[1999][77] = "0.5"

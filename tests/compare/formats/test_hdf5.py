@@ -5,6 +5,11 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,34 +17,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.model import Tolerance, Verdict
+from pytest_mlcontainer.compare.numeric.measure import Array
+from pytest_mlcontainer.compare.readers.pool import Pool
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+from tests.fixture_types import Compare, Only, OnlyHere
 
 WEIGHTS = np.random.default_rng(0).normal(size=(40, 50)).astype("f4")
 
 
-def file(write, **options):
+def file(write: Callable[[h5py.File], object], **options: Any) -> bytes:
     stream = io.BytesIO()
     with h5py.File(stream, "w", **options) as each:
         write(each)
     return stream.getvalue()
 
 
-def one(name="w", data=WEIGHTS, **options):
+def one(name: str = "w", data: float | np.ndarray = WEIGHTS, **options: Any) -> bytes:
     return file(lambda each: each.create_dataset(name, data=data, **options))
 
 
+Items = Callable[..., dict[str, Difference]]
+
+
 @pytest.fixture
-def items(compare):
+def items(compare: Compare) -> Items:
     """`items(actual, expected)`: differences by item, those that are identical in `""`."""
 
-    def run(actual, expected, *rest, name="m.h5", **options):
-        differences, _notes = compare(name, actual, expected, *rest, **options)
+    def run(
+        actual: bytes,
+        expected: bytes,
+        tolerance: Tolerance | None = None,
+        item: str | None = None,
+        name: str = "m.h5",
+    ) -> dict[str, Difference]:
+        differences, _notes = compare(name, actual, expected, tolerance, item=item)
         return {each.item: each for each in differences}
 
     return run
 
 
-def keras(each, moved=0.0):
+def keras(each: h5py.File, moved: float = 0.0) -> None:
     each.attrs["keras_version"] = "3.15.1"
     each.attrs["backend"] = "tensorflow"
     weights = each.create_group("model_weights")
@@ -49,8 +66,8 @@ def keras(each, moved=0.0):
     group.create_dataset("bias:0", data=np.zeros(3, "f4"))
 
 
-def test_datasets_are_items_by_path_and_attributes_follow_an_at(items):
-    def other(each):
+def test_datasets_are_items_by_path_and_attributes_follow_an_at(items: Items) -> None:
+    def other(each: h5py.File) -> None:
         keras(each, 0.5)
         each.attrs["backend"] = "torch"
         each["model_weights"].attrs["more"] = 1.5
@@ -66,11 +83,9 @@ def test_datasets_are_items_by_path_and_attributes_follow_an_at(items):
     assert (found[""].verdict, found[""].size) == (Verdict.IDENTICAL, 2)
 
 
-def test_it_is_recognised_by_content_under_any_name_and_after_a_user_block(items):
+def test_it_is_recognised_by_content_under_any_name_and_after_a_user_block(items: Items) -> None:
     for options in ({}, {"userblock_size": 512}, {"userblock_size": 2048}):
-        sides = [
-            file(lambda each, moved=moved: keras(each, moved), **options) for moved in (0.5, 0.0)
-        ]
+        sides = [file(partial(keras, moved=moved), **options) for moved in (0.5, 0.0)]
         found = items(*sides, name="model.bin")
         assert found["model_weights/dense/dense/kernel:0"].verdict is Verdict.DRIFT
 
@@ -85,7 +100,7 @@ def test_it_is_recognised_by_content_under_any_name_and_after_a_user_block(items
         {"maxshape": (None, None)},
     ],
 )
-def test_how_values_are_stored_does_not_count(items, options):
+def test_how_values_are_stored_does_not_count(items: Items, options: dict[str, Any]) -> None:
     assert items(one(**options), one())[""].verdict is Verdict.IDENTICAL
     moved = WEIGHTS.copy()
     moved[39, 49] += 1
@@ -93,7 +108,7 @@ def test_how_values_are_stored_does_not_count(items, options):
     assert (found.differing, found.worst_index) == (1, (39, 49))
 
 
-def test_the_tolerance_is_that_of_the_dtype(items):
+def test_the_tolerance_is_that_of_the_dtype(items: Items) -> None:
     nearly = WEIGHTS * np.float32(1 + 2e-7)
     assert items(one(data=nearly), one())["w"].verdict is Verdict.EQUIVALENT
     found = items(one(data=nearly), one(), Tolerance(exact=True), item="w")["w"]
@@ -102,7 +117,7 @@ def test_the_tolerance_is_that_of_the_dtype(items):
     assert note.startswith("dtype float64, expected float32")
 
 
-def test_blocks_of_any_length_hold_the_values_in_order(tmp_path):
+def test_blocks_of_any_length_hold_the_values_in_order(tmp_path: Path) -> None:
     from pytest_mlcontainer.compare.formats.hdf5_tree import read_tree
     from pytest_mlcontainer.compare.sources import ComparedFile
 
@@ -111,13 +126,14 @@ def test_blocks_of_any_length_hold_the_values_in_order(tmp_path):
     path.write_bytes(one(data=values, chunks=(2, 3, 4)))
     with h5py.File(path) as each:
         array = read_tree(h5py, ComparedFile("reference", "a.h5", path), each).leaves["w"]
+        assert isinstance(array, Array)
         for length in (1, 3, 20, 139, 140, 1000):
             parts = list(array.blocks(length))
             assert {len(part) for part in parts[:-1]} <= {length}
             np.testing.assert_array_equal(np.concatenate(parts), values.reshape(-1))
 
 
-def kinds(each, moved=False):
+def kinds(each: h5py.File, moved: bool = False) -> None:
     text = h5py.string_dtype()
     each["scalar"] = 2.5 if moved else 1.5
     each["fixed"] = np.array([b"ab", b"ac" if moved else b"cd"], "S2")
@@ -156,7 +172,7 @@ CHANGED = {
 }  # fmt: skip
 
 
-def test_every_kind_of_value_is_compared(items):
+def test_every_kind_of_value_is_compared(items: Items) -> None:
     found = items(file(lambda each: kinds(each, moved=True)), file(kinds))
     assert {item for item, each in found.items() if not each.verdict.passes} == CHANGED
     assert not any(each.verdict is Verdict.FAILED for each in found.values())
@@ -169,7 +185,7 @@ def test_every_kind_of_value_is_compared(items):
     assert {each.verdict for each in items(again, file(kinds)).values()} == {Verdict.IDENTICAL}
 
 
-def test_names_of_an_enum_count(items):
+def test_names_of_an_enum_count(items: Items) -> None:
     sides = [
         one(data=np.array([1], "i1"), dtype=h5py.enum_dtype({name: 1}, basetype="i1"))
         for name in ("CAT", "DOG")
@@ -177,12 +193,12 @@ def test_names_of_an_enum_count(items):
     assert items(*sides)["w@enum"].worst_expected == "[(1, 'DOG')]"
 
 
-def test_a_group_that_holds_itself_ends(items):
-    def loop(each):
+def test_a_group_that_holds_itself_ends(items: Items) -> None:
+    def loop(each: h5py.File) -> None:
         each["a/b/w"] = 1.0
         each["a/b/back"] = each["a"]
 
-    def other(each):
+    def other(each: h5py.File) -> None:
         loop(each)
         each["a/b/w"][...] = 2.0
 
@@ -190,28 +206,28 @@ def test_a_group_that_holds_itself_ends(items):
     assert {item for item, each in found.items() if not each.verdict.passes} == {"a/b/w"}
 
 
-def test_groups_shared_so_often_that_there_is_no_end_are_read_once(items):
-    def bomb(each, value):
+def test_groups_shared_so_often_that_there_is_no_end_are_read_once(items: Items) -> None:
+    def bomb(each: h5py.File, value: float) -> None:
         each["g0/w"] = value
         for level in range(1, 40):
             group = each.create_group(f"g{level}")
             for name in "abcdefgh":
                 group[name] = each[f"g{level - 1}"]
 
-    sides = [file(lambda each, value=value: bomb(each, value)) for value in (1.0, 2.0)]
+    sides = [file(partial(bomb, value=value)) for value in (1.0, 2.0)]
     found = items(*sides)
     assert [item for item, each in found.items() if not each.verdict.passes] == ["g0/w"]
     assert found[""].size == 39 * 8
 
 
-def test_values_in_another_file_are_not_followed(compare, tmp_path):
+def test_values_in_another_file_are_not_followed(compare: Compare, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(np.arange(4.0).tobytes())
     source = tmp_path / "source.h5"
     with h5py.File(source, "w") as each:
         each["x"] = np.arange(4.0)
 
-    def write(each):
+    def write(each: h5py.File) -> None:
         each.create_dataset("out", (4,), "f8", external=[(str(secret), 0, 32)])
         layout = h5py.VirtualLayout((4,), "f8")
         layout[:] = h5py.VirtualSource(str(source), "x", (4,))
@@ -228,29 +244,29 @@ def test_values_in_another_file_are_not_followed(compare, tmp_path):
     assert found[""].verdict is Verdict.IDENTICAL
 
 
-def test_a_dataset_that_is_only_promised_is_refused_at_once(compare):
-    def promise(each, fill):
+def test_a_dataset_that_is_only_promised_is_refused_at_once(compare: Compare) -> None:
+    def promise(each: h5py.File, fill: float) -> None:
         each.create_dataset("huge", (10**15,), "f8", chunks=(1000,), fillvalue=fill)
         each["fine"] = 1.0
 
     begun = time.monotonic()
-    sides = [file(lambda each, fill=fill: promise(each, fill)) for fill in (1.0, 2.0)]
+    sides = [file(partial(promise, fill=fill)) for fill in (1.0, 2.0)]
     found = {each.item: each for each in compare("m.h5", *sides)[0]}
     assert found["huge"].verdict is Verdict.FAILED
     assert "promises 8000000000000000 bytes, which a file of" in found["huge"].note
     assert time.monotonic() - begun < 20
 
 
-def test_what_was_never_written_has_its_fill_value(items):
-    sides = [
-        file(lambda each, fill=fill: each.create_dataset("w", (3,), "f4", fillvalue=fill))
-        for fill in (1.0, 2.0)
-    ]
+def test_what_was_never_written_has_its_fill_value(items: Items) -> None:
+    def unwritten(each: h5py.File, fill: float) -> None:
+        each.create_dataset("w", (3,), "f4", fillvalue=fill)
+
+    sides = [file(partial(unwritten, fill=fill)) for fill in (1.0, 2.0)]
     found = items(*sides)["w"]
     assert (found.worst_actual, found.worst_expected, found.beyond) == ("1.0", "2.0", 3)
 
 
-def test_a_damaged_chunk_fails(compare):
+def test_a_damaged_chunk_fails(compare: Compare) -> None:
     sound = one(chunks=(40, 50), fletcher32=True)
     place = sound.index(WEIGHTS.tobytes()[:64])
     broken = sound[:place] + b"\xff\xff" + sound[place + 2 :]
@@ -259,7 +275,9 @@ def test_a_damaged_chunk_fails(compare):
     assert "actual run: m.h5 cannot be read: dataset 'w' is damaged" in found[0].note
 
 
-def test_a_heap_that_the_library_would_walk_for_ever_fails_in_time(only, pool):
+def test_a_heap_that_the_library_would_walk_for_ever_fails_in_time(
+    only: Only, pool: Callable[..., AbstractContextManager[Pool]]
+) -> None:
     """An unused object without a length, as one damaged byte before it makes it seem."""
     sound = file(lambda each: each.create_dataset("t", data=["abc"], dtype=h5py.string_dtype()))
     place = sound.index(b"GCOL")
@@ -271,17 +289,19 @@ def test_a_heap_that_the_library_would_walk_for_ever_fails_in_time(only, pool):
     assert "unreadable: the reader took more than 2 s and was ended" in found.note
 
 
-def test_names_that_are_no_text_are_shown(items):
-    def write(each):
+def test_names_that_are_no_text_are_shown(items: Items) -> None:
+    def write(each: h5py.File) -> None:
         each.create_dataset(b"\xff", data=1.0)
 
-    def other(each):
+    def other(each: h5py.File) -> None:
         each.create_dataset(b"\xff", data=2.0)
 
     assert items(file(other), file(write))[r"\xff"].verdict is Verdict.DRIFT
 
 
-def test_without_h5py_it_fails_and_says_what_to_install(only_here, monkeypatch):
+def test_without_h5py_it_fails_and_says_what_to_install(
+    only_here: OnlyHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sides = one(), one(data=WEIGHTS + 1)
     monkeypatch.setitem(sys.modules, "h5py", None)
     found = only_here("m.h5", *sides)
@@ -292,7 +312,7 @@ def test_without_h5py_it_fails_and_says_what_to_install(only_here, monkeypatch):
     )
 
 
-def test_truncated_anywhere_it_fails(compare):
+def test_truncated_anywhere_it_fails(compare: Compare) -> None:
     whole = file(lambda each: keras(each))
     for length in range(0, len(whole), 31):
         found = compare("m.h5", whole[:length], whole)[0]
@@ -303,7 +323,7 @@ def test_truncated_anywhere_it_fails(compare):
 
 
 @given(drawn=st.data())
-def test_changed_bytes_never_crash(compare, drawn):
+def test_changed_bytes_never_crash(compare: Compare, drawn: st.DataObject) -> None:
     whole = bytearray(SMALL)
     for _ in range(drawn.draw(st.integers(1, 3))):
         whole[drawn.draw(st.integers(0, len(whole) - 1))] = drawn.draw(st.integers(0, 255))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,34 +13,37 @@ from PIL import Image, PngImagePlugin
 
 from pytest_mlcontainer.compare.matching.similarity import WINDOW, psnr, ssim
 from pytest_mlcontainer.model import Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 RNG = np.random.default_rng(7)
 PICTURE = RNG.integers(0, 256, (40, 60, 3), np.uint8)
 
 
-def saved(pixels, kind="png", mode=None, **options):
+def saved(
+    pixels: Image.Image | np.ndarray, kind: str = "png", mode: str | None = None, **options: Any
+) -> bytes:
     stream = io.BytesIO()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(stream, kind, **options)
     return stream.getvalue()
 
 
-def changed(pixels, by=1):
+def changed(pixels: np.ndarray, by: int = 1) -> np.ndarray:
     other = pixels.copy()
     other[3, 5] = other[3, 5] ^ by
-    return other
+    return np.asarray(other)
 
 
 @pytest.mark.parametrize("kind", ["png", "bmp", "tiff", "webp", "gif"])
-def test_one_pixel_is_found_whatever_the_file_is_called(only, kind):
-    options = {"lossless": True} if kind == "webp" else {}
+def test_one_pixel_is_found_whatever_the_file_is_called(only: Only, kind: str) -> None:
+    options: dict[str, Any] = {"lossless": True} if kind == "webp" else {}
     pixels = PICTURE[:, :, 0] if kind == "gif" else PICTURE
     found = only("a.bin", saved(changed(pixels), kind, **options), saved(pixels, kind, **options))
     assert (found.verdict, found.max_abs) == (Verdict.DRIFT, 1.0)
-    assert found.worst_index[:2] == (3, 5)
+    assert (found.worst_index or ())[:2] == (3, 5)
 
 
-def test_compression_text_and_profiles_do_not_count(only):
+def test_compression_text_and_profiles_do_not_count(only: Only) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", "Matplotlib version 3.9")
     info.add_text("Creation Time", "2026-01-01")
@@ -48,7 +52,7 @@ def test_compression_text_and_profiles_do_not_count(only):
     assert only("a.png", other, plain).verdict is Verdict.IDENTICAL
 
 
-def test_exif_and_tables_of_a_jpeg_do_not_count_and_its_quality_does(only):
+def test_exif_and_tables_of_a_jpeg_do_not_count_and_its_quality_does(only: Only) -> None:
     smooth = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
     plain = saved(smooth, "jpeg", quality=90)
     exif = Image.Exif()
@@ -58,7 +62,7 @@ def test_exif_and_tables_of_a_jpeg_do_not_count_and_its_quality_does(only):
     assert only("a.jpg", saved(smooth, "jpeg", quality=30), plain).verdict is Verdict.DRIFT
 
 
-def test_a_rule_allows_some_levels(only):
+def test_a_rule_allows_some_levels(only: Only) -> None:
     near = np.clip(PICTURE.astype(int) + RNG.integers(-3, 4, PICTURE.shape), 0, 255)
     sides = saved(near.astype(np.uint8)), saved(PICTURE)
     assert only("a.png", *sides).verdict is Verdict.DRIFT
@@ -67,14 +71,14 @@ def test_a_rule_allows_some_levels(only):
     assert only("a.png", *sides, Tolerance(atol=2)).verdict is Verdict.DRIFT
 
 
-def test_a_difference_says_how_alike_they_look(only):
+def test_a_difference_says_how_alike_they_look(only: Only) -> None:
     slight = only("a.png", saved(changed(PICTURE)), saved(PICTURE)).note
     strong = only("a.png", saved(PICTURE[::-1]), saved(PICTURE)).note
     assert slight.startswith("SSIM 1.0000, PSNR ")
     assert float(strong.split()[1].rstrip(",")) < 0.2
 
 
-def test_ssim_is_that_of_the_paper():
+def test_ssim_is_that_of_the_paper() -> None:
     """Against the definition, window by window."""
     expected = RNG.integers(0, 256, (20, 24)).astype(float)
     actual = np.clip(expected + RNG.normal(0, 20, expected.shape), 0, 255)
@@ -103,29 +107,31 @@ def test_ssim_is_that_of_the_paper():
     assert ssim(tall[::-1], tall, 255) == pytest.approx(ssim(tall[:, ::-1], tall[::-1, ::-1], 255))
 
 
-def test_psnr_is_that_of_the_textbook():
+def test_psnr_is_that_of_the_textbook() -> None:
     expected = np.zeros((600, 4), np.uint8)
     assert psnr(expected + np.uint8(5), expected, 255) == pytest.approx(10 * np.log10(255**2 / 25))
 
 
-def test_size_and_mode_are_part_of_the_value(only):
+def test_size_and_mode_are_part_of_the_value(only: Only) -> None:
     found = only("a.png", saved(PICTURE[:-1]), saved(PICTURE))
     assert (found.verdict, found.note) == (Verdict.DRIFT, "60 × 39 pixels, expected 60 × 40")
     found = only("a.png", saved(PICTURE, mode="RGBA"), saved(PICTURE))
     assert (found.verdict, found.note) == (Verdict.DRIFT, "mode RGBA, expected RGB")
 
 
-def test_a_palette_is_the_colours_it_shows(only):
+def test_a_palette_is_the_colours_it_shows(only: Only) -> None:
     image = Image.fromarray(PICTURE).quantize(16)
     turned = image.remap_palette(list(range(16))[::-1])
     assert only("a.png", saved(turned), saved(image)).verdict is Verdict.IDENTICAL
     assert only("a.png", saved(image, mode="RGB"), saved(image)).verdict is Verdict.IDENTICAL
     other = image.copy()
-    other.putpixel((1, 1), (other.getpixel((1, 1)) + 1) % 16)
+    index = other.getpixel((1, 1))
+    assert isinstance(index, int)
+    other.putpixel((1, 1), (index + 1) % 16)
     assert only("a.png", saved(other), saved(image)).verdict is Verdict.DRIFT
 
 
-def test_transparency_is_seen(only):
+def test_transparency_is_seen(only: Only) -> None:
     alpha = np.dstack([PICTURE, np.full((40, 60), 255, np.uint8)])
     other = alpha.copy()
     other[2, 2, 3] = 0
@@ -133,7 +139,7 @@ def test_transparency_is_seen(only):
     assert (found.verdict, found.worst_index) == (Verdict.DRIFT, (2, 2, 3))
 
 
-def test_one_bit_and_16_bits_of_grey_are_read_in_full(only):
+def test_one_bit_and_16_bits_of_grey_are_read_in_full(only: Only) -> None:
     grey = RNG.integers(0, 65536, (20, 20)).astype(np.uint16)
     found = only("a.png", saved(changed(grey)), saved(grey))
     assert (found.verdict, found.max_abs) == (Verdict.DRIFT, 1.0)
@@ -142,10 +148,10 @@ def test_one_bit_and_16_bits_of_grey_are_read_in_full(only):
     assert (found.verdict, found.differing) == (Verdict.DRIFT, 1)
 
 
-def png_of(rows, depth, colour):
+def png_of(rows: list[bytes], depth: int, colour: int) -> bytes:
     """A PNG with one byte row for each of `rows`, written by hand."""
 
-    def chunk(name, data):
+    def chunk(name: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
         )
@@ -157,7 +163,7 @@ def png_of(rows, depth, colour):
     return signature + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def test_what_pillow_cannot_see_of_16_bit_colour_never_passes(only):
+def test_what_pillow_cannot_see_of_16_bit_colour_never_passes(only: Only) -> None:
     plain = png_of([bytes(24)] * 4, 16, 2)
     low = png_of([bytes(24)] * 3 + [bytes(23) + b"\1"], 16, 2)
     found = only("a.png", low, plain)
@@ -166,10 +172,10 @@ def test_what_pillow_cannot_see_of_16_bit_colour_never_passes(only):
     assert only("a.png", high, plain).verdict is Verdict.DRIFT
 
 
-def test_frames_of_an_animation_are_items(compare):
+def test_frames_of_an_animation_are_items(compare: Compare) -> None:
     frames = [Image.fromarray(RNG.integers(0, 256, (12, 12), np.uint8)) for _ in range(4)]
 
-    def animated(pictures, **options):
+    def animated(pictures: list[Any], **options: Any) -> bytes:
         return saved(
             pictures[0], "gif", save_all=True, append_images=pictures[1:], loop=0, **options
         )
@@ -190,20 +196,20 @@ def test_frames_of_an_animation_are_items(compare):
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "webp", "bmp"])
 @pytest.mark.parametrize("keep", [0.02, 0.4, 0.9])
-def test_a_truncated_image_never_passes(compare, kind, keep):
+def test_a_truncated_image_never_passes(compare: Compare, kind: str, keep: float) -> None:
     whole = saved(PICTURE, kind)
     differences, _notes = compare(f"a.{kind}", whole[: int(len(whole) * keep)], whole)
     assert not any(each.verdict.passes for each in differences)
 
 
-def test_a_truncated_image_names_the_side(only):
+def test_a_truncated_image_names_the_side(only: Only) -> None:
     whole = saved(PICTURE)
     found = only("a.png", whole[:3000], whole)
     assert found.verdict is Verdict.FAILED
     assert found.note.startswith("actual run: a.png is damaged or truncated")
 
 
-def test_a_huge_picture_is_refused_with_what_to_do(only):
+def test_a_huge_picture_is_refused_with_what_to_do(only: Only) -> None:
     bomb = bytearray(saved(PICTURE))
     bomb[16:24] = struct.pack(">LL", 60_000, 60_000)
     bomb[29:33] = struct.pack(">L", zlib.crc32(bomb[12:29]))
@@ -213,5 +219,5 @@ def test_a_huge_picture_is_refused_with_what_to_do(only):
     assert "ignore it by a rule" in found.note
 
 
-def test_text_that_begins_like_a_bitmap_is_text(only):
+def test_text_that_begins_like_a_bitmap_is_text(only: Only) -> None:
     assert only("a.txt", "BM is a road\n" * 3, "BM is a path\n" * 3).unit == "lines"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_mlcontainer.model import Tolerance, Verdict
+from tests.fixture_types import Compare
 
 
 def saved(values: Any, **given: Any) -> bytes:
@@ -27,13 +28,15 @@ def product() -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("name", ["scores.txt", "scores.dat", "scores"])
-def test_rounding_noise_in_savetxt_files_is_no_drift(compare, product, name: str) -> None:
+def test_rounding_noise_in_savetxt_files_is_no_drift(
+    compare: Compare, product: tuple[Any, Any], name: str
+) -> None:
     differences, _ = compare(name, saved(product[0]), saved(product[1]))
     assert {found.verdict for found in differences} <= {Verdict.IDENTICAL, Verdict.EQUIVALENT}
     assert any(found.verdict is Verdict.EQUIVALENT for found in differences)
 
 
-def test_float32_values_are_judged_as_float32(compare) -> None:
+def test_float32_values_are_judged_as_float32(compare: Compare) -> None:
     values = np.random.default_rng(0).random(300, dtype=np.float32)
     differences, _ = compare("p.txt", saved(np.nextafter(values, np.float32(2))), saved(values))
     assert [found.verdict for found in differences] == [Verdict.EQUIVALENT]
@@ -41,7 +44,9 @@ def test_float32_values_are_judged_as_float32(compare) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"delimiter": ","}, {"delimiter": ";"}, {"delimiter": "\t"}])
-def test_a_value_that_drifts_is_found_with_its_column(compare, product, given: Any) -> None:
+def test_a_value_that_drifts_is_found_with_its_column(
+    compare: Compare, product: tuple[Any, Any], given: Any
+) -> None:
     moved = product[0].copy()
     moved[17, 4] *= 1 + 1e-3
     differences, _ = compare("x.txt", saved(moved, **given), saved(product[0], **given))
@@ -49,14 +54,14 @@ def test_a_value_that_drifts_is_found_with_its_column(compare, product, given: A
     assert [(found.item, found.worst_index) for found in drifts] == [("4", (17,))]
 
 
-def test_comments_count(compare, product) -> None:
+def test_comments_count(compare: Compare, product: tuple[Any, Any]) -> None:
     sides = [saved(product[0], header=header) for header in ("loss", "accuracy")]
     differences, _ = compare("x.txt", *sides)
     assert [found.verdict for found in differences] == [Verdict.DRIFT]
     assert differences[0].worst_actual == "# loss"
 
 
-def test_another_number_of_rows_is_drift(compare, product) -> None:
+def test_another_number_of_rows_is_drift(compare: Compare, product: tuple[Any, Any]) -> None:
     differences, _ = compare("x.txt", saved(product[0][:-1]), saved(product[0]))
     assert Verdict.DRIFT in {found.verdict for found in differences}
 
@@ -71,12 +76,14 @@ def test_another_number_of_rows_is_drift(compare, product) -> None:
         ("0.50\n", "0.5\n"),
     ],
 )
-def test_what_is_no_table_of_numbers_stays_text(compare, actual: str, expected: str) -> None:
+def test_what_is_no_table_of_numbers_stays_text(
+    compare: Compare, actual: str, expected: str
+) -> None:
     differences, _ = compare("x.txt", actual.encode(), expected.encode())
     assert [(found.verdict, found.unit) for found in differences] == [(Verdict.DRIFT, "lines")]
 
 
-def test_a_rule_with_patterns_keeps_it_text(compare) -> None:
+def test_a_rule_with_patterns_keeps_it_text(compare: Compare) -> None:
     rule = Tolerance(patterns=(r"\d{10}\.\d+",))
     sides = [b"1732791234.25\n0.5\n", b"1732799999.75\n0.5\n"]
     differences, _ = compare("x.txt", *sides, rule)
@@ -95,19 +102,19 @@ def test_a_rule_with_patterns_keeps_it_text(compare) -> None:
     ],
 )
 def test_decimals_in_text_have_the_default_tolerance(
-    compare, actual: str, expected: str, verdict: Verdict
+    compare: Compare, actual: str, expected: str, verdict: Verdict
 ) -> None:
     differences, _ = compare("x.txt", f"{actual}\nend\n".encode(), f"{expected}\nend\n".encode())
     assert [found.verdict for found in differences] == [verdict]
 
 
-def test_an_exact_rule_compares_text_as_it_is_written(compare) -> None:
+def test_an_exact_rule_compares_text_as_it_is_written(compare: Compare) -> None:
     sides = [b"loss: 0.6931471805599452\n", b"loss: 0.6931471805599453\n"]
     differences, _ = compare("x.txt", *sides, Tolerance(exact=True))
     assert [found.verdict for found in differences] == [Verdict.DRIFT]
 
 
-def test_float64_that_holds_float32_is_judged_as_float32(compare) -> None:
+def test_float64_that_holds_float32_is_judged_as_float32(compare: Compare) -> None:
     values = np.random.default_rng(1).random(1000, dtype=np.float32)
     near, far = np.nextafter(values, np.float32(2)), values * np.float32(1 + 1e-4)
     for actual, verdict in ((near, Verdict.EQUIVALENT), (far, Verdict.DRIFT)):
@@ -119,7 +126,7 @@ def test_float64_that_holds_float32_is_judged_as_float32(compare) -> None:
 
 
 @pytest.mark.parametrize("kind", ["one is no float32", "fractions of a power of two", "a rule"])
-def test_float64_stays_float64_without_evidence(compare, kind: str) -> None:
+def test_float64_stays_float64_without_evidence(compare: Compare, kind: str) -> None:
     values = np.random.default_rng(1).random(1000, dtype=np.float32)
     actual, expected = np.nextafter(values, np.float32(2)).astype(float), values.astype(float)
     rule = None

@@ -17,7 +17,7 @@ import pickle
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -82,23 +82,23 @@ def look(tmp_path: Path) -> Callable[..., tuple[tuple[Difference, ...], tuple[st
     """Compares two objects as if each had been found in a pickle."""
 
     def run(
-        actual: object, expected: object, *rules: Rule
+        actual: object, expected: object, *rules: Rule, most: int = pickle_reader.MAX_ITEMS
     ) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
         sides = []
         for label, value in (("actual", actual), ("expected", expected)):
             folder = tmp_path / label
             folder.mkdir(exist_ok=True)
-            sides.append((found(folder, value),))
+            sides.append((found(folder, value, most),))
         return compare_outputs(sides[0], sides[1], rules)
 
     return run
 
 
-def found(folder: Path, value: object) -> Output:
+def found(folder: Path, value: object, most: int = pickle_reader.MAX_ITEMS) -> Output:
     """An output with its own bytes, in which the value was found."""
     (folder / NAME).write_bytes(b"\x80\x04" + str(folder).encode())
     with pickle_reader.Writer(str(folder)) as writer:
-        pickle_reader.write_items(value, writer)
+        pickle_reader.write_items(value, writer, most)
     return Output(NAME, folder / NAME, 1, opened=folder)
 
 
@@ -152,7 +152,9 @@ ZOO = {
 }
 
 
-def test_everything_equals_itself(look) -> None:
+def test_everything_equals_itself(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
     """Whatever a pickle holds, twice the same is identical, value by value."""
     differences, notes = look(ZOO, ZOO)
     assert verdict_of(differences) is Verdict.IDENTICAL
@@ -162,9 +164,11 @@ def test_everything_equals_itself(look) -> None:
 
 
 @pytest.mark.parametrize("key", [key for key in ZOO if key != "empty"], ids=str)
-def test_everything_is_looked_at(look, key: object) -> None:
+def test_everything_is_looked_at(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]], key: object
+) -> None:
     """Each of these replaced by another value of its kind is a drift, and only that."""
-    changed = {
+    changed: dict[object, object] = {
         "nan": 1.0, "text": "b", "bytes": bytes(999) + b"\x01", "lambda": lambda x: x + 2,
         "array": np.arange(6, dtype=">i2").reshape(2, 3)[::-1],
         "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3) + 1),
@@ -183,7 +187,7 @@ def test_everything_is_looked_at(look, key: object) -> None:
         "point": Point(1.0, 3.0),
         "counter": collections.Counter("aabb"),
         "ordered": collections.OrderedDict(a=2),
-        "defaults": collections.defaultdict(set, a=[1]),
+        "defaults": collections.defaultdict[object, object](set, a=[1]),
         "deque": collections.deque([1, 3]),
         "partial": functools.partial(print, 1, end="x"),
         "function": np.mean,
@@ -201,7 +205,9 @@ def test_everything_is_looked_at(look, key: object) -> None:
     assert all(each.startswith(named) for each in drifted), drifted
 
 
-def test_float_noise_is_equivalent(look) -> None:
+def test_float_noise_is_equivalent(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
     """What pickles of two platforms differ by, and the order of keys."""
     mine = {"b": Estimator(coef=(1.0, 2.0 + 1e-15)), "a": 1}
     differences, _notes = look(mine, {"a": 1, "b": Estimator()})
@@ -209,7 +215,9 @@ def test_float_noise_is_equivalent(look) -> None:
     assert verdict_of(differences) is Verdict.EQUIVALENT
 
 
-def test_the_class_is_an_item(look) -> None:
+def test_the_class_is_an_item(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
     """Another class is a drift of its own, beside equal values."""
     differences, _notes = look({"model": Other()}, {"model": Estimator()})
     (drift,) = (each for each in differences if each.verdict is Verdict.DRIFT)
@@ -219,7 +227,9 @@ def test_the_class_is_an_item(look) -> None:
     assert items(differences, Verdict.DRIFT) == {"__class__"}
 
 
-def test_what_only_one_side_has_is_named_once(look) -> None:
+def test_what_only_one_side_has_is_named_once(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
     """Not again for everything in it."""
     mine, theirs = {"a": 1, "new": {"b": {"c": 1}}}, {"a": 1, "old": Estimator()}
     differences, _notes = look(mine, theirs)
@@ -229,7 +239,9 @@ def test_what_only_one_side_has_is_named_once(look) -> None:
     assert drifts["old"].startswith("missing in the actual run; expected ")
 
 
-def test_rules_reach_what_is_inside(look) -> None:
+def test_rules_reach_what_is_inside(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
     """By path, by glob, and by the object that holds it."""
     mine = {"steps": [Estimator(alpha=2.0)], "rs": np.random.RandomState(1), "id": "a" * 32}
     theirs = {"steps": [Estimator()], "rs": np.random.RandomState(2), "id": "b" * 32}
@@ -246,7 +258,9 @@ def test_rules_reach_what_is_inside(look) -> None:
     assert not [note for note in notes if "matched nothing" in note]
 
 
-def test_what_cannot_be_looked_into_never_passes(look) -> None:
+def test_what_cannot_be_looked_into_never_passes(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
     """The same on both sides is not known to be the same, unless a rule lets it be."""
     differences, _notes = look({"a": 1, "lock": Closed()}, {"a": 1, "lock": Closed()})
     (failed,) = (each for each in differences if each.verdict is Verdict.FAILED)
@@ -257,7 +271,7 @@ def test_what_cannot_be_looked_into_never_passes(look) -> None:
     assert verdict_of(differences) is Verdict.IDENTICAL
 
 
-def test_circles_end(look) -> None:
+def test_circles_end(look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]]) -> None:
     """A value that holds itself says so and is identical to its like."""
 
     def circle(value: float) -> list[object]:
@@ -270,22 +284,26 @@ def test_circles_end(look) -> None:
 
 
 @pytest.mark.parametrize("what", ["many", "deep", "shared"])
-def test_too_much_never_passes(look, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_too_much_never_passes(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+    what: str,
+) -> None:
     """What was not looked at is not called identical, and looking ends."""
-    monkeypatch.setattr(pickle_reader, "MAX_ITEMS", 1000)
     value: object = [None, 1]
     if what == "many":
         value = [[None, number] for number in range(400)]
     for _ in range(300 if what == "deep" else 40 if what == "shared" else 0):
         value = [value] if what == "deep" else [value, value]
-    differences, _notes = look(value, value)
+    differences, _notes = look(value, value, most=1000)
     notes = [each.note for each in differences if each.verdict is Verdict.FAILED]
     assert notes
     expected = "nested more than" if what == "deep" else "the rest was not looked at"
     assert expected in notes[0]
 
 
-def test_the_place_is_mentioned(look, tmp_path: Path) -> None:
+def test_the_place_is_mentioned(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]], tmp_path: Path
+) -> None:
     """When it is not the image of the run."""
     look(1, 1)
     (tmp_path / "actual" / "about.json").write_text('{"note": "opened elsewhere"}')
@@ -383,7 +401,9 @@ def test_other_files_are_no_pickles(tmp_path: Path, content: bytes) -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(["a.pkl", "a.bin", "a.joblib"]))
-def test_recognising_reads_any_bytes(tmp_path_factory, data: bytes, name: str) -> None:
+def test_recognising_reads_any_bytes(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str
+) -> None:
     """It answers, and never from more than is there."""
     path = tmp_path_factory.mktemp("any") / "file"
     for start in (b"", b"\x80\x04", b"\x80\x05\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"):
@@ -423,7 +443,7 @@ def npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def npz(**members: np.ndarray) -> bytes:
+def npz(**members: Any) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **members)
     return stream.getvalue()
@@ -449,7 +469,7 @@ TREES = st.recursive(
 
 
 @given(TREES)
-def test_any_value_comes_out_whole(tmp_path_factory, value: object) -> None:
+def test_any_value_comes_out_whole(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
     """Whatever it holds, it is read back, equals itself, and differs from itself and one more."""
     folder = tmp_path_factory.mktemp("any")
     outputs = []

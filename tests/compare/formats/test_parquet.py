@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 import decimal
 import io
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.model import Tolerance, Verdict
+from pytest_mlcontainer.compare.readers.pool import Pool
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 PROPERTY = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -38,21 +43,21 @@ SCHEMA = pa.schema(
 )
 
 
-def parquet(table, **options):
+def parquet(table: pa.Table, **options: Any) -> bytes:
     stream = io.BytesIO()
     pq.write_table(table, stream, **options)
     return stream.getvalue()
 
 
-def of(**columns):
+def of(**columns: Any) -> bytes:
     return parquet(pa.table(columns))
 
 
-def drifting(differences):
+def drifting(differences: tuple[Difference, ...]) -> dict[str, Difference]:
     return {each.item: each for each in differences if not each.verdict.passes}
 
 
-def items(differences):
+def items(differences: Iterable[Difference]) -> dict[str, Difference]:
     return {each.item: each for each in differences}
 
 
@@ -64,7 +69,14 @@ def items(differences):
     st.booleans(),
     st.sampled_from(["1.0", "2.0"]),
 )
-def test_layout_and_encoding_do_not_count(compare, rows, group, compression, dictionary, page):
+def test_layout_and_encoding_do_not_count(
+    compare: Compare,
+    rows: list[object],
+    group: int,
+    compression: str,
+    dictionary: bool,
+    page: str,
+) -> None:
     table = pa.Table.from_pylist(rows, SCHEMA)
     other = parquet(
         table.replace_schema_metadata({"who": "me"}),
@@ -84,7 +96,9 @@ def test_layout_and_encoding_do_not_count(compare, rows, group, compression, dic
     st.sampled_from(sorted(COLUMNS)),
     st.data(),
 )
-def test_one_changed_cell_is_found_in_its_column_and_row(compare, rows, name, data):
+def test_one_changed_cell_is_found_in_its_column_and_row(
+    compare: Compare, rows: list[dict[str, Any]], name: str, data: st.DataObject
+) -> None:
     row = data.draw(st.integers(0, len(rows) - 1))
     changed = [dict(each) for each in rows]
     changed[row][name] = data.draw(COLUMNS[name])
@@ -95,13 +109,13 @@ def test_one_changed_cell_is_found_in_its_column_and_row(compare, rows, name, da
         assert found == {}
     elif found:
         assert {item.partition(".")[0] for item in found} == {name}
-        assert {each.worst_index[0] for each in found.values()} == {row}
+        assert {(each.worst_index or ())[0] for each in found.values()} == {row}
     else:
         # Floats that are equal within the tolerance.
         assert name in ("f", "r")
 
 
-def test_a_null_is_neither_a_number_nor_nan(compare):
+def test_a_null_is_neither_a_number_nor_nan(compare: Compare) -> None:
     values = [1.0, None, 3.0, float("nan")]
     assert drifting(compare(NAME, of(x=values), of(x=values, y=values))[0]).keys() == {"y"}
     for other, row in (([1.0, 0.0, 3.0, float("nan")], 1), ([1.0, None, 3.0, None], 3)):
@@ -111,7 +125,7 @@ def test_a_null_is_neither_a_number_nor_nan(compare):
         assert "(missing)" in (found.worst_actual, found.worst_expected)
 
 
-def test_numbers_beside_a_null_are_judged_by_their_own_tolerance(compare):
+def test_numbers_beside_a_null_are_judged_by_their_own_tolerance(compare: Compare) -> None:
     sides = of(x=pa.array([1.0, None, 3.0], "f4")), of(x=pa.array([1.000001, None, 3.0], "f4"))
     (found,) = compare(NAME, *sides)[0]
     assert (found.verdict, found.differing) == (Verdict.EQUIVALENT, 1)
@@ -139,7 +153,9 @@ def test_numbers_beside_a_null_are_judged_by_their_own_tolerance(compare):
         (pa.array([b"1"]), pa.array(["1"]), "type binary, expected string"),
     ],
 )
-def test_the_type_is_part_of_the_value(compare, actual, expected, note):
+def test_the_type_is_part_of_the_value(
+    compare: Compare, actual: pa.Array, expected: pa.Array, note: str
+) -> None:
     (found,) = compare(NAME, of(x=actual), of(x=expected))[0]
     assert found.verdict is Verdict.DRIFT
     numbers = not {"string", "binary"} & {str(actual.type), str(expected.type)}
@@ -156,12 +172,14 @@ def test_the_type_is_part_of_the_value(compare, actual, expected, note):
         (pa.array([2**63], "u8"), pa.array([2**63 - 1]), Verdict.DRIFT),
     ],
 )
-def test_another_type_passes_where_the_rule_says_so(compare, actual, expected, verdict):
+def test_another_type_passes_where_the_rule_says_so(
+    compare: Compare, actual: object, expected: object, verdict: Verdict
+) -> None:
     differences = compare(NAME, of(x=actual), of(x=expected), Tolerance(any_dtype=True))[0]
     assert {each.verdict for each in differences} == {verdict}
 
 
-def test_how_values_are_kept_does_not_count(compare):
+def test_how_values_are_kept_does_not_count(compare: Compare) -> None:
     words = ["a", None, "b", "a"]
     kinds = [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
     sides = [of(x=pa.array(words, kind), n=[1, 2, 3, 4]) for kind in kinds]
@@ -174,9 +192,13 @@ def test_how_values_are_kept_does_not_count(compare):
 
 
 @pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
-def test_texts_kept_as_deltas_are_read(compare, encoding):
+def test_texts_kept_as_deltas_are_read(compare: Compare, encoding: str) -> None:
     """As DuckDB and Rust's writers keep them; pyarrow reads these into no dictionary."""
-    columns = {"s": [f"n{i % 7}" for i in range(50)], "l": [["a"], None] * 25, "b": [b"x"] * 50}
+    columns: dict[str, list[Any]] = {
+        "s": [f"n{i % 7}" for i in range(50)],
+        "l": [["a"], None] * 25,
+        "b": [b"x"] * 50,
+    }
     options = {"use_dictionary": False, "row_group_size": 20}
     kept = dict.fromkeys(["s", "l.list.element", "b"], encoding)
     plain, deltas = of(**columns), parquet(pa.table(columns), column_encoding=kept, **options)
@@ -187,7 +209,7 @@ def test_texts_kept_as_deltas_are_read(compare, encoding):
     assert set(drifting(compare(NAME, deltas, of(**columns))[0])) == {"s"}
 
 
-def test_every_scalar_type_is_compared_by_value(compare):
+def test_every_scalar_type_is_compared_by_value(compare: Compare) -> None:
     moment = datetime.datetime(2024, 5, 1, 12, 30, tzinfo=datetime.timezone.utc)
     kinds = {
         "bool": ([True, False], pa.bool_()),
@@ -209,14 +231,14 @@ def test_every_scalar_type_is_compared_by_value(compare):
     assert found["money"].worst_actual == "1.10"
 
 
-def test_a_bound_for_decimals_is_kept(compare):
+def test_a_bound_for_decimals_is_kept(compare: Compare) -> None:
     sides = [of(x=pa.array([decimal.Decimal(text)])) for text in ("1.01", "1.02")]
     assert compare(NAME, *sides, Tolerance(margin=0.02))[0][0].verdict is Verdict.EQUIVALENT
     assert compare(NAME, *sides, Tolerance(margin=0.001))[0][0].verdict is Verdict.DRIFT
 
 
-def test_lists_are_compared_element_by_element(compare):
-    def vectors(last, kind):
+def test_lists_are_compared_element_by_element(compare: Compare) -> None:
+    def vectors(last: float, kind: Any) -> bytes:
         return of(v=pa.array([[1.0, 2.0], [3.0, last]], kind))
 
     for kind in (pa.list_(pa.float32()), pa.list_(pa.float32(), 2), pa.large_list(pa.float32())):
@@ -237,25 +259,33 @@ def test_lists_are_compared_element_by_element(compare):
         ([[[1], [2, 4]]], [[[1], [2, 3]]], (0, 1, 1), ("4", "3")),
     ],
 )
-def test_another_list_says_where(compare, actual, expected, index, texts):
+def test_another_list_says_where(
+    compare: Compare,
+    actual: list[object],
+    expected: list[object],
+    index: tuple[int, ...],
+    texts: tuple[str, str],
+) -> None:
     (found,) = compare(NAME, of(v=actual), of(v=expected))[0]
     assert (found.verdict, found.worst_index) == (Verdict.DRIFT, index)
     assert (found.worst_actual, found.worst_expected) == texts
 
 
-def test_fields_of_structs_are_columns(compare):
-    def table(a, b):
+def test_fields_of_structs_are_columns(compare: Compare) -> None:
+    def table(a: Any, b: Any) -> bytes:
         return of(s=pa.array([{"a": 1, "b": {"c": "x"}}, {"a": a, "b": b}]))
 
     expected = table(2, {"c": "y"})
     assert drifting(compare(NAME, table(2, {"c": "z"}), expected)[0]).keys() == {"s.b.c"}
     found = drifting(compare(NAME, table(2, None), table(2, {"c": None}))[0])
     assert found["s.b.c"].worst_index == (1,)
-    differences, _ = compare(NAME, table(9, {"c": "y"}), expected, Tolerance(ignore=True), "s.a")
+    differences, _ = compare(
+        NAME, table(9, {"c": "y"}), expected, Tolerance(ignore=True), item="s.a"
+    )
     assert drifting(differences) == {}
 
 
-def test_lists_of_structs_and_maps_are_compared(compare):
+def test_lists_of_structs_and_maps_are_compared(compare: Compare) -> None:
     kind = pa.map_(pa.string(), pa.float64())
     sides = [
         of(
@@ -271,7 +301,7 @@ def test_lists_of_structs_and_maps_are_compared(compare):
     }
 
 
-def test_another_structure_is_drift_and_says_what(compare):
+def test_another_structure_is_drift_and_says_what(compare: Compare) -> None:
     expected = of(a=[1, 2], b=[3, 4])
     for actual, item, note in (
         (of(a=[1], b=[3]), "", "rows: 1, expected 2"),
@@ -283,8 +313,8 @@ def test_another_structure_is_drift_and_says_what(compare):
         assert {(each.item, each.note) for each in found.values()} == {(item, note)}
 
 
-def test_columns_with_a_dot_or_one_name_are_told_apart(compare):
-    def table(inner, flat, twice):
+def test_columns_with_a_dot_or_one_name_are_told_apart(compare: Compare) -> None:
+    def table(inner: Any, flat: Any, twice: Any) -> bytes:
         arrays = [pa.array([{"b": inner}]), pa.array([flat]), pa.array([1]), pa.array([twice])]
         return parquet(pa.Table.from_arrays(arrays, ["a", "a.b", "x", "x"]))
 
@@ -294,7 +324,7 @@ def test_columns_with_a_dot_or_one_name_are_told_apart(compare):
     assert drifting(compare(NAME, table(1, 2, 9), expected)[0]).keys() == {"x#3"}
 
 
-def test_more_rows_than_a_part_are_compared_across_row_groups(compare):
+def test_more_rows_than_a_part_are_compared_across_row_groups(compare: Compare) -> None:
     count = 150_000
     numbers = np.arange(count, dtype="f4")
     words = np.array(["w", "v"])[np.arange(count) % 2]
@@ -308,7 +338,7 @@ def test_more_rows_than_a_part_are_compared_across_row_groups(compare):
     assert [each.size for each in differences if each.verdict is Verdict.IDENTICAL] == [1]
 
 
-def test_ten_thousand_columns_are_compared_in_seconds(compare):
+def test_ten_thousand_columns_are_compared_in_seconds(compare: Compare) -> None:
     columns = {f"c{number}": [1.0, 2.0] for number in range(10_000)}
     changed = {**columns, "c7777": [1.0, 3.0]}
     differences, _notes = compare(NAME, of(**changed), of(**columns))
@@ -332,7 +362,9 @@ GOOD = of(x=list(range(1000)), w=["a", "b"] * 500)
         (b"PARE" + GOOD[4:-4] + b"PARE", "is encrypted"),
     ],
 )
-def test_a_file_that_cannot_be_read_fails_and_says_why(only, actual, reason):
+def test_a_file_that_cannot_be_read_fails_and_says_why(
+    only: Only, actual: bytes, reason: str
+) -> None:
     found = only(NAME, actual, GOOD)
     assert found.verdict is Verdict.FAILED
     assert found.note.startswith(f"actual run: {NAME} {reason}")
@@ -340,7 +372,7 @@ def test_a_file_that_cannot_be_read_fails_and_says_why(only, actual, reason):
 
 @settings(PROPERTY, max_examples=150)
 @given(st.integers(4, len(GOOD) - 5), st.binary(min_size=1, max_size=4))
-def test_no_damage_passes_unseen_or_crashes(compare, place, bytes_):
+def test_no_damage_passes_unseen_or_crashes(compare: Compare, place: int, bytes_: bytes) -> None:
     damaged = GOOD[:place] + bytes_ + GOOD[place + len(bytes_) :]
     differences, _notes = compare(NAME, damaged[: len(GOOD)], GOOD)
     assert differences
@@ -349,7 +381,7 @@ def test_no_damage_passes_unseen_or_crashes(compare, place, bytes_):
 
 
 @pytest.mark.parametrize("flip", [1, 4, 16, 64])
-def test_no_byte_of_a_footer_ends_the_session(compare, flip):
+def test_no_byte_of_a_footer_ends_the_session(compare: Compare, flip: int) -> None:
     """Asked for a column whose type, codec or statistics make no sense, pyarrow calls abort()."""
     good = of(i=[1, 2, None], s=["a", "b", "c"], t=[datetime.datetime(2020, 1, 1)] * 3)
     length = int.from_bytes(good[-8:-4], "little")
@@ -360,7 +392,9 @@ def test_no_byte_of_a_footer_ends_the_session(compare, flip):
         assert differences
 
 
-def test_a_page_that_unpacks_to_more_than_a_reader_may_take_fails(only, pool):
+def test_a_page_that_unpacks_to_more_than_a_reader_may_take_fails(
+    only: Only, pool: Callable[..., AbstractContextManager[Pool]]
+) -> None:
     zeros = np.zeros(100_000_000, "f4")
     sides = []
     for last in (0, 1):
@@ -375,12 +409,12 @@ def test_a_page_that_unpacks_to_more_than_a_reader_may_take_fails(only, pool):
     assert "unreadable: the reader took more than 0.293 GiB of memory" in found.note
 
 
-def footer(*parts):
+def footer(*parts: bytes) -> bytes:
     data = b"".join(parts)
     return b"PAR1" + data + len(data).to_bytes(4, "little") + b"PAR1"
 
 
-def test_a_schema_that_nests_without_end_ends_its_reader_at_most(only):
+def test_a_schema_that_nests_without_end_ends_its_reader_at_most(only: Only) -> None:
     """Each level names its one child: a reader that follows by recursion runs out of stack."""
     element = b"\x48\x01a\x15\x02\x00"  # name "a", one child
     count = 200_000
@@ -392,7 +426,7 @@ def test_a_schema_that_nests_without_end_ends_its_reader_at_most(only):
     assert crashed or "is damaged or truncated" in found.note
 
 
-def test_more_rows_than_a_file_can_hold_are_refused(only):
+def test_more_rows_than_a_file_can_hold_are_refused(only: Only) -> None:
     """The footer of a table of one column, with its count of rows replaced."""
     table = parquet(pa.table({"x": pa.array([], "i4")}))
     at = table.rindex(b"\x16\x00")

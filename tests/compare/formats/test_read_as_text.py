@@ -7,6 +7,7 @@ import gzip
 import pytest
 
 from pytest_mlcontainer.model import ReadAs, Tolerance, Verdict
+from tests.fixture_types import Only
 
 SUMMARY = """\
                  Regression Results
@@ -36,7 +37,9 @@ UNREAD = [
 
 
 @pytest.mark.parametrize(("name", "text", "reason"), UNREAD)
-def test_numbers_in_what_a_reader_cannot_take_have_the_default_tolerance(only, name, text, reason):
+def test_numbers_in_what_a_reader_cannot_take_have_the_default_tolerance(
+    only: Only, name: str, text: str, reason: str
+) -> None:
     found = only(name, text.format("1234567890123"), text.format("1234567890125"))
     assert (found.verdict, found.unit) == (Verdict.EQUIVALENT, "lines")
     assert found.note.startswith(f"both runs: {name} {reason}")
@@ -59,11 +62,13 @@ def test_numbers_in_what_a_reader_cannot_take_have_the_default_tolerance(only, n
         (EXPECTED.replace(" 0.988", "0.98800000000001"), Verdict.EQUIVALENT),
     ],
 )
-def test_whole_numbers_and_words_in_it_stay_exact(only, actual, verdict):
+def test_whole_numbers_and_words_in_it_stay_exact(
+    only: Only, actual: str, verdict: Verdict
+) -> None:
     assert only("a.csv", actual, EXPECTED).verdict is verdict
 
 
-def test_a_side_that_cannot_be_read_is_named_and_no_reason_to_pass_in_silence(only):
+def test_a_side_that_cannot_be_read_is_named_and_no_reason_to_pass_in_silence(only: Only) -> None:
     found = only("a.json", '{"x": 0.5', '{"x": 0.5}')
     assert found.verdict is Verdict.DRIFT
     assert found.note.startswith("actual run: a.json is broken JSON")
@@ -72,14 +77,14 @@ def test_a_side_that_cannot_be_read_is_named_and_no_reason_to_pass_in_silence(on
     assert found.note.startswith("reference: a.json is broken JSON")
 
 
-def test_no_number_of_any_length_passes_for_being_too_large(only):
+def test_no_number_of_any_length_passes_for_being_too_large(only: Only) -> None:
     digits = "7" * 400
     assert not only("a.csv", f"a\n1,2\n{digits}8\n", f"a\n1,2\n{digits}9\n").verdict.passes
     found = only("a.csv", "a\n1,2\n9007199254740993\n", "a\n1,2\n9007199254740992\n")
     assert found.verdict is Verdict.DRIFT
 
 
-def test_bytes_that_are_no_text_either_fail(only):
+def test_bytes_that_are_no_text_either_fail(only: Only) -> None:
     found = only("a.json", b"\x00\x01\x02", '{"x": 0.5}')
     assert found.verdict is Verdict.FAILED
     assert "is not utf-8 text" in found.note or "is broken JSON" in found.note
@@ -93,7 +98,7 @@ def test_bytes_that_are_no_text_either_fail(only):
         ("a.log", "loss 0.{}"),
     ],
 )
-def test_a_rule_can_ask_for_text(only, name, text):
+def test_a_rule_can_ask_for_text(only: Only, name: str, text: str) -> None:
     rule = Tolerance(read_as=ReadAs.TEXT)
     found = only(name, text.format("1234567890123"), text.format("1234567890125"), rule)
     assert (found.verdict, found.unit) == (Verdict.EQUIVALENT, "lines")
@@ -103,7 +108,7 @@ def test_a_rule_can_ask_for_text(only, name, text):
     assert only(name, text.format("13"), text.format("12"), wider).verdict is Verdict.EQUIVALENT
 
 
-def test_text_inside_archives_is_treated_alike(only):
+def test_text_inside_archives_is_treated_alike(only: Only) -> None:
     sides = [
         gzip.compress(COMMENTED.format(digits).encode())
         for digits in (1234567890123, 1234567890124)

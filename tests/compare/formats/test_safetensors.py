@@ -6,6 +6,8 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.model import Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 DTYPES = {
     "F64": "f8",
@@ -37,13 +40,16 @@ NAMES = {np.dtype(dtype): code for code, dtype in DTYPES.items()}
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 5)).astype("f4")
 
 
-def raw(header, data=b"", length=None):
+def raw(
+    header: bytes | Mapping[str, object], data: bytes = b"", length: int | None = None
+) -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data
 
 
-def file(tensors, metadata=None):
-    header, data = {}, b""
+def file(tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> bytes:
+    header: dict[str, object] = {}
+    data = b""
     if metadata is not None:
         header["__metadata__"] = metadata
     for name, array in tensors.items():
@@ -57,14 +63,16 @@ def file(tensors, metadata=None):
     return raw(header, data)
 
 
-def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
+def entry(
+    dtype: object = "F32", shape: tuple[float, ...] = (2,), offsets: tuple[int, ...] = (0, 8)
+) -> dict[str, object]:
     return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
 
 
 GOOD = file({"w": np.arange(2, dtype="f4")})
 
 
-def test_each_tensor_is_an_item(compare):
+def test_each_tensor_is_an_item(compare: Compare) -> None:
     expected = {"a.w": WEIGHTS, "b": np.arange(3), "c": np.ones(2, "f4")}
     actual = {"b": np.arange(3) + 1, "a.w": WEIGHTS * np.float32(1 + 1e-7), "d": np.ones(2, "f4")}
     found = {each.item: each for each in compare("m.safetensors", file(actual), file(expected))[0]}
@@ -75,7 +83,9 @@ def test_each_tensor_is_an_item(compare):
 
 
 @pytest.mark.parametrize(("code", "dtype"), DTYPES.items())
-def test_every_dtype_is_read_and_one_changed_element_is_found(compare, code, dtype):
+def test_every_dtype_is_read_and_one_changed_element_is_found(
+    compare: Compare, code: str, dtype: str | type[np.generic]
+) -> None:
     expected = np.array([[0, 1, 1], [1, 0, 1]], "u1").astype(dtype)
     actual = expected.copy()
     actual[1, 1] = 1
@@ -84,7 +94,9 @@ def test_every_dtype_is_read_and_one_changed_element_is_found(compare, code, dty
     assert (found[0].differing, found[0].worst_index, found[0].size) == (1, (1, 1), 6)
 
 
-def test_the_order_of_tensors_and_spaces_after_the_header_are_no_difference(compare):
+def test_the_order_of_tensors_and_spaces_after_the_header_are_no_difference(
+    compare: Compare,
+) -> None:
     one = file({"a": WEIGHTS, "b": np.arange(3)})
     padded = json.dumps(
         {"b": entry("I64", (3,), (0, 24)), "a": entry("F32", (4, 5), (24, 104))}
@@ -94,7 +106,7 @@ def test_the_order_of_tensors_and_spaces_after_the_header_are_no_difference(comp
     assert [each.verdict for each in found] == [Verdict.IDENTICAL] * 2
 
 
-def test_shape_and_dtype_are_part_of_the_value(compare):
+def test_shape_and_dtype_are_part_of_the_value(compare: Compare) -> None:
     sides = file({"a": WEIGHTS, "b": WEIGHTS}), file({"a": WEIGHTS.T.copy(), "b": WEIGHTS * 1.0})
     sides = sides[0], file({"a": WEIGHTS.T.copy(), "b": WEIGHTS.astype("f8")})
     found = {each.item: each for each in compare("m.safetensors", *sides)[0]}
@@ -103,14 +115,14 @@ def test_shape_and_dtype_are_part_of_the_value(compare):
     assert {each.verdict for each in found.values()} == {Verdict.DRIFT}
 
 
-def test_empty_tensors_and_tensors_without_dimensions(compare):
+def test_empty_tensors_and_tensors_without_dimensions(compare: Compare) -> None:
     left = {"none": np.empty((0, 3), "f4"), "one": np.array(1.0, "f4")}
     right = {"none": np.empty((0, 3), "f4"), "one": np.array(2.0, "f4")}
     found = {each.item: each for each in compare("m.safetensors", file(left), file(right))[0]}
     assert (found["none"].verdict, found["one"].verdict) == (Verdict.IDENTICAL, Verdict.DRIFT)
 
 
-def test_metadata_is_listed_but_no_drift_unless_a_rule_says_exact(compare):
+def test_metadata_is_listed_but_no_drift_unless_a_rule_says_exact(compare: Compare) -> None:
     sides = [file({"w": WEIGHTS}, {"format": form, "same": "x"}) for form in ("pt", "np")]
     found = {each.item: each for each in compare("m.safetensors", *sides)[0]}
     other = found["__metadata__.format"]
@@ -123,18 +135,18 @@ def test_metadata_is_listed_but_no_drift_unless_a_rule_says_exact(compare):
     assert [each.item for each in gone] == ["w"]
 
 
-def test_metadata_of_one_side_only(compare):
+def test_metadata_of_one_side_only(compare: Compare) -> None:
     sides = file({"w": WEIGHTS}), file({"w": WEIGHTS}, {"format": "pt"})
     (other,) = [each for each in compare("m.safetensors", *sides)[0] if each.item != "w"]
     assert (other.worst_actual, other.worst_expected) == ("(none)", "'pt'")
 
 
-def test_it_is_recognised_by_content_under_any_name(compare):
+def test_it_is_recognised_by_content_under_any_name(compare: Compare) -> None:
     sides = file({"w": WEIGHTS + np.float32(1)}), file({"w": WEIGHTS})
     assert compare("model.bin", *sides)[0][0].item == "w"
 
 
-def test_files_without_tensors_say_so(only):
+def test_files_without_tensors_say_so(only: Only) -> None:
     found = only("m.safetensors", raw(b"{}  "), raw(b"{}"))
     assert (found.verdict, found.note) == (Verdict.IDENTICAL, "no tensors on either side")
 
@@ -179,7 +191,7 @@ def test_files_without_tensors_say_so(only):
         (raw({"w": entry(offsets=(2**64, 2**64 + 8))}, bytes(8)), "leaves a hole"),
     ],
 )
-def test_a_header_that_lies_fails_and_says_why(only, broken, reason):
+def test_a_header_that_lies_fails_and_says_why(only: Only, broken: bytes, reason: str) -> None:
     found = only("m.safetensors", broken, GOOD)
     assert found.verdict is Verdict.FAILED
     assert found.note.startswith("actual run: m.safetensors ")
@@ -187,19 +199,21 @@ def test_a_header_that_lies_fails_and_says_why(only, broken, reason):
     assert len(found.note) < 1000
 
 
-def test_both_sides_are_named_when_neither_can_be_read(only):
+def test_both_sides_are_named_when_neither_can_be_read(only: Only) -> None:
     found = only("m.safetensors", b"", GOOD[:-1])
     assert found.note.startswith("actual run: m.safetensors is empty; reference: m.safetensors is ")
 
 
-def test_truncated_anywhere_it_fails(only):
+def test_truncated_anywhere_it_fails(only: Only) -> None:
     whole = file({"a": WEIGHTS, "b": np.arange(3)}, {"format": "pt"})
     for length in range(len(whole)):
         assert only("m.safetensors", whole[:length], whole).verdict is Verdict.FAILED, length
 
 
 @given(st.data())
-def test_a_changed_byte_never_crashes_and_is_never_overlooked(compare, data):
+def test_a_changed_byte_never_crashes_and_is_never_overlooked(
+    compare: Compare, data: st.DataObject
+) -> None:
     """In the tensors it is a difference, in the header a difference or a refusal."""
     whole = file({"a": np.arange(4), "b": np.ones((2, 2), "u1")}, {"format": "pt"})
     place = data.draw(st.integers(0, len(whole) - 1))
@@ -220,7 +234,9 @@ def test_a_changed_byte_never_crashes_and_is_never_overlooked(compare, data):
         max_size=4,
     )
 )
-def test_any_tensors_compare_identical_under_another_header(compare, tensors):
+def test_any_tensors_compare_identical_under_another_header(
+    compare: Compare, tensors: dict[str, tuple[str, tuple[int, ...]]]
+) -> None:
     arrays = {
         name: (np.arange(math.prod(shape)) % 2).reshape(shape).astype(DTYPES[code])
         for name, (code, shape) in tensors.items()
@@ -246,7 +262,7 @@ print(found[0].differing, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - b
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in another unit")
-def test_size_costs_no_memory(tmp_path):
+def test_size_costs_no_memory(tmp_path: Path) -> None:
     pairs = []
     for name, size in (("small", 1000), ("large", 16_000_000)):
         expected = np.random.default_rng(0).random(size, np.float32)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.model import Tolerance, Verdict
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 PROPERTY = settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -26,12 +30,16 @@ SCHEMA = "CREATE TABLE runs (id INTEGER PRIMARY KEY, score REAL, label TEXT)"
 ROWS = ((1, 0.5, "cat"), (2, 0.25, "dog"))
 
 
+Database = Callable[..., bytes]
+Runs = Callable[..., bytes]
+
+
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
     """`database("CREATE …", ("INSERT …", rows))`: the bytes of a file made by these."""
     path = tmp_path_factory.mktemp("sqlite") / "made.db"
 
-    def make(*statements):
+    def make(*statements: str | tuple[str, Iterable[Any]]) -> bytes:
         path.unlink(missing_ok=True)
         connection = sqlite3.connect(path)
         connection.execute("PRAGMA synchronous = OFF")
@@ -48,23 +56,26 @@ def database(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(database):
-    def make(rows=ROWS, schema=SCHEMA):
+def runs(database: Database) -> Runs:
+    def make(rows: tuple[tuple[Any, ...], ...] = ROWS, schema: str = SCHEMA) -> bytes:
         marks = ", ".join("?" * len(rows[0]))
         return database(schema, (f"INSERT INTO runs VALUES ({marks})", rows))
 
     return make
 
 
-def drifting(differences):
+def drifting(differences: tuple[Difference, ...]) -> dict[str, Difference]:
     return {each.item: each for each in differences if not each.verdict.passes}
 
 
 @PROPERTY
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6), st.data())
 def test_the_layout_of_pages_does_not_count_and_a_changed_cell_is_found(
-    compare, database, rows, data
-):
+    compare: Compare,
+    database: Database,
+    rows: list[tuple[object, object]],
+    data: st.DataObject,
+) -> None:
     schema, insert = "CREATE TABLE t (a, b)", "INSERT INTO t VALUES (?, ?)"
     expected = database(schema, (insert, rows))
     other = database(
@@ -80,7 +91,7 @@ def test_the_layout_of_pages_does_not_count_and_a_changed_cell_is_found(
     assert found["t.b"].worst_index in ((row,), None)
 
 
-def test_columns_of_tables_are_items_of_their_own_type(compare, runs):
+def test_columns_of_tables_are_items_of_their_own_type(compare: Compare, runs: Runs) -> None:
     actual = runs([(1, 0.5000000001, "cat"), (3, 0.25, "eft")])
     found = {each.item: each for each in compare(NAME, actual, runs())[0]}
     assert found["runs.score"].verdict is Verdict.EQUIVALENT
@@ -98,7 +109,9 @@ def test_columns_of_tables_are_items_of_their_own_type(compare, runs):
         ((1, b"1", "cat"), "type blob, expected real"),
     ],
 )
-def test_the_type_of_a_value_counts(compare, runs, actual, note):
+def test_the_type_of_a_value_counts(
+    compare: Compare, runs: Runs, actual: tuple[bytes | int | str | None, ...], note: str
+) -> None:
     schema = "CREATE TABLE runs (id INTEGER PRIMARY KEY, score, label TEXT)"
     rows = [(1, 1.0, "cat"), (2, 2.0, "dog")]
     other = [actual, (2, 2, "dog")] if note.startswith("type integer") else [actual, rows[1]]
@@ -108,7 +121,7 @@ def test_the_type_of_a_value_counts(compare, runs, actual, note):
     assert {item: each.note for item, each in found.items()} == {"runs.score": note}
 
 
-def test_the_schema_counts(compare, runs, database):
+def test_the_schema_counts(compare: Compare, runs: Runs, database: Database) -> None:
     wide = runs(schema=SCHEMA.replace("REAL", "NUMERIC"))
     found = drifting(compare(NAME, wide, runs())[0])
     assert found["runs.score"].note == "declared as NUMERIC, expected REAL"
@@ -122,7 +135,7 @@ def test_the_schema_counts(compare, runs, database):
     assert found["more"].note == "table missing in the actual run"
 
 
-def test_rows_stand_in_the_order_of_the_key(compare, database):
+def test_rows_stand_in_the_order_of_the_key(compare: Compare, database: Database) -> None:
     schema = "CREATE TABLE t (k TEXT PRIMARY KEY, v REAL) WITHOUT ROWID"
     insert, rows = "INSERT INTO t VALUES (?, ?)", [("b", 2.0), ("a", 1.0), ("c", 3.0)]
     sides = database(schema, (insert, rows[::-1])), database(schema, (insert, rows))
@@ -133,14 +146,14 @@ def test_rows_stand_in_the_order_of_the_key(compare, database):
     assert drifting(compare(NAME, *sides, Tolerance(key=("k",)), item="t")[0]) == {}
 
 
-def test_odd_names_are_only_names(compare, database):
+def test_odd_names_are_only_names(compare: Compare, database: Database) -> None:
     schema = 'CREATE TABLE "a""; DROP TABLE x" ("rowid", "select ""*", "oid", "_rowid_")'
     insert = 'INSERT INTO "a""; DROP TABLE x" VALUES (?, 2, 3, 4)'
     sides = [database(schema, (insert, [(value,), (1,)])) for value in (1, 9)]
     assert drifting(compare(NAME, *sides)[0]).keys() == {'a"; DROP TABLE x.rowid'}
 
 
-def test_a_rule_ignores_a_table_or_a_column(compare, runs):
+def test_a_rule_ignores_a_table_or_a_column(compare: Compare, runs: Runs) -> None:
     sides = runs([(1, 9.0, "cat"), (2, 0.25, "dog")]), runs()
     for item in ("runs", "runs.score"):
         differences, notes = compare(NAME, *sides, Tolerance(ignore=True), item=item)
@@ -148,7 +161,9 @@ def test_a_rule_ignores_a_table_or_a_column(compare, runs):
         assert notes == (f"not compared: 1 item by rule {NAME}:{item} (ignore)",)
 
 
-def test_views_triggers_and_computed_columns_are_not_run(compare, database):
+def test_views_triggers_and_computed_columns_are_not_run(
+    compare: Compare, database: Database
+) -> None:
     endless = (
         "CREATE VIEW v AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
         "SELECT count(*) FROM c"
@@ -160,7 +175,7 @@ def test_views_triggers_and_computed_columns_are_not_run(compare, database):
     assert drifting(compare(NAME, *sides)[0]).keys() == {"t.a", "t.c"}
 
 
-def test_nothing_is_written_beside_the_file(compare, runs, tmp_path):
+def test_nothing_is_written_beside_the_file(compare: Compare, runs: Runs, tmp_path: Path) -> None:
     compare(NAME, runs([(1, 1.0, "x")]), runs())
     found = compare(NAME, runs([(1, 1.0, "x")]), runs())[0]
     assert drifting(found)
@@ -168,7 +183,9 @@ def test_nothing_is_written_beside_the_file(compare, runs, tmp_path):
     assert path == NAME
 
 
-def test_changes_left_in_a_log_are_not_missed(only, runs, tmp_path_factory):
+def test_changes_left_in_a_log_are_not_missed(
+    only: Only, runs: Runs, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     from pytest_mlcontainer.compare import compare_outputs
     from pytest_mlcontainer.model import Output
 
@@ -180,21 +197,23 @@ def test_changes_left_in_a_log_are_not_missed(only, runs, tmp_path_factory):
         path.write_bytes(runs(rows))
         outputs.append((Output(NAME, path, path.stat().st_size),))
     (folder / "actual" / f"{NAME}-wal").write_bytes(b"something")
-    (found,) = compare_outputs(*outputs, ())[0]
+    (found,) = compare_outputs(outputs[0], outputs[1], ())[0]
     assert found.verdict is Verdict.FAILED
     assert f"has changes in its write-ahead log ({NAME}-wal)" in found.note
     assert sorted(each.name for each in (folder / "expected").iterdir()) == [NAME]
 
 
 @pytest.mark.parametrize("length", [16, 100, 600, 5000])
-def test_a_truncated_database_fails_and_says_so(only, database, runs, length):
+def test_a_truncated_database_fails_and_says_so(
+    only: Only, database: Database, runs: Runs, length: int
+) -> None:
     rows = [(number, 0.5, "word" * 50) for number in range(200)]
     found = only(NAME, runs(rows)[:length], runs())
     assert found.verdict is Verdict.FAILED
     assert found.note.startswith(f"actual run: {NAME} cannot be read as SQLite, it is damaged")
 
 
-def test_a_tree_of_pages_without_end_is_given_up(only, database):
+def test_a_tree_of_pages_without_end_is_given_up(only: Only, database: Database) -> None:
     """Interior pages that all point at the page before them hold more rows than atoms exist."""
     whole = bytearray(
         database(
@@ -228,7 +247,7 @@ def test_a_tree_of_pages_without_end_is_given_up(only, database):
 
 @PROPERTY
 @given(st.integers(100, 8000), st.binary(min_size=1, max_size=8))
-def test_no_damage_crashes(compare, runs, place, bytes_):
+def test_no_damage_crashes(compare: Compare, runs: Runs, place: int, bytes_: bytes) -> None:
     good = runs([(number, number / 3, f"w{number}") for number in range(300)])
     damaged = good[:place] + bytes_ + good[place + len(bytes_) :]
     differences, _notes = compare(NAME, damaged, good)

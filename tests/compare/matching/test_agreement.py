@@ -8,16 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.model import Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 LABELS = np.arange(300) % 7
 
 
-def changed(labels, count):
+def changed(labels: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([np.roll(labels[:count], 1), labels[count:]])
 
 
 @pytest.mark.parametrize("kind", ["i8", "u1", "U3", "S3", "f4", "c8", "M8[D]"])
-def test_the_rate_decides_for_any_dtype(only, kind) -> None:
+def test_the_rate_decides_for_any_dtype(only: Only, kind: str) -> None:
     """Three of 300 differ: 0.99 is reached exactly, 0.991 is not."""
     labels = LABELS.astype(kind)
     other = changed(labels, 3)
@@ -28,7 +29,7 @@ def test_the_rate_decides_for_any_dtype(only, kind) -> None:
     assert (found.verdict, found.differing, found.beyond) == (Verdict.DRIFT, 3, 3)
 
 
-def test_text_labels_in_a_table_agree_at_a_rate(only) -> None:
+def test_text_labels_in_a_table_agree_at_a_rate(only: Only) -> None:
     """A column of words is judged as labels are."""
     words = np.array(["cat", "dog", "owl"])[LABELS % 3]
     table = "\n".join(["label", *words]) + "\n"
@@ -38,7 +39,7 @@ def test_text_labels_in_a_table_agree_at_a_rate(only) -> None:
     assert "agreement 0.9967 of 300" in found.note
 
 
-def test_booleans_and_lists_in_json_agree_at_a_rate(only) -> None:
+def test_booleans_and_lists_in_json_agree_at_a_rate(only: Only) -> None:
     """Lists are arrays there."""
     flags = [bool(flag) for flag in LABELS % 2]
     other = [not flags[0], *flags[1:]]
@@ -47,7 +48,7 @@ def test_booleans_and_lists_in_json_agree_at_a_rate(only) -> None:
     assert found.size == 300
 
 
-def test_a_rate_just_below_is_shown_as_below(only) -> None:
+def test_a_rate_just_below_is_shown_as_below(only: Only) -> None:
     """Rounding may not show a failure as if it had passed."""
     labels = np.zeros(100_000, np.int8)
     other = labels.copy()
@@ -57,13 +58,13 @@ def test_a_rate_just_below_is_shown_as_below(only) -> None:
     assert "agreement 0.98999 of 100000" in found.note
 
 
-def test_another_length_is_never_agreement(only) -> None:
+def test_another_length_is_never_agreement(only: Only) -> None:
     """However many agree."""
     found = only("l.npy", LABELS[:-1], LABELS, Tolerance(agreement=0.01))
     assert found.verdict is Verdict.DRIFT
 
 
-def test_nan_agrees_with_nan_unless_the_rule_says_no(only) -> None:
+def test_nan_agrees_with_nan_unless_the_rule_says_no(only: Only) -> None:
     """A missing label is a label."""
     labels = np.array([np.nan, 1.0, 2.0])
     other = np.array([np.nan, 1.0, 3.0])
@@ -79,7 +80,9 @@ def test_nan_agrees_with_nan_unless_the_rule_says_no(only) -> None:
     pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40),
     wanted=st.sampled_from([0.25, 0.5, 0.9, 1.0]),
 )
-def test_agreement_is_a_count_and_symmetric(compare, pairs, wanted) -> None:
+def test_agreement_is_a_count_and_symmetric(
+    compare: Compare, pairs: list[tuple[int, int]], wanted: float
+) -> None:
     """It passes exactly where enough are equal, whichever side is called the reference."""
     left, right = (np.array(side) for side in zip(*pairs, strict=True))
     passes = (left == right).mean() >= wanted

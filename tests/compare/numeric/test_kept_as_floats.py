@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pytest_mlcontainer.model import Tolerance, Verdict
+from tests.fixture_types import Compare
 
 ID = 123456789.0
 
@@ -29,14 +31,14 @@ def verdicts(found: Any) -> set[Verdict]:
     ],
     ids=["gap", "as large as float32 holds", "beside a score", "fortran", "many", "float32"],
 )
-def test_ids_in_arrays_of_floats_are_exact(compare, actual: Any, expected: Any) -> None:
+def test_ids_in_arrays_of_floats_are_exact(compare: Compare, actual: Any, expected: Any) -> None:
     found = compare("ids.npy", actual, expected)
     assert verdicts(found) == {Verdict.DRIFT}
     assert "whole numbers that are kept as floats are exact" in found[0][0].note
     assert found[0][0].max_abs == 1
 
 
-def test_the_place_of_the_id_is_named_and_noise_beside_it_is_no_drift(compare) -> None:
+def test_the_place_of_the_id_is_named_and_noise_beside_it_is_no_drift(compare: Compare) -> None:
     expected = np.array([[ID, 1 / 3], [7.0, 2 / 3]])
     actual = expected * np.array([[1, 1 + 1e-15], [1, 1 + 1e-15]])
     actual[0, 0] += 1
@@ -46,20 +48,20 @@ def test_the_place_of_the_id_is_named_and_noise_beside_it_is_no_drift(compare) -
 
 
 @pytest.mark.parametrize("items", [[ID, None, 3.5], [ID], [[ID, 0.1], [5.0, 0.2]]])
-def test_ids_in_json_are_exact_also_with_a_point(compare, items: Any) -> None:
+def test_ids_in_json_are_exact_also_with_a_point(compare: Compare, items: Any) -> None:
     expected = json.dumps({"ids": items})
     actual = expected.replace("123456789.0", "123456788.0")
     assert verdicts(compare("ids.json", actual.encode(), expected.encode())) == {Verdict.DRIFT}
 
 
 @pytest.mark.parametrize("gap", ["", "NA", "nan"])
-def test_ids_in_csv_are_exact_beside_any_gap(compare, gap: str) -> None:
+def test_ids_in_csv_are_exact_beside_any_gap(compare: Compare, gap: str) -> None:
     expected = f"user,score\n123456789.0,0.5\n{gap},0.25\n"
     actual = expected.replace("789", "788")
     assert verdicts(compare("ids.csv", actual.encode(), expected.encode())) == {Verdict.DRIFT}
 
 
-def test_ids_in_parquet_are_exact_beside_a_gap(compare, tmp_path) -> None:
+def test_ids_in_parquet_are_exact_beside_a_gap(compare: Compare, tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     sides = []
     for first in (ID, ID - 1):
@@ -69,7 +71,7 @@ def test_ids_in_parquet_are_exact_beside_a_gap(compare, tmp_path) -> None:
     assert verdicts(compare("ids.parquet", *sides)) == {Verdict.DRIFT}
 
 
-def test_large_float32_noise_is_noise_in_either_type(compare) -> None:
+def test_large_float32_noise_is_noise_in_either_type(compare: Compare) -> None:
     expected = (np.random.default_rng(0).random(1000) * 1e9).astype("f4")
     actual = np.nextafter(expected, np.float32(0))
     for dtype in ("f4", "f8"):
@@ -83,7 +85,7 @@ def test_large_float32_noise_is_noise_in_either_type(compare) -> None:
     ids=["float32 above 2**24", "float32 beside a fraction", "no place behind the point"],
 )
 def test_what_is_whole_for_want_of_places_is_no_id(
-    compare, dtype: str, low: float, high: float, beside: float
+    compare: Compare, dtype: str, low: float, high: float, beside: float
 ) -> None:
     """Noise of one unit in the last place, which is below the tolerance of float64, too."""
     expected = np.random.default_rng(0).uniform(low, high, 1000).astype("f4")
@@ -94,12 +96,12 @@ def test_what_is_whole_for_want_of_places_is_no_id(
     assert verdicts(found) == {Verdict.EQUIVALENT}
 
 
-def test_noise_of_large_float64_is_noise(compare) -> None:
+def test_noise_of_large_float64_is_noise(compare: Compare) -> None:
     expected = np.random.default_rng(0).random(1000) * 1e15
     assert verdicts(compare("y.npy", expected * (1 + 1e-13), expected)) == {Verdict.EQUIVALENT}
 
 
-def test_a_rule_decides_for_ids_too(compare) -> None:
+def test_a_rule_decides_for_ids_too(compare: Compare) -> None:
     sides = np.array([ID, np.nan]), np.array([ID - 1, np.nan])
     assert verdicts(compare("y.npy", *sides, Tolerance(rtol=1e-6))) == {Verdict.EQUIVALENT}
 
@@ -119,7 +121,7 @@ def test_a_rule_decides_for_ids_too(compare) -> None:
     ],
 )
 def test_numbers_inside_strings_and_cells(
-    compare, actual: str, expected: str, rtol: float | None, verdict: Verdict
+    compare: Compare, actual: str, expected: str, rtol: float | None, verdict: Verdict
 ) -> None:
     rule = None if rtol is None else Tolerance(rtol=rtol)
     texts = [json.dumps({"a": each, "b": "x"}).encode() for each in (actual, expected)]

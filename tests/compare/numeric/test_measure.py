@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from pytest_mlcontainer.compare.numeric.dense import BLOCK_BYTES
 from pytest_mlcontainer.compare.numeric.gaps import ulp_distance
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of, measure
-from pytest_mlcontainer.compare.numeric.tolerance import make_bound, precision_of
+from pytest_mlcontainer.compare.numeric.meter import Measured
+from pytest_mlcontainer.compare.numeric.tolerance import Bound, make_bound, precision_of
 from pytest_mlcontainer.model import Tolerance
+from tests.fixture_types import Compare
 
 SIZE = BLOCK_BYTES // 4 + 77
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e-39, 3e38, -3e38, 1.0, -1.0)
@@ -24,14 +27,16 @@ SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e-39, 3e38, -3e38
 DEFAULT = Tolerance()
 
 
-def measured(actual, expected, tolerance=DEFAULT):
+def measured(
+    actual: np.ndarray, expected: np.ndarray, tolerance: Tolerance = DEFAULT
+) -> tuple[Measured, Bound]:
     left, right = array_of(actual), array_of(expected)
     precision = precision_of(expected.dtype.name)
     bound = make_bound(tolerance, precision)
     return measure(left, right, bound, precision, True), bound
 
 
-def plainly(actual, expected, bound):
+def plainly(actual: np.ndarray, expected: np.ndarray, bound: Bound) -> dict[str, float]:
     """The same numbers by the definitions, in float64 (and long double, where float64 rounds)."""
     wide = np.longdouble
     left, right = actual.astype(wide), expected.astype(wide)
@@ -67,7 +72,14 @@ def plainly(actual, expected, bound):
         [Tolerance(rtol=1e-5), Tolerance(rtol=1e-6), Tolerance(atol=1e-6), Tolerance(margin=0.1)]
     ),
 )
-def test_the_fast_way_says_what_the_definitions_say(kind, seed, noise, size, special, tolerance):
+def test_the_fast_way_says_what_the_definitions_say(
+    kind: str,
+    seed: int,
+    noise: float,
+    size: float,
+    special: list[tuple[int, float, float]],
+    tolerance: Tolerance,
+) -> None:
     rng = np.random.default_rng(seed)
     with np.errstate(over="ignore"):
         expected = (rng.standard_normal(SIZE) * size).astype(kind)
@@ -86,7 +98,7 @@ def test_the_fast_way_says_what_the_definitions_say(kind, seed, noise, size, spe
     assert found.max_rel == pytest.approx(wanted["max_rel"], rel=1e-5)
 
 
-def test_the_worst_few_are_those_furthest_beyond_the_bound():
+def test_the_worst_few_are_those_furthest_beyond_the_bound() -> None:
     expected = np.random.default_rng(1).standard_normal(SIZE).astype("f4")
     expected[[60_000, 5, 40_000]] = 1
     actual = expected * np.float32(1 + 1e-7)
@@ -102,7 +114,7 @@ def test_the_worst_few_are_those_furthest_beyond_the_bound():
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8"])
-def test_quantiles_and_histogram_of_many_errors_are_right_to_three_percent(kind):
+def test_quantiles_and_histogram_of_many_errors_are_right_to_three_percent(kind: str) -> None:
     rng = np.random.default_rng(2)
     expected = np.zeros(SIZE, kind)
     actual = (10.0 ** rng.uniform(-8.97, 2.97, SIZE)).astype(kind)
@@ -120,18 +132,18 @@ def test_quantiles_and_histogram_of_many_errors_are_right_to_three_percent(kind)
     assert sum(count for _low, _high, count in found.histogram) == SIZE
 
 
-def test_quantiles_of_few_errors_are_exact():
+def test_quantiles_of_few_errors_are_exact() -> None:
     expected = np.zeros(100)
     found, _bound = measured(np.arange(1, 101.0), expected)
     assert found.quantiles == ((0.5, 50.0), (0.9, 90.0), (0.99, 99.0))
 
 
-def test_a_large_array_costs_no_memory():
+def test_a_large_array_costs_no_memory() -> None:
     size = 1 << 24
     block = np.random.default_rng(3).standard_normal(1 << 16).astype("f4")
 
-    def blocks(factor):
-        def read(length):
+    def blocks(factor: float) -> Callable[[int], Iterator[np.ndarray]]:
+        def read(length: int) -> Iterator[np.ndarray]:
             for start in range(0, size, length):
                 yield np.resize(block, min(length, size - start)) * np.float32(factor)
 
@@ -140,7 +152,7 @@ def test_a_large_array_costs_no_memory():
     arrays = [Array(np.dtype("f4"), (size,), blocks(factor)) for factor in (1 + 1e-6, 1)]
     bound = make_bound(Tolerance(), precision_of("float32"))
     tracemalloc.start()
-    found = measure(*arrays, bound, precision_of("float32"), True)
+    found = measure(arrays[0], arrays[1], bound, precision_of("float32"), True)
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -152,7 +164,9 @@ class TestIsolated:
     """Rounding noise is never alone, so the term for the scale does not excuse a lone element."""
 
     @pytest.mark.parametrize("seed", range(5))
-    def test_one_small_weight_of_a_million_that_is_off_by_1e_4_is_seen(self, compare, seed):
+    def test_one_small_weight_of_a_million_that_is_off_by_1e_4_is_seen(
+        self, compare: Compare, seed: int
+    ) -> None:
         rng = np.random.default_rng(seed)
         expected = rng.standard_normal(1_000_000).astype("f4")
         actual = expected.copy()
@@ -165,7 +179,7 @@ class TestIsolated:
         assert difference.worst_index == (place,)
         assert difference.beyond == 1
 
-    def test_noise_everywhere_is_none(self, compare):
+    def test_noise_everywhere_is_none(self, compare: Compare) -> None:
         rng = np.random.default_rng(0)
         left, right = rng.standard_normal((2, 400, 400)).astype("f4")
         exact = left.astype("f8") @ right.astype("f8")
@@ -175,7 +189,7 @@ class TestIsolated:
         assert difference.verdict.passes
         assert difference.differing > 10_000
 
-    def test_a_lone_last_place_passes(self, compare):
+    def test_a_lone_last_place_passes(self, compare: Compare) -> None:
         expected = np.random.default_rng(0).standard_normal(1_000_000).astype("f4")
         actual = expected.copy()
         actual[77] = np.nextafter(actual[77], np.float32(9))
@@ -192,7 +206,9 @@ class TestIsolated:
     st.lists(st.tuples(st.integers(0, 8_999_999), st.sampled_from(SPECIAL)), max_size=6),
     st.sampled_from([(9_000_000,), (1000, 9000), (9000, 50, 20)]),
 )
-def test_parts_side_by_side_say_what_one_after_another_says(seed, noise, special, shape):
+def test_parts_side_by_side_say_what_one_after_another_says(
+    seed: int, noise: float, special: list[tuple[int, float]], shape: tuple[int, ...]
+) -> None:
     """Threads must not change a verdict, a place or a figure (quantiles are sampled)."""
     rng = np.random.default_rng(seed)
     expected = np.resize(rng.standard_normal(99_991), 9_000_000).astype("f4")
@@ -205,33 +221,34 @@ def test_parts_side_by_side_say_what_one_after_another_says(seed, noise, special
     precision = precision_of("float32")
     arguments = (make_bound(DEFAULT, precision), precision, True)
 
-    one = measure(*sides, *arguments)
-    parts = measure(*(_with_spans(side) for side in sides), *arguments)
+    one = measure(sides[0], sides[1], *arguments)
+    parts = measure(_with_spans(sides[0]), _with_spans(sides[1]), *arguments)
 
     assert replace(parts, quantiles=(), histogram=()) == replace(one, quantiles=(), histogram=())
     for (_share, left), (_same, right) in zip(parts.quantiles, one.quantiles, strict=True):
         assert left == pytest.approx(right, rel=0.1)
 
 
-def _with_spans(array):
+def _with_spans(array: Array) -> Array:
     flat = array.values().reshape(-1)
 
     @contextmanager
-    def spans():
+    def spans() -> Iterator[Callable[[int, int], np.ndarray]]:
         yield lambda start, count: flat[start : start + count]
 
     return replace(array, spans=spans)
 
 
-def test_quantiles_never_exceed_the_largest_error(compare):
+def test_quantiles_never_exceed_the_largest_error(compare: Compare) -> None:
     """They come from bins, whose middles may lie above all that is in them."""
     expected = np.zeros(20_000)
     actual = np.full(20_000, 1.0)
     (difference,), _notes = compare("a.npy", actual, expected)
-    assert max(error for _share, error in difference.quantiles) <= difference.max_abs == 1.0
+    assert difference.max_abs == 1.0
+    assert max(error for _share, error in difference.quantiles) <= 1.0
 
 
-def test_errors_as_large_as_numbers_go_are_spread_too():
+def test_errors_as_large_as_numbers_go_are_spread_too() -> None:
     found, _bound = measured(np.array([0.0, 1.0, 2.0, 1.5e308]), np.array([1.0, 2.0, 3.0, 0.0]))
     assert found.max_abs == 1.5e308
     assert sum(count for _low, _high, count in found.histogram) == 4

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.model import Output, Verdict
+from pytest_mlcontainer.model import Difference, Output, Verdict
 
 SIZE = 9_000_000  # float32: more than what is read by one thread
 
 
-def write(path, values):
+def write(path: Path, values: np.ndarray) -> None:
     """As npy, npz or safetensors, by the name."""
     if path.suffix == ".npy":
         np.save(path, values)
@@ -25,9 +27,12 @@ def write(path, values):
         path.write_bytes(struct.pack("<Q", len(text)) + text + values.tobytes())
 
 
+Sides = Callable[[str], list[Path]]
+
+
 @pytest.fixture
-def sides(tmp_path):
-    def make(name):
+def sides(tmp_path: Path) -> Sides:
+    def make(name: str) -> list[Path]:
         expected = np.resize(np.linspace(-1, 1, 99_991, dtype="f4"), SIZE)
         actual = expected * np.float32(1 + 1e-6)
         actual[7_654_321] += 0.5
@@ -42,20 +47,20 @@ def sides(tmp_path):
     return make
 
 
-def compared(paths, name):
+def compared(paths: list[Path], name: str) -> tuple[Difference, ...]:
     outputs = [(Output(name, path, path.stat().st_size),) for path in paths]
-    return compare_outputs(*outputs, ())[0]
+    return compare_outputs(outputs[0], outputs[1], ())[0]
 
 
 @pytest.mark.parametrize("name", ["w.npy", "w.npz", "w.safetensors"])
-def test_one_element_is_found_where_it_is(sides, name):
+def test_one_element_is_found_where_it_is(sides: Sides, name: str) -> None:
     (found,) = compared(sides(name), name)
     assert found.verdict is Verdict.DRIFT
     assert found.worst_index == (7_654_321,)
     assert (found.beyond, found.size) == (1, SIZE)
 
 
-def test_a_flipped_bit_in_an_npz_is_damage_and_no_drift(sides):
+def test_a_flipped_bit_in_an_npz_is_damage_and_no_drift(sides: Sides) -> None:
     paths = sides("w.npz")
     with paths[0].open("r+b") as file:
         file.seek(SIZE * 2)

@@ -11,7 +11,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from signal import Signals
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,7 +29,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import Calibration
 from pytest_mlcontainer.compare.readers.apart import write_summary_of
 from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits, limits_of
 from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
-from pytest_mlcontainer.compare.rules.study import Metric, Study
+from pytest_mlcontainer.compare.rules.study import ALONE, Metric, Study
 from pytest_mlcontainer.compare.summary import summarise, write_summary
 from pytest_mlcontainer.model import (
     Comparator,
@@ -35,6 +39,7 @@ from pytest_mlcontainer.model import (
     Tolerance,
     Verdict,
 )
+from tests.fixture_types import Compare, Compared, Only
 
 LIMITS = ReaderLimits(readers=1, base_s=2.0)
 SMALL = ReaderLimits(readers=1, memory_bytes=300 << 20)
@@ -60,14 +65,14 @@ CRASHES = {
 
 
 @pytest.fixture(scope="module")
-def readers():
+def readers() -> Iterator[Pool]:
     pool = Pool(LIMITS)
     yield pool
     pool.close()
 
 
 @pytest.fixture(scope="module")
-def small_readers():
+def small_readers() -> Iterator[Pool]:
     """With little memory, and time to fill it on a machine that does other things too."""
     pool = Pool(SMALL)
     yield pool
@@ -85,18 +90,26 @@ def outputs(folder: Path, **files: object) -> tuple[Output, ...]:
     return tuple(found)
 
 
-def faults(tmp_path, pool, *words, study=None, rules=(), comparator=reader_faults.COMPARATOR):
+def faults(
+    tmp_path: Path,
+    pool: Pool,
+    *words: str,
+    study: Study = ALONE,
+    rules: tuple[Rule, ...] = (),
+    comparator: Comparator = reader_faults.COMPARATOR,
+) -> Compared:
     """Both runs with a file for each word; the two sides differ by a blank at the end."""
     names = [f"{number:03}__fault" for number in range(len(words))]
     sides = [
         outputs(tmp_path / side, **{n: w + end for n, w in zip(names, words, strict=True)})
         for side, end in (("a", " "), ("b", ""))
     ]
-    given = {} if study is None else {"study": study}
-    return compare_outputs(*sides, rules, (comparator,), pool=pool, **given)
+    return compare_outputs(sides[0], sides[1], rules, (comparator,), study=study, pool=pool)
 
 
-def verdicts(differences) -> dict[str, Verdict]:
+def verdicts(
+    differences: tuple[Difference, ...],
+) -> dict[str, Verdict]:
     """The worst of each output."""
     found: dict[str, Verdict] = {}
     for each in reversed(differences):
@@ -104,14 +117,18 @@ def verdicts(differences) -> dict[str, Verdict]:
     return found
 
 
-def fails(differences) -> Difference:
+def fails(
+    differences: tuple[Difference, ...],
+) -> Difference:
     """The one that did not pass."""
     (found,) = (each for each in differences if not each.verdict.passes)
     return found
 
 
 @pytest.mark.parametrize("word", CRASHES)
-def test_whatever_ends_a_reader_fails_its_output_alone(tmp_path, readers, word):
+def test_whatever_ends_a_reader_fails_its_output_alone(
+    tmp_path: Path, readers: Pool, word: str
+) -> None:
     """The output names what happened; those before and after it are compared."""
     differences, _notes = faults(tmp_path, readers, "fine", word, "fine")
     assert verdicts(differences) == {
@@ -127,8 +144,8 @@ def test_whatever_ends_a_reader_fails_its_output_alone(tmp_path, readers, word):
 @pytest.mark.parametrize("library", reader_faults.LIBRARIES)
 @pytest.mark.parametrize("fault", ["segv", "malloc", "hang"])
 def test_it_may_happen_in_the_midst_of_any_library(
-    tmp_path, readers, small_readers, library, fault
-):
+    tmp_path: Path, readers: Pool, small_readers: Pool, library: str, fault: str
+) -> None:
     """The fault suite has sixty of them for each."""
     pool = readers if fault == "hang" else small_readers
     found = hurt(tmp_path, pool, f"{library} {fault}")
@@ -141,7 +158,7 @@ def test_it_may_happen_in_the_midst_of_any_library(
     }
 
 
-def test_random_damage_to_every_format_ends_in_differences(tmp_path):
+def test_random_damage_to_every_format_ends_in_differences(tmp_path: Path) -> None:
     """A small part of what the fault suite does."""
     damaged = Damaged(tmp_path)
     try:
@@ -165,13 +182,17 @@ def test_random_damage_to_every_format_ends_in_differences(tmp_path):
         ),
     ],
 )
-def test_memory_without_end_is_refused_and_said(tmp_path, small_readers, word, says):
+def test_memory_without_end_is_refused_and_said(
+    tmp_path: Path, small_readers: Pool, word: str, says: str
+) -> None:
     differences, _notes = faults(tmp_path, small_readers, word, "fine")
     assert verdicts(differences) == {"000.fault": Verdict.FAILED, "001.fault": Verdict.IDENTICAL}
     assert says in fails(differences).note
 
 
-def test_a_format_that_needs_too_much_says_the_limit(only, pool):
+def test_a_format_that_needs_too_much_says_the_limit(
+    only: Only, pool: Callable[..., AbstractContextManager[Pool]]
+) -> None:
     """A reader's own MemoryError is no fault of the format's, and names what it may take."""
     sides = [b"[" + b"[]," * 5_000_000 + end for end in (b"1]", b"2]")]
     with pool(memory_bytes=150 << 20) as small:
@@ -180,23 +201,23 @@ def test_a_format_that_needs_too_much_says_the_limit(only, pool):
     assert "unreadable: the reader took more than 0.146 GiB of memory" in found.note
 
 
-def test_files_that_are_mapped_are_no_memory(tmp_path, readers):
+def test_files_that_are_mapped_are_no_memory(tmp_path: Path, readers: Pool) -> None:
     differences, _notes = faults(tmp_path, readers, "map")
     assert verdicts(differences) == {"000.fault": Verdict.IDENTICAL}
 
 
-def test_what_libraries_print_is_not_taken_for_messages(tmp_path, readers):
+def test_what_libraries_print_is_not_taken_for_messages(tmp_path: Path, readers: Pool) -> None:
     differences, _notes = faults(tmp_path, readers, "print \x00\x01garbage")
     assert verdicts(differences) == {"000.fault": Verdict.IDENTICAL}
 
 
-def test_what_a_comparator_raises_is_said_as_before(tmp_path, readers):
+def test_what_a_comparator_raises_is_said_as_before(tmp_path: Path, readers: Pool) -> None:
     (found,), _notes = faults(tmp_path, readers, "raise it is broken")
     assert found.verdict is Verdict.FAILED
     assert "the comparator fault raised ValueError: it is broken" in found.note
 
 
-def test_a_reader_is_kept_and_used_again(tmp_path, readers):
+def test_a_reader_is_kept_and_used_again(tmp_path: Path, readers: Pool) -> None:
     """Starting one takes longer than most comparisons."""
     places = [tmp_path / name for name in ("first", "second")]
     for place in places:
@@ -205,13 +226,15 @@ def test_a_reader_is_kept_and_used_again(tmp_path, readers):
     assert first == second != str(os.getpid())
 
 
-def test_an_output_is_not_blamed_for_what_an_earlier_one_did_to_its_reader(tmp_path, readers):
+def test_an_output_is_not_blamed_for_what_an_earlier_one_did_to_its_reader(
+    tmp_path: Path, readers: Pool
+) -> None:
     """What dies in a used reader is tried once more in a fresh one."""
     differences, _notes = faults(tmp_path, readers, "poison", "poisoned", "fine")
     assert {each.verdict for each in differences} == {Verdict.IDENTICAL}
 
 
-def test_a_reader_that_keeps_memory_is_replaced_before_it_is_short(tmp_path):
+def test_a_reader_that_keeps_memory_is_replaced_before_it_is_short(tmp_path: Path) -> None:
     """Libraries leak where a file is damaged, and the next file is not to be blamed for it."""
     pool = Pool(ReaderLimits(readers=1, memory_bytes=512 << 20))
     places = [tmp_path / name for name in ("before", "after")]
@@ -225,7 +248,7 @@ def test_a_reader_that_keeps_memory_is_replaced_before_it_is_short(tmp_path):
     assert before != after
 
 
-def test_pairs_are_shared_among_readers(tmp_path):
+def test_pairs_are_shared_among_readers(tmp_path: Path) -> None:
     pool = Pool(ReaderLimits(readers=3))
     try:
         faults(tmp_path, pool, "fine", "fine", "fine")  # which starts them
@@ -238,10 +261,10 @@ def test_pairs_are_shared_among_readers(tmp_path):
     assert took < 5.5  # one after the other it would be 6 s: each of both sides sleeps
 
 
-def test_comparisons_of_several_threads_share_the_readers(tmp_path, readers):
+def test_comparisons_of_several_threads_share_the_readers(tmp_path: Path, readers: Pool) -> None:
     found: list[Verdict] = []
 
-    def compare(number):
+    def compare(number: int) -> None:
         words = ["fine", "exit 1", "fine"] if number % 2 else ["fine"] * 3
         differences, _notes = faults(tmp_path / str(number), readers, *words)
         found.extend(verdicts(differences).values())
@@ -254,7 +277,7 @@ def test_comparisons_of_several_threads_share_the_readers(tmp_path, readers):
     assert (found.count(Verdict.FAILED), found.count(Verdict.IDENTICAL)) == (3, 15)
 
 
-def test_no_reader_and_no_file_of_it_is_left_at_the_end(tmp_path):
+def test_no_reader_and_no_file_of_it_is_left_at_the_end(tmp_path: Path) -> None:
     pool = Pool(LIMITS)
     faults(tmp_path, pool, f"where {tmp_path / 'pid'}", "exit 1")
     faults(tmp_path, pool, f"where {tmp_path / 'pid'}")
@@ -275,7 +298,9 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system cannot tell it")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_reader_dies_with_its_session_also_in_the_midst_of_work(tmp_path, how):
+def test_a_reader_dies_with_its_session_also_in_the_midst_of_work(
+    tmp_path: Path, how: Signals
+) -> None:
     """Killed with SIGKILL the session can clean up nothing, and the reader listens to nobody."""
     place = tmp_path / "pid"
     for side in "ab":
@@ -286,7 +311,7 @@ def test_a_reader_dies_with_its_session_also_in_the_midst_of_work(tmp_path, how)
         "from pytest_mlcontainer.compare import compare_outputs\n"
         "from pytest_mlcontainer.model import Output\n"
         "sides = [tuple(Output(p.name, p, 9) for p in Path(a).iterdir()) for a in sys.argv[1:]]\n"
-        "compare_outputs(*sides, (), (reader_faults.COMPARATOR,))\n"
+        "compare_outputs(sides[0], sides[1], (), (reader_faults.COMPARATOR,))\n"
     )
     session = subprocess.Popen(
         [sys.executable, "-c", program, tmp_path / "a", tmp_path / "b"],
@@ -301,7 +326,7 @@ def test_a_reader_dies_with_its_session_also_in_the_midst_of_work(tmp_path, how)
     wait_for(lambda: not is_alive(pid))
 
 
-def wait_for(condition) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -309,7 +334,9 @@ def wait_for(condition) -> None:
 
 
 @pytest.mark.parametrize("missing", ["executable", "folder"])
-def test_where_no_reader_can_be_started_that_is_the_verdict(tmp_path, monkeypatch, missing):
+def test_where_no_reader_can_be_started_that_is_the_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
     """And never a comparison in the session's own process."""
     if missing == "executable":
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
@@ -324,10 +351,10 @@ def test_where_no_reader_can_be_started_that_is_the_verdict(tmp_path, monkeypatc
     assert "the reader could not be started (No such file or directory)" in differences[0].note
 
 
-def test_what_is_interrupted_ends_its_readers_at_once(tmp_path, readers):
+def test_what_is_interrupted_ends_its_readers_at_once(tmp_path: Path, readers: Pool) -> None:
     """Ctrl-C while a reader hangs: the session does not wait for its limit of time."""
 
-    def interrupt(_difference):
+    def interrupt(_difference: Difference) -> None:
         raise KeyboardInterrupt
 
     begun = time.monotonic()
@@ -340,7 +367,7 @@ def test_what_is_interrupted_ends_its_readers_at_once(tmp_path, readers):
     assert time.monotonic() - begun < 20
 
 
-def test_a_study_hears_the_same_in_the_same_order(tmp_path):
+def test_a_study_hears_the_same_in_the_same_order(tmp_path: Path) -> None:
     """Items, metrics and calibrated bounds: three readers at once tell them as one process does."""
     rng = np.random.default_rng(0)
     rules = (
@@ -348,10 +375,10 @@ def test_a_study_hears_the_same_in_the_same_order(tmp_path):
         Rule("*", "noisy*", Tolerance(calibrated=True)),
     )
 
-    def written(side):
+    def written(side: int) -> tuple[Output, ...]:
         files = {}
         for number in range(6):
-            values = {f"metric{i}": [float(i), 2.0 + side] for i in range(40)}
+            values: dict[str, object] = {f"metric{i}": [float(i), 2.0 + side] for i in range(40)}
             values |= {f"noisy{i}": i + side * 0.01 for i in range(40)}
             values |= {f"plain{i}": i for i in range(400)}
             text = "\n".join(f"{name}: {value}" for name, value in values.items())
@@ -360,8 +387,8 @@ def test_a_study_hears_the_same_in_the_same_order(tmp_path):
 
     sides = written(0), written(1)
 
-    def heard(pool, **packed):
-        said: list[object] = []
+    def heard(pool: Pool, **packed: Any) -> tuple[Compared, list[Any]]:
+        said: list[Any] = []
 
         def take(metric: Metric) -> bool:
             said.append((metric.item, metric.actual.values().tolist(), metric.margin))
@@ -370,7 +397,7 @@ def test_a_study_hears_the_same_in_the_same_order(tmp_path):
         study = Study(
             lambda item: Calibration(0.02 if "noisy3" in item[1] else 0.0, 5), said.append, take
         )
-        found = compare_outputs(*sides, rules, study=study, pool=pool)
+        found = compare_outputs(sides[0], sides[1], rules, study=study, pool=pool)
         return found, said
 
     with_three, alone = Pool(ReaderLimits(readers=3)), Pool(ReaderLimits(readers=1))
@@ -389,7 +416,7 @@ def test_a_study_hears_the_same_in_the_same_order(tmp_path):
     assert verdicts["0.yaml", "noisy5"] is Verdict.DRIFT
 
 
-def test_rules_are_remembered_across_readers(tmp_path, readers):
+def test_rules_are_remembered_across_readers(tmp_path: Path, readers: Pool) -> None:
     """Rules that met nothing are named, with the nearest name; others count what they left out."""
     rules = (
         Rule("*.fault", "wrod", Tolerance(rtol=1)),
@@ -404,24 +431,28 @@ def test_rules_are_remembered_across_readers(tmp_path, readers):
     )
 
 
-def test_a_rule_for_what_could_not_be_read_is_not_called_idle(tmp_path, readers):
+def test_a_rule_for_what_could_not_be_read_is_not_called_idle(
+    tmp_path: Path, readers: Pool
+) -> None:
     rules = (Rule("*.fault", "loss", Tolerance(rtol=1)),)
     _differences, notes = faults(tmp_path, readers, "segv", rules=rules)
     assert notes == ()
 
 
-def test_a_comparator_that_only_the_session_has_runs_in_the_session(tmp_path, readers):
+def test_a_comparator_that_only_the_session_has_runs_in_the_session(
+    tmp_path: Path, readers: Pool
+) -> None:
     """One of a conftest.py: what it reads travels, and so does what it raises."""
     seen = []
 
-    def read(path):
+    def read(path: Path) -> dict[str, object]:
         seen.append(os.getpid())
         text = path.read_text()
         if "bad" in text:
             raise LookupError(text.strip())
         return {"a": np.arange(3.0) + len(text), "b": [1, 2], "c": text.strip(), "d": None}
 
-    def recognises(_path, head):
+    def recognises(_path: Path, head: bytes) -> bool:
         return head.startswith(b"local")
 
     local = Comparator("local", read, (), recognises)
@@ -429,7 +460,7 @@ def test_a_comparator_that_only_the_session_has_runs_in_the_session(tmp_path, re
         outputs(tmp_path / side, x=f"local{end}", y=f"local bad{end}", z__yaml=f"a: 1{end}")
         for side, end in (("a", ""), ("b", " "))
     ]
-    differences, _notes = compare_outputs(*sides, (), (local,), pool=readers)
+    differences, _notes = compare_outputs(sides[0], sides[1], (), (local,), pool=readers)
     found = {(each.output, each.item): each for each in differences}
     assert found["x", "a"].max_abs == 1.0
     assert "raised LookupError: local bad" in found["y", ""].note
@@ -447,12 +478,16 @@ def test_a_comparator_that_only_the_session_has_runs_in_the_session(tmp_path, re
         (1, 1 * GIB, 1, 1, 2 * GIB),
     ],
 )
-def test_readers_are_as_many_as_cores_and_memory_allow(cores, memory, processes, readers, each):
+def test_readers_are_as_many_as_cores_and_memory_allow(
+    cores: int, memory: int, processes: int, readers: int, each: int
+) -> None:
     found = limits_of(cores, memory, processes)
     assert (found.readers, found.memory_bytes) == (readers, each)
 
 
-def test_readers_are_divided_among_the_workers_of_xdist_before_the_first_starts(tmp_path):
+def test_readers_are_divided_among_the_workers_of_xdist_before_the_first_starts(
+    tmp_path: Path,
+) -> None:
     pool = Pool(ReaderLimits(readers=5))
     pool.divide(1)
     assert pool.limits.readers == 5
@@ -467,7 +502,9 @@ def test_readers_are_divided_among_the_workers_of_xdist_before_the_first_starts(
         pool.close()
 
 
-def test_what_a_baseline_keeps_of_a_file_is_made_and_held_by_readers(tmp_path, readers):
+def test_what_a_baseline_keeps_of_a_file_is_made_and_held_by_readers(
+    tmp_path: Path, readers: Pool
+) -> None:
     """The same as in one process; of a file that kills its reader what is known without a look."""
     sides = [h5(np.arange(50.0) + add) for add in (0, 1e-3)]
     actual, other = (outputs(tmp_path / str(n), m__h5=each)[0] for n, each in enumerate(sides))
@@ -492,7 +529,7 @@ def test_what_a_baseline_keeps_of_a_file_is_made_and_held_by_readers(tmp_path, r
     assert (summary["items"], summary["size_bytes"]) == (None, hangs.size_bytes)
 
 
-def h5(values) -> bytes:
+def h5(values: object) -> bytes:
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
         file["w"] = values
@@ -509,11 +546,11 @@ def texts() -> tuple[bytes, bytes]:
     return sound, sound[:rest] + bytes(8) + sound[rest + 8 :]
 
 
-def test_time_grows_with_the_files():
+def test_time_grows_with_the_files() -> None:
     assert ReaderLimits().seconds_for(10**9) == 260
 
 
-def test_a_session_that_compares_nothing_apart_starts_no_process(compare):
+def test_a_session_that_compares_nothing_apart_starts_no_process(compare: Compare) -> None:
     """Arrays and small texts are read where they are compared."""
     before = len(shared_pool()._idle)
     for name, sides in (

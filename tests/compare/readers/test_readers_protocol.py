@@ -14,15 +14,15 @@ from pytest_mlcontainer.compare.readers import process, protocol
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.protocol import ComparedItem, Done, decode, encode
 from pytest_mlcontainer.compare.rules.applied import RuleUse
-from pytest_mlcontainer.compare.sources import ComparedFile
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair
 from pytest_mlcontainer.model import Difference, Element, Verdict
 
 
-def test_a_reader_may_not_have_other_files_read(tmp_path):
+def test_a_reader_may_not_have_other_files_read(tmp_path: Path) -> None:
     """One that was taken over asks the session to read what is none of its business."""
     job = protocol.Job(
         protocol.Work.COMPARE,
-        protocol.Pair("m", *(process_side(tmp_path / side) for side in "ab")),
+        Pair("m", process_side(tmp_path / "a"), process_side(tmp_path / "b")),
         comparators=(protocol.Added("x", (".x",), None, None, False),),
     )
     reader = process.ReaderProcess(ReaderLimits())
@@ -45,7 +45,7 @@ def test_a_reader_may_not_have_other_files_read(tmp_path):
         reader.close()
 
 
-def process_side(path: Path):
+def process_side(path: Path) -> ComparedFile:
     return ComparedFile("actual run", "m", path)
 
 
@@ -68,23 +68,26 @@ DIFFERENCES = st.builds(
 
 
 @given(st.lists(DIFFERENCES, max_size=3).map(tuple), st.lists(st.text(), max_size=3).map(tuple))
-def test_a_result_comes_back_as_it_was(differences, notes):
+def test_a_result_comes_back_as_it_was(
+    differences: tuple[Difference, ...], notes: tuple[str, ...]
+) -> None:
     memory = RuleUse(((0, 3),), ((1, 0),), notes, True, notes)
     done = Done(differences, notes, memory)
     assert decode(encode(done)) == done
 
 
-def test_numbers_of_numpy_come_back_as_those_of_python():
+def test_numbers_of_numpy_come_back_as_those_of_python() -> None:
     told = ComparedItem(
         Difference("a", "", Verdict.DRIFT, max_abs=np.float32(0.5), worst_index=(np.int64(3),))
     )
     found = decode(encode(told))
     assert found == told
+    assert found.difference.worst_index is not None
     assert type(found.difference.worst_index[0]) is int
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_of_a_reader_become_anything_but_a_message(data):
+def test_no_bytes_of_a_reader_become_anything_but_a_message(data: bytes) -> None:
     try:
         decode(data)
     except protocol.GarbledError:
@@ -107,6 +110,6 @@ def test_no_bytes_of_a_reader_become_anything_but_a_message(data):
         None,
     ],
 )
-def test_what_has_another_type_is_no_message(wrong):
+def test_what_has_another_type_is_no_message(wrong: list[int] | dict[str, object] | None) -> None:
     with pytest.raises(protocol.GarbledError):
         decode(json.dumps(wrong).encode())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +39,7 @@ HOSTS = (("[0-9]{10}", "TIME"), (r"\.host[0-9]+", ".HOST"))
 AMD64 = Platform("linux", "amd64")
 
 
-def test_a_pattern_that_takes_for_ever_ends_with_its_name():
+def test_a_pattern_that_takes_for_ever_ends_with_its_name() -> None:
     """The time is that of all names together, and once it is up it stays up."""
     names = Names((("(a+)+$", ""),), limit_s=0.3)
     endless = "a" * 40 + "!"
@@ -48,11 +50,14 @@ def test_a_pattern_that_takes_for_ever_ends_with_its_name():
             list(names.meet([endless], [endless]))
 
 
+Write = Callable[..., tuple[tuple[Output, ...], ...]]
+
+
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path: Path) -> Write:
     """`write(actual={"a.txt": b"…"}, expected={…})` gives both runs' outputs."""
 
-    def outputs(**sides: dict[str, bytes]):
+    def outputs(**sides: dict[str, bytes]) -> Iterator[tuple[Output, ...]]:
         for side, files in sides.items():
             for name, data in files.items():
                 path = tmp_path / side / name
@@ -63,28 +68,28 @@ def write(tmp_path):
     return lambda **sides: tuple(outputs(**sides))
 
 
-def npz(**arrays):
+def npz(**arrays: Any) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     return stream.getvalue()
 
 
-def test_outputs_called_after_times_and_hosts_meet(write) -> None:
+def test_outputs_called_after_times_and_hosts_meet(write: Write) -> None:
     """Compared under the name that they have in common, with the rule for it."""
     sides = write(
         actual={"logs/events.1700000001.host1": b"1\n"},
         expected={"logs/events.1700000022.host22": b"2\n"},
     )
-    differences, _ = compare_outputs(*sides, ())
+    differences, _ = compare_outputs(sides[0], sides[1], ())
     assert [each.verdict for each in differences] == [Verdict.DRIFT, Verdict.DRIFT]
-    (found,), notes = compare_outputs(*sides, (), names=HOSTS)
+    (found,), notes = compare_outputs(sides[0], sides[1], (), names=HOSTS)
     assert (found.output, found.verdict) == ("logs/events.TIME.HOST", Verdict.DRIFT)
     assert found.worst_actual == "1"
     assert not notes
 
 
 @pytest.mark.parametrize("output", ["run-ID.npy", "run-00aa.npy", "run-[!x]*.npy", "run-11bb.npy"])
-def test_a_rule_may_say_either_name(write, output) -> None:
+def test_a_rule_may_say_either_name(write: Write, output: str) -> None:
     """The name from before, of either side, or the one in common."""
     buffers = [io.BytesIO(), io.BytesIO()]
     for number, buffer in enumerate(buffers):
@@ -94,36 +99,35 @@ def test_a_rule_may_say_either_name(write, output) -> None:
         expected={"run-11bb.npy": buffers[1].getvalue()},
     )
     rules = (Rule(output, None, Tolerance(atol=2.0)),)
-    (found,), notes = compare_outputs(*sides, rules, names=RUN_ID)
+    (found,), notes = compare_outputs(sides[0], sides[1], rules, names=RUN_ID)
     assert found.verdict is Verdict.EQUIVALENT
     assert notes == ()
 
 
-def test_a_file_keeps_its_own_name_in_messages(write) -> None:
+def test_a_file_keeps_its_own_name_in_messages(write: Write) -> None:
     """Which file is broken can be looked up."""
     sides = write(actual={"run-00aa.npy": b"\x93NUMPY"}, expected={"run-11bb.npy": b"\x93NUMPY!"})
-    (found,), _ = compare_outputs(*sides, (), names=RUN_ID)
+    (found,), _ = compare_outputs(sides[0], sides[1], (), names=RUN_ID)
     assert found.verdict is Verdict.FAILED
     assert "run-00aa.npy" in found.note
     assert "run-11bb.npy" in found.note
 
 
-def test_what_only_one_side_has_says_what_it_is_called_there(write) -> None:
+def test_what_only_one_side_has_says_what_it_is_called_there(write: Write) -> None:
     """The common name, and the one on disk."""
-    (found,), _ = compare_outputs(
-        *write(actual={"run-00aa.txt": b"x"}, expected={}), (), names=RUN_ID
-    )
+    actual, expected = write(actual={"run-00aa.txt": b"x"}, expected={})
+    (found,), _ = compare_outputs(actual, expected, (), names=RUN_ID)
     assert found.output == "run-ID.txt"
     assert found.note == "only in the actual run (there called run-00aa.txt)"
 
 
-def test_several_of_one_name_meet_in_sorted_order_and_it_is_said(write) -> None:
+def test_several_of_one_name_meet_in_sorted_order_and_it_is_said(write: Write) -> None:
     """Those called the same on both sides meet first."""
     sides = write(
         actual={"run-0001": b"a\n", "run-0003": b"b\n", "run-0009": b"s\n"},
         expected={"run-0002": b"a\n", "run-0004": b"c\n", "run-0009": b"s\n"},
     )
-    differences, notes = compare_outputs(*sides, (), names=RUN_ID)
+    differences, notes = compare_outputs(sides[0], sides[1], (), names=RUN_ID)
     found = {each.output: each.verdict for each in differences}
     assert found == {
         "run-0009": Verdict.IDENTICAL,
@@ -133,37 +137,37 @@ def test_several_of_one_name_meet_in_sorted_order_and_it_is_said(write) -> None:
     assert "run-0003 and run-0004 met in sorted order, of 2 called run-ID" in notes
 
 
-def test_where_it_cannot_be_told_who_meets_whom_that_is_said(write) -> None:
+def test_where_it_cannot_be_told_who_meets_whom_that_is_said(write: Write) -> None:
     """Never a guess."""
     sides = write(
         actual={"run-0001": b"a", "run-0003": b"b"},
         expected={"run-0002": b"a"},
     )
-    (found,), _ = compare_outputs(*sides, (), names=RUN_ID)
+    (found,), _ = compare_outputs(sides[0], sides[1], (), names=RUN_ID)
     assert found.verdict is Verdict.FAILED
     assert "2 names of the actual run and 1 name of the reference are called run-ID" in found.note
     assert "run-0001, run-0003 and run-0002" in found.note
 
 
-def test_items_of_an_npz_meet_by_their_names(write) -> None:
+def test_items_of_an_npz_meet_by_their_names(write: Write) -> None:
     """And a rule reaches them by either."""
     sides = write(
         actual={"w.npz": npz(**{"run-00aa/w": np.array([1.0]), "b": np.array([1.0])})},
         expected={"w.npz": npz(**{"run-11bb/w": np.array([2.0]), "b": np.array([1.0])})},
     )
-    differences, _ = compare_outputs(*sides, (), names=RUN_ID)
+    differences, _ = compare_outputs(sides[0], sides[1], (), names=RUN_ID)
     assert {each.item: each.verdict for each in differences} == {
         "run-ID/w": Verdict.DRIFT,
         "b": Verdict.IDENTICAL,
     }
     for item in ("run-ID/*", "run-00aa/w", "run-11bb/w"):
         rules = (Rule("w.npz", item, Tolerance(atol=2.0)),)
-        differences, notes = compare_outputs(*sides, rules, names=RUN_ID)
+        differences, notes = compare_outputs(sides[0], sides[1], rules, names=RUN_ID)
         assert all(each.verdict.passes for each in differences)
         assert notes == ()
 
 
-def test_keys_of_json_and_columns_of_csv_meet_by_their_names(write) -> None:
+def test_keys_of_json_and_columns_of_csv_meet_by_their_names(write: Write) -> None:
     """At any depth; a key that only one side has is still seen."""
     left = {"runs": {"run-00aa": {"loss": 1.5, "n": 1}}}
     right = {"runs": {"run-11bb": {"loss": 1.5, "m": 1}}}
@@ -171,11 +175,11 @@ def test_keys_of_json_and_columns_of_csv_meet_by_their_names(write) -> None:
         actual={"m.json": json.dumps(left).encode(), "p.csv": b"run-00aa,b\n1,2\n"},
         expected={"m.json": json.dumps(right).encode(), "p.csv": b"run-11bb,b\n1,3\n"},
     )
-    differences, _ = compare_outputs(*sides, (), names=RUN_ID)
+    differences, _ = compare_outputs(sides[0], sides[1], (), names=RUN_ID)
     drifts = {each.where for each in differences if not each.verdict.passes}
     assert drifts == {"m.json:runs.run-ID.n", "m.json:runs.run-ID.m", "p.csv:b"}
     rules = (Rule("m.json", "runs.run-11bb.*", Tolerance(ignore=True)),)
-    differences, _ = compare_outputs(*sides, rules, names=RUN_ID)
+    differences, _ = compare_outputs(sides[0], sides[1], rules, names=RUN_ID)
     assert not any(each.item.endswith((".n", ".m")) for each in differences)
 
 
@@ -209,7 +213,7 @@ NAMES = st.lists(st.text("ab01", min_size=1, max_size=4), unique=True, max_size=
 
 
 @given(actual=NAMES, expected=NAMES)
-def test_nobody_is_lost_or_met_twice(actual, expected) -> None:
+def test_nobody_is_lost_or_met_twice(actual: list[str], expected: list[str]) -> None:
     """Every name is in exactly one meeting, or in a group that is told to be undecided."""
     names = Names((("[01]+", "N"),))
     meetings = list(names.meet(actual, expected))
@@ -244,7 +248,7 @@ def run(folder: Path, stdout: bytes, stderr: bytes = b"", outputs: tuple[Output,
     )
 
 
-def test_what_is_printed_is_compared_where_it_is_asked_for(tmp_path) -> None:
+def test_what_is_printed_is_compared_where_it_is_asked_for(tmp_path: Path) -> None:
     """By a rule, or as a declared output; otherwise it is left alone without a word."""
     sides = (
         run(tmp_path / "a", "Vorhersage: größer 0.93\n".encode(), b"x"),
@@ -263,7 +267,7 @@ def test_what_is_printed_is_compared_where_it_is_asked_for(tmp_path) -> None:
     assert [each.output for each in both.differences] == ["stderr"]
 
 
-def test_a_file_called_stdout_is_that_file(tmp_path) -> None:
+def test_a_file_called_stdout_is_that_file(tmp_path: Path) -> None:
     """What the program wrote under the name comes first, on either side."""
     file = tmp_path / "stdout"
     file.write_bytes(b"written\n")

@@ -6,6 +6,7 @@ import datetime
 import random
 import sys
 import uuid
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.rules.names import Names
 from pytest_mlcontainer.compare.rules.renamed import propose
 from pytest_mlcontainer.model import Output, Rule, Tolerance, Verdict
+from tests.fixture_types import Compared
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,11 +26,19 @@ else:
     import tomli as tomllib
 
 
+CompareFiles = Callable[..., Compared]
+
+
 @pytest.fixture
-def compare_files(tmp_path):
+def compare_files(tmp_path: Path) -> CompareFiles:
     """`compare_files({"a.txt": b"…"}, {…})` compares two folders."""
 
-    def run(actual, expected, names=(), rules=()):
+    def run(
+        actual: dict[str, bytes],
+        expected: dict[str, bytes],
+        names: Iterable[tuple[str, str]] = (),
+        rules: Iterable[Rule] = (),
+    ) -> Compared:
         sides = []
         for side, files in (("actual", actual), ("expected", expected)):
             outputs = []
@@ -43,7 +53,7 @@ def compare_files(tmp_path):
     return run
 
 
-def proposed(note):
+def proposed(note: str) -> tuple[tuple[str, str], ...]:
     """The names that a note proposes, as the configuration gives them."""
     table = tomllib.loads(note[note.index("names = {") : note.index(" brings them")])
     settings_ = config.parse_settings(
@@ -52,7 +62,7 @@ def proposed(note):
     return settings_.entrypoints[0].names
 
 
-def token(kind, random_):
+def token(kind: str, random_: random.Random) -> str:
     day = datetime.datetime(2020, 1, 1) + datetime.timedelta(seconds=random_.randrange(3 * 10**8))
     return {
         "uuid": str(uuid.UUID(int=random_.getrandbits(128))),
@@ -68,8 +78,18 @@ def token(kind, random_):
     }[kind]
 
 
-KINDS = ("uuid", "run", "host", "experiment", "time", "compact", "folders", "tensorboard")
-KINDS += ("iso", "seconds")
+KINDS = [
+    "uuid",
+    "run",
+    "host",
+    "experiment",
+    "time",
+    "compact",
+    "folders",
+    "tensorboard",
+    "iso",
+    "seconds",
+]
 LAYOUTS = {
     "tracker": "mlruns/{experiment}/{run}/{file}",
     "dated": "models/model_{time}_{file}",
@@ -82,7 +102,7 @@ LAYOUTS = {
 }
 
 
-def layout(name, files, seed):
+def layout(name: str, files: dict[str, bytes], seed: int) -> dict[str, bytes]:
     random_ = random.Random(seed)
     made = {kind: token(kind, random_) for kind in KINDS}
     return {LAYOUTS[name].format(file=file, **made): data for file, data in files.items()}
@@ -96,7 +116,9 @@ FILES = {f"metrics/metric_{number}": b"1 0.5 0\n" for number in range(25)} | {"m
 @given(
     seeds=st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).filter(lambda it: it[0] != it[1])
 )
-def test_the_pattern_brings_together_these_runs_and_any_others(name, seeds):
+def test_the_pattern_brings_together_these_runs_and_any_others(
+    name: str, seeds: tuple[int, int]
+) -> None:
     """What is proposed for two runs holds for a third, and loses nothing else."""
     others = [layout(name, FILES, 10**7 + number) for number in range(3)]
     sides = [layout(name, FILES, seed) for seed in seeds]
@@ -109,7 +131,9 @@ def test_the_pattern_brings_together_these_runs_and_any_others(name, seeds):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_many_renamed_outputs_are_one_difference_with_the_names_to_write(compare_files, name):
+def test_many_renamed_outputs_are_one_difference_with_the_names_to_write(
+    compare_files: CompareFiles, name: str
+) -> None:
     same = {"keep/a.txt": b"x"}
     sides = [{**layout(name, FILES, seed), **same} for seed in (1, 2)]
     differences, _notes = compare_files(*sides)
@@ -122,14 +146,14 @@ def test_many_renamed_outputs_are_one_difference_with_the_names_to_write(compare
     assert not notes
 
 
-def test_one_renamed_output_says_whose_bytes_it_has(compare_files):
+def test_one_renamed_output_says_whose_bytes_it_has(compare_files: CompareFiles) -> None:
     (found,) = compare_files({"out/run-ab12cd34.npz": b"x"}, {"out/run-77fe0012.npz": b"x"})[0]
     assert found.output == "out/run-77fe0012.npz"
     assert "and equal bytes" in found.note
     assert "out/run-ab12cd34.npz here is out/run-77fe0012.npz there" in found.note
 
 
-def test_other_bytes_under_other_names_are_said_to_be_other(compare_files):
+def test_other_bytes_under_other_names_are_said_to_be_other(compare_files: CompareFiles) -> None:
     sides = [
         layout("tracker", {"a": data, "b": b"2"}, seed) for seed, data in ((1, b"1"), (2, b"3"))
     ]
@@ -139,14 +163,18 @@ def test_other_bytes_under_other_names_are_said_to_be_other(compare_files):
     assert sorted(each.verdict.value for each in differences) == ["drift", "identical"]
 
 
-def test_a_number_that_may_mean_something_is_masked_only_where_bytes_are_equal(compare_files):
+def test_a_number_that_may_mean_something_is_masked_only_where_bytes_are_equal(
+    compare_files: CompareFiles,
+) -> None:
     found = compare_files({"ckpt_499.pt": b"a"}, {"ckpt_500.pt": b"b"})[0]
     assert {each.note for each in found} == {"only in the actual run", "missing in the actual run"}
-    (found,) = compare_files({"ckpt_499.pt": b"a"}, {"ckpt_500.pt": b"a"})[0]
-    assert "names = { '^ckpt_[0-9]+' = \"ckpt_N\" }" in found.note
+    (renamed,) = compare_files({"ckpt_499.pt": b"a"}, {"ckpt_500.pt": b"a"})[0]
+    assert "names = { '^ckpt_[0-9]+' = \"ckpt_N\" }" in renamed.note
 
 
-def test_a_pattern_that_would_leave_it_open_who_meets_whom_is_not_proposed(compare_files):
+def test_a_pattern_that_would_leave_it_open_who_meets_whom_is_not_proposed(
+    compare_files: CompareFiles,
+) -> None:
     sides = [
         {
             f"runs/{token('run', random.Random(seed + number))}/a.txt": b"%d" % number
@@ -160,7 +188,7 @@ def test_a_pattern_that_would_leave_it_open_who_meets_whom_is_not_proposed(compa
     assert all("equal bytes as runs/" in each.note for each in differences)
 
 
-def test_names_that_are_there_already_are_kept(compare_files):
+def test_names_that_are_there_already_are_kept(compare_files: CompareFiles) -> None:
     names = (("host[0-9]+", "HOST"),)
     sides = [
         {"host1/log.txt": b"1", **layout("tracker", FILES, 1)},
@@ -172,7 +200,7 @@ def test_names_that_are_there_already_are_kept(compare_files):
     assert {each.verdict for each in differences} == {Verdict.IDENTICAL}
 
 
-def test_many_that_have_no_counterpart_are_summed_up(compare_files):
+def test_many_that_have_no_counterpart_are_summed_up(compare_files: CompareFiles) -> None:
     extra = {f"more/{word}.txt": word.encode() for word in map(str, range(1000, 1400))}
     differences = compare_files(extra, {"other/name": b"z"})[0]
     assert len(differences) == 12
@@ -181,7 +209,7 @@ def test_many_that_have_no_counterpart_are_summed_up(compare_files):
     assert sum(each.size or 1 for each in differences) == 401
 
 
-def test_what_a_rule_ignores_is_neither_listed_nor_counted(compare_files):
+def test_what_a_rule_ignores_is_neither_listed_nor_counted(compare_files: CompareFiles) -> None:
     rules = [Rule("mlruns/**", None, Tolerance(ignore=True))]
     sides = [layout("tracker", FILES, seed) for seed in (1, 2)]
     differences, notes = compare_files(*sides, rules=rules)

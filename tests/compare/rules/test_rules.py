@@ -12,6 +12,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import Needed, Study
 from pytest_mlcontainer.config import parse_rules
 from pytest_mlcontainer.model import Free, Rule, Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 ANY_DTYPE = Tolerance(any_dtype=True)
 ANY_SHAPE = Tolerance(any_shape=True)
@@ -32,7 +33,9 @@ QUICK = settings(
         (np.array(["2024-01-01"], "M8[D]"), np.array(["2024-01-01"], "M8[s]")),
     ],
 )
-def test_the_dtype_counts_unless_the_rule_says_any(only, actual, expected) -> None:
+def test_the_dtype_counts_unless_the_rule_says_any(
+    only: Only, actual: np.ndarray, expected: np.ndarray
+) -> None:
     """The same values in another type: a drift by default, in either direction."""
     for sides in ((actual, expected), (expected, actual)):
         assert only("a.npy", *sides).verdict is Verdict.DRIFT
@@ -41,7 +44,7 @@ def test_the_dtype_counts_unless_the_rule_says_any(only, actual, expected) -> No
         assert found.note.startswith("dtype ")
 
 
-def test_any_dtype_does_not_mean_any_value(only) -> None:
+def test_any_dtype_does_not_mean_any_value(only: Only) -> None:
     """Judged by the coarser of the two; what has nothing in common stays a drift."""
     fine = np.array([1.0, 2.0])
     near = (fine * (1 + 1e-6)).astype("f4")
@@ -51,7 +54,7 @@ def test_any_dtype_does_not_mean_any_value(only) -> None:
     assert only("a.npy", np.array(["1.0", "2.0"]), fine, ANY_DTYPE).verdict is Verdict.DRIFT
 
 
-def test_the_shape_counts_unless_the_rule_says_any(only) -> None:
+def test_the_shape_counts_unless_the_rule_says_any(only: Only) -> None:
     """As many elements in the same order, however they are laid out in memory."""
     flat = np.arange(6.0)
     assert only("a.npy", flat.reshape(2, 3), flat).verdict is Verdict.DRIFT
@@ -63,7 +66,7 @@ def test_the_shape_counts_unless_the_rule_says_any(only) -> None:
     assert only("a.npy", flat.reshape(3, 2).T, flat, ANY_SHAPE).verdict is Verdict.DRIFT
 
 
-def test_both_may_be_any(only) -> None:
+def test_both_may_be_any(only: Only) -> None:
     """A column of whole numbers against a list of doubles."""
     both = Tolerance(any_dtype=True, any_shape=True)
     found = only("a.npy", np.array([[1], [2]]), np.array([1.0, 2.0]), both)
@@ -71,7 +74,7 @@ def test_both_may_be_any(only) -> None:
     assert found.note == "dtype int64, expected float64; shape (2, 1), expected (2,)"
 
 
-def test_patterns_leave_out_parts_of_texts_in_arrays(only) -> None:
+def test_patterns_leave_out_parts_of_texts_in_arrays(only: Only) -> None:
     """A run's id does not count; the rest of the text does."""
     tolerance = Tolerance(patterns=("[0-9a-f]{8}",))
     expected = np.array(["run deadbeef", "ok"])
@@ -81,7 +84,7 @@ def test_patterns_leave_out_parts_of_texts_in_arrays(only) -> None:
     assert (found.verdict, found.beyond) == (Verdict.DRIFT, 1)
 
 
-def test_a_rule_of_each_kind_that_meets_nothing_is_told(compare) -> None:
+def test_a_rule_of_each_kind_that_meets_nothing_is_told(compare: Compare) -> None:
     """With the nearest name."""
     rules = parse_rules(
         {
@@ -99,7 +102,7 @@ def test_a_rule_of_each_kind_that_meets_nothing_is_told(compare) -> None:
     )
 
 
-def test_rules_for_what_is_the_same_byte_for_byte_are_not_idle(compare) -> None:
+def test_rules_for_what_is_the_same_byte_for_byte_are_not_idle(compare: Compare) -> None:
     """Nothing inside was looked at, so nothing can be said about them."""
     rules = parse_rules({"m.json:nothing": {"free": "sign"}, "x.json": {"exact": True}})
     _, notes = compare("m.json", {"a": 1}, {"a": 1}, rules=rules)
@@ -146,7 +149,7 @@ SYMMETRIC = st.sampled_from(
 @QUICK
 @given(expected=NUMBERS, tolerance=SYMMETRIC, seed=st.integers(0, 2**32 - 1))
 def test_rules_without_a_reference_in_their_bound_are_symmetric(
-    compare, expected, tolerance, seed
+    compare: Compare, expected: np.ndarray, tolerance: Tolerance, seed: int
 ) -> None:
     """Which side is called the reference does not matter where the bound has no |expected|."""
     assume(expected.ndim == 1 or not tolerance.unordered)  # equally near rows have no best order
@@ -183,7 +186,9 @@ RELATIVE = st.sampled_from(
     power=st.integers(-60, 60),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_relative_rules_have_no_unit(compare, values, tolerance, power, seed) -> None:
+def test_relative_rules_have_no_unit(
+    compare: Compare, values: np.ndarray, tolerance: Tolerance, power: int, seed: int
+) -> None:
     """Both sides times the same power of two: the same verdict."""
     noise = np.random.default_rng(seed).choice([0, 1e-9, 5e-4, 1e-2], values.shape)
     actual = values * (1 + noise)
@@ -226,7 +231,9 @@ KINDS = [
 
 @pytest.mark.parametrize("tolerance", KINDS, ids=range(len(KINDS)))
 @pytest.mark.parametrize("values", SPECIAL, ids=range(len(SPECIAL)))
-def test_every_kind_of_rule_takes_every_kind_of_value(compare, values, tolerance) -> None:
+def test_every_kind_of_rule_takes_every_kind_of_value(
+    compare: Compare, values: np.ndarray, tolerance: Tolerance
+) -> None:
     """A value agrees with itself, beside another array that makes the files differ."""
     sides = {"v": values, "other": np.array([1])}, {"v": values, "other": np.array([2])}
     differences, _ = compare("a.npz", *sides, tolerance)
@@ -237,7 +244,7 @@ def test_every_kind_of_rule_takes_every_kind_of_value(compare, values, tolerance
 
 
 @pytest.mark.parametrize("tolerance", KINDS, ids=range(len(KINDS)))
-def test_objects_fail_whatever_the_rule(compare, tolerance) -> None:
+def test_objects_fail_whatever_the_rule(compare: Compare, tolerance: Tolerance) -> None:
     """They are pickles, which are never loaded."""
     sides = [{"v": np.array([{"a": number}], object)} for number in (1, 2)]
     differences, _ = compare("a.npz", *sides, tolerance)
@@ -262,7 +269,7 @@ class TestIdleRules:
         ],
     )
     def test_a_rule_that_matches_nothing_fails_the_comparison(
-        self, compare, rule: Rule, nearest: str
+        self, compare: Compare, rule: Rule, nearest: str
     ) -> None:
         """With the nearest name there is; all else is compared as ever."""
         differences, notes = compare("m.json", *self.SIDES, rules=[rule], study=needing(rule))
@@ -273,7 +280,7 @@ class TestIdleRules:
         assert not [note for note in notes if "matched nothing" in note]
         assert "loss" in {each.item for each in differences if each.output == "m.json"}
 
-    def test_a_rule_of_others_is_only_noted(self, compare) -> None:
+    def test_a_rule_of_others_is_only_noted(self, compare: Compare) -> None:
         """Where the configuration is held against something else than two of its platforms."""
         rule = Rule("x.json", None, Tolerance(rtol=1.0))
         differences, notes = compare("m.json", *self.SIDES, rules=[rule])
@@ -287,13 +294,15 @@ class TestIdleRules:
             [Rule("*.json", "gone", Tolerance(ignore=True))],
         ],
     )
-    def test_items_of_equal_files_were_not_looked_at(self, compare, rules: list[Rule]) -> None:
+    def test_items_of_equal_files_were_not_looked_at(
+        self, compare: Compare, rules: list[Rule]
+    ) -> None:
         """Nobody knows what is in them, so that a rule for it may be right."""
         same = {"accuracy": 1.5}
         differences, _notes = compare("m.json", same, same, rules=rules, study=needing(*rules))
         assert [each.verdict for each in differences] == [Verdict.IDENTICAL]
 
-    def test_nor_were_those_of_ignored_ones(self, compare) -> None:
+    def test_nor_were_those_of_ignored_ones(self, compare: Compare) -> None:
         """A rule for what another rule leaves out is no typo."""
         rules = [
             Rule("m.json", None, Tolerance(ignore=True)),
@@ -302,7 +311,7 @@ class TestIdleRules:
         differences, _notes = compare("m.json", *self.SIDES, rules=rules, study=needing(*rules))
         assert differences == ()
 
-    def test_nor_were_those_of_what_cannot_be_read(self, compare) -> None:
+    def test_nor_were_those_of_what_cannot_be_read(self, compare: Compare) -> None:
         """One failure is enough."""
         rule = Rule("m.npz", "weights", Tolerance(rtol=1.0))
         differences, _notes = compare(
@@ -314,7 +323,7 @@ class TestIdleRules:
         ("pattern", "fails"), [("[0-9]{4}", True), ("loss", False), ("json$", False)]
     )
     def test_a_pattern_of_names_has_to_match_a_name(
-        self, compare, pattern: str, fails: bool
+        self, compare: Compare, pattern: str, fails: bool
     ) -> None:
         """Of an output, or of an item in one."""
         names = ((pattern, "x"),)

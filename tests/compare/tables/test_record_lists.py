@@ -9,6 +9,7 @@ import pytest
 
 from pytest_mlcontainer import config
 from pytest_mlcontainer.model import Rule, Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,7 +19,7 @@ else:
 POINTS = 400
 
 
-def roc(*dropped, moved=0.0):
+def roc(*dropped: int, moved: float = 0.0) -> list[dict[str, float]]:
     """As dvclive writes it; `dropped` are places of points that a tie took away."""
     places = [place for place in range(POINTS + 1) if place not in dropped]
     return [
@@ -31,13 +32,17 @@ def roc(*dropped, moved=0.0):
     ]
 
 
-def proposed(note):
+def proposed(note: str) -> tuple[Rule, ...]:
     """The rule that a note proposes, as it would be read from a pyproject.toml."""
     return config.parse_rules(tomllib.loads(note[note.index('"') :]))
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_another_length_is_said_once_and_the_rule_it_proposes_makes_both_agree(compare, nested):
+def test_another_length_is_said_once_and_the_rule_it_proposes_makes_both_agree(
+    compare: Compare, nested: bool
+) -> None:
+    actual: object
+    expected: object
     actual, expected = roc(17), roc()
     if nested:
         actual, expected = {"folds": [{"roc": actual}]}, {"folds": [{"roc": expected}]}
@@ -50,7 +55,7 @@ def test_another_length_is_said_once_and_the_rule_it_proposes_makes_both_agree(c
     assert any("400 points, expected 401" in each.note for each in differences)
 
 
-def test_points_of_one_number_that_lie_elsewhere_are_said_once(compare):
+def test_points_of_one_number_that_lie_elsewhere_are_said_once(compare: Compare) -> None:
     (found,) = compare("roc.json", {"roc": roc(17)}, {"roc": roc(300)})[0]
     assert found.note.startswith("283 of 400 records have another fpr; if they are the points")
     differences, _notes = compare(
@@ -60,14 +65,14 @@ def test_points_of_one_number_that_lie_elsewhere_are_said_once(compare):
 
 
 @pytest.mark.parametrize("item", [None, "roc", "roc*", "roc[*].*", "*tpr"])
-def test_a_curve_of_records_that_goes_elsewhere_drifts(compare, item):
+def test_a_curve_of_records_that_goes_elsewhere_drifts(compare: Compare, item: str | None) -> None:
     rule = Rule("roc.json", item, Tolerance(curve="fpr"))
     found = compare("roc.json", {"roc": roc(17, moved=0.1)}, {"roc": roc()}, rules=(rule,))[0]
     assert "roc[*].tpr" in {each.item for each in found if not each.verdict.passes}
 
 
-def test_what_is_no_number_in_the_records_is_compared_as_ever(compare):
-    def labelled(label):
+def test_what_is_no_number_in_the_records_is_compared_as_ever(compare: Compare) -> None:
+    def labelled(label: str) -> list[dict[str, object]]:
         return [{**record, "label": label} for record in roc()]
 
     rule = Rule("roc.json", None, Tolerance(curve="fpr"))
@@ -75,7 +80,7 @@ def test_what_is_no_number_in_the_records_is_compared_as_ever(compare):
     assert {each.item for each in found if not each.verdict.passes} >= {"[0].label", "[7].label"}
 
 
-def test_an_epoch_more_is_said_without_a_curve(only):
+def test_an_epoch_more_is_said_without_a_curve(only: Only) -> None:
     history = [{"epoch": epoch, "loss": 1 / (epoch + 1)} for epoch in range(10)]
     assert only("h.json", history[:9], history).note == (
         "a list of 9 records, expected 10; those that both have are the same"
@@ -85,23 +90,23 @@ def test_an_epoch_more_is_said_without_a_curve(only):
     assert 'epoch"' not in found.note
 
 
-def test_records_of_one_number_are_walked_through(compare):
+def test_records_of_one_number_are_walked_through(compare: Compare) -> None:
     history = [{"epoch": epoch, "loss": 1 / (epoch + 1)} for epoch in range(20)]
     other = [*history[:5], {"epoch": 5, "loss": 0.5}, *history[6:]]
     (drift,) = [each for each in compare("h.json", other, history)[0] if not each.verdict.passes]
     assert drift.item == "[5].loss"
 
 
-def test_a_length_that_a_rule_ignores_is_not_said(compare):
+def test_a_length_that_a_rule_ignores_is_not_said(compare: Compare) -> None:
     rule = Rule("roc.json", "roc", Tolerance(ignore=True))
     assert compare("roc.json", {"roc": roc(1)}, {"roc": roc()}, rules=(rule,))[0] == ()
 
 
-def test_a_rule_for_what_was_not_looked_at_is_not_called_idle(compare):
+def test_a_rule_for_what_was_not_looked_at_is_not_called_idle(compare: Compare) -> None:
     rule = Rule("roc.json", "roc*tpr", Tolerance(rtol=0.1))
     assert compare("roc.json", {"roc": roc(1)}, {"roc": roc()}, rules=(rule,))[1] == ()
 
 
-def test_yaml_is_treated_alike(only):
+def test_yaml_is_treated_alike(only: Only) -> None:
     expected = json.dumps({"roc": roc()})
     assert "a list of 400 records" in only("r.yaml", json.dumps({"roc": roc(1)}), expected).note

@@ -7,6 +7,8 @@ import io
 import json
 import math
 import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.model import Rule, Tolerance, Verdict
+from pytest_mlcontainer.model import Difference, Rule, Tolerance, Verdict
+from tests.fixture_types import Compare
 
 PROPERTY = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -26,12 +29,18 @@ KEY = Tolerance(key=("id",))
 UNORDERED = Tolerance(unordered=True)
 
 
+Rows = Sequence[tuple[Any, ...]]
+Found = list[tuple[str, Difference]]
+Written = Callable[[str, Rows], bytes]
+Tables = Callable[..., Found]
+
+
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """`written(kind, rows)`: the name and bytes of a table of this kind."""
     folder = tmp_path_factory.mktemp("tables")
 
-    def write(kind, rows):
+    def write(kind: str, rows: Rows) -> bytes:
         columns = (
             dict(zip(NAMES, map(list, zip(*rows, strict=True)), strict=True))
             if rows
@@ -67,11 +76,16 @@ def written(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=["csv", "jsonl", "parquet", "arrow", "sqlite"])
-def tables(request, compare, written):
+def tables(request: pytest.FixtureRequest, compare: Compare, written: Written) -> Tables:
     """`tables(actual rows, expected rows, tolerance)`: differing items and all the notes."""
     kind = request.param
 
-    def run(actual, expected, tolerance=None, *rules):
+    def run(
+        actual: Rows,
+        expected: Rows,
+        tolerance: Tolerance | None = None,
+        *rules: tuple[str, Tolerance],
+    ) -> Found:
         name, item = f"t.{kind}", "t" if kind == "sqlite" else None
         whole = () if tolerance is None else (Rule(name, item, tolerance),)
         prefix = "t." if kind == "sqlite" else ""
@@ -87,11 +101,11 @@ def tables(request, compare, written):
     return run
 
 
-def drifting(found):
+def drifting(found: Found) -> dict[str, Difference]:
     return {item: each for item, each in found if not each.verdict.passes}
 
 
-def test_another_order_is_drift_unless_a_rule_lets_it(tables):
+def test_another_order_is_drift_unless_a_rule_lets_it(tables: Tables) -> None:
     assert drifting(tables(ROWS[::-1], ROWS)).keys() == set(NAMES)
     assert drifting(tables(ROWS[::-1], ROWS, KEY)) == {}
     assert drifting(tables(ROWS[::-1], ROWS, UNORDERED)) == {}
@@ -99,7 +113,7 @@ def test_another_order_is_drift_unless_a_rule_lets_it(tables):
 
 @PROPERTY
 @given(st.data())
-def test_a_permutation_is_undone(tables, data):
+def test_a_permutation_is_undone(tables: Tables, data: st.DataObject) -> None:
     cells = st.tuples(
         st.integers(0, 3), st.sampled_from("ab"), st.floats(allow_nan=False, width=32)
     )
@@ -120,7 +134,7 @@ def test_a_permutation_is_undone(tables, data):
         assert found["score"].note.endswith(f"worst at id = {row}")
 
 
-def test_rows_without_counterpart_are_named(tables):
+def test_rows_without_counterpart_are_named(tables: Tables) -> None:
     found = tables([(9, "z", 0.0), *ROWS[:2]], ROWS, KEY)
     notes = [each.note for _, each in found if each.verdict is Verdict.DRIFT]
     assert sorted(notes) == [
@@ -129,7 +143,7 @@ def test_rows_without_counterpart_are_named(tables):
     ]
 
 
-def test_a_key_that_is_not_unique_is_said(tables):
+def test_a_key_that_is_not_unique_is_said(tables: Tables) -> None:
     rows = [*ROWS, (1, "x", 7.0)]
     found = tables(rows[::-1], rows, Tolerance(key=("id",)))
     notes = {each.note for _, each in found}
@@ -140,13 +154,15 @@ def test_a_key_that_is_not_unique_is_said(tables):
     assert not any("more than once" in each.note for _, each in both)
 
 
-def test_a_key_that_is_no_column_fails_and_names_those_there_are(tables):
+def test_a_key_that_is_no_column_fails_and_names_those_there_are(tables: Tables) -> None:
     found = tables(ROWS[::-1], ROWS, Tolerance(key=("idd",)))
     assert [each.verdict for _, each in found] == [Verdict.FAILED]
     assert found[0][1].note == "the key 'idd' is no column; there are: id, label, score"
 
 
-def test_without_a_key_a_changed_exact_cell_is_a_row_that_has_no_counterpart(tables):
+def test_without_a_key_a_changed_exact_cell_is_a_row_that_has_no_counterpart(
+    tables: Tables,
+) -> None:
     rows = [(1, "q", 0.5), *ROWS[1:]]
     found = tables(rows, ROWS[::-1], UNORDERED)
     notes = sorted(each.note for _, each in found if each.verdict is Verdict.DRIFT)
@@ -156,7 +172,7 @@ def test_without_a_key_a_changed_exact_cell_is_a_row_that_has_no_counterpart(tab
     ]
 
 
-def test_without_a_key_close_numbers_still_meet(tables):
+def test_without_a_key_close_numbers_still_meet(tables: Tables) -> None:
     rows = [(1, "a", 0.5), (1, "a", 0.25), (1, "b", 2.0)]
     near = [(1, "b", 2.0 + 1e-9), (1, "a", 0.25 + 1e-10), (1, "a", 0.5 - 1e-10)]
     assert drifting(tables(near, rows, UNORDERED)) == {}
@@ -166,18 +182,18 @@ def test_without_a_key_close_numbers_still_meet(tables):
     assert found["score"].worst_index == (1,)
 
 
-def test_an_ignored_column_is_no_part_of_the_key(tables):
+def test_an_ignored_column_is_no_part_of_the_key(tables: Tables) -> None:
     rows = [(number + 100, *row[1:]) for number, row in enumerate(ROWS)]
     ignored = ("id", Tolerance(ignore=True))
     assert drifting(tables(rows[::-1], ROWS, UNORDERED, ignored)) == {}
     assert drifting(tables(rows[::-1], ROWS, UNORDERED)) != {}
 
 
-def test_a_value_that_moved_to_another_row_is_seen(compare):
+def test_a_value_that_moved_to_another_row_is_seen(compare: Compare) -> None:
     """Two columns of floats, each the same as a multiset: the first one says which row is which."""
     x, y = np.arange(6) / 7, np.arange(6) / 11
 
-    def table(x, y):
+    def table(x: Any, y: Any) -> bytes:
         stream = io.BytesIO()
         pq.write_table(pa.table({"x": x, "y": y}), stream)
         return stream.getvalue()
@@ -190,8 +206,8 @@ def test_a_value_that_moved_to_another_row_is_seen(compare):
     assert {each.item for each in moved if not each.verdict.passes} == {"y"}
 
 
-def test_missing_cells_and_lists_go_with_their_rows(compare):
-    def table(order):
+def test_missing_cells_and_lists_go_with_their_rows(compare: Compare) -> None:
+    def table(order: Any) -> bytes:
         columns = {
             "id": pa.array([1, None, 3]),
             "v": pa.array([[1.0, 2.0], None, []]),
@@ -206,7 +222,7 @@ def test_missing_cells_and_lists_go_with_their_rows(compare):
         assert all(each.verdict.passes for each in differences)
 
 
-def test_lines_that_lack_a_column_meet_too(compare):
+def test_lines_that_lack_a_column_meet_too(compare: Compare) -> None:
     rows = [{"id": 1, "a": 1.5}, {"id": 2}, {"id": 3, "a": 2.5, "b": "x"}]
     sides = ["".join(json.dumps(row) + "\n" for row in each) for each in (rows[::-1], rows)]
     assert all(each.verdict.passes for each in compare("t.jsonl", *sides, KEY)[0])

@@ -165,7 +165,7 @@ def write_nested_parquet(path: Path, values: Any) -> None:
 
 def write_csv(
     path: Path, values: Any, number: Callable[[Any], str] = lambda each: repr(float(each))
-):
+) -> None:
     columns = _columns(values)
     lines = [",".join(f"c{at}" for at in range(len(columns)))]
     lines += [",".join(map(number, row)) for row in zip(*columns, strict=True)]

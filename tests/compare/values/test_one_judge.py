@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -177,9 +178,8 @@ def test_the_dense_way_judges_as_element_by_element(
         other.differing, other.beyond, other.max_ulp, other.mismatched, other.beside_one,
     )  # fmt: skip
     # The dense way rounds differences to the array's own precision, for what it shows.
-    near = {"rel": 1e-6}
-    assert one.max_abs == pytest.approx(other.max_abs, **near)
-    assert one.max_rel == pytest.approx(other.max_rel, **near)
+    assert one.max_abs == pytest.approx(other.max_abs, rel=1e-6)
+    assert one.max_rel == pytest.approx(other.max_rel, rel=1e-6)
     assert [each.position for each in one.worst][:1] == [each.position for each in other.worst][:1]
 
 
@@ -245,7 +245,7 @@ def test_a_summary_that_holds_all_elements_is_judged_as_the_file_is(
             np.array([pair[side] for pair in pairs]).astype(dtype) for side in (0, 1)
         )
     sides = [
-        written(folder / f"{side}.npy", lambda path, values=values: np.save(path, values))
+        written(folder / f"{side}.npy", partial(np.save, arr=values))
         for side, values in (("actual", actual), ("expected", expected))
     ]
     write_summary(folder / "summary.json", summarise(sides[1]))
@@ -302,7 +302,7 @@ def test_rows_that_meet_are_judged_as_rows_in_order(
         pa.table({"id": pa.array(range(len(pairs))), "value": pa.array(expected)}),
     )
     sides = [
-        written(folder / f"{number}.parquet", lambda path, table=table: pq.write_table(table, path))
+        written(folder / f"{number}.parquet", partial(pq.write_table, table))
         for number, table in enumerate(tables)
     ]
     rules = (
@@ -326,7 +326,7 @@ def test_rows_without_a_name_pass_in_any_order(
     sides = [
         written(
             folder / f"{number}.parquet",
-            lambda path, column=column: pq.write_table(pa.table({"v": pa.array(column)}), path),
+            partial(pq.write_table, pa.table({"v": pa.array(column)})),
         )
         for number, column in enumerate((shuffled, values))
     ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.model import Tolerance, Verdict
+from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+from tests.fixture_types import Compare, Only
 
 ID, OTHER_ID = 223456790, 223456791
 LARGE, OTHER_LARGE = 9007199254740995, 9007199254740996
 
 
-def drifting(differences):
+def drifting(differences: Iterable[Difference]) -> set[str]:
     return {each.item for each in differences if not each.verdict.passes}
 
 
@@ -37,7 +40,9 @@ def drifting(differences):
     ],
 )
 @pytest.mark.parametrize("pair", [(OTHER_ID, ID), (OTHER_LARGE, LARGE)])
-def test_an_id_off_by_one_drifts_whatever_stands_beside_it(compare, name, text, pair):
+def test_an_id_off_by_one_drifts_whatever_stands_beside_it(
+    compare: Compare, name: str, text: str, pair: tuple[int, int]
+) -> None:
     differences, _notes = compare(name, text.format(pair[0]), text.format(pair[1]))
     (found,) = [each for each in differences if not each.verdict.passes]
     assert found.item.startswith("user")
@@ -46,8 +51,10 @@ def test_an_id_off_by_one_drifts_whatever_stands_beside_it(compare, name, text, 
 
 
 @pytest.mark.parametrize("count", [2, 40])
-def test_decimals_beside_whole_numbers_keep_their_tolerance_and_their_own_scale(only, count):
-    def listed(score):
+def test_decimals_beside_whole_numbers_keep_their_tolerance_and_their_own_scale(
+    only: Only, count: int
+) -> None:
+    def listed(score: float) -> list[list[float]]:
         return [[10**12 + number, score] for number in range(count)]
 
     assert only("a.json", listed(0.1 + 1e-12), listed(0.1)).verdict is Verdict.EQUIVALENT
@@ -58,7 +65,7 @@ def test_decimals_beside_whole_numbers_keep_their_tolerance_and_their_own_scale(
 
 
 @pytest.mark.parametrize("count", [1, 40])
-def test_both_parts_that_drift_are_counted_in_one_difference(only, count):
+def test_both_parts_that_drift_are_counted_in_one_difference(only: Only, count: int) -> None:
     rows = [[7, 0.5]] * count
     found = only("a.json", [[8, 0.75], *rows], [[7, 0.5], *rows])
     assert (found.differing, found.beyond, found.size) == (2, 2, 2 + 2 * count)
@@ -66,8 +73,8 @@ def test_both_parts_that_drift_are_counted_in_one_difference(only, count):
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv"])
-def test_a_rule_with_a_bound_holds_for_whole_numbers_too(compare, name):
-    def text(number):
+def test_a_rule_with_a_bound_holds_for_whole_numbers_too(compare: Compare, name: str) -> None:
+    def text(number: int) -> str:
         return json.dumps({"x": [number, 0.5]}) if name == "a.json" else f"x\n{number}\n0.5\n"
 
     for tolerance in (Tolerance(rtol=1e-3), Tolerance(margin=2.0), Tolerance(atol=1.0)):
@@ -76,13 +83,13 @@ def test_a_rule_with_a_bound_holds_for_whole_numbers_too(compare, name):
     assert drifting(compare(name, text(10001), text(10000), Tolerance(ulp=4))[0]) == {"x"}
 
 
-def test_what_one_side_wrote_as_a_decimal_is_compared_as_one(compare):
+def test_what_one_side_wrote_as_a_decimal_is_compared_as_one(compare: Compare) -> None:
     assert drifting(compare("a.json", {"x": [1, 2.5]}, {"x": [1.00000000001, 2.5]})[0]) == set()
     assert drifting(compare("a.csv", "x\n1\n2.5\n", "x\n1.00000000001\n2.5\n")[0]) == set()
 
 
-def test_ids_that_a_gap_made_floats_are_exact(compare):
-    def text(number):
+def test_ids_that_a_gap_made_floats_are_exact(compare: Compare) -> None:
+    def text(number: int) -> str:
         return f'user\n{number}.0\n""\n323456791.0\n'
 
     assert drifting(compare("a.csv", text(OTHER_ID), text(ID))[0]) == {"user"}
@@ -91,7 +98,7 @@ def test_ids_that_a_gap_made_floats_are_exact(compare):
     assert drifting(compare("a.csv", *sides)[0]) == {"x"}
 
 
-def test_rows_that_meet_by_key_keep_their_whole_numbers(compare):
+def test_rows_that_meet_by_key_keep_their_whole_numbers(compare: Compare) -> None:
     actual = f"key,user\nb,0.5\na,{OTHER_ID}\nc,\n"
     expected = f"key,user\na,{ID}\nb,0.5\nc,\n"
     found = compare("a.csv", actual, expected, Tolerance(key=("key",)))[0]
@@ -102,19 +109,23 @@ def test_rows_that_meet_by_key_keep_their_whole_numbers(compare):
     ("actual", "expected"),
     [(18446744073709551614, 18446744073709551615), (-9007199254740992, -9007199254740993)],
 )
-def test_whole_numbers_of_64_bits_are_exact_and_shown_as_written(only, actual, expected):
+def test_whole_numbers_of_64_bits_are_exact_and_shown_as_written(
+    only: Only, actual: int, expected: int
+) -> None:
     found = only("a.json", [actual, 0.5, -7.25] * 6, [expected, 0.5, -7.25] * 6)
     assert (found.verdict, found.beyond) == (Verdict.DRIFT, 6)
     assert (found.worst_actual, found.worst_expected) == (str(actual), str(expected))
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
-def test_nullable_columns_of_integers_are_exact(compare, tmp_path, kind):
+def test_nullable_columns_of_integers_are_exact(
+    compare: Compare, tmp_path: Path, kind: str
+) -> None:
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     feather = pytest.importorskip("pyarrow.feather")
 
-    def data(number):
+    def data(number: int) -> bytes:
         table = pa.table({"user": pa.array([number, None, 5], pa.int64())})
         path = tmp_path / str(number)
         write = parquet.write_table if kind == "parquet" else feather.write_feather

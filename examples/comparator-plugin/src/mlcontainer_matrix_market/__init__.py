@@ -52,7 +52,7 @@ def read(path: Path) -> dict[str, Any]:
         # What the file says about its length is only compared, never allocated.
         rest = list(lines)
     table = np.loadtxt(rest, ndmin=2) if rest else np.empty((0, width))
-    items = {"size": size[:2], "symmetry": symmetry}
+    items: dict[str, Any] = {"size": size[:2], "symmetry": symmetry}
     if layout == "array":
         _check(size, 2, table, width)
         return {**items, "value": _values(table, field)}

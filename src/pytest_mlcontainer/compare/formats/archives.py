@@ -60,7 +60,8 @@ class ArchiveMember:
 
 
 Members = dict[str, ArchiveMember]
-OpenArchive = Callable[[ComparedFile], AbstractContextManager[Members]]
+# The second argument is how many members it may have.
+OpenArchive = Callable[[ComparedFile, int], AbstractContextManager[Members]]
 
 
 def compare(
@@ -79,7 +80,8 @@ def compare(
     sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
     each = _Archives(pair, book, given or UnpackingBudget(max(sizes)), inside)
     with ExitStack() as stack:
-        mine, theirs = _open_both(pair, open_archive, stack)
+        members = each.allowance.limits.members
+        mine, theirs = _open_both(pair, open_archive, members, stack)
         actual, expected, undecided = book.rename(pair.name, mine, theirs)
         yield from undecided
         for name in dict.fromkeys((*expected, *actual)):
@@ -195,12 +197,14 @@ def _drain(member: ArchiveMember, allowance: UnpackingBudget) -> None:
             allowance.take(len(chunk))
 
 
-def _open_both(pair: Pair, open_archive: OpenArchive, stack: ExitStack) -> tuple[Members, Members]:
+def _open_both(
+    pair: Pair, open_archive: OpenArchive, most_members: int, stack: ExitStack
+) -> tuple[Members, Members]:
     opened: list[Members] = []
     reasons: list[str] = []
     for side in (pair.actual, pair.expected):
         try:
-            opened.append(stack.enter_context(open_archive(side)))
+            opened.append(stack.enter_context(open_archive(side, most_members)))
         except UnreadableError as error:
             reasons.append(str(error))
     if reasons:

@@ -69,7 +69,7 @@ class Formats:
     def __init__(
         self, comparators: tuple[Comparator, ...] = (), allowance: UnpackingBudget | None = None
     ) -> None:
-        """`allowance` is given for what lies inside an archive."""
+        """`allowance` is that of the archive around, or one with limits of its own."""
         self._comparators = comparators
         self._known = (
             *(format_of(each) for each in comparators),

@@ -21,7 +21,6 @@ from pytest_mlcontainer.compare.formats.unpacking import (
     UnpackingBudget,
     check_expansion,
 )
-from pytest_mlcontainer.compare.formats.zips import MOST_MEMBERS
 from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, UnreadableError
 
 _BAD_TAR = (
@@ -55,13 +54,13 @@ def _is_tar(side: ComparedFile) -> bool:
 
 
 @contextmanager
-def _open(side: ComparedFile) -> Iterator[Members]:
+def _open(side: ComparedFile, most_members: int) -> Iterator[Members]:
     with side.open() as stream:
         try:
             file = tarfile.TarFile(
                 fileobj=cast(IO[bytes], _Careful(stream)), mode="r", encoding="utf-8"
             )
-            infos = _read_headers(side, file, stream)
+            infos = _read_headers(side, file, stream, most_members)
         except _BAD_TAR as error:
             raise side.unreadable(
                 f"cannot be read as tar, it is damaged or truncated ({error})"
@@ -73,16 +72,16 @@ def _open(side: ComparedFile) -> Iterator[Members]:
 
 
 def _read_headers(
-    side: ComparedFile, file: tarfile.TarFile, stream: IO[bytes]
+    side: ComparedFile, file: tarfile.TarFile, stream: IO[bytes], most_members: int
 ) -> list[tarfile.TarInfo]:
     """All headers. Older versions of tarfile go round in circles where a size is negative."""
     infos: list[tarfile.TarInfo] = []
     while (info := file.next()) is not None:
         if info.size < 0 or (infos and info.offset <= infos[-1].offset):
             raise side.unreadable(f"lies about a size: member {info.name!r} has {info.size} bytes")
-        if len(infos) == MOST_MEMBERS:
+        if len(infos) == most_members:
             raise side.unreadable(
-                f"holds more than {MOST_MEMBERS} members, and no more are looked at; ignore it by "
+                f"holds more than {most_members} members, and no more are looked at; ignore it by "
                 "a rule, or write fewer files"
             )
         infos.append(info)

@@ -61,7 +61,7 @@ _MOST_OVERLAP = 16
 _FREE_BYTES = 1 << 28
 
 
-def leaves(saved: TorchFile) -> dict[str, Leaf]:
+def leaves(saved: TorchFile, most_items: int = _MOST_ITEMS) -> dict[str, Leaf]:
     """All values in the file, by their paths; a path that comes twice has a number behind it.
 
     Raises:
@@ -75,7 +75,7 @@ def leaves(saved: TorchFile) -> dict[str, Leaf]:
     while waiting:
         name, value, depth = waiting.pop()
         steps += 1
-        if steps > _MOST_ITEMS or depth > _DEEPEST:
+        if steps > most_items or depth > _DEEPEST:
             raise BrokenPickleError("holds too many values, or values that hold themselves")
         inner = _inside(name, value)
         if inner is not None:

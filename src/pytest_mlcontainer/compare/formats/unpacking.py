@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -13,29 +14,48 @@ from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, Pair, 
 from pytest_mlcontainer.model import Difference
 
 LIMIT_BYTES = 8 << 30
+MOST_MEMBERS = 100_000
 DEEPEST = 5
 _TIMES_THE_FILE = 10
 _LARGE_BYTES = 1 << 30
 _LIKELY_RATIO = 500
 # Both sides are read once to see whether they differ and once to look inside.
 _READINGS = 4
-_LEFT_FREE_BYTES = 1 << 30
 _CHECKED_EVERY = 64
 
 Open = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
+@dataclass(frozen=True)
+class UnpackingLimits:
+    """How much of an archive is looked at.
+
+    Args:
+        total_bytes: unpacked while one output is compared; more where its file is large.
+        members: of one archive.
+        left_free_bytes: on the disk that is unpacked to.
+    """
+
+    total_bytes: int = LIMIT_BYTES
+    members: int = MOST_MEMBERS
+    left_free_bytes: int = 1 << 30
+
+
+UNPACKING_LIMITS = UnpackingLimits()
+
+
 class UnpackingBudget:
     """What may still be unpacked while one output is compared, in all archives inside it."""
 
-    def __init__(self, file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._limit_bytes = limit_for(file_bytes, limit_bytes)
+    def __init__(self, file_bytes: int, limits: UnpackingLimits = UNPACKING_LIMITS) -> None:
+        self.limits = limits
+        self._limit_bytes = limit_for(file_bytes, limits.total_bytes)
         self._left_bytes = [_READINGS * self._limit_bytes]
         self.depth = 1
 
     def deeper(self) -> UnpackingBudget:
         """For an archive inside the one at hand: what it takes is taken here too."""
-        inner = UnpackingBudget(0)
+        inner = UnpackingBudget(0, self.limits)
         inner._limit_bytes, inner._left_bytes = self._limit_bytes, self._left_bytes
         inner.depth = self.depth + 1
         return inner
@@ -100,22 +120,23 @@ def unpack(open_stream: Open, target: Path, step: int, allowance: UnpackingBudge
     Raises:
         UnreadableError: there is too much of it, or no room for it.
     """
+    left_free_bytes = allowance.limits.left_free_bytes
     with open_stream() as stream, target.open("xb") as file:
-        _check_room(target, CHUNK_BYTES)
+        _check_room(target, CHUNK_BYTES, left_free_bytes)
         written = 0
         while chunk := stream.read(step):
             allowance.take(len(chunk))
             file.write(chunk)
             written += len(chunk)
             if written >= _CHECKED_EVERY * CHUNK_BYTES:
-                _check_room(target, written)
+                _check_room(target, written, left_free_bytes)
                 written = 0
 
 
-def _check_room(target: Path, wanted: int) -> None:
+def _check_room(target: Path, wanted: int, left_free_bytes: int) -> None:
     free = shutil.disk_usage(target.parent).free
-    if free - wanted < _LEFT_FREE_BYTES:
+    if free - wanted < left_free_bytes:
         raise UnreadableError(
             f"cannot be unpacked to look inside: {free} bytes are free in {target.parent.parent}, "
-            f"and {_LEFT_FREE_BYTES} are left alone; free some, or let TMPDIR name a larger disk"
+            f"and {left_free_bytes} are left alone; free some, or let TMPDIR name a larger disk"
         )

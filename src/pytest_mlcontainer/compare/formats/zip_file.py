@@ -39,8 +39,8 @@ def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Forma
 
 
 @contextmanager
-def _open(side: ComparedFile) -> Iterator[Members]:
-    with open_zip(side, "zip") as file:
+def _open(side: ComparedFile, most_members: int) -> Iterator[Members]:
+    with open_zip(side, "zip", most_members) as file:
         members: Members = {}
         for info in file.infolist():
             if info.filename in members:

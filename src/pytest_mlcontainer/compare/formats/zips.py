@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO
 
-from pytest_mlcontainer.compare.formats.unpacking import check_expansion
+from pytest_mlcontainer.compare.formats.unpacking import MOST_MEMBERS, check_expansion
 from pytest_mlcontainer.compare.sources import ComparedFile
 
 BAD_ZIP = (
@@ -27,7 +27,6 @@ BAD_ZIP = (
     OverflowError,
     MemoryError,
 )
-MOST_MEMBERS = 100_000
 ENCRYPTED = 1
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _DIRECTORY_LIMIT_BYTES = 1 << 26
@@ -37,7 +36,9 @@ _END_BYTES, _LOCATOR64_BYTES, _LONGEST_COMMENT = 22, 20, 1 << 16
 
 
 @contextmanager
-def open_zip(side: ComparedFile, kind: str) -> Iterator[zipfile.ZipFile]:
+def open_zip(
+    side: ComparedFile, kind: str, most_members: int = MOST_MEMBERS
+) -> Iterator[zipfile.ZipFile]:
     """The archive, with its directory checked: how many members, how large, none inside another.
 
     Raises:
@@ -47,7 +48,7 @@ def open_zip(side: ComparedFile, kind: str) -> Iterator[zipfile.ZipFile]:
         size = side.size_bytes()
         if not size:
             raise side.unreadable("is empty")
-        _check_directory(side, stream, size)
+        _check_directory(side, stream, size, most_members)
         try:
             file = zipfile.ZipFile(stream)
         except BAD_ZIP as error:
@@ -65,7 +66,7 @@ def has_directory(side: ComparedFile) -> bool:
         return _directory_bytes(stream, side.size_bytes()) is not None
 
 
-def _check_directory(side: ComparedFile, stream: IO[bytes], size: int) -> None:
+def _check_directory(side: ComparedFile, stream: IO[bytes], size: int, most_members: int) -> None:
     """zipfile reads the whole directory into memory, so its size is looked at before."""
     length = _directory_bytes(stream, size)
     if length is None:
@@ -77,9 +78,9 @@ def _check_directory(side: ComparedFile, stream: IO[bytes], size: int) -> None:
     else:
         count = length // 46
     stream.seek(0)
-    if count > MOST_MEMBERS:
+    if count > most_members:
         raise side.unreadable(
-            f"holds about {count} members, more than the {MOST_MEMBERS} that are looked at; ignore "
+            f"holds about {count} members, more than the {most_members} that are looked at; ignore "
             "it by a rule, or write fewer files"
         )
 

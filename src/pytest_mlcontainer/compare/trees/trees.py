@@ -84,20 +84,24 @@ class _PairNode(NamedTuple):
         return _PairNode(f"{self.item}{step}"[:_LONGEST_PATH], above, actual, expected)
 
 
-def compare_trees(output: str, actual: Any, expected: Any, book: RuleBook) -> Iterator[Difference]:
+def compare_trees(
+    output: str, actual: Any, expected: Any, book: RuleBook, most_few: int = MOST
+) -> Iterator[Difference]:
     """One difference for each leaf, in the reference's order; without recursion, so of any depth.
 
     Args:
         actual, expected: trees; lists and dicts in them may be shared, but hold no cycle.
+        most_few: up to so many values beside each other are compared without making arrays.
     """
-    return _TreeComparison(output, book).compare(_PairNode("", (), actual, expected))
+    return _TreeComparison(output, book, most_few).compare(_PairNode("", (), actual, expected))
 
 
 class _TreeComparison:
     """One comparison. `_unnamed` counts the identical items that a report can still name."""
 
-    def __init__(self, output: str, book: RuleBook) -> None:
+    def __init__(self, output: str, book: RuleBook, most_few: int) -> None:
         self._output = output
+        self._most_few = most_few
         self._book = book
         self._ruled = bool(book.for_output(output))
         self._curved = wanted(output, book)
@@ -319,7 +323,7 @@ class _TreeComparison:
         shape: tuple[int, ...],
         applied: AppliedTolerance,
     ) -> Difference | None:
-        if len(sides[1]) > MOST:
+        if len(sides[1]) > self._most_few:
             return None
         if kind == "numbers":
             return compare_few_with_wholes(self._few, place, sides, shape, applied)

@@ -19,12 +19,13 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import docker
 import requests
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, create_api_error_from_http_exception
+from requests.adapters import BaseAdapter
 from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
@@ -32,7 +33,7 @@ from pytest_mlcontainer.engines import Stream
 from pytest_mlcontainer.engines.docker import transport
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
-_KNOCK_S = 5.0
+_KNOCK_S = 5
 _ANY_API = "1.41"
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)  # the last one again and again
 _FAULTS = 3  # times that an engine may answer 500 before it is believed
@@ -57,12 +58,12 @@ class Patience:
     """How long an engine is waited for, in seconds.
 
     Args:
-        answer_s: until it sends something.
+        answer_s: until it sends something; whole seconds, as docker-py takes them.
         work_s: the same where it has to make, start, stop or remove something, or hands out files.
         away_s: until it answers again, once it has gone away.
     """
 
-    answer_s: float = 60.0
+    answer_s: int = 60
     work_s: float = 300.0
     away_s: float = 60.0
 
@@ -85,27 +86,46 @@ class Health:
     ending: threading.Event = field(default_factory=threading.Event)
 
 
-class EngineClient(docker.APIClient):  # type: ignore[misc]
+class EngineClient(docker.APIClient):
     """See the module.
 
     Args:
-        patience: how long it is waited for; not at all before it has answered first.
-        arguments: docker-py's own.
-
-    Raises:
-        DockerException: no engine answers.
+        patience: how long the engine is waited for.
+        arguments: docker-py's own, without version and timeout.
+        version: of the API. docker-py would ask for it before its connections keep their limits.
+        connections: those of another client of the same engine.
     """
 
-    def __init__(self, patience: Patience, **arguments: Any) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        arguments: Mapping[str, Any],
+        version: str = _ANY_API,
+        connections: BaseAdapter | None = None,
+    ) -> None:
         self.health = Health()
-        self.patience = replace(patience, away_s=0.0)
-        self._arguments = transport.accepted(arguments)
-        self._shown = str(arguments.get("base_url") or "the default engine")
-        # A version, so that no request goes out before the connections keep their limits.
-        super().__init__(version=_ANY_API, timeout=patience.answer_s, **self._arguments)
-        transport.use(self, self._shown)
-        self._version = self._retrieve_server_version()
         self.patience = patience
+        self._arguments = dict(arguments)
+        self._shown = str(arguments.get("base_url") or "the default engine")
+        accepted = transport.accepted(arguments)
+        super().__init__(version=version, timeout=patience.answer_s, **accepted)
+        transport.use(self, self._shown, connections)
+
+    def newest_version(self) -> str:
+        """The newest version of the API that the engine speaks.
+
+        Raises:
+            DockerException: no engine answers.
+        """
+        try:
+            return str(self.version(api_version=False)["ApiVersion"])
+        except Exception as error:
+            raise DockerException("the engine does not say its version") from error
+
+    def speaking(self, version: str, patience: Patience) -> EngineClient:
+        """Another client with the same connections."""
+        connections = self.get_adapter(self.base_url)
+        return EngineClient(patience, self._arguments, version, connections)
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """One request, with its limit; see the module for when it is sent again.
@@ -181,9 +201,8 @@ class EngineClient(docker.APIClient):  # type: ignore[misc]
     def answers(self) -> bool:
         """Whether the engine takes a new connection and answers on it, within seconds."""
         with suppress(OSError, HTTPError, DockerException):
-            knocking = docker.APIClient(
-                version=self.api_version, timeout=_KNOCK_S, **self._arguments
-            )
+            accepted = transport.accepted(self._arguments)
+            knocking = docker.APIClient(version=self.api_version, timeout=_KNOCK_S, **accepted)
             transport.use(knocking, self._shown)
             with knocking:
                 return bool(knocking.ping())
@@ -206,7 +225,7 @@ class EngineClient(docker.APIClient):  # type: ignore[misc]
             response = super().request("POST", url, timeout=limit_s)
             if response.status_code >= 500:
                 return None
-            self._raise_for_status(response)
+            _refuse_errors(response)
             answer: dict[str, Any] = response.json()
         except APIError:
             raise
@@ -236,7 +255,7 @@ class EngineClient(docker.APIClient):  # type: ignore[misc]
     def _open(self, path: str, params: Mapping[str, Any]) -> requests.Response:
         url = f"{self.base_url}/v{self.api_version}{path}"
         response = self.request("GET", url, params=dict(params), stream=True)
-        self._raise_for_status(response)
+        _refuse_errors(response)
         return response
 
     def _pieces(self, response: requests.Response, path: str, params: Mapping[str, Any]) -> Stream:
@@ -277,6 +296,18 @@ def innermost(error: BaseException) -> str:
         seen = inner
     text = str(seen) or str(error) or type(seen).__name__
     return text if len(text) < 200 else text[:200] + "…"
+
+
+def _refuse_errors(response: requests.Response) -> None:
+    """As docker-py does with the answers to its own requests.
+
+    Raises:
+        NotFound, APIError: the engine refuses.
+    """
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
 
 
 def _check_whole(response: requests.Response) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 
 from docker.context import ContextAPI
 from docker.errors import DockerException, TLSParameterError
@@ -45,13 +46,15 @@ def open_client(
         arguments = _arguments(endpoint, environ)
         shown = str(arguments.get("base_url") or shown)
         knock(shown, patience.answer_s)
-        client = EngineClient(patience, **arguments)
+        # Until it has answered once, nothing is waited for that is away.
+        asking = EngineClient(replace(patience, away_s=0.0), arguments)
+        version = asking.newest_version()
     except (DockerException, TLSParameterError, OSError, ValueError) as error:
         raise EngineError(
             "no engine answers", f"{shown} ({innermost(error)})", _remedy(error)
         ) from error
-    check_version(shown, client.api_version)
-    return client
+    check_version(shown, version)
+    return asking.speaking(version, patience)
 
 
 def address(endpoint: str | None, environ: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pytest_mlcontainer.engines import (
 )
 from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, EngineClient
 from pytest_mlcontainer.engines.docker.isolation import limits_of
-from pytest_mlcontainer.engines.docker.printed import CHUNK_BYTES, Following, frames
+from pytest_mlcontainer.engines.docker.printed import CHUNK_BYTES, Following, answer_within, frames
 from pytest_mlcontainer.engines.docker.refusals import explain_start, explained
 from pytest_mlcontainer.engines.docker.usage import usage
 from pytest_mlcontainer.engines.docker.waiting import await_end, started_all_the_same
@@ -122,15 +123,16 @@ class DockerContainer:
         )
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self.id}/{what}"
         params = {on: 1, "stdout": 1, "stderr": 1}
+        limits = (_ATTACH_S, None)  # none for reading
+        ask = partial(requests.Session.request, self._api, method, url, params=params, stream=True)
         # Once, and for as long as it runs: what is missed here is read from the logs at the end.
         with suppress(RequestException):
-            response = requests.Session.request(
-                self._api, method, url, params=params, stream=True, timeout=_ATTACH_S
-            )
+            response = answer_within(_ATTACH_S, partial(ask, timeout=limits))
+            if response is None:
+                return
             if not response.ok:
                 response.close()
                 return
-            self._api._disable_socket_timeout(self._api._get_raw_response_socket(response))
             files = self._log_files(stdout, stderr)
             self._following = Following(_pieces(response), files, on_full)
 

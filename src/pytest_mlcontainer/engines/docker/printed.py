@@ -6,8 +6,11 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 
+import requests
 from requests.exceptions import RequestException
 
 from pytest_mlcontainer.engines.printed import LogFiles
@@ -15,6 +18,38 @@ from pytest_mlcontainer.engines.printed import LogFiles
 CHUNK_BYTES = 65_536
 # The engine says that a container has ended a moment after it has closed what that printed to.
 _TOGETHER_S = 5.0
+
+
+def answer_within(limit_s: float, ask: Callable[[], requests.Response]) -> requests.Response | None:
+    """The answer to a request whose body may be silent for any time; None where there is none yet.
+
+    requests knows one limit for the head of an answer and for each piece of its body.
+
+    Args:
+        ask: sends the request, without a limit for reading. An answer that comes too late is
+            closed.
+
+    Raises:
+        RequestException: the engine cannot be asked.
+    """
+    answer: Future[requests.Response] = Future()
+
+    def wait() -> None:
+        try:
+            response = ask()
+        except Exception as error:
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
+        else:
+            if answer.set_running_or_notify_cancel():
+                answer.set_result(response)
+            else:
+                response.close()
+
+    threading.Thread(target=wait, daemon=True).start()
+    with suppress(FutureTimeoutError):
+        return answer.result(limit_s)
+    return None if answer.cancel() else answer.result()
 
 
 class Following:

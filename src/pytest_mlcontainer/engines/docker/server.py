@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import docker
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 from testcontainers.core.config import testcontainers_config
@@ -134,7 +135,7 @@ def _is_here(container: DockerContainer) -> bool:
     return mode == "docker_host" or _is_our_address(_gateway(client.client.api))
 
 
-def _gateway(api: Any) -> str:
+def _gateway(api: docker.APIClient) -> str:
     """The address of an engine's bridge; "" where it has none."""
     with suppress(APIError):
         configured = api.inspect_network("bridge")["IPAM"].get("Config") or ()

@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 import docker
 from docker.transport import UnixHTTPAdapter
 from docker.transport.basehttpadapter import BaseHTTPAdapter
+from requests.adapters import BaseAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+_Connect = Callable[[float | None], socket.socket]  # with a time limit in seconds
 _LEAVE_S = 10.0  # for an ssh whose connection was closed
 
 
@@ -30,29 +32,31 @@ def accepted(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, "base_url": "tcp://localhost:22"} if ssh else dict(arguments)
 
 
-def use(client: docker.APIClient, endpoint: str) -> None:
+def use(client: docker.APIClient, endpoint: str, connections: BaseAdapter | None = None) -> None:
     """Let a client speak by connections that keep time limits, where its own do not.
 
     Args:
         client: made with `accepted` arguments and a version, so that it has asked for nothing yet.
         endpoint: the URL that was meant.
+        connections: of another client to the same endpoint, to go on with.
     """
     own = client.get_adapter(client.base_url)
-    connect: Callable[[float | None], socket.socket]
+    connect: _Connect | None = None
     if isinstance(own, UnixHTTPAdapter):
         connect = partial(_connect_unix, own.socket_path)
     elif endpoint.startswith("ssh://"):
         connect = partial(_connect_ssh, endpoint)
         client.base_url = "http+docker://ssh"
-    else:
-        return
-    own.close()
-    client.mount(client.base_url, _Adapter(connect))
+    if connections is None and connect is not None:
+        connections = _Adapter(connect)
+    if connections is not None:
+        own.close()
+        client.mount(client.base_url, connections)
 
 
-class _Adapter(BaseHTTPAdapter):  # type: ignore[misc]
-    def __init__(self, connect: Callable[[float | None], socket.socket]) -> None:
-        self._pool = _Pool(connect)
+class _Adapter(BaseHTTPAdapter):
+    def __init__(self, connect: _Connect) -> None:
+        self._pool = _Pool("localhost", maxsize=10, connect_socket=connect)
         super().__init__()
 
     def get_connection(self, _url: Any, _proxies: Any = None) -> HTTPConnectionPool:
@@ -66,23 +70,18 @@ class _Adapter(BaseHTTPAdapter):  # type: ignore[misc]
         self._pool.close()
 
 
-class _Pool(HTTPConnectionPool):
-    def __init__(self, connect: Callable[[float | None], socket.socket]) -> None:
-        super().__init__("localhost", maxsize=10)
-        self._connect = connect
-
-    def _new_conn(self) -> _Connection:
-        return _Connection(self._connect)
-
-
 class _Connection(HTTPConnection):
-    def __init__(self, connect: Callable[[float | None], socket.socket]) -> None:
-        super().__init__("localhost")
-        self._connect = connect
+    def __init__(self, host: str, *, connect_socket: _Connect, **_others: Any) -> None:
+        super().__init__(host)
+        self._connect = connect_socket
 
     def connect(self) -> None:
         timeout = self.timeout
         self.sock = self._connect(timeout if isinstance(timeout, int | float) else None)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
 
 
 def _connect_unix(path: str, timeout_s: float | None) -> socket.socket:

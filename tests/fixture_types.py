@@ -1,0 +1,68 @@
+"""What fixtures give that several folders' tests ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_mlcontainer.compare.formats.unpacking import UNPACKING_LIMITS, UnpackingLimits
+from pytest_mlcontainer.compare.readers.pool import Pool
+from pytest_mlcontainer.compare.rules.study import ALONE, Study
+from pytest_mlcontainer.model import Comparator, Difference, Rule, Tolerance
+
+Compared = tuple[tuple[Difference, ...], tuple[str, ...]]
+FailureOf = Callable[[pytest.RunResult, str], str]
+
+
+class Compare(Protocol):
+    """Two files of this name, written with these values, are compared; see the fixture.
+
+    Args:
+        values: the actual one and the expected one, then the tolerance, where there is one.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        *values: Any,
+        tolerance: Tolerance | None = None,
+        item: str | None = None,
+        rules: Iterable[Rule] = (),
+        comparators: tuple[Comparator, ...] = (),
+        names: tuple[tuple[str, str], ...] = (),
+        study: Study = ALONE,
+        pool: Pool | None = None,
+    ) -> Compared: ...
+
+
+class Only(Protocol):
+    """The same, for what gives exactly one difference."""
+
+    def __call__(
+        self,
+        name: str,
+        *values: Any,
+        tolerance: Tolerance | None = None,
+        item: str | None = None,
+        rules: Iterable[Rule] = (),
+        comparators: tuple[Comparator, ...] = (),
+        names: tuple[tuple[str, str], ...] = (),
+        study: Study = ALONE,
+        pool: Pool | None = None,
+    ) -> Difference: ...
+
+
+class CompareHere(Protocol):
+    """As `Compare`, in this very process, unpacking archives within these limits."""
+
+    def __call__(
+        self, name: str, *values: Any, limits: UnpackingLimits = UNPACKING_LIMITS
+    ) -> Compared: ...
+
+
+class OnlyHere(Protocol):
+    """As `Only`, in this very process."""
+
+    def __call__(self, name: str, *values: Any) -> Difference: ...
