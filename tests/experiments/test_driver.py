@@ -157,7 +157,7 @@ def test_a_trial_may_take_two_runs_of_which_one_is_shared() -> None:
 
     assert program.fetched == [("-", "other side", "a"), ("ab", "other side")]
     assert program.made == ["-", "other side", "a", "ab"]
-    assert experiment.asked == 5
+    assert experiment.made == 4
     assert program.judge.order[-1] == "ab+other side"
 
 

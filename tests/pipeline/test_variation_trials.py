@@ -364,3 +364,19 @@ def test_trials_are_judged_by_the_entrypoints_rules(tmp_path: Path) -> None:
     rule = Rule("m.json", "loss", Tolerance(margin=0.5))
     told = observed(Runs(tmp_path, loss).trials(rule), CONTROL, A)
     assert told[A].reading is Reading.AGREES
+
+
+def test_where_only_a_later_control_works_it_is_what_is_shown(tmp_path: Path) -> None:
+    """The first run with nothing varied failed, and so did all with changes: nothing drifts."""
+
+    def flaky(changes: frozenset[str], repeat: int) -> Any:
+        works = not changes and repeat >= 1000
+        return {"loss": 1} if works else Failure("exited with code 1", "no luck", "")
+
+    trials = Runs(tmp_path, flaky).trials()
+    told = observed(trials, CONTROL, A, B)
+    assert {seen.reading for seen in told.values()} == {Reading.FAILS}
+
+    shown = trials.outcome(trials.experiment.agreeing())
+
+    assert shown.verdict is Verdict.IDENTICAL

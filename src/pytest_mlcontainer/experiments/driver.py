@@ -112,12 +112,16 @@ class Experiment(Generic[Task]):
         self._instead = instead
         self._advance = advance
         self._results: list[TrialResult[Task]] = []
-        self.asked = 0
 
     @property
     def results(self) -> tuple[TrialResult[Task], ...]:
         """All trials since the search began, in the order in which they were read."""
         return tuple(self._results)
+
+    @property
+    def made(self) -> int:
+        """How many runs were made; one that several trials take counts once."""
+        return len(self._runs)
 
     def drive(self, begin: Callable[[], Search]) -> Findings:
         """Make what a search asks for until it ends, from the start where its judge says so.
@@ -186,7 +190,6 @@ class Experiment(Generic[Task]):
 
     def _observe_all(self, plan: Plan) -> Observations:
         tasks = tuple(dict.fromkeys(task for trial in plan for task in self._tasks(trial)))
-        self.asked += len(tasks)
         self._prefetch(tasks)
         seen: Observations = {}
         # The control first: what else there is gets held against it.

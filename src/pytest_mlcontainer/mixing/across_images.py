@@ -10,6 +10,7 @@ from pytest_mlcontainer.experiments.driver import worked_or_failed
 from pytest_mlcontainer.matrix import run_job
 from pytest_mlcontainer.mixing.contents import Contents
 from pytest_mlcontainer.mixing.hybrid_search import HybridSearch
+from pytest_mlcontainer.mixing.hybrid_trials import HybridTrials
 from pytest_mlcontainer.mixing.looking import Workshop, look, look_here
 from pytest_mlcontainer.mixing.pairing import imported_changes, one_way_changes, pair_up
 from pytest_mlcontainer.mixing.questions import HERE, Answer, ExperimentRuns, Other, Question
@@ -44,7 +45,8 @@ def explain_images(runner: ExperimentRuns, question: Question) -> Answer:
     a, b = (_looked_into(shop, question, side) for side in (a, b))
     if b.image is not None:
         pair, not_exercised = pair_up(shop, settings, a, b)
-        return HybridSearch(runner, shop, question, pair, not_exercised).answer()
+        trials = HybridTrials(runner, shop, question, pair)
+        return HybridSearch(trials, question, pair, not_exercised).answer()
     host = _run_here(runner, question)
     return explain_one_way(runner, shop, question, (a, b), host)
 
@@ -99,7 +101,8 @@ def _try_packages(
     if names:
         shop.log(f"packages that differ: trying {listed(sorted(names))}")
     pair, not_exercised = pair_up(shop, question.settings, *sides, names)
-    return HybridSearch(runner, shop, question, pair, not_exercised, other).answer()
+    trials = HybridTrials(runner, shop, question, pair)
+    return HybridSearch(trials, question, pair, not_exercised, other).answer()
 
 
 def without(answer: Answer, names: Iterable[str]) -> Answer:

@@ -19,8 +19,7 @@ from pytest_mlcontainer.explain.trials import (
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.mixing.hybrid_trials import HybridTrials
 from pytest_mlcontainer.mixing.hybrids import ImagePair
-from pytest_mlcontainer.mixing.looking import Workshop
-from pytest_mlcontainer.mixing.questions import Answer, ExperimentRuns, Other, Question
+from pytest_mlcontainer.mixing.questions import Answer, Other, Question
 from pytest_mlcontainer.mixing.words import files_of, listed, size_of, what_drifts
 from pytest_mlcontainer.model import (
     Cause,
@@ -41,14 +40,14 @@ class HybridSearch:
     """Finds which changes between two images make outputs drift, and says so.
 
     Args:
+        trials: of the same pair.
         not_exercised: changes that cannot be made, with the reasons.
         other: the run that all of B made, where no image can be begun with it.
     """
 
     def __init__(
         self,
-        runner: ExperimentRuns,
-        shop: Workshop,
+        trials: HybridTrials,
         question: Question,
         pair: ImagePair,
         not_exercised: Pairs,
@@ -59,7 +58,7 @@ class HybridSearch:
         self._changes = {change.name: change for change in pair.changes}
         self._left_out = not_exercised
         self._other = other
-        self._trials = HybridTrials(runner, shop, question, pair)
+        self._trials = trials
 
     @property
     def _not_exercised(self) -> Pairs:
@@ -137,8 +136,8 @@ class HybridSearch:
 
     def _differences(self, names: frozenset[str]) -> tuple[Difference, ...]:
         """How the outputs with just these changes differ from A's."""
-        run, control = self._trials.run(names), self._trials.run()
-        if isinstance(run, Run) and isinstance(control, Run):
+        run, control = self._trials.run(names), self._trials.control
+        if isinstance(run, Run) and control is not None:
             return self._trials.compare(run, control).differences
         return ()
 
@@ -178,8 +177,9 @@ class HybridSearch:
         self, findings: Findings, causes: tuple[Cause, ...], host: Run | Failure | None
     ) -> Outcome:
         """The comparison that shows it: B with A; where B fails, a cause with A."""
-        control = self._trials.run()
-        assert isinstance(control, Run)
+        control = self._trials.control
+        if control is None:
+            raise self._trials.control_failure()
         whole = host if host is not None else self._trials.run(self._pair.names)
         if findings.kind is SearchOutcome.NONDETERMINISTIC:
             others = [run for run in self._trials.results if run is not control]

@@ -75,6 +75,12 @@ class HybridTrials:
         return self._judge.results
 
     @property
+    def control(self) -> Run | None:
+        """The run in image A that others are held against: the first that worked, if one did."""
+        first = self.run()
+        return first if isinstance(first, Run) else self._judge.control
+
+    @property
     def ties(self) -> tuple[Tie, ...]:
         """What cannot be apart, with what was found to be so."""
         return self._ties

@@ -200,7 +200,7 @@ class PlatformDrift:
     @property
     def runs(self) -> int:
         """How many were asked for so far."""
-        return self.repeats.runs + self.software.runs + self.experiment.asked
+        return self.repeats.runs + self.software.runs + self.experiment.made
 
     def explain(self) -> Outcome:
         """Search for what makes both sides agree, and else for what explains a part."""

@@ -90,9 +90,12 @@ class VariationTrials:
         return self._judge.differences(runs[0]) if runs else ()
 
     def outcome(self, trial: Trial) -> Outcome:
-        """The trial held against the control, in full."""
-        run = self.experiment.runs_of(trial)[0]
-        return self._judge.comparison.compare(run, self.run_of(Trial()))
+        """The trial held against the control, in full.
+
+        Of a control that failed, while another worked, that one held against itself.
+        """
+        runs = self.experiment.runs_of(trial) or (self.run_of(Trial()),)
+        return self._judge.comparison.compare(runs[0], self.run_of(Trial()))
 
     def run_of(self, trial: Trial) -> Run:
         """The run of a trial that did not fail; of a control, the one that others are held to."""
