@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pytest_mlcontainer.dockerfile import parse_directives, read_dockerfile
 from pytest_mlcontainer.engines import Built, LogLine
 from pytest_mlcontainer.engines.docker.buildlog import BuildLog, explain_build
 from pytest_mlcontainer.engines.docker.client import EngineClient
@@ -23,8 +24,6 @@ from pytest_mlcontainer.temporary import temporary_folder
 MINIMUM_BUILDX = (0, 13)  # the first with --progress=rawjson
 _VERSION_TIMEOUT_S = 60
 _ATTEMPTS = 3
-# The block of `# key=value` lines that a Dockerfile begins with; any other line ends it.
-_DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][\w-]*)\s*=\s*(\S+)")
 _HOW_TO_GET_BUILDX = (
     "install the buildx plugin (Debian, Ubuntu: `apt-get install docker-buildx`; elsewhere the "
     "package docker-buildx-plugin or Docker Desktop), version 0.13 or later"
@@ -298,8 +297,8 @@ def arguments(
 
 def frontend_image(dockerfile: Path) -> str | None:
     """The image that a `# syntax=` line asks for, if there is one."""
-    lines = dockerfile.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return next((value for name, value in _directives(lines) if name == "syntax"), None)
+    directives = parse_directives(read_dockerfile(dockerfile))
+    return next((value for name, value in directives if name == "syntax"), None)
 
 
 @contextmanager
@@ -311,25 +310,16 @@ def without_syntax_line(dockerfile: Path) -> Iterator[Path]:
     """
     with temporary_folder() as folder:
         copy = folder / dockerfile.name
-        lines = dockerfile.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
-        directives = list(_directives(lines))
-        at = next(index for index, (name, _value) in enumerate(directives) if name == "syntax")
-        del lines[at]
-        lines.insert(len(directives) - 1, "")
+        text = dockerfile.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        names = [name for name, _value in parse_directives(text)]
+        lines = text.split("\n")
+        del lines[names.index("syntax")]
+        lines.insert(len(names) - 1, "")
         copy.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape")
         ignore = dockerfile.with_name(dockerfile.name + ".dockerignore")
         if ignore.exists():
             shutil.copy(ignore, copy.with_name(ignore.name))
         yield copy
-
-
-def _directives(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and value of each directive, from the first line on."""
-    for line in lines:
-        found = _DIRECTIVE.match(line)
-        if found is None:
-            return
-        yield found.group(1).lower(), found.group(2)
 
 
 def _fill(template: str, platform: Platform) -> str:
