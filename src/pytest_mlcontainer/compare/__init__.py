@@ -34,7 +34,7 @@ from pytest_mlcontainer.compare.sources import (
     make_pair,
     same_bytes,
 )
-from pytest_mlcontainer.compare.summary import compare_summary
+from pytest_mlcontainer.compare.summary.holding import compare_summary
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
 __all__ = ["compare_outputs", "has_to_be_opened", "unopened", "verdict_of"]

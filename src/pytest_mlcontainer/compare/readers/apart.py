@@ -47,7 +47,8 @@ from pytest_mlcontainer.compare.readers.protocol import (
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, make_pair
-from pytest_mlcontainer.compare.summary import Summary, summarise, write_summary
+from pytest_mlcontainer.compare.summary.items import Summary, summarise
+from pytest_mlcontainer.compare.summary.stored import write_summary
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
 # Comparing so much takes less time than starting a process.
