@@ -35,7 +35,8 @@ from pytest_mlcontainer.secrets import (
     find_problems,
     read_values,
 )
-from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger
 from pytest_mlcontainer.watcher import CleanupWatch
 
 _BELIEVED_S = 60.0  # that an engine cannot be reached
