@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -14,6 +16,11 @@ ACTUAL = "actual run"
 EXPECTED = "reference"
 CHUNK_BYTES = 1 << 20
 _FIRST_BYTES = 1 << 16
+# What Python and its libraries raise for bytes that are not what they claim to be.
+WRONG_BYTES = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.compare.sources import ComparedFile
+from pytest_mlcontainer.compare.sources import WRONG_BYTES, ComparedFile
 from pytest_mlcontainer.compare.summary.items import Item, Statistics, Summary, plain
 
 VERSION = 1
@@ -43,14 +43,7 @@ def read_summary(side: ComparedFile) -> Summary:
         items = raw["items"]
         parsed = None if items is None else {name: _item_from(items[name]) for name in items}
         return Summary(int(raw["size_bytes"]), str(raw["sha256"]), parsed)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except WRONG_BYTES as error:
         reason = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
         raise side.unreadable(
             f"has a summary in the baseline that is damaged ({reason:.200}); write it again"
