@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlcontainer.dockerfile import parse_directives, read_dockerfile
@@ -28,6 +29,18 @@ _HOW_TO_GET_BUILDX = (
     "install the buildx plugin (Debian, Ubuntu: `apt-get install docker-buildx`; elsewhere the "
     "package docker-buildx-plugin or Docker Desktop), version 0.13 or later"
 )
+
+
+@dataclass(frozen=True)
+class _BuildRequest:
+    """What `Buildx.build` was asked for."""
+
+    build: BuildSettings
+    platform: Platform
+    tag: str
+    labels: Pairs
+    log: LogLine
+    hidden: Redactor
 
 
 class Buildx:
@@ -70,20 +83,13 @@ class Buildx:
     ) -> Built:
         """See `Engine.build` and `Engine.emulates`, which is asked only when a build has failed."""
         with hidden.guarding():
-            return self._build_somehow(build, platform, tag, labels, log, hidden, emulates)
+            asked = _BuildRequest(build, platform, tag, labels, log, hidden)
+            return self._build_somehow(asked, emulates)
 
-    def _build_somehow(
-        self,
-        build: BuildSettings,
-        platform: Platform,
-        tag: str,
-        labels: Pairs,
-        log: LogLine,
-        hidden: Redactor,
-        emulates: Callable[[Platform], bool],
-    ) -> Built:
+    def _build_somehow(self, asked: _BuildRequest, emulates: Callable[[Platform], bool]) -> Built:
         """Build; without the Dockerfile's `# syntax=` line where only that was in the way."""
-        seen = self._build(build, build.dockerfile, platform, tag, labels, log, hidden)
+        build, platform = asked.build, asked.platform
+        seen = self._build(asked, build.dockerfile)
         if not seen.failed:
             return Built(seen.digest)
         self._check_version()
@@ -92,7 +98,7 @@ class Buildx:
             raise explain_build(seen, build, platform, emulated=emulates(platform))
         # The line asks a registry for the very frontend that the engine has built in.
         with without_syntax_line(build.dockerfile) as dockerfile:
-            seen = self._build(build, dockerfile, platform, tag, labels, log, hidden)
+            seen = self._build(asked, dockerfile)
         if seen.failed:
             raise explain_build(seen, build, platform, emulated=emulates(platform))
         note = (
@@ -101,16 +107,7 @@ class Buildx:
         )
         return Built(seen.digest, (note,))
 
-    def _build(
-        self,
-        build: BuildSettings,
-        dockerfile: Path,
-        platform: Platform,
-        tag: str,
-        labels: Pairs,
-        log: LogLine,
-        hidden: Redactor,
-    ) -> BuildLog:
+    def _build(self, asked: _BuildRequest, dockerfile: Path) -> BuildLog:
         """Build once; again where only the removal of another image, or the engine, was to blame.
 
         What was built before is in the engine's cache.
@@ -120,12 +117,12 @@ class Buildx:
         """
         lost = False
         for left in reversed(range(_ATTEMPTS)):
-            seen = self._build_once(build, dockerfile, platform, tag, labels, log, hidden)
+            seen = self._build_once(asked, dockerfile)
             if seen.lost_a_layer and left:
-                log("a layer was removed while it was exported; building again")
+                asked.log("a layer was removed while it was exported; building again")
             elif left and not lost and self._lost_the_engine(seen):
                 lost = True
-                log("the engine went away and is back; building again")
+                asked.log("the engine went away and is back; building again")
             else:
                 return seen
         return seen
@@ -143,23 +140,14 @@ class Buildx:
             )
         return True
 
-    def _build_once(
-        self,
-        build: BuildSettings,
-        dockerfile: Path,
-        platform: Platform,
-        tag: str,
-        labels: Pairs,
-        log: LogLine,
-        hidden: Redactor,
-    ) -> BuildLog:
-        seen = BuildLog(log, hidden)
+    def _build_once(self, asked: _BuildRequest, dockerfile: Path) -> BuildLog:
+        seen, build = BuildLog(asked.log, asked.hidden), asked.build
         with temporary_folder() as folder:
             metadata = folder / "metadata.json"
             done = self._processes.run(
                 [
                     *self._program(),
-                    *arguments(build, dockerfile, platform, tag, labels),
+                    *arguments(build, dockerfile, asked.platform, asked.tag, asked.labels),
                     f"--metadata-file={metadata}",
                 ],
                 cwd=build.context,
