@@ -69,6 +69,20 @@ class ComparedFile:
         with self.open() as stream:
             return stream.read()
 
+    def check_size(self, limit_bytes: int, what: str, remedy: str = "") -> None:
+        """Refuse what is too large to be read at once.
+
+        Args:
+            what: the file is, for the message.
+
+        Raises:
+            UnreadableError: it is.
+        """
+        size = self.size_bytes()
+        if size > limit_bytes:
+            more = f"more than the {limit_bytes} that are read into memory"
+            raise self.unreadable(f"is {what} of {size} bytes, {more}{remedy}")
+
     def size_bytes(self) -> int:
         try:
             return self.path.stat().st_size

@@ -24,7 +24,7 @@ from pytest_mlcontainer.compare.formats.unpacking import (
     unpack,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -79,7 +79,7 @@ def compare(
     sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
     each = _Archives(pair, book, given or UnpackingBudget(max(sizes)), inside)
     with ExitStack() as stack:
-        mine, theirs = _open_both(pair, open_archive, stack)
+        mine, theirs = read_both(pair, lambda side: stack.enter_context(open_archive(side)))
         actual, expected, undecided = book.rename(pair.name, mine, theirs)
         yield from undecided
         for name in dict.fromkeys((*expected, *actual)):
@@ -193,16 +193,3 @@ def _drain(member: ArchiveMember, allowance: UnpackingBudget) -> None:
     with member.open() as stream:
         while chunk := stream.read(member.step):
             allowance.take(len(chunk))
-
-
-def _open_both(pair: Pair, open_archive: OpenArchive, stack: ExitStack) -> tuple[Members, Members]:
-    opened: list[Members] = []
-    reasons: list[str] = []
-    for side in (pair.actual, pair.expected):
-        try:
-            opened.append(stack.enter_context(open_archive(side)))
-        except UnreadableError as error:
-            reasons.append(str(error))
-    if reasons:
-        raise UnreadableError("; ".join(reasons))
-    return opened[0], opened[1]
