@@ -9,14 +9,12 @@ class of an object is an item of its own, `estimator.__class__`. The order of ke
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.opened_tree import (
     ABOUT,
-    HeldValue,
     OpenedItem,
     OpenedPickle,
     StoredArray,
@@ -27,12 +25,13 @@ from pytest_mlcontainer.compare.formats.opened_tree import (
 )
 from pytest_mlcontainer.compare.formats.pickles import is_pickle
 from pytest_mlcontainer.compare.numeric.measure import Array
-from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
+from pytest_mlcontainer.compare.trees.tree_values import plainly_equal
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.wording import truncate
 
 _SHOWN = 80
 _DEEPEST_RULE = 50
@@ -125,7 +124,8 @@ class _OpenedComparison:
     def _compare_values(
         self, place: ItemLocation, mine: OpenedItem, theirs: OpenedItem
     ) -> Iterator[Difference]:
-        if _plainly_equal(mine.held, theirs.held):
+        is_array = isinstance(mine.held, (Array, StoredArray))
+        if not is_array and plainly_equal(mine.held, theirs.held):
             yield from self._say(place, Verdict.IDENTICAL)
             return
         left, right = array_of_item(self._actual, mine), array_of_item(self._expected, theirs)
@@ -140,15 +140,6 @@ def _above(item: str) -> tuple[str, ...]:
     """The items that hold this one, the nearest first: `a.b` and `a` for `a.b[0]`."""
     ends = [step.start() for step in _STEP.finditer(item) if step.start()]
     return tuple(item[:end] for end in reversed(ends[-_DEEPEST_RULE:]))
-
-
-def _plainly_equal(actual: HeldValue, expected: HeldValue) -> bool:
-    """The cheap answer for most: the same type and value, no NaN, the same sign of zero."""
-    if type(actual) is not type(expected) or isinstance(actual, (Array, StoredArray)):
-        return False
-    if actual != expected:
-        return False
-    return not isinstance(actual, float) or math.copysign(1, actual) == math.copysign(1, expected)  # type: ignore[arg-type]
 
 
 def _describe(item: OpenedItem | None) -> str:
