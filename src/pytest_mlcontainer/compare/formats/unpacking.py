@@ -28,8 +28,8 @@ Open = Callable[[], AbstractContextManager[IO[bytes]]]
 class UnpackingBudget:
     """What may still be unpacked while one output is compared, in all archives inside it."""
 
-    def __init__(self, file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._limit_bytes = limit_for(file_bytes, limit_bytes)
+    def __init__(self, file_bytes: int) -> None:
+        self._limit_bytes = limit_for(file_bytes)
         self._left_bytes = [_READINGS * self._limit_bytes]
         self.depth = 1
 
@@ -58,9 +58,9 @@ class UnpackingBudget:
 CompareInside = Callable[[Pair, RuleBook, UnpackingBudget], Iterator[Difference]]
 
 
-def limit_for(file_bytes: int, limit_bytes: int = LIMIT_BYTES) -> int:
+def limit_for(file_bytes: int) -> int:
     """How many bytes a file of this size may unpack to."""
-    return max(limit_bytes, _TIMES_THE_FILE * file_bytes)
+    return max(LIMIT_BYTES, _TIMES_THE_FILE * file_bytes)
 
 
 def check_expansion(side: ComparedFile, expanded_bytes: int, file_bytes: int) -> None:

@@ -72,8 +72,8 @@ class Clock:
 class Masks:
     """Replaces what patterns match, within a time that all its texts share."""
 
-    def __init__(self, limit_s: float = LIMIT_S) -> None:
-        self._clock = Clock("of a rule", limit_s)
+    def __init__(self) -> None:
+        self._clock = Clock("of a rule", LIMIT_S)
 
     def mask(self, text: str, patterns: tuple[str, ...]) -> str:
         return self.mask_all([text], patterns)[0]
