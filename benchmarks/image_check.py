@@ -70,7 +70,7 @@ def _ours(settings: Settings, folder: Path) -> float:
     pipeline = Pipeline(world, Options())
     started = time.perf_counter()
     try:
-        pipeline.image(settings, job)
+        pipeline.images.make(settings, job)
         return time.perf_counter() - started
     finally:
         pipeline.close()

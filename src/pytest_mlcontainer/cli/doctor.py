@@ -32,8 +32,8 @@ from pytest_mlcontainer.hooks import load_engines, schemes_of
 from pytest_mlcontainer.model import HOST, KEPT_BYTES, Platform, Settings
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.pipeline import Pipeline
+from pytest_mlcontainer.pipeline.project_secrets import build_secret_problems, secret_problems
 from pytest_mlcontainer.pipeline.surroundings import kept_bytes
-from pytest_mlcontainer.pipeline.workplace import build_secret_problems, secret_problems
 from pytest_mlcontainer.secrets import exposed_arguments
 
 _PLATFORMS = (Platform("linux", "amd64"), Platform("linux", "arm64"))
@@ -313,7 +313,10 @@ def _check_answers(settings: Settings, engine: str | None) -> Iterator[Finding]:
 def _answers_of(pipeline: Pipeline, settings: Settings, platform: Platform) -> Finding:
     name = "arithmetic"
     try:
-        notes = [pipeline.try_answers(settings, each, platform) for each in settings.entrypoints]
+        notes = [
+            pipeline.arithmetic.check_kept(settings, each, platform)
+            for each in settings.entrypoints
+        ]
     except EngineError as error:
         return Finding(name, Status.WARNING, f"{platform}: not tried: {error.what}")
     except MlContainerError as error:

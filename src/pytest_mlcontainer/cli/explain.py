@@ -158,7 +158,7 @@ def _outcomes(pipeline: Pipeline, settings: Settings, jobs: tuple[Job, ...]) -> 
     for job in jobs:
         if isinstance(job, VariesJob):
             wanted(families, job.names)  # before anything is built
-            yield pipeline.vary(settings, job, families, comparators)
+            yield pipeline.searches.vary(settings, job, families, comparators)
         elif isinstance(job, CompareJob):
-            outcome = pipeline.compare(settings, job, comparators)
-            yield pipeline.explain(settings, job, outcome, families, comparators)
+            outcome = pipeline.comparisons.compare(settings, job, comparators)
+            yield pipeline.searches.explain(settings, job, outcome, families, comparators)

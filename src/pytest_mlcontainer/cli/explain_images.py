@@ -80,7 +80,7 @@ def explain_images(asked: ImageArgs) -> int:
     question = _question(asked)
     pipeline = Pipeline(surroundings(os.environ, asked.log), question.options)
     try:
-        answer = pipeline.hidden.clean(explain(pipeline, question))
+        answer = pipeline.hidden.clean(explain(pipeline.experiments, question))
         _print(answer)
         if asked.report is not None:
             write(asked.report, [Result.of_outcome(answer.outcome)], time.monotonic() - started)

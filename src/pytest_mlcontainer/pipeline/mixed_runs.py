@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Union
+from typing import Union
 
 from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
 from pytest_mlcontainer.explain.materiality import materiality
@@ -79,25 +79,23 @@ _GROWN = 3  # times that a failing environment is tried with what may belong to 
 _NAMED = 6
 
 
-class ExperimentRuns(Protocol):
-    """What is asked of a pipeline; see `pipeline.Pipeline`."""
+@dataclass(frozen=True)
+class ExperimentRuns:
+    """What experiments need of a pipeline; each takes the settings first.
 
-    def image(self, settings: Settings, job: ImageJob) -> Image:
-        """The image for one platform."""
+    Args:
+        image: gives the image for one platform.
+        run: gives a run, failed or not.
+        prefetch: starts what will be asked for soon.
+        open_differing: both runs, with those pickles opened that cannot be compared otherwise.
+        workshop: what building environments takes.
+    """
 
-    def run(self, settings: Settings, job: RunJob) -> Run:
-        """The run, failed or not."""
-
-    def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
-        """Start what will be asked for soon."""
-
-    def open_differing(
-        self, settings: Settings, actual: Run, expected: Run, rules: tuple[Rule, ...]
-    ) -> tuple[Run, Run]:
-        """Both, with those pickles opened that cannot be compared otherwise."""
-
-    def workshop(self, settings: Settings, target: Target) -> Workshop:
-        """What building environments takes."""
+    image: Callable[[Settings, ImageJob], Image]
+    run: Callable[[Settings, RunJob], Run]
+    prefetch: Callable[[Settings, tuple[ImageJob | RunJob, ...]], None]
+    open_differing: Callable[[Settings, Run, Run, tuple[Rule, ...]], tuple[Run, Run]]
+    workshop: Callable[[Settings, Target], Workshop]
 
 
 @dataclass(frozen=True)

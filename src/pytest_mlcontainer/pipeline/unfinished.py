@@ -13,9 +13,13 @@ import os
 import shutil
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from pytest_mlcontainer.errors import RecordError
+from pytest_mlcontainer.errors import MlContainerError, RecordError
+from pytest_mlcontainer.model import Entrypoint, Settings
+from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.records import read_record
 from pytest_mlcontainer.storage import clear
 
@@ -70,6 +74,37 @@ class Unfinished:
     def forget(self) -> None:
         """Remove them all: the search has come to its end."""
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+class UnfinishedSearches:
+    """The searches that go on in this process, with what earlier ones have left of them.
+
+    Args:
+        cache: the folder that sessions share.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._root = cache / FOLDER
+        self._searches: dict[tuple[Path, str], Unfinished] = {}
+
+    def of(self, settings: Settings, entry: Entrypoint) -> Unfinished | None:
+        """The search that goes on for an entrypoint now; None where none does."""
+        return self._searches.get((settings.file, entry.name))
+
+    @contextmanager
+    def begin(self, settings: Settings, entry: Entrypoint) -> Iterator[Unfinished]:
+        """Keeps the runs that are made meanwhile, until it is done or cannot be done."""
+        search = (settings.file, entry.name)
+        kept = Unfinished(self._root / digest([str(settings.file), entry.name]))
+        self._searches[search] = kept
+        try:
+            yield kept
+            kept.forget()
+        except MlContainerError:
+            kept.forget()
+            raise
+        finally:
+            del self._searches[search]
 
 
 def _now(folder: Path) -> float:

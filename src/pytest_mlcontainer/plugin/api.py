@@ -94,9 +94,11 @@ class Project:
         pipeline, names = self._session.pipeline, (vary,) if isinstance(vary, str) else tuple(vary)
         with _skipping():
             if names:
-                run = pipeline.run_varied(self.settings, job, self._session.families, names)
+                run = pipeline.searches.run_varied(
+                    self.settings, job, self._session.families, names
+                )
             else:
-                run = pipeline.run(self.settings, job)
+                run = pipeline.runs.make(self.settings, job)
         self._session.results.record(Result.of_run(run))
         if not names:
             self._jobs[run.id] = job
@@ -108,7 +110,7 @@ class Project:
         require_platform("run_entrypoint.image", platform)
         job = matrix.image_job(self.settings, self._session.options, self._platform(platform))
         with _skipping():
-            return self._session.pipeline.image(self.settings, job)
+            return self._session.pipeline.images.make(self.settings, job)
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
@@ -144,7 +146,7 @@ class Project:
         """Start a server entrypoint on the reference platform."""
         chosen = name or self._only_server()
         job = matrix.serve_job(self.settings, self._session.options, chosen, self.reference)
-        with self._session.pipeline.serve(self.settings, job) as started:
+        with self._session.pipeline.servers.serve(self.settings, job) as started:
             yield RunningServer(started.url, job.target.platform, started.container)
 
     def prefetch(self, name: str) -> None:
@@ -160,7 +162,9 @@ class Project:
     ) -> tuple[Run, Run]:
         """Both runs, with those pickles opened that cannot be compared otherwise."""
         with _skipping():
-            return self._session.pipeline.open_differing(self.settings, actual, expected, rules)
+            return self._session.pipeline.openings.open_differing(
+                self.settings, actual, expected, rules
+            )
 
     def settle(self, expected: Run, entry: Entrypoint, outcome: Outcome) -> Outcome:
         """A comparison of two platforms; of a drift with whether the reference repeats itself.
@@ -172,9 +176,9 @@ class Project:
         if job is None or job.repeat or outcome.target.platform == outcome.reference.platform:
             return outcome
         with _skipping():
-            pipeline = self._session.pipeline
-            outcome = pipeline.settle(self.settings, job, entry, outcome, self.comparators)
-        for run in pipeline.settling_runs(self.settings, job):
+            comparisons = self._session.pipeline.comparisons
+            outcome = comparisons.settle(self.settings, job, entry, outcome, self.comparators)
+        for run in comparisons.settling_runs(self.settings, job):
             self._session.results.record(Result.of_run(run))
         return outcome
 

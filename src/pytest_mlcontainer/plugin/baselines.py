@@ -21,13 +21,13 @@ def hold(
     Raises:
         MlContainerError: the run failed, or there is no record, or it cannot be read or written.
     """
-    pipeline = session.pipeline
+    baselines = session.pipeline.baselines
     if session.options.update:
-        for change in pipeline.update_baseline(settings, job, session.comparators):
+        for change in baselines.update(settings, job, session.comparators):
             session.results.record_update(update_lines(change, _shown(change.place)))
         return None
-    outcome = pipeline.baseline(settings, job, session.comparators)
-    for note in pipeline.stale_baselines(settings):
+    outcome = baselines.compare(settings, job, session.comparators)
+    for note in baselines.stale(settings):
         session.results.record(Result(note=note))
     if outcome is None:
         assert session.options.baseline is not None

@@ -59,7 +59,7 @@ class Surrounding:
     def record_runs(self, jobs: Iterable[RunJob]) -> None:
         """Runs that no other item reports; what failed without harm is in a note already."""
         for job in jobs:
-            run = self.session.pipeline.run(self.settings, job)
+            run = self.session.pipeline.runs.make(self.settings, job)
             if run.failure is None:
                 self.record(Result.of_run(run))
 
@@ -88,21 +88,21 @@ def carry_out(job: Job, here: Surrounding) -> None:
 @carry_out.register
 def _image(job: ImageJob, here: Surrounding) -> None:
     here.begin_beside(ImageJob)
-    for note in here.session.pipeline.image(here.settings, job).notes:
+    for note in here.session.pipeline.images.make(here.settings, job).notes:
         here.record(Result(note=note))
 
 
 @carry_out.register
 def _run(job: RunJob, here: Surrounding) -> None:
     here.begin_beside(RunJob)
-    run = here.session.pipeline.run(here.settings, job)
+    run = here.session.pipeline.runs.make(here.settings, job)
     here.record(Result.of_run(run))
     require(run)
 
 
 @carry_out.register
 def _serve(job: ServeJob, here: Surrounding) -> None:
-    with here.session.pipeline.serve(here.settings, job):
+    with here.session.pipeline.servers.serve(here.settings, job):
         pass
 
 
@@ -116,7 +116,7 @@ def _baseline(job: BaselineJob, here: Surrounding) -> None:
 @carry_out.register
 def _repeats(job: RepeatsJob, here: Surrounding) -> None:
     session = here.session
-    outcome = session.pipeline.repeats(here.settings, job, session.comparators)
+    outcome = session.pipeline.comparisons.repeats(here.settings, job, session.comparators)
     here.record_runs(job.runs[1:])
     here.judge(outcome)
 
@@ -124,7 +124,9 @@ def _repeats(job: RepeatsJob, here: Surrounding) -> None:
 @carry_out.register
 def _varies(job: VariesJob, here: Surrounding) -> None:
     session = here.session
-    found = session.pipeline.vary(here.settings, job, session.families, session.comparators)
+    found = session.pipeline.searches.vary(
+        here.settings, job, session.families, session.comparators
+    )
     here.judge(found)
 
 
@@ -132,9 +134,9 @@ def _varies(job: VariesJob, here: Surrounding) -> None:
 def _compare(job: CompareJob, here: Surrounding) -> None:
     session, settings = here.session, here.settings
     pipeline, comparators = session.pipeline, session.comparators
-    outcome = pipeline.compare(settings, job, comparators)
-    outcome = pipeline.explain(settings, job, outcome, session.families, comparators)
+    outcome = pipeline.comparisons.compare(settings, job, comparators)
+    outcome = pipeline.searches.explain(settings, job, outcome, session.families, comparators)
     here.record_runs(job.runs[2:])
-    for run in () if job.repeats else pipeline.settling_runs(settings, job.expected):
+    for run in () if job.repeats else pipeline.comparisons.settling_runs(settings, job.expected):
         here.record(Result.of_run(run))
     here.judge(outcome)

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Entrypoint, ImageJob, RunJob, ServeJob, Settings, VariesJob
-from pytest_mlcontainer.pipeline.workplace import secret_problems
+from pytest_mlcontainer.pipeline.project_secrets import secret_problems
 from pytest_mlcontainer.plugin.items import JobItem
 from pytest_mlcontainer.plugin.session import ContainerSession, project_file
 from pytest_mlcontainer.variations import wanted

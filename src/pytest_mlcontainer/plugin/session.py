@@ -119,12 +119,13 @@ class ContainerSession:
     def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
         """Start jobs side by side; runs that are then made count, whether a test asks or not."""
         self._begun |= {(settings.file, job): settings for job in jobs if isinstance(job, RunJob)}
-        self.pipeline.prefetch(settings, jobs)
+        self.pipeline.runs.prefetch(settings, jobs)
 
     def begun_runs(self) -> list[Run]:
         """Runs that were begun side by side and are there, whether a test asked for them or not."""
         runs = (
-            self.pipeline.known_run(settings, job) for (_file, job), settings in self._begun.items()
+            self.pipeline.runs.known(settings, job)
+            for (_file, job), settings in self._begun.items()
         )
         return [run for run in runs if run is not None]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+
+from isal.isal_zlib import crc32
 
 from pytest_mlcontainer.compare.formats.inert_pickle import (
     BrokenPickleError,
@@ -102,7 +103,7 @@ class TorchFile:
         stream.seek(storage.offset)
         left, crc = self.storages[storage.key].size_bytes, 0
         for chunk in chunks(stream):
-            crc = zlib.crc32(chunk[:left], crc)
+            crc = crc32(chunk[:left], crc)
             left -= len(chunk)
             if left <= 0:
                 break

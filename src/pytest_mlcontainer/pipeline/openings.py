@@ -1,4 +1,4 @@
-"""Runs as others can read them: pickles opened inside the image, and records kept."""
+"""Runs as others can read them: pickles opened inside the image."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ from pytest_mlcontainer.model import (
     Pairs,
     Rule,
     Run,
-    RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline.keeping import conditions_of
+from pytest_mlcontainer.pipeline.context import Context
+from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.keys import digest
-from pytest_mlcontainer.pipeline.making import Maker
-from pytest_mlcontainer.pipeline.unpickling import (
+from pytest_mlcontainer.pipeline.opening_places import (
     images_to_open_in,
     note_for,
     open_in_turn,
     place_for,
 )
-from pytest_mlcontainer.records import keep_record
+from pytest_mlcontainer.pipeline.probes import Probes
 from pytest_mlcontainer.runs.opening import Opening
 
 
-class Opener(Maker):
+class Openings:
     """Opens what only the image may unpickle, each pickle at most once."""
+
+    def __init__(self, context: Context, probes: Probes, images: Images) -> None:
+        self._context = context
+        self._probes = probes
+        self._images = images
 
     def open_differing(
         self, settings: Settings, actual: Run, expected: Run, rules: tuple[Rule, ...]
@@ -46,29 +50,18 @@ class Opener(Maker):
         ]
         return _opened(actual, begun[0]), _opened(expected, begun[1])
 
-    def open_pickles(self, settings: Settings, run: Run) -> Run:
+    def open_all(self, settings: Settings, run: Run) -> Run:
         """The run, with everything opened that only its image can read, for a record to keep."""
         closed = (each for each in run.written if each.opened is None)
         names = frozenset(each.name for each in closed if has_to_be_opened(each))
         return _opened(run, self._begin_opening(settings, run, names))
-
-    def _make_run(self, settings: Settings, job: RunJob) -> Run:
-        """The run, with a record of it where those are wanted.
-
-        What a search tries on the way is no run of the project's own.
-        """
-        run = super()._make_run(settings, job)
-        if self._options.records is not None and not job.variations:
-            opened = run if run.failure is not None else self.open_pickles(settings, run)
-            keep_record(opened, conditions_of(settings, job), self._options.records)
-        return run
 
     def _begin_opening(
         self, settings: Settings, run: Run, names: frozenset[str]
     ) -> dict[str, Future[Path | None]]:
         """Start to open these outputs, side by side."""
         return {
-            output.name: self._work.begin(
+            output.name: self._context.work.begin(
                 (settings.file, "opening", run.id, output.name),
                 partial(self._open_pickle, settings, run, output),
             )
@@ -79,41 +72,41 @@ class Opener(Maker):
     def _open_pickle(self, settings: Settings, run: Run, output: Output) -> Path | None:
         """The folder with what was found in it; None where there is no image to open it in,
         or no engine that would confine what it does."""
-        jobs = images_to_open_in(settings, self._options, run)
+        jobs = images_to_open_in(settings, self._context.options, run)
         if not jobs or not self._confines(jobs[0]):
             return None
 
         def make(spare: Path) -> str:
-            place = place_for(run, output, self._world.cache, spare)
+            place = place_for(run, output, self._context.cache, spare)
             confined = (job for job in jobs if self._confines(job))
             openings = (self._opening(settings, run, output, job, place) for job in confined)
-            with self._slots:
-                self._world.log(f"{run.entrypoint}[{run.target.platform}]: opening {output.name}")
+            with self._context.slots:
+                self._context.log(f"{run.entrypoint}[{run.target.platform}]: opening {output.name}")
                 open_in_turn(openings)
             return str(place)
 
-        first = self.image(settings, jobs[0])
+        first = self._images.make(settings, jobs[0])
         key = digest([run.id, output.name, first.digest])
-        place, _folder = self._store(settings).once("opened", key, make)
+        place, _folder = self._context.store(settings).once("opened", key, make)
         return Path(place)
 
     def _confines(self, job: ImageJob) -> bool:
-        return self._engine(job.target).capabilities.confines
+        return self._context.engine(job.target).capabilities.confines
 
     def _opening(
         self, settings: Settings, run: Run, output: Output, job: ImageJob, place: Path
     ) -> Opening:
-        engine, image = self._engine(job.target), self.image(settings, job)
+        engine, image = self._context.engine(job.target), self._images.make(settings, job)
         entry = settings.entrypoint(run.entrypoint) or Entrypoint(run.entrypoint)
         return Opening(
             engine=engine,
             image=image,
-            target=self._known_target(settings, engine, image, job.target, entry.env),
+            target=self._probes.known_target(settings, engine, image, job.target, entry.env),
             entry=entry,
             output=output,
             folder=place,
             note=note_for(run, job),
-            hidden=self._hidden(settings),
+            hidden=self._context.secrets.hidden_of(settings),
         )
 
 

@@ -1,0 +1,95 @@
+"""Engines of one process: each opened when it is asked for first, and greeted once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from pytest_mlcontainer.cleanup import sweep
+from pytest_mlcontainer.engines import Engine, EngineRequest
+from pytest_mlcontainer.engines.registry import open_engine
+from pytest_mlcontainer.errors import EngineError
+from pytest_mlcontainer.model import Keep, Target
+from pytest_mlcontainer.pipeline.background import Background
+from pytest_mlcontainer.pipeline.surroundings import Surroundings
+from pytest_mlcontainer.sharing.ledger import Ledger
+
+_BELIEVED_S = 60.0  # that an engine cannot be reached
+
+
+class Connections:
+    """The engines that targets name.
+
+    Args:
+        keep: which containers stay for a look.
+        enter: called before the first thing is made.
+        work: where what an engine needs once is done, beside what waits for the engine.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        ledger: Ledger,
+        work: Background,
+        enter: Callable[[], None],
+        *,
+        keep: Keep,
+    ) -> None:
+        self._surroundings = surroundings
+        self._ledger = ledger
+        self._work = work
+        self._enter = enter
+        self._keep = keep
+        self._lock = threading.RLock()
+        self._engines: dict[str | None, Engine] = {}
+        self._unreachable: dict[str | None, tuple[float, EngineError]] = {}
+
+    def __iter__(self) -> Iterator[Engine]:
+        return iter(tuple(self._engines.values()))
+
+    def engine(self, target: Target) -> Engine:
+        """The engine of a target.
+
+        Raises:
+            EngineError: it cannot be reached.
+        """
+        with self._lock:
+            engine = self._engines.get(target.engine)
+            if engine is None:
+                self._enter()
+                engine = self._open(target.engine)
+                self._engines[target.engine] = engine
+                self._ledger.add(endpoint=target.engine or "")
+                self._work.begin(
+                    ("greeting", target.engine), partial(self._greet, engine, target.engine)
+                )
+            return engine
+
+    def _open(self, endpoint: str | None) -> Engine:
+        """Connect; where that failed shortly before, it fails again without another wait."""
+        failed_at, error = self._unreachable.get(endpoint, (0.0, None))
+        if error is not None and time.monotonic() < failed_at + _BELIEVED_S:
+            raise EngineError(error.what, error.value, error.remedy) from error
+        world = self._surroundings
+        try:
+            asked = EngineRequest(
+                endpoint,
+                world.environ,
+                world.owner,
+                self._keep,
+                lambda container: self._ledger.add(kept=container[:12]),
+            )
+            return open_engine(asked, world.kinds)
+        except EngineError as error:
+            self._unreachable[endpoint] = (time.monotonic(), error)
+            raise
+
+    def _greet(self, engine: Engine, endpoint: str | None) -> None:
+        """What has to be done once for an engine, beside the build that waits for it anyway."""
+        engine.identity()
+        world = self._surroundings
+        left = (*engine.sweep(), *sweep(world.cache, endpoint, world.environ, world.kinds))
+        for session in dict.fromkeys(left):
+            world.log(f"removed what the dead session {session} had left")

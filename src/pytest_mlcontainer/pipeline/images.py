@@ -1,0 +1,132 @@
+"""Images for one platform: built or found, of the right platform, and looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pytest_mlcontainer import facts as environment_facts
+from pytest_mlcontainer import images
+from pytest_mlcontainer.config import check_files
+from pytest_mlcontainer.errors import ConfigError, PlatformError
+from pytest_mlcontainer.model import Facts, Image, ImageJob, Platform, Settings, Target
+from pytest_mlcontainer.pipeline.context import Context
+from pytest_mlcontainer.pipeline.environments import Workshop
+from pytest_mlcontainer.pipeline.keys import common_env, digest
+from pytest_mlcontainer.pipeline.probes import Probes
+from pytest_mlcontainer.pipeline.project_secrets import build_secret_problems
+from pytest_mlcontainer.pipeline.surroundings import kept_bytes
+
+
+class Images:
+    """Makes images, each at most once."""
+
+    def __init__(self, context: Context, probes: Probes) -> None:
+        self._context = context
+        self._probes = probes
+
+    def make(self, settings: Settings, job: ImageJob) -> Image:
+        """The image for one platform: built or found, of the right platform, probed inside.
+
+        Raises:
+            MlContainerError: that failed; the same one again for the same job.
+        """
+        return self._context.work.result(
+            (settings.file, job), partial(self._make_image, settings, job)
+        )
+
+    def begin(self, settings: Settings, job: ImageJob) -> None:
+        """Start to make one, without waiting for it."""
+        self._context.work.begin((settings.file, job), partial(self._make_image, settings, job))
+
+    def workshop(self, settings: Settings, target: Target) -> Workshop:
+        """What making environments takes; their images go when the session does."""
+        engine, store = self._context.engine(target), self._context.store(settings)
+        repository = images.repository(settings)
+        place = {"endpoint": target.engine or "", "store": str(store.root)}
+        self._context.ledger.add(repository=repository, **place)
+        known, log = self._context.known_builds(engine), self._context.logger("explain")
+        environ = self._context.environ
+        return Workshop(engine, store, self._context.processes, environ, known, log)
+
+    def _make_image(self, settings: Settings, job: ImageJob) -> Image:
+        engine, platform = self._context.engine(job.target), job.target.platform
+        self._probes.check_emulation(settings, engine, platform)
+        raw = self._found(settings, job) if job.reference else self._built(settings, job)
+        image = images.image_from_json(raw)
+        env = common_env(settings)
+        target = self._probes.known_target(settings, engine, image, job.target, env)
+        _check_inside(image, platform, self._probes.facts(settings, engine, image, target))
+        return image
+
+    def _found(self, settings: Settings, job: ImageJob) -> Mapping[str, Any]:
+        """An image that is there already."""
+        engine, reference = self._context.engine(job.target), job.reference
+        assert reference is not None
+        store = self._context.store(settings)
+
+        def make(_folder: Path) -> object:
+            return images.image_to_json(images.find(engine, reference, job.target.platform))
+
+        key = images.build_key(settings, job, engine.address, "")
+        found: Mapping[str, Any] = store.once("image", key, make)[0]
+        return found
+
+    def _built(self, settings: Settings, job: ImageJob) -> Mapping[str, Any]:
+        """The project's own image."""
+        engine, platform = self._context.engine(job.target), job.target.platform
+        environ, store = self._context.environ, self._context.store(settings)
+        problems = (*check_files(settings), *build_secret_problems(settings, environ))
+        if problems:
+            raise ConfigError(str(settings.file), problems)
+        sources = store.session_value("sources", lambda: images.fingerprint(settings.build))
+        repository, budget = images.repository(settings), kept_bytes(settings, environ)
+        # Also where another session builds it: the last one to end removes it.
+        self._context.ledger.add(
+            repository=repository,
+            endpoint=job.target.engine or "",
+            store=str(store.root),
+            budget=str(budget),
+        )
+        key = images.build_key(settings, job, engine.address, sources)
+
+        def make(_folder: Path) -> object:
+            self._before(settings, sources)
+            known, log = self._context.known_builds(engine), self._context.logger(str(job))
+            hidden = self._context.secrets.hidden_of(settings)
+            built = images.build(engine, settings, platform, key, known, log, hidden)
+            if budget:
+                engine.keep_image(built.reference, repository, platform)
+            return images.image_to_json(built)
+
+        found: Mapping[str, Any] = store.once("image", key, make)[0]
+        return found
+
+    def _before(self, settings: Settings, sources: str) -> None:
+        """What the project does before it builds, once for all platforms."""
+        build = settings.build
+        if not build.before and not images.wheels_copied(build.dockerfile):
+            return
+
+        def make(_folder: Path) -> object:
+            hidden = self._context.secrets.hidden_of(settings)
+            log = hidden.line(self._context.logger("before-build"))
+            environ, processes = self._context.environ, self._context.processes
+            with hidden.guarding():
+                images.prepare(build, settings.root, environ, processes, log, hidden)
+            return None
+
+        key = digest([sources, *build.before])
+        self._context.store(settings).once("before", key, make)
+
+
+def _check_inside(image: Image, platform: Platform, seen: Facts) -> None:
+    if not environment_facts.machine_matches(seen, platform):
+        raise PlatformError(
+            f"the container does not run as {platform}",
+            f"inside {image.reference} the machine is {seen.get('machine')}",
+            "the image holds programs of another platform: look for copied binaries and a "
+            "FROM with a fixed --platform",
+        )

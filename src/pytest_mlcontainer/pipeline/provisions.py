@@ -1,0 +1,68 @@
+"""What an engine has to have ready for runs: inputs as volumes, the preload library, networks."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from pytest_mlcontainer.engines import Runner
+from pytest_mlcontainer.model import Entrypoint, Image, Knobs, Settings
+from pytest_mlcontainer.pipeline.context import Context
+from pytest_mlcontainer.pipeline.keys import digest
+from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
+from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
+from pytest_mlcontainer.variations.preload import NAME, library
+
+
+class Provisions:
+    """Makes it, once for each session and engine."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def means(self, settings: Settings, engine: Runner, image: Image, knobs: Knobs) -> Means:
+        """What some knobs take."""
+        network = engine.internal_network() if knobs.network == INTERNAL_NETWORK else None
+        if not knobs.preload:
+            return Means(network=network)
+        architecture = image.platform.architecture
+        content = library(architecture)
+        assert content is not None  # no variation asks for it elsewhere
+        name = self._context.session_name(f"preload-{architecture}")
+
+        def fill() -> str:
+            tar = partial(content_tar, {NAME: content})
+            repeated(lambda: engine.volume(name, image, tar()), self._context.logger("preload"))
+            return name
+
+        place = digest([engine.identity(), architecture])[:16]
+        self._context.store(settings).session_value(f"preload-{place}", fill)
+        return Means(name, network)
+
+    def inputs(
+        self, settings: Settings, entry: Entrypoint, engine: Runner, image: Image, workdir: str
+    ) -> tuple[tuple[tuple[str, str], ...], tuple[Input, ...]]:
+        """An entrypoint's inputs: folders as volumes with their places, and files as they are."""
+        volumes, files = [], []
+        for item in plan_inputs(entry, settings.root, workdir):
+            if item.is_folder:
+                name = self._volume(settings, engine, image, item.source)
+                volumes.append((name, item.target))
+            else:
+                files.append(item)
+        return tuple(volumes), tuple(files)
+
+    def _volume(self, settings: Settings, engine: Runner, image: Image, source: Path) -> str:
+        key = digest([engine.identity(), str(source)])[:16]
+        name = self._context.session_name(key)
+
+        def fill() -> str:
+            repeated(
+                lambda: engine.volume(name, image, folder_tar(source)),
+                self._context.logger(str(source)),
+            )
+            return name
+
+        self._context.store(settings).session_value(f"volume-{key}", fill)
+        return name

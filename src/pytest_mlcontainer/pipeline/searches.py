@@ -1,0 +1,135 @@
+"""What makes outputs drift: the searches for causes, with what they need of a pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from pytest_mlcontainer.explain.pins import RANDOMNESS
+from pytest_mlcontainer.judging.evidence import nondeterministic
+from pytest_mlcontainer.matrix import budget, varied_names
+from pytest_mlcontainer.model import (
+    Comparator,
+    CompareJob,
+    Family,
+    Outcome,
+    Run,
+    RunJob,
+    Settings,
+    VariesJob,
+    Verdict,
+)
+from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
+from pytest_mlcontainer.pipeline.across_software import SoftwareSearch
+from pytest_mlcontainer.pipeline.context import Context
+from pytest_mlcontainer.pipeline.explaining import explain_variations, varied_run
+from pytest_mlcontainer.pipeline.images import Images
+from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.mixed_runs import ExperimentRuns
+from pytest_mlcontainer.pipeline.openings import Openings
+from pytest_mlcontainer.pipeline.runs import Runs
+from pytest_mlcontainer.pipeline.unfinished import Unfinished, UnfinishedSearches
+
+
+class Searches:
+    """Looks for causes by changing what must not matter.
+
+    Args:
+        unfinished: where a search that is interrupted leaves its runs for the next one.
+        experiments: makes runs in images between two others.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        images: Images,
+        runs: Runs,
+        openings: Openings,
+        unfinished: UnfinishedSearches,
+        experiments: ExperimentRuns,
+    ) -> None:
+        self._context = context
+        self._images = images
+        self._runs = runs
+        self._openings = openings
+        self._unfinished = unfinished
+        self._experiments = experiments
+
+    def vary(
+        self,
+        settings: Settings,
+        job: VariesJob,
+        families: tuple[Family, ...],
+        comparators: tuple[Comparator, ...] = (),
+    ) -> Outcome:
+        """One entrypoint in environments that must not matter; the cause where they do.
+
+        Args:
+            families: of variations, all that there are.
+        """
+        lab = self._laboratory(settings)
+        with self._unfinished.begin(settings, job.run.entrypoint) as kept:
+            outcome = explain_variations(lab, job, families, comparators)
+        return _with_resumed(outcome, kept)
+
+    def explain(
+        self,
+        settings: Settings,
+        job: CompareJob,
+        outcome: Outcome,
+        families: tuple[Family, ...],
+        comparators: tuple[Comparator, ...] = (),
+    ) -> Outcome:
+        """A comparison that drifts, with its cause, where variations are asked for."""
+        entry, options = job.actual.entrypoint, self._context.options
+        names = varied_names(entry, options)
+        if outcome.verdict is not Verdict.DRIFT or names == ():
+            return outcome
+        asked = VariesJob(job.expected, names, budget(entry, options))
+        lab = self._laboratory(settings)
+        with self._unfinished.begin(settings, entry) as kept:
+            software = SoftwareSearch(
+                self._experiments, settings, options, job, outcome, asked.budget // 2, comparators
+            )
+            outcome = explain_platforms(lab, job, outcome, asked, families, comparators, software)
+        return _with_resumed(_told_from_randomness(outcome), kept)
+
+    def run_varied(
+        self,
+        settings: Settings,
+        job: RunJob,
+        families: tuple[Family, ...],
+        names: tuple[str, ...],
+    ) -> Run:
+        """The run with its environment changed; arguments and errors as of `varied_run`."""
+        lab = self._laboratory(settings)
+        return self._runs.make(settings, varied_run(lab, job, families, names))
+
+    def _laboratory(self, settings: Settings) -> Laboratory:
+        return Laboratory(
+            run=partial(self._runs.make, settings),
+            prefetch=partial(self._runs.prefetch, settings),
+            look=partial(self._runs.look, settings),
+            image=partial(self._images.make, settings),
+            open=partial(self._openings.open_differing, settings),
+            environ=self._context.environ,
+            root=settings.root,
+            log=self._context.log,
+            capabilities=lambda target: self._context.engine(target).capabilities,
+        )
+
+
+def _told_from_randomness(outcome: Outcome) -> Outcome:
+    """Where randomness is the cause the runs of one platform disagree: that is no drift of two."""
+    if (RANDOMNESS,) not in (cause.names for cause in outcome.causes):
+        return outcome
+    marked = tuple(nondeterministic(each) for each in outcome.differences)
+    return replace(outcome, verdict=Verdict.NONDETERMINISTIC, differences=marked)
+
+
+def _with_resumed(outcome: Outcome, kept: Unfinished) -> Outcome:
+    if not kept.resumed:
+        return outcome
+    runs = "1 run was" if kept.resumed == 1 else f"{kept.resumed} runs were"
+    note = f"{runs} made by an earlier search of the last day that was interrupted"
+    return replace(outcome, notes=(*outcome.notes, note))

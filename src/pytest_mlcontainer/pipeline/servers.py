@@ -1,0 +1,90 @@
+"""Servers: started, waited for, judged and removed."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pytest_mlcontainer.engines import ContainerSpec
+from pytest_mlcontainer.errors import RunError
+from pytest_mlcontainer.model import Image, ServeJob, Settings, Target
+from pytest_mlcontainer.pipeline.arithmetic import Arithmetic
+from pytest_mlcontainer.pipeline.context import Context
+from pytest_mlcontainer.pipeline.images import Images
+from pytest_mlcontainer.pipeline.probes import check_capabilities
+from pytest_mlcontainer.pipeline.provisions import Provisions
+from pytest_mlcontainer.pipeline.runs import Runs, require
+from pytest_mlcontainer.runs.emulation import with_cpu
+from pytest_mlcontainer.runs.inputs import needs_tar
+from pytest_mlcontainer.runs.serving import Started, serve
+from pytest_mlcontainer.runs.shells import check_command
+
+
+class Servers:
+    """Starts server entrypoints."""
+
+    def __init__(
+        self,
+        context: Context,
+        arithmetic: Arithmetic,
+        images: Images,
+        provisions: Provisions,
+        runs: Runs,
+    ) -> None:
+        self._context = context
+        self._arithmetic = arithmetic
+        self._images = images
+        self._provisions = provisions
+        self._runs = runs
+
+    @contextmanager
+    def serve(self, settings: Settings, job: ServeJob) -> Iterator[Started]:
+        """A started server that has answered; judged and removed at the end of the `with` block."""
+        entry = job.entrypoint
+        assert entry.server is not None
+        self._context.secrets.check(settings, entry)
+        image = self._images.make(settings, job.image)
+        check_command(entry, image)
+        needs = tuple(require(self._runs.make(settings, need)) for need in job.needs)
+        target, _notes = self._arithmetic.checked_target(settings, image, job)
+        engine = self._context.engine(job.target)
+        check_capabilities(engine, entry, job.target)
+        workdir = entry.workdir or image.workdir
+        spec = self._spec(settings, job, image, target)
+        launching = engine.launch(
+            entry.name,
+            spec,
+            entry.server.port,
+            files=needs_tar(needs, posixpath.join("/", workdir)) if needs else None,
+            writable=tuple(posixpath.join("/", workdir, path) for path in entry.writable),
+        )
+        limited = replace(entry, limits=spec.limits)
+        with serve(limited, spec, launching, emulated=bool(target.emulated)) as started:
+            yield started
+
+    def _spec(
+        self, settings: Settings, job: ServeJob, image: Image, target: Target
+    ) -> ContainerSpec:
+        engine, entry = self._context.engine(job.target), job.entrypoint
+        workdir = entry.workdir or image.workdir
+        volumes, files = self._provisions.inputs(settings, entry, engine, image, workdir)
+        if files:
+            raise RunError(
+                f"an input of the server {entry.name} is a file",
+                files[0].name,
+                "servers take folders as inputs: declare the folder that holds it",
+            )
+        spec = ContainerSpec(
+            image=image.reference,
+            platform=image.platform,
+            command=entry.command,
+            entrypoint=entry.entrypoint,
+            env=entry.env,
+            workdir=entry.workdir,
+            limits=replace(entry.limits, gpus=job.target.gpus),
+            volumes=volumes,
+            secrets=self._context.secrets.disclosed(settings, entry),
+        )
+        return with_cpu(spec, target)
