@@ -63,7 +63,7 @@ def _ours(settings: Settings, folder: Path) -> float:
         owner=current_owner(session),
         cache=cache,
         environ=os.environ,
-        log=lambda *_words: None,
+        tell=lambda _event: None,
         parallel=2,
     )
     job = matrix.image_job(settings, Options(), settings.reference)

@@ -36,6 +36,7 @@ hypothesis.settings.load_profile("any machine")
 
 # Every test's project is another one, so that no image would be found again.
 os.environ["MLCONTAINER_KEEP_IMAGES"] = "0"
+os.environ["MLCONTAINER_PROGRESS"] = "none"  # tests of what is shown ask for it
 
 BASE = "python:3.13-slim"
 # QEMU's own default CPU for arm64 computes pointer authentication in software, six times slower.

@@ -40,16 +40,11 @@ MUTATES = {
 
 
 _ONE_TEXT = "a program for images, which is sent as one text"
-_TO_SPLIT = "more than one subject, and yet to be split"
 LONG_MODULES = {
     "inside/known_answers.py": _ONE_TEXT,
     "inside/pickle_reader.py": _ONE_TEXT,
     "inside/probe.py": _ONE_TEXT,
     "inside/transplant.py": _ONE_TEXT,
-    "pipeline/across_platforms.py": _TO_SPLIT,
-    "pipeline/environments.py": _TO_SPLIT,
-    "pipeline/explaining.py": _TO_SPLIT,
-    "pipeline/mixed_runs.py": _TO_SPLIT,
     "runs/clues.py": "one table of patterns",
 }
 

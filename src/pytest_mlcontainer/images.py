@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mlcontainer.dockerfile import copied_sources, read_dockerfile
-from pytest_mlcontainer.engines import DETAIL, Builder, ImageStore, LogLine
+from pytest_mlcontainer.engines import Builder, ImageStore, LogLine
 from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
 from pytest_mlcontainer.model import LABEL, BuildSettings, Image, ImageJob, Platform, Settings
+from pytest_mlcontainer.progress.events import DETAIL
 from pytest_mlcontainer.secrets import NOTHING, Redactor, exposed_arguments
 from pytest_mlcontainer.storage import write_json
 

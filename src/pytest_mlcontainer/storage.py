@@ -6,12 +6,13 @@ What is damaged reads as missing, since whoever needs it can make it again.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ def write_json(file: Path, value: Any) -> None:
     except OSError:
         clear(draft)
         raise
+
+
+def digest(parts: Sequence[object]) -> str:
+    """A digest of anything that JSON can hold, short enough for the name of a folder."""
+    text = json.dumps(parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 def clear(path: Path) -> None:

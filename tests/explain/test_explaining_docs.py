@@ -14,9 +14,9 @@ import pytest
 from pytest_mlcontainer import config
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.cli.explain_images import BUDGET
-from pytest_mlcontainer.explain.packages import BASE, ENV, PROJECT
 from pytest_mlcontainer.hooks import Family, NotExercised, Variation, load_families
 from pytest_mlcontainer.matrix import plan
+from pytest_mlcontainer.mixing.changes import BASE, ENV, PROJECT
 from pytest_mlcontainer.model import (
     DEFAULT_BUDGET,
     Entrypoint,

@@ -127,7 +127,7 @@ def _explain_project(arguments: argparse.Namespace) -> int:
             budget=arguments.budget,
             engine=arguments.engine,
             report=arguments.report,
-            log=_log if arguments.verbose else _quiet,
+            verbose=arguments.verbose,
         )
     )
 
@@ -147,17 +147,9 @@ def _explain_images(arguments: argparse.Namespace) -> int:
             report=arguments.report,
             budget=BUDGET if budget is None else budget,
             engine=arguments.engine,
-            log=_log if arguments.verbose else _quiet,
+            verbose=arguments.verbose,
         )
     )
-
-
-def _log(line: str) -> None:
-    print(f"  {escape(line)}", file=sys.stderr, flush=True)
-
-
-def _quiet(_line: str) -> None:
-    """What happens is not wanted."""
 
 
 def _shown(error: MlContainerError) -> str:

@@ -301,7 +301,7 @@ def _check_answers(settings: Settings, engine: str | None) -> Iterator[Finding]:
         options = parse_options(machine(), prefix="--", engines=engines, schemes=schemes)
     except MlContainerError:
         return  # no engine is called like this, which its own line says
-    pipeline = Pipeline(surroundings(os.environ, lambda _line: None), options)
+    pipeline = Pipeline(surroundings(os.environ, lambda _event: None), options)
     try:
         for platform in settings.platforms:
             yield _answers_of(pipeline, settings, platform)

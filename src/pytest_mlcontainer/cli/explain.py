@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from platform import machine
 
+from pytest_mlcontainer.cli.progress import following
 from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_options
@@ -34,7 +35,7 @@ class ExplainArguments:
         image: this image instead of one that is built.
         vary, budget, engine: as the options of pytest that are called so.
         report: folder for report.json and its like.
-        log: gets a line whenever something happens.
+        verbose: whether each step is shown.
     """
 
     config: Path = Path("pyproject.toml")
@@ -45,7 +46,7 @@ class ExplainArguments:
     budget: str | None = None
     engine: str | None = None
     report: Path | None = None
-    log: Callable[[str], None] = lambda _line: None
+    verbose: bool = False
 
 
 def explain(asked: ExplainArguments) -> int:
@@ -70,12 +71,14 @@ def explain(asked: ExplainArguments) -> int:
     )
     settings = _settings(asked)
     jobs = tuple(_jobs(settings, options, asked.entrypoint))
-    pipeline = Pipeline(surroundings(os.environ, asked.log), options)
-    try:
-        results = [pipeline.hidden.clean(result) for result in _results(pipeline, settings, jobs)]
-    finally:
-        pipeline.close()
-        pipeline.clean_up(last=True)
+    with following(os.environ, verbose=asked.verbose) as tell:
+        pipeline = Pipeline(surroundings(os.environ, tell), options)
+        try:
+            found = _results(pipeline, settings, jobs)
+            results = [pipeline.hidden.clean(result) for result in found]
+        finally:
+            pipeline.close()
+            pipeline.clean_up(last=True)
     for result in results:
         if result.outcome is not None and not result.outcome.verdict.passes:
             print("\n".join((*failure_lines(result.outcome, ""), "")))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import machine
 
+from pytest_mlcontainer.cli.progress import following
 from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_engine, parse_settings
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_comparators, load_engines, schemes_of
+from pytest_mlcontainer.mixing.across_images import explain_images as explain
+from pytest_mlcontainer.mixing.questions import HERE, Answer, Question
 from pytest_mlcontainer.model import (
     HOST,
     PRINTED,
@@ -26,8 +29,6 @@ from pytest_mlcontainer.model import (
     architecture_of,
 )
 from pytest_mlcontainer.pipeline import Pipeline
-from pytest_mlcontainer.pipeline.across_images import HERE, Answer, Question
-from pytest_mlcontainer.pipeline.across_images import explain_images as explain
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import failure_lines
@@ -51,7 +52,7 @@ class ImageArgs:
         report: folder for report.json and its like.
         budget: how many runs may be made to find causes.
         engine: URL or context name.
-        log: gets a line whenever something happens.
+        verbose: whether each step is shown.
     """
 
     images: tuple[str, ...]
@@ -62,7 +63,7 @@ class ImageArgs:
     report: Path | None = None
     budget: int = BUDGET
     engine: str | None = None
-    log: Callable[[str], None] = lambda _line: None
+    verbose: bool = False
 
 
 def explain_images(asked: ImageArgs) -> int:
@@ -78,15 +79,16 @@ def explain_images(asked: ImageArgs) -> int:
     """
     started = time.monotonic()
     question = _question(asked)
-    pipeline = Pipeline(surroundings(os.environ, asked.log), question.options)
-    try:
-        answer = pipeline.hidden.clean(explain(pipeline.experiments, question))
-        _print(answer)
-        if asked.report is not None:
-            write(asked.report, [Result.of_outcome(answer.outcome)], time.monotonic() - started)
-    finally:
-        pipeline.close()
-        pipeline.clean_up(last=True)
+    with following(os.environ, verbose=asked.verbose) as tell:
+        pipeline = Pipeline(surroundings(os.environ, tell), question.options)
+        try:
+            answer = pipeline.hidden.clean(explain(pipeline.experiments, question))
+        finally:
+            pipeline.close()
+            pipeline.clean_up(last=True)
+    _print(answer)
+    if asked.report is not None:
+        write(asked.report, [Result.of_outcome(answer.outcome)], time.monotonic() - started)
     return 0 if answer.outcome.verdict.passes and not answer.outcome.causes else 1
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pytest_mlcontainer.hooks import load_engines
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.pipeline import DETAIL, LogLine, Surroundings
+from pytest_mlcontainer.pipeline import Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
+from pytest_mlcontainer.progress.events import Tell
 
 _MOST_PARALLEL = 4
 
@@ -37,18 +38,18 @@ def here(environ: Mapping[str, str]) -> Here:
     return Here(Path.cwd(), cache_folder(environ), with_programs_beside(sys.executable, environ))
 
 
-def surroundings(environ: Mapping[str, str], log: LogLine) -> Surroundings:
+def surroundings(environ: Mapping[str, str], tell: Tell) -> Surroundings:
     """What a pipeline of the command is given.
 
     Args:
-        log: gets what is done, without what the steps print.
+        tell: gets what goes on.
     """
     place = here(environ)
     return Surroundings(
         owner=current_owner(uuid.uuid4().hex),
         cache=place.cache,
         environ=place.environ,
-        log=lambda line: None if f": {DETAIL}" in line else log(line),
+        tell=tell,
         parallel=min(os.cpu_count() or 1, _MOST_PARALLEL),
         kinds=load_engines,
     )

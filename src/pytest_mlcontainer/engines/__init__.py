@@ -14,7 +14,6 @@ from pytest_mlcontainer.engines.containers import (
     Usage,
 )
 from pytest_mlcontainer.engines.protocols import (
-    DETAIL,
     Builder,
     Built,
     Engine,
@@ -32,7 +31,6 @@ from pytest_mlcontainer.engines.protocols import (
 )
 
 __all__ = [
-    "DETAIL",
     "Builder",
     "Built",
     "Container",

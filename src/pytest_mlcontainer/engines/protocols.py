@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from pytest_mlcontainer.engines.containers import Container, ContainerSpec
 from pytest_mlcontainer.model import (
@@ -21,7 +21,6 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 LogLine = Callable[[str], None]
-DETAIL: Final = "| "  # before a line that a step printed, as against the step itself
 
 
 @dataclass(frozen=True)

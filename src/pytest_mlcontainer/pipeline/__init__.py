@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pytest_mlcontainer.compare.readers.pool import shared_pool
-from pytest_mlcontainer.engines import DETAIL, LogLine
 from pytest_mlcontainer.judging import compare_runs, needed_by
+from pytest_mlcontainer.mixing.questions import ExperimentRuns
 from pytest_mlcontainer.model import Options
 from pytest_mlcontainer.pipeline.arithmetic import Arithmetic
 from pytest_mlcontainer.pipeline.comparisons import Comparisons
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.held_baselines import Baselines
 from pytest_mlcontainer.pipeline.images import Images
-from pytest_mlcontainer.pipeline.mixed_runs import ExperimentRuns
 from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.probes import Probes
 from pytest_mlcontainer.pipeline.provisions import Provisions
@@ -23,8 +22,6 @@ from pytest_mlcontainer.pipeline.unfinished import UnfinishedSearches
 from pytest_mlcontainer.secrets import Redactor
 
 __all__ = [
-    "DETAIL",
-    "LogLine",
     "Pipeline",
     "Surroundings",
     "compare_runs",

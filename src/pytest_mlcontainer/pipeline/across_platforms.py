@@ -11,23 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
+from pytest_mlcontainer.experiments.comparison import RunComparison, as_repeats
+from pytest_mlcontainer.experiments.driver import Experiment, RunsOnce, worked_or_failed
+from pytest_mlcontainer.experiments.set_apart import apart_findings, as_apart
 from pytest_mlcontainer.explain.search import search_causes
-from pytest_mlcontainer.explain.trials import (
-    Findings,
-    Observation,
-    Observations,
-    Plan,
-    Reading,
-    SearchOutcome,
-    Trial,
-)
+from pytest_mlcontainer.explain.trials import Findings, Observation, Reading, SearchOutcome, Trial
 from pytest_mlcontainer.facts import suspicion, took_effect
-from pytest_mlcontainer.judging import compare_runs
 from pytest_mlcontainer.judging.apart import Exclusions, joined, set_apart
-from pytest_mlcontainer.judging.evidence import for_repeats
+from pytest_mlcontainer.mixing.across_software import AskSoftware, Software
 from pytest_mlcontainer.model import (
-    HOST,
     Cause,
     Comparator,
     CompareJob,
@@ -35,44 +29,24 @@ from pytest_mlcontainer.model import (
     Explanation,
     Facts,
     Family,
-    NotExercised,
     Outcome,
-    Pairs,
-    Rule,
     Run,
     RunJob,
     SearchFinding,
     Situation,
-    Variation,
     VariesJob,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.across_software import AskSoftware, Software
-from pytest_mlcontainer.pipeline.bench import drive, failure_line
-from pytest_mlcontainer.pipeline.explaining import explain_variations, look_around, what_it_means
+from pytest_mlcontainer.pipeline.alike import LEAST_SUSPICION, Alike, plan_alike, varied
+from pytest_mlcontainer.pipeline.explaining import explain_variations
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
-from pytest_mlcontainer.pipeline.set_apart import apart_findings, as_apart
-from pytest_mlcontainer.variations import choose, together, wanted, within_reach
+from pytest_mlcontainer.pipeline.preparing import look_around
+from pytest_mlcontainer.pipeline.variation_outcome import what_it_means
+from pytest_mlcontainer.variations import together, wanted
 
-# What can be made alike besides arithmetic and what differs between any two runs.
-_ALIKE = ("cpus", "timezone", "locale", "encoding", "home", "memory", "shm")
-_LEAST_SUSPICION = 0.15
 _TRIALS = 10  # each is a run on both sides, and one of the two may be emulated
 _COMPARABLE = 0.1  # of the drift between the platforms: what moves less explains little
 _PLATFORM = "platform"
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Settings that can be made alike, by name, for each side that is not so by itself."""
-
-    actual: Mapping[str, Variation]
-    expected: Mapping[str, Variation]
-    not_exercised: Pairs
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.expected, *self.actual)))
 
 
 def explain_platforms(
@@ -95,200 +69,193 @@ def explain_platforms(
     Raises:
         MlContainerError: a variation that is asked for does not exist.
     """
-    return _Across(lab, job, outcome, asked, families, comparators, software).explain()
+    chosen = wanted(families, asked.names)
+    there, here = (look_around(lab, side) for side in (job.expected, job.actual))
+    repeats = _see_repeats(lab, job, outcome, comparators)
+    comparison = RunComparison(lab.open, job.actual.entrypoint, comparators, repeats.apart)
+    if repeats.apart:
+        compared = comparison.compare(*(lab.run(side) for side in (job.actual, job.expected)))
+        if compared.verdict.passes:
+            return _only_apart(outcome, repeats)
+        outcome = replace(outcome, differences=compared.differences, notes=compared.notes)
+    known = Software()
+    if repeats.steady:  # nothing can be told of the software of a program that is not
+        known = software(there.facts, here.facts, repeats.apart)
+    solved = bool(known.causes) and known.whole
+    alike = Alike({}, {}, ()) if solved else plan_alike(chosen, here, there)
+    drift = PlatformDrift(
+        lab, job, outcome, asked, families, comparison, repeats, known, here, there, alike,
+        _experiment(lab, job, comparison, alike),
+    )  # fmt: skip
+    if solved:
+        return drift.said(known.causes, Findings(SearchOutcome.DRIFT))
+    return drift.explain()
 
 
-class _Across:
-    def __init__(
-        self,
-        lab: Laboratory,
-        job: CompareJob,
-        outcome: Outcome,
-        asked: VariesJob,
-        families: tuple[Family, ...],
-        comparators: tuple[Comparator, ...],
-        software: AskSoftware,
-    ) -> None:
-        self._ask_software = software
-        self._software = Software()
-        self._apart = Exclusions()
-        self._is_steady = True
-        self._lab = lab
-        self._job = job
-        self._outcome = outcome
-        self._asked = asked
-        self._families = families
-        self._chosen = wanted(families, asked.names)
-        self._comparators = comparators
-        self._pairs: dict[Trial, tuple[Run, Run]] = {}
-        self._runs = 0
+@dataclass(frozen=True)
+class SideRepeats:
+    """What runs on one and the same platform differ in.
 
-    def explain(self) -> Outcome:
-        there, here = (
-            look_around(self._lab, side) for side in (self._job.expected, self._job.actual)
-        )
-        only_clocks = self._set_apart()
-        if only_clocks is not None:
-            return only_clocks
-        if self._is_steady:  # nothing can be told of the software of a program that is not
-            self._software = self._ask_software(there.facts, here.facts, self._apart)
-        self._runs += self._software.runs
-        if self._software.causes and self._software.whole:
-            return self._said(
-                self._software.causes, Sides({}, {}, ()), Findings(SearchOutcome.DRIFT), ()
-            )
-        sides = self._sides(here, there)
-        weights = suspicion(there.facts, here.facts)
-        search = search_causes(
-            sides.names,
-            {name: weights.get(name, 0.0) + _LEAST_SUSPICION for name in sides.names},
-            budget=max(0, min(self._asked.budget // 2, _TRIALS)),
-        )
-        findings = drive(search, lambda plan: self._observe_all(plan, sides))
-        if findings.kind is SearchOutcome.DRIFT and findings.causes:
-            return self._aligned(findings, sides, here, there)
-        return self._in_part(findings, sides)
+    Args:
+        apart: what of it a clock or an id makes.
+        steady: whether that is all.
+        runs: how many were made to see it.
+    """
 
-    def _set_apart(self) -> Outcome | None:
-        """Set apart what runs of one platform differ in because of a clock or an id; where both
-        platforms differ in nothing else, that is all there is to say."""
-        entry = self._job.actual.entrypoint
-        rules = tuple(for_repeats(rule) for rule in entry.rules)
-        # The other platform may be emulated: it repeats itself only where that may tell something.
-        other = (self._job.actual,) if set_apart(self._outcome.differences, rules) else ()
-        for job in (self._job.expected, *other):
-            again = replace(job, repeat=job.repeat + 1)
-            self._lab.prefetch((job, again))
-            runs = [self._lab.run(each) for each in (job, again)]
-            self._runs += 1
-            if any(run.failure is not None for run in runs):
-                continue
-            found = self._repeated(runs[0], runs[1], rules, entry.names)
-            self._apart = joined(self._apart, set_apart(found.differences, rules))
-            names = (*entry.names, *self._apart.names)
-            rest = self._repeated(runs[0], runs[1], self._apart.amended(rules), names)
-            self._is_steady = self._is_steady and rest.verdict.passes
-        if not self._apart:
-            return None
-        compared = self._compare(
-            *(self._lab.run(job) for job in (self._job.actual, self._job.expected))
-        )
-        if not compared.verdict.passes:
-            self._outcome = replace(
-                self._outcome, differences=compared.differences, notes=compared.notes
-            )
-            return None
-        outcome = replace(as_apart(self._outcome), against=self._outcome.against)
-        explained = Explanation(runs=self._runs, findings=apart_findings(self._apart))
-        return replace(outcome, explanation=explained)
+    apart: Exclusions
+    steady: bool
+    runs: int
 
-    def _repeated(self, one: Run, other: Run, rules: tuple[Rule, ...], names: Pairs) -> Outcome:
-        opened = self._lab.open(one, other, rules)
-        outputs = self._job.actual.entrypoint.outputs
-        return compare_runs(*opened, rules, self._comparators, names, outputs)
 
-    # Trials
+def _see_repeats(
+    lab: Laboratory, job: CompareJob, outcome: Outcome, comparators: tuple[Comparator, ...]
+) -> SideRepeats:
+    """Run the reference once more, and the other platform where that may tell something."""
+    entry = as_repeats(job.actual.entrypoint)
+    comparison = RunComparison(lab.open, entry, comparators)
+    # The other platform may be emulated: a clock or an id has to be suspected first.
+    other = (job.actual,) if set_apart(outcome.differences, entry.rules) else ()
+    apart, steady, runs = Exclusions(), True, 0
+    for side in (job.expected, *other):
+        again = replace(side, repeat=side.repeat + 1)
+        lab.prefetch((side, again))
+        pair = [lab.run(each) for each in (side, again)]
+        runs += 1
+        if any(run.failure is not None for run in pair):
+            continue
+        found = comparison.compare(*pair)
+        apart = joined(apart, set_apart(found.differences, entry.rules))
+        steady = steady and comparison.less(apart).compare(*pair).verdict.passes
+    return SideRepeats(apart, steady, runs)
 
-    def _sides(self, here: Situation, there: Situation) -> Sides:
-        weights = suspicion(there.facts, here.facts)
-        actual: dict[str, Variation] = {}
-        expected: dict[str, Variation] = {}
-        others: list[tuple[str, str]] = []
-        for family in self._chosen:
-            if not _can_be_alike(family, weights.get(family.name, 0.0)):
-                continue
-            mine, theirs = _alike(family, here), _alike(family, there)
-            found = [each for each in (mine, theirs) if isinstance(each, Variation)]
-            if not found:
-                others.append((family.name, theirs.why if isinstance(theirs, NotExercised) else ""))
-            if not family.numeric and len(found) == 2:
-                # One and the same setting: what each would choose for itself may be another.
-                mine = theirs
-            if isinstance(mine, Variation) and not _impossible(mine, here):
-                actual[family.name] = mine
-            if isinstance(theirs, Variation) and not _impossible(theirs, there):
-                expected[family.name] = theirs
-        return Sides(actual, expected, tuple(others))
 
-    def _observe_all(self, plan: Plan, sides: Sides) -> Observations:
-        jobs = {
-            trial: (
-                _varied(self._job.actual, sides.actual, trial),
-                _varied(self._job.expected, sides.expected, trial),
-            )
-            for trial in plan
-        }
-        every = tuple(dict.fromkeys(job for pair in jobs.values() for job in pair))
-        self._runs += len(every)
-        self._lab.prefetch(every)
-        return {trial: self._observe(trial, pair) for trial, pair in jobs.items()}
+def _only_apart(outcome: Outcome, repeats: SideRepeats) -> Outcome:
+    """Both platforms differ in nothing but what a clock or an id makes: no drift."""
+    explained = Explanation(runs=repeats.runs, findings=apart_findings(repeats.apart))
+    return replace(as_apart(outcome), against=outcome.against, explanation=explained)
 
-    def _observe(self, trial: Trial, pair: tuple[RunJob, RunJob]) -> Observation:
-        """The drift is what there is anyway; agreeing is the change that is looked for."""
-        actual, expected = (self._lab.run(job) for job in pair)
-        for run in (actual, expected):
-            if run.failure is not None:
-                return Observation(Reading.FAILS, -1, failure_line(run.failure))
-        self._pairs[trial] = (actual, expected)
-        agree = self._compare(actual, expected).verdict.passes
+
+class AlikeJudge:
+    """Reads whether both sides agree: a trial's change is that they do, where without they drift.
+
+    So a search for what makes a change come finds what makes them agree.
+    """
+
+    def __init__(self, comparison: RunComparison) -> None:
+        self._comparison = comparison
+
+    def before_changes(self) -> None:
+        """Nothing: each trial has its own two sides."""
+
+    def read(self, _trial: Trial, runs: tuple[Run, ...], /) -> Observation:
+        """See `Judge.read`."""
+        agree = self._comparison.compare(*runs).verdict.passes
         return Observation(Reading.DRIFTS, 1) if agree else Observation(Reading.AGREES, 0)
 
-    def _compare(self, actual: Run, expected: Run) -> Outcome:
-        entry = self._job.actual.entrypoint
-        rules, names = self._apart.amended(entry.rules), (*entry.names, *self._apart.names)
-        actual, expected = self._lab.open(actual, expected, rules)
-        outcome = compare_runs(actual, expected, rules, self._comparators, names, entry.outputs)
-        return replace(outcome, notes=self._apart.notes(outcome.notes))
+    def forget(self) -> None:
+        """Nothing: no trial is read by others."""
 
-    # What it comes to
 
-    def _aligned(
-        self, findings: Findings, sides: Sides, here: Situation, there: Situation
-    ) -> Outcome:
+def _experiment(
+    lab: Laboratory, job: CompareJob, comparison: RunComparison, alike: Alike
+) -> Experiment[RunJob]:
+    """Trials of which each runs both sides."""
+    return Experiment(
+        lambda trial: (
+            varied(job.actual, alike.actual, trial),
+            varied(job.expected, alike.expected, trial),
+        ),
+        RunsOnce(lambda each: worked_or_failed(partial(lab.run, each))),
+        lab.prefetch,
+        AlikeJudge(comparison),
+        advance=lab.advance,
+    )
+
+
+@dataclass(frozen=True)
+class PlatformDrift:
+    """A drift between two platforms, and what is known of it before the search.
+
+    Args:
+        outcome: the comparison, with clocks and ids set apart.
+        asked, families: see `explain_platforms`.
+        software: what is known of the software on both sides.
+        here, there: the platform in question, and the reference.
+        alike: what can be made alike on both.
+    """
+
+    lab: Laboratory
+    job: CompareJob
+    outcome: Outcome
+    asked: VariesJob
+    families: tuple[Family, ...]
+    comparison: RunComparison
+    repeats: SideRepeats
+    software: Software
+    here: Situation
+    there: Situation
+    alike: Alike
+    experiment: Experiment[RunJob]
+
+    @property
+    def runs(self) -> int:
+        """How many were asked for so far."""
+        return self.repeats.runs + self.software.runs + self.experiment.asked
+
+    def explain(self) -> Outcome:
+        """Search for what makes both sides agree, and else for what explains a part."""
+        names = self.alike.names
+        weights = suspicion(self.there.facts, self.here.facts)
+        weights = {name: weights.get(name, 0.0) + LEAST_SUSPICION for name in names}
+        budget = max(0, min(self.asked.budget // 2, _TRIALS))
+        findings = self.experiment.drive(lambda: search_causes(names, weights, budget=budget))
+        if findings.kind is SearchOutcome.DRIFT and findings.causes:
+            return self._aligned(findings)
+        return self._in_part(findings)
+
+    def _aligned(self, findings: Findings) -> Outcome:
         causes = tuple(
             Cause(
                 cause.names,
-                self._runs,
-                f"{self._what_took_effect(cause, sides, here, there)}with the same settings on "
+                self.runs,
+                f"{self._what_took_effect(cause)}with the same settings on "
                 "both sides the outputs agree, in two runs of each; without them they drift",
             )
             for cause in findings.causes
         )
-        return self._said((*self._software.causes, *causes), sides, findings, ())
+        return self.said((*self.software.causes, *causes), findings)
 
-    def _what_took_effect(
-        self, cause: Cause, sides: Sides, here: Situation, there: Situation
-    ) -> str:
+    def _what_took_effect(self, cause: Cause) -> str:
         parts = []
         for situation, job, known in (
-            (here, self._job.actual, sides.actual),
-            (there, self._job.expected, sides.expected),
+            (self.here, self.job.actual, self.alike.actual),
+            (self.there, self.job.expected, self.alike.expected),
         ):
             chosen = [known[name] for name in cause.names if name in known]
-            after = self._lab.look(job, together(chosen)) if chosen else Facts()
+            after = self.lab.look(job, together(chosen)) if chosen else Facts()
             texts = [took_effect(each.witness, situation.facts, after) for each in chosen]
             parts += [f"{situation.platform}: {text}" for text in texts if text]
         return f"{'; '.join(parts)}: " if parts else ""
 
-    def _in_part(self, findings: Findings, sides: Sides) -> Outcome:
+    def _in_part(self, findings: Findings) -> Outcome:
         """Nothing makes both agree: what moves the reference alone, and as much?"""
-        alone = explain_variations(self._lab, self._asked, self._families, self._comparators)
-        self._runs += 0 if alone.explanation is None else alone.explanation.runs
-        causes = (*self._software.causes, *self._comparable(alone))
+        alone = explain_variations(self.lab, self.asked, self.families, self.comparison.comparators)
+        runs = self.runs + (0 if alone.explanation is None else alone.explanation.runs)
+        causes = (*self.software.causes, *self._comparable(alone, runs))
         remains = self._remains()
-        if not causes and self._is_steady and not self._software.may_be_the_cause:
-            platform = self._job.actual.target.platform
+        if not causes and self.repeats.steady and not self.software.may_be_the_cause:
+            platform = self.job.actual.target.platform
             evidence = (
-                f"nothing that was varied makes {platform} and {self._job.expected.target.platform}"
+                f"nothing that was varied makes {platform} and {self.job.expected.target.platform}"
                 " agree, nothing moves the same outputs on one of them alone, and the software is"
                 " the same on both, or was tried"
             )
-            causes = (Cause((_PLATFORM,), self._runs, evidence),)
-        return self._said(causes, sides, findings, remains)
+            causes = (Cause((_PLATFORM,), runs, evidence),)
+        return self.said(causes, findings, remains, runs)
 
-    def _comparable(self, alone: Outcome) -> tuple[Cause, ...]:
+    def _comparable(self, alone: Outcome, runs: int) -> tuple[Cause, ...]:
         """Causes on the reference alone that move what differs between the platforms."""
-        between = _drifting(self._outcome.differences)
+        between = _drifting(self.outcome.differences)
         moved = _drifting(alone.differences)
         both = between.keys() & moved.keys()
         most = max((between[place] for place in both), default=0.0)
@@ -298,23 +265,25 @@ class _Across:
         # How far apart two random runs lie is chance, and says nothing of what is comparable.
         if reached < _COMPARABLE * most and alone.verdict is not Verdict.NONDETERMINISTIC:
             return ()
-        platform = self._job.expected.target.platform
+        platform = self.job.expected.target.platform
         text = (
             f"on {platform} alone it moves {len(both)} of the {len(between)} items that drift, by "
             f"up to {reached:.3g} of their scale; between the platforms it is {most:.3g}"
         )
         return tuple(
-            Cause(cause.names, self._runs, f"in part: {text} ({cause.evidence})")
+            Cause(cause.names, runs, f"in part: {text} ({cause.evidence})")
             for cause in alone.causes
         )
 
     def _remains(self) -> tuple[SearchFinding, ...]:
         """What is left where everything is alike that can be; nothing where all of it is."""
-        trial = max(self._pairs, key=lambda each: len(each.changes), default=Trial())
+        results = self.experiment.results
+        worked = [each.trial for each in results if each.seen.reading is not Reading.FAILS]
+        trial = max(worked, key=lambda each: len(each.changes), default=Trial())
         if not trial.changes:
             return ()
-        left = _drifting(self._compare(*self._pairs[trial]).differences)
-        before = _drifting(self._outcome.differences)
+        left = _drifting(self.comparison.compare(*self.experiment.runs_of(trial)).differences)
+        before = _drifting(self.outcome.differences)
         reached, most = (max(each.values(), default=0.0) for each in (left, before))
         if len(left) >= len(before) and reached >= most:
             return ()
@@ -324,27 +293,33 @@ class _Across:
         )
         return (SearchFinding("part", trial.changes, text),)
 
-    def _said(
+    def said(
         self,
         causes: tuple[Cause, ...],
-        sides: Sides,
         findings: Findings,
-        parts: tuple[SearchFinding, ...],
+        parts: tuple[SearchFinding, ...] = (),
+        runs: int | None = None,
     ) -> Outcome:
-        meant = what_it_means(self._lab, self._outcome, causes, self._printed())
+        """The outcome with all that was found.
+
+        Args:
+            parts: what is left, or was moved in part.
+            runs: how many were made, where that is more than for this search.
+        """
+        meant = what_it_means(self.lab, self.outcome, causes, self.experiment.runs_of(Trial()))
         return replace(
-            self._outcome,
+            self.outcome,
             causes=causes,
             explanation=Explanation(
-                runs=self._runs,
+                runs=self.runs if runs is None else runs,
                 tried=(
-                    *self._software.tried,
-                    *(str(sides.expected.get(name, name)) for name in sides.names),
+                    *self.software.tried,
+                    *(str(self.alike.expected.get(name, name)) for name in self.alike.names),
                 ),
-                not_exercised=(*sides.not_exercised, *self._software.not_exercised),
+                not_exercised=(*self.alike.not_exercised, *self.software.not_exercised),
                 findings=(
                     *parts,
-                    *apart_findings(self._apart),
+                    *apart_findings(self.repeats.apart),
                     *meant.findings,
                     *self._emulated(),
                 ),
@@ -358,46 +333,20 @@ class _Across:
         explained = any(not each.evidence.startswith("in part") for each in causes)
         if explained:
             return ()
-        if not self._is_steady and not causes:
-            platform = self._job.expected.target.platform
+        if not self.repeats.steady and not causes:
+            platform = self.job.expected.target.platform
             return (f"repeats on {platform} disagree, so that nothing is known of the platforms",)
-        text = self._software.open()
+        text = self.software.open()
         return (text,) if text else ()
 
     def _emulated(self) -> Iterable[SearchFinding]:
-        for side in (self._outcome.target, self._outcome.reference):
+        for side in (self.outcome.target, self.outcome.reference):
             if side.emulated:
                 text = (
                     f"{side.platform} is emulated here, which has a CPU and artefacts of its own: "
                     "confirm on a native machine"
                 )
                 yield SearchFinding("part", (_PLATFORM,), text)
-
-    def _printed(self) -> tuple[Run, ...]:
-        return self._pairs.get(Trial(), ())
-
-
-def _can_be_alike(family: Family, suspected: float) -> bool:
-    """Whether making it alike may help: what two runs never share, and what facts speak of."""
-    if family.numeric or family.pin is not None:
-        return True
-    return family.name in _ALIKE and suspected >= _LEAST_SUSPICION
-
-
-def _alike(family: Family, situation: Situation) -> Variation | NotExercised:
-    if family.pin is not None:
-        return within_reach(family.pin(situation), situation)
-    (chosen, others) = choose((family,), situation)
-    return chosen[0] if chosen else NotExercised(dict(others).get(family.name, ""))
-
-
-def _impossible(variation: Variation, situation: Situation) -> bool:
-    return situation.platform == HOST and variation.knobs.needs_container
-
-
-def _varied(job: RunJob, known: Mapping[str, Variation], trial: Trial) -> RunJob:
-    chosen = tuple(known[name] for name in trial.changes if name in known)
-    return job.varied(chosen, trial.repeat) if chosen else replace(job, repeat=trial.repeat)
 
 
 def _drifting(differences: Iterable[Difference]) -> dict[tuple[str, str], float]:

@@ -24,6 +24,7 @@ from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.keys import facts_key
 from pytest_mlcontainer.pipeline.probes import Probes
 from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.answers import (
     Asking,
     HostAsking,
@@ -111,7 +112,8 @@ class Arithmetic:
             return ()
 
         def make(_folder: Path) -> tuple[str, ...]:
-            return self._asked(asking, lambda: self._probes.our_cpu(settings, engine, image))
+            our_cpu = partial(self._probes.our_cpu, settings, engine, image)
+            return self._asked(settings, asking, our_cpu)
 
         notes, _folder = self._context.store(settings).once("answers", asking.key, make)
         return tuple(notes)
@@ -128,13 +130,16 @@ class Arithmetic:
         if not asking.has_libraries:
             return ()
         key = (settings.file, "host answers", entry.env, asking.pythons)
-        return self._context.work.result(key, lambda: self._asked(asking, lambda: None))
+        return self._context.work.result(key, lambda: self._asked(settings, asking, lambda: None))
 
-    def _asked(self, asking: Asking, our_cpu: Callable[[], str | None]) -> tuple[str, ...]:
-        log = self._context.logger(str(asking.target.platform))
-        with self._context.slots:
-            log("asking numerical libraries for what is known")
-            answers = repeated(partial(ask, asking), log)
+    def _asked(
+        self, settings: Settings, asking: Asking, our_cpu: Callable[[], str | None]
+    ) -> tuple[str, ...]:
+        task = self._context.task(settings, Activity.LOOKING, str(asking.target.platform))
+        with self._context.slots, task as progress:
+            progress.say("asking numerical libraries for what is known")
+            answers = repeated(partial(ask, asking), progress.say)
         if answers.wrong:
+            log = self._context.logger(str(asking.target.platform))
             raise repeated(partial(explain_wrong, asking, answers, our_cpu()), log)
         return unasked_notes(answers, asking.target)

@@ -14,6 +14,7 @@ from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Keep, Target
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
+from pytest_mlcontainer.progress.events import Said
 from pytest_mlcontainer.sharing.ledger import Ledger
 
 _BELIEVED_S = 60.0  # that an engine cannot be reached
@@ -92,4 +93,4 @@ class Connections:
         world = self._surroundings
         left = (*engine.sweep(), *sweep(world.cache, endpoint, world.environ, world.kinds))
         for session in dict.fromkeys(left):
-            world.log(f"removed what the dead session {session} had left")
+            world.tell(Said("", f"removed what the dead session {session} had left"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pytest_mlcontainer.cleanup import clean_up
@@ -15,11 +16,12 @@ from pytest_mlcontainer.model import Options, Settings, Target
 from pytest_mlcontainer.owners import this_maker
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.connections import Connections
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.project_secrets import ProjectSecrets
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
+from pytest_mlcontainer.progress.events import Activity, Progress, Said, task
 from pytest_mlcontainer.sharing import Store
 from pytest_mlcontainer.sharing.ledger import Ledger
+from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.watcher import CleanupWatch
 
 
@@ -77,7 +79,7 @@ class Context:
             if store is None:
                 self._enter()
                 name = digest([str(settings.file)])[:16]
-                store = Store(self.cache / name, self.surroundings.owner, self.surroundings.log)
+                store = Store(self.cache / name, self.surroundings.owner, self.log)
                 store.open()
                 self._stores[settings.file] = store
                 self.ledger.add(store=str(store.root))
@@ -92,11 +94,25 @@ class Context:
         return f"mlcontainer-{self.surroundings.owner.session[:12]}-{what}"
 
     def log(self, line: str) -> None:
-        self.surroundings.log(line)
+        """Tell of something in a line."""
+        self.surroundings.tell(Said("", line))
 
     def logger(self, prefix: str) -> LogLine:
-        """Logs lines that begin with what they are about."""
-        return lambda line: self.surroundings.log(f"{prefix}: {line}")
+        """Tells lines of what they are about."""
+        return lambda line: self.surroundings.tell(Said(prefix, line))
+
+    def task(
+        self,
+        settings: Settings,
+        activity: Activity,
+        title: str,
+        *,
+        limit_s: float | None = None,
+        most: int | None = None,
+    ) -> AbstractContextManager[Progress]:
+        """A task that goes on as long as the `with` block does; see `progress.events.Task`."""
+        tell, project = self.surroundings.tell, str(settings.file)
+        return task(tell, activity, title, project=project, limit_s=limit_s, most=most)
 
     def kept(self) -> tuple[str, ...]:
         """Containers that stay on their engine for a look, those of workers too."""

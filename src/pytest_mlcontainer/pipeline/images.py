@@ -11,13 +11,15 @@ from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer import images
 from pytest_mlcontainer.config import check_files
 from pytest_mlcontainer.errors import ConfigError, PlatformError
+from pytest_mlcontainer.mixing.looking import Workshop
 from pytest_mlcontainer.model import Facts, Image, ImageJob, Platform, Settings, Target
 from pytest_mlcontainer.pipeline.context import Context
-from pytest_mlcontainer.pipeline.environments import Workshop
-from pytest_mlcontainer.pipeline.keys import common_env, digest
+from pytest_mlcontainer.pipeline.keys import common_env
 from pytest_mlcontainer.pipeline.probes import Probes
 from pytest_mlcontainer.pipeline.project_secrets import build_secret_problems
 from pytest_mlcontainer.pipeline.surroundings import kept_bytes
+from pytest_mlcontainer.progress.events import Activity
+from pytest_mlcontainer.storage import digest
 
 
 class Images:
@@ -49,7 +51,8 @@ class Images:
         self._context.ledger.add(repository=repository, **place)
         known, log = self._context.known_builds(engine), self._context.logger("explain")
         environ = self._context.environ
-        return Workshop(engine, store, self._context.processes, environ, known, log)
+        building = partial(self._context.task, settings, Activity.BUILDING)
+        return Workshop(engine, store, self._context.processes, environ, known, log, building)
 
     def _make_image(self, settings: Settings, job: ImageJob) -> Image:
         engine, platform = self._context.engine(job.target), job.target.platform
@@ -68,7 +71,9 @@ class Images:
         store = self._context.store(settings)
 
         def make(_folder: Path) -> object:
-            return images.image_to_json(images.find(engine, reference, job.target.platform))
+            with self._context.task(settings, Activity.PULLING, str(job)):
+                found = images.find(engine, reference, job.target.platform)
+            return images.image_to_json(found)
 
         key = images.build_key(settings, job, engine.address, "")
         found: Mapping[str, Any] = store.once("image", key, make)[0]
@@ -94,9 +99,11 @@ class Images:
 
         def make(_folder: Path) -> object:
             self._before(settings, sources)
-            known, log = self._context.known_builds(engine), self._context.logger(str(job))
+            known = self._context.known_builds(engine)
             hidden = self._context.secrets.hidden_of(settings)
-            built = images.build(engine, settings, platform, key, known, log, hidden)
+            with self._context.task(settings, Activity.BUILDING, str(job)) as progress:
+                log = progress.say
+                built = images.build(engine, settings, platform, key, known, log, hidden)
             if budget:
                 engine.keep_image(built.reference, repository, platform)
             return images.image_to_json(built)
@@ -112,9 +119,10 @@ class Images:
 
         def make(_folder: Path) -> object:
             hidden = self._context.secrets.hidden_of(settings)
-            log = hidden.line(self._context.logger("before-build"))
             environ, processes = self._context.environ, self._context.processes
-            with hidden.guarding():
+            task = self._context.task(settings, Activity.BUILDING, "before-build")
+            with hidden.guarding(), task as progress:
+                log = hidden.line(progress.say)
                 images.prepare(build, settings.root, environ, processes, log, hidden)
             return None
 

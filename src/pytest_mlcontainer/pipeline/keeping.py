@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from pytest_mlcontainer.model import Entrypoint, RunJob, Settings
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.records import Conditions
+from pytest_mlcontainer.storage import digest
 
 _DIGITS = 8
 

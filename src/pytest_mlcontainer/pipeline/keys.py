@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from pytest_mlcontainer.model import Image, Pairs, Run, RunJob, Settings, Target
 from pytest_mlcontainer.runs.inputs import Input, fingerprint
-
-
-def digest(parts: Sequence[object]) -> str:
-    """A digest of anything that JSON can hold, short enough for the name of a folder."""
-    text = json.dumps(parts)
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+from pytest_mlcontainer.storage import digest
 
 
 def run_key(

@@ -1,16 +1,13 @@
-"""What a search for causes is given to work with, and what it may read of a project."""
+"""What a search for causes is given to work with, and which of this machine's variables matter."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.model import (
     EVERYTHING,
     Capabilities,
@@ -25,13 +22,6 @@ from pytest_mlcontainer.model import (
     Target,
 )
 
-_SKIPPED: Final = {
-    ".git", ".hg", ".venv", "venv", ".tox", ".nox", "__pycache__", "node_modules", "build", "dist",
-    "tests", "test", "docs", "site-packages",
-}  # fmt: skip
-_SUFFIXES: Final = (".py", ".sh", ".r", ".R", ".jl", ".pyx")
-_MOST_FILES = 400
-_LARGEST_FILE_BYTES = 400_000
 _MENTIONED: Final = re.compile(
     r"""(?:environ(?:\.get\(|\.setdefault\(|\.pop\(|\[)|getenv\()\s*["']([A-Za-z_]\w*)["']"""
 )
@@ -53,6 +43,7 @@ class Laboratory:
         environ: this machine's variables.
         root: the project's folder.
         capabilities: of a target's engine.
+        advance: told how many runs were made so far, and what is known by now.
     """
 
     run: Callable[[RunJob], Run]
@@ -62,21 +53,8 @@ class Laboratory:
     open: Callable[[Run, Run, tuple[Rule, ...]], tuple[Run, Run]]
     environ: Mapping[str, str]
     root: Path
-    log: LogLine
     capabilities: Callable[[Target], Capabilities] = lambda _target: EVERYTHING
-
-
-def read_sources(root: Path) -> tuple[tuple[str, str], ...]:
-    """Names and texts of a project's programs, as far as that is a moderate amount."""
-    found = []
-    for path in _programs(root):
-        with suppress(OSError):
-            if path.stat().st_size <= _LARGEST_FILE_BYTES:
-                text = path.read_text(encoding="utf-8", errors="replace")
-                found.append((path.relative_to(root).as_posix(), text))
-        if len(found) == _MOST_FILES:
-            break
-    return tuple(found)
+    advance: Callable[[int, str], None] = lambda _done, _text: None
 
 
 def leaked(sources: tuple[tuple[str, str], ...], environ: Mapping[str, str]) -> Pairs:
@@ -87,11 +65,3 @@ def leaked(sources: tuple[tuple[str, str], ...], environ: Mapping[str, str]) -> 
         for name in sorted(names)
         if name in environ and not _SECRET.search(name) and not _OURS.match(name)
     )
-
-
-def _programs(root: Path) -> Iterator[Path]:
-    for folder, below, files in os.walk(root):
-        below[:] = sorted(name for name in below if name not in _SKIPPED and name[0] != ".")
-        for name in sorted(files):
-            if name.endswith(_SUFFIXES):
-                yield Path(folder, name)

@@ -20,7 +20,6 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.opening_places import (
     images_to_open_in,
     note_for,
@@ -28,7 +27,9 @@ from pytest_mlcontainer.pipeline.opening_places import (
     place_for,
 )
 from pytest_mlcontainer.pipeline.probes import Probes
+from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.opening import Opening
+from pytest_mlcontainer.storage import digest
 
 
 class Openings:
@@ -80,8 +81,9 @@ class Openings:
             place = place_for(run, output, self._context.cache, spare)
             confined = (job for job in jobs if self._confines(job))
             openings = (self._opening(settings, run, output, job, place) for job in confined)
-            with self._context.slots:
-                self._context.log(f"{run.entrypoint}[{run.target.platform}]: opening {output.name}")
+            title = f"{output.name} of {run.entrypoint}[{run.target.platform}]"
+            task = self._context.task(settings, Activity.OPENING, title)
+            with self._context.slots, task:
                 open_in_turn(openings)
             return str(place)
 

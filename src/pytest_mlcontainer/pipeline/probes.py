@@ -24,12 +24,13 @@ from pytest_mlcontainer.model import (
     Target,
 )
 from pytest_mlcontainer.pipeline.context import Context
-from pytest_mlcontainer.pipeline.keys import common_env, digest, facts_key
+from pytest_mlcontainer.pipeline.keys import common_env, facts_key
 from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs import host as host_runs
 from pytest_mlcontainer.runs.emulation import OURS, QEMU_CPU, choose_cpu, has_choice, named_cpu
 from pytest_mlcontainer.runs.probe import Probe, read_facts
-from pytest_mlcontainer.storage import read_object, write_json
+from pytest_mlcontainer.storage import digest, read_object, write_json
 
 
 class Probes:
@@ -85,9 +86,10 @@ class Probes:
             return str((read_object(file) or {})["cpu"])
 
         def make(_folder: Path) -> str | None:
-            log = self._context.logger(str(image.platform))
-            with self._context.slots:
-                found = repeated(partial(choose_cpu, engine, image), log)
+            task = self._context.task(settings, Activity.LOOKING, str(image.platform))
+            with self._context.slots, task as progress:
+                progress.say("looking for a CPU whose emulation computes right")
+                found = repeated(partial(choose_cpu, engine, image), progress.say)
             if found is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_json(file, {"cpu": found})
@@ -116,8 +118,9 @@ class Probes:
         """What a probe sees; one for all workers, and none where it is known already."""
 
         def make(_folder: Path) -> dict[str, object]:
-            log = self._context.logger(str(probe.target.platform))
-            return dict(repeated(partial(read_facts, probe), log).values)
+            title = str(probe.target.platform)
+            with self._context.task(settings, Activity.LOOKING, title) as progress:
+                return dict(repeated(partial(read_facts, probe), progress.say).values)
 
         raw, _folder = self._context.store(settings).once("facts", probe.key, make)
         return Facts(tuple(sorted(raw.items())))

@@ -8,10 +8,10 @@ from pathlib import Path
 from pytest_mlcontainer.engines import Runner
 from pytest_mlcontainer.model import Entrypoint, Image, Knobs, Settings
 from pytest_mlcontainer.pipeline.context import Context
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
 from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
+from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.variations.preload import NAME, library
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from pytest_mlcontainer.pipeline.probes import Probes, check_capabilities
 from pytest_mlcontainer.pipeline.provisions import Provisions
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.pipeline.unfinished import UnfinishedSearches
+from pytest_mlcontainer.progress.events import Activity, Progress
 from pytest_mlcontainer.records import keep_record, read_record
 from pytest_mlcontainer.runs import container as container_runs
 from pytest_mlcontainer.runs import host as host_runs
@@ -152,8 +154,7 @@ class Runs:
         def make(record: Path) -> None:
             record.mkdir()
             volumes, files = self._provisions.inputs(settings, entry, engine, image, workdir)
-            with self._context.slots:
-                self._context.log(f"{job}: running")
+            with self._context.slots, self._task(settings, job) as progress:
                 run = container_runs.execute(
                     container_runs.ContainerRun(
                         id=uuid.uuid4().hex,
@@ -173,10 +174,13 @@ class Runs:
                         notes=notes,
                     )
                 )
-            said = f"exit code {run.exit_code} after {run.duration_s:.1f} s"
-            self._context.log(f"{job}: {said}")
+                progress.say(f"exit code {run.exit_code} after {run.duration_s:.1f} s")
 
         return self._shared(settings, job, key, self._again(job, make))
+
+    def _task(self, settings: Settings, job: RunJob) -> AbstractContextManager[Progress]:
+        limit_s = job.entrypoint.limits.timeout_s
+        return self._context.task(settings, Activity.RUNNING, str(job), limit_s=limit_s)
 
     def _again(self, job: RunJob, make: Callable[[Path], None]) -> Callable[[Path], None]:
         """Make a record, and from the start where the engine went away under it."""
@@ -198,8 +202,7 @@ class Runs:
         def make(folder: Path) -> None:
             record = folder / "record"
             record.mkdir()
-            with self._context.slots:
-                self._context.log(f"{job}: running")
+            with self._context.slots, self._task(settings, job):
                 host_runs.execute(
                     host_runs.HostRun(
                         id=uuid.uuid4().hex,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
 from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.matrix import budget, varied_names
+from pytest_mlcontainer.mixing.across_software import SoftwareSearch
+from pytest_mlcontainer.mixing.questions import ExperimentRuns
 from pytest_mlcontainer.model import (
     Comparator,
     CompareJob,
@@ -20,15 +23,15 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
-from pytest_mlcontainer.pipeline.across_software import SoftwareSearch
 from pytest_mlcontainer.pipeline.context import Context
-from pytest_mlcontainer.pipeline.explaining import explain_variations, varied_run
+from pytest_mlcontainer.pipeline.explaining import explain_variations
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
-from pytest_mlcontainer.pipeline.mixed_runs import ExperimentRuns
 from pytest_mlcontainer.pipeline.openings import Openings
+from pytest_mlcontainer.pipeline.preparing import varied_run
 from pytest_mlcontainer.pipeline.runs import Runs
 from pytest_mlcontainer.pipeline.unfinished import Unfinished, UnfinishedSearches
+from pytest_mlcontainer.progress.events import Activity, Progress
 
 
 class Searches:
@@ -67,8 +70,9 @@ class Searches:
         Args:
             families: of variations, all that there are.
         """
-        lab = self._laboratory(settings)
-        with self._unfinished.begin(settings, job.run.entrypoint) as kept:
+        search = self._unfinished.begin(settings, job.run.entrypoint)
+        with search as kept, self._task(settings, job) as progress:
+            lab = self._laboratory(settings, progress)
             outcome = explain_variations(lab, job, families, comparators)
         return _with_resumed(outcome, kept)
 
@@ -86,8 +90,9 @@ class Searches:
         if outcome.verdict is not Verdict.DRIFT or names == ():
             return outcome
         asked = VariesJob(job.expected, names, budget(entry, options))
-        lab = self._laboratory(settings)
-        with self._unfinished.begin(settings, entry) as kept:
+        search = self._unfinished.begin(settings, entry)
+        with search as kept, self._task(settings, asked) as progress:
+            lab = self._laboratory(settings, progress)
             software = SoftwareSearch(
                 self._experiments, settings, options, job, outcome, asked.budget // 2, comparators
             )
@@ -105,7 +110,11 @@ class Searches:
         lab = self._laboratory(settings)
         return self._runs.make(settings, varied_run(lab, job, families, names))
 
-    def _laboratory(self, settings: Settings) -> Laboratory:
+    def _task(self, settings: Settings, job: VariesJob) -> AbstractContextManager[Progress]:
+        title = str(job.run)
+        return self._context.task(settings, Activity.SEARCHING, title, most=job.budget)
+
+    def _laboratory(self, settings: Settings, progress: Progress | None = None) -> Laboratory:
         return Laboratory(
             run=partial(self._runs.make, settings),
             prefetch=partial(self._runs.prefetch, settings),
@@ -114,9 +123,13 @@ class Searches:
             open=partial(self._openings.open_differing, settings),
             environ=self._context.environ,
             root=settings.root,
-            log=self._context.log,
             capabilities=lambda target: self._context.engine(target).capabilities,
+            advance=_unheard if progress is None else progress.advance,
         )
+
+
+def _unheard(_done: int, _text: str) -> None:
+    """A single run is no search."""
 
 
 def _told_from_randomness(outcome: Outcome) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from pytest_mlcontainer.engines import ContainerSpec
@@ -16,6 +16,7 @@ from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.probes import check_capabilities
 from pytest_mlcontainer.pipeline.provisions import Provisions
 from pytest_mlcontainer.pipeline.runs import Runs, require
+from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.inputs import needs_tar
 from pytest_mlcontainer.runs.serving import Started, serve
@@ -61,7 +62,11 @@ class Servers:
             writable=tuple(posixpath.join("/", workdir, path) for path in entry.writable),
         )
         limited = replace(entry, limits=spec.limits)
-        with serve(limited, spec, launching, emulated=bool(target.emulated)) as started:
+        serving = serve(limited, spec, launching, emulated=bool(target.emulated))
+        with ExitStack() as stack:
+            limit_s = entry.server.startup_timeout_s
+            with self._context.task(settings, Activity.SERVING, str(job), limit_s=limit_s):
+                started = stack.enter_context(serving)
             yield started
 
     def _spec(

@@ -11,9 +11,10 @@ from typing import Final
 import platformdirs
 
 from pytest_mlcontainer.config import parse_kept
-from pytest_mlcontainer.engines import Kinds, LogLine
+from pytest_mlcontainer.engines import Kinds
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import Owner, Settings
+from pytest_mlcontainer.progress.events import Tell
 
 KEEP_VARIABLE: Final = "MLCONTAINER_KEEP_IMAGES"
 
@@ -26,7 +27,7 @@ class Surroundings:
         owner: whose labels everything made on an engine carries.
         cache: folder on this machine for what workers share.
         environ: environment variables for the engine's command, host commands and host runs.
-        log: called with a line whenever something happens, from several threads.
+        tell: gets an event whenever something happens, from several threads.
         parallel: containers that may run at once in this process; 1 also means that nothing is
             started before it is asked for.
         processes: that do the same on this machine, with pytest-xdist: readers are divided among
@@ -37,7 +38,7 @@ class Surroundings:
     owner: Owner
     cache: Path
     environ: Mapping[str, str]
-    log: LogLine
+    tell: Tell
     parallel: int
     processes: int = 1
     kinds: Kinds = lambda: ()

@@ -19,9 +19,8 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import MlContainerError, RecordError
 from pytest_mlcontainer.model import Entrypoint, Settings
-from pytest_mlcontainer.pipeline.keys import digest
 from pytest_mlcontainer.records import read_record
-from pytest_mlcontainer.storage import clear
+from pytest_mlcontainer.storage import clear, digest
 
 _RECORD = "record"
 _LIFE_S = 24 * 3600.0

@@ -77,7 +77,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run everything N times on each platform; what differs then is noise, not drift",
     )
     _add_searching(group)
-    _add_folders(group)
+    _add_showing(group)
 
 
 def _add_searching(group: pytest.OptionGroup) -> None:
@@ -95,7 +95,13 @@ def _add_searching(group: pytest.OptionGroup) -> None:
     )
 
 
-def _add_folders(group: pytest.OptionGroup) -> None:
+def _add_showing(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--container-progress",
+        metavar="auto|live|plain|none",
+        help="how what goes on is shown: live below the tests, in plain lines, or not; by default "
+        "as the terminal allows",
+    )
     group.addoption(
         "--container-report",
         metavar="DIR",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,28 @@ class Controller:
     def __init__(self, session: ContainerSession) -> None:
         self._session = session
 
-    @pytest.hookimpl(tryfirst=True)  # before the terminal and JUnit take it over
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # before the terminal and JUnit take it over
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
         explained.restore(report)
         self._session.results.collect(report)
+        with self._session.progress.paused():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None, object, object]:
+        with self._session.progress.paused():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
+        with self._session.progress.paused():
+            return (yield)
+
+    def pytest_enter_pdb(self) -> None:
+        """A debugger has the terminal from now on."""
+        self._session.progress.end()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         results = self._session.results
@@ -34,6 +53,7 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._session.progress.end()
         results = self._session.results
         # A worker died, or the session ended early.
         results.recover(self._session.begun_runs())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from dataclasses import asdict
@@ -26,17 +25,17 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline import DETAIL, LogLine, Pipeline, Surroundings
+from pytest_mlcontainer.pipeline import Pipeline, Surroundings
 from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
 from pytest_mlcontainer.plugin.key import SESSION
+from pytest_mlcontainer.plugin.progress import SessionProgress
 from pytest_mlcontainer.plugin.results import Results
 from pytest_mlcontainer.plugin.wording import Wording
-from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.progress.events import Tell
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 from pytest_mlcontainer.variations import FAMILIES
 
 _MOST_PARALLEL = 4  # runs at once: each may want much memory, and all cores
-_LOGGER = logging.getLogger("pytest_mlcontainer")
 
 
 class ContainerSession:
@@ -51,8 +50,6 @@ class ContainerSession:
         self, config: pytest.Config, options: Options, owner: Owner, journal: Path | None = None
     ) -> None:
         self.config = config
-        # Made now, while pytest does not capture; its own writer is captured while a test runs.
-        self._log = _log(config)
         self.options = options
         self._owner = owner
         self._pipeline: Pipeline | None = None
@@ -63,6 +60,8 @@ class ContainerSession:
         self.selected: tuple[pytest.Item, ...] = ()
         self.wording = Wording(config, lambda: self.hidden)
         self.results = Results(self.wording, journal)
+        # Made now, while pytest does not capture; its own writer is captured while a test runs.
+        self.progress = SessionProgress(config, cache_folder(os.environ), journal)
 
     @property
     def is_worker(self) -> bool:
@@ -78,7 +77,7 @@ class ContainerSession:
     @property
     def surroundings(self) -> Surroundings:
         if self._surroundings is None:
-            self._surroundings = _surroundings(self.config, self._owner, self._log)
+            self._surroundings = _surroundings(self.config, self._owner, self.progress.tell)
         return self._surroundings
 
     def load(self, file: Path) -> Settings | None:
@@ -114,6 +113,7 @@ class ContainerSession:
     def for_workers(self) -> dict[str, Any]:
         """What workers are told, in a form that execnet can carry."""
         folder = str(self.results.folder_for_workers())
+        self.progress.listen(Path(folder))
         return {"mlcontainer_owner": asdict(self._owner), "mlcontainer_journal": folder}
 
     def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
@@ -135,6 +135,7 @@ class ContainerSession:
             self._pipeline.close()
         if not self.is_worker:
             self.pipeline.clean_up(last=True)
+        self.progress.end()
         self.results.close()
 
 
@@ -181,7 +182,7 @@ def project_file(start: Path, root: Path) -> Path | None:
     return None
 
 
-def _surroundings(config: pytest.Config, owner: Owner, log: LogLine) -> Surroundings:
+def _surroundings(config: pytest.Config, owner: Owner, tell: Tell) -> Surroundings:
     """What this process and its environment give a pipeline."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -189,7 +190,7 @@ def _surroundings(config: pytest.Config, owner: Owner, log: LogLine) -> Surround
         owner=owner,
         cache=cache_folder(os.environ),
         environ=with_programs_beside(sys.executable, environ),
-        log=log,
+        tell=tell,
         parallel=1 if _is_worker(config) else min(cores or 1, _MOST_PARALLEL),
         processes=int(getattr(config, "workerinput", {}).get("workercount", 1)),
         kinds=lambda: _kinds(config),
@@ -200,30 +201,6 @@ def _kinds(config: pytest.Config) -> tuple[EngineKind, ...]:
     """Kinds of engines that plugins add; errors as of `comparators`."""
     plugins = config.pluginmanager
     return load_engines(plugins.list_name_plugin(), plugins.is_blocked)
-
-
-def _log(config: pytest.Config) -> LogLine:
-    """To the logger; with -v also to the terminal, because a silent build looks like a hang.
-
-    -v shows the steps of builds and runs, -vv also what those steps print.
-    """
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
-    verbosity = config.get_verbosity()
-    if terminal is None or verbosity < 1 or _is_worker(config):
-        return _LOGGER.info
-    screen = os.dup(sys.__stdout__.fileno()) if sys.__stdout__ else os.dup(1)
-
-    def log(line: str) -> None:
-        _LOGGER.info(line)
-        if verbosity < 2 and f": {DETAIL}" in line:
-            return
-        text = f"  {escape(line)}\n"
-        if terminal.currentfspath is not None:
-            # The name of the running test stands there without an end of line.
-            text, terminal.currentfspath = "\n" + text, None
-        os.write(screen, text.encode("utf-8", "replace"))
-
-    return log
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections import deque
 from typing import Any
 
-from pytest_mlcontainer.engines import DETAIL, LogLine
+from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.engines.failures import (
     EXEC_FORMAT,
     FULL_DISK_REMEDY,
@@ -18,6 +18,7 @@ from pytest_mlcontainer.engines.failures import (
 )
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
+from pytest_mlcontainer.progress.events import DETAIL
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _LAST_LINES = 15

@@ -1,13 +1,13 @@
-"""The changes between two images, and which of them can only be made together. Pure."""
+"""The changes between two images, those that are the most likely causes first. Pure."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_mlcontainer.explain.versions import jump, parse_requirement
-from pytest_mlcontainer.model import Pairs
+from pytest_mlcontainer.mixing.contents import Contents, Distribution
+from pytest_mlcontainer.mixing.versions import jump
 from pytest_mlcontainer.wording import first_and_count
 
 BASE, PROJECT, ENV = "base-image", "project", "env"
@@ -48,66 +48,6 @@ class ImageChangeKind(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """A Python distribution, as an image holds it.
-
-    Args:
-        name: normalised.
-        site, info: the folder it is installed in, and the name of its metadata in there.
-        digest: of what it brings; equal versions with other digests are other builds.
-        compiled: whether it brings machine code; `bound`: for one minor version of Python alone.
-        requires: its `Requires-Dist`.
-        modules: names that can be imported because of it.
-        own: whether it is the project's own, installed from its folder.
-    """
-
-    name: str
-    version: str
-    site: str
-    info: str
-    digest: str = ""
-    compiled: bool = False
-    bound: bool = False
-    requires: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
-    own: bool = False
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What an image holds.
-
-    Args:
-        python: its version, `3.13.5`; `executable`, `cache_tag` and `site`, the folder that
-            packages go into, are of the same Python.
-        machine: as `uname -m` has it.
-        managed: whether pip refuses to install there without being told twice.
-        workdir: the project's folder; `project` has the files in it, with their digests.
-        base: everything that is neither of a distribution nor of the project, with digests.
-        env: variables of the image.
-        release, libc: names of the system and of its C library.
-    """
-
-    python: str
-    machine: str
-    executable: str = ""
-    cache_tag: str = ""
-    site: str = ""
-    managed: bool = False
-    workdir: str = "/"
-    distributions: tuple[Distribution, ...] = ()
-    project: Pairs = ()
-    base: Pairs = ()
-    env: Pairs = ()
-    release: str = ""
-    libc: str = ""
-
-    @property
-    def minor(self) -> str:
-        return ".".join(self.python.split(".")[:2])
-
-
-@dataclass(frozen=True)
 class Change:
     """One thing in which image B differs from image A.
 
@@ -129,15 +69,6 @@ class Change:
     own: tuple[tuple[Distribution, ...], tuple[Distribution, ...]] = ((), ())
 
 
-@dataclass(frozen=True)
-class Tie:
-    """A change that requires another: with `name` goes `needs`; `why` says it in a sentence."""
-
-    name: str
-    needs: str
-    why: str
-
-
 def changes(a: Contents, b: Contents, project: str = "") -> tuple[Change, ...]:
     """All that leads from A to B, the most suspicious first.
 
@@ -150,68 +81,6 @@ def changes(a: Contents, b: Contents, project: str = "") -> tuple[Change, ...]:
     found += _env_change(a, b)
     found += _base_change(a, b)
     return tuple(sorted(found, key=lambda change: (-change.weight, change.name)))
-
-
-def ties(found: Iterable[Change], a: Contents, b: Contents) -> tuple[Tie, ...]:
-    """Which packages cannot be changed without another, by what they say themselves."""
-    packages = {change.name: change for change in found if change.kind is ImageChangeKind.PACKAGE}
-    made = []
-    for change in packages.values():
-        for side, python, changed in (
-            (change.after, b.python, True),
-            (change.before, a.python, False),
-        ):
-            for text in () if side is None else side.requires:
-                wanted = parse_requirement(text, python)
-                other = None if wanted is None else packages.get(wanted.name)
-                if side is None or wanted is None or other is None or other is change:
-                    continue
-                left_behind = other.before if changed else other.after
-                if left_behind is not None and wanted.accepts(left_behind.version):
-                    continue
-                there = "nothing" if left_behind is None else left_behind.version
-                why = f"{side.name} {side.version} requires {wanted}, not {there}"
-                pair = (change.name, other.name) if changed else (other.name, change.name)
-                made.append(Tie(*pair, why))
-    return tuple(made)
-
-
-def closed(names: Iterable[str], bound: Iterable[Tie]) -> frozenset[str]:
-    """The names with all that cannot be apart from them."""
-    chosen, links = set(names), tuple(bound)
-    while missing := {tie.needs for tie in links if tie.name in chosen} - chosen:
-        chosen |= missing
-    return frozenset(chosen)
-
-
-def crossing(
-    names: Iterable[str], found: Iterable[Change], mentioned: Iterable[str] = ()
-) -> tuple[Tie, ...]:
-    """Ties that would explain why these changes alone fail: packages of which one requires the
-    other, and of which only one was changed.
-
-    Args:
-        mentioned: modules that the failure names; pairs with one of these come alone, if any.
-    """
-    chosen, named = set(names), set(mentioned)
-    packages = {change.name: change for change in found if change.kind is ImageChangeKind.PACKAGE}
-    pairs = []
-    for change in packages.values():
-        for side in filter(None, (change.before, change.after)):
-            for text in side.requires:
-                wanted = parse_requirement(text, "3")
-                other = None if wanted is None else packages.get(wanted.name)
-                if other is not None and (change.name in chosen) != (other.name in chosen):
-                    pairs.append((change, other))
-    told = [pair for pair in pairs if _modules(pair[0]) & named] or [
-        pair for pair in pairs if _modules(pair[1]) & named
-    ]
-    made = []
-    for user, used in told or pairs:
-        inside, outside = (user, used) if user.name in chosen else (used, user)
-        why = f"it fails with only one of {inside.name} and {outside.name} changed"
-        made.append(Tie(inside.name, outside.name, why))
-    return tuple(dict.fromkeys(made))
 
 
 def shown(name: str, value: str) -> str:
@@ -227,11 +96,6 @@ def env_differences(a: Contents, b: Contents) -> tuple[tuple[str, str | None, st
         for name in sorted(mine.keys() | theirs.keys())
         if mine.get(name) != theirs.get(name) and not name.startswith(_OF_BASE)
     )
-
-
-def _modules(change: Change) -> set[str]:
-    sides = (change.before, change.after)
-    return {name for side in sides if side is not None for name in side.modules}
 
 
 def _packages(contents: Contents, project: str) -> dict[str, Distribution]:

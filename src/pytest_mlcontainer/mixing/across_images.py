@@ -6,40 +6,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pytest_mlcontainer.errors import RunError
-from pytest_mlcontainer.explain.imports import imported_modules, used
-from pytest_mlcontainer.explain.packages import (
-    Change,
-    Contents,
-)
+from pytest_mlcontainer.experiments.driver import worked_or_failed
 from pytest_mlcontainer.matrix import run_job
+from pytest_mlcontainer.mixing.contents import Contents
+from pytest_mlcontainer.mixing.hybrid_search import HybridSearch
+from pytest_mlcontainer.mixing.looking import Workshop, look, look_here
+from pytest_mlcontainer.mixing.pairing import imported_changes, one_way_changes, pair_up
+from pytest_mlcontainer.mixing.questions import HERE, Answer, ExperimentRuns, Other, Question
+from pytest_mlcontainer.mixing.sides import Side, check_sides, find_side
+from pytest_mlcontainer.mixing.words import listed
 from pytest_mlcontainer.model import (
     HOST,
     Failure,
     Run,
-    Settings,
 )
-from pytest_mlcontainer.pipeline.environments import (
-    Side,
-    Workshop,
-    check_sides,
-    find_side,
-    look,
-    look_here,
-)
-from pytest_mlcontainer.pipeline.laboratory import read_sources
-from pytest_mlcontainer.pipeline.mixed_runs import (
-    HERE,
-    Answer,
-    ExperimentRuns,
-    MixedRuns,
-    Other,
-    Question,
-    listed,
-    mix,
-    one_way_changes,
-)
-
-__all__ = ["HERE", "Answer", "Question", "explain_images"]
 
 
 def explain_images(runner: ExperimentRuns, question: Question) -> Answer:
@@ -63,8 +43,8 @@ def explain_images(runner: ExperimentRuns, question: Question) -> Answer:
     question = replace(question, settings=settings)
     a, b = (_looked_into(shop, question, side) for side in (a, b))
     if b.image is not None:
-        mixture, not_exercised = mix(shop, settings, a, b)
-        return MixedRuns(runner, shop, question, mixture, not_exercised).answer()
+        pair, not_exercised = pair_up(shop, settings, a, b)
+        return HybridSearch(runner, shop, question, pair, not_exercised).answer()
     host = _run_here(runner, question)
     return explain_one_way(runner, shop, question, (a, b), host)
 
@@ -118,17 +98,8 @@ def _try_packages(
 ) -> Answer:
     if names:
         shop.log(f"packages that differ: trying {listed(sorted(names))}")
-    mixture, not_exercised = mix(shop, question.settings, *sides, names)
-    return MixedRuns(runner, shop, question, mixture, not_exercised, other).answer()
-
-
-def imported_changes(
-    settings: Settings, sides: tuple[Side, Side], every: tuple[Change, ...]
-) -> frozenset[str]:
-    """Names of those changes that the project's programs import, or need for what they import."""
-    texts = (text for _name, text in read_sources(settings.root))
-    both = (each for side in sides for each in side.contents.distributions)
-    return used(every, both, imported_modules(texts))
+    pair, not_exercised = pair_up(shop, question.settings, *sides, names)
+    return HybridSearch(runner, shop, question, pair, not_exercised, other).answer()
 
 
 def without(answer: Answer, names: Iterable[str]) -> Answer:
@@ -142,11 +113,7 @@ def without(answer: Answer, names: Iterable[str]) -> Answer:
 
 def _run_here(runner: ExperimentRuns, question: Question) -> Run | Failure:
     job = run_job(question.settings, question.options, question.entry.name, HOST)
-    try:
-        run = runner.run(question.settings, job)
-    except RunError as error:
-        return Failure(error.what, error.value, error.remedy)
-    return run if run.failure is None else run.failure
+    return worked_or_failed(lambda: runner.run(question.settings, job), RunError)
 
 
 def _looked_into(shop: Workshop, question: Question, side: Side) -> Side:

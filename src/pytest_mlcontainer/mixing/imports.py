@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from pytest_mlcontainer.explain.packages import Change, Distribution, ImageChangeKind
-from pytest_mlcontainer.explain.versions import parse_requirement
+from pytest_mlcontainer.mixing.changes import Change, ImageChangeKind
+from pytest_mlcontainer.mixing.contents import Distribution
+from pytest_mlcontainer.mixing.versions import parse_requirement
 
 _IMPORT: Final = re.compile(
     r"(?:^|[\n;:])[ \t]*(?:from[ \t]+([A-Za-z_][\w.]*)[ \t]+import\b"

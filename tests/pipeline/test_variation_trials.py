@@ -1,8 +1,7 @@
-"""Trials on a bench: run, held against the control, and told to the search."""
+"""Trials of variations: run, held against the control, and told to the search."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import pickle
 from collections.abc import Callable
@@ -34,8 +33,8 @@ from pytest_mlcontainer.model import (
     Variation,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.bench import Bench, failure_line, printed
-from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked, read_sources
+from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.variation_trials import VariationTrials
 
 A, B, AB = Trial(("a",)), Trial(("b",)), Trial(("a", "b"))
 CONTROL = Trial()
@@ -88,30 +87,30 @@ class Runs:
         self.opened.append((actual.id, expected.id))
         return actual, expected
 
-    def bench(self, *rules: Rule) -> Bench:
+    def trials(self, *rules: Rule) -> VariationTrials:
         lab = Laboratory(
             run=self.run,
             prefetch=self.fetched.append,
-            look=lambda _job, _knobs: pytest.fail("facts are not the bench's"),
-            image=lambda _job: pytest.fail("images are not the bench's"),
+            look=lambda _job, _knobs: pytest.fail("facts are not asked for"),
+            image=lambda _job: pytest.fail("images are not asked for"),
             open=self.open,
             environ={},
             root=self.folder,
-            log=lambda _line: None,
         )
         entry = Entrypoint("train", rules=rules, outputs=("*",))
-        return Bench(lab, RunJob(entry, Target(Platform("linux", "amd64")), None))
+        job = RunJob(entry, Target(Platform("linux", "amd64")), None)
+        return VariationTrials(lab, job, CHANGES)
 
 
-def observed(bench: Bench, *plan: Trial) -> Observations:
-    """What the bench tells of these trials, asked for at once."""
+def observed(trials: VariationTrials, *plan: Trial) -> Observations:
+    """What the search is told of these trials, asked for at once."""
     told: Observations = {}
 
     def search() -> Search:
         told.update((yield plan))
         return Findings(SearchOutcome.CLEAN, runs=len(plan))
 
-    assert bench.drive(search, CHANGES).runs == len(plan)
+    assert trials.experiment.drive(search).runs == len(plan)
     return told
 
 
@@ -123,7 +122,7 @@ def loss(names: frozenset[str], _repeat: int) -> Any:
 def test_trials_are_read_against_the_first_control(tmp_path: Path) -> None:
     """Equal results, within tolerance, have equal groups; the control's is 0."""
     runs = Runs(tmp_path, loss)
-    told = observed(runs.bench(), CONTROL, Trial(repeat=1), A, B, AB)
+    told = observed(runs.trials(), CONTROL, Trial(repeat=1), A, B, AB)
     assert {trial: (each.reading, each.group) for trial, each in told.items()} == {
         CONTROL: (Reading.AGREES, 0),
         Trial(repeat=1): (Reading.AGREES, 0),
@@ -142,15 +141,15 @@ def timed(names: frozenset[str], repeat: int) -> Any:
 def test_durations_are_set_apart_and_a_loss_beside_them_is_not(tmp_path: Path) -> None:
     """Runs with nothing changed differ in durations alone, so that these are no drift; another
     value in the same line is."""
-    bench = Runs(tmp_path, timed).bench()
+    trials = Runs(tmp_path, timed).trials()
 
-    told = observed(bench, CONTROL, Trial(repeat=1), A, B, AB)
+    told = observed(trials, CONTROL, Trial(repeat=1), A, B, AB)
 
     assert {trial for trial, each in told.items() if each.reading is Reading.DRIFTS} == {A, AB}
-    (part,) = bench.apart.parts
+    (part,) = trials.apart.parts
     assert (part.where, part.nouns) == ("log.txt", ("duration",))
     assert part.line == '"log.txt" = { ignore = ["duration"] }'
-    shown = bench.apart_outcome()
+    shown = trials.apart_outcome()
     assert shown is not None
     assert not shown.verdict.passes
 
@@ -163,12 +162,12 @@ def seldom(names: frozenset[str], repeat: int) -> Any:
 
 def test_a_clock_that_two_runs_read_alike_is_found_by_more_of_them(tmp_path: Path) -> None:
     """Before a change is blamed for a duration, runs with nothing changed are looked at again."""
-    bench = Runs(tmp_path, seldom).bench()
+    trials = Runs(tmp_path, seldom).trials()
 
-    told = observed(bench, CONTROL, Trial(repeat=1), A)
+    told = observed(trials, CONTROL, Trial(repeat=1), A)
 
     assert told[A].reading is Reading.AGREES
-    assert bench.apart.nouns == ("duration",)
+    assert trials.apart.nouns == ("duration",)
 
 
 def slower(names: frozenset[str], _repeat: int) -> Any:
@@ -177,12 +176,12 @@ def slower(names: frozenset[str], _repeat: int) -> Any:
 
 def test_what_looks_like_a_duration_and_repeats_itself_is_a_value(tmp_path: Path) -> None:
     """A predicted time is no clock's: no run with nothing changed has another one."""
-    bench = Runs(tmp_path, slower).bench()
+    trials = Runs(tmp_path, slower).trials()
 
-    told = observed(bench, CONTROL, Trial(repeat=1), A, B)
+    told = observed(trials, CONTROL, Trial(repeat=1), A, B)
 
     assert (told[A].reading, told[B].reading) == (Reading.DRIFTS, Reading.AGREES)
-    assert not bench.apart
+    assert not trials.apart
 
 
 def written(content: Any) -> Callable[[frozenset[str], int], Any]:
@@ -216,12 +215,12 @@ NOT_APART = {
 @pytest.mark.parametrize("what", APART)
 def test_what_a_clock_or_an_id_makes_is_set_apart(tmp_path: Path, what: str) -> None:
     """The search goes on without it, with a rule that would leave it out."""
-    bench = Runs(tmp_path, written(APART[what])).bench()
+    trials = Runs(tmp_path, written(APART[what])).trials()
 
-    told = observed(bench, CONTROL, Trial(repeat=1), A)
+    told = observed(trials, CONTROL, Trial(repeat=1), A)
 
     assert {each.reading for each in told.values()} == {Reading.AGREES}
-    (part,) = bench.apart.parts
+    (part,) = trials.apart.parts
     assert part.line.startswith('"m.json:')
     assert "ignore = " in part.line
 
@@ -229,25 +228,25 @@ def test_what_a_clock_or_an_id_makes_is_set_apart(tmp_path: Path, what: str) -> 
 @pytest.mark.parametrize("what", NOT_APART)
 def test_what_may_be_a_value_is_not_set_apart(tmp_path: Path, what: str) -> None:
     """Runs that differ in it are not repeatable."""
-    bench = Runs(tmp_path, written(NOT_APART[what])).bench()
+    trials = Runs(tmp_path, written(NOT_APART[what])).trials()
 
-    told = observed(bench, CONTROL, Trial(repeat=1))
+    told = observed(trials, CONTROL, Trial(repeat=1))
 
     assert told[Trial(repeat=1)].reading is Reading.DRIFTS
-    assert not bench.apart
+    assert not trials.apart
 
 
 def test_a_digest_is_set_apart_only_as_a_last_resort(tmp_path: Path) -> None:
     """It may be one of weights: what can be pinned is tried before."""
-    bench = Runs(tmp_path, written(lambda n: {"id": f"{n}" * 4 + "deadbeefcafe"})).bench()
+    trials = Runs(tmp_path, written(lambda n: {"id": f"{n}" * 4 + "deadbeefcafe"})).trials()
 
-    told = observed(bench, CONTROL, Trial(repeat=1))
+    told = observed(trials, CONTROL, Trial(repeat=1))
     assert told[Trial(repeat=1)].reading is Reading.DRIFTS
-    assert bench.set_apart_more()
-    told = observed(bench, CONTROL, Trial(repeat=1))
+    assert trials.set_apart_more()
+    told = observed(trials, CONTROL, Trial(repeat=1))
 
     assert told[Trial(repeat=1)].reading is Reading.AGREES
-    assert not bench.set_apart_more()
+    assert not trials.set_apart_more()
 
 
 def test_runs_that_repeat_each_other_are_alike_after_many_that_do_not(tmp_path: Path) -> None:
@@ -256,8 +255,8 @@ def test_runs_that_repeat_each_other_are_alike_after_many_that_do_not(tmp_path: 
     def program(names: frozenset[str], repeat: int) -> Any:
         return {"m.json": {"loss": -1.0 if "a" in names else 0.5 + repeat}}
 
-    bench = Runs(tmp_path, program).bench()
-    told = observed(bench, *(Trial(repeat=number) for number in range(9)), A, Trial(("a",), 1))
+    trials = Runs(tmp_path, program).trials()
+    told = observed(trials, *(Trial(repeat=number) for number in range(9)), A, Trial(("a",), 1))
 
     assert told[A].group == told[Trial(("a",), 1)].group == 9
 
@@ -265,32 +264,32 @@ def test_runs_that_repeat_each_other_are_alike_after_many_that_do_not(tmp_path: 
 def test_a_plan_is_started_at_once_and_counted(tmp_path: Path) -> None:
     """All runs are prefetched before the first is waited for, each under its own target."""
     runs = Runs(tmp_path, loss)
-    bench = runs.bench()
-    observed(bench, AB, CONTROL)
+    trials = runs.trials()
+    observed(trials, AB, CONTROL)
     (fetched,) = runs.fetched
     assert [job.target.variations for job in fetched] == [("a=1", "b=1"), ()]
     assert [job.repeat for job in fetched] == [0, 0]
-    assert bench.spent == 2
-    observed(bench, Trial(("a",), 3))
-    assert bench.spent == 3
+    assert trials.spent == 2
+    observed(trials, Trial(("a",), 3))
+    assert trials.spent == 3
     assert runs.made[-1].repeat == 3
 
 
 def test_what_is_shown_has_as_few_changes_as_there_are(tmp_path: Path) -> None:
     """The trial with just the cause, else the smallest that drifts; the largest that agrees."""
-    bench = Runs(tmp_path, loss).bench()
-    assert bench.agreeing() == CONTROL
-    assert bench.drifting(("a",)) is None
-    observed(bench, CONTROL, AB, A, B)
-    assert bench.drifting(("a", "b")) == AB
-    assert bench.drifting(("b",)) == A
-    assert bench.agreeing() == B
-    outcome = bench.outcome(A)
+    trials = Runs(tmp_path, loss).trials()
+    assert trials.experiment.agreeing() == CONTROL
+    assert trials.experiment.drifting(("a",)) is None
+    observed(trials, CONTROL, AB, A, B)
+    assert trials.experiment.drifting(("a", "b")) == AB
+    assert trials.experiment.drifting(("b",)) == A
+    assert trials.experiment.agreeing() == B
+    outcome = trials.outcome(A)
     assert outcome.verdict is Verdict.DRIFT
     assert [each.max_abs for each in outcome.differences] == [0.25]
-    assert bench.outcome(B).verdict is Verdict.EQUIVALENT
-    assert [each.max_abs for each in bench.differences(A)] == [0.25]
-    assert bench.differences(Trial(("a",), 9)) == ()
+    assert trials.outcome(B).verdict is Verdict.EQUIVALENT
+    assert [each.max_abs for each in trials.differences(A)] == [0.25]
+    assert trials.differences(Trial(("a",), 9)) == ()
 
 
 def test_a_trial_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
@@ -301,20 +300,20 @@ def test_a_trial_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
             return Failure("train exited with code 1", "Traceback\n  ...\nOSError: no\n", "")
         return RunError("the command is not found", "sh", "") if names else loss(names, repeat)
 
-    bench = Runs(tmp_path, program).bench()
-    told = observed(bench, CONTROL, A, B)
+    trials = Runs(tmp_path, program).trials()
+    told = observed(trials, CONTROL, A, B)
     assert told[A].reading is told[B].reading is Reading.FAILS
     assert told[A].failure == "exited with code 1: OSError: no"
     assert told[A].group == told[B].group == -1
     assert told[B].failure == "the command is not found: sh"
-    assert bench.differences(A) == ()
+    assert trials.differences(A) == ()
 
 
 def test_a_control_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
     """With nothing varied there is nobody to blame but the project."""
-    bench = Runs(tmp_path, lambda _names, _repeat: RunError("no such command", "x", "")).bench()
+    trials = Runs(tmp_path, lambda _names, _repeat: RunError("no such command", "x", "")).trials()
     with pytest.raises(RunError, match="no such command"):
-        observed(bench, CONTROL)
+        observed(trials, CONTROL)
 
 
 def test_another_control_is_made_where_the_first_fail(tmp_path: Path) -> None:
@@ -325,13 +324,13 @@ def test_another_control_is_made_where_the_first_fail(tmp_path: Path) -> None:
             return Failure("train exited with code 1", f"try {repeat}", "run it again")
         return loss(names, repeat)
 
-    bench = Runs(tmp_path, program).bench()
-    told = observed(bench, CONTROL, Trial(repeat=1), A)
+    trials = Runs(tmp_path, program).trials()
+    told = observed(trials, CONTROL, Trial(repeat=1), A)
     assert [told[trial].reading for trial in (CONTROL, Trial(repeat=1), A)] == [
         Reading.FAILS, Reading.FAILS, Reading.DRIFTS,
     ]  # fmt: skip
-    assert bench.spent == 5, "three were asked for, and two controls made besides"
-    assert str(bench.failure()).splitlines()[0] == "train exited with code 1: try 1"
+    assert trials.spent == 5, "three were asked for, and two controls made besides"
+    assert str(trials.control_failure()).splitlines()[0] == "train exited with code 1: try 1"
 
 
 def test_without_any_control_the_first_result_is_what_others_are_held_to(tmp_path: Path) -> None:
@@ -340,7 +339,7 @@ def test_without_any_control_the_first_result_is_what_others_are_held_to(tmp_pat
     def program(names: frozenset[str], repeat: int) -> Any:
         return loss(names, repeat) if names else Failure("exited with code 1", "", "")
 
-    told = observed(Runs(tmp_path, program).bench(), CONTROL, A, B)
+    told = observed(Runs(tmp_path, program).trials(), CONTROL, A, B)
     assert (told[A].reading, told[B].reading) == (Reading.AGREES, Reading.DRIFTS)
 
 
@@ -351,78 +350,17 @@ def test_pickles_are_opened_only_where_all_else_agrees(tmp_path: Path) -> None:
         return loss(names, repeat) | {"model.pkl": CLOSED[bool(names)]}
 
     runs = Runs(tmp_path, program)
-    bench = runs.bench()
-    told = observed(bench, CONTROL, Trial(repeat=1), A)
+    trials = runs.trials()
+    told = observed(trials, CONTROL, Trial(repeat=1), A)
     assert told[A].reading is Reading.DRIFTS
     assert runs.opened == []
-    assert [each.output for each in bench.differences(A)] == ["m.json"]
-    observed(bench, B)
+    assert [each.output for each in trials.differences(A)] == ["m.json"]
+    observed(trials, B)
     assert runs.opened, "the loss agrees, so that the model decides"
 
 
 def test_trials_are_judged_by_the_entrypoints_rules(tmp_path: Path) -> None:
     """What is within the margin of a metric is no drift."""
     rule = Rule("m.json", "loss", Tolerance(margin=0.5))
-    told = observed(Runs(tmp_path, loss).bench(rule), CONTROL, A)
+    told = observed(Runs(tmp_path, loss).trials(rule), CONTROL, A)
     assert told[A].reading is Reading.AGREES
-
-
-@pytest.mark.parametrize(
-    ("what", "value", "line"),
-    [
-        ("train exited with code 137 (out of memory)", "", "exited with code 137 (out of memory)"),
-        ("train ran past its timeout", "a\n\n b \n\n", "train ran past its timeout: b"),
-        ("an output is missing", "out/*", "an output is missing: out/*"),
-    ],
-)
-def test_a_failure_is_its_kind_and_its_last_words(what: str, value: str, line: str) -> None:
-    """The entrypoint's name is left out where the exit code says it all: it is always the same."""
-    assert failure_line(Failure(what, value, "")) == line
-
-
-def test_only_the_end_of_what_was_printed_is_read(tmp_path: Path) -> None:
-    """A program may print for hours, and bytes that are no text."""
-    (run,) = [
-        Runs(tmp_path, loss).run(RunJob(Entrypoint("train"), Target(Platform("l", "a")), None))
-    ]
-    run.stdout.write_bytes(b"begin" + b"x" * 300_000 + b"\xff converged")
-    run.stderr.write_text("warning")
-    text = printed(run)
-    assert text.endswith("\ufffd converged\nwarning")
-    assert "begin" not in text
-
-
-# What a laboratory reads of a project
-
-
-def test_sources_are_a_projects_own_programs(tmp_path: Path) -> None:
-    """Tests, builds, hidden folders and installed packages are none, nor is what is too large."""
-    for name in ("train.py", "lib/data.py", "run.sh", "README.md", "tests/test_it.py", ".x/a.py",
-                 ".venv/lib/b.py", "build/c.py"):  # fmt: skip
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"# {name}")
-    (tmp_path / "generated.py").write_text("x = 1\n" * 100_000)
-    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere.py")
-    (tmp_path / "latin.py").write_bytes(b"# \xe9")
-    found = dict(read_sources(tmp_path))
-    assert found == {
-        "latin.py": "# \ufffd",
-        "lib/data.py": "# lib/data.py",
-        "run.sh": "# run.sh",
-        "train.py": "# train.py",
-    }
-
-
-def test_variables_that_leak_are_those_that_programs_read() -> None:
-    """Secrets never, whatever they are called, nor what this machine itself needs."""
-    text = "\n".join(
-        f"os.{form}" for form in (
-            'environ["SHARD"]', "environ.get('REGION', 'eu')", "getenv('API_KEY')",
-            'environ["HF_TOKEN"]', 'environ.get("PATH")', 'environ["NOT_SET"]', 'environ["LD_X"]',
-            "environ.get('db_password')",
-        )
-    )  # fmt: skip
-    names = ("SHARD", "REGION", "API_KEY", "HF_TOKEN", "PATH", "LD_X", "db_password", "UNREAD")
-    environ = dict(zip(names, itertools.count(), strict=False))
-    found = leaked((("train.py", text),), {name: str(value) for name, value in environ.items()})
-    assert dict(found) == {"REGION": "1", "SHARD": "0"}

@@ -12,8 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.experiments.driver import worked_or_failed
 from pytest_mlcontainer.facts import differing
 from pytest_mlcontainer.judging.apart import Exclusions
+from pytest_mlcontainer.mixing.across_images import explain_imported, explain_one_way
+from pytest_mlcontainer.mixing.looking import Workshop, look, look_here
+from pytest_mlcontainer.mixing.questions import Answer, ExperimentRuns, Question
+from pytest_mlcontainer.mixing.sides import Side
 from pytest_mlcontainer.model import (
     Cause,
     Comparator,
@@ -25,9 +30,6 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline.across_images import explain_imported, explain_one_way
-from pytest_mlcontainer.pipeline.environments import Side, Workshop, look, look_here
-from pytest_mlcontainer.pipeline.mixed_runs import Answer, ExperimentRuns, Question
 
 _PACKAGE: Final = "package."
 _ORIGIN: Final = ".origin"
@@ -136,8 +138,7 @@ class SoftwareSearch:
         question = self._question(into, apart)
         a = self._side(shop, into, question)
         b = self._side(self.runner.workshop(self.settings, other.target), other, question)
-        run = self.runner.run(self.settings, other)
-        reached = run if run.failure is None else run.failure
+        reached = worked_or_failed(lambda: self.runner.run(self.settings, other))
         # A machine has packages for many things; two images of one project have its own.
         search = explain_imported if other.image is None else explain_one_way
         answer = search(self.runner, shop, question, (a, b), reached)

@@ -1,0 +1,1 @@
+"""Draws what goes on: live on a terminal, in plain lines elsewhere."""

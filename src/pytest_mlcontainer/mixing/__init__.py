@@ -1,0 +1,1 @@
+"""Hybrid images, between two others: which part of the other one makes outputs drift."""

@@ -1,0 +1,1 @@
+"""What goes on, as events; displays draw them. Nothing here knows pytest, or engines."""

@@ -1,0 +1,155 @@
+"""What goes on, made up of events, also of those of other processes and earlier sessions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.progress.board import Board
+from pytest_mlcontainer.progress.estimates import Estimates
+from pytest_mlcontainer.progress.events import (
+    Activity,
+    Advanced,
+    Began,
+    Ended,
+    Event,
+    Said,
+    Task,
+    event_from_json,
+    event_to_json,
+    task,
+)
+from pytest_mlcontainer.progress.relay import EventReader, EventWriter
+
+BUILD = Task("1-a", Activity.BUILDING, "image[linux/amd64]", "/project", limit_s=600.0, most=7)
+EVENTS: tuple[Event, ...] = (
+    Began(BUILD, 100.5),
+    Said("image[linux/amd64]", "RUN pip install", "1-a"),
+    Said("", "a line\udcff of nothing in particular"),
+    Advanced("1-a", 3, "not threads"),
+    Ended("1-a", 160.5, worked=False),
+)
+
+
+def test_a_task_begins_and_ends_however_it_goes() -> None:
+    told: list[Event] = []
+    with task(told.append, Activity.RUNNING, "train[host]", limit_s=9.0) as progress:
+        progress.say("a step")
+        progress.advance(2, "known")
+    with (
+        pytest.raises(ZeroDivisionError),
+        task(told.append, Activity.RUNNING, "train[host]"),
+    ):
+        1 / 0  # noqa: B018
+
+    began, said, advanced, ended, second, failed = told
+    assert isinstance(began, Began)
+    assert (began.task.title, began.task.limit_s) == ("train[host]", 9.0)
+    assert said == Said("train[host]", "a step", began.task.key)
+    assert advanced == Advanced(began.task.key, 2, "known")
+    assert isinstance(ended, Ended)
+    assert (ended.task, ended.worked) == (began.task.key, True)
+    assert isinstance(second, Began)
+    assert second.task.key != began.task.key
+    assert isinstance(failed, Ended)
+    assert not failed.worked
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_survives_the_way_to_another_process(event: Event, tmp_path: Path) -> None:
+    assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
+    EventWriter(tmp_path).tell(event)
+    assert list(EventReader(tmp_path).new()) == [event]
+
+
+def test_a_reader_gives_what_is_new_and_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
+    writer, reader = EventWriter(tmp_path), EventReader(tmp_path)
+    assert list(reader.new()) == []
+    for event in EVENTS:
+        writer.tell(event)
+    assert tuple(reader.new()) == EVENTS
+    assert list(reader.new()) == []
+
+    (file,) = tmp_path.iterdir()
+    whole = json.dumps(event_to_json(EVENTS[3])).encode()
+    with file.open("ab") as more:
+        more.write(b'{"kind": "Nonsense"}\n[1]\nnot JSON\n' + whole[:9])
+    assert list(reader.new()) == []
+    with file.open("ab") as more:
+        more.write(whole[9:] + b"\n")
+    assert list(reader.new()) == [EVENTS[3]]
+
+
+def test_events_that_cannot_be_written_are_not_shown_and_do_no_harm(tmp_path: Path) -> None:
+    EventWriter(tmp_path / "gone").tell(EVENTS[0])
+
+
+def test_the_board_has_what_goes_on_and_how_far_it_is() -> None:
+    board = Board(Estimates(None))
+    assert board.take(Said("x", "before", "1-a")) is None
+    for event in EVENTS[:4]:
+        board.take(event)
+    (going,) = board.going()
+    assert (going.task, going.began, going.done) == (BUILD, 100.5, 3)
+    assert (going.step, going.known) == ("RUN pip install", "not threads")
+    board.take(Said("image[linux/amd64]", "| a detail", "1-a"))
+    assert going.step == "RUN pip install"
+    assert going.said == ["RUN pip install", "| a detail"]
+    assert board.take(EVENTS[4]) is going
+    assert board.going() == ()
+    assert board.take(EVENTS[4]) is None
+
+
+def test_a_very_long_build_is_kept_with_both_its_ends() -> None:
+    board = Board(Estimates(None))
+    board.take(EVENTS[0])
+    for number in range(5000):
+        board.take(Said("", str(number), "1-a"))
+    (going,) = board.going()
+    assert len(going.said) == 2000
+    assert (going.said[0], going.said[-1]) == ("0", "4999")
+
+
+def test_tasks_of_a_process_that_died_go() -> None:
+    board = Board(Estimates(None))
+    board.take(Began(BUILD, 1.0))
+    board.take(Began(Task("12-a", Activity.RUNNING, "train"), 1.0))
+    board.forget(1)
+    assert [going.task.key for going in board.going()] == ["12-a"]
+
+
+def test_the_next_session_knows_how_long_it_took(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    first = Estimates(folder)
+    assert first.usual_s(BUILD) is None
+    first.note(BUILD, 71.26)
+    first.note(Task("2", Activity.RUNNING, "short"), 0.4)
+    first.keep()
+
+    second = Estimates(folder)
+    again = Task("99-z", Activity.BUILDING, "image[linux/amd64]", "/project")
+    assert second.usual_s(again) == 71.3
+    assert second.usual_s(Task("2", Activity.RUNNING, "short")) is None
+    other = Task("1", Activity.BUILDING, "image[linux/amd64]", "/another")
+    assert second.usual_s(other) is None
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"a": "b"}', "{"])
+def test_estimates_that_are_damaged_are_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "durations.json").write_text(text)
+    estimates = Estimates(tmp_path)
+    assert estimates.usual_s(BUILD) is None
+    estimates.note(BUILD, 5.0)
+    estimates.keep()
+    assert Estimates(tmp_path).usual_s(BUILD) == 5.0
+
+
+def test_a_task_that_failed_is_no_estimate(tmp_path: Path) -> None:
+    estimates = Estimates(tmp_path)
+    board = Board(estimates)
+    for event in (EVENTS[0], EVENTS[4]):
+        board.take(event)
+    estimates.keep()
+    assert Estimates(tmp_path).usual_s(BUILD) is None
