@@ -27,7 +27,7 @@ from pytest_mlcontainer.owners import (
     start_time,
     this_maker,
 )
-from pytest_mlcontainer.sharing import Ledger
+from pytest_mlcontainer.sharing.ledger import Ledger
 from pytest_mlcontainer.temporary import left_folders, remove_left_folders, temporary_folder
 from pytest_mlcontainer.watcher import CleanupWatch
 from tests.sample_project import MakeProject
@@ -269,7 +269,7 @@ from pathlib import Path
 from pytest_mlcontainer.cleanup import clean_up
 from pytest_mlcontainer.model import Keep
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.sharing import Ledger
+from pytest_mlcontainer.sharing.ledger import Ledger
 from pytest_mlcontainer.watcher import CleanupWatch
 cache = Path({str(tmp_path)!r})
 owner = current_owner({tmp_path.name!r})

@@ -13,7 +13,8 @@ from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import KEPT_BYTES, Keep, Owner
 from pytest_mlcontainer.owners import host_name, is_alive, maker_lives
-from pytest_mlcontainer.sharing import Ledger, Store, ledgers
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger, ledgers
 from pytest_mlcontainer.temporary import remove_left_folders
 
 Entries = tuple[dict[str, str], ...]

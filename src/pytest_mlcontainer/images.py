@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_mlcontainer.dockerfile import copied_sources, read_dockerfile
 from pytest_mlcontainer.engines import Builder, ImageStore, LogLine
 from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.engines.process import Processes
@@ -216,17 +217,10 @@ def _state_of(files: tuple[Path, ...], folders: tuple[Path, ...], skipped: tuple
 
 def wheels_copied(dockerfile: Path) -> tuple[str, ...]:
     """Patterns of wheels that the Dockerfile copies from its context: `dist/*.whl`."""
-    found = []
-    for line in dockerfile.read_text(encoding="utf-8", errors="replace").splitlines():
-        words = line.split()
-        if not words or words[0].upper() not in ("COPY", "ADD"):
-            continue
-        if any(word.startswith("--from") for word in words):
-            continue
-        found += [
-            word.removeprefix("./").lstrip("/") for word in words[1:-1] if word.endswith(".whl")
-        ]
-    return tuple(pattern for pattern in found if "$" not in pattern and "://" not in pattern)
+    found = (source.lstrip("/") for source in copied_sources(read_dockerfile(dockerfile)))
+    return tuple(
+        each for each in found if each.endswith(".whl") and "$" not in each and "://" not in each
+    )
 
 
 def _recall(known: Path, digest: str | None) -> Image | None:

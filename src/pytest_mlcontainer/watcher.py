@@ -157,7 +157,7 @@ def _somebody_dies(task: _Task) -> bool:
 
 
 def _clean(task: _Task) -> None:
-    from pytest_mlcontainer.sharing import Ledger
+    from pytest_mlcontainer.sharing.ledger import Ledger
 
     ledger = Ledger(task.cache, task.owner.session)
     entries = ledger.entries()

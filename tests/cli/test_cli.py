@@ -17,7 +17,6 @@ import pytest
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.config import load
-from pytest_mlcontainer.config.dockerfile import DockerfileSummary, command_words, parse_dockerfile
 from pytest_mlcontainer.engines.docker.sessions import remove_dead
 from pytest_mlcontainer.model import LABEL, Owner, Server, Settings
 from pytest_mlcontainer.owners import current_owner, host_name
@@ -446,25 +445,6 @@ def test_init_without_a_dockerfile_or_a_folder_says_so(
     assert main(["init", "nowhere"]) == 1
     assert "there is no such folder" in capsys.readouterr().err
     assert not (folder / "pyproject.toml").exists()
-
-
-def test_a_dockerfile_is_read_over_stages_continuations_and_heredocs() -> None:
-    recipe = parse_dockerfile(
-        "# syntax=docker/dockerfile:1\n"
-        "ARG TAG=3\n"
-        "FROM base:${TAG} AS build\nCOPY --link ./a.py dist/*.whl /x/\n"
-        'FROM other AS common\nWORKDIR /srv\nENTRYPOINT ["tool"]\nCMD ["a"]\n'
-        "FROM common\nCOPY --from=build /x /y\nCOPY <<EOF /etc/conf\nCMD not this one\nEOF\n"
-        "RUN one \\\n  # a comment\n  && two\nEXPOSE 8080 53/udp\nCMD serve --port 1\n"
-    )
-    assert recipe == DockerfileSummary(
-        workdir="/srv",
-        entrypoint=("tool",),
-        command=("/bin/sh", "-c", "serve --port 1"),
-        ports=(8080,),
-        copied=("a.py", "dist/*.whl"),
-    )
-    assert command_words(recipe.command) == ("serve", "--port", "1")
 
 
 # clean

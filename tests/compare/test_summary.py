@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.compare.summary import summarise, write_summary
+from pytest_mlcontainer.compare.summary.items import summarise
+from pytest_mlcontainer.compare.summary.stored import write_summary
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 
 DTYPES = st.sampled_from(["float32", "float64", "float16", "int32", "int64", "complex64"])

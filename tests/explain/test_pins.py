@@ -7,10 +7,12 @@ from collections.abc import Callable, Hashable
 
 import pytest
 
-from pytest_mlcontainer.explain.pins import search_pins
+from pytest_mlcontainer.explain.pins import pinning
+from pytest_mlcontainer.explain.search_book import Book
 from pytest_mlcontainer.explain.trials import (
     Findings,
     Observation,
+    Observations,
     Plan,
     Reading,
     Search,
@@ -24,6 +26,15 @@ FIRST = {
     Trial((), 1): Observation(Reading.DRIFTS, 1),
 }
 Program = Callable[[frozenset[str], random.Random], Hashable]
+
+
+def search_pins(
+    names: tuple[str, ...], weights: dict[str, float], first: Observations, budget: int = 40
+) -> Search:
+    """The search, which goes on with controls that were run."""
+    state = pinning(Book(budget, dict(first)), names, weights)
+    yield from state.run()
+    return state.findings()
 
 
 def drive(search: Search, program: Program, seed: int = 0) -> tuple[Findings, list[Plan]]:

@@ -19,7 +19,8 @@ from pytest_mlcontainer import errors
 from pytest_mlcontainer.errors import BuildError, ConfigError, MlContainerError
 from pytest_mlcontainer.model import Owner
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger
 
 # A session of its own: enters, asks for one result, says what it got, and waits to be told to end.
 ASKER = """

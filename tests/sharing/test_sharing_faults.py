@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from benchmarks.chaos.sharing import Race
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger
 
 YEAR_S = 365 * 24 * 3600.0
 
@@ -346,7 +347,8 @@ import os, sys
 from pathlib import Path
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
@@ -435,7 +437,8 @@ import sys
 from pathlib import Path
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger
 
 cache = Path(sys.argv[1])
 store = Store(cache / "project", current_owner("a"))

@@ -16,7 +16,8 @@ from pytest_mlcontainer.hooks import load_engines
 from pytest_mlcontainer.owners import current_owner, is_alive
 from pytest_mlcontainer.pipeline.unfinished import FOLDER as UNFINISHED
 from pytest_mlcontainer.pipeline.unfinished import Unfinished
-from pytest_mlcontainer.sharing import Ledger, Store, ledgers
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger, ledgers
 from pytest_mlcontainer.temporary import left_folders, remove_left_folders
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pytest_mlcontainer.config.dockerfile import DockerfileSummary, command_words
+from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training", "fit"),

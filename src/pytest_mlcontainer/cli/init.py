@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
 from pytest_mlcontainer.config import load, parse_settings
-from pytest_mlcontainer.config.dockerfile import DockerfileSummary, parse_dockerfile
+from pytest_mlcontainer.dockerfile import DockerfileSummary, parse_dockerfile, read_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_engines, schemes_of
 
@@ -63,7 +63,7 @@ def propose(root: Path, document: Mapping[str, Any]) -> str:
         MlContainerError: there is no Dockerfile.
     """
     dockerfiles = _dockerfiles(root)
-    recipe = parse_dockerfile(dockerfiles[0].read_text(encoding="utf-8", errors="replace"))
+    recipe = parse_dockerfile(read_dockerfile(dockerfiles[0]))
     guesses = guess_entrypoints(root, document, recipe)
     lines = ["[tool.mlcontainer]", *_top(root, dockerfiles, recipe)]
     for guess in guesses:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.collect import worst_first
 from pytest_mlcontainer.compare.formats import pytorch
-from pytest_mlcontainer.compare.formats.opened import needs_opening, notes_on
+from pytest_mlcontainer.compare.formats.opened import notes_on
+from pytest_mlcontainer.compare.formats.pickles import needs_opening
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.formats.torch_archive import is_archive, is_legacy
 from pytest_mlcontainer.compare.readers.apart import (
@@ -28,13 +29,8 @@ from pytest_mlcontainer.compare.rules.lonely import OutputsBySide, compare_lonel
 from pytest_mlcontainer.compare.rules.names import NameMatch
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
-from pytest_mlcontainer.compare.sources import (
-    Pair,
-    UnreadableError,
-    make_pair,
-    same_bytes,
-)
-from pytest_mlcontainer.compare.summary import compare_summary
+from pytest_mlcontainer.compare.sources import Pair, UnreadableError, make_pair, same_bytes
+from pytest_mlcontainer.compare.summary.holding import compare_summary
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
 __all__ = ["compare_outputs", "has_to_be_opened", "unopened", "verdict_of"]

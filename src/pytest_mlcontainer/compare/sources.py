@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -14,6 +16,11 @@ ACTUAL = "actual run"
 EXPECTED = "reference"
 CHUNK_BYTES = 1 << 20
 _FIRST_BYTES = 1 << 16
+# What Python and its libraries raise for bytes that are not what they claim to be.
+WRONG_BYTES = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -61,6 +68,20 @@ class ComparedFile:
     def read(self) -> bytes:
         with self.open() as stream:
             return stream.read()
+
+    def check_size(self, limit_bytes: int, what: str, remedy: str = "") -> None:
+        """Refuse what is too large to be read at once.
+
+        Args:
+            what: the file is, for the message.
+
+        Raises:
+            UnreadableError: it is.
+        """
+        size = self.size_bytes()
+        if size > limit_bytes:
+            more = f"more than the {limit_bytes} that are read into memory"
+            raise self.unreadable(f"is {what} of {size} bytes, {more}{remedy}")
 
     def size_bytes(self) -> int:
         try:

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_mlcontainer.config.dockerfile import parse_dockerfile
+from pytest_mlcontainer.dockerfile import copied_sources
 from pytest_mlcontainer.globs import covers
 from pytest_mlcontainer.model import Secret, Settings
 
@@ -26,7 +26,7 @@ def copied_secrets(settings: Settings) -> Iterator[tuple[Secret, str]]:
     ]
     if not inside:
         return
-    sources = parse_dockerfile(_text(build.dockerfile)).copied
+    sources = copied_sources(_text(build.dockerfile))
     ignored = _ignored(build.dockerfile, build.context)
     for secret, name in inside:
         source = next((each for each in sources if _is_below(each, name)), None)

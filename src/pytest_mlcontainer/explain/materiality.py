@@ -20,6 +20,7 @@ from pytest_mlcontainer.explain.items import (
     own_name,
 )
 from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.wording import first_and_count, truncate
 
 _CLAUSES = 2
 _MANY = 9.5  # from here on, percent of a scale are hard to read
@@ -130,7 +131,7 @@ def _metrics(differing: Sequence[Difference]) -> Iterator[str]:
     worst = {own_name(each): each for each in reversed(found)}
     shown = sorted(worst.values(), key=found.index)[:_NAMED]
     said = [
-        f"{name if names[name] == 1 else _short(each.item)} "
+        f"{name if names[name] == 1 else truncate(each.item, _TEXT)} "
         f"{_move(each.worst_expected, each.worst_actual)}"
         for each in shown
         for name in (own_name(each),)
@@ -147,7 +148,7 @@ def _move(expected: str, actual: str) -> str:
     try:
         left, right = float(expected), float(actual)
     except ValueError:
-        return f"{_short(expected)} → {_short(actual)}"
+        return f"{truncate(expected, _TEXT)} → {truncate(actual, _TEXT)}"
     digits = 3
     while digits < 17 and f"{left:.{digits}g}" == f"{right:.{digits}g}":
         digits += 1
@@ -165,7 +166,7 @@ def _structure(chosen: Sequence[Difference]) -> Iterator[str]:
         if other:
             noun = "shape" if other[1] == "shape" else "type"
             same = " with the same values" if "the values are the same" in each.note else ""
-            change = f"{_short(other[2])} instead of {_short(other[3])}"
+            change = f"{truncate(other[2], _TEXT)} instead of {truncate(other[3], _TEXT)}"
             yield f"another {noun} of {each.where}: {change}{same}"
             return
 
@@ -180,7 +181,7 @@ def _choices(rest: Sequence[Difference]) -> Iterator[str]:
     """Single texts and whole numbers, which something was chosen by; then arrays of such."""
     single = [each for each in rest if each.size == 1 and (is_discrete(each) or is_integer(each))]
     for each in single[:1]:
-        change = f"{_short(each.worst_expected)} → {_short(each.worst_actual)}"
+        change = f"{truncate(each.worst_expected, _TEXT)} → {truncate(each.worst_actual, _TEXT)}"
         more = f" and {len(single) - 1:,} more" if len(single) > 1 else ""
         yield f"{own_name(each)} {change}{more}"
     many = [each for each in rest if each.size > 1 and (is_discrete(each) or is_integer(each))]
@@ -257,10 +258,4 @@ def _bits(rest: Sequence[Difference]) -> Iterator[str]:
 
 
 def _names(found: Sequence[Difference]) -> str:
-    shown = ", ".join(_short(each.where, 80) for each in found[:_NAMED])
-    more = len(found) - _NAMED
-    return f"{shown} and {more:,} more" if more > 0 else shown
-
-
-def _short(text: str, most: int = _TEXT) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return first_and_count([truncate(each.where, 80) for each in found], _NAMED)

@@ -20,10 +20,11 @@ from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
     MonotonePredicate,
     Prior,
+    minimal,
     narrow,
     suspicion,
 )
-from pytest_mlcontainer.explain.trials import Findings, Observations, Search, SearchOutcome
+from pytest_mlcontainer.explain.trials import Findings, SearchOutcome
 from pytest_mlcontainer.model import Cause
 
 PREFIX = "pin:"
@@ -147,16 +148,10 @@ class Pinning:
         """Search once. False where the set found turns out not to be enough."""
         try:
             found = yield from narrow(question, self.prior, self.pinned, CONTROL)
-            found = yield from self._minimal(question, found)
+            found = yield from minimal(question, found)
         except ContradictionError:
             return False
         return (yield from self._confirm(found))
-
-    def _minimal(self, question: Steady, found: Names) -> Asking[Names]:
-        for name in sorted(found) if len(found) > 1 else ():
-            if (yield from question.ask(found - {name})):
-                return (yield from self._minimal(question, found - {name}))
-        return found
 
     def _confirm(self, found: Names) -> Asking[bool]:
         """Repeat until luck is no explanation. False where two runs under the pins disagree."""
@@ -272,24 +267,3 @@ def pinning(book: Book, names: Sequence[str], weights: Mapping[str, float]) -> P
     pinned = prefixed(names)
     prior = suspicion(pinned, {PREFIX + name: weight for name, weight in weights.items()})
     return Pinning(book, pinned, prior, suspects=pinned)
-
-
-def search_pins(
-    names: Sequence[str],
-    weights: Mapping[str, float],
-    first: Observations,
-    *,
-    budget: int = 40,
-) -> Search:
-    """Which of `names` has to be pinned for a run that disagrees with itself to agree.
-
-    Trials have the names with `pin:` before each.
-
-    Args:
-        weights: how much each is suspected; they order the search and decide nothing.
-        first: controls that were run, at least two, and what came of them; they count as runs.
-        budget: how many trials may be asked for, with those.
-    """
-    state = pinning(Book(budget, dict(first)), names, weights)
-    yield from state.run()
-    return state.findings()

@@ -25,6 +25,7 @@ from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
     Drifts,
     Prior,
+    minimal,
     narrow,
     suspicion,
 )
@@ -204,7 +205,7 @@ class CauseSearch:
         drifts = Drifts(self.book)
         prior = self._prior(rest)
         cause = yield from narrow(drifts, prior, rest, CONTROL)
-        cause = yield from self._minimal(drifts, cause)
+        cause = yield from minimal(drifts, cause)
         if cause <= self.aims.natural:
             # Any two runs differ in it: that those with nothing changed agree may be luck.
             yield from self.book.repeat(CONTROL, CONTROLS_OF_NATURAL)
@@ -234,13 +235,6 @@ class CauseSearch:
                 factors[name] = max(factors.get(name, 1.0), factor)
         weights = {name: weight * factors[name] for name, weight in weights.items()}
         return suspicion(rest, weights, self.aims.natural)
-
-    def _minimal(self, drifts: Drifts, cause: Names) -> Asking[Names]:
-        """Leave out what is not needed, where changes that hide others misled the search."""
-        for name in sorted(cause) if len(cause) > 1 else ():
-            if (yield from drifts.ask(cause - {name})):
-                return (yield from self._minimal(drifts, cause - {name}))
-        return cause
 
     def _confirm(self, cause: Names, rest: Names, times: int) -> Asking[None]:
         """Repeat a cause, and run what is left without each of its members, all at once.

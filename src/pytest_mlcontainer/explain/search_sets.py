@@ -200,6 +200,14 @@ def narrow(question: MonotonePredicate, prior: Prior, among: Names, beside: Name
     return (yield from _interplay(question, prior, chain, beside))
 
 
+def minimal(question: MonotonePredicate, found: Names) -> Asking[Names]:
+    """Leave out what is not needed, where changes that hide others misled the search."""
+    for name in sorted(found) if len(found) > 1 else ():
+        if (yield from question.ask(found - {name})):
+            return (yield from minimal(question, found - {name}))
+    return found
+
+
 def _interplay(
     question: MonotonePredicate, prior: Prior, chain: list[Names], beside: Names
 ) -> Asking[Names]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pytest_mlcontainer.model import Facts, Scalar
+from pytest_mlcontainer.wording import first_and_count
 
 _SHOWN: Final = 3
 _LONG: Final = 40
@@ -84,8 +85,7 @@ def took_effect(witness: tuple[str, ...], before: Facts, after: Facts) -> str:
         for name in _named(each.partition("=")[0], left, right)
         if _changed(name, left, right) and _as_demanded(each, right.get(name))
     ]
-    more = len(shown) - _SHOWN
-    return ", ".join(shown[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return first_and_count(shown, _SHOWN)
 
 
 def can_be_witnessed(witness: tuple[str, ...], facts: Facts) -> bool:

@@ -30,6 +30,7 @@ from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Floats, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.study import Item, Metric
 from pytest_mlcontainer.model import Difference, Element, Verdict
+from pytest_mlcontainer.wording import first_of
 
 ALPHA: Final = 0.05
 POWER: Final = 0.8
@@ -298,7 +299,7 @@ class _MetricJudge:
 
     def _lengths(self) -> str:
         sizes = [f"{len(sample.actual)} for {seed}" for seed, sample in self.samples.items()]
-        return ", ".join(sizes[:4]) + (", …" if len(sizes) > 4 else "")
+        return first_of(sizes, 4)
 
 
 def _numbers(array: Array) -> Floats | None:
@@ -319,8 +320,7 @@ def _badness(test: Tost) -> tuple[float, float]:
 
 
 def _listed(seeds: list[str]) -> str:
-    names = ", ".join(seeds[:5]) + (", …" if len(seeds) > 5 else "")
-    return f"seed {names}" if len(seeds) == 1 else f"seeds {names}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {first_of(seeds, 5)}"
 
 
 def _count(seeds: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.mixing.contents import Contents, Distribution
 from pytest_mlcontainer.mixing.versions import jump
+from pytest_mlcontainer.wording import first_and_count
 
 BASE, PROJECT, ENV = "base-image", "project", "env"
 
@@ -18,6 +19,7 @@ _NUMERIC = (
     "numba", "statsmodels", "onnxruntime", "opencv-python", "opencv-python-headless", "pillow",
     "scikit-image", "librosa", "sentence-transformers", "keras", "pyarrow", "openblas", "mkl",
 )  # fmt: skip
+_NAMED = 3
 _TOOLING = (
     "pip", "setuptools", "wheel", "certifi", "uv", "virtualenv", "pytest", "pluggy", "iniconfig",
     "coverage", "ruff", "mypy", "black", "ipython", "jupyter", "typing-extensions", "packaging",
@@ -153,7 +155,7 @@ def _project_change(a: Contents, b: Contents, project: str) -> Iterator[Change]:
     installed = [{(each.name, each.version, each.digest) for each in side} for side in own]
     names = sorted({name for name, _version, _digest in installed[0] ^ installed[1]})
     if files or names or a.workdir != b.workdir:
-        setting = _few([*names, *files]) or f"{a.workdir} → {b.workdir}"
+        setting = first_and_count([*names, *files], _NAMED) or f"{a.workdir} → {b.workdir}"
         text = f"the project's code ({setting})"
         yield Change(PROJECT, ImageChangeKind.PROJECT, text, setting, 10.0, own=(own[0], own[1]))
 
@@ -164,7 +166,7 @@ def _env_change(a: Contents, b: Contents) -> Iterator[Change]:
         texts = [
             f"{name}: {_value(name, mine)} → {_value(name, theirs)}" for name, mine, theirs in found
         ]
-        setting = _few(texts)
+        setting = first_and_count(texts, _NAMED)
         yield Change(ENV, ImageChangeKind.ENV, f"ENV ({setting})", setting, 4.0)
 
 
@@ -190,10 +192,5 @@ def _base_change(a: Contents, b: Contents) -> Iterator[Change]:
     ]
     # The same system and Python: some files that a build left, seldom a cause.
     weight = 5.0 if told else 0.5
-    setting = _few(told or files)
+    setting = first_and_count(told or files, _NAMED)
     yield Change(BASE, ImageChangeKind.BASE, f"the base image ({setting})", setting, weight)
-
-
-def _few(texts: list[str], most: int = 3) -> str:
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more

@@ -201,6 +201,11 @@ class Entrypoint:
     vary: tuple[str, ...] = ()
     vary_budget: int = DEFAULT_BUDGET
 
+    @property
+    def table(self) -> str:
+        """Where its settings stand, as messages call it."""
+        return f"[tool.mlcontainer.entrypoints.{self.name}]"
+
 
 @dataclass(frozen=True)
 class BuildSettings:

@@ -15,7 +15,7 @@ from pytest_mlcontainer.model import Keep, Target
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.progress.events import Said
-from pytest_mlcontainer.sharing import Ledger
+from pytest_mlcontainer.sharing.ledger import Ledger
 
 _BELIEVED_S = 60.0  # that an engine cannot be reached
 

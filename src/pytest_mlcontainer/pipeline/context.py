@@ -19,7 +19,8 @@ from pytest_mlcontainer.pipeline.connections import Connections
 from pytest_mlcontainer.pipeline.project_secrets import ProjectSecrets
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.progress.events import Activity, Progress, Said, task
-from pytest_mlcontainer.sharing import Ledger, Store
+from pytest_mlcontainer.sharing import Store
+from pytest_mlcontainer.sharing.ledger import Ledger
 from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.watcher import CleanupWatch
 

@@ -13,6 +13,7 @@ from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.report.tree import Node, ReportLeaf, Tree, build_tree
+from pytest_mlcontainer.wording import first_and_count, truncate
 
 _BLOCKS = 10
 _ROWS = 40
@@ -84,7 +85,7 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
     lines = []
     for row in shown:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append(_cut("  ".join([*cells, row[3]]).rstrip(), _WIDTH))
+        lines.append(truncate("  ".join([*cells, row[3]]).rstrip(), _WIDTH))
     if len(rows) > len(shown):
         lines.append(f"… and {len(rows) - len(shown):,} more")
     if any(row[1].endswith("*") or "* v" in row[1] for row in shown):
@@ -115,7 +116,7 @@ def _overview(tree: Tree) -> list[str]:
     rows = [row for node in tree.outputs if not node.passes for row in _rows(node, "")]
     shown = rows[:_ROWS]
     width = max(len(label) for label, _text in shown)
-    lines = [_cut(f"{label:<{width}}  {text}", _WIDTH).rstrip() for label, text in shown]
+    lines = [truncate(f"{label:<{width}}  {text}", _WIDTH).rstrip() for label, text in shown]
     if len(rows) > len(shown):
         lines.append(f"… and {len(rows) - len(shown):,} more places")
     return lines
@@ -208,9 +209,7 @@ def _harmless(tree: Tree) -> list[str]:
 
 
 def _names(same: list[ReportLeaf]) -> str:
-    shown = [_identical_name(leaf.difference) for leaf in same[:4]]
-    more = f" and {len(same) - 4:,} more" if len(same) > 4 else ""
-    return ", ".join(shown) + more
+    return first_and_count([_identical_name(leaf.difference) for leaf in same], 4)
 
 
 def _identical_name(difference: Difference) -> str:
@@ -299,7 +298,3 @@ def _severity(row: tuple[str, str, str, str]) -> int:
 
 def _name(target: Target) -> str:
     return f"{target.platform}{'*' if target.emulated else ''}"
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

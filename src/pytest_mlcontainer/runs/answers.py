@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import posixpath
 import shutil
-import uuid
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,6 +27,7 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.runs.emulation import QEMU_CPU, with_cpu
 from pytest_mlcontainer.storage import read_object, write_json
+from pytest_mlcontainer.temporary import temporary_folder
 
 _LIMITS = Limits(timeout_s=660.0)
 _PACKAGES = ("numpy", "scipy", "torch")
@@ -218,10 +218,8 @@ class ImageAsking(Asking):
         return ""
 
     def _said(self, spec: ContainerSpec) -> str:
-        folder = self._cache / uuid.uuid4().hex
-        folder.mkdir(parents=True)
-        stdout, stderr = folder / "stdout", folder / "stderr"
-        try:
+        with temporary_folder() as folder:
+            stdout, stderr = folder / "stdout", folder / "stderr"
             with self._engine.container(spec) as container:
                 container.failed = False
                 container.start()
@@ -229,10 +227,6 @@ class ImageAsking(Asking):
                     container.kill(0)
                 container.write_logs(stdout, stderr)
             return stdout.read_text(encoding="utf-8", errors="replace")
-        finally:
-            stdout.unlink(missing_ok=True)
-            stderr.unlink(missing_ok=True)
-            folder.rmdir()
 
 
 def ask(asking: Asking) -> Answers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pytest_mlcontainer.runs.breaches import (
 from pytest_mlcontainer.runs.remedies import Case
 from pytest_mlcontainer.runs.symptoms import recognise
 from pytest_mlcontainer.runs.warned import invalid_cast
+from pytest_mlcontainer.wording import first_and_count
 
 _TAIL_LINES = 20
 _REFUSED_SHOWN = 3  # the record lists all of them
@@ -76,7 +77,7 @@ def explain(
         return Failure(
             f"{run.entrypoint} on {run.target} {ending.breach.did}",
             "\n".join([ending.breach.value, *_written(run, entry), tail(run)]),
-            ending.breach.remedy(_table(entry)),
+            ending.breach.remedy(entry.table),
         )
     if ending.timed_out:
         return _timeout(run, ending, entry)
@@ -105,7 +106,7 @@ def _unwritten(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, 
 
 def explain_refusal(error: OutputError, entry: Entrypoint) -> Failure:
     """The failure of a run whose outputs are not all taken over."""
-    place = f" in {_table(entry)}" if isinstance(error, TooMuchOutputError) else ""
+    place = f" in {entry.table}" if isinstance(error, TooMuchOutputError) else ""
     return Failure(error.what, error.value, error.remedy + place)
 
 
@@ -114,7 +115,7 @@ def remarks(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
     who = f"{run.entrypoint} on {run.target}"
     found = [
         f"{who} exited with code {ending.exit_code}, but {ran_out}: what it wrote may lack data; "
-        f"{memory_remedy(entry.limits, _table(entry))}"
+        f"{memory_remedy(entry.limits, entry.table)}"
         for ran_out in _memory(ending, entry)
     ]
     if run.refused:
@@ -127,8 +128,8 @@ def remarks(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
     inherited = [each.name for each in run.outputs if each.inherited]
     if inherited:
         found.append(
-            f"not written by {who}, and not compared: {_few(inherited)} (there before it, "
-            "unchanged)"
+            f"not written by {who}, and not compared: "
+            f"{first_and_count(inherited, _NAMES_SHOWN)} (there before it, unchanged)"
         )
     return tuple(found)
 
@@ -147,8 +148,9 @@ def missing_outputs(
     for pattern in missing:
         if names := inherited(pattern):
             lines.append(
-                f"not written by this run: {pattern}; {_few(names)} was there before it (put there "
-                "by what it needs, or part of the image) and is unchanged"
+                f"not written by this run: {pattern}; {first_and_count(names, _NAMES_SHOWN)} was "
+                "there before it (put there by what it needs, or part of the image) and is "
+                "unchanged"
             )
             continue
         folder, names = there.get(pattern, ("", ()))
@@ -188,7 +190,7 @@ def _timeout(run: Run, ending: Ending, entry: Entrypoint) -> Failure:
         remedy = f"{processes[1]}; {remedy}"
     if ending.oom_killed:  # those that wait for it wait for ever
         lines += _memory(ending, entry)
-        remedy = f"{memory_remedy(entry.limits, _table(entry))}; {remedy}"
+        remedy = f"{memory_remedy(entry.limits, entry.table)}; {remedy}"
     return Failure(
         f"{run.entrypoint} on {run.target} ran past its timeout and was killed",
         "\n".join([*lines, *_written(run, entry), tail(run)]),
@@ -206,7 +208,7 @@ def _memory(ending: Ending, entry: Entrypoint) -> tuple[str, ...]:
 def _processes(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
     printed = _printed(run)
     found = out_of_processes(entry.limits, ending.peak, printed)
-    return None if found is None else (found[0], f"{found[1]} in {_table(entry)}")
+    return None if found is None else (found[0], f"{found[1]} in {entry.table}")
 
 
 def _cpu_use(cpu: CpuUse | None) -> str:
@@ -237,7 +239,7 @@ def _remedy_for_slow(run: Run, entry: Entrypoint) -> str:
         if run.target.emulated
         else ""
     )
-    return f"raise `timeout` in {_table(entry)}, or make it do less{emulated}"
+    return f"raise `timeout` in {entry.table}, or make it do less{emulated}"
 
 
 def _native_engine(run: Run) -> str:
@@ -245,10 +247,6 @@ def _native_engine(run: Run) -> str:
         "a native engine can be named with "
         f'engines = {{ "{run.target.platform}" = "ssh://user@machine" }}'
     )
-
-
-def _table(entry: Entrypoint) -> str:
-    return f"[tool.mlcontainer.entrypoints.{entry.name}]"
 
 
 def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...]) -> Failure:
@@ -271,7 +269,7 @@ def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | Non
     """What it died of, and the remedy."""
     if ending.oom_killed:
         who = "it" if ending.exit_code == _KILLED else "one of its processes"
-        remedy = memory_remedy(entry.limits, _table(entry))
+        remedy = memory_remedy(entry.limits, entry.table)
         return f" ({who} ran out of memory)", remedy
     user = run.facts.get("user.id")
     found = recognise(
@@ -279,7 +277,7 @@ def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | Non
             printed=_printed(run),
             exit_code=ending.exit_code,
             limits=entry.limits,
-            table=_table(entry),
+            table=entry.table,
             gpus=run.target.gpus,
             emulated=bool(run.target.emulated),
             in_container=run.target.platform != HOST,
@@ -307,20 +305,15 @@ def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
         return words
     return (
         f"{words}; if this code is a success for it, declare "
-        f"exit-codes = [0, {ending.exit_code}] in {_table(entry)}"
+        f"exit-codes = [0, {ending.exit_code}] in {entry.table}"
     )
 
 
 def _written(run: Run, entry: Entrypoint) -> tuple[str, ...]:
     names = [output.name for output in run.written]
     if names:
-        return (f"outputs written all the same: {_few(names)}",)
+        return (f"outputs written all the same: {first_and_count(names, _NAMES_SHOWN)}",)
     return ("outputs written: none",) if entry.outputs else ()
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{', '.join(names[:_NAMES_SHOWN])}{more}"
 
 
 def last_lines(file: Path, *, cut: bool = True) -> list[str]:

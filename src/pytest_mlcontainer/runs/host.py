@@ -241,7 +241,7 @@ def _run_command(
         raise RunError(
             f"{job.entry.name} has no command to run on the host",
             "the image's own CMD is not known without a container",
-            f"declare one: [tool.mlcontainer.entrypoints.{job.entry.name}] command = […]",
+            f"declare one: {job.entry.table} command = […]",
         )
     relocate = _relocation(job, copy, workdir)
     env = environment(job.environ, job.entry, job.knobs)

@@ -21,58 +21,23 @@ _CUDA: Final = re.compile(
 )
 _LOADERS: Final = re.compile(r"ld-linux|lib(c|m|pthread|dl)\.so\.\d|ld-musl|libc\.musl")
 
-# The package of Debian and Ubuntu, without the `t64` that newer ones append and also answer to.
-_PACKAGES: Final = {
-    "libGL.so": "libgl1",
-    "libEGL.so": "libegl1",
-    "libGLU.so": "libglu1-mesa",
-    "libOpenGL.so": "libopengl0",
-    "libgomp.so": "libgomp1",
-    "libomp.so": "libomp5",
-    "libglib-2.0.so": "libglib2.0-0",
-    "libgthread-2.0.so": "libglib2.0-0",
-    "libgobject-2.0.so": "libglib2.0-0",
-    "libsndfile.so": "libsndfile1",
-    "libportaudio.so": "libportaudio2",
-    "libSM.so": "libsm6",
-    "libICE.so": "libice6",
-    "libX11.so": "libx11-6",
-    "libXext.so": "libxext6",
-    "libXrender.so": "libxrender1",
-    "libXi.so": "libxi6",
-    "libxcb.so": "libxcb1",
-    "libxcb-shm.so": "libxcb-shm0",
-    "libxcb-render.so": "libxcb-render0",
-    "libstdc++.so": "libstdc++6",
-    "libgcc_s.so": "libgcc-s1",
-    "libatomic.so": "libatomic1",
-    "libgfortran.so": "libgfortran5",
-    "libquadmath.so": "libquadmath0",
-    "libopenblas.so": "libopenblas0",
-    "libblas.so": "libblas3",
-    "liblapack.so": "liblapack3",
-    "libtbb.so": "libtbb12",
-    "libnuma.so": "libnuma1",
-    "libmpi.so": "libopenmpi3",
-    "libsqlite3.so": "libsqlite3-0",
-    "libpq.so": "libpq5",
-    "libssl.so.3": "libssl3",
-    "libcrypto.so.3": "libssl3",
-    "libffi.so.8": "libffi8",
-    "libz.so": "zlib1g",
-    "libbz2.so": "libbz2-1.0",
-    "libxml2.so": "libxml2",
-    "libjpeg.so.62": "libjpeg62-turbo",
-    "libpng16.so": "libpng16-16",
-    "libcairo.so": "libcairo2",
-    "libpango-1.0.so": "libpango-1.0-0",
-    "libpangocairo-1.0.so": "libpangocairo-1.0-0",
-    "libusb-1.0.so": "libusb-1.0-0",
-    "libzbar.so": "libzbar0",
-    "libavcodec.so": "ffmpeg",
-    "libavformat.so": "ffmpeg",
-    "libavutil.so": "ffmpeg",
-}
+# A library, with its major version where that matters, and the package of Debian and Ubuntu,
+# without the `t64` that newer ones append and also answer to.
+_LISTED: Final = """
+    libGL=libgl1 libEGL=libegl1 libGLU=libglu1-mesa libOpenGL=libopengl0 libgomp=libgomp1
+    libomp=libomp5 libglib-2.0=libglib2.0-0 libgthread-2.0=libglib2.0-0
+    libgobject-2.0=libglib2.0-0 libsndfile=libsndfile1 libportaudio=libportaudio2 libSM=libsm6
+    libICE=libice6 libX11=libx11-6 libXext=libxext6 libXrender=libxrender1 libXi=libxi6
+    libxcb=libxcb1 libxcb-shm=libxcb-shm0 libxcb-render=libxcb-render0 libstdc++=libstdc++6
+    libgcc_s=libgcc-s1 libatomic=libatomic1 libgfortran=libgfortran5 libquadmath=libquadmath0
+    libopenblas=libopenblas0 libblas=libblas3 liblapack=liblapack3 libtbb=libtbb12
+    libnuma=libnuma1 libmpi=libopenmpi3 libsqlite3=libsqlite3-0 libpq=libpq5 libssl.3=libssl3
+    libcrypto.3=libssl3 libffi.8=libffi8 libz=zlib1g libbz2=libbz2-1.0 libxml2=libxml2
+    libjpeg.62=libjpeg62-turbo libpng16=libpng16-16 libcairo=libcairo2
+    libpango-1.0=libpango-1.0-0 libpangocairo-1.0=libpangocairo-1.0-0 libusb-1.0=libusb-1.0-0
+    libzbar=libzbar0 libavcodec=ffmpeg libavformat=ffmpeg libavutil=ffmpeg
+"""
+_PACKAGES: Final = dict(re.findall(r"(\S+)=(\S+)", _LISTED))
 
 
 def missing_library(line: str) -> tuple[str, str] | None:
@@ -110,8 +75,9 @@ def _missing(name: str, *, musl: bool) -> tuple[str, str]:
         )
     if musl:
         return cause, f"install its package in the Dockerfile: `apk add`; {_search(name)}"
-    stem = name.partition(".so")[0] + ".so"
-    package = _PACKAGES.get(name) or _PACKAGES.get(f"{stem}{_major(name)}") or _PACKAGES.get(stem)
+    stem, _so, version = name.partition(".so")
+    major = "".join(version.split(".")[1:2])
+    package = _PACKAGES.get(f"{stem}.{major}") or _PACKAGES.get(stem)
     if package is None:
         return cause, f"install the package that has it in the Dockerfile; {_search(name)}"
     return cause, (
@@ -119,11 +85,6 @@ def _missing(name: str, *, musl: bool) -> tuple[str, str]:
         f"--no-install-recommends {package}` (Debian, Ubuntu)"
         + ("; or use opencv-python-headless, which needs none" if package == "libgl1" else "")
     )
-
-
-def _major(name: str) -> str:
-    found = re.search(r"\.so(\.\d+)", name)
-    return found.group(1) if found else ""
 
 
 def _search(name: str) -> str:

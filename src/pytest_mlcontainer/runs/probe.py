@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import posixpath
 import signal
-import uuid
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platfor
 from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.knobs import Means, turn
 from pytest_mlcontainer.storage import read_object, write_json
+from pytest_mlcontainer.temporary import temporary_folder
 
 _LIMITS = Limits(timeout_s=120.0)
 _SIGNALLED = 128  # what a shell adds to the number of the signal that ended a program
@@ -116,10 +116,8 @@ def _turned(probe: Probe, spec: ContainerSpec) -> ContainerSpec:
 def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
     """None when this program is not in the image."""
     platform = probe.target.platform
-    folder = probe.cache / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    stdout, stderr = folder / "stdout", folder / "stderr"
-    try:
+    with temporary_folder() as folder:
+        stdout, stderr = folder / "stdout", folder / "stderr"
         with probe.engine.container(spec) as container:
             container.failed = False
             try:
@@ -133,10 +131,6 @@ def _look_once(probe: Probe, spec: ContainerSpec) -> Facts | None:
         if EXEC_FORMAT in stderr.read_text(errors="replace"):
             _check_emulation(probe.engine, platform, EXEC_FORMAT)
         return facts.parse_facts(stdout.read_text(errors="replace"), ended)
-    finally:
-        stdout.unlink(missing_ok=True)
-        stderr.unlink(missing_ok=True)
-        folder.rmdir()
 
 
 def _wait(container: Container, timeout_s: float) -> str:

@@ -35,7 +35,7 @@ def explain_server(
     """
     name, words = f"the server {entry.name}", last_words(logs)
     if ending.breach is not None:
-        remedy = ending.breach.remedy(_table(entry))
+        remedy = ending.breach.remedy(entry.table)
         return RunError(f"{name} {ending.breach.did}", f"{ending.breach.value}\n{words}", remedy)
     runs = ending.exit_code is None
     well = runs or (ending.exit_code in entry.exit_codes and not ending.error)
@@ -57,7 +57,7 @@ def explain_refused(entry: Entrypoint, printed: str) -> RunError | None:
     serve; None where nothing says so."""
     if not _REFUSED.search(printed):
         return None
-    allowed = allow_denied(printed, _table(entry), root=None)
+    allowed = allow_denied(printed, entry.table, root=None)
     lines = [cut_line(line) for line in printed.splitlines() if line.strip()]
     return RunError(
         f"the server {entry.name} was denied what it needs to serve",
@@ -70,7 +70,7 @@ def remedy_in_time(entry: Entrypoint, logs: tuple[Path, Path], *, emulated: bool
     """What helps a server that did not answer in time, by its own words; "" where they say
     nothing."""
     limits, printed = entry.limits, _printed(logs)
-    case = Case(printed, None, limits, _table(entry), gpus=limits.gpus, emulated=emulated)
+    case = Case(printed, None, limits, entry.table, gpus=limits.gpus, emulated=emulated)
     found = recognise(case)
     return "" if found is None else f"{found.cause}: {found.remedy}".removeprefix(": ")
 
@@ -92,7 +92,7 @@ def _cause(
     entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, emulated: bool
 ) -> tuple[str, str, str]:
     """What it died of: for the headline, for the lines below it, and the remedy; "" for each."""
-    table, limits, printed = _table(entry), entry.limits, _printed(logs)
+    table, limits, printed = entry.table, entry.limits, _printed(logs)
     if ending.oom_killed:
         known = memory_ran_out(limits, ending.peak, child=ending.exit_code != _KILLED)
         cause = "" if ending.exit_code is None else " (it ran out of memory)"
@@ -109,11 +109,11 @@ def _cause(
 
 
 def _remedy(entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answered: bool) -> str:
-    allowed = allow_denied(_printed(logs), _table(entry), root=None)
+    allowed = allow_denied(_printed(logs), entry.table, root=None)
     if answered:
         words = (
             "its own words are above; if it ends like this when a test asks it to, declare "
-            f"exit-codes = [0, {ending.exit_code}] in {_table(entry)}"
+            f"exit-codes = [0, {ending.exit_code}] in {entry.table}"
         )
     else:
         words = "a server entrypoint must stay in the foreground; its own words are above"
@@ -122,7 +122,3 @@ def _remedy(entry: Entrypoint, ending: Ending, logs: tuple[Path, Path], *, answe
 
 def _printed(logs: tuple[Path, Path]) -> str:
     return "\n".join(line for log in logs for line in last_lines(log, cut=False))
-
-
-def _table(entry: Entrypoint) -> str:
-    return f"[tool.mlcontainer.entrypoints.{entry.name}]"

@@ -42,12 +42,10 @@ class Started:
     Args:
         url: base URL without a trailing slash, reachable from this machine.
         container: the container's id.
-        startup_s: seconds from its start to the first good answer.
     """
 
     url: str
     container: str
-    startup_s: float
 
 
 @contextmanager
@@ -77,7 +75,7 @@ def serve(
             with spec.secrets.hidden.guarding():
                 url = _await(launched, attended, entry.server, started)
             try:
-                yield Started(url, launched.container.id, time.monotonic() - started)
+                yield Started(url, launched.container.id)
             except Exception as error:
                 failure = attended.failure()
                 if failure is not None:

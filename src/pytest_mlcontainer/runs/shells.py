@@ -41,7 +41,7 @@ def check_command(entry: Entrypoint, image: Image) -> None:
         f"{whose} drops the command of {entry.name}",
         f"{json.dumps(first, ensure_ascii=False)} hands no arguments on to what it runs, and "
         f"command = {json.dumps(entry.command, ensure_ascii=False)}",
-        f"{where}entrypoint = {better} in [tool.mlcontainer.entrypoints.{entry.name}]",
+        f"{where}entrypoint = {better} in {entry.table}",
     )
 
 

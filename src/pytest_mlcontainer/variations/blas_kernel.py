@@ -36,7 +36,7 @@ _WITNESS: Final = ("blas.kernel", "mkl.", "canary.matmul")
 
 def settings(architecture: str) -> tuple[Variation, ...]:
     """Kernels that any processor of the last ten years has; none for an unknown architecture."""
-    return tuple(_variation(core, _env(core)) for core in _CORES.get(architecture, ()))
+    return tuple(_variation(core) for core in _CORES.get(architecture, ()))
 
 
 def choose(situation: Situation) -> Choice:
@@ -52,16 +52,15 @@ def choose(situation: Situation) -> Choice:
         return unknown_architecture(situation)
     present = str(situation.facts.get("blas.kernel") or "").lower()
     core = next(core for core in cores if core.lower() != present)
-    env = unpinned(situation, _env(core))
-    return env if isinstance(env, NotExercised) else _variation(core, env)
+    return unpinned(situation, _variation(core))
 
 
 def _env(core: str) -> Pairs:
     return (("OPENBLAS_CORETYPE", core), _MKL)
 
 
-def _variation(core: str, env: Pairs) -> Variation:
-    return Variation("blas-kernel", core, Knobs(env=env), _WITNESS)
+def _variation(core: str) -> Variation:
+    return Variation("blas-kernel", core, Knobs(env=_env(core)), _WITNESS)
 
 
 FAMILY: Final = Family(

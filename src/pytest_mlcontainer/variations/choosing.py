@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from pytest_mlcontainer.model import HOST, NotExercised, Pairs, Situation, architecture_of
+from pytest_mlcontainer.model import (
+    HOST,
+    Choice,
+    NotExercised,
+    Situation,
+    Variation,
+    architecture_of,
+)
 from pytest_mlcontainer.variations.preload import library
 
 
@@ -53,13 +61,16 @@ def number(situation: Situation, name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def unpinned(situation: Situation, env: Pairs) -> Pairs | NotExercised:
-    """The variables that the project does not set itself, or that it sets all of them.
+def unpinned(situation: Situation, variation: Variation) -> Choice:
+    """It with the variables that the project does not set itself; not exercised if it sets all.
 
     What it sets is the same wherever it runs, so that it is no source of drift.
     """
+    env = variation.knobs.env
     free = tuple(pair for pair in env if pair[0] not in situation.pinned)
-    return free or kept(situation, (name for name, _value in env))
+    if not free:
+        return kept(situation, (name for name, _value in env))
+    return replace(variation, knobs=replace(variation.knobs, env=free))
 
 
 def kept(situation: Situation, names: Iterable[str]) -> NotExercised:

@@ -23,12 +23,8 @@ def choose(situation: Situation) -> Choice:
     if present is None or not models:
         return NotExercised("no CPU is emulated whose model could be chosen")
     model = next(each for each in models if each != present)
-    env = unpinned(situation, ((_CPU, model),))
-    return (
-        env
-        if isinstance(env, NotExercised)
-        else Variation("cpu-model", model, Knobs(env=env), _WITNESS)
-    )
+    older = Variation("cpu-model", model, Knobs(env=((_CPU, model),)), _WITNESS)
+    return unpinned(situation, older)
 
 
 FAMILY: Final = Family(

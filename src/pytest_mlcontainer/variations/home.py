@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_mlcontainer.model import Choice, Family, Knobs, NotExercised, Situation, Variation
+from pytest_mlcontainer.model import Choice, Family, Knobs, Situation, Variation
 from pytest_mlcontainer.variations.choosing import unpinned
 
 _NOWHERE: Final = "/nonexistent"
@@ -14,10 +14,8 @@ _ELSEWHERE: Final = "/nonexistent-home"
 def choose(situation: Situation) -> Choice:
     """A folder that does not exist."""
     home = _ELSEWHERE if situation.facts.get("user.home") == _NOWHERE else _NOWHERE
-    env = unpinned(situation, (("HOME", home),))
-    if isinstance(env, NotExercised):
-        return env
-    return Variation("home", home, Knobs(env=env), (f"user.home={home}",))
+    knobs = Knobs(env=(("HOME", home),))
+    return unpinned(situation, Variation("home", home, knobs, (f"user.home={home}",)))
 
 
 FAMILY: Final = Family(

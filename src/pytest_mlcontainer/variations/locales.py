@@ -8,21 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_mlcontainer.model import (
-    Choice,
-    Family,
-    Knobs,
-    NotExercised,
-    Situation,
-    Variation,
-)
-from pytest_mlcontainer.variations.choosing import (
-    has_fact,
-    kept,
-    no_python,
-    unpinned,
-    where,
-)
+from pytest_mlcontainer.model import Choice, Family, Knobs, NotExercised, Situation, Variation
+from pytest_mlcontainer.variations.choosing import has_fact, kept, no_python, unpinned, where
 
 _VARIABLE: Final = "LC_ALL"
 # Those that write a decimal comma, and sort otherwise than bytes.
@@ -57,10 +44,7 @@ def choose_encoding(situation: Situation) -> Choice:
         return refusal
     present = str(situation.facts.get("locale.encoding") or "utf-8").lower().replace("-", "")
     name, wanted = ("POSIX", _POSIX) if present in ("utf8", "") else ("UTF-8", _UTF8)
-    env = unpinned(situation, wanted)
-    if isinstance(env, NotExercised):
-        return env
-    return Variation("encoding", name, Knobs(env=env), ("locale.encoding",))
+    return unpinned(situation, Variation("encoding", name, Knobs(env=wanted), ("locale.encoding",)))
 
 
 def _kept_locale(situation: Situation) -> NotExercised | None:

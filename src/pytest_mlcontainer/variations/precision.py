@@ -33,10 +33,8 @@ def choose(situation: Situation) -> Choice:
         return NotExercised(f"no oneDNN (PyTorch, TensorFlow) {where(situation)}, and no GPU")
     if architecture(situation) not in ("amd64", "arm64"):
         return unknown_architecture(situation)
-    env = unpinned(situation, _ENV)
-    if isinstance(env, NotExercised):
-        return env
-    return Variation("precision", "other", Knobs(env=env), ("canary.precision",))
+    other = Variation("precision", "other", Knobs(env=_ENV), ("canary.precision",))
+    return unpinned(situation, other)
 
 
 FAMILY: Final = Family(

@@ -39,7 +39,7 @@ _WITNESS: Final = ("numpy.simd", "torch.simd", "canary.exp", "canary.sort", "can
 
 def settings(architecture: str) -> tuple[Variation, ...]:
     """As few as each library can do with; none for an unknown architecture."""
-    return (_variation(_env(architecture)),) if architecture in _NUMPY else ()
+    return (_variation(architecture),) if architecture in _NUMPY else ()
 
 
 def choose(situation: Situation) -> Choice:
@@ -51,8 +51,7 @@ def choose(situation: Situation) -> Choice:
     flags = situation.facts.get("cpu.flags")
     if architecture(situation) == "amd64" and isinstance(flags, str) and "avx2" not in flags:
         return NotExercised("the processor has no AVX2 that could be left out")
-    env = unpinned(situation, _env(architecture(situation)))
-    return env if isinstance(env, NotExercised) else _variation(env)
+    return unpinned(situation, _variation(architecture(situation)))
 
 
 def _env(architecture: str) -> Pairs:
@@ -63,8 +62,8 @@ def _env(architecture: str) -> Pairs:
     return (*env, ("ONEDNN_MAX_CPU_ISA", "AVX2")) if architecture == "amd64" else env
 
 
-def _variation(env: Pairs) -> Variation:
-    return Variation("simd", "least", Knobs(env=env), _WITNESS)
+def _variation(architecture: str) -> Variation:
+    return Variation("simd", "least", Knobs(env=_env(architecture)), _WITNESS)
 
 
 FAMILY: Final = Family(

@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_mlcontainer.model import (
-    Choice,
-    Family,
-    Knobs,
-    NotExercised,
-    Pairs,
-    Situation,
-    Variation,
-)
+from pytest_mlcontainer.model import Choice, Family, Knobs, NotExercised, Situation, Variation
 from pytest_mlcontainer.variations.choosing import has_package, number, unpinned, where
 
 _COUNTS: Final = (
@@ -28,16 +20,13 @@ _COUNTS: Final = (
 _POOLS: Final = ("blas.threads", "openmp.threads", "mkl.threads")
 
 
-def _env(count: str) -> Pairs:
-    return tuple((name, count) for name in _COUNTS)
-
-
-def _variation(count: str, env: Pairs) -> Variation:
+def _variation(count: str) -> Variation:
+    env = tuple((name, count) for name in _COUNTS)
     return Variation("threads", count, Knobs(env=env), _POOLS)
 
 
 # Whatever number of cores there is, at least one of them is another than the usual.
-SETTINGS: Final = tuple(_variation(count, _env(count)) for count in ("1", "2"))
+SETTINGS: Final = tuple(_variation(count) for count in ("1", "2"))
 
 
 def choose(situation: Situation) -> Choice:
@@ -56,8 +45,7 @@ def _choose(situation: Situation, count: str) -> Choice:
     pools = any(number(situation, name) is not None for name in _POOLS)
     if not pools and not has_package(situation, "numpy", "scipy", "torch", "numexpr", "numba"):
         return NotExercised(f"no OpenMP, OpenBLAS or MKL {where(situation)}")
-    env = unpinned(situation, _env(count))
-    return env if isinstance(env, NotExercised) else _variation(count, env)
+    return unpinned(situation, _variation(count))
 
 
 def _present(situation: Situation) -> int | None:

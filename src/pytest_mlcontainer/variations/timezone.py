@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_mlcontainer.model import Choice, Family, Knobs, NotExercised, Situation, Variation
+from pytest_mlcontainer.model import Choice, Family, Knobs, Situation, Variation
 from pytest_mlcontainer.variations.choosing import number, unpinned
 
 _HOUR_S: Final = 3600
@@ -24,10 +24,8 @@ def choose(situation: Situation) -> Choice:
     if present > _EAST_S:
         zone, offset, hours = ("Pacific/Pago_Pago", "<-11>11", -11)
     name = zone if situation.facts.get("timezone.data") is True else offset
-    env = unpinned(situation, (("TZ", name),))
-    if isinstance(env, NotExercised):
-        return env
-    return Variation("timezone", name, Knobs(env=env), (f"timezone.offset_s={hours * _HOUR_S}",))
+    witness = (f"timezone.offset_s={hours * _HOUR_S}",)
+    return unpinned(situation, Variation("timezone", name, Knobs(env=(("TZ", name),)), witness))
 
 
 FAMILY: Final = Family(

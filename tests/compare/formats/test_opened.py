@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pytest_mlcontainer.compare import compare_outputs, has_to_be_opened, unopened, verdict_of
-from pytest_mlcontainer.compare.formats.opened import is_pickle
+from pytest_mlcontainer.compare.formats.pickles import is_pickle
 from pytest_mlcontainer.compare.sources import ComparedFile
 from pytest_mlcontainer.inside import pickle_reader
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict

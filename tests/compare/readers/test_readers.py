@@ -30,7 +30,8 @@ from pytest_mlcontainer.compare.readers.apart import write_summary_of
 from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits, limits_of
 from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
 from pytest_mlcontainer.compare.rules.study import ALONE, Metric, Study
-from pytest_mlcontainer.compare.summary import summarise, write_summary
+from pytest_mlcontainer.compare.summary.items import summarise
+from pytest_mlcontainer.compare.summary.stored import write_summary
 from pytest_mlcontainer.model import (
     Comparator,
     Difference,

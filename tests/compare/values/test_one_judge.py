@@ -24,7 +24,8 @@ from pytest_mlcontainer.compare.numeric.meter import Meter
 from pytest_mlcontainer.compare.numeric.numbers import bring_together
 from pytest_mlcontainer.compare.numeric.tolerance import make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.summary import summarise, write_summary
+from pytest_mlcontainer.compare.summary.items import summarise
+from pytest_mlcontainer.compare.summary.stored import write_summary
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.few import Few, passes
 from pytest_mlcontainer.compare.values.location import ItemLocation

@@ -24,7 +24,7 @@ from pytest_mlcontainer.compare.formats.unpacking import (
     unpack,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError, read_both
 from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -81,7 +81,9 @@ def compare(
     each = _Archives(pair, book, given or UnpackingBudget(max(sizes)), inside)
     with ExitStack() as stack:
         members = each.allowance.limits.members
-        mine, theirs = _open_both(pair, open_archive, members, stack)
+        mine, theirs = read_both(
+            pair, lambda side: stack.enter_context(open_archive(side, members))
+        )
         actual, expected, undecided = book.rename(pair.name, mine, theirs)
         yield from undecided
         for name in dict.fromkeys((*expected, *actual)):
@@ -195,18 +197,3 @@ def _drain(member: ArchiveMember, allowance: UnpackingBudget) -> None:
     with member.open() as stream:
         while chunk := stream.read(member.step):
             allowance.take(len(chunk))
-
-
-def _open_both(
-    pair: Pair, open_archive: OpenArchive, most_members: int, stack: ExitStack
-) -> tuple[Members, Members]:
-    opened: list[Members] = []
-    reasons: list[str] = []
-    for side in (pair.actual, pair.expected):
-        try:
-            opened.append(stack.enter_context(open_archive(side, most_members)))
-        except UnreadableError as error:
-            reasons.append(str(error))
-    if reasons:
-        raise UnreadableError("; ".join(reasons))
-    return opened[0], opened[1]

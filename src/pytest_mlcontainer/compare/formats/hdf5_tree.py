@@ -19,7 +19,6 @@ from pytest_mlcontainer.compare.trees.items import Leaf
 _MOST_ITEMS = 250_000
 _LONGEST_PATH = 4000
 _SLAB_BYTES = 1 << 25
-_LARGEST_CHUNK_BYTES = 1 << 29
 # Deflate packs zeros 1032 times; what is never written needs no room at all.
 _MOST_PACKED = 1100
 _FREE_BYTES = 1 << 30
@@ -155,9 +154,6 @@ class _Hdf5Reader:
         base, inner = stored.base, stored.shape
         shape = (*dataset.shape, *inner)
         reason = bad_shape(shape)
-        chunk = math.prod(dataset.chunks or ()) * stored.itemsize
-        if not reason and chunk > _LARGEST_CHUNK_BYTES:
-            reason = f"has chunks of {chunk} bytes, more than is read"
         if reason:
             raise _RefusedError(reason)
         self._spend(math.prod(shape) * base.itemsize)

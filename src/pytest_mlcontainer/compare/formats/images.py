@@ -25,7 +25,7 @@ from pytest_mlcontainer.compare.matching.similarity import psnr, ssim
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.sources import WRONG_BYTES, ComparedFile, Pair, UnreadableError
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
@@ -36,21 +36,6 @@ _MOST_PIXELS_OF_ALL = 1 << 30
 _SSIM_PIXELS = 1 << 25
 _PNG_HEADER = 26
 _TIFF_BITS = 258
-_BAD_IMAGE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    SyntaxError,
-    EOFError,
-    OverflowError,
-    ZeroDivisionError,
-    MemoryError,
-    RecursionError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -162,7 +147,7 @@ class _FrameReader:
                 self._next += 1
                 self._check()
                 return self._frame()
-        except _BAD_IMAGE as error:
+        except WRONG_BYTES as error:
             raise self._side.unreadable(
                 f"is damaged or truncated: {self._kind} frame {self._next - 1} ({error:})"
             ) from error
@@ -222,7 +207,7 @@ def _opened(kind: str, side: ComparedFile) -> Iterator[_FrameReader]:
                 f"has more than {most} pixels, as many as Pillow opens, and may be made to fill "
                 f"memory ({error}); write it as an array, or ignore it by a rule"
             ) from error
-        except _BAD_IMAGE as error:
+        except WRONG_BYTES as error:
             reason = f"is damaged or truncated: no readable {kind} ({error})"
             raise side.unreadable(reason) from error
         with image:

@@ -33,12 +33,7 @@ def parse(text: str) -> Any:
 
 
 def _read(side: ComparedFile) -> Any:
-    size = side.size_bytes()
-    if size > LIMIT_BYTES:
-        raise side.unreadable(
-            f"is JSON of {size} bytes, more than the {LIMIT_BYTES} that are read into memory; "
-            "write large arrays as npy, npz or parquet"
-        )
+    side.check_size(LIMIT_BYTES, "JSON", "; write large arrays as npy, npz or parquet")
     data = side.read()
     try:
         return parse(data.decode(json.detect_encoding(data)).removeprefix("\ufeff"))

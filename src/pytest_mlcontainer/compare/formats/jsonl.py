@@ -33,7 +33,6 @@ _SUFFIXES = (".jsonl", ".ndjson")
 _LONGEST_LINE = 1 << 24
 _LONGEST_PREFIX = 200
 _LONGEST_NAME = 2000
-_GLANCE_BYTES = 1 << 16
 _PREFIX = re.compile(r"[^\s{][^{]*?\s*(?={)")
 _NULL = 1
 

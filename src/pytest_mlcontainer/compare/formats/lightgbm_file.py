@@ -25,11 +25,7 @@ Section = dict[str, Any]
 
 
 def _read(side: ComparedFile) -> Section:
-    size = side.size_bytes()
-    if size > _LIMIT_BYTES:
-        raise side.unreadable(
-            f"is a model of {size} bytes, more than the {_LIMIT_BYTES} that are read into memory"
-        )
+    side.check_size(_LIMIT_BYTES, "a model")
     try:
         text = side.read().decode("utf-8")
     except UnicodeDecodeError as error:

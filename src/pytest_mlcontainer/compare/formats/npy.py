@@ -23,7 +23,7 @@ from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, Order
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
+from pytest_mlcontainer.compare.sources import WRONG_BYTES, ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference
@@ -31,17 +31,6 @@ from pytest_mlcontainer.model import Difference
 MAGIC = b"\x93NUMPY"
 _HEADER_LIMIT_BYTES = 1 << 16
 _ITEM_LIMIT_BYTES = 1 << 26
-_BAD_HEADER = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    SyntaxError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-)
 
 
 class BadArrayError(Exception):
@@ -154,7 +143,7 @@ def _parse_header(text: bytes, encoding: str) -> tuple[Dtype, tuple[int, ...], O
         whole = all(type(length) is int and length >= 0 for length in shape)
         if not isinstance(shape, tuple) or not whole or not isinstance(fortran, bool):
             raise ValueError(f"shape {shape!r}, fortran_order {fortran!r}")
-    except _BAD_HEADER as error:
+    except WRONG_BYTES as error:
         raise BadArrayError(f"has a broken npy header ({str(error)[:200]})") from error
     return dtype, shape, "F" if fortran and len(shape) > 1 else "C"
 

@@ -29,7 +29,13 @@ from pytest_mlcontainer.compare.numeric.dtypes import void_note
 from pytest_mlcontainer.compare.numeric.measure import Array, Read, array_of
 from pytest_mlcontainer.compare.numeric.spans import can_be_read_anywhere, file_spans
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.sources import (
+    CHUNK_BYTES,
+    ComparedFile,
+    Pair,
+    UnreadableError,
+    read_both,
+)
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
@@ -139,7 +145,7 @@ class Archive:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two archives, member by member."""
     with ExitStack() as stack:
-        actual, expected = _open_both(pair, stack)
+        actual, expected = read_both(pair, lambda side: stack.enter_context(_open_archive(side)))
         mine, theirs, undecided = book.rename(pair.name, actual.members, expected.members)
         yield from undecided
         actual = replace(actual, members=dict(mine))
@@ -167,19 +173,6 @@ def _lines(pair: Pair, archive: Archive, book: RuleBook) -> dict[str, Array]:
             if archive.is_array(item):
                 found[item] = archive.array(item)
     return found
-
-
-def _open_both(pair: Pair, stack: ExitStack) -> tuple[Archive, Archive]:
-    opened: list[Archive] = []
-    reasons: list[str] = []
-    for side in (pair.actual, pair.expected):
-        try:
-            opened.append(stack.enter_context(_open_archive(side)))
-        except UnreadableError as error:
-            reasons.append(str(error))
-    if reasons:
-        raise UnreadableError("; ".join(reasons))
-    return opened[0], opened[1]
 
 
 @contextmanager

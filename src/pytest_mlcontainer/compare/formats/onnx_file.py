@@ -20,6 +20,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
 from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.wording import first_of
 
 _LARGEST_BYTES = (1 << 31) - 1
 _SHOWN = 5
@@ -56,9 +57,8 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_items(pair.name, left, right, book)
     outside = sorted(expected.graph.outside | actual.graph.outside)
     if outside:
-        more = ", …" if len(outside) > _SHOWN else ""
         note = (
-            f"initialisers are kept in {', '.join(outside[:_SHOWN])}{more}, "
+            f"initialisers are kept in {first_of(outside, _SHOWN)}, "
             "which is compared only where it is an output itself"
         )
         yield Difference(pair.name, "external_data", Verdict.IDENTICAL, note=note)

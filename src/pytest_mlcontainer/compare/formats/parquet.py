@@ -106,10 +106,6 @@ class _ParquetFile:
                 f"claims {rows} rows of {len(self._paths)} columns, more than its {size_bytes} "
                 "bytes can be trusted with"
             )
-        groups = range(self._metadata.num_row_groups)
-        held = sum(self._metadata.row_group(number).num_rows for number in groups)
-        if held != rows:
-            raise self._side.unreadable(f"claims {rows} rows, but its row groups have {held}")
 
     def _may_miss(self, physical: int) -> bool:
         """Whether the statistics leave it open that a cell is missing."""

@@ -21,19 +21,14 @@ from pytest_mlcontainer.compare.formats.unpacking import (
     UnpackingBudget,
     check_expansion,
 )
-from pytest_mlcontainer.compare.sources import CHUNK_BYTES, ComparedFile, UnreadableError
-
-_BAD_TAR = (
-    tarfile.TarError,
-    OSError,
-    EOFError,
-    ValueError,
-    OverflowError,
-    RecursionError,
-    KeyError,
-    IndexError,
-    MemoryError,
+from pytest_mlcontainer.compare.sources import (
+    CHUNK_BYTES,
+    WRONG_BYTES,
+    ComparedFile,
+    UnreadableError,
 )
+
+_BAD_TAR = (tarfile.TarError, *WRONG_BYTES)
 _MAGIC_AT, _MAGIC = 257, b"ustar"
 _LONGEST_READ_BYTES = 1 << 24
 

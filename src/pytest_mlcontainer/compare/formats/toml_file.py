@@ -19,12 +19,7 @@ _LIMIT_BYTES = 1 << 25
 
 
 def _read(side: ComparedFile) -> Any:
-    size = side.size_bytes()
-    if size > _LIMIT_BYTES:
-        raise side.unreadable(
-            f"is TOML of {size} bytes, more than the {_LIMIT_BYTES} that are read; write data of "
-            "this size as JSON or npz"
-        )
+    side.check_size(_LIMIT_BYTES, "TOML", "; write data of this size as JSON or npz")
     try:
         return _plain(tomllib.loads(side.read().decode("utf-8-sig")))
     except UnicodeDecodeError as error:

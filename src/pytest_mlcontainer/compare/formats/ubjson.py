@@ -183,11 +183,7 @@ class _UbjsonReader:
 
 
 def _read(side: ComparedFile) -> Any:
-    size = side.size_bytes()
-    if size > LIMIT_BYTES:
-        raise side.unreadable(
-            f"is UBJSON of {size} bytes, more than the {LIMIT_BYTES} that are read into memory"
-        )
+    side.check_size(LIMIT_BYTES, "UBJSON")
     try:
         return decode(side.read())
     except UbjsonError as error:

@@ -56,12 +56,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
 
 def _read(side: ComparedFile) -> Any:
     yaml = need(side, "yaml", "yaml")
-    size = side.size_bytes()
-    if size > _LIMIT_BYTES:
-        raise side.unreadable(
-            f"is YAML of {size} bytes, more than the {_LIMIT_BYTES} that are read; write data of "
-            "this size as JSON or npz"
-        )
+    side.check_size(_LIMIT_BYTES, "YAML", "; write data of this size as JSON or npz")
     try:
         return _YamlReader(yaml, side.read()).read()
     except _YamlError as error:

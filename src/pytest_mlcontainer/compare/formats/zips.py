@@ -5,28 +5,14 @@ from __future__ import annotations
 import itertools
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO
 
 from pytest_mlcontainer.compare.formats.unpacking import MOST_MEMBERS, check_expansion
-from pytest_mlcontainer.compare.sources import ComparedFile
+from pytest_mlcontainer.compare.sources import WRONG_BYTES, ComparedFile
 
-BAD_ZIP = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    UnicodeError,
-    ValueError,
-    struct.error,
-    OverflowError,
-    MemoryError,
-)
+BAD_ZIP = (zipfile.BadZipFile, zipfile.LargeZipFile, *WRONG_BYTES)
 ENCRYPTED = 1
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _DIRECTORY_LIMIT_BYTES = 1 << 26

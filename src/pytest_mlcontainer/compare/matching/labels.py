@@ -11,6 +11,7 @@ from pytest_mlcontainer.compare.matching.vectors import assign
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import UnmatchableError
 from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.wording import first_of
 
 _MOST_LABELS = 2000
 _NAMED = 6
@@ -82,8 +83,7 @@ def rename(actual: Values, expected: Values) -> RenamedLabels:
         for place, name in enumerate(names)
         if name >= 0 and mine[1][place] != theirs[1][name]
     ]
-    more = ", …" if len(changed) > _NAMED else ""
-    note = f"labels renamed: {', '.join(changed[:_NAMED])}{more}" if changed else ""
+    note = f"labels renamed: {first_of(changed, _NAMED)}" if changed else ""
     return RenamedLabels(agree.reshape(expected.shape), note)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import NUMBER_KINDS, Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.numeric.tolerance import Precision, precision_of
 from pytest_mlcontainer.model import Better, Tolerance
+from pytest_mlcontainer.wording import truncate
 
 LIMIT_BYTES = 1 << 29
 

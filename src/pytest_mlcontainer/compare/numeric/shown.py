@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_LONGEST = 200
-
-
-def truncate(text: str, limit: int = _LONGEST) -> str:
-    """At most so many characters of it, with a mark at the end where some are left out."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+from pytest_mlcontainer.wording import truncate
 
 
 def value_text(value: object) -> str:

@@ -29,6 +29,7 @@ from pytest_mlcontainer.compare.formats import csv_file as csv
 from pytest_mlcontainer.compare.formats import json_file as json
 from pytest_mlcontainer.compare.formats import text_file as text
 from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.opened_tree import TREE
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.readers.asking import PendingPair, asked
 from pytest_mlcontainer.compare.readers.carrying import added_of, call
@@ -47,7 +48,8 @@ from pytest_mlcontainer.compare.readers.protocol import (
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, make_pair
-from pytest_mlcontainer.compare.summary import Summary, summarise, write_summary
+from pytest_mlcontainer.compare.summary.items import Summary, summarise
+from pytest_mlcontainer.compare.summary.stored import write_summary
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
 # Comparing so much takes less time than starting a process.
@@ -101,7 +103,7 @@ def _size_bytes(side: ComparedFile) -> int:
     """The file's size; of a pickle that was opened also that of what was found in it."""
     size = side.size_bytes()
     if side.opened is not None:
-        tree = side.opened / opened.TREE
+        tree = side.opened / TREE
         size += tree.stat().st_size if tree.is_file() else 0
     return size
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from pytest_mlcontainer.compare.formats.opened import ARRAYS, TREE
+from pytest_mlcontainer.compare.formats.opened_tree import ARRAYS, TREE
 from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits
 from pytest_mlcontainer.compare.readers.protocol import (
     FRAME_BYTES,

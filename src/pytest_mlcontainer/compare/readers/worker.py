@@ -45,7 +45,9 @@ from pytest_mlcontainer.compare.readers.protocol import (
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import Item, Metric, Study
 from pytest_mlcontainer.compare.sources import UnreadableError
-from pytest_mlcontainer.compare.summary import compare_summary, summarise, summary_to_json
+from pytest_mlcontainer.compare.summary.holding import compare_summary
+from pytest_mlcontainer.compare.summary.items import summarise
+from pytest_mlcontainer.compare.summary.stored import summary_to_json
 from pytest_mlcontainer.model import Comparator, Difference, Output, Verdict
 
 try:

@@ -12,6 +12,7 @@ from pytest_mlcontainer.compare.rules.renamed import Proposal, paired_by, propos
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError, make_pair, same_bytes
 from pytest_mlcontainer.model import Difference, Output, Pairs, Verdict
+from pytest_mlcontainer.wording import first_of
 
 _READ_BYTES = 1 << 31
 _LISTED = 10
@@ -132,8 +133,7 @@ def _try(
 def _renamed(pairs: Mapping[str, str], names: Pairs, content: _Bytes) -> Difference:
     """One difference for all outputs that other `names` would bring together."""
     equal = sum(content.are_equal(mine, theirs) for theirs, mine in pairs.items())
-    shown = [f"{mine} here is {theirs} there" for theirs, mine in list(pairs.items())[:_SHOWN]]
-    more = "; …" if len(pairs) > _SHOWN else ""
+    shown = [f"{mine} here is {theirs} there" for theirs, mine in pairs.items()]
     count = "1 output has" if len(pairs) == 1 else f"{len(pairs)} outputs have"
     which = "equal bytes" if equal == len(pairs) else f"equal bytes in {equal} of them"
     only = next(iter(pairs))
@@ -147,7 +147,7 @@ def _renamed(pairs: Mapping[str, str], names: Pairs, content: _Bytes) -> Differe
         unit="outputs",
         note=(
             f"{count} another name in either run, and {which if equal else 'other bytes'}; "
-            f"{say_names(names)} brings them together; {'; '.join(shown)}{more}"
+            f"{say_names(names)} brings them together; {first_of(shown, _SHOWN, '; ')}"
         ),
         renames=names,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.text.patterns import Clock
 from pytest_mlcontainer.model import Pairs
+from pytest_mlcontainer.wording import first_of
 
 _SHOWN = 3
 LIMIT_S = 10.0  # of computing: a hundred thousand names take less than one
@@ -101,8 +102,8 @@ def _meet_group(name: str, actual: list[str], expected: list[str]) -> Iterator[N
     if left and right and len(left) != len(right):
         note = (
             f"by `names` {_count(left)} of the actual run and {_count(right)} of the reference are "
-            f"called {name}, so it cannot be told who meets whom: {_listed(left)} and "
-            f"{_listed(right)}; make the patterns in `names` keep what tells them apart"
+            f"called {name}, so it cannot be told who meets whom: {first_of(left, _SHOWN)} and "
+            f"{first_of(right, _SHOWN)}; make the patterns in `names` keep what tells them apart"
         )
         yield NameMatch(name, None, None, note)
     elif not left or not right:
@@ -120,7 +121,3 @@ def _meet_group(name: str, actual: list[str], expected: list[str]) -> Iterator[N
 
 def _count(names: list[str]) -> str:
     return "1 name" if len(names) == 1 else f"{len(names)} names"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

@@ -15,6 +15,7 @@ from pytest_mlcontainer.compare.rules.names import NameMatch, Names
 from pytest_mlcontainer.compare.rules.study import ALONE, Metric, Study
 from pytest_mlcontainer.globs import names as meant_for
 from pytest_mlcontainer.model import Difference, Pairs, Rule, Tolerance, Verdict
+from pytest_mlcontainer.wording import first_of
 
 T = TypeVar("T")
 
@@ -357,8 +358,7 @@ def _nearest(wanted: str, names: list[str], noun: str) -> str:
     close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]}?"
-    more = ", …" if len(names) > 5 else ""
-    return f"; {noun} there: {', '.join(names[:5])}{more}"
+    return f"; {noun} there: {first_of(names, 5)}"
 
 
 def _item_pattern(glob: str) -> re.Pattern[str]:

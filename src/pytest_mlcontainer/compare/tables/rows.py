@@ -18,7 +18,6 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.numbers import bring_together
 from pytest_mlcontainer.compare.numeric.scale import typical_noise
-from pytest_mlcontainer.compare.numeric.shown import truncate
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision, make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import (
@@ -32,6 +31,7 @@ from pytest_mlcontainer.compare.tables.columns import (
     take,
 )
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+from pytest_mlcontainer.wording import first_of, truncate
 
 _NAMED = 3
 _SHOWN = 40
@@ -307,10 +307,9 @@ def _single_rows(
     ):
         single = np.setdiff1d(np.arange(table.rows), places, assume_unique=True)
         if len(single):
-            shown = "; ".join(_label(names, table, int(row)) for row in single[:_NAMED])
-            more = "; …" if len(single) > _NAMED else ""
+            labels = [_label(names, table, int(row)) for row in single[: _NAMED + 1]]
             noun = "1 row is" if len(single) == 1 else f"{len(single)} rows are"
-            notes.append((Verdict.DRIFT, f"{noun} {what}: {shown}{more}"))
+            notes.append((Verdict.DRIFT, f"{noun} {what}: {first_of(labels, _NAMED, '; ')}"))
     return tuple(notes)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.numbers import integers
-from pytest_mlcontainer.compare.numeric.shown import truncate
+from pytest_mlcontainer.wording import truncate
 
 _SHOWN = 80
 _DIMENSIONS = 30

@@ -8,22 +8,18 @@ one type of number: 1 and 1.0 are the same value, with a note. The order of keys
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from pytest_mlcontainer.compare.matching.curves import split, wanted
-from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.numeric.numbers import bring_together, wholes_of
 from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.record_lists import (
     are_records,
-    fields,
     say_lengths,
     say_moved,
     without,
@@ -31,6 +27,14 @@ from pytest_mlcontainer.compare.tables.record_lists import (
 from pytest_mlcontainer.compare.text.excuses import excuse_all
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_numbers
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
+from pytest_mlcontainer.compare.trees.nodes import (
+    PairNode,
+    lines_of,
+    path_to,
+    record_lines,
+    shared_keys,
+    shared_places,
+)
 from pytest_mlcontainer.compare.trees.tree_values import (
     Grid,
     Tagged,
@@ -61,27 +65,10 @@ from pytest_mlcontainer.compare.values.wholes import (
 )
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 
-_LONGEST_PATH = 2000
-_DEEPEST_RULE = 50
 _NAMED = 50
 _EXCUSED = 1000
 _READ_IN_VAIN_BYTES = 1 << 28
 _ATTEMPT_BYTES = 200
-
-
-class _PairNode(NamedTuple):
-    item: str
-    above: tuple[str, ...]
-    actual: Any
-    expected: Any
-
-    def child(self, step: str, actual: Any, expected: Any) -> _PairNode:
-        above = self.above
-        if not self.item:
-            return _PairNode(step.removeprefix(".")[:_LONGEST_PATH], above, actual, expected)
-        if len(above) < _DEEPEST_RULE:
-            above = (self.item, *above)
-        return _PairNode(f"{self.item}{step}"[:_LONGEST_PATH], above, actual, expected)
 
 
 def compare_trees(
@@ -93,7 +80,7 @@ def compare_trees(
         actual, expected: trees; lists and dicts in them may be shared, but hold no cycle.
         most_few: up to so many values beside each other are compared without making arrays.
     """
-    return _TreeComparison(output, book, most_few).compare(_PairNode("", (), actual, expected))
+    return _TreeComparison(output, book, most_few).compare(PairNode("", (), actual, expected))
 
 
 class _TreeComparison:
@@ -111,7 +98,7 @@ class _TreeComparison:
         self._excusable = _EXCUSED
         self._left_bytes = _READ_IN_VAIN_BYTES
 
-    def compare(self, top: _PairNode) -> Iterator[Difference]:
+    def compare(self, top: PairNode) -> Iterator[Difference]:
         waiting = [iter((top,))]
         while waiting:
             node = next(waiting[-1], None)
@@ -128,7 +115,7 @@ class _TreeComparison:
                 node, found = self._prepare(node)
                 yield from found
                 yield from self._compare_keys(node)
-                waiting.append(_shared_keys(node))
+                waiting.append(shared_keys(node))
             elif kinds[0] is Tagged:
                 yield from self._compare_tags(node)
                 value = node.actual.value, node.expected.value
@@ -136,23 +123,23 @@ class _TreeComparison:
             else:
                 yield from self._compare_lists(node, waiting)
 
-    def _prepare(self, node: _PairNode) -> tuple[_PairNode, tuple[Difference, ...]]:
+    def _prepare(self, node: PairNode) -> tuple[PairNode, tuple[Difference, ...]]:
         """Keys under the names that both sides have in common, and without those of curves."""
         under = f"{node.item}." if node.item else ""
         rename = self._book.rename(self._output, node.actual, node.expected, under)
         node, found = node._replace(actual=rename[0], expected=rename[1]), rename[2]
         if not self._curved:
             return node, found
-        lines = [_lines(node, side) for side in (node.actual, node.expected)]
+        lines = [lines_of(node, side) for side in (node.actual, node.expected)]
         above = (node.item, *node.above) if node.item else node.above
         curves, taken = split(self._output, lines[0], lines[1], self._book, above)
         sides = [
-            {key: value for key, value in side.items() if _path(node, key) not in taken}
+            {key: value for key, value in side.items() if path_to(node, key) not in taken}
             for side in (node.actual, node.expected)
         ]
         return node._replace(actual=sides[0], expected=sides[1]), (*found, *curves)
 
-    def _prepare_records(self, node: _PairNode) -> tuple[_PairNode, tuple[Difference, ...], str]:
+    def _prepare_records(self, node: PairNode) -> tuple[PairNode, tuple[Difference, ...], str]:
         """The records without the fields that are curves, and how those differ.
 
         The last is what is said of the list instead of walking on into it: "" to do that.
@@ -160,7 +147,7 @@ class _TreeComparison:
         curves: tuple[Difference, ...] = ()
         if self._curved:
             prefix = f"{node.item}[*]."
-            lines = [_record_lines(side, prefix) for side in (node.actual, node.expected)]
+            lines = [record_lines(side, prefix) for side in (node.actual, node.expected)]
             above = (node.item, *node.above) if node.item else node.above
             curves, taken = split(self._output, lines[0], lines[1], self._book, above)
             sides = [without(side, taken, prefix) for side in (node.actual, node.expected)]
@@ -172,7 +159,7 @@ class _TreeComparison:
             return node, curves, say_lengths(*both)
         return node, curves, "" if self._ruled else say_moved(*both)
 
-    def _is_skipped(self, node: _PairNode) -> bool:
+    def _is_skipped(self, node: PairNode) -> bool:
         """Whether both hold the same, down to types, NaN and the sign of zero, and no rule asks.
 
         The names of the first few identical items go into reports, so those are walked to. What is
@@ -189,7 +176,7 @@ class _TreeComparison:
         return False
 
     def _compare_lists(
-        self, node: _PairNode, waiting: list[Iterator[_PairNode]]
+        self, node: PairNode, waiting: list[Iterator[PairNode]]
     ) -> Iterator[Difference]:
         grids = grid_of(node.actual), grid_of(node.expected)
         if grids[0] is not None and grids[1] is not None:
@@ -205,9 +192,9 @@ class _TreeComparison:
         lengths = len(node.actual), len(node.expected)
         if lengths[0] != lengths[1]:
             yield from self._drift(node, f"a list of {lengths[0]}, expected a list of {lengths[1]}")
-        waiting.append(_shared_places(node))
+        waiting.append(shared_places(node))
 
-    def _compare_keys(self, node: _PairNode) -> Iterator[Difference]:
+    def _compare_keys(self, node: PairNode) -> Iterator[Difference]:
         for key, value in node.expected.items():
             if key not in node.actual:
                 child = node.child(step_to(key), None, value)
@@ -217,12 +204,12 @@ class _TreeComparison:
                 child = node.child(step_to(key), value, None)
                 yield from self._drift(child, f"only in the actual run: {show(value)}")
 
-    def _compare_tags(self, node: _PairNode) -> Iterator[Difference]:
+    def _compare_tags(self, node: PairNode) -> Iterator[Difference]:
         actual, expected = node.actual.tag, node.expected.tag
         if actual != expected:
             yield from self._drift(node, f"the type {actual}, expected {expected}")
 
-    def _compare_leaf(self, node: _PairNode) -> Iterator[Difference]:
+    def _compare_leaf(self, node: PairNode) -> Iterator[Difference]:
         actual, expected = node.actual, node.expected
         kinds = kind_of_leaf(actual), kind_of_leaf(expected)
         if kinds[0] != kinds[1]:
@@ -236,13 +223,13 @@ class _TreeComparison:
                 yield from self._compare_scalars(node, kinds[0], applied)
 
     def _compare_scalars(
-        self, node: _PairNode, kind: str, applied: AppliedTolerance
+        self, node: PairNode, kind: str, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         place = ItemLocation(self._output, node.item, node.above)
         grids = Grid([node.actual], (), kind), Grid([node.expected], (), kind)
         yield from self._compare_alike(place, *grids, applied)
 
-    def _compare_grids(self, node: _PairNode, actual: Grid, expected: Grid) -> Iterator[Difference]:
+    def _compare_grids(self, node: PairNode, actual: Grid, expected: Grid) -> Iterator[Difference]:
         kinds = {actual.kind, expected.kind} - {"nothing"}
         if len(kinds) > 1:
             yield from self._drift(node, f"a list of {actual.kind}, expected {expected.kind}")
@@ -346,53 +333,20 @@ class _TreeComparison:
         patterns = applied.tolerance.patterns
         return replace(grid, leaves=[self._masks.mask(leaf, patterns) for leaf in grid.leaves])
 
-    def _identical(self, node: _PairNode, size: int) -> Difference:
+    def _identical(self, node: PairNode, size: int) -> Difference:
         self._unnamed -= 1
         return Difference(self._output, node.item, Verdict.IDENTICAL, size=size)
 
-    def _drift(self, node: _PairNode, note: str) -> Iterator[Difference]:
+    def _drift(self, node: PairNode, note: str) -> Iterator[Difference]:
         return drift(self._output, node.item, note, self._book, node.above)
 
-    def _find(self, node: _PairNode) -> AppliedTolerance:
+    def _find(self, node: PairNode) -> AppliedTolerance:
         return self._book.find(self._output, node.item, node.above)
-
-
-def _lines(node: _PairNode, side: dict[str, Any]) -> dict[str, Array]:
-    """The lists of numbers in an object, as arrays by their path."""
-    found: dict[str, Array] = {}
-    for key, value in side.items():
-        grid = grid_of(value) if type(value) is list else None
-        if grid is not None and grid.kind == "numbers" and len(grid.shape) == 1:
-            with contextlib.suppress(OverflowError):
-                values = np.array([float(leaf) for leaf in grid.leaves])
-                found[_path(node, key)] = array_of(values)
-    return found
 
 
 def _may_be_numbers(tolerance: Tolerance) -> bool:
     """Whether a rule leaves it open that strings are compared as numbers."""
     return not (tolerance.exact or tolerance.patterns or tolerance.free)
-
-
-def _record_lines(records: list[dict[str, Any]], prefix: str) -> dict[str, Array]:
-    """The fields of records that are numbers in every one of them, as arrays by their path."""
-    found = fields(records).items()
-    return {f"{prefix}{key}": array_of(np.array(values)) for key, values in found}
-
-
-def _path(node: _PairNode, key: str) -> str:
-    return node.child(step_to(key), None, None).item
-
-
-def _shared_keys(node: _PairNode) -> Iterator[_PairNode]:
-    for key, value in node.expected.items():
-        if key in node.actual:
-            yield node.child(step_to(key), node.actual[key], value)
-
-
-def _shared_places(node: _PairNode) -> Iterator[_PairNode]:
-    for index, pair in enumerate(zip(node.actual, node.expected, strict=False)):
-        yield node.child(f"[{index}]", *pair)
 
 
 def _compare_values(

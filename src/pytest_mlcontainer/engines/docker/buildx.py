@@ -8,8 +8,10 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlcontainer.dockerfile import parse_directives, read_dockerfile
 from pytest_mlcontainer.engines import Built, LogLine
 from pytest_mlcontainer.engines.docker.buildlog import BuildLog, explain_build
 from pytest_mlcontainer.engines.docker.client import EngineClient
@@ -23,12 +25,22 @@ from pytest_mlcontainer.temporary import temporary_folder
 MINIMUM_BUILDX = (0, 13)  # the first with --progress=rawjson
 _VERSION_TIMEOUT_S = 60
 _ATTEMPTS = 3
-# The block of `# key=value` lines that a Dockerfile begins with; any other line ends it.
-_DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][\w-]*)\s*=\s*(\S+)")
 _HOW_TO_GET_BUILDX = (
     "install the buildx plugin (Debian, Ubuntu: `apt-get install docker-buildx`; elsewhere the "
     "package docker-buildx-plugin or Docker Desktop), version 0.13 or later"
 )
+
+
+@dataclass(frozen=True)
+class _BuildRequest:
+    """What `Buildx.build` was asked for."""
+
+    build: BuildSettings
+    platform: Platform
+    tag: str
+    labels: Pairs
+    log: LogLine
+    hidden: Redactor
 
 
 class Buildx:
@@ -71,20 +83,13 @@ class Buildx:
     ) -> Built:
         """See `Engine.build` and `Engine.emulates`, which is asked only when a build has failed."""
         with hidden.guarding():
-            return self._build_somehow(build, platform, tag, labels, log, hidden, emulates)
+            asked = _BuildRequest(build, platform, tag, labels, log, hidden)
+            return self._build_somehow(asked, emulates)
 
-    def _build_somehow(
-        self,
-        build: BuildSettings,
-        platform: Platform,
-        tag: str,
-        labels: Pairs,
-        log: LogLine,
-        hidden: Redactor,
-        emulates: Callable[[Platform], bool],
-    ) -> Built:
+    def _build_somehow(self, asked: _BuildRequest, emulates: Callable[[Platform], bool]) -> Built:
         """Build; without the Dockerfile's `# syntax=` line where only that was in the way."""
-        seen = self._build(build, build.dockerfile, platform, tag, labels, log, hidden)
+        build, platform = asked.build, asked.platform
+        seen = self._build(asked, build.dockerfile)
         if not seen.failed:
             return Built(seen.digest)
         self._check_version()
@@ -93,7 +98,7 @@ class Buildx:
             raise explain_build(seen, build, platform, emulated=emulates(platform))
         # The line asks a registry for the very frontend that the engine has built in.
         with without_syntax_line(build.dockerfile) as dockerfile:
-            seen = self._build(build, dockerfile, platform, tag, labels, log, hidden)
+            seen = self._build(asked, dockerfile)
         if seen.failed:
             raise explain_build(seen, build, platform, emulated=emulates(platform))
         note = (
@@ -102,16 +107,7 @@ class Buildx:
         )
         return Built(seen.digest, (note,))
 
-    def _build(
-        self,
-        build: BuildSettings,
-        dockerfile: Path,
-        platform: Platform,
-        tag: str,
-        labels: Pairs,
-        log: LogLine,
-        hidden: Redactor,
-    ) -> BuildLog:
+    def _build(self, asked: _BuildRequest, dockerfile: Path) -> BuildLog:
         """Build once; again where only the removal of another image, or the engine, was to blame.
 
         What was built before is in the engine's cache.
@@ -121,12 +117,12 @@ class Buildx:
         """
         lost = False
         for left in reversed(range(_ATTEMPTS)):
-            seen = self._build_once(build, dockerfile, platform, tag, labels, log, hidden)
+            seen = self._build_once(asked, dockerfile)
             if seen.lost_a_layer and left:
-                log("a layer was removed while it was exported; building again")
+                asked.log("a layer was removed while it was exported; building again")
             elif left and not lost and self._lost_the_engine(seen):
                 lost = True
-                log("the engine went away and is back; building again")
+                asked.log("the engine went away and is back; building again")
             else:
                 return seen
         return seen
@@ -144,23 +140,14 @@ class Buildx:
             )
         return True
 
-    def _build_once(
-        self,
-        build: BuildSettings,
-        dockerfile: Path,
-        platform: Platform,
-        tag: str,
-        labels: Pairs,
-        log: LogLine,
-        hidden: Redactor,
-    ) -> BuildLog:
-        seen = BuildLog(log, hidden)
+    def _build_once(self, asked: _BuildRequest, dockerfile: Path) -> BuildLog:
+        seen, build = BuildLog(asked.log, asked.hidden), asked.build
         with temporary_folder() as folder:
             metadata = folder / "metadata.json"
             done = self._processes.run(
                 [
                     *self._program(),
-                    *arguments(build, dockerfile, platform, tag, labels),
+                    *arguments(build, dockerfile, asked.platform, asked.tag, asked.labels),
                     f"--metadata-file={metadata}",
                 ],
                 cwd=build.context,
@@ -298,8 +285,8 @@ def arguments(
 
 def frontend_image(dockerfile: Path) -> str | None:
     """The image that a `# syntax=` line asks for, if there is one."""
-    lines = dockerfile.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return next((value for name, value in _directives(lines) if name == "syntax"), None)
+    directives = parse_directives(read_dockerfile(dockerfile))
+    return next((value for name, value in directives if name == "syntax"), None)
 
 
 @contextmanager
@@ -311,25 +298,16 @@ def without_syntax_line(dockerfile: Path) -> Iterator[Path]:
     """
     with temporary_folder() as folder:
         copy = folder / dockerfile.name
-        lines = dockerfile.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
-        directives = list(_directives(lines))
-        at = next(index for index, (name, _value) in enumerate(directives) if name == "syntax")
-        del lines[at]
-        lines.insert(len(directives) - 1, "")
+        text = dockerfile.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        names = [name for name, _value in parse_directives(text)]
+        lines = text.split("\n")
+        del lines[names.index("syntax")]
+        lines.insert(len(names) - 1, "")
         copy.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape")
         ignore = dockerfile.with_name(dockerfile.name + ".dockerignore")
         if ignore.exists():
             shutil.copy(ignore, copy.with_name(ignore.name))
         yield copy
-
-
-def _directives(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and value of each directive, from the first line on."""
-    for line in lines:
-        found = _DIRECTIVE.match(line)
-        if found is None:
-            return
-        yield found.group(1).lower(), found.group(2)
 
 
 def _fill(template: str, platform: Platform) -> str:

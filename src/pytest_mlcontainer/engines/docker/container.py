@@ -43,7 +43,6 @@ class DockerContainer:
             file system is read-only, nor can its folders be opened to other users; so that goes
             by another, into those volumes.
         copy: the container that has, in its place, the volume with the copied folder.
-        started: it runs already.
     """
 
     def __init__(
@@ -53,8 +52,6 @@ class DockerContainer:
         spec: ContainerSpec,
         carry: Callable[[DockerContainer], DockerContainer],
         copy: DockerContainer | None = None,
-        *,
-        started: bool = False,
     ) -> None:
         self._api = api
         self._carry = carry
@@ -62,7 +59,7 @@ class DockerContainer:
         self.spec = spec
         self.id = id
         self.failed = False
-        self.started = started
+        self.started = False
         self.carrier: DockerContainer | None = None
         self._following: Following | None = None
         self._breaks = api.health.breaks

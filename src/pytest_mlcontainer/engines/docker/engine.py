@@ -5,19 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 
-from pytest_mlcontainer.engines import (
-    Built,
-    Container,
-    ContainerSpec,
-    Launched,
-    Leftover,
-    LogLine,
-)
+from pytest_mlcontainer.engines import Built, Container, ContainerSpec, Launched, Leftover, LogLine
 from pytest_mlcontainer.engines.docker import kept_images, sessions
 from pytest_mlcontainer.engines.docker.buildx import Buildx
 from pytest_mlcontainer.engines.docker.cleaning import Cleaner
@@ -30,7 +23,14 @@ from pytest_mlcontainer.engines.docker.isolation import isolation
 from pytest_mlcontainer.engines.docker.mounts import name_of_volume, plan_mounts, volumes_of
 from pytest_mlcontainer.engines.docker.pulling import pull
 from pytest_mlcontainer.engines.docker.refusals import explain_create, explained
-from pytest_mlcontainer.engines.docker.server import launch
+from pytest_mlcontainer.engines.docker.server import (
+    LaunchedContainer,
+    ServerAddress,
+    ServerOptions,
+    answering,
+    server_spec,
+    start_server,
+)
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import (
@@ -162,6 +162,7 @@ class DockerEngine:
             if copy is not None:
                 self._remove(copy.id)
 
+    @contextmanager
     def launch(
         self,
         name: str,
@@ -170,18 +171,18 @@ class DockerEngine:
         *,
         files: Iterable[bytes] | None = None,
         writable: tuple[str, ...] = (),
-    ) -> AbstractContextManager[Launched]:
-        return launch(
-            name,
-            spec,
-            port,
-            endpoint=self._endpoint,
-            environ=self._environ,
-            owner=self._owner,
-            adopt=lambda id: DockerContainer(self._api, id, spec, self._carrier, started=True),
-            files=files,
-            writable=writable,
-        )
+    ) -> Iterator[Launched]:
+        spec = server_spec(spec)
+        with answering(name):
+            server = ServerAddress(self._endpoint, self._environ)
+        options = ServerOptions(port, server.loopback, writable)
+        with closing(server), ExitStack() as made:
+            with spec.secrets.hidden.guarding(), answering(name):
+                id = self._create(spec, server=options)
+                made.callback(self._remove, id)
+                container = DockerContainer(self._api, id, spec, self._carrier)
+                start_server(container, files)
+            yield LaunchedContainer(container, port, server)
 
     def _copied(self, spec: ContainerSpec, folder: str) -> DockerContainer:
         """A container that is never started, and has a copy of a folder of the image.
@@ -310,29 +311,12 @@ class DockerEngine:
         spec: ContainerSpec,
         volumes_of_other: str | None = None,
         copy: DockerContainer | None = None,
+        server: ServerOptions | None = None,
     ) -> str:
         self._check_owner()
-        limits = spec.limits
         may_stay = self._keep is not Keep.NONE and not spec.passing
         kept = {sessions.KEEP_LABEL: "true"} if may_stay else {}
-        host = self._api.create_host_config(
-            network_mode=limits.network,
-            mem_limit=limits.memory_bytes,
-            nano_cpus=None if limits.cpus is None else int(limits.cpus * 1e9),
-            shm_size=limits.shm_size_bytes,
-            device_requests=[device_request(limits.gpus)] if limits.gpus else None,
-            mounts=plan_mounts(
-                spec,
-                self._owner.labels(),
-                self.address,
-                # One that takes over another's volumes takes over those of its image, too.
-                self._declared_volumes(spec) if volumes_of_other is None else (),
-                None if copy is None else self._volume_of(copy),
-            ),
-            cpuset_cpus=spec.cpuset,
-            volumes_from=None if volumes_of_other is None else [volumes_of_other],
-            **isolation(spec),
-        )
+        options = self._host_options(spec, volumes_of_other, copy, server)
         try:
             made = self._api.create_container(
                 spec.image,
@@ -340,15 +324,49 @@ class DockerEngine:
                 entrypoint=None if spec.entrypoint is None else list(spec.entrypoint),
                 environment={**dict(spec.env), **dict(spec.secrets.variables)},
                 working_dir=spec.workdir,
-                user=limits.user,
+                user=spec.limits.user,
                 hostname=spec.hostname,
                 labels=sessions.container_labels(self._owner) | kept,
-                host_config=host,
+                ports=None if server is None else [server.port],
+                host_config=self._api.create_host_config(**options),
                 platform=str(spec.platform),
             )
         except APIError as error:
             raise explain_create(str(error.explanation), spec) from error
         return str(made["Id"])
+
+    def _host_options(
+        self,
+        spec: ContainerSpec,
+        volumes_of_other: str | None,
+        copy: DockerContainer | None,
+        server: ServerOptions | None,
+    ) -> dict[str, Any]:
+        """What a container may use of its machine, as docker-py calls it."""
+        limits, options = spec.limits, isolation(spec)
+        # One that takes over another's volumes takes over those of its image, too.
+        declared = self._declared_volumes(spec) if volumes_of_other is None else ()
+        if server is not None:
+            options["port_bindings"] = {server.port: (server.address, None)}
+            options["tmpfs"] = {**options.get("tmpfs", {}), **dict.fromkeys(server.writable, "")}
+            declared = tuple(path for path in declared if path not in server.writable)
+        return {
+            "network_mode": limits.network,
+            "mem_limit": limits.memory_bytes,
+            "nano_cpus": None if limits.cpus is None else int(limits.cpus * 1e9),
+            "shm_size": limits.shm_size_bytes,
+            "device_requests": [device_request(limits.gpus)] if limits.gpus else None,
+            "mounts": plan_mounts(
+                spec,
+                self._owner.labels(),
+                self.address,
+                declared,
+                None if copy is None else self._volume_of(copy),
+            ),
+            "cpuset_cpus": spec.cpuset,
+            "volumes_from": None if volumes_of_other is None else [volumes_of_other],
+            **options,
+        }
 
     def _check_owner(self) -> None:
         """What is ending, or was killed, makes nothing more that somebody has to remove."""

@@ -1,146 +1,95 @@
-"""A server entrypoint's container, started by testcontainers, with a free port of its machine."""
+"""A server's container: what it has beside others, and where its port is reached from here.
+
+The second is what testcontainers knows, for engines beside us, elsewhere, and around us.
+"""
 
 from __future__ import annotations
 
+import io
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-import docker
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
-from testcontainers.core.config import testcontainers_config
-from testcontainers.core.container import DockerContainer
+from testcontainers.core.config import ConnectionMode
+from testcontainers.core.docker_client import DockerClient
 
-from pytest_mlcontainer.engines import Container, ContainerSpec
-from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, PATIENCE, innermost
-from pytest_mlcontainer.engines.docker.connect import address, is_url, knock
-from pytest_mlcontainer.engines.docker.gpus import device_request
-from pytest_mlcontainer.engines.docker.isolation import isolation
-from pytest_mlcontainer.engines.docker.mounts import plan_mounts, volumes_of
-from pytest_mlcontainer.engines.docker.refusals import explain_create, explain_start
-from pytest_mlcontainer.engines.docker.sessions import container_labels
-from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.model import Owner
+from pytest_mlcontainer.engines import ContainerSpec
+from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, innermost
+from pytest_mlcontainer.engines.docker.connect import is_url
+from pytest_mlcontainer.engines.docker.container import DockerContainer
+from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _LOOPBACK = "127.0.0.1"
 _HERE = ("localhost", _LOOPBACK, "::1")
 
 
 @dataclass(frozen=True)
-class LaunchedContainer:
-    """See `engines.Launched`.
+class ServerOptions:
+    """What a server's container has beside what its spec says.
 
     Args:
-        port: in the container.
-        here: it is published on this machine's loopback alone.
+        port: that is published, on any free port of its machine.
+        address: of its machine, on which alone that is; "" for all of its addresses.
+        writable: folders in memory that every user may write to.
     """
 
-    container: Container
     port: int
-    here: bool
-    _made: DockerContainer
+    address: str
+    writable: tuple[str, ...] = ()
 
-    def url(self) -> str | None:
-        made = self._made
+
+class ServerAddress:
+    """Where what an engine publishes is reached from here."""
+
+    def __init__(self, endpoint: str | None, environ: Mapping[str, str]) -> None:
+        chosen = dict(environ)
+        if endpoint is not None and is_url(endpoint):
+            chosen["DOCKER_HOST"] = endpoint
+        elif endpoint is not None:
+            chosen.pop("DOCKER_HOST", None)
+            chosen["DOCKER_CONTEXT"] = endpoint
+        self._client = DockerClient(environment=chosen)
+        self._mode = self._client.get_connection_mode()
+        self.loopback = _LOOPBACK if self._is_here() else ""
+
+    def url(self, container: str, port: int) -> str | None:
+        """See `engines.Launched`."""
         with suppress(DockerException, OSError):
-            port = made.get_docker_client().port(self.container.id, self.port)
-            host = _LOOPBACK if self.here else made.get_container_host_ip()
-            return f"http://{host}:{port}"
+            published = self._client.port(container, port)
+            return f"http://{self.loopback or self._host(container)}:{published}"
         return None
 
+    def close(self) -> None:
+        self._client.client.close()
 
-@contextmanager
-def launch(
-    name: str,
-    spec: ContainerSpec,
-    port: int,
-    *,
-    endpoint: str | None,
-    environ: Mapping[str, str],
-    owner: Owner,
-    adopt: Callable[[str], Container],
-    files: Iterable[bytes] | None = None,
-    writable: tuple[str, ...] = (),
-) -> Iterator[LaunchedContainer]:
-    """See `engines.Launcher`.
+    def _host(self, container: str) -> str:
+        if self._mode is ConnectionMode.docker_host:
+            return str(self._client.host())
+        if self._mode is ConnectionMode.gateway_ip:
+            return str(self._client.gateway_ip(container))
+        return str(self._client.bridge_ip(container))
 
-    Args:
-        adopt: gives the container of an id, which was started here and is removed here.
-    """
-    with _answering(name):
-        container = _container(spec, endpoint, environ, owner, files, writable)
-        here = _publish(container, port)
-    try:
-        with spec.secrets.hidden.guarding(), _answering(name):
-            _start(container, spec)
-        yield LaunchedContainer(adopt(container.get_container_id()), port, here, container)
-    finally:
-        # From an engine that is away, or does not let go of it, the session's end removes it.
-        with suppress(DockerException, OSError):
-            knock(address(endpoint, environ), PATIENCE.answer_s)
-            container.stop(force=True, delete_volume=True)
-        container.get_docker_client().client.close()
+    def _is_here(self) -> bool:
+        """Whether the loopback of the engine's machine is our own.
 
+        From within a container testcontainers goes by the engine's bridge instead. Where that is
+        one of our own interfaces, the engine runs in this very container; otherwise it is outside.
+        """
+        if self._client.host() not in _HERE or self._mode is ConnectionMode.bridge_ip:
+            return False
+        return self._mode is ConnectionMode.docker_host or _is_our_address(self._gateway())
 
-class _FilledContainer(DockerContainer):  # type: ignore[misc, unused-ignore]
-    """One that is given a whole tar stream between its making and its start.
-
-    testcontainers itself copies single files, each read whole, and knows no owners and no times.
-    """
-
-    def with_files(self, tar: Iterable[bytes]) -> None:
-        self._transferable_specs.append((b"", ""))
-        self._tar = tar
-
-    def _transfer_into_container(
-        self, transferable: Any, destination_in_container: str, mode: int = 0o644
-    ) -> None:
-        if destination_in_container:
-            super()._transfer_into_container(transferable, destination_in_container, mode)
-        elif self._container is not None:
-            self._container.put_archive("/", (piece for piece in self._tar))
-
-
-def _declared_volumes(container: DockerContainer, spec: ContainerSpec) -> tuple[str, ...]:
-    """Where its image asks for volumes; none where it is not there, which creating says."""
-    with suppress(APIError):
-        return volumes_of(container.get_docker_client().client.api.inspect_image(spec.image))
-    return ()
-
-
-def _publish(container: DockerContainer, port: int) -> bool:
-    """Let the engine publish the port; returns whether on its loopback alone, which is ours."""
-    container.with_bind_ports(port)
-    here = _is_here(container)
-    if here:
-        # `with_bind_ports` has no way to say it; docker-py takes an address, and any port of it.
-        ports: dict[str, Any] = container.ports
-        ports[str(port)] = (_LOOPBACK, None)
-    return here
-
-
-def _is_here(container: DockerContainer) -> bool:
-    """Whether the loopback of the engine's machine is our own.
-
-    From within a container testcontainers goes by the engine's bridge instead. Where that is one
-    of our own interfaces, the engine runs in this very container; otherwise it is outside.
-    """
-    client = container.get_docker_client()
-    mode = client.get_connection_mode().name
-    if client.host() not in _HERE or mode not in ("docker_host", "gateway_ip"):
-        return False
-    return mode == "docker_host" or _is_our_address(_gateway(client.client.api))
-
-
-def _gateway(api: docker.APIClient) -> str:
-    """The address of an engine's bridge; "" where it has none."""
-    with suppress(APIError):
-        configured = api.inspect_network("bridge")["IPAM"].get("Config") or ()
-        return next((each["Gateway"] for each in configured if each.get("Gateway")), "")
-    return ""
+    def _gateway(self) -> str:
+        """The address of the engine's bridge; "" where it has none."""
+        with suppress(APIError):
+            bridge = self._client.client.api.inspect_network("bridge")
+            configured = bridge["IPAM"].get("Config") or ()
+            return next((each["Gateway"] for each in configured if each.get("Gateway")), "")
+        return ""
 
 
 def _is_our_address(address: str) -> bool:
@@ -151,86 +100,53 @@ def _is_our_address(address: str) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class LaunchedContainer:
+    """See `engines.Launched`; `port` is the one in the container."""
+
+    container: DockerContainer
+    port: int
+    _address: ServerAddress
+
+    def url(self) -> str | None:
+        return self._address.url(self.container.id, self.port)
+
+
+def server_spec(spec: ContainerSpec) -> ContainerSpec:
+    """The same on a network: ports are published by a bridge, and `none` has no ports."""
+    network = "bridge" if spec.limits.network == "none" else spec.limits.network
+    return replace(spec, limits=replace(spec.limits, network=network), passing=True)
+
+
+def start_server(container: DockerContainer, files: Iterable[bytes] | None) -> None:
+    """Start it with these files, unpacked at `/`, and those of its secrets."""
+    if files is not None:
+        container.put("/", files)
+    secrets = container.spec.secrets.files
+    if secrets:
+        container.put("/", [_readable_tar(secrets)])
+    container.start()
+
+
+def _readable_tar(files: Iterable[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, content in files:
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(content), 0o444
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
 @contextmanager
-def _answering(name: str) -> Iterator[None]:
-    """Say of an engine that does not answer that it is the engine.
+def answering(name: str) -> Iterator[None]:
+    """Say of an engine that does not answer while a server is started that it is the engine.
 
     Raises:
         EngineError: it does not, or refuses something.
     """
     try:
         yield
-    except (DockerException, RequestException) as error:
+    except (DockerException, RequestException, EngineLostError) as error:
         what = f"the engine went away or refused something while the server {name} was started"
         raise EngineError(what, innermost(error), CUT_REMEDY) from error
-
-
-def _container(
-    spec: ContainerSpec,
-    endpoint: str | None,
-    environ: Mapping[str, str],
-    owner: Owner,
-    files: Iterable[bytes] | None,
-    writable: tuple[str, ...],
-) -> DockerContainer:
-    client = _client_arguments(endpoint, environ)
-    container = _FilledContainer(spec.image, docker_client_kw=client)
-    container.with_envs(**{**dict(spec.env), **dict(spec.secrets.variables)})
-    if files is not None:
-        container.with_files(files)
-    for path, content in spec.secrets.files:
-        container.with_copy_into_container(content, path, 0o444)
-    for path in writable:
-        container.with_tmpfs_mount(path)
-    if spec.command:
-        container.with_command(list(spec.command))
-    limits = spec.limits
-    declared = set(_declared_volumes(container, spec)) - set(writable)
-    mounts = plan_mounts(spec, owner.labels(), address(endpoint, environ), sorted(declared))
-    chosen: dict[str, Any] = {
-        "platform": str(spec.platform),
-        "labels": container_labels(owner),
-        # Ports are published by a bridge; `none` has no ports.
-        "network": "bridge" if limits.network == "none" else limits.network,
-        "entrypoint": None if spec.entrypoint is None else list(spec.entrypoint),
-        "working_dir": spec.workdir,
-        "user": limits.user,
-        "mem_limit": limits.memory_bytes,
-        "nano_cpus": None if limits.cpus is None else int(limits.cpus * 1e9),
-        "shm_size": limits.shm_size_bytes,
-        "device_requests": [device_request(limits.gpus)] if limits.gpus else None,
-        "mounts": mounts or None,
-        **isolation(spec),
-    }
-    container.with_kwargs(
-        **{option: value for option, value in chosen.items() if value is not None}
-    )
-    return container
-
-
-def _client_arguments(endpoint: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    chosen = dict(environ)
-    if endpoint is not None and is_url(endpoint):
-        chosen["DOCKER_HOST"] = endpoint
-    elif endpoint is not None:
-        chosen.pop("DOCKER_HOST", None)
-        chosen["DOCKER_CONTEXT"] = endpoint
-    return {"environment": chosen}
-
-
-def _start(container: DockerContainer, spec: ContainerSpec) -> None:
-    # testcontainers' own reaper needs an image, a socket in a container and a port; ours does not.
-    # Only what is started here goes without it.
-    reaper_was_off = testcontainers_config.ryuk_disabled
-    testcontainers_config.ryuk_disabled = True
-    try:
-        container.start()
-    except APIError as error:
-        explanation = str(error.explanation)
-        made = container._container
-        if made is None:
-            raise explain_create(explanation, spec) from error
-        made.reload()
-        raise explain_start(explanation, made.attrs, spec) from error
-    finally:
-        testcontainers_config.ryuk_disabled = reaper_was_off

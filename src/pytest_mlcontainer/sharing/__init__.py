@@ -39,12 +39,11 @@ from pytest_mlcontainer import errors
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Owner
 from pytest_mlcontainer.owners import is_alive
-from pytest_mlcontainer.storage import cache_in_use, clear, parse_object, read_object, write_json
+from pytest_mlcontainer.storage import cache_in_use, clear, read_object, write_json
 
 T = TypeVar("T")
 
 _SESSIONS = "sessions"
-_LEDGER = "session-"
 _VALUE = "value.json"
 _ERROR = "error.json"
 _LOCK_TIMEOUT_S = 4 * 3600.0
@@ -328,69 +327,6 @@ class Store:
                 name += f" (process {noted.pid} on {noted.host})"
             named.append(name)
         return f"{' or '.join(named) or 'another process'}, which makes the same {kind}"
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What a session has touched, on disk, so that its controller can clean up after its workers.
-
-    Args:
-        root: the cache folder of all projects.
-    """
-
-    root: Path
-    session: str
-
-    def add(self, **entry: str) -> None:
-        """Note one thing; a worker that dies right afterwards has still noted it.
-
-        Raises:
-            MlContainerError: the cache folder cannot be used.
-        """
-        with cache_in_use(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a", encoding="utf-8") as file:
-                # A note before it may have been cut off, by a kill or a full disk.
-                file.write(f"\n{json.dumps(entry, sort_keys=True)}\n")
-
-    def enter(self, owner: Owner) -> None:
-        """Note whose session it is, before anything else."""
-        self.add(host=owner.host, pid=str(owner.pid), pid_start=owner.pid_start)
-
-    def owner(self) -> Owner | None:
-        """Whose session it is; None where that was not noted."""
-        for entry in self.entries():
-            if {"host", "pid", "pid_start"} <= entry.keys() and entry["pid"].isdigit():
-                pid = int(entry["pid"])
-                return Owner(self.session, entry["host"], pid, entry["pid_start"])
-        return None
-
-    def entries(self) -> tuple[dict[str, str], ...]:
-        """Everything noted, each once; a note that its writer did not finish is none."""
-        try:
-            lines = self._file.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return ()
-        read = (parse_object(line) for line in dict.fromkeys(lines))
-        return tuple(
-            entry
-            for entry in read
-            if entry is not None and all(isinstance(value, str) for value in entry.values())
-        )
-
-    def remove(self) -> None:
-        """Forget it all, after the cleaning."""
-        clear(self._file)
-
-    @property
-    def _file(self) -> Path:
-        return self.root / f"{_LEDGER}{self.session}.jsonl"
-
-
-def ledgers(root: Path) -> tuple[Ledger, ...]:
-    """Those of all sessions that a cache folder knows."""
-    names = sorted(file.stem for file in root.glob(f"{_LEDGER}*.jsonl"))
-    return tuple(Ledger(root, name.removeprefix(_LEDGER)) for name in names)
 
 
 def _read_value(file: Path) -> Any:

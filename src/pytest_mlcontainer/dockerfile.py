@@ -1,0 +1,218 @@
+"""A Dockerfile as instructions: the one reader, for all who ask what a build would do.
+
+It knows what BuildKit knows of lines: directives, the escape character, continuations, comments,
+heredocs, flags. Variables stay as they are written.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+# One of the `# key=value` lines that a Dockerfile begins with; any other line ends them.
+_DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][\w-]*)\s*=\s*(\S+)")
+_FLAG = re.compile(r"--([\w.-]+)(?:=(\S*))?(?:\s+|$)")
+_HEREDOC = re.compile(r"""(?:^|\s)\d*<<(-?)["']?([^\s<>|&;"']+)""")
+_HEREDOCS_IN = ("ADD", "COPY", "RUN")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction.
+
+    Args:
+        word: its name in capitals.
+        flags: `--from=build` as ("from", "build"), in their order.
+        rest: what follows those, in one line and without the text of heredocs.
+    """
+
+    word: str
+    flags: tuple[tuple[str, str], ...]
+    rest: str
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command of a CMD or ENTRYPOINT; the shell form becomes `/bin/sh -c …`."""
+        listed = self._listed()
+        return ("/bin/sh", "-c", self.rest) if listed is None else listed
+
+    @property
+    def copied(self) -> tuple[tuple[str, ...], str]:
+        """What a COPY or ADD takes from the context, and where it puts that; ((), "") if nothing.
+
+        Sources begin with no `./`; the context itself is `.`.
+        """
+        if self.word not in ("COPY", "ADD") or "from" in dict(self.flags):
+            return (), ""
+        listed = self._listed()
+        words = listed if listed is not None else tuple(self.rest.split())
+        words = tuple(word for word in words if not word.startswith("<<"))
+        sources = tuple(word.removeprefix("./") or "." for word in words[:-1])
+        return (sources, words[-1]) if sources else ((), "")
+
+    def _listed(self) -> tuple[str, ...] | None:
+        if self.rest.startswith("["):
+            try:
+                return tuple(map(str, json.loads(self.rest)))
+            except (ValueError, TypeError):
+                pass  # docker takes what is no JSON for a shell command
+        return None
+
+
+@dataclass(frozen=True)
+class DockerfileSummary:
+    """What a Dockerfile's last stage says.
+
+    Args:
+        entrypoint, command: arguments; the shell form becomes `/bin/sh -c …`.
+        ports: of EXPOSE, in its order.
+        copied: sources of COPY and ADD from the context, in all stages.
+        platform: of a FROM with a fixed `--platform`, in the last stage.
+        placed: sources of COPY and ADD from the context, with the absolute path each gets.
+        path: folders that ENV puts on PATH.
+        health: the path that HEALTHCHECK asks a server of its own for.
+    """
+
+    workdir: str = ""
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    copied: tuple[str, ...] = ()
+    platform: str = ""
+    placed: tuple[tuple[str, str], ...] = ()
+    path: tuple[str, ...] = ()
+    health: str = ""
+
+
+def read_dockerfile(file: Path) -> str:
+    """Its text, with replacement characters for bytes that are no UTF-8."""
+    return file.read_text(encoding="utf-8-sig", errors="replace")
+
+
+def parse_directives(text: str) -> tuple[tuple[str, str], ...]:
+    """Name, in small letters, and value of each directive, one for each of the first lines."""
+    found: list[tuple[str, str]] = []
+    for line in text.split("\n"):
+        directive = _DIRECTIVE.match(line)
+        if directive is None:
+            break
+        found.append((directive[1].lower(), directive[2]))
+    return tuple(found)
+
+
+def parse_instructions(text: str) -> Iterator[Instruction]:
+    """All instructions of all stages, in their order."""
+    escape = re.escape("`" if dict(parse_directives(text)).get("escape") == "`" else "\\")
+    continuation = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
+    lines = iter(text.replace("\r\n", "\n").split("\n"))
+    whole = ""
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        whole += continuation.sub("", line)
+        if continuation.search(line):
+            continue
+        yield _instruction(whole, lines)
+        whole = ""
+    if whole.strip():
+        yield _instruction(whole, lines)
+
+
+def _instruction(line: str, following: Iterator[str]) -> Instruction:
+    """That of a joined line; takes the text of its heredocs from the lines that follow."""
+    word, _, rest = re.sub(r"\s+", " ", line.strip(), count=1).partition(" ")
+    word, flags = word.upper(), list[tuple[str, str]]()
+    while (flag := _FLAG.match(rest)) is not None:
+        flags.append((flag[1], flag[2] or ""))
+        rest = rest[flag.end() :]
+    for dash, end in _HEREDOC.findall(rest) if word in _HEREDOCS_IN else ():
+        while (skipped := next(following, None)) is not None:
+            if (skipped.lstrip("\t") if dash else skipped) == end:
+                break
+    return Instruction(word, tuple(flags), rest.strip())
+
+
+def copied_sources(text: str) -> tuple[str, ...]:
+    """What COPY and ADD take from the context, in all stages; see `Instruction.copied`."""
+    return tuple(source for each in parse_instructions(text) for source in each.copied[0])
+
+
+def parse_dockerfile(text: str) -> DockerfileSummary:
+    """Read all instructions; a stage begins with what the stage that it is made FROM says."""
+    stages: dict[str, DockerfileSummary] = {}
+    now, name = DockerfileSummary(), ""
+    for each in parse_instructions(text):
+        if each.word == "FROM":
+            stages[name] = now
+            base, name = _base_and_name(each.rest)
+            platform = dict(each.flags).get("platform", "")
+            fixed = "" if "$" in platform else platform
+            now = replace(stages.get(base, DockerfileSummary()), platform=fixed)
+        else:
+            now = _summarised(now, each)
+    return replace(now, copied=copied_sources(text))
+
+
+def _base_and_name(rest: str) -> tuple[str, str]:
+    """Of a FROM, in small letters; names of stages have no case."""
+    base, *named = rest.lower().split() or [""]
+    return base, named[1] if named[:1] == ["as"] and len(named) == 2 else ""
+
+
+def _summarised(now: DockerfileSummary, each: Instruction) -> DockerfileSummary:
+    """What is known after one more instruction of a stage."""
+    match each.word:
+        case "COPY" | "ADD":
+            return replace(now, placed=(*now.placed, *_placed(each, now.workdir)))
+        case "WORKDIR":
+            return replace(now, workdir=each.rest)
+        case "ENV":
+            return replace(now, path=(*_on_path(each.rest), *now.path))
+        case "HEALTHCHECK":
+            return replace(now, health=_health(each.rest))
+        case "ENTRYPOINT":
+            # As docker does: a new ENTRYPOINT forgets the base's CMD.
+            return replace(now, entrypoint=each.arguments, command=())
+        case "CMD":
+            return replace(now, command=each.arguments)
+        case "EXPOSE":
+            ports = (int(port) for port in re.findall(r"\b(\d+)\b(?:/tcp)?(?!/udp)", each.rest))
+            return replace(now, ports=(*now.ports, *ports))
+    return now
+
+
+def _placed(each: Instruction, workdir: str) -> tuple[tuple[str, str], ...]:
+    """Each source of a COPY with the absolute path of what it becomes; with a slash at its end
+    where a file goes into that folder, which a folder's content does in any case."""
+    sources, target = each.copied
+    if not sources or set("*?$") & set(target):
+        return ()
+    place = posixpath.normpath(posixpath.join("/", workdir, target))
+    into = target.endswith(("/", ".")) or len(sources) > 1
+    return tuple((source, f"{place}/" if into else place) for source in sources)
+
+
+def _on_path(rest: str) -> tuple[str, ...]:
+    found = re.search(r"""(?:^|\s)PATH(?:=|\s+)["']?([^\s"']+)""", rest)
+    parts = found.group(1).split(":") if found is not None else ()
+    return tuple(part.rstrip("/") for part in parts if part.startswith("/"))
+
+
+def _health(rest: str) -> str:
+    found = re.search(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+)?(/[\w./-]*)", rest)
+    return found.group(1) if found is not None else ""
+
+
+def command_words(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a command, also of one in a shell."""
+    if arguments[:2] != ("/bin/sh", "-c"):
+        return arguments
+    try:
+        return tuple(shlex.split(arguments[2]))
+    except ValueError:
+        return tuple(arguments[2].split())

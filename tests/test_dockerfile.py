@@ -1,0 +1,100 @@
+"""What the one reader of Dockerfiles makes of their lines, as BuildKit has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_mlcontainer.dockerfile import (
+    DockerfileSummary,
+    Instruction,
+    command_words,
+    copied_sources,
+    parse_dockerfile,
+    parse_instructions,
+)
+
+
+def test_a_stage_begins_with_what_its_base_says() -> None:
+    """Over continuations and heredocs, and with what all stages copy."""
+    recipe = parse_dockerfile(
+        "# syntax=docker/dockerfile:1\n"
+        "ARG TAG=3\n"
+        "FROM base:${TAG} AS build\nCOPY --link ./a.py dist/*.whl /x/\n"
+        'FROM other AS common\nWORKDIR /srv\nENTRYPOINT ["tool"]\nCMD ["a"]\n'
+        "FROM common\nCOPY --from=build /x /y\nCOPY <<EOF /etc/conf\nCMD not this one\nEOF\n"
+        "RUN one \\\n  # a comment\n  && two\nEXPOSE 8080 53/udp\nCMD serve --port 1\n"
+    )
+    assert recipe == DockerfileSummary(
+        workdir="/srv",
+        entrypoint=("tool",),
+        command=("/bin/sh", "-c", "serve --port 1"),
+        ports=(8080,),
+        copied=("a.py", "dist/*.whl"),
+    )
+    assert command_words(recipe.command) == ("serve", "--port", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "instructions"),
+    [
+        ("run\tone  two", [("RUN", "one  two")]),
+        ("RUN one \\\n\n# a comment\n  two \\ \n three", [("RUN", "one   two  three")]),
+        ("RUN one \\\\\nRUN two", [("RUN", "one \\\\"), ("RUN", "two")]),
+        ("RUN echo `date`\nCOPY a /", [("RUN", "echo `date`"), ("COPY", "a /")]),
+        ("# escape=`\nRUN one `\n two\nCOPY a C:\\\nCMD x",
+         [("RUN", "one  two"), ("COPY", "a C:\\"), ("CMD", "x")]),
+        ("RUN one \\", [("RUN", "one")]),
+        ("RUN a\r\nRUN b\\\r\nc\r\n", [("RUN", "a"), ("RUN", "bc")]),
+        ("COPY", [("COPY", "")]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_lines_are_joined_as_the_escape_character_says(
+    text: str, instructions: list[tuple[str, str]]
+) -> None:
+    """A backtick at the end of a command joins nothing, unless the first lines make it do so."""
+    assert [(each.word, each.rest) for each in parse_instructions(text)] == instructions
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("RUN <<EOF\nCOPY a /\nEOF\nCMD x", ["RUN", "CMD"]),
+        ("RUN <<-'E-1' python3\nCOPY a /\n\tE-1\nCMD x", ["RUN", "CMD"]),
+        ("RUN <<EOF\nCOPY a /\n EOF\nEOF\nCMD x", ["RUN", "CMD"]),
+        ("COPY <<a <<b /x\nA\na\nB\nb\nCMD x", ["COPY", "CMD"]),
+        ('RUN 3<<"EOF" cat >/x\nFROM y\nEOF\nCMD x', ["RUN", "CMD"]),
+        ("RUN cat <<<word\nCMD x", ["RUN", "CMD"]),
+        ("RUN echo $((1<<3))\nCMD x", ["RUN", "CMD"]),
+        ("LABEL a=b <<EOF\nCMD x", ["LABEL", "CMD"]),
+        ("RUN <<EOF\nno end", ["RUN"]),
+    ],
+)
+def test_text_of_heredocs_is_no_instruction(text: str, words: list[str]) -> None:
+    """As far as the line that ends it, and only where an instruction takes one."""
+    assert [each.word for each in parse_instructions(text)] == words
+
+
+def test_flags_stand_apart() -> None:
+    """Of every instruction."""
+    assert list(parse_instructions("COPY --link --chown=1:1 a b")) == [
+        Instruction("COPY", (("link", ""), ("chown", "1:1")), "a b")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sources"),
+    [
+        ("COPY \\\n  ./a.whl \\\n  b.whl /x/", ("a.whl", "b.whl")),
+        ('COPY ["a b.whl", "./c.whl", "/x/"]', ("a b.whl", "c.whl")),
+        ("ADD . /x", (".",)),
+        ("COPY ./ /x", (".",)),
+        ("COPY --from=build a /x", ()),
+        ("COPY /x", ()),
+        ("RUN cp a /x", ()),
+        ("FROM x AS a\nCOPY a /\nFROM y\nCOPY b /", ("a", "b")),
+    ],
+)
+def test_what_is_copied_from_the_context(text: str, sources: tuple[str, ...]) -> None:
+    """In every form that COPY has, and in all stages."""
+    assert copied_sources(text) == sources
