@@ -124,6 +124,21 @@ def test_doctor_without_an_engine_names_its_address_and_checks_the_rest(
     assert said["project"].startswith("ok")
 
 
+def test_doctor_answers_programs_with_the_same_findings(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"unix://{sample}/no.sock"
+    assert main(["doctor", "--engine", address]) == 1
+    said = lines_of(capsys.readouterr().out)
+    assert main(["doctor", "--json", "--engine", address]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["schema"], answer["works"]) == (1, False)
+    assert [each["name"] for each in answer["findings"]] == list(said)
+    first = answer["findings"][0]
+    assert (first["name"], first["status"]) == ("engine", "missing")
+    assert first["remedy"].startswith("start Docker")
+
+
 def test_doctor_with_an_engine_of_no_known_kind_checks_the_rest(
     sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -82,7 +82,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     world = here(os.environ)
     if arguments.command == "clean":
         return clean(world, arguments.engine, dry_run=arguments.dry_run)
-    return examine(world, arguments.engine)
+    return examine(world, arguments.engine, as_json=arguments.json)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -165,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "say whether everything that a run needs is here, and what to do if not"
     doctor = commands.add_parser("doctor", help=text, description=text)
+    doctor.add_argument("--json", action="store_true", help="as one JSON object, for programs")
 
     text = "write a first [tool.mlcontainer] into pyproject.toml, from what the project holds"
     init_parser = commands.add_parser("init", help=text, description=text)

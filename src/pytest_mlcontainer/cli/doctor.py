@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,11 @@ class Finding:
     text: str
     remedy: str = ""
 
+    @property
+    def raw(self) -> dict[str, str]:
+        """As JSON can hold it."""
+        return {**vars(self), "status": self.status.value}
+
     def __str__(self) -> str:
         first, *more = self.text.splitlines() or [""]
         lines = [f"{self.name:{_NAME_WIDTH}} {self.status.value:8} {first}", *more]
@@ -67,20 +73,27 @@ class Finding:
         return f"\n{' ' * (_NAME_WIDTH + 10)}".join(lines)
 
 
-def examine(here: Here, engine: str | None) -> int:
+def examine(here: Here, engine: str | None, *, as_json: bool = False) -> int:
     """Check everything, and print a line for each thing.
 
     Args:
         engine: URL or context; None is what a run here would use.
+        as_json: print one JSON object instead, once all is known: `schema` (1), `works` and
+            `findings`, each with `name`, `status` (`ok`, `warning` or `missing`), `text` and
+            `remedy` ("" where nothing has to be done).
 
     Returns:
         0 when a run on the engine's own platform can work and no library computes wrong, else 1.
     """
-    missing = False
+    found = []
     for finding in _findings(here, engine):
-        print(finding, flush=True)
-        missing |= finding.status is Status.MISSING
-    return 1 if missing else 0
+        found.append(finding)
+        if not as_json:
+            print(finding, flush=True)
+    works = all(finding.status is not Status.MISSING for finding in found)
+    if as_json:
+        print(json.dumps({"schema": 1, "works": works, "findings": [each.raw for each in found]}))
+    return 0 if works else 1
 
 
 def _findings(here: Here, engine: str | None) -> Iterator[Finding]:

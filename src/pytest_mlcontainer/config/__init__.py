@@ -1,6 +1,6 @@
 """Raw strings and mappings → `Settings` and `Options`, or every problem at once."""
 
-from pytest_mlcontainer.config.files import check_files, has_table, load
+from pytest_mlcontainer.config.files import check_files, has_table, line_of_table, load
 from pytest_mlcontainer.config.host import check_host
 from pytest_mlcontainer.config.options import join_vary, parse_options
 from pytest_mlcontainer.config.rules import parse_rules
@@ -13,6 +13,7 @@ __all__ = [
     "check_host",
     "has_table",
     "join_vary",
+    "line_of_table",
     "load",
     "parse_duration",
     "parse_engine",

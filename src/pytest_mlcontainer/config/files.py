@@ -157,6 +157,28 @@ def _project_name(document: Mapping[str, object]) -> str:
     return name if isinstance(name, str) else ""
 
 
+def line_of_table(file: Path, entrypoint: str = "") -> int:
+    """Where a file declares an entrypoint, or all of ours, as lines are counted from 0 on.
+
+    Args:
+        entrypoint: its name; "" for the table itself.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    name = re.escape(entrypoint)
+    patterns = [rf"\s*\[\s*tool\.mlcontainer\.entrypoints\.[\"']?{name}[\"']?\s*\]"]
+    patterns = [*(patterns if entrypoint else ()), r"\s*\[\s*tool\.mlcontainer\b"]
+    found = (
+        number
+        for pattern in patterns
+        for number, line in enumerate(lines)
+        if re.match(pattern, line)
+    )
+    return next(found, 0)
+
+
 def check_files(settings: Settings) -> tuple[MlContainerError, ...]:
     """What a build needs and is not there; for an image that is not built nothing is needed."""
     build = settings.build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Generator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pytest_mlcontainer.config import has_table
 from pytest_mlcontainer.model import Owner
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.plugin import explained
+from pytest_mlcontainer.plugin.github import GitHub
 from pytest_mlcontainer.plugin.key import SESSION
 from pytest_mlcontainer.plugin.session import ContainerSession, options_of
 from pytest_mlcontainer.report.terminal import summary_lines
@@ -22,6 +24,7 @@ class Controller:
 
     def __init__(self, session: ContainerSession) -> None:
         self._session = session
+        self._github = GitHub(session.config.rootpath, os.environ)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before the terminal and JUnit take it over
     def pytest_runtest_logreport(
@@ -29,6 +32,7 @@ class Controller:
     ) -> Generator[None, object, object]:
         explained.restore(report)
         self._session.results.collect(report)
+        self._github.collect(report)
         with self._session.progress.paused():
             return (yield)
 
@@ -50,6 +54,8 @@ class Controller:
         results = self._session.results
         _print(terminalreporter, "containers", self._summary(terminalreporter))
         _print(terminalreporter, "baseline", results.updates)
+        for line in self._github.commands():
+            terminalreporter.write_line(line)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -58,6 +64,8 @@ class Controller:
         # A worker died, or the session ended early.
         results.recover(self._session.begun_runs())
         written = results.write(self._session.options.report)
+        if self._github.is_here:
+            self._github.summarise(results.summary())
         if not written and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -70,9 +78,16 @@ class Controller:
                 "no container ran, because of errors in the project's tests: `mlcontainer test` "
                 "runs [tool.mlcontainer] alone"
             )
+        if not self._session.selected and self._has_collected_all(terminal):
+            lines += _nothing_to_do(self._session.config.rootpath)
         for container in self._session.pipeline.kept():
             lines.append(f"kept: docker logs {container} (`mlcontainer clean` removes it)")
         return lines
+
+    def _has_collected_all(self, terminal: pytest.TerminalReporter) -> bool:
+        """Whether all tests are known here: no worker collected them, and none was left out."""
+        left_out = terminal.stats.get("deselected") or terminal.stats.get("error")
+        return not left_out and not self._session.config.pluginmanager.hasplugin("dsession")
 
     def _ended_before(self, terminal: pytest.TerminalReporter) -> bool:
         """Whether pytest has collected items of ours, and ended on errors of other files."""
@@ -80,6 +95,17 @@ class Controller:
         collecting = any(isinstance(each, pytest.CollectReport) for each in errors)
         ran = any(terminal.stats.get(kind) for kind in ("passed", "failed", "skipped", "xfailed"))
         return collecting and not ran and bool(self._session.selected)
+
+
+def _nothing_to_do(root: Path) -> list[str]:
+    """Why no container ran, where nothing of the project asks for one."""
+    file = root / "pyproject.toml"
+    if file.is_file() and has_table(file):
+        return []
+    return [
+        f"no container ran: {file} has no [tool.mlcontainer] table, and no test uses a fixture of "
+        "this plugin; `mlcontainer init` writes a first table"
+    ]
 
 
 def begin(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.config import check_host, load
+from pytest_mlcontainer.config import check_host, line_of_table, load
 from pytest_mlcontainer.errors import (
     ConfigError,
     MlContainerError,
@@ -21,6 +21,7 @@ from pytest_mlcontainer.model import (
     HOST,
     BaselineJob,
     CompareJob,
+    ImageJob,
     Job,
     Options,
     RepeatsJob,
@@ -89,12 +90,14 @@ class EntrypointNode(pytest.Collector):
 
 
 class ContainerItem(pytest.Item):
-    """An item that needs `--container`; its place is a table, which has no line of code."""
+    """An item that needs `--container`; its place is the table that declares it."""
 
     runs_containers = True
+    entrypoint = ""
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        return self.path, 0, self.nodeid.partition("::")[2]
+        line = line_of_table(self.path, self.entrypoint)
+        return self.path, line, self.nodeid.partition("::")[2]
 
 
 class JobItem(ContainerItem):
@@ -104,6 +107,7 @@ class JobItem(ContainerItem):
         super().__init__(**kwargs)
         self.job = job
         self.settings = settings
+        self.entrypoint = _entrypoint_of(job)
 
     def runtest(self) -> None:
         session = session_of(self.config)
@@ -132,6 +136,15 @@ class Unread(ContainerItem):
 
     def runtest(self) -> None:
         raise NotImplementedError(self.skip_reason)
+
+
+def _entrypoint_of(job: Job) -> str:
+    """The name of the one that a job is about; "" for an image's."""
+    if isinstance(job, ImageJob):
+        return ""
+    if isinstance(job, (CompareJob, BaselineJob)):
+        return job.actual.entrypoint.name
+    return job.run.entrypoint.name if isinstance(job, VariesJob) else job.entrypoint.name
 
 
 def _nothing(file: ProjectFile) -> Settings:

@@ -24,6 +24,8 @@ from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import Run
 from pytest_mlcontainer.plugin.wording import Wording
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
+from pytest_mlcontainer.report.markdown import summary_md
+from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.storage import why_unwritable
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -122,6 +124,12 @@ class Results:
             told = MlContainerError("the report cannot be written", value, remedy)
             self.unwritten = tuple(str(told).split("\n"))
         return not self.unwritten
+
+    def summary(self) -> str:
+        """What a CI service shows beside a job, as Markdown; "" where nothing was run."""
+        if not self.found:
+            return ""
+        return summary_md(gather(self.found, time.monotonic() - self._started))
 
     def close(self) -> None:
         """Remove what workers wrote."""

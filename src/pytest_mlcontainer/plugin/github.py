@@ -1,0 +1,55 @@
+"""What GitHub Actions is told of a session: annotations, and the summary of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path, PurePath
+
+import pytest
+
+from pytest_mlcontainer.plugin.explained import Explained
+from pytest_mlcontainer.report.github import Annotation, commands
+
+
+class GitHub:
+    """Collects failures of tests that run containers.
+
+    Args:
+        root: of pytest, to which places of tests are relative.
+        environ: environment variables; `GITHUB_ACTIONS` says whether this is such a job.
+    """
+
+    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        self._root = root
+        self._environ = environ
+        self._annotations: list[Annotation] = []
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is a job of GitHub Actions."""
+        return self._environ.get("GITHUB_ACTIONS") == "true"
+
+    def collect(self, report: pytest.TestReport) -> None:
+        """Note a failure that is told in our own words; other plugins annotate all others."""
+        if self.is_here and report.failed and isinstance(report.longrepr, Explained):
+            file, line, _name = report.location
+            place = Annotation(self._from_checkout(file), (line or 0) + 1, str(report.longrepr))
+            self._annotations.append(place)
+
+    def commands(self) -> list[str]:
+        """The lines that make annotations of them."""
+        return commands(self._annotations)
+
+    def summarise(self, text: str) -> None:
+        """Add Markdown to the summary of the job; without one, or where it is full, to nothing."""
+        file = self._environ.get("GITHUB_STEP_SUMMARY")
+        if self.is_here and file:
+            with suppress(OSError), Path(file).open("a", encoding="utf-8") as summary:
+                summary.write(text)
+
+    def _from_checkout(self, file: str) -> str:
+        top = Path(self._environ.get("GITHUB_WORKSPACE") or self._root)
+        place = self._root / file
+        shown = place.relative_to(top) if place.is_relative_to(top) else PurePath(file)
+        return shown.as_posix()
