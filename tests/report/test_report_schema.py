@@ -1,0 +1,133 @@
+"""`docs/report.schema.json` describes what is written: all of it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from pytest_mlcontainer.model import (
+    Cause,
+    Difference,
+    Element,
+    Explanation,
+    Failure,
+    Outcome,
+    Platform,
+    SearchFinding,
+    Target,
+    Verdict,
+)
+from pytest_mlcontainer.report import Result
+from pytest_mlcontainer.report.json import report_json
+from pytest_mlcontainer.report.results import RunResult
+from pytest_mlcontainer.report.session import gather
+
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMA = json.loads((DOCS / "report.schema.json").read_text())
+AMD64 = Target(Platform("linux", "amd64"), emulated=False)
+ARM64 = Target(Platform("linux", "arm64"), emulated=True, gpus="all", variations=("threads=1",))
+DRIFT = Difference(
+    "w.npz",
+    "coef",
+    Verdict.DRIFT,
+    max_abs=math.inf,
+    max_rel=0.3,
+    max_ulp=9,
+    scale_error=math.nan,
+    worst_index=(0, 3),
+    worst_actual="1",
+    worst_expected="2",
+    differing=2,
+    beyond=1,
+    size=4,
+    rule="rtol 1e-05",
+    quantiles=((0.5, 0.1), (1.0, math.inf)),
+    histogram=((0.1, 1.0, 2),),
+    elements=(Element((0, 3), "1", "2", 0.1), Element((1,), "nan", "2", math.nan)),
+    noise=0.1,
+)
+EXPLAINED = Explanation(
+    runs=7,
+    tried=("threads=1",),
+    not_exercised=(("simd", "the image sets it"),),
+    findings=(SearchFinding("crash", ("user",), "it fails"),),
+    materiality="one label of 20 flips",
+    open=("what the network does",),
+    suspects=("libm",),
+)
+WHOLE = Outcome(
+    "train",
+    ARM64,
+    AMD64,
+    Verdict.DRIFT,
+    (DRIFT, Difference("m.json", "", Verdict.IDENTICAL, size=7, unit="items")),
+    notes=("a note",),
+    facts=(("cpu.flags", "avx2", None), ("load", 1.5, True)),
+    causes=(Cause(("threads",), 5, "2 → 1"),),
+    explanation=EXPLAINED,
+)
+BARE = Outcome("train", AMD64, AMD64, Verdict.IDENTICAL, ())
+FAILED = RunResult("r1", "infer", ARM64, None, 1.5, Failure("it failed", "x", "y"))
+
+
+def written() -> dict[str, Any]:
+    results = [Result(outcome=WHOLE), Result(outcome=BARE), Result(run=FAILED), Result(note="n")]
+    report: dict[str, Any] = json.loads(report_json(gather(results, 31.5)))
+    return report
+
+
+def closed(schema: Any) -> Any:
+    """The same schema, which refuses what it does not name."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: closed(value) for key, value in schema.items()}
+    return {"additionalProperties": False, **made} if "required" in made else made
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_all_that_is_written_is_described() -> None:
+    Draft202012Validator(closed(SCHEMA)).validate(written())
+
+
+def test_the_documented_example_is_one() -> None:
+    text = (DOCS / "reports.md").read_text()
+    (example,) = re.findall(r"## report\.json\n\n[^\n]+\n\n```json\n(.*?)\n```", text, re.DOTALL)
+    Draft202012Validator(closed(SCHEMA)).validate(json.loads(example))
+
+
+def test_readers_of_schema_1_may_be_given_more() -> None:
+    Draft202012Validator(SCHEMA).validate({**written(), "later": True})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema",), 2),
+        (("results", 0, "verdict"), "fine"),
+        (("results", 0, "differences", 0, "max_abs"), "huge"),
+        (("results", 0, "differences", 0, "histogram", 0), [0.1, 1.0]),
+        (("results", 0, "explanation", "runs"), -1),
+        (("failures", 0, "target", "platform"), None),
+        (("verdicts",), {"fine": 1}),
+    ],
+)
+def test_what_is_no_report_is_refused(path: tuple[Any, ...], value: object) -> None:
+    report = deepcopy(written())
+    place: Any = report
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(ValidationError):
+        Draft202012Validator(SCHEMA).validate(report)
