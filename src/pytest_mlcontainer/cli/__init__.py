@@ -75,6 +75,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return init(arguments.folder, only_print=arguments.print)
     if arguments.command == "explain":
         return _explain(arguments)
+    if arguments.command == "completion":
+        from pytest_mlcontainer.cli.completion import completion
+
+        return completion(_parser(), arguments.shell)
     from pytest_mlcontainer.cli.clean import clean
     from pytest_mlcontainer.cli.doctor import examine
     from pytest_mlcontainer.cli.surroundings import here
@@ -179,6 +183,10 @@ def _parser() -> argparse.ArgumentParser:
     text = "run [tool.mlcontainer] alone, whatever the project's own pytest needs"
     test = commands.add_parser("test", help=text, description=text)
     test.add_argument("options", nargs="*", metavar="OPTION", help="of pytest, or items to run")
+
+    text = "print a script that lets a shell complete this command's words"
+    completion_parser = commands.add_parser("completion", help=text, description=text)
+    completion_parser.add_argument("shell", choices=("bash", "zsh", "fish"))
 
     _add_compare(commands)
     _add_explain(commands)
