@@ -103,12 +103,39 @@ def test_facts_stand_under_the_side_they_belong_to() -> None:
     assert lines[at + 2].split() == ["threads", "2", "4"]
 
 
-def test_many_drifting_items_are_cut_with_their_number() -> None:
+def test_many_drifting_items_alike_are_one_line_and_three_of_them_in_full() -> None:
     many = [replace(DRIFT, item=f"c{number}") for number in range(25)]
     lines = failure_lines(outcome(*many), "")
-    assert "… and 15 more; report.json of --container-report (--report) has them" in lines
-    assert sum(line.startswith("outputs/w.npz:c") for line in lines) == 10
-    assert sum(line.startswith("  c") for line in lines) == 25, "the others with one line each"
+    assert "  c*           25 drift, the worst max abs 0.0123, max rel 0.3" in lines
+    assert sum(line.startswith("outputs/w.npz:c") for line in lines) == 3
+    assert "… and 22 more; report.json of --container-report (--report) has them" in lines
+
+
+def test_what_can_be_judged_comes_before_the_insides_of_a_model() -> None:
+    """A hundred trees with another number of nodes are a line; a prediction is seen in full."""
+    parts = ("split_indices", "base_weights")
+    trees = [
+        Difference("model.json", f"trees[{number}].{part}", Verdict.DRIFT, note="shape (3,)")
+        for number in range(100)
+        for part in parts
+    ]
+    scores = replace(DRIFT, output="pred.csv", item="score")
+    lines = failure_lines(outcome(*trees, scores), "")
+    shown = lines[: lines.index("pred.csv:score")]
+    assert len(lines) < 40
+    assert [line.strip() for line in shown if "split_indices" in line] == [
+        "split_indices  100 drift, such as shape (3,)"
+    ]
+    assert "trees[" not in "\n".join(shown)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_few_places_alike_are_shown_one_by_one(count: int) -> None:
+    few = [replace(DRIFT, item=f"layer[{number}].w", max_abs=1.0) for number in range(count)]
+    lines = failure_lines(outcome(*few, replace(DRIFT, item="bias")), "")
+    text = "\n".join(lines)
+    assert all(f"outputs/w.npz:layer[{number}].w" in text for number in range(count))
+    assert "[*]" not in text
 
 
 def test_what_cannot_be_read_says_why() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
 from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdict
@@ -10,13 +10,13 @@ from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_varied, rest
 from pytest_mlcontainer.report.escape import cut_inside, escape
+from pytest_mlcontainer.report.overview import overview, representatives
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
-from pytest_mlcontainer.report.tree import Node, ReportLeaf, Tree, build_tree
+from pytest_mlcontainer.report.tree import ReportLeaf, Tree, build_tree
 from pytest_mlcontainer.wording import first_and_count, truncate
 
 _BLOCKS = 10
-_ROWS = 40
 _ELEMENTS = 3
 _ELEMENT_WIDTH = 32
 _FACTS = 8
@@ -24,7 +24,6 @@ _FACT_WIDTH = 30
 _SAID = 1500
 _REMARKS = 30
 _NOTES = 15
-_LABEL_WIDTH = 56
 _WIDTH = 100
 _SUMMARY = 200
 _ACCEPTED = 3
@@ -40,12 +39,12 @@ def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
         repeat: the command that repeats just this; "" leaves the line out.
     """
     tree = build_tree(outcome)
-    blocks = tree.failing[:_BLOCKS]
+    blocks = representatives(tree.failing, _BLOCKS)
     said = answer(outcome)
     lines = [escape(words.headline(outcome, tree.failing_count), 300)]
     lines += [*(line for each in said for line in _statement(each)), ""]
     if len(tree.failing) > 1:
-        lines += [*_overview(tree), ""]
+        lines += [*overview(tree), ""]
     for leaf in blocks:
         lines += [*_block(leaf, outcome), ""]
     if tree.failing_count > len(blocks):
@@ -109,37 +108,6 @@ def _acceptances(outcome: Outcome, blocks: Sequence[ReportLeaf]) -> list[str]:
     for each in proposals:
         lines += [f"  {escape(each.line, 300)}", f"    # hides {escape(each.hides, 200)}"]
     return [*lines, ""]
-
-
-def _overview(tree: Tree) -> list[str]:
-    """Every place that does not pass, one line each, with what is in it."""
-    rows = [row for node in tree.outputs if not node.passes for row in _rows(node, "")]
-    shown = rows[:_ROWS]
-    width = max(len(label) for label, _text in shown)
-    lines = [truncate(f"{label:<{width}}  {text}", _WIDTH).rstrip() for label, text in shown]
-    if len(rows) > len(shown):
-        lines.append(f"… and {len(rows) - len(shown):,} more places")
-    return lines
-
-
-def _rows(node: Node, indent: str) -> Iterator[tuple[str, str]]:
-    name = cut_inside(node.label.lstrip("./") or node.label, _LABEL_WIDTH)
-    label = indent + escape(name, _LABEL_WIDTH)
-    own = [leaf.difference for leaf in node.leaves if not leaf.passes]
-    if node.children or not own:
-        yield label, words.counts_text(node.counts)
-    elif len(own) == 1:
-        yield label, _verdict_and_brief(own[0])
-    else:
-        yield label, words.counts_text(node.counts)
-        yield from ((f"{indent}  ·", _verdict_and_brief(each)) for each in own)
-    for child in node.children:
-        if not child.passes:
-            yield from _rows(child, indent + "  ")
-
-
-def _verdict_and_brief(difference: Difference) -> str:
-    return f"{difference.verdict.value}  {escape(words.brief(difference), 80)}".rstrip()
 
 
 def _block(leaf: ReportLeaf, outcome: Outcome) -> list[str]:

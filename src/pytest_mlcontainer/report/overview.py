@@ -1,0 +1,111 @@
+"""All places of a comparison that do not pass, on one screen.
+
+Places that have the same name but for the numbers in it (the trees of a model, the layers of a
+network, the steps of a log) are one line as soon as there are several of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.escape import cut_inside, escape
+from pytest_mlcontainer.report.tree import Node, ReportLeaf, Tree, add_counts
+from pytest_mlcontainer.wording import truncate
+
+_ROWS = 40
+_LABEL_WIDTH = 56
+_WIDTH = 100
+_FEW = 3  # places alike that are shown one by one
+_NUMBER = re.compile(r"(?<=\[)\d+(?=\])|(?<=[a-z_.])\d+")
+
+
+def overview(tree: Tree) -> list[str]:
+    """Every place that does not pass, one line each, with what is in it."""
+    rows = list(_rows([node for node in tree.outputs if not node.passes], "", _FEW))
+    shown = rows[:_ROWS]
+    width = max(len(label) for label, _text in shown)
+    lines = [truncate(f"{label:<{width}}  {text}", _WIDTH).rstrip() for label, text in shown]
+    if len(rows) > len(shown):
+        lines.append(f"… and {len(rows) - len(shown):,} more places")
+    return lines
+
+
+def representatives(leaves: Sequence[ReportLeaf], most: int) -> tuple[ReportLeaf, ...]:
+    """What is worth to be seen in full: one of each kind of place, others only where kinds are few.
+
+    What can be judged (a metric, a prediction, a label) comes before the insides of a model, of
+    which there are many alike; what has values before what merely has another shape.
+
+    Args:
+        leaves: the worst first.
+        most: to be returned.
+    """
+    kinds = [tuple(_alike(part) for part in leaf.path) for leaf in leaves]
+    counts, seen = Counter(kinds), Counter[tuple[str, ...]]()
+    chosen: list[tuple[tuple[bool, bool], ReportLeaf]] = []
+    others = []
+    for kind, leaf in zip(kinds, leaves, strict=True):
+        is_one_of_many = counts[kind] > _FEW
+        seen[kind] += 1
+        if is_one_of_many and seen[kind] > 1:
+            others.append(leaf)
+        else:
+            chosen.append(((not leaf.elements, is_one_of_many), leaf))
+    found = [leaf for _rank, leaf in sorted(chosen, key=lambda pair: pair[0])]
+    return tuple([*found, *others[: max(0, _FEW - len(found))]][:most])
+
+
+def _rows(nodes: Iterable[Node], indent: str, few: int) -> Iterator[tuple[str, str]]:
+    groups: dict[str, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(_alike(node.label), []).append(node)
+    for name, group in groups.items():
+        if len(group) > few:
+            yield from _together(name, group, indent)
+        else:
+            for node in group:
+                yield from _alone(node, indent)
+
+
+def _alone(node: Node, indent: str) -> Iterator[tuple[str, str]]:
+    label = _label(node.label, indent)
+    own = [leaf.difference for leaf in node.leaves if not leaf.passes]
+    if node.children or not own:
+        yield label, words.counts_text(node.counts)
+    elif len(own) == 1:
+        yield label, _verdict_and_brief(own[0])
+    else:
+        yield label, words.counts_text(node.counts)
+        yield from ((f"{indent}  ·", _verdict_and_brief(each)) for each in own)
+    yield from _rows((child for child in node.children if not child.passes), indent + "  ", _FEW)
+
+
+def _together(name: str, nodes: Sequence[Node], indent: str) -> Iterator[tuple[str, str]]:
+    """Places alike as one."""
+    text = words.counts_text(add_counts(*(node.counts for node in nodes)))
+    below = [child for node in nodes for child in node.children if not child.passes]
+    own = [leaf.difference for node in nodes for leaf in node.leaves if not leaf.passes]
+    if own and not below:
+        brief = escape(words.brief(own[0]), 60)
+        first = "the worst" if words.numbers(own[0]) else "such as"
+        text = f"{text}, {first} {brief}" if brief else text
+    yield _label(name, indent), text
+    yield from _rows(below, indent + "  ", 0)
+
+
+def _label(name: str, indent: str) -> str:
+    cut = cut_inside(name.lstrip("./") or name, _LABEL_WIDTH)
+    return indent + escape(cut, _LABEL_WIDTH)
+
+
+def _alike(name: str) -> str:
+    """The name without its numbers, which places alike share."""
+    return _NUMBER.sub("*", name)
+
+
+def _verdict_and_brief(difference: Difference) -> str:
+    return f"{difference.verdict.value}  {escape(words.brief(difference), 80)}".rstrip()
