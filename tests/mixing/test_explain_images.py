@@ -145,7 +145,7 @@ def test_code_and_variables_of_an_image_are_causes_too(
         f"{dockerfile}ENV OMP_NUM_THREADS=1\n", {"run.py": script, "code_.py": "offset = 0.0\n"}
     )
     second = build(dockerfile, {"run.py": script, "code_.py": "offset = 1.0\n"})
-    project = tmp_path / "bikes"
+    project = tmp_path / "two-images"
     write(
         project / "pyproject.toml",
         '[tool.mlcontainer.entrypoints.predict]\noutputs = ["result.json"]\n',
@@ -157,7 +157,7 @@ def test_code_and_variables_of_an_image_are_causes_too(
         "ENV (OMP_NUM_THREADS: 1 → unset) makes result.json drift",
         "the project's code (code_.py) makes result.json drift",
     ]
-    assert not [tag for tag in tags(engine) if tag.startswith("pytest-mlcontainer/bikes")]
+    assert not [tag for tag in tags(engine) if tag.startswith("pytest-mlcontainer/two-images")]
 
 
 def test_a_package_without_which_a_program_fails_is_named(

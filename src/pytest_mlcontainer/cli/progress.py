@@ -27,9 +27,11 @@ def following(environ: Mapping[str, str], *, verbose: bool) -> Iterator[Tell]:
     """
     estimates = Estimates(cache_folder(environ))
     board = Board(estimates)
-    block = _block(board, environ) if _moves(environ) else None
+    shown = environ.get("MLCONTAINER_PROGRESS") or "auto"
+    is_live = shown == "live" or (shown == "auto" and _moves(environ))
+    block = _block(board, environ) if is_live else None
     display: Display = block or PlainLines(board, _write_lines, fold_for(environ))
-    ticking = Ticking(board, display)
+    ticking = None if shown == "none" else Ticking(board, display)
 
     def tell(event: Event) -> None:
         wanted = isinstance(event, Began) or (isinstance(event, Said) and not event.is_detail)
@@ -37,12 +39,14 @@ def following(environ: Mapping[str, str], *, verbose: bool) -> Iterator[Tell]:
             line = str(event.task) if isinstance(event, Began) else str(event)
             with nullcontext() if block is None else block.paused():
                 _write_lines([escape(line)])
-        ticking.tell(event)
+        if ticking is not None:
+            ticking.tell(event)
 
     try:
         yield tell
     finally:
-        ticking.end()
+        if ticking is not None:
+            ticking.end()
         if block is not None:
             block.erase()
         estimates.keep()

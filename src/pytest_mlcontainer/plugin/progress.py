@@ -60,7 +60,7 @@ class SessionProgress:
         elif shown is Shown.PLAIN and self._verbosity < 1:
             fold = fold_for(os.environ)
             self._begin(board, PlainLines(board, self._screen.write_lines, fold))
-        elif shown is not Shown.NONE:
+        elif shown is not Shown.NONE or self._verbosity > 0:
             self._begin(board, _Nothing())
 
     def tell(self, event: Event) -> None:
