@@ -117,7 +117,7 @@ def test_the_packages_that_make_outputs_drift_are_named(
     assert sorted(lines[:2]) == [
         "alpha 1.0 → 2.0 makes result.json drift",
         "beta 1.0 → 2.0 and gamma 1.0 → 2.0 together make result.json drift",
-    ]
+    ], "\n".join(lines)
     (result,) = json.loads((tmp_path / "r" / "report.json").read_text())["results"]
     assert sorted(cause["names"] for cause in result["causes"]) == [["alpha"], ["beta", "gamma"]]
 
