@@ -12,8 +12,6 @@ from functools import partial
 from io import BufferedReader
 from typing import IO, cast
 
-from isal.isal_zlib import crc32
-
 from pytest_mlcontainer.compare.formats.kind import Format, Named, begins
 from pytest_mlcontainer.compare.formats.npy import (
     MAGIC,
@@ -23,7 +21,13 @@ from pytest_mlcontainer.compare.formats.npy import (
     read_header,
     stored_array,
 )
-from pytest_mlcontainer.compare.formats.zips import BAD_ZIP, ENCRYPTED, member_offset, open_zip
+from pytest_mlcontainer.compare.formats.zips import (
+    BAD_ZIP,
+    ENCRYPTED,
+    crc32,
+    member_offset,
+    open_zip,
+)
 from pytest_mlcontainer.compare.matching.curves import split, wanted
 from pytest_mlcontainer.compare.numeric.dtypes import void_note
 from pytest_mlcontainer.compare.numeric.measure import Array, Read, array_of
@@ -208,7 +212,6 @@ class _StoredMember:
 
 
 def _checksum(side: ComparedFile, info: zipfile.ZipInfo) -> int:
-    """By ISA-L, since zlib takes longer for it than the comparison of the numbers does."""
     with side.open() as file:
         stream, found = _StoredMember(file, info), 0
         while data := stream.read(CHUNK_BYTES):

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from isal.isal_zlib import crc32
-
 from pytest_mlcontainer.compare.formats.inert_pickle import (
     BrokenPickleError,
     Global,
@@ -18,7 +16,7 @@ from pytest_mlcontainer.compare.formats.inert_pickle import (
     read_pickle,
 )
 from pytest_mlcontainer.compare.formats.kind import begins
-from pytest_mlcontainer.compare.formats.zips import BAD_ZIP, ENCRYPTED, member_offset
+from pytest_mlcontainer.compare.formats.zips import BAD_ZIP, ENCRYPTED, crc32, member_offset
 from pytest_mlcontainer.compare.numeric.dtypes import dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Dtype
 from pytest_mlcontainer.compare.sources import ComparedFile, chunks

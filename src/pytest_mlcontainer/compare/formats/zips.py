@@ -12,6 +12,13 @@ from typing import IO, BinaryIO
 from pytest_mlcontainer.compare.formats.unpacking import MOST_MEMBERS, check_expansion
 from pytest_mlcontainer.compare.sources import WRONG_BYTES, ComparedFile
 
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # wheels of it are for amd64 and arm64 alone
+    from zlib import crc32
+
+__all__ = ["BAD_ZIP", "ENCRYPTED", "crc32", "has_directory", "member_offset", "open_zip"]
+
 BAD_ZIP = (zipfile.BadZipFile, zipfile.LargeZipFile, *WRONG_BYTES)
 ENCRYPTED = 1
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
