@@ -10,9 +10,12 @@ import lzma
 import os
 import random
 import struct
+import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from hypothesis import strategies as st
 from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.formats import archives, unpacking
 from pytest_mlcontainer.compare.formats.unpacking import UnpackingLimits
+from pytest_mlcontainer.compare.formats.zips import crc32
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 from tests.fixture_types import Compare, CompareHere, Only
 
@@ -474,3 +478,76 @@ def test_members_of_a_wheel_are_items(compare: Compare, tmp_path: Path) -> None:
         sides.append((Output("p.whl", path, os.path.getsize(path)),))  # noqa: PTH202
     (found,) = compare_outputs(sides[0], sides[1], ())[0]
     assert (found.item, found.unit) == ("pkg/__init__.py", "lines")
+
+
+def test_checksums_are_the_same_where_isa_l_is_not_to_be_had() -> None:
+    """It has wheels for amd64 and arm64 alone; elsewhere zlib sums up, more slowly."""
+    code = (
+        "import sys, zlib\n"
+        "sys.modules['isal'] = None\n"
+        "from pytest_mlcontainer.compare.formats.zips import crc32\n"
+        "assert crc32 is zlib.crc32\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    data = bytes(range(256)) * 1000
+    assert crc32(data[7:], crc32(data[:7])) == zlib.crc32(data)
+
+
+def in_tar(format: int, *members: tuple[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=format) as file:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["outputs.tar", "outputs.bin"])
+@pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT])
+def test_an_archive_that_begins_with_an_hdf5_file_is_an_archive(
+    compare: Compare, name: str, format: int
+) -> None:
+    """Its signature then stands at byte 512, as behind a user block; what follows counts, too."""
+    h5py = pytest.importorskip("h5py")
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file["x"] = [1.0, 2.0]
+    model = ("model.h5", stream.getvalue())
+    actual, expected = (
+        in_tar(format, model, ("metrics.json", f'{{"loss": {loss}}}'.encode())) for loss in (1, 2)
+    )
+    assert list(drifting(compare(name, actual, expected)[0])) == ["metrics.json/loss"]
+
+
+def test_an_aligned_zip_that_begins_with_an_hdf5_file_is_an_archive(compare: Compare) -> None:
+    h5py = pytest.importorskip("h5py")
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file["x"] = [1.0, 2.0]
+
+    def packed(loss: int) -> bytes:
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            info = zipfile.ZipInfo("model.h5")
+            info.extra = struct.pack("<HH", 0xD935, 470) + bytes(470)  # as zipalign pads it
+            archive.writestr(info, stream.getvalue())
+            archive.writestr("metrics.json", f'{{"loss": {loss}}}')
+        assert target.getvalue()[512:516] == b"\x89HDF"
+        return target.getvalue()
+
+    assert list(drifting(compare("o.bin", packed(1), packed(2))[0])) == ["metrics.json/loss"]
+
+
+@pytest.mark.parametrize(
+    "first", ["BM", "GIF89a", "PAR1", "ARROW1\0", "P5 \n", "tree\n", "{", "\x89PNG", "PK"]
+)
+def test_the_name_of_a_first_member_makes_no_other_file_of_a_tar(
+    compare: Compare, first: str
+) -> None:
+    name = first.replace("\0", "") + "x"
+    actual, expected = (
+        in_tar(tarfile.GNU_FORMAT, (name, b"1"), ("m.json", f'{{"loss": {loss}}}'.encode()))
+        for loss in (1, 2)
+    )
+    assert list(drifting(compare("o.bin", actual, expected)[0])) == ["m.json/loss"]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer.compare.formats.hdf5_tree import Hdf5Contents, read_tree
-from pytest_mlcontainer.compare.formats.kind import Format, Named, need
+from pytest_mlcontainer.compare.formats.kind import Format, Named, begins, need
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
@@ -69,23 +70,25 @@ def _arrays(side: ComparedFile) -> Iterator[tuple[Named, ...]]:
         )
 
 
-def _is_hdf5(side: ComparedFile) -> bool:
-    """The signature, at the start or after a user block of 512, 1024, 2048, … bytes."""
-    size_bytes, offset = side.size_bytes(), 0
+def _has_signature_within(side: ComparedFile) -> bool:
+    """The signature after a user block of 512, 1024, 2048, … bytes."""
+    size_bytes, offset = side.size_bytes(), _FIRST_OFFSET
     with side.open() as stream:
         while offset + len(MAGIC) <= size_bytes:
             stream.seek(offset)
             if stream.read(len(MAGIC)) == MAGIC:
                 return True
-            offset = offset * 2 or _FIRST_OFFSET
+            offset *= 2
     return False
 
 
 FORMAT = Format(
     "HDF5",
     compare,
-    _is_hdf5,
+    lambda side: begins(side, MAGIC),
     (".h5", ".hdf5", ".hdf", ".he5"),
     folds=True,
     arrays=_arrays,
 )
+# An archive may well have the signature there, where its first member is an HDF5 file.
+BEHIND_USER_BLOCK = replace(FORMAT, has_content=_has_signature_within, suffixes=())

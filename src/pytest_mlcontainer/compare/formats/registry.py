@@ -71,12 +71,15 @@ class Formats:
     ) -> None:
         """`allowance` is that of the archive around, or one with limits of its own."""
         self._comparators = comparators
+        tar = tar_file.format_of(self._inside, allowance)
         self._known = (
             *(format_of(each) for each in comparators),
+            replace(tar, has_content=tar_file.has_header),
             *_KNOWN,
             zip_file.format_of(self._inside, allowance),
-            tar_file.format_of(self._inside, allowance),
+            tar,
             *compressed.formats_of(self._inside, allowance),
+            hdf5.BEHIND_USER_BLOCK,
         )
 
     def compare(self, pair: Pair, book: RuleBook) -> tuple[tuple[Difference, ...], tuple[str, ...]]:

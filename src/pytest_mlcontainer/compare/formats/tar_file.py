@@ -37,13 +37,29 @@ def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Forma
     return Format(
         "tar",
         partial(archives.compare, _open, inside, allowance),
-        _is_tar,
+        _has_magic,
         (".tar",),
         folds=True,
     )
 
 
-def _is_tar(side: ComparedFile) -> bool:
+def has_header(side: ComparedFile) -> bool:
+    """Whether it begins with a header whose checksum is right, which nothing else does.
+
+    A tar begins with the name of its first member, which may look like the magic bytes of any other
+    kind of file.
+    """
+    with side.open() as stream:
+        block = stream.read(tarfile.BLOCKSIZE)
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except _BAD_TAR:
+        return False
+    return True
+
+
+def _has_magic(side: ComparedFile) -> bool:
+    """Also where the first header is damaged, so that it can be said."""
     with side.open() as stream:
         return stream.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
 
