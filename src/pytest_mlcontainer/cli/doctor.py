@@ -2,75 +2,25 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import os
 import re
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from platform import machine
 
+from pytest_mlcontainer.cli.doctor_engine import check_engine, check_other_engine
+from pytest_mlcontainer.cli.findings import Finding, Status, finding_of
 from pytest_mlcontainer.cli.surroundings import Here, surroundings
 from pytest_mlcontainer.config import check_files, load, parse_options
-from pytest_mlcontainer.engines import EngineRequest
-from pytest_mlcontainer.engines.docker.diagnosis import (
-    BuilderFacts,
-    EngineFacts,
-    describe_builder,
-    describe_engine,
-    free_bytes,
-    registered_emulator,
-)
-from pytest_mlcontainer.engines.docker.kept_images import LONGEST_S
-from pytest_mlcontainer.engines.failures import GPU_REMEDY, emulation_remedy
-from pytest_mlcontainer.engines.registry import is_docker, open_engine
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.hooks import load_engines, schemes_of
-from pytest_mlcontainer.model import HOST, KEPT_BYTES, Platform, Settings
-from pytest_mlcontainer.owners import current_owner
+from pytest_mlcontainer.model import HOST, Platform, Settings
 from pytest_mlcontainer.pipeline import Pipeline
 from pytest_mlcontainer.pipeline.project_secrets import build_secret_problems, secret_problems
-from pytest_mlcontainer.pipeline.surroundings import kept_bytes
 from pytest_mlcontainer.secrets import exposed_arguments
-
-_PLATFORMS = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-_GIB = 1 << 30
-_ENOUGH_BYTES = 5 * _GIB
-_NAME_WIDTH = 13
-
-
-class Status(enum.Enum):
-    """What a check came to; only what is `MISSING` keeps a run from working."""
-
-    OK = "ok"
-    WARNING = "warning"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the answer. `remedy` is empty where nothing has to be done."""
-
-    name: str
-    status: Status
-    text: str
-    remedy: str = ""
-
-    @property
-    def raw(self) -> dict[str, str]:
-        """As JSON can hold it."""
-        return {**vars(self), "status": self.status.value}
-
-    def __str__(self) -> str:
-        first, *more = self.text.splitlines() or [""]
-        lines = [f"{self.name:{_NAME_WIDTH}} {self.status.value:8} {first}", *more]
-        if self.remedy:
-            lines.append(f"→ {self.remedy}")
-        return f"\n{' ' * (_NAME_WIDTH + 10)}".join(lines)
 
 
 def examine(here: Here, engine: str | None, *, as_json: bool = False) -> int:
@@ -100,132 +50,15 @@ def _findings(here: Here, engine: str | None) -> Iterator[Finding]:
     settings, project = _check_project(here)
     engines = {} if settings is None or engine else dict(settings.engines)
     main = engine if settings is None else engines.get(settings.reference, engine)
-    yield from _check_engine(here, main, settings)
+    yield from check_engine(here, main, settings)
     for name in sorted(set(engines.values()) - {main}):
-        yield _check_other_engine(here, name)
+        yield check_other_engine(here, name)
     yield _check_cache(here.cache)
     yield project
     if settings is not None:
         yield from _check_before_build(here, settings)
         yield from _check_secrets(here, settings)
         yield from _check_answers(settings, engine)
-
-
-# The engine
-
-
-def _check_engine(here: Here, engine: str | None, settings: Settings | None) -> Iterator[Finding]:
-    if not is_docker(engine):
-        yield _check_added_engine(here, str(engine), "engine", Status.MISSING)
-        return
-    try:
-        facts = describe_engine(engine, here.environ)
-    except MlContainerError as error:
-        yield _finding("engine", Status.MISSING, error)
-        return
-    yield Finding(
-        "engine",
-        Status.OK,
-        f"{facts.endpoint}: {facts.product}, API {facts.api_version}, "
-        f"image store {facts.image_store}",
-    )
-    builder: BuilderFacts | None = None
-    try:
-        name = None if settings is None else settings.build.builder
-        builder = describe_builder(engine, here.environ, name, here.folder)
-        text = f"{builder.version}, builder {builder.name} (driver {builder.driver or 'unknown'})"
-        yield Finding("buildx", Status.OK, text)
-    except MlContainerError as error:
-        yield _finding("buildx", Status.MISSING, error)
-    for platform in dict.fromkeys((facts.native, *_PLATFORMS)):
-        yield check_platform(platform, facts, builder)
-    yield _check_gpus(facts, settings)
-    yield from _check_disk(facts)
-    yield from _check_kept(here, facts, settings)
-
-
-def check_platform(platform: Platform, facts: EngineFacts, builder: BuilderFacts | None) -> Finding:
-    """Whether the engine runs a platform, and how that is known."""
-    name = str(platform)
-    if platform == facts.native:
-        return Finding(name, Status.OK, "native: the engine's own")
-    emulator = registered_emulator(platform) if facts.same_kernel else None
-    tried = builder is not None and name in builder.platforms
-    if tried and builder is not None and builder.driver == "docker":
-        with_what = f" by {emulator}" if emulator else ""
-        return Finding(name, Status.OK, f"emulated{with_what}: the engine's builder has tried it")
-    if emulator:
-        return Finding(name, Status.OK, f"emulated by {emulator}: the kernel's binfmt_misc says so")
-    if tried and builder is not None:
-        text = f"the builder {builder.name} runs it; whether the engine does was not tried"
-        return Finding(name, Status.WARNING, text, emulation_remedy(platform))
-    if builder is None or not builder.platforms:
-        text = "not known: no builder that runs could be asked"
-        return Finding(name, Status.WARNING, text, emulation_remedy(platform))
-    return Finding(name, Status.WARNING, "the engine cannot run it", emulation_remedy(platform))
-
-
-def _check_gpus(facts: EngineFacts, settings: Settings | None) -> Finding:
-    asking = [] if settings is None else [e.name for e in settings.entrypoints if e.limits.gpus]
-    if facts.gpus:
-        return Finding("GPU", Status.OK, ", ".join(facts.gpus))
-    if asking:
-        text = (
-            f"the engine lists no GPU runtime and no CDI device; asked for by {', '.join(asking)}"
-        )
-        return Finding("GPU", Status.WARNING, text, GPU_REMEDY)
-    return Finding("GPU", Status.OK, "none, and nothing here asks for one")
-
-
-def _check_disk(facts: EngineFacts) -> Iterator[Finding]:
-    free = None if facts.data_root is None else free_bytes(facts.data_root)
-    if free is None:
-        return  # an engine elsewhere does not tell
-    text = f"{free / _GIB:.1f} GiB free where the engine keeps its images ({facts.data_root})"
-    if free >= _ENOUGH_BYTES:
-        yield Finding("disk", Status.OK, text)
-    else:
-        remedy = "`mlcontainer clean`, `docker system prune` and `docker buildx prune` free some"
-        yield Finding("disk", Status.WARNING, text, remedy)
-
-
-def _check_kept(here: Here, facts: EngineFacts, settings: Settings | None) -> Iterator[Finding]:
-    """Images that stay between sessions, against the most that they may take."""
-    if not facts.kept:
-        return
-    limit = KEPT_BYTES if settings is None else kept_bytes(settings, here.environ)
-    size = sum(image.size_bytes for image in facts.kept)
-    count = "1 image" if len(facts.kept) == 1 else f"{len(facts.kept)} images"
-    days = LONGEST_S // (24 * 3600)
-    text = f"{count} for the next session, {size / _GIB:.1f} GiB of {limit / _GIB:.1f}, {days} days"
-    yield Finding("kept", Status.OK, text)
-
-
-def _check_added_engine(here: Here, name: str, what: str, otherwise: Status) -> Finding:
-    """An engine that a plugin adds, of which no more is known here than that it answers."""
-    try:
-        asked = EngineRequest(name, here.environ, current_owner(uuid.uuid4().hex))
-        engine = open_engine(asked, load_engines)
-        try:
-            return Finding(what, Status.OK, f"{engine.name}: native {engine.native()}")
-        finally:
-            engine.disconnect()
-    except MlContainerError as error:
-        return _finding(what, otherwise, error)
-
-
-def _check_other_engine(here: Here, name: str) -> Finding:
-    if not is_docker(name):
-        return _check_added_engine(here, name, "other engine", Status.WARNING)
-    try:
-        facts = describe_engine(name, here.environ)
-    except MlContainerError as error:
-        return _finding("other engine", Status.WARNING, error)
-    text = f"{facts.endpoint}: {facts.product}, native {facts.native}"
-    return Finding("other engine", Status.OK, text)
-
-
-# This machine and the project
 
 
 def _check_cache(cache: Path) -> Finding:
@@ -252,7 +85,7 @@ def _check_project(here: Here) -> tuple[Settings | None, Finding]:
         try:
             settings = load(file, machine(), schemes_of(load_engines))
         except MlContainerError as error:
-            return None, _finding("project", Status.MISSING, error)
+            return None, finding_of("project", Status.MISSING, error)
         if settings is not None:
             return settings, _judge_settings(settings)
     text = f"no [tool.mlcontainer] in any pyproject.toml from {here.folder} upwards"
@@ -301,7 +134,7 @@ def _check_secrets(here: Here, settings: Settings) -> Iterator[Finding]:
         *secret_problems(settings, settings.entrypoints, here.environ),
     )
     for problem in problems:
-        yield _finding("secrets", Status.WARNING, problem)
+        yield finding_of("secrets", Status.WARNING, problem)
 
 
 def _check_answers(settings: Settings, engine: str | None) -> Iterator[Finding]:
@@ -333,7 +166,7 @@ def _answers_of(pipeline: Pipeline, settings: Settings, platform: Platform) -> F
     except EngineError as error:
         return Finding(name, Status.WARNING, f"{platform}: not tried: {error.what}")
     except MlContainerError as error:
-        return _finding(name, Status.MISSING, error)
+        return finding_of(name, Status.MISSING, error)
     if None in notes:
         text = f"{platform}: not tried: no image of this project is here; each session tries it"
         return Finding(name, Status.OK, text)
@@ -348,8 +181,3 @@ def _program(command: str) -> str | None:
     word = command.split()[0]
     shell_words = ("cd", "export", "set", "test", "exec", "if", "for", "while", "echo", "true")
     return word if re.fullmatch(r"[\w.+-]+", word) and word not in shell_words else None
-
-
-def _finding(name: str, status: Status, error: MlContainerError) -> Finding:
-    text = f"{error.what}: {error.value}" if error.value else error.what
-    return Finding(name, status, text, error.remedy)
