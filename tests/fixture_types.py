@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
@@ -13,11 +13,12 @@ from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.model import Comparator, Difference, Rule, Tolerance
 
 Compared = tuple[tuple[Difference, ...], tuple[str, ...]]
+Found = TypeVar("Found", covariant=True)
 FailureOf = Callable[[pytest.RunResult, str], str]
 
 
-class Compare(Protocol):
-    """Two files of this name, written with these values, are compared; see the fixture.
+class Comparing(Protocol[Found]):
+    """Two files of this name, written with these values, are compared; see the fixtures.
 
     Args:
         values: the actual one and the expected one, then the tolerance, where there is one.
@@ -34,24 +35,11 @@ class Compare(Protocol):
         names: tuple[tuple[str, str], ...] = (),
         study: Study = ALONE,
         pool: Pool | None = None,
-    ) -> Compared: ...
+    ) -> Found: ...
 
 
-class Only(Protocol):
-    """The same, for what gives exactly one difference."""
-
-    def __call__(
-        self,
-        name: str,
-        *values: Any,
-        tolerance: Tolerance | None = None,
-        item: str | None = None,
-        rules: Iterable[Rule] = (),
-        comparators: tuple[Comparator, ...] = (),
-        names: tuple[tuple[str, str], ...] = (),
-        study: Study = ALONE,
-        pool: Pool | None = None,
-    ) -> Difference: ...
+Compare = Comparing[Compared]
+Only = Comparing[Difference]  # for what gives exactly one
 
 
 class CompareHere(Protocol):
