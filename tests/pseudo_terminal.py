@@ -44,20 +44,24 @@ def watch(
     columns: int = 100,
     lines: int = 50,
     timeout_s: float = 300.0,
+    typed: str = "",
 ) -> Watched:
-    """Run a program to its end on a terminal of its own."""
+    """Run a program to its end on a terminal of its own.
+
+    Args:
+        typed: before it asks for anything.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     with subprocess.Popen(
         command, cwd=cwd, env=dict(env), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
+        os.write(ours, typed.encode())
         try:
             frames, raw, longest_s = _follow(ours, columns, lines, time.monotonic() + timeout_s)
         finally:
-            os.close(ours)
-            if process.poll() is None and time.monotonic() > timeout_s:
-                process.terminate()
+            os.close(ours)  # which hangs up on a program that is still there
         code = process.wait(timeout=60)
     return Watched(tuple(frames), raw.decode("utf-8", "replace"), code, longest_s)
 

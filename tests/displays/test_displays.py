@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pyte
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from pytest_mlcontainer.displays.folds import Fold, Steps, fold_for, unfolded
 from pytest_mlcontainer.displays.live import LiveBlock
 from pytest_mlcontainer.displays.plain import SILENT_S, PlainLines
+from pytest_mlcontainer.displays.showing import Showing, Shown, Wish, choose
 from pytest_mlcontainer.displays.words import clock_of
+from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.progress.board import Board, Going
 from pytest_mlcontainer.progress.estimates import Estimates
 from pytest_mlcontainer.progress.events import Activity, Advanced, Began, Ended, Event, Said, Task
@@ -173,10 +176,10 @@ def test_the_clock_says_what_is_known_of_the_end() -> None:
 class Log:
     """Lines as a log gets them, by a clock that the test turns."""
 
-    def __init__(self, fold: Fold = unfolded) -> None:
+    def __init__(self, fold: Fold = unfolded, *, says_steps: bool = True) -> None:
         self.lines: list[str] = []
         self.board = Board(Estimates(None))
-        self.display = PlainLines(self.board, self.lines.extend, fold)
+        self.display = PlainLines(self.board, self.lines.extend, fold, says_steps)
 
     def tell(self, *events: Event) -> None:
         for event in events:
@@ -198,11 +201,11 @@ def test_lines_say_begin_steps_and_end() -> None:
     log.pass_time(104.0, 108.0)
     log.tell(Ended("1-b", 108.0), Ended("1-a", 172.0, worked=False))
     assert log.lines == [
-        "train[linux/arm64]: running (at most 10:00)",
-        "image[linux/amd64]: building",
-        "image[linux/amd64]: building; RUN two",
-        "image[linux/amd64]: building: done after 0:08",
-        "train[linux/arm64]: running: ended after 1:12",
+        "  train[linux/arm64]: running (at most 10:00)",
+        "  image[linux/amd64]: building",
+        "  image[linux/amd64]: building; RUN two",
+        "  image[linux/amd64]: building: done after 0:08",
+        "  train[linux/arm64]: running: ended after 1:12",
     ]
 
 
@@ -217,7 +220,7 @@ def test_lines_come_at_a_bearable_rate_and_never_stay_away() -> None:
     log.pass_time(50.0, 50.0 + 4 * SILENT_S + 1)
     still = log.lines[before:]
     assert 4 <= len(still) <= 5
-    assert re.fullmatch(r"image\[linux/amd64\]: still building; step 99 \(2:[1-4]\d\)", still[-1])
+    assert re.fullmatch(r"  image\[linux/amd64\]: still building; step 99 \(2:\d\d\)", still[-1])
 
 
 def test_what_was_over_at_once_is_in_no_line() -> None:
@@ -242,12 +245,116 @@ def test_ci_folds_the_steps_of_a_build(variable: str, first: str, last: str) -> 
     log.tell(Began(BUILD, 0.0), Said("", "RUN one", "1-b"))
     log.pass_time(0.0, 2.0)
     log.tell(Said("", "::set-env name=PATH::/evil\x1b[0K", "1-b"), Ended("1-b", 9.0))
-    assert log.lines[0] == "image[linux/amd64]: building; RUN one"
-    assert first in log.lines[1]
+    assert log.lines[0] == "  image[linux/amd64]: building; RUN one"
+    # At the very beginning, where a log looks for its commands.
+    assert log.lines[1].removeprefix("\x1b[0K").startswith(first)
     assert log.lines[2] == "  · RUN one"
     assert log.lines[3] == r"  · ::set-env name=PATH::/evil\x1b[0K"
-    assert last in log.lines[-1]
+    assert log.lines[-1].removeprefix("\x1b[0K").startswith(last)
 
 
 def test_elsewhere_nothing_folds() -> None:
-    assert fold_for({})(Steps("title", ["a"], 0.0)) == ["title"]
+    assert fold_for({})(Steps("title", ["a"], 0.0)) == ["  title"]
+
+
+def test_short_tasks_do_not_keep_a_long_one_silent() -> None:
+    """Thirty seconds without a line are thirty seconds, whatever begins and ends meanwhile."""
+    log = Log()
+    log.tell(Began(BUILD, 0.0))
+    log.pass_time(0.0, 1.0)
+    for second in range(1, 70):
+        short = Task(f"2-{second}", Activity.LOOKING, "linux/amd64")
+        log.tell(Began(short, float(second)))
+        log.pass_time(second, second + 0.5)
+        log.tell(Ended(short.key, second + 0.5))
+        log.pass_time(second + 0.5, second + 1)
+    assert [line for line in log.lines if " still " in line] == [
+        "  image[linux/amd64]: still building (0:30)",
+        "  image[linux/amd64]: still building (1:00)",
+    ]
+
+
+def test_beside_the_steps_of_verbose_it_only_says_what_still_goes_on() -> None:
+    log = Log(says_steps=False)
+    log.tell(Began(BUILD, 0.0), Said("", "RUN one", "1-b"))
+    log.pass_time(0.0, 40.0)
+    log.tell(Ended("1-b", 40.0))
+    assert log.lines == ["  image[linux/amd64]: still building; RUN one (0:30)"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "environ", "is_free", "shown"),
+    [
+        (None, {"TERM": "xterm"}, True, Shown.LIVE),
+        (None, {"TERM": "xterm"}, False, Shown.PLAIN),
+        (None, {}, True, Shown.PLAIN),
+        (None, {"TERM": "dumb"}, True, Shown.PLAIN),
+        (None, {"TERM": "xterm", "CI": ""}, True, Shown.PLAIN),
+        (None, {"MLCONTAINER_PROGRESS": "none"}, True, Shown.NONE),
+        ("live", {"MLCONTAINER_PROGRESS": "none"}, False, Shown.LIVE),
+        ("auto", {"TERM": "xterm", "MLCONTAINER_PROGRESS": "none"}, True, Shown.LIVE),
+        (None, {"MLCONTAINER_PROGRESS": ""}, False, Shown.PLAIN),
+    ],
+)
+def test_how_it_is_shown_is_as_asked_for_or_as_the_place_allows(
+    asked: str | None, environ: dict[str, str], is_free: bool, shown: Shown
+) -> None:
+    assert choose(asked, environ, is_free=is_free) is shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "environ", "source"),
+    [
+        ("loud", {}, "--container-progress"),
+        (None, {"MLCONTAINER_PROGRESS": "loud"}, "MLCONTAINER_PROGRESS"),
+    ],
+)
+def test_what_does_not_exist_is_named_with_where_it_came_from(
+    asked: str | None, environ: dict[str, str], source: str
+) -> None:
+    with pytest.raises(MlContainerError, match=f"{source} is none of auto, live, plain, none"):
+        choose(asked, environ, is_free=True)
+
+
+class Paper:
+    """A place that is no terminal."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def write_lines(self, lines: list[str]) -> None:
+        self.write("".join(f"{line}\n" for line in lines))
+
+    def size(self) -> os.terminal_size:
+        return os.terminal_size((0, 0))
+
+
+def test_after_its_end_nothing_is_shown_any_more(tmp_path: Path) -> None:
+    """Threads that still clean up tell of it; the terminal is somebody else's by then."""
+    paper = Paper()
+    showing = Showing(paper, Wish(Shown.PLAIN, 1, color=False), {}, tmp_path)
+    showing.tell(Began(BUILD, 0.0))
+    showing.end()
+    before = paper.text
+    assert before == "  image[linux/amd64]: building\n"
+    showing.tell(Said("", "late", "1-b"))
+    showing.tell(Ended("1-b", 99.0))
+    assert paper.text == before
+
+
+def test_what_others_told_last_is_shown_before_the_end(tmp_path: Path) -> None:
+    paper = Paper()
+    told: list[Event] = [Began(BUILD, 0.0), Ended("1-b", 5.0)]
+
+    def received() -> list[Event]:
+        events = list(told)
+        told.clear()
+        return events
+
+    showing = Showing(paper, Wish(Shown.PLAIN, 1, color=False), {}, tmp_path, received)
+    showing.end()
+    assert "image[linux/amd64]: building" in paper.text
+    assert Estimates(tmp_path).usual_s(BUILD) == 5.0

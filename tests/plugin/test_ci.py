@@ -67,6 +67,18 @@ def test_github_shows_a_failure_beside_the_entrypoint_that_failed(
     assert "exited with code 3" in summary.read_text()
 
 
+def test_github_shows_what_a_fixture_says_beside_the_test(root: Path) -> None:
+    """And leaves an assertion of somebody's test to others."""
+    (root / "test_it.py").write_text(
+        "def test_asserts():\n    assert not 1\n\n\n"
+        "def test_runs(run_entrypoint):\n    run_entrypoint('train')\n"
+    )
+    done = run(root, "test_it.py", GITHUB_ACTIONS="true", GITHUB_WORKSPACE=str(root))
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("::error")]
+    assert line.startswith("::error file=test_it.py,line=5,title=")
+    assert "exited with code 3" in line
+
+
 def test_elsewhere_nothing_is_written_for_github(root: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     done = run(root, GITHUB_STEP_SUMMARY=str(summary))
@@ -103,6 +115,12 @@ def test_github_takes_ten_annotations_and_is_told_of_the_others() -> None:
 )
 def test_the_line_of_a_table_is_found(root: Path, name: str, line: int) -> None:
     assert line_of_table(root / "pyproject.toml", name) == line
+
+
+def test_a_table_of_another_tool_is_none_of_ours(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text("[tool.mlcontainer-x]\n[tool . mlcontainerize]\n[tool.mlcontainer]\n")
+    assert line_of_table(file) == 2
 
 
 def test_a_file_that_went_has_no_lines(tmp_path: Path) -> None:

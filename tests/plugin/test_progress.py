@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_mlcontainer.plugin import progress
 from tests.pseudo_terminal import Watched, watch
 
 CONFIG = """platforms = ["host"]
@@ -143,4 +144,112 @@ def test_what_does_not_exist_is_said(root: Path) -> None:
         check=False,
     )
     assert done.returncode == 4
-    assert "--container-progress is none of auto, live, plain, none: 'loud'" in done.stderr
+    assert "--container-progress is none of auto, live, plain, none" in done.stderr
+    assert "'loud'" in done.stderr
+
+
+def write_waiting(root: Path, *lines: str) -> None:
+    """A test that does something once its run has been going on for a while."""
+    started = root / "started"
+    (root / "train.py").write_text(f"open({str(started)!r}, 'w')\n{TRAIN.replace('2.5', '6')}")
+    text = "\n    ".join(
+        (
+            "import os, pathlib, threading, time\n\n\ndef test_waits(run_entrypoint):",
+            "thread = threading.Thread(target=lambda: run_entrypoint('train'))",
+            "thread.start()",
+            f"while not pathlib.Path({str(started)!r}).exists():",
+            "    time.sleep(0.1)",
+            "time.sleep(1.5)",
+            *lines,
+        )
+    )
+    (root / "test_plain.py").write_text(f"{text}\n\n\ndef test_after():\n    time.sleep(2)\n")
+
+
+def test_a_worker_that_died_runs_nothing_any_more(root: Path) -> None:
+    """Its run is not shown for ever, and another worker goes on."""
+    write_waiting(root, "os._exit(3)")
+    command = [*COMMAND, "-n1", "-p", "no:randomly", "test_plain.py"]
+    watched = watch(command, root, environment())
+    shown = [number for number, frame in enumerate(watched.frames) if RUNNING.search(frame)]
+    crashed = next(n for n, frame in enumerate(watched.frames) if "node down" in frame)
+    assert any(number < crashed for number in shown)
+    assert not any(number > crashed for number in shown)
+    assert not re.search(r"train\[host\] +running", watched.last)
+    assert "1 failed, 1 passed" in watched.last
+
+
+def test_a_debugger_has_the_terminal_for_itself(root: Path) -> None:
+    write_waiting(root, "breakpoint()", "thread.join()")
+    command = [*COMMAND, "-p", "no:randomly", "test_plain.py"]
+    watched = watch(command, root, environment(), typed="time.sleep(1)\nc\n")
+    assert any(RUNNING.search(frame) for frame in watched.frames)
+    first = next(n for n, frame in enumerate(watched.frames) if "(Pdb)" in frame)
+    assert not any(RUNNING.search(frame) for frame in watched.frames[first:])
+    assert "2 passed" in watched.last
+
+
+def test_a_screen_that_is_gone_ends_no_run(pytester: pytest.Pytester) -> None:
+    """A pipe whose reader has gone, a disk that is full: what is shown is not what is tested."""
+    screen = progress._Screen(pytester.parseconfigure("-p", "no:cacheprovider"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    screen._descriptor = writing
+    screen.write_lines(["into nothing"])
+    assert screen.size() == (0, 0)
+    screen.close()
+    screen.write_lines(["nowhere at all"])
+    screen.close()
+
+
+# The command
+
+
+COMMAND_ITSELF = "import sys; from pytest_mlcontainer.cli import main; sys.exit(main())"
+EXPLAIN = (sys.executable, "-c", COMMAND_ITSELF, "explain", "--vary", "timezone")
+
+
+def test_the_command_shows_a_search_on_its_terminal(root: Path) -> None:
+    watched = watch([*EXPLAIN], root, environment())
+    frames = "\n".join(watched.frames)
+    assert re.search(r"train\[host\] +searching for a cause, \d of at most 100 runs", frames)
+    assert re.search(r"train\[host, timezone=[^\]]+\] +running", frames)
+    assert "searching" not in watched.last
+
+
+@pytest.mark.parametrize(("asked", "count"), [("plain", 1), ("none", 0)])
+def test_the_command_writes_lines_elsewhere_or_nothing(root: Path, asked: str, count: int) -> None:
+    done = subprocess.run(
+        EXPLAIN,
+        cwd=root,
+        env=environment(MLCONTAINER_PROGRESS=asked),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.count("  train[host]: searching for a cause, 0 of at most") == count
+    assert "searching" not in done.stdout
+
+
+def test_the_command_answers_also_where_nobody_reads_how_it_goes(root: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        EXPLAIN, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=writing, check=False
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    assert b"train" in done.stdout
+
+
+def test_the_command_names_a_wrong_wish(root: Path) -> None:
+    done = subprocess.run(
+        EXPLAIN,
+        cwd=root,
+        env=environment(MLCONTAINER_PROGRESS="loud"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("MLCONTAINER_PROGRESS is none of auto, live, plain, none")

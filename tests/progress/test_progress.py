@@ -60,16 +60,16 @@ def test_a_task_begins_and_ends_however_it_goes() -> None:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_survives_the_way_to_another_process(event: Event, tmp_path: Path) -> None:
     assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
-    EventWriter(tmp_path).tell(event)
+    EventWriter(tmp_path, "gw0").tell(event)
     assert list(EventReader(tmp_path).new()) == [event]
 
 
 def test_a_reader_gives_what_is_new_and_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
-    writer, reader = EventWriter(tmp_path), EventReader(tmp_path)
+    writer, reader = EventWriter(tmp_path, "gw0"), EventReader(tmp_path)
     assert list(reader.new()) == []
     for event in EVENTS:
         writer.tell(event)
-    assert tuple(reader.new()) == EVENTS
+    assert reader.new() == list(EVENTS)
     assert list(reader.new()) == []
 
     (file,) = tmp_path.iterdir()
@@ -83,7 +83,7 @@ def test_a_reader_gives_what_is_new_and_waits_for_the_end_of_a_line(tmp_path: Pa
 
 
 def test_events_that_cannot_be_written_are_not_shown_and_do_no_harm(tmp_path: Path) -> None:
-    EventWriter(tmp_path / "gone").tell(EVENTS[0])
+    EventWriter(tmp_path / "gone", "gw0").tell(EVENTS[0])
 
 
 def test_the_board_has_what_goes_on_and_how_far_it_is() -> None:
@@ -112,12 +112,24 @@ def test_a_very_long_build_is_kept_with_both_its_ends() -> None:
     assert (going.said[0], going.said[-1]) == ("0", "4999")
 
 
-def test_tasks_of_a_process_that_died_go() -> None:
-    board = Board(Estimates(None))
-    board.take(Began(BUILD, 1.0))
-    board.take(Began(Task("12-a", Activity.RUNNING, "train"), 1.0))
-    board.forget(1)
-    assert [going.task.key for going in board.going()] == ["12-a"]
+def test_nothing_goes_on_of_a_worker_that_is_no_more(tmp_path: Path) -> None:
+    """What it told last counts, too; another worker's tasks stay."""
+    reader = EventReader(tmp_path)
+    dead, alive = EventWriter(tmp_path, "gw0"), EventWriter(tmp_path, "gw1")
+    first, second = (Task(key, Activity.RUNNING, "train") for key in ("1-x", "1-y"))
+    dead.tell(Began(BUILD, 1.0))
+    dead.tell(Began(first, 1.0))
+    alive.tell(Began(Task("2-x", Activity.RUNNING, "train"), 1.0))
+    assert len(reader.new()) == 3
+    dead.tell(Ended("1-x", 2.0))
+    dead.tell(Began(second, 3.0))
+    last = reader.end("gw0")
+    assert last[:2] == [Ended("1-x", 2.0), Began(second, 3.0)]
+    assert [(each.task, each.worked) for each in last[2:] if isinstance(each, Ended)] == [
+        ("1-a", False),
+        ("1-y", False),
+    ]
+    assert reader.end("gw0") == reader.end("gw9") == []
 
 
 def test_the_next_session_knows_how_long_it_took(tmp_path: Path) -> None:

@@ -5,73 +5,45 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 
-from pytest_mlcontainer.displays.folds import fold_for
-from pytest_mlcontainer.displays.live import LiveBlock
-from pytest_mlcontainer.displays.plain import PlainLines
-from pytest_mlcontainer.displays.ticking import Display, Ticking
+from pytest_mlcontainer.displays.showing import Showing, Wish, choose
 from pytest_mlcontainer.pipeline.surroundings import cache_folder
-from pytest_mlcontainer.progress.board import Board
-from pytest_mlcontainer.progress.estimates import Estimates
-from pytest_mlcontainer.progress.events import Began, Event, Said, Tell
-from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.progress.events import Tell
 
 
 @contextmanager
 def following(environ: Mapping[str, str], *, verbose: bool) -> Iterator[Tell]:
-    """Shows the events that are told in the `with` block: live on a terminal, else in lines.
+    """Shows the events that are told in the `with` block.
 
     Args:
         verbose: with each step, without what it prints.
+
+    Raises:
+        MlContainerError: `MLCONTAINER_PROGRESS` is none of what there is.
     """
-    estimates = Estimates(cache_folder(environ))
-    board = Board(estimates)
-    shown = environ.get("MLCONTAINER_PROGRESS") or "auto"
-    is_live = shown == "live" or (shown == "auto" and _moves(environ))
-    block = _block(board, environ) if is_live else None
-    display: Display = block or PlainLines(board, _write_lines, fold_for(environ))
-    ticking = None if shown == "none" else Ticking(board, display)
-
-    def tell(event: Event) -> None:
-        wanted = isinstance(event, Began) or (isinstance(event, Said) and not event.is_detail)
-        if verbose and wanted:
-            line = str(event.task) if isinstance(event, Began) else str(event)
-            with nullcontext() if block is None else block.paused():
-                _write_lines([escape(line)])
-        if ticking is not None:
-            ticking.tell(event)
-
+    shown = choose(None, environ, is_free=sys.stderr.isatty())
+    wish = Wish(shown, int(verbose), color=not environ.get("NO_COLOR"))
+    showing = Showing(_StandardError(), wish, environ, cache_folder(environ))
     try:
-        yield tell
+        yield showing.tell
     finally:
-        if ticking is not None:
-            ticking.end()
-        if block is not None:
-            block.erase()
-        estimates.keep()
+        showing.end()
 
 
-def _block(board: Board, environ: Mapping[str, str]) -> LiveBlock:
-    def size() -> os.terminal_size:
+class _StandardError:
+    """A `Place`. Whoever reads it may have gone: that is found out where the answer is printed."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+    def write_lines(self, lines: list[str]) -> None:
+        self.write("".join(f"{line}\n" for line in lines))
+
+    def size(self) -> os.terminal_size:
         try:
             return os.get_terminal_size(sys.stderr.fileno())
-        except OSError:
+        except (OSError, ValueError):
             return os.terminal_size((0, 0))
-
-    return LiveBlock(board, _write, size, color=not environ.get("NO_COLOR"))
-
-
-def _moves(environ: Mapping[str, str]) -> bool:
-    """Whether standard error is a terminal that can draw below its cursor."""
-    dumb = environ.get("TERM", "dumb") in ("dumb", "")
-    return sys.stderr.isatty() and not dumb and "CI" not in environ
-
-
-def _write(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
-
-
-def _write_lines(lines: list[str]) -> None:
-    _write("".join(f"  {line}\n" for line in lines))

@@ -169,7 +169,7 @@ def line_of_table(file: Path, entrypoint: str = "") -> int:
         return 0
     name = re.escape(entrypoint)
     patterns = [rf"\s*\[\s*tool\.mlcontainer\.entrypoints\.[\"']?{name}[\"']?\s*\]"]
-    patterns = [*(patterns if entrypoint else ()), r"\s*\[\s*tool\.mlcontainer\b"]
+    patterns = [*(patterns if entrypoint else ()), r"\s*\[\s*tool\.mlcontainer\s*[\].]"]
     found = (
         number
         for pattern in patterns

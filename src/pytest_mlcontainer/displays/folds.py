@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-_INDENT: Final = "  "
+INDENT: Final = "  "  # of what stands among the lines of pytest
 _MARK: Final = "· "  # so that no line of a build begins as a command of a log does
 
 
@@ -30,7 +30,7 @@ class Steps:
 
     @property
     def marked(self) -> list[str]:
-        return [f"{_INDENT}{_MARK}{line}" for line in self.lines]
+        return [f"{INDENT}{_MARK}{line}" for line in self.lines]
 
 
 Fold = Callable[[Steps], list[str]]
@@ -38,7 +38,7 @@ Fold = Callable[[Steps], list[str]]
 
 def unfolded(steps: Steps) -> list[str]:
     """The title alone, where nothing folds."""
-    return [steps.title]
+    return [f"{INDENT}{steps.title}"]
 
 
 def fold_for(environ: Mapping[str, str]) -> Fold:

@@ -9,13 +9,9 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pytest_mlcontainer.displays.words import clock_of, state_of
 from pytest_mlcontainer.progress.board import Board, Going
@@ -55,6 +51,8 @@ class LiveBlock:
         self._lock = threading.RLock()
         self._pauses = 0
         self._drawn: list[str] = []
+        self._asked: tuple[object, ...] = ()
+        self._rendered: list[str] = []
 
     def take(self, event: Event, going: Going | None) -> None:
         """An event that the board has taken over; what it changes is drawn at the next tick."""
@@ -103,26 +101,42 @@ class LiveBlock:
         most = min(_MOST, size.lines - 3)
         if not shown or size.columns < _LEAST_COLUMNS or most < 1:
             return []
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=2 * size.columns // 5)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        table.add_column(no_wrap=True, justify="right")
-        for each in shown[:most]:
-            table.add_row(
-                Text(f"  {escape(each.task.title)}", "bold"),
-                Text(state_of(each)),
-                Text(clock_of(each, now), "cyan"),
-            )
-        if len(shown) > most:
-            table.add_row(Text(f"  and {len(shown) - most} more", "dim"))
-        console = Console(
-            file=io.StringIO(),
-            width=size.columns - 1,
-            force_terminal=True,
-            color_system="standard" if self._color else None,
-            legacy_windows=False,
-            highlight=False,
-        )
-        with console.capture() as captured:
-            console.print(table)
-        return captured.get().rstrip("\n").split("\n")
+        rows = [
+            (f"  {escape(each.task.title)}", state_of(each), clock_of(each, now))
+            for each in shown[:most]
+        ]
+        more = f"  and {len(shown) - most} more" if len(shown) > most else ""
+        asked = (size.columns, tuple(rows), more)
+        if asked != self._asked:
+            self._asked, self._rendered = asked, _render(*asked, color=self._color)
+        return self._rendered
+
+
+def _render(
+    columns: int, rows: Iterable[tuple[str, str, str]], more: str, *, color: bool
+) -> list[str]:
+    """Rows of a title, what it does and a clock as lines of a terminal."""
+    # Here, because it takes a tenth of a second, and most sessions are not live.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=2 * columns // 5)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(no_wrap=True, justify="right")
+    for title, state, clock in rows:
+        table.add_row(Text(title, "bold"), Text(state), Text(clock, "cyan"))
+    if more:
+        table.add_row(Text(more, "dim"))
+    console = Console(
+        file=io.StringIO(),
+        width=columns - 1,
+        force_terminal=True,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n").split("\n")

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_mlcontainer.displays.folds import Fold, Steps, unfolded
+from pytest_mlcontainer.displays.folds import INDENT, Fold, Steps, unfolded
 from pytest_mlcontainer.displays.words import clock, clock_of, state_of
 from pytest_mlcontainer.progress.board import Board, Going
-from pytest_mlcontainer.progress.events import Activity, Began, Ended, Event
+from pytest_mlcontainer.progress.events import Activity, Ended, Event
 from pytest_mlcontainer.report.escape import escape
 
-FIRST_S: Final = 0.8  # what takes less is over before anybody wonders
+FIRST_S: Final = 0.6  # what takes less is over before anybody wonders
 STEP_S: Final = 5.0  # between two steps of one task
 SILENT_S: Final = 30.0
 _MOST: Final = 3  # tasks that are named when it has been silent for so long
@@ -33,18 +33,18 @@ class PlainLines:
     Args:
         write: gets lines, each without its end.
         fold: how the place where they are read folds the steps of a build away.
+        says_steps: False where somebody else writes what is begun, and each step.
     """
 
     board: Board
     write: Callable[[list[str]], None]
     fold: Fold = unfolded
+    says_steps: bool = True
     _shown: dict[str, _Shown] = field(default_factory=dict)
     _last: float = 0.0
 
     def take(self, event: Event, going: Going | None) -> None:
         """An event that the board has taken over."""
-        if isinstance(event, Began):
-            self._last = max(self._last, event.at)
         if isinstance(event, Ended) and going is not None:
             self._end(event, going)
 
@@ -54,12 +54,14 @@ class PlainLines:
         Args:
             now: in seconds since the epoch.
         """
-        lines = [line for going in self.board.going() for line in self._due(going, now)]
-        if not lines and self._shown and now - self._last >= SILENT_S:
-            lines = list(self._still(now))
-        if lines:
+        due = [line for going in self.board.going() for line in self._due(going, now)]
+        if due:
             self._last = now
-            self.write(lines)
+            if self.says_steps:
+                self.write([f"{INDENT}{line}" for line in due])
+        elif self._shown and now - self._last >= SILENT_S:
+            self._last = now
+            self.write([f"{INDENT}{line}" for line in self._still(now)])
 
     def _due(self, going: Going, now: float) -> Iterator[str]:
         key = going.task.key
@@ -80,14 +82,14 @@ class PlainLines:
             yield f"{len(going) - _MOST} more"
 
     def _end(self, event: Ended, going: Going) -> None:
-        if self._shown.pop(event.task, None) is None:
+        if self._shown.pop(event.task, None) is None or not self.says_steps:
             return
         task, how = going.task, "done" if event.worked else "ended"
         title = f"{task.title}: {task.activity.value}: {how} after {clock(event.at - going.began)}"
         said = going.said if task.activity is Activity.BUILDING else []
         self._last = event.at
         steps = Steps(title, [escape(line) for line in said], event.at)
-        self.write(self.fold(steps) if said else [title])
+        self.write(self.fold(steps) if said else unfolded(steps))
 
 
 def _expected(going: Going) -> str:

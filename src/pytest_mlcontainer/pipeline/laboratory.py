@@ -28,6 +28,7 @@ _MENTIONED: Final = re.compile(
 _SECRET: Final = re.compile("KEY|TOKEN|SECRET|PASS|CRED|AUTH|PRIVATE|SESSION|COOKIE", re.IGNORECASE)
 # What engines, launchers and shells need themselves.
 _OURS: Final = re.compile("PATH|HOME|DOCKER_|PYTEST_|MLCONTAINER_|LD_|VIRTUAL_ENV|PYTHON")
+Advance = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Laboratory:
     environ: Mapping[str, str]
     root: Path
     capabilities: Callable[[Target], Capabilities] = lambda _target: EVERYTHING
-    advance: Callable[[int, str], None] = lambda _done, _text: None
+    advance: Advance = lambda _done, _text: None
 
 
 def leaked(sources: tuple[tuple[str, str], ...], environ: Mapping[str, str]) -> Pairs:

@@ -72,7 +72,7 @@ class Searches:
         """
         search = self._unfinished.begin(settings, job.run.entrypoint)
         with search as kept, self._task(settings, job) as progress:
-            lab = self._laboratory(settings, progress)
+            lab = replace(self._laboratory(settings), advance=progress.advance)
             outcome = explain_variations(lab, job, families, comparators)
         return _with_resumed(outcome, kept)
 
@@ -92,7 +92,7 @@ class Searches:
         asked = VariesJob(job.expected, names, budget(entry, options))
         search = self._unfinished.begin(settings, entry)
         with search as kept, self._task(settings, asked) as progress:
-            lab = self._laboratory(settings, progress)
+            lab = replace(self._laboratory(settings), advance=progress.advance)
             software = SoftwareSearch(
                 self._experiments, settings, options, job, outcome, asked.budget // 2, comparators
             )
@@ -114,7 +114,7 @@ class Searches:
         title = str(job.run)
         return self._context.task(settings, Activity.SEARCHING, title, most=job.budget)
 
-    def _laboratory(self, settings: Settings, progress: Progress | None = None) -> Laboratory:
+    def _laboratory(self, settings: Settings) -> Laboratory:
         return Laboratory(
             run=partial(self._runs.make, settings),
             prefetch=partial(self._runs.prefetch, settings),
@@ -124,12 +124,7 @@ class Searches:
             environ=self._context.environ,
             root=settings.root,
             capabilities=lambda target: self._context.engine(target).capabilities,
-            advance=_unheard if progress is None else progress.advance,
         )
-
-
-def _unheard(_done: int, _text: str) -> None:
-    """A single run is no search."""
 
 
 def _told_from_randomness(outcome: Outcome) -> Outcome:

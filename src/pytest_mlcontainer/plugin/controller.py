@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,25 +26,16 @@ class Controller:
         self._session = session
         self._github = GitHub(session.config.rootpath, os.environ)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)  # before the terminal and JUnit take it over
-    def pytest_runtest_logreport(
-        self, report: pytest.TestReport
-    ) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)  # before the terminal and JUnit take it over
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         explained.restore(report)
         self._session.results.collect(report)
         self._github.collect(report)
-        with self._session.progress.paused():
-            return (yield)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logstart(self) -> Generator[None, object, object]:
-        with self._session.progress.paused():
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
-        with self._session.progress.paused():
-            return (yield)
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist has ended, or died."""
+        self._session.progress.end_worker(str(node.gateway.id))
 
     def pytest_enter_pdb(self) -> None:
         """A debugger has the terminal from now on."""

@@ -31,7 +31,7 @@ class GitHub:
         return self._environ.get("GITHUB_ACTIONS") == "true"
 
     def collect(self, report: pytest.TestReport) -> None:
-        """Note a failure that is told in our own words; other plugins annotate all others."""
+        """Note a failure that is told in our own words, not an assertion of somebody's test."""
         if self.is_here and report.failed and isinstance(report.longrepr, Explained):
             file, line, _name = report.location
             place = Annotation(self._from_checkout(file), (line or 0) + 1, str(report.longrepr))

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.displays.folds import fold_for
-from pytest_mlcontainer.displays.live import LiveBlock
-from pytest_mlcontainer.displays.plain import PlainLines
-from pytest_mlcontainer.displays.ticking import Display, Ticking
-from pytest_mlcontainer.progress.board import Board, Going
-from pytest_mlcontainer.progress.estimates import Estimates
-from pytest_mlcontainer.progress.events import Began, Event, Said
+from pytest_mlcontainer.displays.showing import Showing, Shown, Wish, choose, line_of
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.progress.events import Event
 from pytest_mlcontainer.progress.relay import EventReader, EventWriter
-from pytest_mlcontainer.report.escape import escape
 
 _LOGGER = logging.getLogger("pytest_mlcontainer")
-
-
-class Shown(enum.Enum):
-    """How what goes on is shown: `--container-progress`."""
-
-    AUTO = "auto"
-    LIVE = "live"
-    PLAIN = "plain"
-    NONE = "none"
 
 
 class SessionProgress:
@@ -41,84 +26,53 @@ class SessionProgress:
         cache: where earlier sessions left how long tasks took.
         journal: the folder that a worker shares with its controller; None for the process with a
             terminal.
+
+    Raises:
+        pytest.UsageError: what is asked for does not exist.
     """
 
     def __init__(self, config: pytest.Config, cache: Path, journal: Path | None) -> None:
-        self._writer = None if journal is None else EventWriter(journal)
+        self._writer = None if journal is None else EventWriter(journal, _worker(config))
         self._reader: EventReader | None = None
-        self._estimates = Estimates(cache)
-        board = Board(self._estimates)
-        self._block: LiveBlock | None = None
-        self._screen = _Screen(config)
-        self._ticking: Ticking | None = None
-        shown = Shown.NONE if self._writer is not None else _chosen(config, os.environ)
-        self._verbosity = config.get_verbosity() if self._writer is None else 0
-        if shown is Shown.LIVE:
-            color = config.get_terminal_writer().hasmarkup
-            self._block = LiveBlock(board, self._screen.write, self._screen.size, color=color)
-            self._begin(board, self._block)
-        elif shown is Shown.PLAIN and self._verbosity < 1:
-            fold = fold_for(os.environ)
-            self._begin(board, PlainLines(board, self._screen.write_lines, fold))
-        elif shown is not Shown.NONE or self._verbosity > 0:
-            self._begin(board, _Nothing())
+        self._screen: _Screen | None = None
+        self._showing: Showing | None = None
+        wish = None if self._writer is not None else _wish(config)
+        if wish is not None:
+            self._screen = _Screen(config)
+            self._showing = Showing(self._screen, wish, os.environ, cache, self._received)
+            if wish.shown is Shown.LIVE:
+                self._screen.share(self._showing.paused)
 
     def tell(self, event: Event) -> None:
         """Show an event, or send it to where there is a terminal."""
-        line = _line(event)
+        line = line_of(event)
         if line:
             _LOGGER.info("%s", line)
         if self._writer is not None:
             self._writer.tell(event)
-        else:
-            self._show(event)
+        elif self._showing is not None:
+            self._showing.tell(event)
 
     def listen(self, folder: Path) -> None:
         """Show what workers write into a folder, too."""
         if self._reader is None:
             self._reader = EventReader(folder)
 
-    def paused(self) -> AbstractContextManager[None]:
-        """Nothing is drawn as long as pytest writes."""
-        return nullcontext() if self._block is None else self._block.paused()
+    def end_worker(self, worker: str) -> None:
+        """A worker is no more: nothing that it told of goes on."""
+        for event in () if self._reader is None else self._reader.end(worker):
+            self.tell(event)
 
     def end(self) -> None:
         """Show nothing more, and let the next session know how long tasks took."""
-        if self._ticking is not None:
-            self._ticking.end()
-            self._ticking = None
-        if self._block is not None:
-            self._block.erase()
-            self._block = None
-        self._screen.close()
-        self._estimates.keep()
+        showing, self._showing = self._showing, None
+        if showing is not None:
+            showing.end()
+        if self._screen is not None:
+            self._screen.close()
 
-    def _begin(self, board: Board, display: Display) -> None:
-        self._ticking = Ticking(board, display, self._receive)
-
-    def _receive(self) -> None:
-        for event in () if self._reader is None else self._reader.new():
-            self._show(event)
-
-    def _show(self, event: Event) -> None:
-        """With -v the steps of builds and runs, with -vv also what those steps print."""
-        if self._ticking is None:
-            return
-        line = _line(event)
-        if line and self._verbosity > (1 if isinstance(event, Said) and event.is_detail else 0):
-            with self.paused():
-                self._screen.write_lines([escape(line)])
-        self._ticking.tell(event)
-
-
-class _Nothing(Display):
-    """Where lines alone are wanted."""
-
-    def take(self, event: Event, going: Going | None) -> None:
-        pass
-
-    def tick(self, now: float) -> None:
-        pass
+    def _received(self) -> list[Event]:
+        return [] if self._reader is None else self._reader.new()
 
 
 class _Screen:
@@ -126,17 +80,30 @@ class _Screen:
 
     def __init__(self, config: pytest.Config) -> None:
         self._terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self._writer = config.get_terminal_writer()
         self._descriptor = -1
-        if self._terminal is not None:
-            with_terminal = sys.__stdout__.fileno() if sys.__stdout__ else 1
-            self._descriptor = os.dup(with_terminal)
+        with suppress(OSError, ValueError):  # there may be none, as under a service
+            self._descriptor = os.dup(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+
+    def share(self, paused: Callable[[], AbstractContextManager[None]]) -> None:
+        """Have nothing drawn while pytest writes, whatever writes there."""
+        write = self._writer.write
+
+        def write_alone(msg: str, *, flush: bool = False, **markup: bool) -> None:
+            del flush  # else what is drawn next would come before it
+            with paused():
+                write(msg, flush=True, **markup)
+
+        vars(self._writer)["write"] = write_alone
 
     def write(self, text: str) -> None:
-        if self._descriptor >= 0:
+        """See `Place.write`: a reader that has gone, or a full disk, is no failure of a run."""
+        with suppress(OSError):
             os.write(self._descriptor, text.encode("utf-8", "replace"))
 
     def write_lines(self, lines: list[str]) -> None:
-        text = "".join(f"  {line}\n" for line in lines)
+        """See `Place.write_lines`."""
+        text = "".join(f"{line}\n" for line in lines)
         terminal = self._terminal
         if terminal is not None and terminal.currentfspath is not None:
             # The name of the running test stands there without an end of line.
@@ -144,41 +111,36 @@ class _Screen:
         self.write(text)
 
     def size(self) -> os.terminal_size:
-        """As it is now; none where it is no terminal."""
+        """See `Place.size`."""
         try:
             return os.get_terminal_size(self._descriptor)
         except OSError:
             return os.terminal_size((0, 0))
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Write nothing more."""
+        vars(self._writer).pop("write", None)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
-def _line(event: Event) -> str:
-    """What is said of it in a line; "" where that is nothing."""
-    if isinstance(event, Began):
-        return str(event.task)
-    return str(event) if isinstance(event, Said) else ""
+def _worker(config: pytest.Config) -> str:
+    """As its controller calls it."""
+    return str(getattr(config, "workerinput", {}).get("workerid", os.getpid()))
 
 
-def _chosen(config: pytest.Config, environ: Mapping[str, str]) -> Shown:
-    """How it is shown: as asked for, or as the place allows.
-
-    Raises:
-        pytest.UsageError: what is asked for does not exist.
-    """
-    asked = config.getoption("container_progress") or environ.get("MLCONTAINER_PROGRESS") or "auto"
-    names = [each.value for each in Shown]
-    if asked not in names:
-        there = ", ".join(names)
-        raise pytest.UsageError(f"--container-progress is none of {there}: {asked!r}")
+def _wish(config: pytest.Config) -> Wish | None:
+    """How it is shown; None where nothing is."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is None or config.get_verbosity() < 0:
-        return Shown.NONE
-    if Shown(asked) is not Shown.AUTO:
-        return Shown(asked)
-    alone = config.getoption("capture") != "no" and not config.getini("log_cli")
-    moves = terminal.isatty and environ.get("TERM", "dumb") not in ("dumb", "")
-    return Shown.LIVE if alone and moves and "CI" not in environ else Shown.PLAIN
+    is_free = config.getoption("capture") != "no" and not config.getini("log_cli")
+    asked, verbosity = config.getoption("container_progress"), config.get_verbosity()
+    try:
+        shown = choose(
+            asked, os.environ, is_free=is_free and terminal is not None and terminal.isatty
+        )
+    except MlContainerError as error:
+        raise pytest.UsageError(str(error)) from error
+    if terminal is None or verbosity < 0 or (shown is Shown.NONE and verbosity < 1):
+        return None
+    return Wish(shown, verbosity, config.get_terminal_writer().hasmarkup)

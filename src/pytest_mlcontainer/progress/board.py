@@ -68,12 +68,6 @@ class Board:
         with self._lock:
             return tuple(self._going.values())
 
-    def forget(self, process: int) -> None:
-        """Drop the tasks of a process that has ended."""
-        with self._lock:
-            for key in [key for key in self._going if key.startswith(f"{process}-")]:
-                del self._going[key]
-
     def _note(self, event: Said | Advanced) -> Going | None:
         going = self._going.get(event.task)
         if going is None:

@@ -1,17 +1,17 @@
 """Events on their way from worker processes to the one that has a terminal: lines of JSON in files.
 
-FOLDER/PID.events
+FOLDER/WORKER.events
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
-from pytest_mlcontainer.progress.events import Event, event_from_json, event_to_json
+from pytest_mlcontainer.progress.events import Began, Ended, Event, event_from_json, event_to_json
 
 _SUFFIX: Final = ".events"
 _MOST_BYTES: Final = 1 << 20  # that are read at once, of each worker
@@ -22,10 +22,11 @@ class EventWriter:
 
     Args:
         folder: that both processes know.
+        worker: the name by which the other one knows this process.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / f"{os.getpid()}{_SUFFIX}"
+    def __init__(self, folder: Path, worker: str) -> None:
+        self._file = folder / f"{worker}{_SUFFIX}"
 
     def tell(self, event: Event) -> None:
         """In one write, and so whole or not at all; what cannot be written is not shown."""
@@ -38,29 +39,50 @@ class EventWriter:
 
 
 class EventReader:
-    """Reads what has come since it was asked last, of all other processes."""
+    """Reads what has come since it was asked last, of all workers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[Path, int] = {}
+        self._lock = threading.Lock()
+        self._read: dict[str, int] = {}
+        self._going: dict[str, list[str]] = {}
 
-    def new(self) -> Iterator[Event]:
-        """Events, in the order of each process."""
-        for file in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            for line in self._lines(file):
-                try:
-                    yield event_from_json(json.loads(line))
-                except (ValueError, KeyError, TypeError):
-                    continue  # of a process that ended while it wrote
+    def new(self) -> list[Event]:
+        """Events, in the order of each worker."""
+        with self._lock:
+            files = sorted(self._folder.glob(f"*{_SUFFIX}"))
+            return [event for file in files for event in self._new_of(file.stem)]
 
-    def _lines(self, file: Path) -> list[bytes]:
-        start = self._read.get(file, 0)
+    def end(self, worker: str) -> list[Event]:
+        """The last events of a worker that is no more: nothing of it goes on."""
+        with self._lock:
+            last = self._new_of(worker)
+            left = self._going.pop(worker, [])
+            return [*last, *(Ended(key, time.time(), worked=False) for key in left)]
+
+    def _new_of(self, worker: str) -> list[Event]:
+        found: list[Event] = []
+        for line in self._lines(worker):
+            try:
+                found.append(event_from_json(json.loads(line)))
+            except (ValueError, KeyError, TypeError):
+                continue  # of a process that ended while it wrote
+        going = self._going.setdefault(worker, [])
+        for event in found:
+            if isinstance(event, Began):
+                going.append(event.task.key)
+            elif isinstance(event, Ended) and event.task in going:
+                going.remove(event.task)
+        return found
+
+    def _lines(self, worker: str) -> list[bytes]:
+        start = self._read.get(worker, 0)
         try:
-            with file.open("rb") as source:
+            with (self._folder / f"{worker}{_SUFFIX}").open("rb") as source:
                 source.seek(start)
                 text = source.read(_MOST_BYTES)
         except OSError:
             return []
         whole = text[: text.rfind(b"\n") + 1]
-        self._read[file] = start + len(whole)
+        self._read[worker] = start + len(whole)
         return whole.splitlines()

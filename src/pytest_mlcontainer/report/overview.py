@@ -54,9 +54,13 @@ def representatives(leaves: Sequence[ReportLeaf], most: int) -> tuple[ReportLeaf
         if is_one_of_many and seen[kind] > 1:
             others.append(leaf)
         else:
-            chosen.append(((not leaf.elements, is_one_of_many), leaf))
+            chosen.append(((not _has_values(leaf), is_one_of_many), leaf))
     found = [leaf for _rank, leaf in sorted(chosen, key=lambda pair: pair[0])]
     return tuple([*found, *others[: max(0, _FEW - len(found))]][:most])
+
+
+def _has_values(leaf: ReportLeaf) -> bool:
+    return bool(leaf.elements or words.numbers(leaf.difference))
 
 
 def _rows(nodes: Iterable[Node], indent: str, few: int) -> Iterator[tuple[str, str]]:
