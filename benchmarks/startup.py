@@ -1,4 +1,4 @@
-"""What pytest pays for having the plugin installed and not using it."""
+"""What pytest pays for the plugin when it is not used, and how fast the command starts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import Figure, Seconds, in_turns, median_ms
+from benchmarks.measure import Figure, Seconds, in_turns, median_ms, timed
 
 NAME = "startup"
 ROUNDS = 30
 _BAR_MS = 10.0
+_COMMAND_BAR_MS = 500.0
+_COMMAND_ROUNDS = 10
+_COMMAND = "import sys; from pytest_mlcontainer.cli import main; sys.exit(main())"
 # Out of both sides: these take longer than pytest itself (pytest-randomly imports numpy), and what
 # is looked for is small.
 _WITHOUT_OTHERS = tuple(
@@ -41,12 +44,34 @@ def figures(rounds: int) -> Iterator[Figure]:
         busy = {name: tuple(seconds[1:]) for name, seconds in cpu.items()}
         yield _more(wall, "wall clock, --container absent")
         yield _more(busy, "user + sys, --container absent")
+        yield _command(root)
 
 
 def _more(taken: dict[str, Seconds], what: str) -> Figure:
     having, lacking = median_ms(taken["with"]), median_ms(taken["without"])
     detail = f"{having:.0f} ms - {lacking:.0f} ms"
     return Figure(NAME, what, having - lacking, _BAR_MS, "ms", detail)
+
+
+def _command(root: Path) -> Figure:
+    """Wall clock of `mlcontainer compare` on two folders without records: its start alone."""
+    folders = [root / "first", root / "second"]
+    for folder in folders:
+        folder.mkdir()
+
+    def start() -> None:
+        ended = subprocess.run(
+            [sys.executable, "-c", _COMMAND, "compare", *map(str, folders)],
+            env=_environ(root),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if "there are no records here" not in ended.stderr:
+            raise RuntimeError(f"mlcontainer compare said {ended.stdout}{ended.stderr}")
+
+    value = median_ms(in_turns({"start": timed(start)}, _COMMAND_ROUNDS)["start"])
+    return Figure(NAME, "mlcontainer compare, its start", value, _COMMAND_BAR_MS, "ms", "")
 
 
 def _pytest(root: Path, cpu: list[float], *words: str) -> float:
