@@ -36,6 +36,7 @@ from pytest_mlcontainer.engines import (
     LogLine,
     Stream,
     Usage,
+    quiet,
 )
 from pytest_mlcontainer.engines.failures import command_not_allowed, command_not_found
 from pytest_mlcontainer.engines.printed import STDERR, STDOUT, LogFiles
@@ -248,7 +249,7 @@ class FolderEngine:
             command=tuple(about["command"]), workdir=about["workdir"],
         )  # fmt: skip
 
-    def pull(self, reference: str, platform: Platform) -> str:
+    def pull(self, reference: str, platform: Platform, log: LogLine = quiet) -> str:
         raise EngineError("there is no registry of folders", reference, "build it")
 
     def keep_image(self, reference: str, repository: str, platform: Platform) -> None:

@@ -45,14 +45,18 @@ def watch(
     lines: int = 50,
     timeout_s: float = 300.0,
     typed: str = "",
+    *,
+    has_size: bool = True,
 ) -> Watched:
     """Run a program to its end on a terminal of its own.
 
     Args:
         typed: before it asks for anything.
+        has_size: False for one that says that it has no lines and no columns.
     """
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    said = (lines, columns) if has_size else (0, 0)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *said, 0, 0))
     with subprocess.Popen(
         command, cwd=cwd, env=dict(env), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:

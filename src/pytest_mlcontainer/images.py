@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mlcontainer.dockerfile import copied_sources, read_dockerfile
-from pytest_mlcontainer.engines import Builder, ImageStore, LogLine
+from pytest_mlcontainer.engines import Builder, ImageStore, LogLine, quiet
 from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
@@ -123,10 +123,13 @@ def image_from_json(raw: Mapping[str, Any]) -> Image:
     return Image(**values)
 
 
-def find(engine: ImageStore, reference: str, platform: Platform) -> Image:
+def find(engine: ImageStore, reference: str, platform: Platform, log: LogLine = quiet) -> Image:
     """An image that exists already, on the engine or in a registry.
 
     Its tag is left as it is: another platform of it is pulled by digest.
+
+    Args:
+        log: told how far a pull is.
 
     Raises:
         EngineError: it is nowhere; PlatformError: not for this platform.
@@ -135,7 +138,7 @@ def find(engine: ImageStore, reference: str, platform: Platform) -> Image:
     if local is not None and _same(local.platform, platform):
         return local
     try:
-        pinned = engine.pull(reference, platform)
+        pinned = engine.pull(reference, platform, log)
     except EngineError as error:
         if local is not None:
             raise _wrong_platform(

@@ -13,7 +13,7 @@ from pytest_mlcontainer.engines.docker.buildlog import BuildLog, explain_build
 from pytest_mlcontainer.engines.docker.buildx import arguments, frontend_image, without_syntax_line
 from pytest_mlcontainer.errors import BuildError, MlContainerError, PlatformError
 from pytest_mlcontainer.model import BuildSettings, Platform, Secret
-from pytest_mlcontainer.progress.events import DETAIL
+from pytest_mlcontainer.progress.events import DETAIL, FAR
 from pytest_mlcontainer.secrets import Redactor, Value
 
 AMD64 = Platform("linux", "amd64")
@@ -126,6 +126,18 @@ class TestBuildLog:
             f"{DETAIL}one",
             f"{DETAIL}café",
         ]
+
+    def test_it_tells_how_much_of_an_image_and_of_the_context_has_come(self) -> None:
+        layer = {"id": "sha256:c1", "vertex": "sha256:a3", "total": 50_548_487}
+        statuses: tuple[dict[str, object], ...] = (
+            {**layer, "current": 7_340_032},
+            {**layer, "current": 50_548_487},  # within the same second
+            {"id": "extracting sha256:c1", "vertex": "sha256:a3", "current": 0},
+            {"id": "transferring dockerfile:", "vertex": "sha256:f5", "current": 9},
+            {"id": "transferring context:", "vertex": "sha256:b7", "current": 40_007_356},
+        )
+        _seen, told = fed(json.dumps({"statuses": [each]}) for each in statuses)
+        assert told == [f"{FAR}7.3 MB of 50.5 MB", f"{FAR}40.0 MB"]
 
     def test_secrets_are_taken_out_before_lines_are_cut(self, build: BuildSettings) -> None:
         """Else the beginning of one would be left at the end of a long line."""

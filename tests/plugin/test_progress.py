@@ -61,6 +61,12 @@ def test_a_terminal_shows_what_goes_on_and_nothing_of_it_stays(root: Path) -> No
     assert "2 passed" in watched.last
 
 
+def test_a_terminal_without_a_size_shows_it_as_a_usual_one(root: Path) -> None:
+    watched = watch([*COMMAND, "."], root, environment(), 80, 24, has_size=False)
+    assert any(RUNNING.search(frame) for frame in watched.frames), watched.raw
+    assert "2 passed" in watched.last
+
+
 def test_the_next_session_says_how_long_it_will_take(root: Path) -> None:
     seen(root)
     second = seen(root)

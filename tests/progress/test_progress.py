@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 
+from pytest_mlcontainer.displays.words import state_of
 from pytest_mlcontainer.progress.board import Board
 from pytest_mlcontainer.progress.estimates import Estimates
 from pytest_mlcontainer.progress.events import (
+    FAR,
     Activity,
     Advanced,
     Began,
@@ -21,6 +24,7 @@ from pytest_mlcontainer.progress.events import (
     event_to_json,
     task,
 )
+from pytest_mlcontainer.progress.far import HowFar, Transfers
 from pytest_mlcontainer.progress.relay import EventReader, EventWriter
 
 BUILD = Task("1-a", Activity.BUILDING, "image[linux/amd64]", "/project", limit_s=600.0, most=7)
@@ -165,3 +169,59 @@ def test_a_task_that_failed_is_no_estimate(tmp_path: Path) -> None:
         board.take(event)
     estimates.keep()
     assert Estimates(tmp_path).usual_s(BUILD) is None
+
+
+class TestHowFar:
+    def test_it_is_told_at_most_once_a_second_and_worded_only_then(self) -> None:
+        told: list[str] = []
+        asked: list[int] = []
+        now = [100.0]
+        far = HowFar(told.append, lambda: now[0])
+
+        def words() -> str:
+            asked.append(1)
+            return f"at {now[0]:g}"
+
+        for moment in (100.0, 100.5, 100.9, 101.0, 101.2):
+            now[0] = moment
+            far.tell(words)
+
+        assert told == [f"{FAR}at 100", f"{FAR}at 101"]
+        assert len(asked) == 2
+
+    def test_parts_are_summed_and_a_whole_is_named_only_where_it_is_known(self) -> None:
+        told: list[str] = []
+        moments = itertools.count()
+        transfers = Transfers(HowFar(told.append, lambda: float(next(moments))))
+
+        transfers.take("a", 1_000_000, 50_000_000)
+        transfers.take("b", 2_000_000, 30_000_000)
+        transfers.take("a", 50_000_000, 50_000_000)
+        transfers.take("context", 4_000_000, None)
+
+        assert told == [
+            f"{FAR}1.0 MB of 50.0 MB",
+            f"{FAR}3.0 MB of 80.0 MB",
+            f"{FAR}52.0 MB of 80.0 MB",
+            f"{FAR}56.0 MB",
+        ]
+
+    def test_it_stands_beside_the_step_until_the_next_one(self) -> None:
+        board = Board(Estimates(None))
+        states = []
+
+        def tell(event: Event) -> None:
+            going = board.take(event)
+            if going is not None and isinstance(event, Said):
+                states.append(state_of(going))
+
+        with task(tell, Activity.BUILDING, "image[linux/amd64]") as progress:
+            progress.say("[1/2] FROM python:3.13-slim")
+            progress.say(f"{FAR}31.0 MB of 50.0 MB")
+            progress.say("[2/2] RUN pip install .")
+
+        assert states == [
+            "building; [1/2] FROM python:3.13-slim",
+            "building; [1/2] FROM python:3.13-slim, 31.0 MB of 50.0 MB",
+            "building; [2/2] RUN pip install .",
+        ]

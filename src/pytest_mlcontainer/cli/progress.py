@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from pytest_mlcontainer.displays.showing import Showing, Wish, choose
+from pytest_mlcontainer.displays.showing import NO_SIZE, Showing, Wish, choose, size_of
 from pytest_mlcontainer.pipeline.surroundings import cache_folder
 from pytest_mlcontainer.progress.events import Tell
 
@@ -44,6 +44,6 @@ class _StandardError:
 
     def size(self) -> os.terminal_size:
         try:
-            return os.get_terminal_size(sys.stderr.fileno())
-        except (OSError, ValueError):
-            return os.terminal_size((0, 0))
+            return size_of(sys.stderr.fileno())
+        except (OSError, ValueError):  # something else is in its place
+            return NO_SIZE

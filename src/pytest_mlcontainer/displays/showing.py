@@ -32,6 +32,23 @@ class Shown(enum.Enum):
     NONE = "none"
 
 
+_USUAL_SIZE: Final = os.terminal_size((80, 24))
+NO_SIZE: Final = os.terminal_size((0, 0))
+
+
+def size_of(descriptor: int) -> os.terminal_size:
+    """Of the terminal behind a descriptor; (0, 0) where it is none.
+
+    Terminals that nobody sits at (of `docker run -t`, of some CI) have no size of their own.
+    """
+    try:
+        size = os.get_terminal_size(descriptor)
+    except OSError:
+        return NO_SIZE
+    columns, lines = (found or usual for found, usual in zip(size, _USUAL_SIZE, strict=True))
+    return os.terminal_size((columns, lines))
+
+
 class Place(Protocol):
     """Where it is shown. Nothing that goes wrong there may end what is shown."""
 
@@ -147,7 +164,7 @@ def line_of(event: Event) -> str:
     """What is said of it in a line; "" where that is nothing."""
     if isinstance(event, Began):
         return str(event.task)
-    return str(event) if isinstance(event, Said) else ""
+    return str(event) if isinstance(event, Said) and not event.is_far else ""
 
 
 def _drop(_lines: list[str]) -> None:

@@ -16,7 +16,7 @@ def state_of(going: Going) -> str:
     text = task.activity.value
     if task.most is not None:
         text = f"{text}, {going.done} of at most {task.most} runs"
-    more = going.known or going.step
+    more = ", ".join(filter(None, (going.known or going.step, going.far)))
     return escape(f"{text}; {more}" if more else text)
 
 

@@ -28,6 +28,7 @@ from pytest_mlcontainer.engines.protocols import (
     LeftoverKind,
     LogLine,
     Runner,
+    quiet,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "Runner",
     "Stream",
     "Usage",
+    "quiet",
 ]

@@ -23,6 +23,10 @@ from pytest_mlcontainer.secrets import NOTHING, Redactor
 LogLine = Callable[[str], None]
 
 
+def quiet(line: str) -> None:
+    """Tell nobody of a line."""
+
+
 @dataclass(frozen=True)
 class Built:
     """What came of a build.
@@ -75,8 +79,10 @@ class ImageStore(Protocol):
     def find_image(self, reference: str, platform: Platform) -> Image | None:
         """The image as the engine has it, whatever its platform; None when it has none."""
 
-    def pull(self, reference: str, platform: Platform) -> str:
+    def pull(self, reference: str, platform: Platform, log: LogLine = quiet) -> str:
         """Pull one platform of `reference` without moving its tag; returns the pinned reference.
+
+        `log` is told how far that is, behind `progress.events.FAR`.
 
         Raises:
             EngineError: it cannot be had; the value says why.

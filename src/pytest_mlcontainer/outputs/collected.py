@@ -11,6 +11,7 @@ from pytest_mlcontainer.errors import OutputError, TooMuchOutputError
 from pytest_mlcontainer.globs import covers
 from pytest_mlcontainer.model import PRINTED, Folder, Output
 from pytest_mlcontainer.outputs.declared import clean
+from pytest_mlcontainer.progress.far import HowFar
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 MAX_FILES = 100_000
@@ -63,6 +64,7 @@ class Collected:
         stored: absolute path in the container → output, for what is no repetition by a link.
         hidden: values of secrets; what holds one, or is called after one, is refused.
         times: output name → when the file was changed, as `Mark.time`.
+        far: told how much has been collected; None where nobody asks.
         digests: output name → SHA-256, where nothing is kept but what was there is only noted.
         count, size_bytes, listed_bytes: what is used of the allowance; what a later member of the
             same name replaced counts, too.
@@ -75,6 +77,7 @@ class Collected:
     followed: dict[str, str] = field(default_factory=dict)
     allowance: OutputLimits = OutputLimits()
     hidden: Redactor = NOTHING
+    far: HowFar | None = None
     stored: dict[str, Output] = field(default_factory=dict)
     times: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
@@ -139,6 +142,13 @@ class Collected:
             )
         self.weigh(name, size_bytes)
         self.count += 1
+        if self.far is not None:
+            self.far.tell(self._so_far)
+
+    def _so_far(self) -> str:
+        from rich.filesize import decimal  # here: nobody asks where little is collected
+
+        return f"{self.count:,} outputs collected, {decimal(self.size_bytes)}"
 
     def weigh(self, name: str, size_bytes: int) -> None:
         """Count so many more bytes, before any of them is read.

@@ -71,8 +71,8 @@ class Images:
         store = self._context.store(settings)
 
         def make(_folder: Path) -> object:
-            with self._context.task(settings, Activity.PULLING, str(job)):
-                found = images.find(engine, reference, job.target.platform)
+            with self._context.task(settings, Activity.PULLING, str(job)) as progress:
+                found = images.find(engine, reference, job.target.platform, progress.say)
             return images.image_to_json(found)
 
         key = images.build_key(settings, job, engine.address, "")

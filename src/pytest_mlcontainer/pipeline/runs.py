@@ -172,6 +172,7 @@ class Runs:
                         secrets=self._context.secrets.disclosed(settings, entry),
                         needed=any(entry.name in each.needs for each in settings.entrypoints),
                         notes=notes,
+                        log=progress.say,
                     )
                 )
                 progress.say(f"exit code {run.exit_code} after {run.duration_s:.1f} s")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.displays.showing import Showing, Shown, Wish, choose, line_of
+from pytest_mlcontainer.displays.showing import Showing, Shown, Wish, choose, line_of, size_of
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.progress.events import Event
 from pytest_mlcontainer.progress.relay import EventReader, EventWriter
@@ -112,10 +112,7 @@ class _Screen:
 
     def size(self) -> os.terminal_size:
         """See `Place.size`."""
-        try:
-            return os.get_terminal_size(self._descriptor)
-        except OSError:
-            return os.terminal_size((0, 0))
+        return size_of(self._descriptor)
 
     def close(self) -> None:
         """Write nothing more."""

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from pytest_mlcontainer.progress.estimates import Estimates
-from pytest_mlcontainer.progress.events import Advanced, Began, Ended, Event, Said, Task
+from pytest_mlcontainer.progress.events import FAR, Advanced, Began, Ended, Event, Said, Task
 
 _MOST_SAID = 2000  # lines of a build that are kept to be shown
 
@@ -18,7 +18,7 @@ class Going:
     Args:
         began: in seconds since the epoch.
         usual_s: how long its like took in an earlier session; None where that is not known.
-        step: the last step that it told of.
+        step: the last step that it told of; `far`, how far that is.
         known: the last thing that it found.
         said: all that it told of, but for the middle of what is very long.
     """
@@ -27,6 +27,7 @@ class Going:
     began: float
     usual_s: float | None = None
     step: str = ""
+    far: str = ""
     done: int = 0
     known: str = ""
     said: list[str] = field(default_factory=list)
@@ -75,8 +76,11 @@ class Board:
         if isinstance(event, Advanced):
             going.done, going.known = event.done, event.text or going.known
             return going
+        if event.is_far:
+            going.far = event.text.removeprefix(FAR)
+            return going
         if not event.is_detail:
-            going.step = event.text
+            going.step, going.far = event.text, ""
         if len(going.said) >= _MOST_SAID:
             del going.said[_MOST_SAID // 2]
         going.said.append(event.text)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Union
 
 DETAIL: Final = "| "  # before a line that a step printed, as against the step itself
+FAR: Final = "~ "  # before how far the step is that goes on, which the next such line replaces
 
 
 class Activity(enum.Enum):
@@ -79,6 +80,11 @@ class Said:
         """Whether a step printed it, so that it says little by itself."""
         return self.text.startswith(DETAIL)
 
+    @property
+    def is_far(self) -> bool:
+        """Whether it says how far a step is."""
+        return self.text.startswith(FAR)
+
     def __str__(self) -> str:
         return f"{self.about}: {self.text}" if self.about else self.text
 
@@ -125,7 +131,7 @@ class Progress:
         self._task = task
 
     def say(self, line: str) -> None:
-        """A step of it; behind `DETAIL`, what a step printed."""
+        """A step of it; behind `DETAIL`, what a step printed; behind `FAR`, how far it is."""
         self._tell(Said(self._task.title, line, self._task.key))
 
     def advance(self, done: int, text: str = "") -> None:

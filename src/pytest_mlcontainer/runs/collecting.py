@@ -21,6 +21,7 @@ from pytest_mlcontainer.outputs import (
     collect_tar,
     names_in_tar,
 )
+from pytest_mlcontainer.progress.far import HowFar
 from pytest_mlcontainer.runs.breaches import size_text
 from pytest_mlcontainer.runs.failures import explain_refusal
 from pytest_mlcontainer.secrets import NOTHING, Redactor
@@ -42,14 +43,16 @@ def take_outputs(
     entry: Entrypoint,
     before: Mapping[str, Mark],
     hidden: Redactor = NOTHING,
+    far: HowFar | None = None,
 ) -> tuple[Collected, Failure | None]:
     """Its outputs, in the new folder `into`; and why they are not all, where there is too much.
 
     Args:
         before: what was there before the run, as `look_before` gives it.
         hidden: what holds a value of these is refused.
+        far: told how much has been collected.
     """
-    collected = Collected(allowance=allowance_of(entry), hidden=hidden)
+    collected = Collected(allowance=allowance_of(entry), hidden=hidden, far=far)
     into.mkdir()
     try:
         _collect(container, declared, into, entry, collected)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_mlcontainer.engines import Container, ContainerSpec, Exit, Runner
+from pytest_mlcontainer.engines import Container, ContainerSpec, Exit, LogLine, Runner, quiet
 from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
 from pytest_mlcontainer.model import (
     Entrypoint,
@@ -21,6 +21,7 @@ from pytest_mlcontainer.model import (
     Target,
 )
 from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, folders_left, links_left
+from pytest_mlcontainer.progress.far import HowFar
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
 from pytest_mlcontainer.runs.collecting import (
@@ -71,6 +72,7 @@ class ContainerRun:
         secrets: read for this run.
         needed: another run may get its outputs, whose times are then read to the nanosecond.
         notes: what has to be known of where it runs.
+        log: told what goes on.
     """
 
     id: str
@@ -88,6 +90,7 @@ class ContainerRun:
     secrets: Disclosed = Disclosed()
     needed: bool = True
     notes: tuple[str, ...] = ()
+    log: LogLine = quiet
 
     @property
     def home(self) -> str:
@@ -127,8 +130,9 @@ def execute(job: ContainerRun) -> Run:
         before = look_before(container, declared, job.entry)
         let_time_pass(before)
         ending = _run_to_its_end(container, job)
-        hidden, into = job.secrets.hidden, job.folder / OUTPUTS
-        collected, refusal = take_outputs(container, declared, into, job.entry, before, hidden)
+        hidden, into, far = job.secrets.hidden, job.folder / OUTPUTS, HowFar(job.log)
+        far.tell(lambda: "collecting its outputs")
+        collected, refusal = take_outputs(container, declared, into, job.entry, before, hidden, far)
         if job.needed:
             refine_times(container, declared, collected)
         missing = collected.missing(job.entry.outputs)

@@ -20,7 +20,10 @@ WEIGHTS = np.random.default_rng(0).normal(size=(3, 4)).astype("f4")
 
 
 def tensor(name: str, array: np.ndarray, raw: bool = True) -> TensorProto:
-    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    try:
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    except KeyError:
+        pytest.skip(f"this onnx cannot write {array.dtype}")
     return helper.make_tensor(
         name, kind, array.shape, array.tobytes() if raw else array.reshape(-1), raw=raw
     )

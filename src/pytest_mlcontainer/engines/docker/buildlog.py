@@ -19,6 +19,7 @@ from pytest_mlcontainer.engines.failures import (
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
 from pytest_mlcontainer.progress.events import DETAIL
+from pytest_mlcontainer.progress.far import HowFar, Transfers
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _LAST_LINES = 15
@@ -50,6 +51,7 @@ class BuildLog:
         self._names: dict[str, str] = {}
         self._printed: dict[str, _Printed] = {}
         self._announced: set[str] = set()
+        self._transfers: dict[str, Transfers] = {}
         self.failed_step: str = ""
         self._failed = ""
         self.error: str = ""
@@ -80,6 +82,8 @@ class BuildLog:
             return
         for vertex in event.get("vertexes") or ():
             self._vertex(vertex)
+        for status in event.get("statuses") or ():
+            self._transfer(status)
         for entry in event.get("logs") or ():
             self._print(entry)
 
@@ -125,6 +129,13 @@ class BuildLog:
         # Steps that run beside the failing one end as "context canceled"; they are not the cause.
         if error and "context canceled" not in error and not self.error:
             self.error, self.failed_step, self._failed = error, name, digest
+
+    def _transfer(self, status: dict[str, Any]) -> None:
+        """What a step fetches: layers of an image, the context."""
+        current, total = status.get("current", 0), status.get("total")
+        if total or status["id"].startswith("transferring context"):
+            step = self._transfers.setdefault(status["vertex"], Transfers(HowFar(self._log)))
+            step.take(status["id"], current, total)
 
     def _print(self, entry: dict[str, Any]) -> None:
         printed = self._printed.setdefault(entry["vertex"], _Printed(self._hidden))

@@ -10,7 +10,15 @@ from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 
-from pytest_mlcontainer.engines import Built, Container, ContainerSpec, Launched, Leftover, LogLine
+from pytest_mlcontainer.engines import (
+    Built,
+    Container,
+    ContainerSpec,
+    Launched,
+    Leftover,
+    LogLine,
+    quiet,
+)
 from pytest_mlcontainer.engines.docker import kept_images, sessions
 from pytest_mlcontainer.engines.docker.buildx import Buildx
 from pytest_mlcontainer.engines.docker.cleaning import Cleaner
@@ -129,10 +137,10 @@ class DockerEngine:
             except ImageNotFound:
                 return None
 
-    def pull(self, reference: str, platform: Platform) -> str:
+    def pull(self, reference: str, platform: Platform, log: LogLine = quiet) -> str:
         pinned = pinned_reference(reference, self._index_digest(reference))
         with explained("the image cannot be pulled"):
-            pull(self._api, pinned, platform)
+            pull(self._api, pinned, platform, log)
         return pinned
 
     @contextmanager

@@ -7,26 +7,31 @@ import time
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.engines.docker.client import EngineClient, innermost
 from pytest_mlcontainer.engines.failures import refusal
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 from pytest_mlcontainer.model import Platform
+from pytest_mlcontainer.progress.far import HowFar, Transfers
 
 _LIMIT_S = 3600.0
 _ATTEMPTS = 3  # layers that came already are not sent again
 
 
-def pull(api: EngineClient, reference: str, platform: Platform) -> None:
+def pull(api: EngineClient, reference: str, platform: Platform, log: LogLine) -> None:
     """Pull one platform of an image.
+
+    Args:
+        log: told how much of it has come.
 
     Raises:
         EngineError: it cannot be had, or not within an hour.
         APIError: the engine refuses.
     """
-    deadline = time.monotonic() + _LIMIT_S
+    deadline, transfers = time.monotonic() + _LIMIT_S, Transfers(HowFar(log))
     for left in reversed(range(_ATTEMPTS)):
         try:
-            _pull_once(api, reference, platform, deadline)
+            _pull_once(api, reference, platform, deadline, transfers)
             return
         except (EngineLostError, RequestException, HTTPError, OSError) as error:
             if getattr(error, "response", None) is not None:
@@ -41,10 +46,15 @@ def pull(api: EngineClient, reference: str, platform: Platform) -> None:
         api.version()  # which waits until the engine is back
 
 
-def _pull_once(api: EngineClient, reference: str, platform: Platform, deadline: float) -> None:
+def _pull_once(
+    api: EngineClient, reference: str, platform: Platform, deadline: float, transfers: Transfers
+) -> None:
     for event in api.pull(reference, platform=str(platform), stream=True, decode=True):
         if "error" in event:
             raise refusal("the image cannot be pulled", str(event["error"]))
+        detail = event.get("progressDetail") or {}
+        if event.get("status") == "Downloading" and detail.get("total"):
+            transfers.take(event["id"], detail["current"], detail["total"])
         if time.monotonic() > deadline:
             raise EngineError(
                 "the image was not pulled in time",
