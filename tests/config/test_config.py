@@ -39,7 +39,7 @@ else:
 FILE = Path("/project/pyproject.toml")
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
-DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 
 def settings_of(toml: str) -> Settings:

@@ -21,7 +21,7 @@ else:
     import tomli as tomllib
 
 FILE = Path("/project/pyproject.toml")
-DOCS = Path(__file__).parents[2] / "docs" / "comparing.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "comparing.md"
 
 
 def tolerance_of(**keys: object) -> Tolerance:
