@@ -173,6 +173,9 @@ class FolderServer:
         self.container = container
         self._port = port
 
+    def start(self) -> None:
+        self.container.start()
+
     def url(self) -> str | None:
         ended = self.container.inspect_exit().code is not None
         return None if ended else f"http://127.0.0.1:{self._port}"
@@ -323,7 +326,6 @@ class FolderEngine:
         try:
             if files is not None:
                 made.put("/", files)
-            made.start()
             yield FolderServer(made, port)
         finally:
             made.kill(0.0)

@@ -263,6 +263,8 @@ class EngineContract:
             )
             files = _tar({at.inside("page").lstrip("/"): b"served"})
             with at.engine.launch("server", spec, port, files=files) as launched:
+                assert not launched.container.started
+                launched.start()
                 assert _page(launched.url, "/page") == b"served"
                 assert launched.container.started
                 launched.container.kill(0.0)

@@ -561,7 +561,15 @@ BAD = {
         "[entrypoints.my.train]\ncommand = []",
         "pyproject.toml: unknown key in [tool.mlcontainer.entrypoints.my]",
         "train = { command = [] }",
-        'a name with a dot needs quotes: [tool.mlcontainer.entrypoints."my.train"]',
+        'a name with a dot needs quotes: [tool.mlcontainer.entrypoints."my.train"]; what '
+        "belongs to my itself stands in its own table: command = []",
+    ),
+    "a key of the entrypoint in a table of its own": (
+        "[entrypoints.serve]\nserver = { port = 8000 }",
+        "pyproject.toml: unknown key in [tool.mlcontainer.entrypoints.serve]",
+        "server = { port = 8000 }",
+        'a name with a dot needs quotes: [tool.mlcontainer.entrypoints."serve.server"]; what '
+        "belongs to serve itself stands in its own table: port = 8000",
     ),
     "dockerfile is no string": (
         "dockerfile = 3",

@@ -61,6 +61,29 @@ def test_a_command_that_is_there_and_cannot_be_executed_says_what_is_missing(
         assert remedy in said, command
 
 
+def test_a_server_whose_command_is_there_and_cannot_be_executed_says_what_is_missing(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
+    project.write(
+        """
+[tool.mlcontainer.entrypoints.windows]
+command = ["/app/windows.sh"]
+port = 8000
+
+[tool.mlcontainer.entrypoints.lost]
+command = ["lost"]
+port = 8000
+""",
+        dockerfile=DOCKERFILE,
+    )
+    result = project.run("-k", "not image")
+
+    result.assert_outcomes(failed=2)
+    assert "the script has the line ends of Windows" in failure_of(result, "windows[")
+    lost = failure_of(result, "lost[")
+    assert "/usr/local/bin/lost begins with '#!/opt/no/python'" in lost
+
+
 def test_a_script_that_env_cannot_run_says_so_itself(
     project: MakeProject, failure_of: FailureOf, leaves_nothing: None
 ) -> None:

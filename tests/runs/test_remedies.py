@@ -100,7 +100,9 @@ def remedy_for(run: dict[str, Any]) -> str:
             workdir="/app", facts=Facts((("user.id", 0),)),
         )  # fmt: skip
         ending = Ending(run["exit_code"], 1.0, oom_killed=run.get("oom", False))
-        failure = explain_unstarted(made) or explain(made, ending, entry, ())
+        logs = made.stdout, made.stderr
+        unstarted = explain_unstarted(made.exit_code, logs, target.platform, works=True)
+        failure = unstarted or explain(made, ending, entry, ())
     assert failure is not None
     return failure.remedy
 

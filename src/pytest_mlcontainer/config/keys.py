@@ -108,8 +108,12 @@ def entrypoint_remedy(name: str, key: str, value: object) -> str | None:
             f'{show_key(name)}.compare] write "outputs/*" = {{ {key} = {show(value)} }}'
         )
     if isinstance(value, Mapping) and any(inner in ENTRYPOINT_KEYS for inner in value):
-        dotted = f"{name}.{key}"
-        return f"a name with a dot needs quotes: [tool.mlcontainer.entrypoints.{show_key(dotted)}]"
+        dotted = show_key(f"{name}.{key}")
+        inner = next(each for each in value if each in ENTRYPOINT_KEYS)
+        return (
+            f"a name with a dot needs quotes: [tool.mlcontainer.entrypoints.{dotted}]; what "
+            f"belongs to {name} itself stands in its own table: {inner} = {show(value[inner])}"
+        )
     return None
 
 

@@ -160,11 +160,19 @@ class Runner(Protocol):
 
 
 class Launched(Protocol):
-    """A server's container that was started; it may have ended since."""
+    """A server's container, filled and not yet started."""
 
     @property
     def container(self) -> Container:
         """Not to be removed by whoever gets it: the end of `Launcher.launch` does so."""
+
+    def start(self) -> None:
+        """Start it, once.
+
+        Raises:
+            EngineError: the engine goes away or does not answer.
+            RunError: its command cannot be found or executed.
+        """
 
     def url(self) -> str | None:
         """Its base URL without a trailing slash, reachable from this machine.
@@ -174,7 +182,7 @@ class Launched(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts servers, for `runs.serving`."""
+    """Makes servers' containers, for `runs.serving`."""
 
     def launch(
         self,
@@ -185,9 +193,9 @@ class Launcher(Protocol):
         files: Iterable[bytes] | None = None,
         writable: tuple[str, ...] = (),
     ) -> AbstractContextManager[Launched]:
-        """Start a server's container, and remove it at the end of the `with` block.
+        """Make a server's container, and remove it at the end of the `with` block.
 
-        Where its machine is this one, its port can be reached from this machine alone.
+        Once started it is reached from here; where its machine is this one, from here alone.
 
         Args:
             name: of the entrypoint, for messages.
@@ -197,7 +205,6 @@ class Launcher(Protocol):
 
         Raises:
             EngineError: the engine goes away or does not answer.
-            RunError: its command cannot be found or executed.
         """
 
 

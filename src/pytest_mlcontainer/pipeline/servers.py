@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.errors import RunError
@@ -19,6 +20,7 @@ from pytest_mlcontainer.pipeline.runs import Runs, require
 from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.emulation import with_cpu
 from pytest_mlcontainer.runs.inputs import needs_tar
+from pytest_mlcontainer.runs.programs import why_not_executed
 from pytest_mlcontainer.runs.serving import Started, serve
 from pytest_mlcontainer.runs.shells import check_command
 
@@ -62,7 +64,12 @@ class Servers:
             writable=tuple(posixpath.join("/", workdir, path) for path in entry.writable),
         )
         limited = replace(entry, limits=spec.limits)
-        serving = serve(limited, spec, launching, emulated=bool(target.emulated))
+        look = partial(
+            why_not_executed, entry=entry, image=image, workdir=posixpath.join("/", workdir)
+        )
+        serving = serve(
+            limited, spec, launching, why_not_executed=look, emulated=bool(target.emulated)
+        )
         with ExitStack() as stack:
             limit_s = entry.server.startup_timeout_s
             with self._context.task(settings, Activity.SERVING, str(job), limit_s=limit_s):

@@ -171,7 +171,7 @@ def _start(container: Container, job: ContainerRun) -> None:
     try:
         container.start()
     except RunError as error:
-        seen = _look_closer(container, job)
+        seen = why_not_executed(container, job.entry, job.image, job.home)
         if seen is None:
             raise
         raise RunError(seen.what, seen.value, seen.remedy) from error
@@ -179,16 +179,10 @@ def _start(container: Container, job: ContainerRun) -> None:
 
 def _unstarted(container: Container, job: ContainerRun, run: Run) -> Failure | None:
     """The failure of a run whose command could not even be executed."""
-    failure = explain_unstarted(run)
-    return failure and (_look_closer(container, job) or failure)
-
-
-def _look_closer(container: Container, job: ContainerRun) -> Failure | None:
-    entry, image = job.entry, job.image
-    first = image.entrypoint if entry.entrypoint is None else entry.entrypoint
-    # Docker drops the image's CMD where the ENTRYPOINT is another.
-    command = entry.command or (image.command if entry.entrypoint is None else ())
-    return why_not_executed(container, (*first, *command), image, job.home)
+    works = not run.target.emulated or bool(run.facts.values)
+    logs, platform = (run.stdout, run.stderr), run.target.platform
+    failure = explain_unstarted(run.exit_code, logs, platform, works=works)
+    return failure and (why_not_executed(container, job.entry, job.image, job.home) or failure)
 
 
 def _limited(job: ContainerRun) -> Entrypoint:

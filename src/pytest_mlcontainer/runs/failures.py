@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_mlcontainer.engines import Usage
 from pytest_mlcontainer.engines.failures import cut_line, explain_exec
 from pytest_mlcontainer.errors import OutputError, TooMuchOutputError
-from pytest_mlcontainer.model import HOST, Entrypoint, Failure, Run
+from pytest_mlcontainer.model import HOST, Entrypoint, Failure, Platform, Run
 from pytest_mlcontainer.runs.breaches import (
     Breach,
     memory_ran_out,
@@ -168,15 +168,20 @@ def tail(run: Run) -> str:
     return "it printed nothing"
 
 
-def explain_unstarted(run: Run) -> Failure | None:
-    """The failure of a run whose command could not even be executed; None for any other run."""
-    if run.exit_code in (0, None) or run.stdout.stat().st_size:
+def explain_unstarted(
+    exit_code: int | None, logs: tuple[Path, Path], platform: Platform, *, works: bool
+) -> Failure | None:
+    """The failure where a command could not even be executed; None where it could.
+
+    Args:
+        logs: what was printed to stdout and to stderr.
+        works: whether a program of this platform is known to run on the engine.
+    """
+    stdout, stderr = logs
+    if exit_code in (0, None) or stdout.stat().st_size or stderr.stat().st_size > _EXEC_BYTES:
         return None
-    if run.stderr.stat().st_size > _EXEC_BYTES:
-        return None
-    works = not run.target.emulated or bool(run.facts.values)
-    printed = run.stderr.read_text(encoding="utf-8", errors="replace")
-    error = explain_exec(printed, run.target.platform, works=works)
+    printed = stderr.read_text(encoding="utf-8", errors="replace")
+    error = explain_exec(printed, platform, works=works)
     return None if error is None else Failure(error.what, error.value, error.remedy)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.engines import Container
 from pytest_mlcontainer.errors import EngineError, OutputError
-from pytest_mlcontainer.model import Failure, Image
+from pytest_mlcontainer.model import Entrypoint, Failure, Image
 from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, TarMemberKind, read_members
 
 _HEAD_BYTES = 4096
@@ -33,14 +33,18 @@ class _Found:
 
 
 def why_not_executed(
-    container: Container, command: tuple[str, ...], image: Image, workdir: str
+    container: Container, entry: Entrypoint, image: Image, workdir: str
 ) -> Failure | None:
-    """Why the first word of a command cannot be executed; None where it just is not there, or
-    nothing else can be seen.
+    """Why an entrypoint's command cannot be executed; None where its first word just is not there,
+    or nothing else can be seen.
 
     Raises:
         EngineLostError: the engine went away.
     """
+    first = image.entrypoint if entry.entrypoint is None else entry.entrypoint
+    # Docker drops the image's CMD where the ENTRYPOINT is another.
+    default = image.command if entry.entrypoint is None else ()
+    command = (*first, *(entry.command or default))
     if not command:
         return None
     for path in _places(command[0], image, workdir):

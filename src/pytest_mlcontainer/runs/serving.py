@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,10 @@ from types import TracebackType
 
 from pytest_mlcontainer.engines import Container, ContainerSpec, Exit, Launched
 from pytest_mlcontainer.errors import MlContainerError, RunError
-from pytest_mlcontainer.model import Entrypoint, Server
+from pytest_mlcontainer.model import Entrypoint, Failure, Platform, Server
 from pytest_mlcontainer.records import STDERR_LOG, STDOUT_LOG
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
-from pytest_mlcontainer.runs.failures import Ending
+from pytest_mlcontainer.runs.failures import Ending, explain_unstarted
 from pytest_mlcontainer.runs.server_failures import (
     explain_refused,
     explain_server,
@@ -54,12 +54,15 @@ def serve(
     spec: ContainerSpec,
     launching: AbstractContextManager[Launched],
     *,
+    why_not_executed: Callable[[Container], Failure | None] | None = None,
     emulated: bool = False,
 ) -> Iterator[Started]:
-    """Wait until a server answers, watch it during the `with` block, and judge it at its end.
+    """Start a server, wait until it answers, watch it during the `with` block, and judge it at its
+    end.
 
     Args:
-        launching: starts its container from `spec`, and removes it.
+        launching: makes its container from `spec`, and removes it.
+        why_not_executed: what the container itself shows where its command cannot be executed.
         emulated: its platform is.
 
     Raises:
@@ -69,9 +72,11 @@ def serve(
             is no success, now or while it is used. Chained to an error of the block, if any.
     """
     assert entry.server is not None
+    look = _Look(spec.platform, why_not_executed, emulated)
     with temporary_folder() as folder, launching as launched:
+        _start(launched, look)
         started = time.monotonic()
-        with _Attended(launched.container, entry, folder, emulated=emulated) as attended:
+        with _Attended(launched.container, entry, folder, look) as attended:
             with spec.secrets.hidden.guarding():
                 url = _await(launched, attended, entry.server, started)
             try:
@@ -86,6 +91,33 @@ def serve(
                 raise failure
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What a server that did not start is looked at with.
+
+    Args:
+        platform: of the container; `emulated`, whether the engine's machine is another.
+        why_not_executed: see `serve`.
+    """
+
+    platform: Platform
+    why_not_executed: Callable[[Container], Failure | None] | None
+    emulated: bool
+
+    def closer(self, container: Container) -> Failure | None:
+        return None if self.why_not_executed is None else self.why_not_executed(container)
+
+
+def _start(launched: Launched, look: _Look) -> None:
+    try:
+        launched.start()
+    except RunError as error:
+        seen = look.closer(launched.container)
+        if seen is None:
+            raise
+        raise RunError(seen.what, seen.value, seen.remedy) from error
+
+
 class _Attended(AbstractContextManager["_Attended"]):
     """A running server that somebody looks after.
 
@@ -93,12 +125,10 @@ class _Attended(AbstractContextManager["_Attended"]):
         folder: for what it prints.
     """
 
-    def __init__(
-        self, container: Container, entry: Entrypoint, folder: Path, *, emulated: bool
-    ) -> None:
+    def __init__(self, container: Container, entry: Entrypoint, folder: Path, look: _Look) -> None:
         self.container = container
         self.entry = entry
-        self._emulated = emulated
+        self._look = look
         self._logs = (folder / STDOUT_LOG, folder / STDERR_LOG)
         self._watch = watch_container(self.container, entry.limits)
         self._watching = ExitStack()
@@ -134,8 +164,10 @@ class _Attended(AbstractContextManager["_Attended"]):
         self._watching.close()
         if self._watch.breach is not None:
             ended = self.container.wait(_ENDED_S)
-        return explain_server(
-            self.entry, self._ending(ended), self._logs, answered=answered, emulated=self._emulated
+        ending = self._ending(ended)
+        unstarted = None if answered else self._unstarted(ending)
+        return unstarted or explain_server(
+            self.entry, ending, self._logs, answered=answered, emulated=self._look.emulated
         )
 
     def refused(self) -> RunError | None:
@@ -144,13 +176,22 @@ class _Attended(AbstractContextManager["_Attended"]):
 
     def remedy(self) -> str:
         """What helps it, by what it printed; after `last_words`."""
-        return remedy_in_time(self.entry, self._logs, emulated=self._emulated)
+        return remedy_in_time(self.entry, self._logs, emulated=self._look.emulated)
 
     def last_words(self, but: str) -> str:
         """What it printed last, of a server that is ended for that; see `server_failures`."""
         self.container.kill(0.0)
         self.container.write_logs(*self._logs)
         return last_words(self._logs, but)
+
+    def _unstarted(self, ending: Ending) -> RunError | None:
+        """Why its command could not be executed, of a container that the engine did start."""
+        works = not self._look.emulated
+        failure = explain_unstarted(ending.exit_code, self._logs, self._look.platform, works=works)
+        if failure is None:
+            return None
+        failure = self._look.closer(self.container) or failure
+        return RunError(failure.what, failure.value, failure.remedy)
 
     def _wait(self) -> None:
         with suppress(MlContainerError, OSError):

@@ -59,7 +59,7 @@ class DockerContainer:
         self.spec = spec
         self.id = id
         self.failed = False
-        self.started = False
+        self.started: bool = False
         self.carrier: DockerContainer | None = None
         self._following: Following | None = None
         self._breaks = api.health.breaks

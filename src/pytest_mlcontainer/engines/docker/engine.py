@@ -28,8 +28,8 @@ from pytest_mlcontainer.engines.docker.server import (
     ServerAddress,
     ServerOptions,
     answering,
+    fill_server,
     server_spec,
-    start_server,
 )
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError
@@ -83,9 +83,9 @@ class DockerEngine:
         self._buildx = Buildx(endpoint, environ, self._processes, self._api)
         self._info_lock = threading.Lock()
         self._network_lock = threading.Lock()
-        self.name = endpoint or "default"
+        self.name: str = endpoint or "default"
         self.capabilities = EVERYTHING
-        self.address = address(endpoint, environ)
+        self.address: str = address(endpoint, environ)
 
     def identity(self) -> str:
         info = self._engine_info()
@@ -181,8 +181,8 @@ class DockerEngine:
                 id = self._create(spec, server=options)
                 made.callback(self._remove, id)
                 container = DockerContainer(self._api, id, spec, self._carrier)
-                start_server(container, files)
-            yield LaunchedContainer(container, port, server)
+                fill_server(container, files)
+            yield LaunchedContainer(name, container, port, server)
 
     def _copied(self, spec: ContainerSpec, folder: str) -> DockerContainer:
         """A container that is never started, and has a copy of a folder of the image.

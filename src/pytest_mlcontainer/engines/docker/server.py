@@ -102,11 +102,16 @@ def _is_our_address(address: str) -> bool:
 
 @dataclass(frozen=True)
 class LaunchedContainer:
-    """See `engines.Launched`; `port` is the one in the container."""
+    """See `engines.Launched`; `name` is the entrypoint's, `port` the one in the container."""
 
+    name: str
     container: DockerContainer
     port: int
     _address: ServerAddress
+
+    def start(self) -> None:
+        with self.container.spec.secrets.hidden.guarding(), answering(self.name):
+            self.container.start()
 
     def url(self) -> str | None:
         return self._address.url(self.container.id, self.port)
@@ -118,14 +123,13 @@ def server_spec(spec: ContainerSpec) -> ContainerSpec:
     return replace(spec, limits=replace(spec.limits, network=network), passing=True)
 
 
-def start_server(container: DockerContainer, files: Iterable[bytes] | None) -> None:
-    """Start it with these files, unpacked at `/`, and those of its secrets."""
+def fill_server(container: DockerContainer, files: Iterable[bytes] | None) -> None:
+    """Put in these files, unpacked at `/`, and those of its secrets."""
     if files is not None:
         container.put("/", files)
     secrets = container.spec.secrets.files
     if secrets:
         container.put("/", [_readable_tar(secrets)])
-    container.start()
 
 
 def _readable_tar(files: Iterable[tuple[str, bytes]]) -> bytes:
