@@ -25,6 +25,7 @@ FROM_ROOT = {
 _IN_REPOSITORY = {there: here for here, there in FROM_ROOT.items()}
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 _CODE = re.compile(r"`[^`\n]+`")
+_GRAPH = re.compile(r"^```mermaid\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s")
 _NO_PROSE = re.compile(r"<!--.*?-->|^```.*?^```|^#.*?$|^\|.*?$", re.DOTALL | re.MULTILINE)
 
@@ -54,6 +55,19 @@ def plain_pipes(text: str) -> str:
     return _CODE.sub(lambda code: code[0].replace("\\|", "|"), text)
 
 
+def graphs_as_tables(text: str) -> str:
+    """Graphs as GitHub draws them, in words: to draw one, a browser would have to fetch Mermaid."""
+
+    def table(found: re.Match[str]) -> str:
+        reached: dict[str, list[str]] = {}
+        for name, other in re.findall(r"(\w+) --> (\w+)", found[1]):
+            reached.setdefault(name, []).append(other)
+        rows = (f"| {name} | {', '.join(others)} |" for name, others in reached.items())
+        return "\n".join(("| from | arrows to |", "| --- | --- |", *rows))
+
+    return _GRAPH.sub(table, text)
+
+
 def summary(text: str) -> str:
     """The first sentence of a page: no heading, table or code, and without links."""
     paragraph = " ".join(_NO_PROSE.sub("", text).strip().partition("\n\n")[0].split())
@@ -67,7 +81,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_others: object) -> str:
-    return plain_pipes(site_links(markdown, page.file.src_uri))
+    return graphs_as_tables(plain_pipes(site_links(markdown, page.file.src_uri)))
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, **_others: object) -> Navigation:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from scripts.docs_site import plain_pipes, site_links, summary
+from scripts.docs_site import graphs_as_tables, plain_pipes, site_links, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -122,6 +122,13 @@ def test_links_of_a_page_in_the_root_start_there() -> None:
     text = "[a](docs/reference/records.md) [b](CHANGELOG.md)"
     assert (
         site_links(text, "project/security.md") == "[a](../reference/records.md) [b](changelog.md)"
+    )
+
+
+def test_a_graph_becomes_a_table() -> None:
+    graph = "```mermaid\ngraph TD\n    a --> b\n    a --> c\n    c --> b\n```\n"
+    assert graphs_as_tables(graph) == (
+        "| from | arrows to |\n| --- | --- |\n| a | b, c |\n| c | b |\n"
     )
 
 
