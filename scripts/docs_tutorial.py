@@ -1,6 +1,6 @@
 """Run the tutorial as it is written, and put what its commands print below them.
 
-    python scripts/docs_tutorial.py     needs an engine; rewrites docs/tutorial/a-drift-explained.md
+    python -m scripts.docs_tutorial     needs an engine; rewrites the page
 
 A comment above a block says what it is: `file: NAME` is written, `replace in: NAME` is a diff of
 lines to exchange, and `run` is a command with what it prints. `…` stands for what is left out.
@@ -24,9 +24,13 @@ CUT = "…"
 _BLOCK = re.compile(r"^<!-- (file|replace in|run)(?:: (.*?))? -->\n```\w+\n(.*?)^```", re.M | re.S)
 # What pytest says of the machine that it runs on.
 _OF_THE_MACHINE = re.compile(r"(platform|cachedir|rootdir|plugins|configfile|Using --randomly)\b.*")
+# Which elements an item differs in: the order of a folder is another on each file system.
+_ELEMENTS = re.compile(r"^outputs/\S+\n(?: {4}.*\n)+", re.MULTILINE)
 _VARYING = (
     (re.compile(r"={3,}"), "==="),
     (re.compile(r"_{3,}"), "___"),
+    # pytest cuts the reason to the width of the terminal, or not.
+    (re.compile(r"^(FAILED \S+) - [^=]*", re.MULTILINE), r"\1 "),
     (re.compile(r"\d+(\.\d+)?( ?s\b| seconds?\b)|\b\d+:\d\d\b"), "TIME"),
     (re.compile(r"\b[0-9a-f]{8,}\b"), "DIGEST"),
     (re.compile(r"linux/(amd64|arm64)"), "PLATFORM"),
@@ -85,13 +89,14 @@ def carry_out(
                 timeout=300,
                 check=False,
             )
-            yield step, done.stdout
+            yield step, done.stdout.replace(str(folder), f"~/{folder.name}")
 
 
 def shown(printed: str) -> str:
-    """What the page shows of it: without what only says on which machine it was."""
+    """What the page shows of it: without what is another on each machine."""
     lines = [line.rstrip() for line in printed.splitlines()]
-    return "\n".join(line for line in lines if not _OF_THE_MACHINE.match(line)).strip("\n")
+    kept = "\n".join(line for line in lines if not _OF_THE_MACHINE.match(line)).strip("\n")
+    return _ELEMENTS.sub(f"{CUT}\n", kept)
 
 
 def same(expected: str, printed: str) -> bool:
@@ -101,14 +106,15 @@ def same(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern, there, re.DOTALL) is not None
 
 
-def written(page: str, printed: Mapping[Step, str]) -> str:
-    """The page with what its commands have printed."""
+def written(page: str, printed: Iterable[str]) -> str:
+    """The page with what its commands have printed, in their order."""
+    outputs = iter(printed)
 
     def block(found: re.Match[str]) -> str:
         step = Step(found[1], found[2] or "", found[3])
-        if step not in printed:
+        if step.kind != "run":
             return found[0]
-        return found[0].replace(found[3], f"$ {step.command}\n{shown(printed[step])}\n")
+        return found[0].replace(found[3], f"$ {step.command}\n{shown(next(outputs))}\n")
 
     return _BLOCK.sub(block, page)
 
@@ -128,11 +134,15 @@ def _exchanged(text: str, diff: str) -> str:
 
 
 def program_environment(cache: Path) -> dict[str, str]:
-    """Variables for the page's commands: this Python's programs, and a cache of their own."""
+    """Variables for the page's commands: this Python's programs, and a cache of their own.
+
+    pytest-randomly, which a reader need not have, would give another order each time.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
     ours = {"PATH": path, "MLCONTAINER_CACHE_DIR": str(cache), "MLCONTAINER_KEEP_IMAGES": "0"}
-    return {**kept, **ours, "MLCONTAINER_PROGRESS": "none"}
+    quiet = {"MLCONTAINER_PROGRESS": "none", "PYTEST_ADDOPTS": "-p no:randomly"}
+    return {**kept, **ours, **quiet}
 
 
 def main() -> int:
@@ -141,7 +151,7 @@ def main() -> int:
         project = Path(place, "iris")
         project.mkdir()
         environ = program_environment(Path(place, "cache"))
-        printed = dict(carry_out(steps(page), project, environ))
+        printed = [each for _step, each in carry_out(steps(page), project, environ)]
     PAGE.write_text(written(page, printed), encoding="utf-8")
     return 0
 
