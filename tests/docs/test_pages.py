@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,11 +20,6 @@ from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.hooks import load_comparators, load_families
 from pytest_mlcontainer.model import Entrypoint, Facts, NotExercised, Platform, Situation, Variation
 from pytest_mlcontainer.variations import FAMILIES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
