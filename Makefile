@@ -10,7 +10,7 @@ ENGINE := $(PYTHON) scripts/engine
 WITH_ENGINE = lines="$$($(ENGINE) up)" && eval "$$lines"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench chaos lint engine-up engine-down clean
+.PHONY: help venv demo test bench chaos lint docs engine-up engine-down clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(STAMP)  ## the documentation as a site, in build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 engine-up:  ## a working engine; prints the line for the shell: eval "$(make -s engine-up)"
 	@$(ENGINE) up

@@ -1,4 +1,4 @@
-"""Draw the structure table of CONTRIBUTING.md into docs/architecture.md, as a Mermaid graph.
+"""Draw the structure table of CONTRIBUTING.md as a Mermaid graph: docs/explanation/architecture.md.
 
     python scripts/architecture.py         write it
     python scripts/architecture.py --check fail where it is not what the table says
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "architecture.md"
+PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 _BEGIN, _END = "<!-- drawing: made by scripts/architecture.py -->", "<!-- end of drawing -->"
 
 

@@ -34,7 +34,7 @@ def test_each_promise_is_tested_by_something_that_exists() -> None:
 
 
 def test_what_opens_a_default_is_a_key_of_the_configuration() -> None:
-    keys = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    keys = (REPOSITORY / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
     for default, opened in rows_below("Defaults"):
         settings = re.findall(r"`([^`]+)`", opened)
         assert settings or opened == "nothing", default

@@ -120,7 +120,7 @@ ROOMS = {"compare": read_table(PAGE, "rooms of compare")}
 
 def test_the_drawing_is_that_of_the_table() -> None:
     """`python scripts/architecture.py` makes it anew."""
-    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     assert text == page(text, drawing(PAGE))
 
 
@@ -141,7 +141,7 @@ def test_what_is_drawn_leads_to_all_that_may_be_imported() -> None:
 
 def test_the_page_of_architecture_names_what_is_there() -> None:
     """Paths in it are those of files and folders."""
-    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:\w+/)+\w*(?:\.\w+)?)`", text))
     assert named
     places = (REPOSITORY, SOURCES)

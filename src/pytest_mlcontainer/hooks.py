@@ -12,10 +12,10 @@ A plugin is a module (or any object) with one of the functions, or several,
     def mlcontainer_engines() -> list[EngineKind]: ...
 
 that a package names under the entry points of the group `mlcontainer`, or that stands in a
-`conftest.py` or a pytest plugin. `docs/extending.md` shows it step by step. Nothing is loaded
-before it is needed (something has to be compared, an engine has a scheme that is none of Docker's),
-and a plugin that does not work is an error, never left out: without its comparator, its files would
-be compared byte by byte, and drift for no reason.
+`conftest.py` or a pytest plugin. `docs/reference/extending.md` shows it step by step. Nothing is
+loaded before it is needed (something has to be compared, an engine has a scheme that is none of
+Docker's), and a plugin that does not work is an error, never left out: without its comparator, its
+files would be compared byte by byte, and drift for no reason.
 """
 
 from __future__ import annotations
@@ -323,5 +323,5 @@ def _wrong(plugin: str, problem: str) -> MlContainerError:
     return MlContainerError(
         f"the plugin {plugin} cannot be used",
         problem,
-        "docs/extending.md of pytest-mlcontainer shows what a plugin looks like",
+        "docs/reference/extending.md of pytest-mlcontainer shows what a plugin looks like",
     )

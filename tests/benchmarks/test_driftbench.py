@@ -233,14 +233,14 @@ def test_a_table_is_put_between_its_marks() -> None:
 
 def test_the_page_has_a_place_for_both_tables() -> None:
     """The tables of both sets have marks in the docs."""
-    page = (CASES.parents[2] / "docs" / "driftbench.md").read_text("utf-8")
+    page = (CASES.parents[2] / "docs" / "explanation" / "driftbench.md").read_text("utf-8")
     for name in SETS:
         assert "new" in put_into(page, name, "new")
 
 
 def test_the_page_counts_the_cases_that_there_are() -> None:
     """The number of cases of each class in the docs is that of the folders."""
-    page = (CASES.parents[2] / "docs" / "driftbench.md").read_text("utf-8")
+    page = (CASES.parents[2] / "docs" / "explanation" / "driftbench.md").read_text("utf-8")
     described = page.partition("## Scores")[0]  # the scores are by class as well
     rows = [line.split("|") for line in described.splitlines() if line.startswith("| ")]
     said = {row[1].strip(): row[2].strip() for row in rows if row[1].strip() in CLASSES}

@@ -34,7 +34,7 @@ from pytest_mlcontainer.model import (
 FILE = Path("/project/pyproject.toml")
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
-DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 
 def settings_of(toml: str) -> Settings:

@@ -16,7 +16,7 @@ from pytest_mlcontainer.model import Better, Free, ReadAs, Tolerance
 from tests.growth import times_longer
 
 FILE = Path("/project/pyproject.toml")
-DOCS = Path(__file__).parents[2] / "docs" / "comparing.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "comparing.md"
 
 
 def tolerance_of(**keys: object) -> Tolerance:

@@ -33,7 +33,9 @@ ROOT = DOCS.parent
 
 
 def text(page: str) -> str:
-    return (DOCS / page).read_text(encoding="utf-8")
+    """Of a page by its name, in whatever folder it is."""
+    (path,) = DOCS.rglob(page)
+    return path.read_text(encoding="utf-8")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -117,7 +119,7 @@ def test_commands_shown_are_understood(page: str, capsys: pytest.CaptureFixture[
 
 
 def test_the_links_between_pages_lead_somewhere() -> None:
-    for page in sorted(DOCS.glob("*.md")):
+    for page in sorted(DOCS.rglob("*.md")):
         for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)]*)?\)", page.read_text("utf-8")):
             assert "://" in target or (page.parent / target).exists(), (page.name, target)
 
@@ -127,7 +129,7 @@ def test_headings_that_are_linked_to_exist() -> None:
     for page in ("explaining.md", "variations.md", "extending.md", "command-line.md"):
         for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]*)\)", text(page)):
             if "://" not in target:
-                headings = re.findall(r"^#+ (.*)$", text(target or page), re.MULTILINE)
+                headings = re.findall(r"^#+ (.*)$", text(Path(target).name or page), re.MULTILINE)
                 slugs = {
                     re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings
                 }

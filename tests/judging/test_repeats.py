@@ -500,7 +500,7 @@ def test_a_seed_that_fails_is_named(project: MakeProject, failure_of: FailureOf)
     assert "diverged" in text
 
 
-DOCS = Path(__file__).parents[2] / "docs" / "statistics.md"
+DOCS = Path(__file__).parents[2] / "docs" / "explanation" / "statistics.md"
 
 
 def blocks(language: str) -> list[str]:

@@ -138,7 +138,7 @@ def test_documented_fixture_examples_pass(project: MakeProject, leaves_nothing: 
     import re
     from pathlib import Path
 
-    docs = Path(__file__).resolve().parents[2] / "docs" / "fixtures.md"
+    docs = Path(__file__).resolve().parents[2] / "docs" / "reference" / "fixtures.md"
     examples = re.findall(r"^```python\n(.*?)^```", docs.read_text(), re.MULTILINE | re.DOTALL)
     train = "import os\n" + TRAIN.replace('"seed": os.environ.get("SEED"), ', "")
     project.write(CONFIG, train=train, infer__py=INFER, test_docs__py="\n\n".join(examples))

@@ -527,7 +527,7 @@ def test_the_command_uses_an_installed_package(
 
 def blocks(name: str) -> list[tuple[str, str, str]]:
     """Instruction, language and text of each block of a page."""
-    text = (EXAMPLE.parent.parent / "docs" / name).read_text()
+    text = (EXAMPLE.parent.parent / "docs" / "reference" / name).read_text()
     pattern = r"^(?:<!-- (.*?) -->\n)?```(\w+)\n(.*?)^```"
     return re.findall(pattern, text, re.MULTILINE | re.DOTALL)
 

@@ -44,7 +44,7 @@ from pytest_mlcontainer.records import (
     write_record,
 )
 
-DOCS = Path(__file__).parents[2] / "docs" / "records.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "records.md"
 TEXT = st.text(max_size=8) | st.sampled_from(["\udcff", "\n", "\x00", "ü"])
 NUMBERS = st.floats(allow_nan=False) | st.integers() | st.booleans() | st.none()
 FACTS = st.dictionaries(TEXT, TEXT | NUMBERS, max_size=4).map(
@@ -505,7 +505,7 @@ def test_records_are_found_wherever_they_lie(tmp_path: Path) -> None:
 
 
 def test_the_docs_have_every_field(record: Path) -> None:
-    """The tables in docs/records.md name what a record holds, and nothing else."""
+    """The tables in docs/reference/records.md name what a record holds, and nothing else."""
     raw = json.loads((record / FILE).read_text())
     tables = re.findall(
         r"\| field \| type \| what it is \|\n\| --- \| --- \| --- \|\n((?:\|.*\n)+)",
@@ -526,7 +526,7 @@ def test_the_docs_show_the_example_as_it_is() -> None:
     (block,) = re.findall(
         r"<!-- part of: (.*?) -->\n```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL
     )
-    example = (DOCS.parent.parent / block[0]).read_text()
+    example = (DOCS.parents[2] / block[0]).read_text()
     assert block[1] in example
     commands = re.findall(r"run: (?:\w+ )?(mlcontainer|pytest) (.*)", example)
     for program, words in commands:

@@ -1,4 +1,4 @@
-"""`docs/report.schema.json` describes what is written: all of it, and nothing else."""
+"""`docs/reference/report.schema.json` describes what is written: all of it, and nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import gather
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
 SCHEMA = json.loads((DOCS / "report.schema.json").read_text())
 AMD64 = Target(Platform("linux", "amd64"), emulated=False)
 ARM64 = Target(Platform("linux", "arm64"), emulated=True, gpus="all", variations=("threads=1",))

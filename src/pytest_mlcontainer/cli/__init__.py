@@ -49,7 +49,7 @@ def _run(argv: Sequence[str] | None) -> int:
             from pytest_mlcontainer.cli.table_alone import run_table
 
             return run_table(words[1:], os.environ)
-        return _dispatch(_parser().parse_args(words))
+        return _dispatch(command_parser().parse_args(words))
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 1
@@ -78,7 +78,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.command == "completion":
         from pytest_mlcontainer.cli.completion import completion
 
-        return completion(_parser(), arguments.shell)
+        return completion(command_parser(), arguments.shell)
     from pytest_mlcontainer.cli.clean import clean
     from pytest_mlcontainer.cli.doctor import examine
     from pytest_mlcontainer.cli.surroundings import here
@@ -161,20 +161,22 @@ def _shown(error: MlContainerError) -> str:
     return "\n".join(escape(line, _LONGEST_LINE) for line in str(error).split("\n"))
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """What the command understands."""
     parser = argparse.ArgumentParser(
-        prog="mlcontainer", description="Containers of machine-learning projects, under test."
+        prog="mlcontainer",
+        description="Containers of machine-learning projects, under test.",
+        epilog="It ends with 0 when all is well, with 1 when something failed, drifts or is "
+        "missing, and with 2 when it cannot give an answer. `mlcontainer COMMAND --help` says "
+        "more.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     text = "say whether everything that a run needs is here, and what to do if not"
     doctor = commands.add_parser("doctor", help=text, description=text)
-    doctor.add_argument("--json", action="store_true", help="as one JSON object, for programs")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
-    text = "write a first [tool.mlcontainer] into pyproject.toml, from what the project holds"
-    init_parser = commands.add_parser("init", help=text, description=text)
-    init_parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER")
-    init_parser.add_argument("--print", action="store_true", help="only print it")
+    _add_init(commands)
 
     text = "remove what killed or kept runs left on the engine and in the cache"
     clean_parser = commands.add_parser("clean", help=text, description=text)
@@ -184,10 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     test = commands.add_parser("test", help=text, description=text)
     test.add_argument("options", nargs="*", metavar="OPTION", help="of pytest, or items to run")
 
-    text = "print a script that lets a shell complete this command's words"
-    completion_parser = commands.add_parser("completion", help=text, description=text)
-    completion_parser.add_argument("shell", choices=("bash", "zsh", "fish"))
-
+    _add_completion(commands)
     _add_compare(commands)
     _add_explain(commands)
     for each in (doctor, clean_parser):
@@ -197,12 +196,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "write a first [tool.mlcontainer] into pyproject.toml, from what the project holds"
+    parser = commands.add_parser("init", help=text, description=text)
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="FOLDER",
+        help="the project; by default the working directory",
+    )
+    parser.add_argument("--print", action="store_true", help="only print the table; change nothing")
+
+
+def _add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "print a script that lets a shell complete this command's words"
+    parser = commands.add_parser("completion", help=text, description=text)
+    parser.add_argument(
+        "shell", choices=("bash", "zsh", "fish"), help="the shell that is to read it"
+    )
+
+
 def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "hold records of two machines, written by --container-records, against each other"
     parser = commands.add_parser("compare", help=text, description=text)
     archive = "a folder of records, or an archive of one: .zip, .tar, .tar.gz"
     parser.add_argument("first", type=Path, metavar="A", help=archive)
-    parser.add_argument("second", type=Path, metavar="B", help="another")
+    parser.add_argument("second", type=Path, metavar="B", help="another, held against A")
     parser.add_argument(
         "--reference", choices=("A", "B"), default="A", help="which of them is right; default A"
     )
@@ -210,7 +231,10 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--config", type=Path, metavar="FILE", help="a pyproject.toml, for its comparison rules"
     )
     parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="write report.json and its like there"
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write report.html, report.json and summary.md into this folder",
     )
     parser.add_argument("--entrypoint", metavar="NAME", help="this entrypoint alone")
     parser.add_argument(
@@ -243,7 +267,10 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--budget", metavar="N", help="the most runs that may be made")
     parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="write report.json and its like there"
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write report.html, report.json and summary.md into this folder",
     )
     parser.add_argument(
         "--engine", metavar="URL|CONTEXT", help="this engine instead of the default one"

@@ -63,7 +63,7 @@ def _opened(kind: EngineKind, asked: EngineRequest) -> Engine:
         raise EngineError(
             "the engine is not complete",
             f"{asked.endpoint}: {type(engine).__name__} has no {', '.join(missing)}",
-            f"repair the plugin with the engines {kind.name}: docs/extending.md of "
+            f"repair the plugin with the engines {kind.name}: docs/reference/extending.md of "
             "pytest-mlcontainer says what an engine has to do",
         )
     return engine

@@ -28,32 +28,45 @@ def mlcontainer_project(pytestconfig: pytest.Config) -> Project:
 
 @pytest.fixture(scope="session")
 def project_image(mlcontainer_project: Project) -> Image:
-    """The project's image on the reference platform, built or, with `--container-image`, found."""
+    """The `Image` on the reference platform, built or, with `--container-image`, found:
+    `.reference`, `.digest`, `.platform`, `.user`, `.workdir`, `.size_bytes`.
+    """
     return mlcontainer_project.image()
 
 
 @pytest.fixture(scope="session")
 def run_entrypoint(mlcontainer_project: Project) -> Project:
-    """`run_entrypoint("train", platform=…, env=…) -> Run`; see `api.Project.__call__`."""
+    """`run_entrypoint(name, *, platform, env, timeout, repeat, vary, check) -> Run` runs an
+    entrypoint, or gives the run that was made with the same arguments.
+
+    name: of the entrypoint. platform: `linux/arm64`, `host`, …; the reference platform by default.
+    env: variables on top of the configured ones. timeout: seconds, instead of the configured limit.
+    repeat: another number asks for another run of the same thing. vary: names of variations that
+    the run is made under. check: False gives a run that failed, too, with its `failure`.
+    """
     return mlcontainer_project
 
 
 @pytest.fixture(scope="session")
 def training_run(mlcontainer_project: Project) -> Run:
-    """The run of the entrypoint `train` on the reference platform."""
+    """The `Run` of the entrypoint `train` (or `training`, `fit`) on the reference platform."""
     return mlcontainer_project(mlcontainer_project.find("training_run", "train", "training", "fit"))
 
 
 @pytest.fixture(scope="session")
 def inference_run(mlcontainer_project: Project) -> Run:
-    """The run of the entrypoint `infer` on the reference platform, after what it needs."""
+    """The `Run` of the entrypoint `infer` (or `inference`, `predict`) on the reference platform,
+    after what it needs.
+    """
     names = ("infer", "inference", "predict")
     return mlcontainer_project(mlcontainer_project.find("inference_run", *names))
 
 
 @pytest.fixture(scope="session")
 def platform_matrix(mlcontainer_project: Project) -> PlatformMatrix:
-    """The platforms under test: `platform_matrix.run("infer")` runs on all of them."""
+    """The platforms under test, the reference first: iterable, `.reference`, and
+    `.run(name) -> {Platform: Run}`, which runs an entrypoint on all of them, side by side.
+    """
     from pytest_mlcontainer.plugin.api import PlatformMatrix
 
     return PlatformMatrix(mlcontainer_project)
@@ -61,7 +74,11 @@ def platform_matrix(mlcontainer_project: Project) -> PlatformMatrix:
 
 @pytest.fixture(scope="session")
 def compare_outputs(mlcontainer_project: Project) -> OutputComparison:
-    """`compare_outputs(run, reference)` fails the test on drift; see `api.OutputComparison`."""
+    """`compare_outputs(run, reference, *, rules, check)` compares runs, and fails the test with the
+    whole explanation on drift; also `compare_outputs(platform_matrix.run("infer"))`.
+
+    rules: a table of rules instead of the configured ones. check: False only gives the outcomes.
+    """
     from pytest_mlcontainer.plugin.api import OutputComparison
 
     return OutputComparison(mlcontainer_project)
@@ -69,6 +86,6 @@ def compare_outputs(mlcontainer_project: Project) -> OutputComparison:
 
 @pytest.fixture(scope="module")
 def inference_server(mlcontainer_project: Project) -> Iterator[RunningServer]:
-    """The project's server entrypoint, started and healthy: `inference_server.url`."""
+    """The server entrypoint on the reference platform, started and healthy: `.url`, `.platform`."""
     with mlcontainer_project.serve() as server:
         yield server

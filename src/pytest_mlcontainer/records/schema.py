@@ -1,4 +1,4 @@
-"""What stands in `record.json`, and back: schema 2, and schema 1 as it was. See docs/records.md."""
+"""What stands in `record.json`, and back: schema 2, and schema 1 (docs/reference/records.md)."""
 
 from __future__ import annotations
 

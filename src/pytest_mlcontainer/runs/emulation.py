@@ -3,8 +3,8 @@
 QEMU's default for arm64 has every feature that QEMU knows, scalable vectors among them, for which
 OpenBLAS has kernels that compute wrong products there; and it checks pointers in software, which
 makes Python six times slower. The CPUs below have neither, and their products were held against
-plain Python with NumPy 2.1 to 2.5 (docs/emulation.md). An emulator that is not QEMU, and a machine
-that needs none, do not read the variable.
+plain Python with NumPy 2.1 to 2.5 (docs/explanation/emulation.md). An emulator that is not QEMU,
+and a machine that needs none, do not read the variable.
 """
 
 from __future__ import annotations
