@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
 from pytest_mlcontainer.report.acceptance import acceptance
+from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.tree import Counts, ReportLeaf
@@ -39,7 +40,8 @@ def report_json(session: Session) -> str:
     `quantiles` ([share, error] pairs), `histogram` ([low, high, count]), `elements` (the worst
     few: `index`, `actual`, `expected`, `error`), `noise` (between repeats of the reference; null
     where it was not measured), `typical`, `accept` (`line` of configuration that would let it pass,
-    and what that `hides`; or null). `model.Difference` says what each means.
+    and what that `hides`; or null), and where there is something to draw `plots`.
+    `model.Difference` says what each means.
     """
     report = {
         "schema": SCHEMA,
@@ -156,6 +158,7 @@ def _difference(leaf: ReportLeaf) -> dict[str, Any]:
         "noise": _number(difference.noise),
         "typical": _number(difference.typical),
         "accept": None if proposal is None else {"line": proposal.line, "hides": proposal.hides},
+        **({} if difference.plots is None else {"plots": plots_to_json(difference.plots)}),
     }
 
 
