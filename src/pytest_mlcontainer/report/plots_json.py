@@ -31,7 +31,10 @@ def plots_from_json(raw: Mapping[str, Any] | None) -> Plots | None:
 
 
 def _grid(raw: Mapping[str, Any] | None) -> PlotGrid | None:
-    return None if raw is None else PlotGrid(**_tuples(raw))
+    if raw is None:
+        return None
+    ends = {name: float(raw[name]) for name in ("low", "high")}
+    return PlotGrid(**{**_tuples(raw), **ends})
 
 
 def _tuples(raw: Any) -> Any:
