@@ -127,7 +127,7 @@ def _details(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     if id(leaf) in view.plotted:
         yield from plots_html(difference, difference.plots, words.names_of_sides(view.outcome))
     else:
-        yield '<p class="quiet">Plots are drawn of the worst items; report.json has these.</p>'
+        yield '<p class="quiet">Plots are drawn of the worst items alone.</p>'
 
 
 def _spread(difference: Difference) -> Iterator[str]:
