@@ -17,10 +17,13 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-F16, F32, F64, BF16 = np.float16, np.float32, np.float64, ml_dtypes.bfloat16
 RESULTS: dict[str, np.ndarray] = {}
 FAMILIES: dict[str, Callable[[], None]] = {}
 Scalar = Any  # a type of NumPy or ml_dtypes, which makes scalars too
+F16: Scalar = np.float16
+F32: Scalar = np.float32
+F64: Scalar = np.float64
+BF16: Scalar = ml_dtypes.bfloat16
 
 
 def family(function: Callable[[], None]) -> Callable[[], None]:

@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-OLDEST = (3, 10)
+OLDEST = (3, 11)
 
 
 def main(folder: Path, stamp: Path) -> int:

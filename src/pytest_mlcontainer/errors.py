@@ -43,7 +43,7 @@ class ConfigError(MlContainerError):
 
     def __init__(self, source: str, problems: Sequence[MlContainerError]) -> None:
         self.source = source
-        self.problems = tuple(problems)
+        self.problems: tuple[MlContainerError, ...] = tuple(problems)
         count = len(self.problems)
         noun = "problem" if count == 1 else "problems"
         super().__init__(

@@ -72,8 +72,8 @@ _HOOKS = {Comparator: _COMPARATORS, Family: _VARIATIONS, EngineKind: _ENGINES}
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # as of RFC 3986, in lower case
 
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
 
 
 class Specification:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,11 +30,6 @@ from pytest_mlcontainer.model import (
     Settings,
     Tolerance,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FILE = Path("/project/pyproject.toml")
 AMD64 = Platform("linux", "amd64")

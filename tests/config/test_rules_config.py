@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,6 @@ from pytest_mlcontainer.config.patterns import NAMED
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Better, Free, ReadAs, Tolerance
 from tests.growth import times_longer
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FILE = Path("/project/pyproject.toml")
 DOCS = Path(__file__).parents[2] / "docs" / "comparing.md"

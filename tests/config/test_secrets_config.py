@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +18,6 @@ from pytest_mlcontainer.secrets import (
     find_problems,
     read_values,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 TRAIN = '[entrypoints.train]\ncommand = ["train"]\n'
 

@@ -448,9 +448,9 @@ class TestBaseImages:
 
 class TestEnvironment:
     def test_a_python_that_is_too_old_or_incomplete_is_named_with_the_remedy(self) -> None:
-        assert "make PYTHON=" in environment.what_is_missing((3, 9), True)
+        assert "make PYTHON=" in environment.what_is_missing((3, 10), True)
         assert "python3-venv" in environment.what_is_missing((3, 12), False)
-        assert environment.what_is_missing((3, 10), True) == ""
+        assert environment.what_is_missing((3, 11), True) == ""
 
     def test_pip_is_tried_where_uv_fails(self) -> None:
         *_, last = environment.steps(Path(".venv"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
+import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
@@ -27,11 +27,6 @@ from pytest_mlcontainer.model import (
     VariesJob,
 )
 from pytest_mlcontainer.variations import FAMILIES, suspect
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROOT = DOCS.parent

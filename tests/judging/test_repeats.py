@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,6 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.variations import harmless
 from tests.fixture_types import FailureOf
 from tests.sample_project import MakeProject
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ONE = """
 [tool.mlcontainer.entrypoints.train]

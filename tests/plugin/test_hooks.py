@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -47,11 +48,6 @@ from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.session import gather
 from tests.fixture_types import FailureOf
 from tests.sample_project import MakeProject
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "comparator-plugin"
 CONFIG = """\

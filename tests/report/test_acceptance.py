@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,6 @@ from hypothesis import strategies as st
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 from pytest_mlcontainer.report.acceptance import acceptance
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def sides(folder: Path, **values: np.ndarray) -> list[tuple[Output, ...]]:

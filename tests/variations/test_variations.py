@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -446,9 +446,7 @@ class TestClock:
         (pin,) = [each for each in pins(at) if each.name == "clock"]
 
         fixed = int(dict(pin.knobs.env)["MLCONTAINER_CLOCK_FIXED_S"])
-        assert (
-            datetime.fromtimestamp(fixed, timezone.utc).isoformat() == f"{expected}T12:00:00+00:00"
-        )
+        assert datetime.fromtimestamp(fixed, UTC).isoformat() == f"{expected}T12:00:00+00:00"
         assert pin.witness == (f"clock.date={expected}",)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from platform import machine
@@ -14,11 +14,6 @@ from pytest_mlcontainer.config import load, parse_settings
 from pytest_mlcontainer.dockerfile import DockerfileSummary, parse_dockerfile, read_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_engines, schemes_of
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _PATTERNS = ("Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*", "docker/Dockerfile",
              "docker/*.Dockerfile", "docker/Dockerfile.*")  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,11 +14,6 @@ from pytest_mlcontainer.config.targets import Schemes
 from pytest_mlcontainer.config.words import show, show_key
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MENTION = re.compile("ml[-_.]?container", re.IGNORECASE)
 # Where a file that is no TOML means the table: a heading or a key; no comment, no dependency.

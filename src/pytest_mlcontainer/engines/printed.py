@@ -23,7 +23,7 @@ class LogFiles(AbstractContextManager["LogFiles"]):
     def __init__(
         self, stdout: Path, stderr: Path, most_bytes: int, hidden: Redactor = NOTHING
     ) -> None:
-        self.seen_bytes = 0
+        self.seen_bytes: int = 0
         self._most_bytes = most_bytes
         self._sinks: dict[int, IO[bytes]] = {}
         self._abandoned = False

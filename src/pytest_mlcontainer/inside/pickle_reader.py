@@ -41,6 +41,7 @@ import traceback
 import types
 import uuid
 import zipfile
+from typing import Any
 
 MAX_ITEMS = 250000
 MAX_DEPTH = 200
@@ -85,7 +86,7 @@ _UNPACKERS = (
 )
 
 
-def main():
+def main() -> None:
     source, into = sys.argv[1], sys.argv[2]
     # Modules beside the program's script are found as they were when it ran.
     sys.path[:1] = list(dict.fromkeys([*sys.argv[3:], os.getcwd()]))
@@ -102,7 +103,7 @@ def main():
     del ours
 
 
-def load(path):
+def load(path: str) -> object:
     """What is in the file, by whichever library wrote it."""
     with open(path, "rb") as file:
         start = file.read(8)
@@ -242,35 +243,35 @@ class _Script(types.ModuleType):
 class Writer:
     """Writes values by name. A name that is there already gets a number."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         self._tree = open(os.path.join(folder, "tree.jsonl"), "w", encoding="ascii")
         self._arrays = open(os.path.join(folder, "arrays.bin"), "wb")
-        self._names = {}
-        self._placed = {}
-        self.count = 0
-        self.cut = False
+        self._names: "dict[str, int]" = {}
+        self._placed: "dict[int, Any]" = {}
+        self.count: int = 0
+        self.cut: bool = False
 
-    def __enter__(self):
+    def __enter__(self) -> "Writer":
         return self
 
-    def __exit__(self, kind, _error, _trace):
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
         if kind is None:
             self._tree.write(json.dumps({"end": self.count, "cut": self.cut}) + "\n")
         self._tree.close()
         self._arrays.close()
 
-    def unique(self, name):
+    def unique(self, name: str) -> str:
         """The name, or the first free one that begins with it."""
         times = self._names.get(name, 0)
         self._names[name] = times + 1
         return self.unique(name + "#" + str(times + 1)) if times else name
 
-    def put(self, name, kind, **value):
+    def put(self, name: str, kind: str, **value: object) -> None:
         self.count += 1
         line = dict(value, n=name, t=kind)
         self._tree.write(json.dumps(line) + "\n")
 
-    def put_array(self, name, kind, data, known_as=""):
+    def put_array(self, name: str, kind: str, data: Any, known_as: str = "") -> None:
         """A NumPy array of anything but objects; the same one is written once."""
         key = id(data)
         if key not in self._placed:
@@ -283,7 +284,7 @@ class Writer:
         start, size, _kept = self._placed[key]
         self.put(name, kind, a=[start, size, known_as])
 
-    def put_numbers(self, name, kind, code, values):
+    def put_numbers(self, name: str, kind: str, code: str, values: Any) -> None:
         """A list of numbers, where there may be no NumPy."""
         data = values if isinstance(values, bytes) else array.array(code, values).tobytes()
         order = {"?": "|", "B": "|"}.get(code, "<" if sys.byteorder == "little" else ">")
@@ -317,7 +318,7 @@ class _Node:
         return None
 
 
-def write_items(found, writer, most=MAX_ITEMS):
+def write_items(found: object, writer: Writer, most: int = MAX_ITEMS) -> None:
     """Write all that the value holds, without recursion, up to so many items."""
     waiting = [_Node("", found, None)]
     while waiting:
@@ -773,7 +774,7 @@ def _text(value):
     return _ADDRESS.sub("", repr(value))
 
 
-def type_name(kind):
+def type_name(kind: object) -> str:
     module = getattr(kind, "__module__", None)
     name = getattr(kind, "__qualname__", str(kind))
     return name if module in (None, "builtins") else str(module) + "." + name

@@ -21,6 +21,7 @@ import shutil
 import sys
 import sysconfig
 import zlib
+from typing import Any
 
 MARKER = "mlcontainer-contents:"
 _PIECE = 1 << 20
@@ -59,7 +60,7 @@ def _tell(found: "dict[str, object]") -> None:
     print(MARKER + base64.b64encode(zlib.compress(text)).decode("ascii"))
 
 
-def _load(path: str) -> "dict":
+def _load(path: str) -> "dict[str, Any]":
     with open(path, encoding="utf-8") as file:
         return json.load(file)
 
@@ -110,7 +111,7 @@ def _release() -> str:
     return ""
 
 
-def _site(found: "list[dict]") -> str:
+def _site(found: "list[dict[str, Any]]") -> str:
     """The folder into which a package goes: where most are, or where Python would put it."""
     places = [str(each["site"]) for each in found if not each["own"]]
     if places:
@@ -118,7 +119,7 @@ def _site(found: "list[dict]") -> str:
     return os.path.realpath(sysconfig.get_paths()["purelib"])
 
 
-def distributions(workdir: str) -> "list[dict]":
+def distributions(workdir: str) -> "list[dict[str, Any]]":
     """What is installed, each once: the first on the path, which is what an import finds."""
     found: dict[str, dict] = {}
     here = os.path.realpath(os.getcwd())
@@ -326,7 +327,7 @@ def _digest(path: str) -> str:
 # Replacing it
 
 
-def apply(plan: "dict") -> None:
+def apply(plan: "dict[str, Any]") -> None:
     """Change this image as the plan says.
 
     The plan has `donor` (the folder with the other image's files), `drop` (distributions that go:
@@ -381,7 +382,7 @@ def _remove_empty(folder: str) -> bool:
     return False
 
 
-def _copy(plan: "dict", source: str, target: str, byte_code: bool) -> None:
+def _copy(plan: "dict[str, Any]", source: str, target: str, byte_code: bool) -> None:
     """One file with its times and rights, and the byte code that belongs to it."""
     if not os.path.lexists(source) or os.path.isdir(source):
         return
@@ -414,7 +415,7 @@ def _repoint(script: str, python: str) -> None:
         os.utime(script, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def pack(plan: "dict", folder: str) -> None:
+def pack(plan: "dict[str, Any]", folder: str) -> None:
     """The files of all that the plan takes, below `folder`, at their own paths."""
     plan = dict(plan, python="")
     for each in plan["take"]:

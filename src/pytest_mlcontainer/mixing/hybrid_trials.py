@@ -59,7 +59,7 @@ class HybridTrials:
         entry = as_repeats(question.entry)
         opened = partial(runner.open_differing, question.settings)
         self._judge = ControlJudge(RunComparison(opened, entry, question.comparators))
-        self.experiment = Experiment(
+        self.experiment: Experiment[HybridRun] = Experiment(
             self._tasks, self._runs, self._prefetch, self._judge, self._grown
         )
         self.unbuilt: list[tuple[str, str]] = []

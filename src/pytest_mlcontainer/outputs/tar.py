@@ -115,7 +115,7 @@ class Content:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
-        self.left = 0
+        self.left: int = 0
 
     def read(self, most: int) -> memoryview:
         """Up to so many bytes of the member's content; none at its end.

@@ -48,23 +48,25 @@ class Pipeline:
         context = self._context = Context(surroundings, options)
         probes, provisions = Probes(context), Provisions(context)
         unfinished = UnfinishedSearches(surroundings.cache)
-        self.arithmetic = Arithmetic(context, probes)
-        self.images = Images(context, probes)
-        self.openings = Openings(context, probes, self.images)
-        self.runs = Runs(
+        self.arithmetic: Arithmetic = Arithmetic(context, probes)
+        self.images: Images = Images(context, probes)
+        self.openings: Openings = Openings(context, probes, self.images)
+        self.runs: Runs = Runs(
             context, probes, self.arithmetic, self.images, provisions, self.openings, unfinished
         )
-        self.servers = Servers(context, self.arithmetic, self.images, provisions, self.runs)
-        self.comparisons = Comparisons(options, self.runs, self.openings)
-        self.baselines = Baselines(options, self.runs, self.openings)
-        self.experiments = ExperimentRuns(
+        self.servers: Servers = Servers(
+            context, self.arithmetic, self.images, provisions, self.runs
+        )
+        self.comparisons: Comparisons = Comparisons(options, self.runs, self.openings)
+        self.baselines: Baselines = Baselines(options, self.runs, self.openings)
+        self.experiments: ExperimentRuns = ExperimentRuns(
             self.images.make,
             self.runs.make,
             self.runs.prefetch,
             self.openings.open_differing,
             self.images.workshop,
         )
-        self.searches = Searches(
+        self.searches: Searches = Searches(
             context, self.images, self.runs, self.openings, unfinished, self.experiments
         )
         shared_pool().divide(surroundings.processes)

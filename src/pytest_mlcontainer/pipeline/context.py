@@ -39,11 +39,11 @@ class Context:
     def __init__(self, surroundings: Surroundings, options: Options) -> None:
         self.surroundings = surroundings
         self.options = options
-        self.ledger = Ledger(surroundings.cache, surroundings.owner.session)
-        self.processes = Processes()
-        self.slots = threading.BoundedSemaphore(surroundings.parallel)
-        self.work = Background()
-        self.secrets = ProjectSecrets(surroundings.environ)
+        self.ledger: Ledger = Ledger(surroundings.cache, surroundings.owner.session)
+        self.processes: Processes = Processes()
+        self.slots: threading.BoundedSemaphore = threading.BoundedSemaphore(surroundings.parallel)
+        self.work: Background = Background()
+        self.secrets: ProjectSecrets = ProjectSecrets(surroundings.environ)
         self._watch = CleanupWatch(
             surroundings.cache, surroundings.owner, surroundings.environ, options.keep
         )

@@ -37,7 +37,7 @@ class Unfinished:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
-        self.resumed = 0
+        self.resumed: int = 0
 
     def find(self, key: str, into: Path) -> bool:
         """Put the record of a run there, if there is one that is recent enough and whole.

@@ -47,7 +47,7 @@ class VariationTrials:
         self._clocks = ClockJudge(
             self._judge, lambda number: self._runs(replace(job, repeat=number))
         )
-        self.experiment = Experiment(
+        self.experiment: Experiment[RunJob] = Experiment(
             lambda trial: (self._varied(trial),),
             self._runs,
             lab.prefetch,

@@ -32,7 +32,7 @@ class Explained:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self.reprcrash = Headline(text.partition("\n")[0])
+        self.reprcrash: Headline = Headline(text.partition("\n")[0])
 
     def __str__(self) -> str:
         return self._text

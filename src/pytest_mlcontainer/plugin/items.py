@@ -107,7 +107,7 @@ class JobItem(ContainerItem):
         super().__init__(**kwargs)
         self.job = job
         self.settings = settings
-        self.entrypoint = _entrypoint_of(job)
+        self.entrypoint: str = _entrypoint_of(job)
 
     def runtest(self) -> None:
         session = session_of(self.config)

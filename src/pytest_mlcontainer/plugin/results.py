@@ -49,7 +49,7 @@ class Results:
         self._closing = ExitStack()
         self._started = time.monotonic()
         self._known: set[str] = set()
-        self.test = ""
+        self.test: str = ""
         self._results: list[dict[str, Any]] = []
         self._updates: list[str] = []
         self.found: list[Result] = []

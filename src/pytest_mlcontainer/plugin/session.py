@@ -58,10 +58,10 @@ class ContainerSession:
         self._families: tuple[Family, ...] | None = None
         self._begun: dict[tuple[Path, RunJob], Settings] = {}
         self.selected: tuple[pytest.Item, ...] = ()
-        self.wording = Wording(config, lambda: self.hidden)
-        self.results = Results(self.wording, journal)
+        self.wording: Wording = Wording(config, lambda: self.hidden)
+        self.results: Results = Results(self.wording, journal)
         # Made now, while pytest does not capture; its own writer is captured while a test runs.
-        self.progress = SessionProgress(config, cache_folder(os.environ), journal)
+        self.progress: SessionProgress = SessionProgress(config, cache_folder(os.environ), journal)
 
     @property
     def is_worker(self) -> bool:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_mlcontainer import facts
@@ -80,8 +80,8 @@ def _kind(probe: Probe) -> str:
 
 def _is_of_today(file: Path) -> bool:
     """The date is one of the facts."""
-    made = datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)
-    return made.date() == datetime.now(timezone.utc).date()
+    made = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    return made.date() == datetime.now(UTC).date()
 
 
 def _look(probe: Probe) -> Facts:

@@ -33,7 +33,7 @@ class RunWatch(AbstractContextManager["RunWatch"]):
         self, limits: Limits, look: Callable[[], Usage], end: Callable[[Breach], None]
     ) -> None:
         self.breach: Breach | None = None
-        self.peak = Usage()
+        self.peak: Usage = Usage()
         self._limits = limits
         self._look = look
         self._end = end

@@ -7,7 +7,7 @@ own cannot differ between containers.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Final
 
 from pytest_mlcontainer.model import Choice, Family, Knobs, Situation, Variation
@@ -17,7 +17,7 @@ from pytest_mlcontainer.variations.preload import CLOCK_FIXED, CLOCK_OFFSET
 # Weekday, day, month, year, hour and minute all become others, wherever in the year one starts:
 # it is more than a leap year, by more than a month and less than two, and no multiple of a week.
 _OFFSET_S: Final = 401 * 86_400 + 5 * 3600 + 17 * 60
-_PINNED_S: Final = int(datetime(2025, 1, 15, 12, tzinfo=timezone.utc).timestamp())
+_PINNED_S: Final = int(datetime(2025, 1, 15, 12, tzinfo=UTC).timestamp())
 
 
 def choose(situation: Situation) -> Choice:
@@ -35,7 +35,7 @@ def pin(situation: Situation) -> Choice:
     if missing is not None:
         return missing
     noon_s = _noon_s(str(situation.facts.get("clock.date") or ""))
-    day = datetime.fromtimestamp(noon_s, timezone.utc).date().isoformat()
+    day = datetime.fromtimestamp(noon_s, UTC).date().isoformat()
     knobs = Knobs(env=((CLOCK_FIXED, str(noon_s)),), preload=True)
     return Variation("clock", day, knobs, (f"clock.date={day}",))
 

@@ -210,7 +210,7 @@ def test_texts_kept_as_deltas_are_read(compare: Compare, encoding: str) -> None:
 
 
 def test_every_scalar_type_is_compared_by_value(compare: Compare) -> None:
-    moment = datetime.datetime(2024, 5, 1, 12, 30, tzinfo=datetime.timezone.utc)
+    moment = datetime.datetime(2024, 5, 1, 12, 30, tzinfo=datetime.UTC)
     kinds = {
         "bool": ([True, False], pa.bool_()),
         "half": (np.array([1, 2], "f2"), pa.float16()),

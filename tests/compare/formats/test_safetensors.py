@@ -73,7 +73,9 @@ GOOD = file({"w": np.arange(2, dtype="f4")})
 
 
 def test_each_tensor_is_an_item(compare: Compare) -> None:
+    expected: dict[str, np.ndarray]
     expected = {"a.w": WEIGHTS, "b": np.arange(3), "c": np.ones(2, "f4")}
+    actual: dict[str, np.ndarray]
     actual = {"b": np.arange(3) + 1, "a.w": WEIGHTS * np.float32(1 + 1e-7), "d": np.ones(2, "f4")}
     found = {each.item: each for each in compare("m.safetensors", file(actual), file(expected))[0]}
     assert found["a.w"].verdict is Verdict.EQUIVALENT

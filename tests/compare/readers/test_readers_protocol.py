@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,9 +78,9 @@ def test_a_result_comes_back_as_it_was(
 
 
 def test_numbers_of_numpy_come_back_as_those_of_python() -> None:
-    told = ComparedItem(
-        Difference("a", "", Verdict.DRIFT, max_abs=np.float32(0.5), worst_index=(np.int64(3),))
-    )
+    half: Any = np.float32(0.5)
+    third: Any = (np.int64(3),)
+    told = ComparedItem(Difference("a", "", Verdict.DRIFT, max_abs=half, worst_index=third))
     found = decode(encode(told))
     assert found == told
     assert found.difference.worst_index is not None

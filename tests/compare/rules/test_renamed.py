@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import random
-import sys
+import tomllib
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,12 +19,6 @@ from pytest_mlcontainer.compare.rules.names import Names
 from pytest_mlcontainer.compare.rules.renamed import propose
 from pytest_mlcontainer.model import Output, Rule, Tolerance, Verdict
 from tests.fixture_types import Compared
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 CompareFiles = Callable[..., Compared]
 

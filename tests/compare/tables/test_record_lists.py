@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 
 import pytest
 
 from pytest_mlcontainer import config
 from pytest_mlcontainer.model import Rule, Tolerance, Verdict
 from tests.fixture_types import Compare, Only
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 POINTS = 400
 

@@ -123,7 +123,7 @@ def written(form: str, day: datetime.datetime) -> str:
         V=week[1],
         u=week[2],
         j=day.timetuple().tm_yday,
-        epoch=int(day.replace(tzinfo=datetime.timezone.utc).timestamp()),
+        epoch=int(day.replace(tzinfo=datetime.UTC).timestamp()),
     )
 
 
@@ -147,7 +147,7 @@ def test_dates_as_libraries_write_them(one: datetime.datetime, other: datetime.d
         str,
         datetime.datetime.isoformat,
         datetime.datetime.ctime,
-        lambda day: format_datetime(day.replace(tzinfo=datetime.timezone.utc)),
+        lambda day: format_datetime(day.replace(tzinfo=datetime.UTC)),
         lambda day: time.asctime(day.timetuple()),
     ):
         assert len({re.sub(NAMED["time"], "|", write(day)) for day in (one, other)}) == 1

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import sys
+import tomllib
 from typing import Any
 
 from pytest_mlcontainer.compare.formats.kind import Format, tree_comparison
 from pytest_mlcontainer.compare.formats.text_file import is_text
 from pytest_mlcontainer.compare.sources import ComparedFile
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _LIMIT_BYTES = 1 << 25
 

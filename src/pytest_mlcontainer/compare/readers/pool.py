@@ -20,7 +20,7 @@ class Pool:
     """
 
     def __init__(self, limits: ReaderLimits) -> None:
-        self.limits = limits
+        self.limits: ReaderLimits = limits
         self._owner = os.getpid()
         self._free = threading.Condition()
         self._idle: list[ReaderProcess] = []

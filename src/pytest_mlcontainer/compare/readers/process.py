@@ -101,9 +101,9 @@ class ReaderProcess:
         self._started = False
         self._is_over = _never
         self._parts = 0
-        self.served = 0
+        self.served: int = 0
         try:
-            self.scratch = self._stack.enter_context(temporary_folder())
+            self.scratch: Path = self._stack.enter_context(temporary_folder())
             self._said = self.scratch / "stderr"
             self._process = self._start()
         except OSError as error:

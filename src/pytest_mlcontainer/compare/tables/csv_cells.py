@@ -56,8 +56,8 @@ class Cells:
         self._wholes: dict[int, Values] = {}
         self._known: dict[str, str] = {}
         self._large = self._huge = self._blank = self._fractions = self._points = False
-        self.has_commas = False
-        self.lost_text = False
+        self.has_commas: bool = False
+        self.lost_text: bool = False
 
     def add(self, cells: Sequence[str]) -> None:
         """The next rows' cells."""

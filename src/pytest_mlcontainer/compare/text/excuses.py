@@ -35,7 +35,7 @@ class Excuses:
         self._names: set[str] = set()
         self._left = _MOST_TEXTS
         self._characters = _MOST_CHARACTERS
-        self.hopeless = False
+        self.hopeless: bool = False
 
     def add(self, actual: str, expected: str) -> None:
         """Two texts that differ."""

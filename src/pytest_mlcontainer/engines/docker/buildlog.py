@@ -50,11 +50,11 @@ class BuildLog:
         self._names: dict[str, str] = {}
         self._printed: dict[str, _Printed] = {}
         self._announced: set[str] = set()
-        self.failed_step = ""
+        self.failed_step: str = ""
         self._failed = ""
-        self.error = ""
+        self.error: str = ""
         self.plain: list[str] = []
-        self.last_step = ""
+        self.last_step: str = ""
         self.exit_code = 0
         self.digest: str | None = None
 

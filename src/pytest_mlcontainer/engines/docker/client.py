@@ -103,7 +103,7 @@ class EngineClient(docker.APIClient):
         version: str = _ANY_API,
         connections: BaseAdapter | None = None,
     ) -> None:
-        self.health = Health()
+        self.health: Health = Health()
         self.patience = patience
         self._arguments = dict(arguments)
         self._shown = str(arguments.get("base_url") or "the default engine")

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -59,7 +59,7 @@ class DockerContainer:
         self.spec = spec
         self.id = id
         self.failed = False
-        self.started = False
+        self.started: bool = False
         self.carrier: DockerContainer | None = None
         self._following: Following | None = None
         self._breaks = api.health.breaks
@@ -187,8 +187,8 @@ def _moment_ns(text: str) -> int:
     whole, _dot, rest = text.partition(".")
     digits = "".join(takewhile(str.isdigit, rest))
     zone = rest[len(digits) :] if digits else ""
-    moment = datetime.fromisoformat((whole + zone).replace("Z", "+00:00"))
-    seconds = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)
+    moment = datetime.fromisoformat(whole + zone)
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     return seconds * 1_000_000_000 + int(digits[:9].ljust(9, "0"))
 
 

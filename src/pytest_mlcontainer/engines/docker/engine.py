@@ -83,9 +83,9 @@ class DockerEngine:
         self._buildx = Buildx(endpoint, environ, self._processes, self._api)
         self._info_lock = threading.Lock()
         self._network_lock = threading.Lock()
-        self.name = endpoint or "default"
+        self.name: str = endpoint or "default"
         self.capabilities = EVERYTHING
-        self.address = address(endpoint, environ)
+        self.address: str = address(endpoint, environ)
 
     def identity(self) -> str:
         info = self._engine_info()

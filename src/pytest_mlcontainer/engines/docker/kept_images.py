@@ -118,16 +118,10 @@ def age_s(api: docker.APIClient, tag: str) -> float | None:
         return None
     tagged = str((raw.get("Metadata") or {}).get("LastTagTime") or raw.get("Created") or "")
     try:
-        return (_time(now) - _time(tagged)).total_seconds()
-    except ValueError:
+        return (datetime.fromisoformat(now) - datetime.fromisoformat(tagged)).total_seconds()
+    except (ValueError, TypeError):  # no time, or one without a zone
         return None
 
 
 def _kept_name(repository: str) -> str:
     return PREFIX + repository.rpartition("/")[2]
-
-
-def _time(text: str) -> datetime:
-    """`2026-11-23T19:27:26.086944908Z`, whose nanoseconds Python 3.10 does not read."""
-    whole, zone = text[:19], text[-6:] if text[-6:-5] in ("+", "-") else "+00:00"
-    return datetime.fromisoformat(f"{whole}{zone}")
