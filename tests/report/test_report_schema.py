@@ -14,12 +14,17 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from pytest_mlcontainer.model import (
     Cause,
+    Confusion,
     Difference,
     Element,
     Explanation,
     Failure,
     Outcome,
+    Pictures,
     Platform,
+    PlotGrid,
+    Plots,
+    PlottedSeries,
     SearchFinding,
     Target,
     Verdict,
@@ -52,6 +57,15 @@ DRIFT = Difference(
     histogram=((0.1, 1.0, 2),),
     elements=(Element((0, 3), "1", "2", 0.1), Element((1,), "nan", "2", math.nan)),
     noise=0.1,
+    plots=Plots(
+        2,
+        ((0.1, 1.0, 2),),
+        PlotGrid(("09",), 0.1, math.inf, (0, 1), (0, 0)),
+        PlotGrid(("09",), 1.0, 2.0, (0.5, 1.5), (1.5, 0.5)),
+        PlottedSeries((0, 3), (1.0, None), (1.0, 2.0), 4),
+        Confusion(("a", "b"), ((1, 2), (0, 3)), True),
+        Pictures("aGk=", "aGk=", "aGk=", 3, 4),
+    ),
 )
 EXPLAINED = Explanation(
     runs=7,

@@ -79,6 +79,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from pytest_mlcontainer.cli.completion import completion
 
         return completion(command_parser(), arguments.shell)
+    if arguments.command == "report":
+        return _merge_reports(arguments)
     from pytest_mlcontainer.cli.clean import clean
     from pytest_mlcontainer.cli.doctor import examine
     from pytest_mlcontainer.cli.surroundings import here
@@ -98,6 +100,17 @@ def _compare(arguments: argparse.Namespace) -> int:
         return compare(
             CompareArguments(**{name: values[name] for name in CompareArguments.__annotations__})
         )
+    except MlContainerError as error:
+        print(_shown(error), file=sys.stderr)
+        return 2
+
+
+def _merge_reports(arguments: argparse.Namespace) -> int:
+    """2 also for reports that cannot be read, so that 1 always means a result."""
+    from pytest_mlcontainer.cli.merge_reports import merge_reports
+
+    try:
+        return merge_reports(arguments.folders, arguments.into)
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 2
@@ -187,6 +200,7 @@ def command_parser() -> argparse.ArgumentParser:
     test.add_argument("options", nargs="*", metavar="OPTION", help="of pytest, or items to run")
 
     _add_completion(commands)
+    _add_report(commands)
     _add_compare(commands)
     _add_explain(commands)
     for each in (doctor, clean_parser):
@@ -215,6 +229,17 @@ def _add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser
     parser = commands.add_parser("completion", help=text, description=text)
     parser.add_argument(
         "shell", choices=("bash", "zsh", "fish"), help="the shell that is to read it"
+    )
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "make one report of those that several jobs of CI wrote"
+    parser = commands.add_parser("report", help=text, description=text)
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="a folder that has a report.json"
+    )
+    parser.add_argument(
+        "--into", type=Path, default=Path("report"), metavar="DIR", help="default: ./report"
     )
 
 

@@ -36,6 +36,7 @@ from pytest_mlcontainer.model.jobs import (
     ServeJob,
     VariesJob,
 )
+from pytest_mlcontainer.model.plots import Confusion, Pictures, PlotGrid, Plots, PlottedSeries
 from pytest_mlcontainer.model.results import (
     BaselineChange,
     Cause,
@@ -100,6 +101,7 @@ __all__ = [
     "Choice",
     "Comparator",
     "CompareJob",
+    "Confusion",
     "Difference",
     "Element",
     "EmulatedCpu",
@@ -125,7 +127,11 @@ __all__ = [
     "Output",
     "Owner",
     "Pairs",
+    "Pictures",
     "Platform",
+    "PlotGrid",
+    "Plots",
+    "PlottedSeries",
     "ReadAs",
     "RepeatsJob",
     "Rule",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
+from pytest_mlcontainer.model.plots import Plots
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ class Difference:
         typical: the median |expected| of the elements that differ, where the default tolerance was
             exceeded; None elsewhere.
         excuses: of text that differs in nothing else: names of what differs, "time", "duration".
+        plots: what a report can draw of it; None for few elements and for what is identical.
         renames: of outputs that have another name in either run: `names` that bring them together.
     """
 
@@ -241,6 +243,7 @@ class Difference:
     typical: float | None = None
     excuses: tuple[str, ...] = ()
     renames: Pairs = ()
+    plots: Plots | None = None
 
     @property
     def where(self) -> str:

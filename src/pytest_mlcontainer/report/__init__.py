@@ -13,9 +13,9 @@ from pytest_mlcontainer.report.html import report_html
 from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.markdown import summary_md
 from pytest_mlcontainer.report.results import Result, result_from_json, result_to_json
-from pytest_mlcontainer.report.session import gather
+from pytest_mlcontainer.report.session import Session, gather
 
-__all__ = ["Result", "result_from_json", "result_to_json", "write_reports"]
+__all__ = ["Result", "result_from_json", "result_to_json", "write_reports", "write_session"]
 
 
 def write_reports(folder: Path, results: Iterable[Result], duration_s: float) -> None:
@@ -25,7 +25,11 @@ def write_reports(folder: Path, results: Iterable[Result], duration_s: float) ->
         folder: made if need be; files of these names in it are replaced.
         duration_s: wall clock of the session.
     """
-    session = gather(results, duration_s)
+    write_session(folder, gather(results, duration_s))
+
+
+def write_session(folder: Path, session: Session) -> None:
+    """As `write_reports`, of what is sorted out already."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in (
         ("report.json", report_json),

@@ -13,7 +13,9 @@ from pytest_mlcontainer.model import Outcome, Scalar, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
 from pytest_mlcontainer.report.escape import cut_inside
-from pytest_mlcontainer.report.html_tree import head_html, t, tree_html, verdict_html
+from pytest_mlcontainer.report.html_matrix import matrix_html
+from pytest_mlcontainer.report.html_text import t
+from pytest_mlcontainer.report.html_tree import head_html, tree_html, verdict_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 
@@ -91,7 +93,9 @@ def _overview(
 ) -> Iterator[str]:
     if not session.comparisons:
         return
-    yield '<section>\n<h2>Comparisons</h2>\n<div class="wide">'
+    yield "<section>\n<h2>Comparisons</h2>"
+    yield from matrix_html(numbered, linked)
+    yield '<div class="wide">'
     with_causes = any(in_brief(each.tree.outcome) for _number, each in numbered[:_ROWS])
     heads = head_html(_heads(with_causes))
     yield f'<table class="overview" role="table">\n{heads}'

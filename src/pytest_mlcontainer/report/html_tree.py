@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from html import escape as escape_html
 
 from pytest_mlcontainer.model import Difference, Outcome, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.escape import escape
-from pytest_mlcontainer.report.tree import Node, ReportLeaf, Tree
+from pytest_mlcontainer.report.html_plots import plots_html
+from pytest_mlcontainer.report.html_text import t
+from pytest_mlcontainer.report.tree import Bins, Node, ReportLeaf, Tree
 
 _OPEN = 3
 _ELEMENTS = 5
+_LEAVES_FOR_A_PLOT = 7
 _HEAD = 160
 _BAR, _GAP, _HEIGHT = 14, 2, 48
 
 
-def t(text: str, limit: int = 200) -> str:
-    """Text of anyone's, on one line, as text in HTML or in a quoted attribute."""
-    return escape_html(escape(text, limit))
+@dataclass(frozen=True)
+class _View:
+    """What is drawn of a tree: leaves by their identity."""
+
+    outcome: Outcome
+    shown: frozenset[int]
+    is_open: frozenset[int]
+    plotted: frozenset[int]
 
 
 def verdict_html(verdict: Verdict, said: str = "") -> str:
@@ -34,35 +44,40 @@ def head_html(heads: Iterable[str]) -> str:
 
 
 def tree_html(tree: Tree, most: int) -> Iterator[str]:
-    """The tree with at most so many leaves, the worst ones."""
-    shown = {id(leaf) for leaf in tree.leaves[:most]}
-    is_open = {id(leaf) for leaf in tree.failing[:_OPEN]}
+    """The tree with at most so many leaves, the worst ones, and plots of the worst of them."""
+    with_plots = [leaf for leaf in tree.leaves[:most] if leaf.difference.plots is not None]
+    view = _View(
+        tree.outcome,
+        frozenset(id(leaf) for leaf in tree.leaves[:most]),
+        frozenset(id(leaf) for leaf in tree.failing[:_OPEN]),
+        frozenset(id(leaf) for leaf in with_plots[: max(1, most // _LEAVES_FOR_A_PLOT)]),
+    )
     yield '<div class="tree">'
     for node in tree.outputs:
-        yield from _node(node, tree.outcome, shown, is_open)
+        yield from _node(node, view)
     yield "</div>"
     more = sum(count for _verdict, count in tree.unlisted) + max(0, len(tree.leaves) - most)
     if more:
         yield f"<p>… and {words.items(more)} more, not drawn here.</p>"
 
 
-def _node(node: Node, outcome: Outcome, shown: set[int], is_open: set[int]) -> Iterator[str]:
-    inside = [leaf for leaf in _leaves(node) if id(leaf) in shown]
+def _node(node: Node, view: _View) -> Iterator[str]:
+    inside = [leaf for leaf in _leaves(node) if id(leaf) in view.shown]
     if not inside:
         return
     if not node.children and len(node.leaves) == 1:
-        yield from _leaf(node.label, node.leaves[0], outcome, id(node.leaves[0]) in is_open)
+        yield from _leaf(node.label, node.leaves[0], view)
         return
-    opens = any(id(leaf) in is_open for leaf in inside)
+    opens = any(id(leaf) in view.is_open for leaf in inside)
     counts = t(words.counts_text(node.counts))
     yield f"<details{' open' if opens else ''}>"
     yield f"<summary>{_label(node.label)} {verdict_html(node.verdict)} "
     yield f'<span class="quiet">{counts}</span></summary>\n<div class="below">'
     for leaf in node.leaves:
-        if id(leaf) in shown:
-            yield from _leaf("", leaf, outcome, id(leaf) in is_open)
+        if id(leaf) in view.shown:
+            yield from _leaf("", leaf, view)
     for child in node.children:
-        yield from _node(child, outcome, shown, is_open)
+        yield from _node(child, view)
     yield "</div>\n</details>"
 
 
@@ -76,23 +91,24 @@ def _label(label: str) -> str:
     return f"<code>{t(label.lstrip('./') or label)}</code>"
 
 
-def _leaf(label: str, leaf: ReportLeaf, outcome: Outcome, is_open: bool) -> Iterator[str]:
+def _leaf(label: str, leaf: ReportLeaf, view: _View) -> Iterator[str]:
     difference = leaf.difference
     said = words.brief(difference) or difference.note
     head = f"{_label(label)} " if label else ""
     head += verdict_html(difference.verdict)
     head += f' <span class="quiet">{t(said, _HEAD)}</span>' if said else ""
-    body = list(_details(leaf, outcome))
+    body = list(_details(leaf, view))
     if not body:
         yield f'<div class="leaf">{head}</div>'
         return
-    yield f'<details class="leaf"{" open" if is_open else ""}>\n<summary>{head}</summary>'
+    is_open = " open" if id(leaf) in view.is_open else ""
+    yield f'<details class="leaf"{is_open}>\n<summary>{head}</summary>'
     yield '<div class="below">'
     yield from body
     yield "</div>\n</details>"
 
 
-def _details(leaf: ReportLeaf, outcome: Outcome) -> Iterator[str]:
+def _details(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     difference = leaf.difference
     if difference.verdict is Verdict.IDENTICAL and not difference.differing:
         return
@@ -105,7 +121,13 @@ def _details(leaf: ReportLeaf, outcome: Outcome) -> Iterator[str]:
     yield from (f"<p>{t(line, 1000)}</p>" for line in said if line and line != headed)
     yield from _spread(difference)
     if leaf.elements:
-        yield from _elements(leaf, outcome)
+        yield from _elements(leaf, view.outcome)
+    if difference.plots is None:
+        return
+    if id(leaf) in view.plotted:
+        yield from plots_html(difference, difference.plots, words.names_of_sides(view.outcome))
+    else:
+        yield '<p class="quiet">Plots are drawn of the worst items alone.</p>'
 
 
 def _spread(difference: Difference) -> Iterator[str]:
@@ -129,9 +151,22 @@ def _spread(difference: Difference) -> Iterator[str]:
             f'<rect x="{number * (_BAR + _GAP)}" y="{_HEIGHT - height:.1f}" width="{_BAR}" '
             f'height="{height:.1f}"><title>{title}</title></rect>'
         )
+    yield from _noise(difference, shown, width)
     yield "</svg>"
     yield f'<div class="axis" style="width:{width}px"><span>{low}</span><span>{high}</span></div>'
     yield f"<figcaption>errors: {t(errors)}</figcaption>\n</figure>"
+
+
+def _noise(difference: Difference, bins: Bins, width: int) -> Iterator[str]:
+    """A line at the noise between repeats, where it is among the errors."""
+    noise = difference.noise
+    low, high = bins[0][0], bins[-1][1]
+    if not noise or not 0 < low <= noise <= high < math.inf:
+        return
+    at = width * math.log(noise / low) / math.log(high / low)
+    said = f"noise between repeats: {words.short(noise)}"
+    yield f'<line class="noise" x1="{at:.1f}" y1="0" x2="{at:.1f}" y2="{_HEIGHT}">'
+    yield f"<title>{said}</title></line>"
 
 
 def _elements(leaf: ReportLeaf, outcome: Outcome) -> Iterator[str]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
 from pytest_mlcontainer.report.acceptance import acceptance
+from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.tree import Counts, ReportLeaf
 
 SCHEMA = 1
+_PLOTS = 100
 
 
 def report_json(session: Session) -> str:
@@ -39,11 +41,13 @@ def report_json(session: Session) -> str:
     `quantiles` ([share, error] pairs), `histogram` ([low, high, count]), `elements` (the worst
     few: `index`, `actual`, `expected`, `error`), `noise` (between repeats of the reference; null
     where it was not measured), `typical`, `accept` (`line` of configuration that would let it pass,
-    and what that `hides`; or null). `model.Difference` says what each means.
+    and what that `hides`; or null), and where there is something to draw `plots`.
+    `model.Difference` says what each means.
     """
+    plotted = _plotted(session)
     report = {
         "schema": SCHEMA,
-        "results": [_comparison(each) for each in session.comparisons],
+        "results": [_comparison(each, plotted) for each in session.comparisons],
         "failures": [_failure(run) for run in session.failures],
         "notes": list(session.notes),
         "verdicts": _counts(session.counts),
@@ -54,7 +58,20 @@ def report_json(session: Session) -> str:
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def _plotted(session: Session) -> frozenset[int]:
+    """Identities of the leaves whose plots are written: as many of each comparison, the worst."""
+    with_plots = [
+        [id(leaf) for leaf in comparison.tree.leaves if leaf.difference.plots is not None]
+        for comparison in sorted(
+            session.comparisons, key=lambda each: -each.tree.outcome.verdict.severity
+        )
+    ]
+    drawn = [leaves for leaves in with_plots if leaves][:_PLOTS]
+    each = _PLOTS // max(1, len(drawn))
+    return frozenset(leaf for leaves in drawn for leaf in leaves[:each])
+
+
+def _comparison(comparison: Comparison, plotted: frozenset[int]) -> dict[str, Any]:
     tree, outcome = comparison.tree, comparison.tree.outcome
     return {
         "entrypoint": outcome.entrypoint,
@@ -62,7 +79,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "reference": _target(outcome.reference),
         "against": outcome.against,
         "verdict": outcome.verdict.value,
-        "differences": [_difference(leaf) for leaf in tree.leaves],
+        "differences": [_difference(leaf, id(leaf) in plotted) for leaf in tree.leaves],
         "counts": _counts(tree.counts),
         "unlisted": _counts(tree.unlisted),
         "outputs": [
@@ -126,7 +143,7 @@ def _target(target: Target) -> dict[str, Any]:
     }
 
 
-def _difference(leaf: ReportLeaf) -> dict[str, Any]:
+def _difference(leaf: ReportLeaf, is_plotted: bool) -> dict[str, Any]:
     difference = leaf.difference
     index = difference.worst_index
     proposal = acceptance(difference)
@@ -156,6 +173,7 @@ def _difference(leaf: ReportLeaf) -> dict[str, Any]:
         "noise": _number(difference.noise),
         "typical": _number(difference.typical),
         "accept": None if proposal is None else {"line": proposal.line, "hides": proposal.hides},
+        **({"plots": plots_to_json(difference.plots)} if is_plotted else {}),
     }
 
 

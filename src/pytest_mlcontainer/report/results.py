@@ -20,6 +20,7 @@ from pytest_mlcontainer.model import (
     Target,
     Verdict,
 )
+from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.tree import Counts, cut
 
 
@@ -170,6 +171,7 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
             "verdict": Verdict(raw["verdict"]),
             "worst_index": None if index is None else tuple(index),
             "excuses": tuple(raw["excuses"]),
+            "plots": plots_from_json(raw["plots"]),
             "renames": tuple((pattern, text) for pattern, text in raw["renames"]),
             "quantiles": tuple((share, error) for share, error in raw["quantiles"]),
             "histogram": tuple((low, high, count) for low, high, count in raw["histogram"]),

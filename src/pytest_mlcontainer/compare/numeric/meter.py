@@ -7,7 +7,7 @@ that by what stands around it in the tile (`scale`). So no array is read twice.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from pytest_mlcontainer.compare.numeric.gaps import (
     magnitudes,
     measure_gaps,
 )
+from pytest_mlcontainer.compare.numeric.sample import DifferingSample
 from pytest_mlcontainer.compare.numeric.scale import Tile, TileNoise
 from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.spread import ErrorDistribution
@@ -61,6 +62,7 @@ class Measured:
             the tile where that is smallest; 0 elsewhere.
         beside_one: elements that pass as rounding noise beside a single larger element, and would
             not without it.
+        sample: elements that differ, for what is drawn of them.
     """
 
     differing: int
@@ -75,6 +77,7 @@ class Measured:
     largest: float = 0.0
     typical: float = 0.0
     beside_one: int = 0
+    sample: DifferingSample | None = field(default=None, compare=False)
 
 
 class Meter:
@@ -90,6 +93,7 @@ class Meter:
         self._typical = math.inf
         self._worst: list[Worst] = []
         self._spread = ErrorDistribution()
+        self._sample = DifferingSample()
 
     def add(self, start: int, shape: tuple[int, ...], left: Values, right: Values) -> None:
         """Two tiles that begin at the position `start`.
@@ -101,6 +105,7 @@ class Meter:
         if self._equal_nan and _same_bytes(left, right):
             self._largest = max(self._largest, largest_magnitude(right))
             return
+        self._sample.see_tile(start, left, right)
         block = None if self._workspace is None else self._workspace.measure(left, right)
         if block is None:
             self._largest = max(self._largest, largest_magnitude(right))
@@ -126,6 +131,7 @@ class Meter:
             largest=self._largest,
             typical=self._typical if self._beyond and math.isfinite(self._typical) else 0.0,
             beside_one=self._beside_one,
+            sample=self._sample,
         )
 
     def _add_block(
@@ -136,6 +142,7 @@ class Meter:
         self._max_rel = max(self._max_rel, block.max_rel)
         self._max_ulp = max(self._max_ulp, block.max_ulp)
         self._spread.add_block(block.errors, block.differing)
+        self._sample.add_dense(start, block.errors, left, right)
         if len(block.suspects):
             self._judge(start, shape, block, left, right)
         if block.top_error > self._max_abs or self._may_be_worst(False, block.top_error):
@@ -156,6 +163,7 @@ class Meter:
         self._max_rel = max(self._max_rel, _largest_relative(gaps))
         self._max_ulp = max(self._max_ulp, int(gaps.ulp.max()))
         self._spread.add(gaps.error)
+        self._sample.add(start, gaps.index, gaps.error, left, right)
         excess = self._excess(gaps, shape, right)
         self._beyond += int(np.count_nonzero(excess > 1))
         self._rank(_Elements(np.arange(start, start + len(left)), left, right), gaps, excess)

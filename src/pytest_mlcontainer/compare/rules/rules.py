@@ -6,6 +6,7 @@ import copy
 import difflib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -25,6 +26,8 @@ _WAYS = 64
 _MET_KEPT = 20
 _NAMES_CHARACTERS = 1 << 20
 _DEFAULT = Tolerance()
+
+DRAWN = 40  # items of one output; the pages list hardly more
 
 
 class RuleBook:
@@ -54,12 +57,20 @@ class RuleBook:
         self._unread: set[str] = set()
         self._renamed: set[str] = set()
         self._inside: tuple[str, ...] = ()
+        self._drawn: Counter[str] = Counter()
 
     def inside(self, member: str) -> RuleBook:
         """The same rules for a file within the output, an archive's member: items begin with it."""
         nested = copy.copy(self)  # what it remembers is shared
         nested._inside = (*self._inside, member)
         return nested
+
+    def may_draw(self, output: str) -> bool:
+        """Whether another item of the output may be drawn; `drew` says that one was."""
+        return self._drawn[output] < DRAWN
+
+    def drew(self, output: str) -> None:
+        self._drawn[output] += 1
 
     def find(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> AppliedTolerance:
         """The tolerance for an item.

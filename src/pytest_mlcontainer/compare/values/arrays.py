@@ -35,6 +35,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
+from pytest_mlcontainer.compare.values.plots import draw
 from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdict
 
 
@@ -74,7 +75,11 @@ def compare_arrays(
     elif not same_type(actual.dtype, expected.dtype):
         yield _other_dtype(place, actual, expected)
     elif not book.hand_on(place.output, place.item, actual, expected, applied):
-        yield _judge(place, actual, expected, applied)
+        place = replace(place, drawn=book.may_draw(place.output))
+        found = _judge(place, actual, expected, applied)
+        if found.plots is not None:
+            book.drew(place.output)
+        yield found
 
 
 def _judge(
@@ -177,6 +182,7 @@ def _judge_labels(
         quantiles=(),
         histogram=(),
         elements=(),
+        plots=plain.plots,
         rule=f"labels by any name ({applied.origin('')})",
         note=join_notes(place.note, renamed.note),
     )
@@ -287,6 +293,7 @@ def _difference(
         quantiles=measured.quantiles if distance else (),
         histogram=measured.histogram if distance else (),
         elements=elements if expected.size > 1 else (),
+        plots=draw(expected, measured) if place.drawn else None,
     )
 
 

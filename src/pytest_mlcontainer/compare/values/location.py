@@ -17,6 +17,7 @@ class ItemLocation:
         text: whether the values were read from text, which has no dtype of its own.
         judged_as: the precision to judge by, where it is not the dtype's.
         note: goes into every difference made here.
+        drawn: whether reports may draw it.
         met: rows have met already, by a key or in any order; here only their values count.
     """
 
@@ -26,6 +27,7 @@ class ItemLocation:
     judged_as: Precision | None = None
     note: str = ""
     met: bool = False
+    drawn: bool = True
 
     def field(self, name: str) -> ItemLocation:
         above = (self.item, *self.above) if self.item else self.above

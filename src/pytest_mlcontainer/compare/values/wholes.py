@@ -233,6 +233,7 @@ def _merged(parts: list[Difference], size: int) -> Difference:
         elements=(*first.elements, *other.elements)[:_ELEMENTS_KEPT],
         quantiles=(),
         histogram=(),
+        plots=None,
     )
 
 

@@ -1,0 +1,151 @@
+"""`report.json` back into the values that reports are drawn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from pytest_mlcontainer.model import (
+    Cause,
+    Difference,
+    Element,
+    EmulatedCpu,
+    Explanation,
+    Failure,
+    Outcome,
+    Platform,
+    SearchFinding,
+    Target,
+    Verdict,
+)
+from pytest_mlcontainer.report.json import SCHEMA
+from pytest_mlcontainer.report.plots_json import plots_from_json
+from pytest_mlcontainer.report.results import Result, RunResult
+from pytest_mlcontainer.report.session import Session, gather
+
+_CHOSEN = ", chosen by "
+_NUMBERS = ("max_abs", "max_rel", "scale_error", "noise", "typical")
+
+
+def read_report(text: str, name: str) -> Session:
+    """The session of a report.
+
+    Args:
+        name: of the report, which tells its failed runs from those of others.
+
+    Raises:
+        ValueError: it is no report, or one of a newer schema; the message says which.
+    """
+    try:
+        raw = json.loads(text)
+        schema = raw["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError("it is not a report.json of pytest-mlcontainer") from error
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ValueError(f"it has schema {schema}, and this version knows {SCHEMA}")
+    try:
+        results = [_result(each) for each in raw["results"]]
+        results += [_failed(each, f"{name}:{at}") for at, each in enumerate(raw["failures"])]
+        results += [Result(note=str(note)) for note in raw["notes"]]
+        found = gather(results, float(raw["duration_s"]))
+        return replace(found, runs=int(raw["runs"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
+
+
+def merge_sessions(sessions: tuple[Session, ...]) -> Session:
+    """All of them as one: runs and durations are sums."""
+    results = [
+        Result(outcome=each.tree.outcome, unlisted=each.tree.unlisted, repeat=each.repeat)
+        for session in sessions
+        for each in session.comparisons
+    ]
+    results += [Result(run=run) for session in sessions for run in session.failures]
+    results += [Result(note=note) for session in sessions for note in session.notes]
+    merged = gather(results, sum(session.duration_s for session in sessions))
+    return replace(merged, runs=sum(session.runs for session in sessions))
+
+
+def _result(raw: Mapping[str, Any]) -> Result:
+    explained = raw["explanation"]
+    outcome = Outcome(
+        entrypoint=str(raw["entrypoint"]),
+        target=_target(raw["target"]),
+        reference=_target(raw["reference"]),
+        verdict=Verdict(raw["verdict"]),
+        differences=tuple(_difference(each) for each in raw["differences"]),
+        causes=tuple(
+            Cause(tuple(each["names"]), each["runs"], each["evidence"]) for each in raw["causes"]
+        ),
+        facts=tuple((each["name"], each["expected"], each["actual"]) for each in raw["facts"]),
+        notes=tuple(raw["notes"]),
+        against=str(raw["against"]),
+        explanation=None if explained is None else _explanation(explained),
+    )
+    unlisted = tuple((Verdict(verdict), int(count)) for verdict, count in raw["unlisted"].items())
+    return Result(outcome=outcome, unlisted=unlisted, repeat=raw["repeat"] or "")
+
+
+def _failed(raw: Mapping[str, Any], id: str) -> Result:
+    failure = Failure(str(raw["what"]), str(raw["value"]), str(raw["remedy"]))
+    target = _target(raw["target"])
+    return Result(run=RunResult(id, str(raw["entrypoint"]), target, raw["exit_code"], 0.0, failure))
+
+
+def _target(raw: Mapping[str, Any]) -> Target:
+    cpu = None
+    if raw["cpu"] is not None:
+        name, _chosen, by = str(raw["cpu"]).partition(_CHOSEN)
+        cpu = EmulatedCpu(name, by)
+    return Target(
+        Platform(*str(raw["platform"]).split("/", 2)),
+        gpus=raw["gpus"],
+        emulated=raw["emulated"],
+        variations=tuple(raw["variations"]),
+        cpu=cpu,
+    )
+
+
+def _difference(raw: Mapping[str, Any]) -> Difference:
+    known = {each.name for each in fields(Difference)}
+    index = raw["worst_index"]
+    values = {name: value for name, value in raw.items() if name in known}
+    return Difference(
+        **{
+            **values,
+            **{name: None if raw[name] is None else float(raw[name]) for name in _NUMBERS},
+            "verdict": Verdict(raw["verdict"]),
+            "worst_index": None if index is None else tuple(index),
+            "quantiles": tuple((float(share), float(error)) for share, error in raw["quantiles"]),
+            "histogram": tuple(
+                (float(low), float(high), int(count)) for low, high, count in raw["histogram"]
+            ),
+            "elements": tuple(_element(each) for each in raw["elements"]),
+            "plots": plots_from_json(raw.get("plots")),
+        }
+    )
+
+
+def _element(raw: Mapping[str, Any]) -> Element:
+    error = raw["error"]
+    off = None if error is None else float(error)
+    return Element(tuple(raw["index"]), str(raw["actual"]), str(raw["expected"]), off)
+
+
+def _explanation(raw: Mapping[str, Any]) -> Explanation:
+    return Explanation(
+        runs=raw["runs"],
+        tried=tuple(raw["tried"]),
+        not_exercised=tuple((each["name"], each["why"]) for each in raw["not_exercised"]),
+        findings=tuple(
+            SearchFinding(
+                each["kind"], tuple(each["names"]), each["text"], each["advice"], each["source"]
+            )
+            for each in raw["findings"]
+        ),
+        materiality=raw["materiality"],
+        open=tuple(raw["open"]),
+        suspects=tuple(raw["suspects"]),
+    )

@@ -1,0 +1,54 @@
+"""`mlcontainer report`: reports of several jobs as one, or a reason why not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.cli import main
+from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.report.results import RunResult
+from tests.report.test_report_schema import BARE, FAILED, WHOLE
+
+
+def test_nothing_is_lost_on_the_way(tmp_path: Path) -> None:
+    results = [Result(outcome=WHOLE, repeat="x"), Result(outcome=BARE), Result(run=FAILED)]
+    write_reports(tmp_path / "all", [*results, Result(note="n")], 3.0)
+    assert main(["report", str(tmp_path / "all"), "--into", str(tmp_path / "new")]) == 1
+    for name in ("report.json", "report.html", "summary.md"):
+        assert (tmp_path / "new" / name).read_text() == (tmp_path / "all" / name).read_text()
+
+
+def test_reports_of_two_jobs_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunResult("r1", "infer", BARE.target, 0, 1.0, None)
+    write_reports(tmp_path / "a", [Result(outcome=BARE), Result(run=run)], 3.0)
+    write_reports(tmp_path / "b", [Result(outcome=BARE), Result(run=run)], 4.0)
+    asked = ["report", str(tmp_path / "a"), str(tmp_path / "b"), "--into", str(tmp_path / "c")]
+    assert main(asked) == 0
+    found = json.loads((tmp_path / "c" / "report.json").read_text())
+    assert (found["runs"], found["duration_s"], len(found["results"])) == (2, 7.0, 2)
+    assert str(tmp_path / "c" / "report.html") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "a folder has no report"),
+        (b"{", "not a report.json of pytest-mlcontainer"),
+        (b"[]", "not a report.json of pytest-mlcontainer"),
+        (b"\xff", "it is not text"),
+        (b'{"schema": 2}', "it has schema 2, and this version knows 1"),
+        (b'{"schema": 1}', "it is damaged"),
+        (b'{"schema": 1, "results": [{}]}', "it is damaged"),
+    ],
+)
+def test_what_is_no_report_is_refused(
+    content: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "report.json").write_bytes(content)
+    assert main(["report", str(tmp_path), "--into", str(tmp_path / "new")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

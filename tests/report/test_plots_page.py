@@ -1,0 +1,107 @@
+"""Plots and the matrix of the page: named, linked, escaped, and bounded in size."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pytest_mlcontainer.model import (
+    Confusion,
+    Difference,
+    Outcome,
+    PlotGrid,
+    Plots,
+    PlottedSeries,
+    Verdict,
+)
+from pytest_mlcontainer.report import Result, result_from_json, result_to_json
+from pytest_mlcontainer.report.html import report_html
+from pytest_mlcontainer.report.json import report_json
+from pytest_mlcontainer.report.session import gather
+from tests.report.test_pages import AMD64, ARM64, DRIFT, HOSTILE, Page, outcome
+
+DENSE = tuple("".join(str((row * 7 + at * 5) % 10) for at in range(64)) for row in range(32))
+SQUARE = tuple("".join(str((row * 3 + at * 7) % 10) for at in range(48)) for row in range(48))
+PLOTS = Plots(
+    4,
+    ((0.1, 1.0, 4),),
+    PlotGrid(DENSE, 1e-9, 0.25, (0, 6399), (0, 319)),
+    PlotGrid(SQUARE, 1, 900, (-1.5, 2.5), (2.5, -1.5)),
+    PlottedSeries(
+        tuple(range(0, 4000, 10)),
+        tuple(None if at == 7 else 0.123456 * at for at in range(400)),
+        tuple(0.123457 * at for at in range(400)),
+        4000,
+    ),
+    Confusion(("a", HOSTILE), ((3, 1), (0, 2)), False),
+)
+DRAWN = replace(DRIFT, plots=PLOTS, differing=4000, size=4000)
+
+
+def page_of(*differences: Difference) -> Page:
+    return Page(report_html(gather([Result(outcome=outcome(*differences))], 1.0)))
+
+
+def test_each_plot_has_a_name_and_says_what_its_axes_are() -> None:
+    page = page_of(DRAWN)
+    names = [str(attrs["aria-label"]) for attrs in page.all("svg")]
+    assert len(names) == 4
+    assert "both from -1.5 to 2.5" in names[1]
+    assert "rows 0 to 319 (down), last axis 0 to 6,399 (across)" in names[2]
+    assert "4,000 places" in names[3]
+    assert any(
+        "400 of them drawn, with ends and extremes" in said for said in page.said("figcaption")
+    )
+    assert "4 of the 4,000 elements that differ" in " ".join(page.text)
+    assert "what agrees is not counted" in page.said("caption")[0]
+
+
+def test_labels_of_a_container_stay_text() -> None:
+    page = page_of(DRAWN)
+    assert not page.all("script")
+    assert not page.all("img")
+
+
+def test_a_gap_in_a_sequence_is_a_gap_in_its_line() -> None:
+    source = report_html(gather([Result(outcome=outcome(DRAWN))], 1.0))
+    found = re.search(r'<path class="actual" d="([^"]*)"', source)
+    assert found is not None
+    assert found[1].count("M") == 2
+
+
+def test_a_value_of_the_noise_is_drawn_among_the_errors() -> None:
+    assert "noise between repeats: 0.05" in page_of(DRAWN).said("title")
+    assert "noise between repeats: 1e-09" not in page_of(replace(DRAWN, noise=1e-9)).said("title")
+
+
+def test_the_matrix_leads_to_the_worst_comparison_of_each_cell() -> None:
+    near = replace(DRIFT, verdict=Verdict.EQUIVALENT)
+    results = [
+        Result(outcome=outcome(near)),
+        Result(outcome=outcome(DRIFT)),
+        Result(outcome=outcome(near, entrypoint="infer", target=AMD64)),
+    ]
+    page = Page(report_html(gather(results, 1.0)))
+    targets = {attrs["id"] for attrs in page.all("section") if "id" in attrs}
+    links = [str(attrs["href"]) for attrs in page.all("a")]
+    assert links[:2] == ["#c2", "#c3"]
+    assert {link.removeprefix("#") for link in links} <= targets
+    assert page.all("table")[0].get("class") == "matrix"
+
+
+def test_plots_survive_the_way_from_a_worker() -> None:
+    result = Result(outcome=outcome(DRAWN))
+    assert result_from_json(result_to_json(result)) == result
+
+
+def test_the_page_of_500_runs_with_2000_differences_is_small() -> None:
+    drawn = [replace(DRAWN, item=f"layer{number}.kernel") for number in range(4)]
+    whole = [
+        Result(outcome=Outcome(f"train{number % 50}", ARM64, AMD64, Verdict.DRIFT, tuple(drawn)))
+        for number in range(500)
+    ]
+    session = gather(whole, 1.0)
+    page = report_html(session)
+    assert report_json(session).count('"looked_at"') == 100
+    assert len(page.encode()) <= 3_000_000
+    assert "Plots are drawn of the worst items alone." in page
