@@ -53,7 +53,7 @@ def _density(grid: PlotGrid, sides: tuple[str, str]) -> Iterator[str]:
     line = f'<line x1="0" y1="{size}" x2="{size}" y2="0"></line>'
     yield from _grid(grid, title, line)
     yield (
-        f"<figcaption>{t(title)}; the line is agreement, darker is more elements, of those that "
+        f"<figcaption>{t(title)}; the line is agreement, stronger is more elements, of those that "
         "differ</figcaption>\n</figure>"
     )
 
@@ -61,11 +61,12 @@ def _density(grid: PlotGrid, sides: tuple[str, str]) -> Iterator[str]:
 def _places(grid: PlotGrid) -> Iterator[str]:
     (left, right), (top, bottom) = grid.across, grid.down
     rows = f"rows {top:,.0f} to {bottom:,.0f} (down), " if bottom > top else ""
-    title = f"largest errors by place: {rows}last axis {left:,.0f} to {right:,.0f} (across)"
+    what = "largest errors" if grid.low != grid.high else "differences"
+    title = f"{what} by place: {rows}last axis {left:,.0f} to {right:,.0f} (across)"
     yield from _grid(grid, title, "")
     low, high = words.short(grid.low), words.short(grid.high)
-    scale = f"{low} to {high}, darker is larger, on a log scale"
-    yield f"<figcaption>{t(title)}; {t(scale)}</figcaption>\n</figure>"
+    scale = f"; {low} to {high}, stronger is larger, on a log scale" if low != high else ""
+    yield f"<figcaption>{t(title)}{t(scale)}</figcaption>\n</figure>"
 
 
 def _grid(grid: PlotGrid, title: str, more: str) -> Iterator[str]:
