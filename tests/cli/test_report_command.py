@@ -32,6 +32,19 @@ def test_reports_of_two_jobs_are_one(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert str(tmp_path / "c" / "report.html") in capsys.readouterr().out
 
 
+def test_jobs_with_different_versions_are_named(tmp_path: Path) -> None:
+    for name, version in (("a", "0.1.0"), ("b", "0.9.0")):
+        write_reports(tmp_path / name, [Result(outcome=BARE)], 3.0)
+        report = json.loads((tmp_path / name / "report.json").read_text())
+        report["version"] = version
+        (tmp_path / name / "report.json").write_text(json.dumps(report))
+    folders = [str(tmp_path / name) for name in ("a", "b")]
+    assert main(["report", *folders, "--into", str(tmp_path / "c")]) == 0
+    (note,) = json.loads((tmp_path / "c" / "report.json").read_text())["notes"]
+    assert note.endswith("different versions of pytest-mlcontainer: 0.1.0, 0.9.0")
+    assert note in (tmp_path / "c" / "summary.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

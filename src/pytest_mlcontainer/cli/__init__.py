@@ -239,7 +239,11 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "folders", nargs="+", type=Path, metavar="DIR", help="a folder that has a report.json"
     )
     parser.add_argument(
-        "--into", type=Path, default=Path("report"), metavar="DIR", help="where to write the one report; default: ./report"
+        "--into",
+        type=Path,
+        default=Path("report"),
+        metavar="DIR",
+        help="where to write the one report; default: ./report",
     )
 
 

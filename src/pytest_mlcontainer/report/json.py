@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 from typing import Any
@@ -14,6 +15,7 @@ from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.tree import Counts, ReportLeaf
 
 SCHEMA = 1
+PACKAGE = "pytest-mlcontainer"
 _PLOTS = 100
 
 
@@ -22,8 +24,8 @@ def report_json(session: Session) -> str:
 
     JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
-    The report: `schema`, `results`, `failures` (runs that failed), `notes`, `runs` (one that
-    several tests used counts once), `verdicts` (comparisons by verdict), `duration_s`.
+    The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
+    `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict), `duration_s`.
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
@@ -47,6 +49,7 @@ def report_json(session: Session) -> str:
     plotted = _plotted(session)
     report = {
         "schema": SCHEMA,
+        "version": session.version or importlib.metadata.version(PACKAGE),
         "results": [_comparison(each, plotted) for each in session.comparisons],
         "failures": [_failure(run) for run in session.failures],
         "notes": list(session.notes),

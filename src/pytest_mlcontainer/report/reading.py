@@ -25,6 +25,7 @@ from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import Session, gather
 
+_VERSIONS = "the reports were made by different versions of pytest-mlcontainer"
 _CHOSEN = ", chosen by "
 _NUMBERS = ("max_abs", "max_rel", "scale_error", "noise", "typical")
 
@@ -50,7 +51,7 @@ def read_report(text: str, name: str) -> Session:
         results += [_failed(each, f"{name}:{at}") for at, each in enumerate(raw["failures"])]
         results += [Result(note=str(note)) for note in raw["notes"]]
         found = gather(results, float(raw["duration_s"]))
-        return replace(found, runs=int(raw["runs"]))
+        return replace(found, runs=int(raw["runs"]), version=str(raw.get("version", "")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
 
@@ -64,6 +65,9 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
     ]
     results += [Result(run=run) for session in sessions for run in session.failures]
     results += [Result(note=note) for session in sessions for note in session.notes]
+    versions = sorted({session.version or "an unknown one" for session in sessions})
+    if len(versions) > 1:
+        results.append(Result(note=f"{_VERSIONS}: {', '.join(versions)}"))
     merged = gather(results, sum(session.duration_s for session in sessions))
     return replace(merged, runs=sum(session.runs for session in sessions))
 

@@ -32,6 +32,7 @@ class Session:
         runs: how many there were; one that several tests used counts once.
         more_runs: those that searches for causes asked for; some may be among `runs`.
         counts: comparisons by verdict, the worst first.
+        version: of this package, where another one made the session; "" for this one.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -42,6 +43,7 @@ class Session:
     more_runs: int
     counts: Counts
     duration_s: float
+    version: str = ""
 
     @property
     def passes(self) -> bool:
