@@ -25,7 +25,8 @@ def report_json(session: Session) -> str:
     JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
-    `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict), `duration_s`.
+    `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict),
+    `duration_s`.
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
