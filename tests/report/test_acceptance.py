@@ -67,6 +67,28 @@ def test_labels_are_accepted_by_the_share_that_agrees(tmp_path: Path) -> None:
     assert "0.3%" in proposal.hides
 
 
+@pytest.mark.parametrize("flipped", [3, 400])
+def test_classes_that_are_numbers_are_labels(tmp_path: Path, flipped: int) -> None:
+    """A bound above the distance of two numbers of classes would let every class pass."""
+    expected = np.arange(1000) % 3
+    actual = expected.copy()
+    actual[:flipped] = (actual[:flipped] + 1) % 3
+    first, second = tmp_path / "a.npy", tmp_path / "b.npy"
+    np.save(first, actual)
+    np.save(second, expected)
+    name = "outputs/predictions.npy"
+    mine, theirs = (Output(name, path, path.stat().st_size) for path in (first, second))
+    ((difference,), _notes) = compare_outputs((mine,), (theirs,), ())
+    proposal = acceptance(difference)
+    if flipped > 100:
+        assert proposal is None
+        return
+    assert proposal is not None
+    assert proposal.line == '"outputs/predictions.npy" = { agreement = 0.997 }'
+    rule = Rule(name, None, Tolerance(agreement=0.997))
+    assert verdict_of(compare_outputs((mine,), (theirs,), (rule,))[0]).passes
+
+
 @pytest.mark.parametrize(
     "difference",
     [

@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from statistics import median
 
-from pytest_mlcontainer.explain.items import (
+from pytest_mlcontainer.explain.materiality import is_reordered
+from pytest_mlcontainer.item_kinds import (
     is_bits,
     is_boolean,
     is_discrete,
@@ -22,7 +23,6 @@ from pytest_mlcontainer.explain.items import (
     own_words,
     words_of,
 )
-from pytest_mlcontainer.explain.materiality import is_reordered
 from pytest_mlcontainer.model import Difference, Element, SearchFinding
 
 # Only these change the last bits of numbers; what another change does needs no amplifier.

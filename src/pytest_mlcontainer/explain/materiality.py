@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_mlcontainer.explain.items import (
+from pytest_mlcontainer.item_kinds import (
     is_bits,
     is_boolean,
     is_discrete,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pytest_mlcontainer.explain.items import is_bits, is_float
+from pytest_mlcontainer.item_kinds import is_bits, is_float
 from pytest_mlcontainer.model import Difference, Family
 
 _ROUNDING_OF_SCALE = 1e-3  # beyond, rounding needs an amplifier, and other causes are as likely

@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from pytest_mlcontainer.item_kinds import is_labels
 from pytest_mlcontainer.model import Difference, Verdict
 
 _MOST_RELATIVE = 0.1
@@ -56,6 +57,8 @@ def _of_time(difference: Difference) -> tuple[str, str] | None:
 
 def _bound(difference: Difference) -> tuple[str, str] | None:
     off, relative = difference.max_abs, difference.max_rel
+    if is_labels(difference):  # numbers, too: between two classes there is no distance
+        return _agreement(difference)
     if off is None or not math.isfinite(off) or not off:
         return _agreement(difference)
     if difference.noise is not None and 0 < off <= difference.noise:
@@ -75,7 +78,9 @@ def _bound(difference: Difference) -> tuple[str, str] | None:
 
 
 def _agreement(difference: Difference) -> tuple[str, str] | None:
-    if difference.unit != "elements" or not difference.size or difference.max_abs is not None:
+    if difference.unit != "elements" or not difference.size:
+        return None
+    if difference.max_abs is not None and not is_labels(difference):
         return None
     agreeing = 1 - difference.differing / difference.size
     share = math.floor(agreeing * 1000) / 1000
