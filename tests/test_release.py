@@ -18,7 +18,11 @@ ROOT = Path(__file__).parent.parent
 IN_THE_CLEAR = ("actions/", "docker/", "pypa/")
 WORKFLOWS = [
     file
-    for file in (ROOT / "action.yml", *sorted((ROOT / ".github" / "workflows").glob("*.yml")))
+    for file in (
+        ROOT / "action.yml",
+        ROOT / "examples" / "github-workflow" / "compare-machines.yml",
+        *sorted((ROOT / ".github" / "workflows").glob("*.yml")),
+    )
     if file.exists()  # the sdist has no .github
 ]
 
