@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pytest_mlcontainer.compare.numeric.gaps import Floats, Values
 
-ALL_KEPT = 1 << 20
+ALL_KEPT = 1 << 18
 _EVERY = 256
 
 
