@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_mlcontainer.cli import main
+from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.report.reading import read_report
 from pytest_mlcontainer.report.results import RunResult
 from tests.report.test_report_schema import BARE, FAILED, WHOLE
 
@@ -30,6 +33,23 @@ def test_reports_of_two_jobs_are_one(tmp_path: Path, capsys: pytest.CaptureFixtu
     found = json.loads((tmp_path / "c" / "report.json").read_text())
     assert (found["runs"], found["duration_s"], len(found["results"])) == (2, 7.0, 2)
     assert str(tmp_path / "c" / "report.html") in capsys.readouterr().out
+
+
+def test_what_is_excused_and_renamed_is_so_in_the_merged_report(tmp_path: Path) -> None:
+    """Otherwise it would propose a bound, where a rule that leaves times out was proposed."""
+    excused = Difference(
+        "log.txt", "", Verdict.DRIFT, max_abs=0.2, size=1, excuses=("time",), renames=(("a", "b"),)
+    )
+    outcome = replace(BARE, verdict=Verdict.DRIFT, differences=(excused,))
+    write_reports(tmp_path / "a", [Result(outcome=outcome)], 3.0)
+    assert main(["report", str(tmp_path / "a"), "--into", str(tmp_path / "c")]) == 1
+    for folder in ("a", "c"):
+        report = json.loads((tmp_path / folder / "report.json").read_text())
+        ((found,),) = (each["differences"] for each in report["results"])
+        assert (found["accept"], found["excuses"]) == (None, ["time"])
+        assert found["renames"] == [["a", "b"]]
+    read = read_report((tmp_path / "c" / "report.json").read_text(), "c")
+    assert read.comparisons[0].tree.leaves[0].difference == excused
 
 
 def test_jobs_with_different_versions_are_named(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ DRIFT = Difference(
     histogram=((0.1, 1.0, 2),),
     elements=(Element((0, 3), "1", "2", 0.1), Element((1,), "nan", "2", math.nan)),
     noise=0.1,
+    excuses=("time",),
+    renames=(("run-*", "run"),),
     plots=Plots(
         2,
         ((0.1, 1.0, 2),),

@@ -6,7 +6,7 @@ import argparse
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from platform import machine
 from typing import TextIO
@@ -68,19 +68,19 @@ def _is_unread(stream: TextIO) -> bool:
 def _dispatch(arguments: argparse.Namespace) -> int:
     # Each command imports what it needs: comparing works without docker, and starts fast.
     if arguments.command == "compare":
-        return _compare(arguments)
+        return _answered(_compare, arguments)
     if arguments.command == "init":
         from pytest_mlcontainer.cli.init import init
 
         return init(arguments.folder, only_print=arguments.print)
     if arguments.command == "explain":
-        return _explain(arguments)
+        return _answered(_explain, arguments)
     if arguments.command == "completion":
         from pytest_mlcontainer.cli.completion import completion
 
         return completion(command_parser(), arguments.shell)
     if arguments.command == "report":
-        return _merge_reports(arguments)
+        return _answered(_merge_reports, arguments)
     from pytest_mlcontainer.cli.clean import clean
     from pytest_mlcontainer.cli.doctor import examine
     from pytest_mlcontainer.cli.surroundings import here
@@ -92,40 +92,34 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    """2 also for records that cannot be read, so that 1 always means a result."""
     from pytest_mlcontainer.cli.compare import CompareArguments, compare
 
     values = vars(arguments)
-    try:
-        return compare(
-            CompareArguments(**{name: values[name] for name in CompareArguments.__annotations__})
-        )
-    except MlContainerError as error:
-        print(_shown(error), file=sys.stderr)
-        return 2
+    return compare(
+        CompareArguments(**{name: values[name] for name in CompareArguments.__annotations__})
+    )
 
 
 def _merge_reports(arguments: argparse.Namespace) -> int:
-    """2 also for reports that cannot be read, so that 1 always means a result."""
     from pytest_mlcontainer.cli.merge_reports import merge_reports
 
-    try:
-        return merge_reports(arguments.folders, arguments.into)
-    except MlContainerError as error:
-        print(_shown(error), file=sys.stderr)
-        return 2
+    return merge_reports(arguments.folders, arguments.into)
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    """2 for what cannot be explained, so that 1 always means a drift."""
-    try:
-        if arguments.list:
-            from pytest_mlcontainer.cli.explain import list_variations
+    if arguments.list:
+        from pytest_mlcontainer.cli.explain import list_variations
 
-            return list_variations()
-        if len(arguments.image) > 1 or arguments.command_line:
-            return _explain_images(arguments)
-        return _explain_project(arguments)
+        return list_variations()
+    if len(arguments.image) > 1 or arguments.command_line:
+        return _explain_images(arguments)
+    return _explain_project(arguments)
+
+
+def _answered(give: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Its answer; 2 where it can give none, so that 1 always means a result."""
+    try:
+        return give(arguments)
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 2

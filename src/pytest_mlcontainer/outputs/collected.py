@@ -148,7 +148,7 @@ class Collected:
     def _so_far(self) -> str:
         from rich.filesize import decimal  # here: nobody asks where little is collected
 
-        return f"{self.count:,} outputs collected, {decimal(self.size_bytes)}"
+        return f"collected so far: {self.count:,}, {decimal(self.size_bytes)}"
 
     def weigh(self, name: str, size_bytes: int) -> None:
         """Count so many more bytes, before any of them is read.

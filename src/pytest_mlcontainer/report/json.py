@@ -44,7 +44,7 @@ def report_json(session: Session) -> str:
     `quantiles` ([share, error] pairs), `histogram` ([low, high, count]), `elements` (the worst
     few: `index`, `actual`, `expected`, `error`), `noise` (between repeats of the reference; null
     where it was not measured), `typical`, `accept` (`line` of configuration that would let it pass,
-    and what that `hides`; or null), and where there is something to draw `plots`.
+    and what that `hides`; or null), and where there are any `excuses`, `renames` and `plots`.
     `model.Difference` says what each means.
     """
     plotted = _plotted(session)
@@ -177,6 +177,8 @@ def _difference(leaf: ReportLeaf, is_plotted: bool) -> dict[str, Any]:
         "noise": _number(difference.noise),
         "typical": _number(difference.typical),
         "accept": None if proposal is None else {"line": proposal.line, "hides": proposal.hides},
+        **({"excuses": list(difference.excuses)} if difference.excuses else {}),
+        **({"renames": [list(pair) for pair in difference.renames]} if difference.renames else {}),
         **({"plots": plots_to_json(difference.plots)} if is_plotted else {}),
     }
 

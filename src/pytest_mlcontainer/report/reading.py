@@ -127,6 +127,8 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
                 (float(low), float(high), int(count)) for low, high, count in raw["histogram"]
             ),
             "elements": tuple(_element(each) for each in raw["elements"]),
+            "excuses": tuple(str(each) for each in raw.get("excuses", ())),
+            "renames": tuple((str(old), str(new)) for old, new in raw.get("renames", ())),
             "plots": plots_from_json(raw.get("plots")),
         }
     )
