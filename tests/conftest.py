@@ -21,6 +21,7 @@ from filelock import FileLock
 
 import pytest_mlcontainer.plugin.items  # noqa: F401
 from pytest_mlcontainer.engines.docker.connect import open_client
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.model import LABEL
 from tests.fixture_types import FailureOf
 from tests.sample_project import BASE, MakeProject
@@ -51,7 +52,7 @@ def engine() -> Iterator[docker.APIClient]:
     """The engine that the tests run on; without one they fail, they are not skipped."""
     client = open_client(None, os.environ)
     native = client.version()["Arch"]
-    known = client.images(BASE)
+    known = list_images(client, BASE)
     if not known or client.inspect_image(BASE)["Architecture"] != native:
         client.pull(BASE, platform=f"linux/{native}")
     yield client

@@ -17,6 +17,7 @@ import docker
 import pytest
 
 from pytest_mlcontainer.cleanup import sweep
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.engines.process import kill_marked
 from pytest_mlcontainer.model import LABEL, Owner
 from pytest_mlcontainer.owners import (
@@ -68,7 +69,7 @@ def running(engine: docker.APIClient, label: str) -> list[dict[str, Any]]:
 
 
 def images(engine: docker.APIClient, name: str) -> list[str]:
-    tags = (tag for image in engine.images() for tag in image.get("RepoTags") or ())
+    tags = (tag for image in list_images(engine) for tag in image.get("RepoTags") or ())
     return [tag for tag in tags if f"/{name}" in tag]
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.config import load
-from pytest_mlcontainer.engines.docker.sessions import remove_dead
+from pytest_mlcontainer.engines.docker.sessions import list_images, remove_dead
 from pytest_mlcontainer.model import LABEL, Owner, Server, Settings
 from pytest_mlcontainer.owners import current_owner, host_name
 from tests.sample_project import MakeProject
@@ -547,7 +547,7 @@ def test_a_run_with_container_keep_leaves_what_only_clean_removes(
     assert not ids & {container["Id"] for container in engine.containers(all=True)}
     for container in kept:
         assert f"removed       container {container['Names'][0].lstrip('/')}" in said
-        assert not engine.images(name=container["Image"])
+        assert not list_images(engine, container["Image"])
 
 
 def test_clean_leaves_a_users_own_container_of_an_image_of_ours(

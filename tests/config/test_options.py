@@ -17,6 +17,7 @@ from typing import Any
 import docker
 import pytest
 
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.model import LABEL
 from tests.sample_project import MakeProject
 
@@ -49,7 +50,7 @@ def test_an_existing_image_is_tested_instead_of_building(
     result = project.run(f"--container-image={built}")
 
     result.assert_outcomes(passed=2)
-    assert engine.images(built), "the user's own image must stay"
+    assert list_images(engine, built), "the user's own image must stay"
 
 
 def test_the_engine_can_be_named(

@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from pytest_mlcontainer.engines.docker.kept_images import PREFIX, KeptImage, find_kept, past_budget
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from tests.sample_project import MakeProject
 
 CONFIG = """
@@ -47,7 +48,7 @@ def kept(
     config.write_text(config.read_text().replace('"sample"', '"kept-sample"'))
 
     def names() -> dict[str, str]:
-        images = engine.images(filters={"label": ["pytest-mlcontainer.project=kept-sample"]})
+        images = list_images(engine, filters={"label": ["pytest-mlcontainer.project=kept-sample"]})
         tags = {tag: image["Id"] for image in images for tag in image.get("RepoTags") or ()}
         return {tag: id for tag, id in tags.items() if tag != "<none>:<none>"}
 

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_mlcontainer.cli.explain_images import ImageArgs, explain_images
 from pytest_mlcontainer.engines.docker.buildx import Buildx
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
@@ -123,7 +124,7 @@ def test_the_packages_that_make_outputs_drift_are_named(
 
 
 def tags(engine: docker.APIClient) -> set[str]:
-    return {tag for image in engine.images() for tag in image.get("RepoTags") or ()}
+    return {tag for image in list_images(engine) for tag in image.get("RepoTags") or ()}
 
 
 def test_code_and_variables_of_an_image_are_causes_too(

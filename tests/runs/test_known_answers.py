@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from pytest_mlcontainer.facts.answers import answers_source, parse_answers
 from tests.fixture_types import FailureOf
 from tests.sample_project import MakeProject
@@ -227,6 +228,6 @@ def test_doctor_asks_the_image_that_is_kept(
         assert f"NumPy 2.3.5 computes wrong on {native}, so that" in doctor()
     finally:
         mine = {"label": ["pytest-mlcontainer.project=asked-sample"]}
-        for image in engine.images(filters=mine):
+        for image in list_images(engine, filters=mine):
             for tag in image.get("RepoTags") or ():
                 engine.remove_image(tag)

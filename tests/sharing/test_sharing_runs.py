@@ -16,6 +16,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from pytest_mlcontainer.engines.docker.sessions import list_images
 from tests.sample_project import MakeProject
 
 CONFIG = """
@@ -73,7 +74,7 @@ class Made:
 
 def images_of(engine: docker.APIClient, name: str) -> list[str]:
     """Tags of the project's images."""
-    tags = (tag for image in engine.images() for tag in image.get("RepoTags") or ())
+    tags = (tag for image in list_images(engine) for tag in image.get("RepoTags") or ())
     return [tag for tag in tags if f"/{name}-" in tag]
 
 

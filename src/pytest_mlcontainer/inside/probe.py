@@ -195,8 +195,20 @@ def _network() -> "dict[str, object]":
     routes = [line.split() for line in _lines("/proc/net/route")]
     ways_out = {route[0] for route in routes if route[1:2] == ["00000000"]}
     return {
-        "network.interfaces": " ".join(sorted(os.listdir("/sys/class/net"))),
+        "network.interfaces": " ".join(sorted(_interfaces() | ways_out)),
         "network.route": " ".join(sorted(ways_out)) or None,
+    }
+
+
+def _interfaces() -> "set[str]":
+    """Those a program has. A bridge and what is plugged into one come and go with containers."""
+    folder = "/sys/class/net"
+    return {
+        name
+        for name in os.listdir(folder)
+        if not any(
+            os.path.exists(os.path.join(folder, name, sort)) for sort in ("bridge", "brport")
+        )
     }
 
 
