@@ -124,7 +124,9 @@ class JobItem(ContainerItem):
         if isinstance(error, MlContainerError):
             return wording.explanation(error, self.nodeid)
         if isinstance(error, DriftError):
-            lines = failure_lines(error.outcome, wording.repeat(self.nodeid))
+            lines = failure_lines(
+                error.outcome, wording.repeat(self.nodeid), self.config.get_verbosity()
+            )
             return wording.without_secrets("\n".join(lines))
         return super().repr_failure(excinfo, style)
 
