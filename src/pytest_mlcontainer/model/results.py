@@ -183,12 +183,15 @@ class Element:
     Args:
         index: where it is; a line or byte number for text and bytes.
         error: |actual − expected|; None where values have no distance.
+        excess: error ÷ what its bound allows, above 1 where it is beyond; None where no finite
+            bound was asked.
     """
 
     index: tuple[int, ...]
     actual: str
     expected: str
     error: float | None = None
+    excess: float | None = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
 from pytest_mlcontainer.report.escape import cut_inside
 from pytest_mlcontainer.report.html_matrix import matrix_html
-from pytest_mlcontainer.report.html_text import t
-from pytest_mlcontainer.report.html_tree import head_html, tree_html, verdict_html
+from pytest_mlcontainer.report.html_text import head_html, t
+from pytest_mlcontainer.report.html_tree import tree_html, verdict_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 

@@ -12,7 +12,7 @@ from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
-from pytest_mlcontainer.report.tree import Counts, ReportLeaf
+from pytest_mlcontainer.report.tree import FEW_ELEMENTS, Counts, ReportLeaf
 
 SCHEMA = 1
 PACKAGE = "pytest-mlcontainer"
@@ -42,9 +42,11 @@ def report_json(session: Session) -> str:
     name), `verdict`, `max_abs`, `max_rel`, `max_ulp`, `scale_error`, `worst_index`,
     `worst_actual`, `worst_expected`, `differing`, `beyond`, `size`, `unit`, `rule`, `note`,
     `quantiles` ([share, error] pairs), `histogram` ([low, high, count]), `elements` (the worst
-    few: `index`, `actual`, `expected`, `error`), `noise` (between repeats of the reference; null
-    where it was not measured), `typical`, `accept` (`line` of configuration that would let it pass,
-    and what that `hides`; or null), and where there are any `excuses`, `renames` and `plots`.
+    five, of what has `plots` up to twenty: `index`, `actual`, `expected`, `error`, and `excess`
+    where there is a bound: the error ÷ what that allows), `noise` (between repeats of the
+    reference; null where it was not measured), `typical`, `accept` (`line` of configuration that
+    would let it pass, and what that `hides`; or null), and where there are any `excuses`, `renames`
+    and `plots`.
     `model.Difference` says what each means.
     """
     plotted = _plotted(session)
@@ -63,9 +65,9 @@ def report_json(session: Session) -> str:
 
 
 def _plotted(session: Session) -> frozenset[int]:
-    """Identities of the leaves whose plots are written: as many of each comparison, the worst."""
+    """Identities of the leaves that are written in full: as many of each comparison, the worst."""
     with_plots = [
-        [id(leaf) for leaf in comparison.tree.leaves if leaf.difference.plots is not None]
+        [id(leaf) for leaf in comparison.tree.leaves if leaf.has_more]
         for comparison in sorted(
             session.comparisons, key=lambda each: -each.tree.outcome.verdict.severity
         )
@@ -173,13 +175,15 @@ def _difference(leaf: ReportLeaf, is_plotted: bool) -> dict[str, Any]:
         "histogram": [
             [_number(low), _number(high), count] for low, high, count in difference.histogram
         ],
-        "elements": [_element(each) for each in leaf.elements],
+        "elements": [
+            _element(each) for each in leaf.elements[: None if is_plotted else FEW_ELEMENTS]
+        ],
         "noise": _number(difference.noise),
         "typical": _number(difference.typical),
         "accept": None if proposal is None else {"line": proposal.line, "hides": proposal.hides},
         **({"excuses": list(difference.excuses)} if difference.excuses else {}),
         **({"renames": [list(pair) for pair in difference.renames]} if difference.renames else {}),
-        **({"plots": plots_to_json(difference.plots)} if is_plotted else {}),
+        **({"plots": plots_to_json(difference.plots)} if is_plotted and difference.plots else {}),
     }
 
 
@@ -189,6 +193,7 @@ def _element(element: Element) -> dict[str, Any]:
         "actual": element.actual,
         "expected": element.expected,
         "error": _number(element.error),
+        **({} if element.excess is None else {"excess": element.excess}),
     }
 
 

@@ -137,7 +137,9 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
 def _element(raw: Mapping[str, Any]) -> Element:
     error = raw["error"]
     off = None if error is None else float(error)
-    return Element(tuple(raw["index"]), str(raw["actual"]), str(raw["expected"]), off)
+    excess = raw.get("excess")
+    beside = None if excess is None else float(excess)
+    return Element(tuple(raw["index"]), str(raw["actual"]), str(raw["expected"]), off, beside)
 
 
 def _explanation(raw: Mapping[str, Any]) -> Explanation:

@@ -14,7 +14,9 @@ from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.rules.rules import DRAWN, RuleBook
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
-from pytest_mlcontainer.model import Difference, Plots
+from pytest_mlcontainer.model import Difference, Plots, Rule, Tolerance
+
+LOOSE = Rule("x.npy", None, Tolerance(rtol=0.01, atol=0.0))
 
 
 def compared(
@@ -109,3 +111,25 @@ def test_only_so_many_items_of_an_output_are_drawn() -> None:
     values = np.arange(20.0)
     drawn = [compared(values + 1, values, book).plots for _number in range(DRAWN + 3)]
     assert [each is None for each in drawn] == [False] * DRAWN + [True] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("share", [1.0, 0.02], ids=["dense", "sparse"])
+def test_the_worst_twenty_elements_say_how_far_beyond_what_is_allowed_they_are(
+    dtype: Any, share: float
+) -> None:
+    generator = np.random.default_rng(1)
+    expected = np.full(400_000, 1000, dtype)
+    off = np.where(generator.random(expected.size) < share, 2, 0)
+    off[[5, 399_999]] = 64, 32
+    found = compared((expected + off).astype(dtype), expected, RuleBook((LOOSE,)))
+    assert len(found.elements) == 20
+    assert [each.error for each in found.elements[:3]] == [64, 32, 2]
+    assert [each.excess for each in found.elements[:3]] == pytest.approx([6.4, 3.2, 0.2], rel=1e-3)
+    assert [each.index for each in found.elements[:2]] == [(5,), (399_999,)]
+
+
+def test_what_has_no_finite_bound_has_no_error_in_terms_of_it() -> None:
+    expected = np.arange(100)
+    found = compared(expected[::-1].copy(), expected)
+    assert {each.excess for each in found.elements} == {None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -312,7 +313,10 @@ def _scale_error(max_abs: float, scale: float) -> float | None:
 def _element(worst: Worst, array: Array, distance: bool) -> Element:
     found = np.unravel_index(worst.position, array.shape, order=array.order)
     index = tuple(int(part) for part in found)
-    return Element(index, worst.actual, worst.expected, worst.error if distance else None)
+    error, excess = (worst.error, worst.excess) if distance else (None, None)
+    if excess is not None and not math.isfinite(excess):
+        excess = None
+    return Element(index, worst.actual, worst.expected, error, excess)
 
 
 def _note(measured: Measured, kind: DtypeKind, bound: Bound) -> str:
