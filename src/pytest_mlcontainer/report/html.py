@@ -6,6 +6,8 @@ forbids scripts, and loading anything, in its own head.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from importlib.resources import files
 
@@ -14,6 +16,7 @@ from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
 from pytest_mlcontainer.report.escape import cut_inside
 from pytest_mlcontainer.report.html_matrix import matrix_html
+from pytest_mlcontainer.report.html_pictures import choose_pictures
 from pytest_mlcontainer.report.html_text import head_html, t
 from pytest_mlcontainer.report.html_tree import tree_html, verdict_html
 from pytest_mlcontainer.report.results import RunResult
@@ -28,7 +31,9 @@ _FAILURES = 30
 _LOG_LINES = 200
 _NOTES = 50
 _SAID = 2000
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src {style}; base-uri 'none'; form-action 'none'"
+)
 _HEADS = ("entrypoint", "run", "reference", "verdict", "items", "cause", "worst difference")
 _TERMS = (
     ("max abs", "the largest |actual − expected|"),
@@ -42,15 +47,16 @@ _TERMS = (
 def report_html(session: Session) -> str:
     """The page; a few megabytes at most, whatever was compared."""
     title = words.session_headline(session.counts, len(session.failures))
-    style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    style = "\n" + files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    policy = _POLICY.format(style=_hash(style))
     return "\n".join(
         (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{t(_POLICY)}">',
+            f'<meta http-equiv="Content-Security-Policy" content="{t(policy, _SAID)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{t(title)} – pytest-mlcontainer</title>",
-            f"<style>\n{style}</style>\n</head>\n<body>",
+            f"<style>{style}</style>\n</head>\n<body>",
             *_header(session, title),
             "<main>",
             *_body(session),
@@ -59,6 +65,12 @@ def report_html(session: Session) -> str:
             "</body>\n</html>\n",
         )
     )
+
+
+def _hash(content: str) -> str:
+    """As a Content-Security-Policy names an inline style or script that may be used."""
+    digest = hashlib.sha256(content.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
 def _header(session: Session, title: str) -> Iterator[str]:
@@ -80,8 +92,10 @@ def _body(session: Session) -> Iterator[str]:
     yield from _overview(session, numbered, {number for number, _each in sections})
     yield from _failures(session.failures)
     leaves = max(_FEWEST_LEAVES, _LEAVES // max(1, len(sections)))
+    worst_first = sorted(sections, key=lambda each: -each[1].tree.outcome.verdict.severity)
+    pictured = choose_pictures((each.tree for _number, each in worst_first), leaves)
     for number, comparison in sections:
-        yield from _comparison(number, comparison, leaves)
+        yield from _comparison(number, comparison, leaves, pictured)
     if session.remarks or session.notes:
         yield "<section>\n<h2>Remarks</h2>"
         yield from _notes((*session.remarks, *session.notes))
@@ -166,7 +180,9 @@ def _log(said: str) -> str:
     return "\n".join([*head, *(t(line, 1000) for line in lines[-_LOG_LINES:])])
 
 
-def _comparison(number: int, comparison: Comparison, leaves: int) -> Iterator[str]:
+def _comparison(
+    number: int, comparison: Comparison, leaves: int, pictured: frozenset[int]
+) -> Iterator[str]:
     tree, outcome = comparison.tree, comparison.tree.outcome
     is_open = "" if outcome.verdict.passes else " open"
     yield f'<section id="c{number}">\n<details class="comparison"{is_open}>'
@@ -179,7 +195,7 @@ def _comparison(number: int, comparison: Comparison, leaves: int) -> Iterator[st
         yield f"<p><strong>{t(words.headline(outcome, tree.failing_count), 300)}</strong></p>"
     yield from _statements(answer(outcome), "answer")
     yield f"<p>Items compared: {t(words.counts_text(tree.counts))}.</p>"
-    yield from tree_html(tree, leaves)
+    yield from tree_html(tree, leaves, pictured)
     others = rest(outcome)
     if others:
         yield "<h3>What else was found</h3>"

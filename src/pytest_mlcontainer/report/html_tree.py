@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pytest_mlcontainer.model import Difference, Outcome, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.html_elements import elements_html
+from pytest_mlcontainer.report.html_pictures import pictures_html
 from pytest_mlcontainer.report.html_plots import plots_html
 from pytest_mlcontainer.report.html_text import t
 from pytest_mlcontainer.report.tree import Bins, Node, ReportLeaf, Tree
@@ -27,6 +28,7 @@ class _View:
     shown: frozenset[int]
     is_open: frozenset[int]
     in_full: frozenset[int]
+    pictured: frozenset[int]
 
 
 def verdict_html(verdict: Verdict, said: str = "") -> str:
@@ -35,14 +37,19 @@ def verdict_html(verdict: Verdict, said: str = "") -> str:
     return f'<span class="verdict {verdict.value}">{sign} {said or verdict.value}</span>'
 
 
-def tree_html(tree: Tree, most: int) -> Iterator[str]:
-    """The tree with at most so many leaves, the worst ones, and plots of the worst of them."""
+def tree_html(tree: Tree, most: int, pictured: frozenset[int]) -> Iterator[str]:
+    """The tree with at most so many leaves, the worst ones, and plots of the worst of them.
+
+    Args:
+        pictured: identities of leaves whose pictures are to be shown.
+    """
     with_more = [leaf for leaf in tree.leaves[:most] if leaf.has_more]
     view = _View(
         tree.outcome,
         frozenset(id(leaf) for leaf in tree.leaves[:most]),
         frozenset(id(leaf) for leaf in tree.failing[:_OPEN]),
         frozenset(id(leaf) for leaf in with_more[: max(1, most // _LEAVES_FOR_ONE_IN_FULL)]),
+        pictured,
     )
     yield '<div class="tree">'
     for node in tree.outputs:
@@ -114,11 +121,22 @@ def _details(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     yield from _spread(difference)
     if leaf.elements:
         yield from elements_html(leaf, view.outcome, in_full=id(leaf) in view.in_full)
+    yield from _pictures(leaf, view)
     if id(leaf) in view.in_full and difference.plots is not None:
         yield from plots_html(difference, difference.plots, words.names_of_sides(view.outcome))
     elif leaf.has_more and id(leaf) not in view.in_full:
         why = "Plots, and more than the worst few values, are shown of the worst items alone."
         yield f'<p class="quiet">{why}</p>'
+
+
+def _pictures(leaf: ReportLeaf, view: _View) -> Iterator[str]:
+    plots = leaf.difference.plots
+    if plots is None or plots.pictures is None:
+        return
+    if id(leaf) in view.pictured:
+        yield from pictures_html(plots.pictures, words.names_of_sides(view.outcome))
+    else:
+        yield '<p class="quiet">Its pictures are left out: this page has those of worse items.</p>'
 
 
 def _spread(difference: Difference) -> Iterator[str]:
@@ -132,7 +150,7 @@ def _spread(difference: Difference) -> Iterator[str]:
     low, high = words.short(shown[0][0]), words.short(shown[-1][1])
     width = len(shown) * (_BAR + _GAP) - _GAP
     label = f"histogram of errors from {low} to {high}: {errors}"
-    yield '<figure class="spread">'
+    yield '<figure class="spread">\n<div class="chart">'
     yield f'<svg role="img" aria-label="{t(label, 400)}" viewBox="0 0 {width} {_HEIGHT}"'
     yield f' width="{width}" height="{_HEIGHT}">'
     for number, (start, end, count) in enumerate(shown):
@@ -144,7 +162,7 @@ def _spread(difference: Difference) -> Iterator[str]:
         )
     yield from _noise(difference, shown, width)
     yield "</svg>"
-    yield f'<div class="axis" style="width:{width}px"><span>{low}</span><span>{high}</span></div>'
+    yield f'<div class="axis"><span>{low}</span><span>{high}</span></div>\n</div>'
     yield f"<figcaption>errors: {t(errors)}</figcaption>\n</figure>"
 
 

@@ -66,7 +66,7 @@ class RuleBook:
 
     def may_draw(self, found: Difference) -> bool:
         """Whether it is among the worst of its output so far; `drew` says that one was drawn."""
-        drawn = self._drawn.get(found.output, ())
+        drawn = self._drawn.get(found.output, [])
         return len(drawn) < DRAWN or badness(found) > drawn[0]
 
     def drew(self, found: Difference) -> None:
