@@ -14,6 +14,8 @@ from pytest_mlcontainer.model import (
     PlotGrid,
     Plots,
     PlottedSeries,
+    TextLine,
+    TextLines,
     Verdict,
 )
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json
@@ -131,3 +133,26 @@ def test_a_page_of_many_items_has_the_worst_few_elements_of_most() -> None:
     assert [len(each["elements"]) for each in written].count(20) == 100
     assert [len(each["elements"]) for each in written].count(5) == 200
     assert written[0]["elements"][0]["excess"] == 2.5
+
+
+def test_lines_of_a_text_are_shown_with_the_words_that_differ_marked() -> None:
+    lines = (
+        TextLine("same", 7, "before"),
+        TextLine("removed", 8, "loss 0.5, fine"),
+        TextLine("added", 8, "loss 0.6, fine"),
+        TextLine("added", 9, f"{HOSTILE}\x1b]0;title\x07"),
+        TextLine("gap", 0, ""),
+    )
+    log = replace(DRIFT, unit="lines", elements=(), plots=Plots(text=TextLines(lines, True)))
+    page = page_of(log)
+    assert page.said("mark") == ["5", "6"]
+    assert len(page.all("del")) == 1
+    assert len(page.all("ins")) == 2
+    assert not page.all("script")
+    assert "\\x1b]0;title\\x07" in page.said("ins")[1]
+    assert "The first places that differ; there may be more behind them." in page.said("p")
+
+
+def test_words_of_a_value_that_differ_are_marked() -> None:
+    element = Element((), "a fast model of cars", "a slow model of cars")
+    assert page_of(replace(DRIFT, elements=(element,))).said("mark") == ["fast", "slow"]

@@ -27,6 +27,8 @@ from pytest_mlcontainer.model import (
     PlottedSeries,
     SearchFinding,
     Target,
+    TextLine,
+    TextLines,
     Verdict,
 )
 from pytest_mlcontainer.report import Result
@@ -67,6 +69,7 @@ DRIFT = Difference(
         PlottedSeries((0, 3), (1.0, None), (1.0, 2.0), 4),
         Confusion(("a", "b"), ((1, 2), (0, 3)), True),
         Pictures("aGk=", "aGk=", "aGk=", 3, 4),
+        TextLines((TextLine("same", 1, "a"), TextLine("gap", 0, "")), True),
     ),
 )
 EXPLAINED = Explanation(

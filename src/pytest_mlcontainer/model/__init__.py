@@ -36,7 +36,15 @@ from pytest_mlcontainer.model.jobs import (
     ServeJob,
     VariesJob,
 )
-from pytest_mlcontainer.model.plots import Confusion, Pictures, PlotGrid, Plots, PlottedSeries
+from pytest_mlcontainer.model.plots import (
+    Confusion,
+    Pictures,
+    PlotGrid,
+    Plots,
+    PlottedSeries,
+    TextLine,
+    TextLines,
+)
 from pytest_mlcontainer.model.results import (
     BaselineChange,
     Cause,
@@ -145,6 +153,8 @@ __all__ = [
     "Settings",
     "Situation",
     "Target",
+    "TextLine",
+    "TextLines",
     "Tolerance",
     "Variation",
     "VariesJob",

@@ -8,8 +8,10 @@ from html import escape as escape_html
 from pytest_mlcontainer.model import Difference, Element, Outcome
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.html_lines import parts_html
 from pytest_mlcontainer.report.html_text import head_html, t
 from pytest_mlcontainer.report.tree import FEW_ELEMENTS, ReportLeaf
+from pytest_mlcontainer.word_diff import word_diff
 
 _CHARACTERS, _FEWER_CHARACTERS = 200, 80
 
@@ -44,21 +46,24 @@ def _table(
     for each in shown:
         where = t(words.place(difference, each.index))
         sides = escape(each.actual, most), escape(each.expected, most)
-        same = _common_start(*sides)
+        shown_sides = _words(*sides) if " " in each.expected else _from_first_difference(*sides)
         row = f'<th scope="row">{where}</th>' if placed else ""
-        row += "".join(f"<td>{_value(side, same)}</td>" for side in sides)
+        row += "".join(f"<td>{side}</td>" for side in shown_sides)
         row += f"<td>{words.error_of(each)}</td>" if measured else ""
         row += f"<td>{words.excess_of(each)}</td>" if bounded else ""
         yield f"<tr>{row}</tr>"
     yield "</tbody>\n</table>\n</div>"
 
 
-def _common_start(left: str, right: str) -> str:
+def _words(left: str, right: str) -> tuple[str, str]:
+    """Both texts as HTML, with the words that differ marked."""
+    actual, expected = word_diff(left, right)
+    return parts_html(actual), parts_html(expected)
+
+
+def _from_first_difference(left: str, right: str) -> tuple[str, str]:
+    """Both as HTML; what they begin with stands back, so that the eye finds the difference."""
     pairs = zip(left, right, strict=False)
     first = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
-    return left[:first]
-
-
-def _value(shown: str, same: str) -> str:
-    """The value; what both sides begin with stands back, so that the eye finds the difference."""
-    return f'<span class="same">{escape_html(same)}</span>{escape_html(shown[len(same) :])}'
+    same = f'<span class="same">{escape_html(left[:first])}</span>'
+    return same + escape_html(left[first:]), same + escape_html(right[first:])
