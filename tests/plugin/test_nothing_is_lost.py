@@ -172,3 +172,21 @@ def test_second(run_entrypoint):
     _result, report, _junit = reported(test, "-n", "2", "-x")
     assert report["runs"] == 2
     assert [each["entrypoint"] for each in report["failures"]] == ["fit"]
+
+
+@WORKERS
+@pytest.mark.parametrize("quiet", [(), ("-q",)], ids=["shown", "quiet"])
+def test_when_each_run_was_made_is_in_the_report(
+    reported: Any, workers: tuple[str, ...], quiet: tuple[str, ...]
+) -> None:
+    test = """
+def test_it(run_entrypoint):
+    run_entrypoint("train")
+    run_entrypoint("fit", check=False)
+"""
+    _result, report, _junit = reported(test, *workers, *quiet)
+    runs = [each for each in report["timeline"] if each["activity"] == "running"]
+    assert [each["title"] for each in runs] == ["train[host]", "fit[host]"]
+    assert {each["worker"] for each in runs} == {"gw0" if workers else ""}
+    assert 0 < runs[0]["start_s"] < runs[1]["start_s"]
+    assert all(0 < each["duration_s"] < report["duration_s"] for each in runs)

@@ -50,13 +50,13 @@ def test_what_is_no_png_is_left_out_whoever_says_that_it_is(said: str) -> None:
 
 
 def test_a_page_has_room_for_some_pictures_the_worst_first_and_says_what_it_left_out() -> None:
-    large = replace(PICTURES, actual=PNG[:12] + "A" * 300_000)
+    large = replace(PICTURES, actual=PNG[:12] + "A" * 180_000)
     drawn = [
         replace(DRIFT, item=f"{at}", plots=Plots(pictures=large), elements=()) for at in range(3)
     ]
     results = [Result(outcome=outcome(*drawn, entrypoint=name)) for name in ("train", "infer")]
     source = report_html(gather(results, 1.0))
-    assert len(source) < 1_200_000
+    assert len(source) < 800_000
     assert source.count("data:image/png") == 9
     sections = source.split('<section id="c')[1:]
     assert [each.count("data:image/png") for each in sections] == [6, 3]

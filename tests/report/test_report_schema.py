@@ -6,6 +6,7 @@ import json
 import math
 import re
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from pytest_mlcontainer.model import (
     Target,
     TextLine,
     TextLines,
+    TimelineSpan,
     Verdict,
 )
 from pytest_mlcontainer.report import Result
@@ -93,12 +95,14 @@ WHOLE = Outcome(
     explanation=EXPLAINED,
 )
 BARE = Outcome("train", AMD64, AMD64, Verdict.IDENTICAL, ())
+SPAN = TimelineSpan("running", "train[host]", 1.0, 2.5, "gw0", worked=False)
 FAILED = RunResult("r1", "infer", ARM64, None, 1.5, Failure("it failed", "x", "y"))
 
 
 def written() -> dict[str, Any]:
     results = [Result(outcome=WHOLE), Result(outcome=BARE), Result(run=FAILED), Result(note="n")]
-    report: dict[str, Any] = json.loads(report_json(gather(results, 31.5)))
+    session = replace(gather(results, 31.5), timeline=(SPAN,))
+    report: dict[str, Any] = json.loads(report_json(session))
     return report
 
 

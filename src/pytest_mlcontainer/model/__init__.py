@@ -78,6 +78,7 @@ from pytest_mlcontainer.model.settings import (
     Tolerance,
 )
 from pytest_mlcontainer.model.text_patterns import NAMED_PATTERNS
+from pytest_mlcontainer.model.timeline import TimelineSpan
 from pytest_mlcontainer.model.variations import (
     EVERYTHING,
     Capabilities,
@@ -155,6 +156,7 @@ __all__ = [
     "Target",
     "TextLine",
     "TextLines",
+    "TimelineSpan",
     "Tolerance",
     "Variation",
     "VariesJob",

@@ -54,7 +54,8 @@ class Controller:
         results = self._session.results
         # A worker died, or the session ended early.
         results.recover(self._session.begun_runs())
-        written = results.write(self._session.options.report)
+        timeline = self._session.progress.timeline()
+        written = results.write(self._session.options.report, timeline)
         if self._github.is_here:
             self._github.summarise(results.summary())
         if not written and session.exitstatus == pytest.ExitCode.OK:

@@ -10,12 +10,12 @@ from pytest_mlcontainer.model import Pictures
 from pytest_mlcontainer.report.html_text import t
 from pytest_mlcontainer.report.tree import ReportLeaf, Tree
 
-PAGE_CHARACTERS = 1_000_000  # of all pictures of a page, as base64
+PICTURE_CHARACTERS = 600_000  # of all pictures of a page, as base64
 _PNG = re.compile(r"iVBORw0KGgo[A-Za-z0-9+/]+={0,2}")
 
 
 def choose_pictures(
-    trees: Iterable[Tree], leaves: int, most: int = PAGE_CHARACTERS
+    trees: Iterable[Tree], leaves: int, most: int = PICTURE_CHARACTERS
 ) -> frozenset[int]:
     """Identities of the leaves whose pictures a page has room for.
 

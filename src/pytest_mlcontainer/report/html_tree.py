@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.model import Difference, Outcome, Verdict
 from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.html_choices import rule_html
 from pytest_mlcontainer.report.html_elements import elements_html
 from pytest_mlcontainer.report.html_pictures import pictures_html
 from pytest_mlcontainer.report.html_plots import plots_html
@@ -15,7 +16,6 @@ from pytest_mlcontainer.report.html_text import t
 from pytest_mlcontainer.report.tree import Bins, Node, ReportLeaf, Tree
 
 _OPEN = 3
-_LEAVES_FOR_ONE_IN_FULL = 7
 _HEAD = 160
 _BAR, _GAP, _HEIGHT = 14, 2, 48
 
@@ -37,10 +37,11 @@ def verdict_html(verdict: Verdict, said: str = "") -> str:
     return f'<span class="verdict {verdict.value}">{sign} {said or verdict.value}</span>'
 
 
-def tree_html(tree: Tree, most: int, pictured: frozenset[int]) -> Iterator[str]:
+def tree_html(tree: Tree, most: int, in_full: int, pictured: frozenset[int]) -> Iterator[str]:
     """The tree with at most so many leaves, the worst ones, and plots of the worst of them.
 
     Args:
+        in_full: of how many of them plots and more than the worst few elements are shown.
         pictured: identities of leaves whose pictures are to be shown.
     """
     with_more = [leaf for leaf in tree.leaves[:most] if leaf.has_more]
@@ -48,7 +49,7 @@ def tree_html(tree: Tree, most: int, pictured: frozenset[int]) -> Iterator[str]:
         tree.outcome,
         frozenset(id(leaf) for leaf in tree.leaves[:most]),
         frozenset(id(leaf) for leaf in tree.failing[:_OPEN]),
-        frozenset(id(leaf) for leaf in with_more[: max(1, most // _LEAVES_FOR_ONE_IN_FULL)]),
+        frozenset(id(leaf) for leaf in with_more[:in_full]),
         pictured,
     )
     yield '<div class="tree">'
@@ -121,6 +122,7 @@ def _details(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     yield from _spread(difference)
     if leaf.elements:
         yield from elements_html(leaf, view.outcome, in_full=id(leaf) in view.in_full)
+    yield from rule_html(difference)
     yield from _pictures(leaf, view)
     if id(leaf) in view.in_full and difference.plots is not None:
         yield from plots_html(difference, difference.plots, words.names_of_sides(view.outcome))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+from dataclasses import asdict, replace
 from typing import Any
 
-from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
+from pytest_mlcontainer.model import Element, Explanation, Outcome, Target, TimelineSpan
 from pytest_mlcontainer.report.acceptance import acceptance
+from pytest_mlcontainer.report.html_pictures import choose_pictures
 from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
-from pytest_mlcontainer.report.session import Comparison, Session
-from pytest_mlcontainer.report.tree import FEW_ELEMENTS, Counts, ReportLeaf
+from pytest_mlcontainer.report.session import Comparison, Session, longest
+from pytest_mlcontainer.report.tree import FEW_ELEMENTS, LISTED, Counts, ReportLeaf
 
 SCHEMA = 1
 PACKAGE = "pytest-mlcontainer"
 _PLOTS = 100
+_SPANS = 2000
+_PICTURES = 1_000_000  # characters
 
 
 def report_json(session: Session) -> str:
@@ -26,7 +30,8 @@ def report_json(session: Session) -> str:
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
     `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict),
-    `duration_s`.
+    `duration_s`, `timeline` (the longest 2,000 tasks, in the order in which they were begun:
+    `activity`, `title`, `start_s`, `duration_s`, `worker`, `worked`).
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
@@ -50,18 +55,28 @@ def report_json(session: Session) -> str:
     `model.Difference` says what each means.
     """
     plotted = _plotted(session)
+    pictured = choose_pictures((each.tree for each in session.comparisons), LISTED, _PICTURES)
     report = {
         "schema": SCHEMA,
         "version": session.version or importlib.metadata.version(PACKAGE),
-        "results": [_comparison(each, plotted) for each in session.comparisons],
+        "results": [_comparison(each, plotted, pictured) for each in session.comparisons],
         "failures": [_failure(run) for run in session.failures],
         "notes": list(session.notes),
         "verdicts": _counts(session.counts),
         "runs": session.runs,
         "duration_s": round(session.duration_s, 3),
+        "timeline": [_span(span) for span in longest(session.timeline, _SPANS)],
     }
     # Escaped to ASCII, because names may hold surrogates, which no encoding of a file takes.
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
+
+
+def _span(span: TimelineSpan) -> dict[str, Any]:
+    return {
+        **asdict(span),
+        "start_s": round(span.start_s, 3),
+        "duration_s": round(span.duration_s, 3),
+    }
 
 
 def _plotted(session: Session) -> frozenset[int]:
@@ -77,7 +92,9 @@ def _plotted(session: Session) -> frozenset[int]:
     return frozenset(leaf for leaves in drawn for leaf in leaves[:each])
 
 
-def _comparison(comparison: Comparison, plotted: frozenset[int]) -> dict[str, Any]:
+def _comparison(
+    comparison: Comparison, plotted: frozenset[int], pictured: frozenset[int]
+) -> dict[str, Any]:
     tree, outcome = comparison.tree, comparison.tree.outcome
     return {
         "entrypoint": outcome.entrypoint,
@@ -85,7 +102,9 @@ def _comparison(comparison: Comparison, plotted: frozenset[int]) -> dict[str, An
         "reference": _target(outcome.reference),
         "against": outcome.against,
         "verdict": outcome.verdict.value,
-        "differences": [_difference(leaf, id(leaf) in plotted) for leaf in tree.leaves],
+        "differences": [
+            _difference(leaf, id(leaf) in plotted, id(leaf) in pictured) for leaf in tree.leaves
+        ],
         "counts": _counts(tree.counts),
         "unlisted": _counts(tree.unlisted),
         "outputs": [
@@ -149,8 +168,11 @@ def _target(target: Target) -> dict[str, Any]:
     }
 
 
-def _difference(leaf: ReportLeaf, is_plotted: bool) -> dict[str, Any]:
+def _difference(leaf: ReportLeaf, is_plotted: bool, is_pictured: bool) -> dict[str, Any]:
     difference = leaf.difference
+    plots = difference.plots if is_plotted else None
+    if plots is not None and not is_pictured:
+        plots = replace(plots, pictures=None)
     index = difference.worst_index
     proposal = acceptance(difference)
     return {
@@ -183,7 +205,7 @@ def _difference(leaf: ReportLeaf, is_plotted: bool) -> dict[str, Any]:
         "accept": None if proposal is None else {"line": proposal.line, "hides": proposal.hides},
         **({"excuses": list(difference.excuses)} if difference.excuses else {}),
         **({"renames": [list(pair) for pair in difference.renames]} if difference.renames else {}),
-        **({"plots": plots_to_json(difference.plots)} if is_plotted and difference.plots else {}),
+        **({} if plots is None else {"plots": plots_to_json(plots)}),
     }
 
 

@@ -18,6 +18,7 @@ from pytest_mlcontainer.model import (
     Platform,
     SearchFinding,
     Target,
+    TimelineSpan,
     Verdict,
 )
 from pytest_mlcontainer.report.json import SCHEMA
@@ -51,7 +52,9 @@ def read_report(text: str, name: str) -> Session:
         results += [_failed(each, f"{name}:{at}") for at, each in enumerate(raw["failures"])]
         results += [Result(note=str(note)) for note in raw["notes"]]
         found = gather(results, float(raw["duration_s"]))
-        return replace(found, runs=int(raw["runs"]), version=str(raw.get("version", "")))
+        timeline = tuple(_span(each) for each in raw.get("timeline", ()))
+        version = str(raw.get("version", ""))
+        return replace(found, runs=int(raw["runs"]), version=version, timeline=timeline)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
 
@@ -69,7 +72,23 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
     if len(versions) > 1:
         results.append(Result(note=f"{_VERSIONS}: {', '.join(versions)}"))
     merged = gather(results, sum(session.duration_s for session in sessions))
-    return replace(merged, runs=sum(session.runs for session in sessions))
+    timeline = tuple(
+        replace(span, worker=f"report {number} {span.worker}".rstrip())
+        for number, session in enumerate(sessions, 1)
+        for span in session.timeline
+    )
+    return replace(merged, runs=sum(session.runs for session in sessions), timeline=timeline)
+
+
+def _span(raw: Mapping[str, Any]) -> TimelineSpan:
+    return TimelineSpan(
+        str(raw["activity"]),
+        str(raw["title"]),
+        float(raw["start_s"]),
+        float(raw["duration_s"]),
+        str(raw["worker"]),
+        bool(raw["worked"]),
+    )
 
 
 def _result(raw: Mapping[str, Any]) -> Result:
