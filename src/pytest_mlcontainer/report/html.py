@@ -81,6 +81,8 @@ def _hash(content: str) -> str:
 
 def _header(session: Session, title: str) -> Iterator[str]:
     yield f"<header>\n<h1>{t(title)}</h1>"
+    if session.unfinished:
+        yield f'<p class="unfinished"><strong>{t(session.unfinished, _SAID)}</strong></p>'
     if session.counts:
         yield '<ul class="verdicts">'
         for verdict, count in session.counts:

@@ -30,8 +30,9 @@ def report_json(session: Session) -> str:
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
     `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict),
-    `duration_s`, `timeline` (the longest 2,000 tasks, in the order in which they were begun:
-    `activity`, `title`, `start_s`, `duration_s`, `worker`, `worked`).
+    `duration_s`, `unfinished` (why this is not all of a session; "" where it is), `timeline` (the
+    longest 2,000 tasks, in the order in which they were begun: `activity`, `title`,
+    `start_s`, `duration_s`, `worker`, `worked`).
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
@@ -65,6 +66,7 @@ def report_json(session: Session) -> str:
         "verdicts": _counts(session.counts),
         "runs": session.runs,
         "duration_s": round(session.duration_s, 3),
+        "unfinished": session.unfinished,
         "timeline": [_span(span) for span in longest(session.timeline, _SPANS)],
     }
     # Escaped to ASCII, because names may hold surrogates, which no encoding of a file takes.

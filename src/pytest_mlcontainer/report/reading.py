@@ -54,7 +54,14 @@ def read_report(text: str, name: str) -> Session:
         found = gather(results, float(raw["duration_s"]))
         timeline = tuple(_span(each) for each in raw.get("timeline", ()))
         version = str(raw.get("version", ""))
-        return replace(found, runs=int(raw["runs"]), version=version, timeline=timeline)
+        unfinished = str(raw.get("unfinished", ""))
+        return replace(
+            found,
+            runs=int(raw["runs"]),
+            version=version,
+            timeline=timeline,
+            unfinished=unfinished,
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
 
@@ -74,10 +81,17 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
     merged = gather(results, sum(session.duration_s for session in sessions))
     timeline = tuple(
         replace(span, worker=f"report {number} {span.worker}".rstrip())
+        if len(sessions) > 1
+        else span
         for number, session in enumerate(sessions, 1)
         for span in session.timeline
     )
-    return replace(merged, runs=sum(session.runs for session in sessions), timeline=timeline)
+    return replace(
+        merged,
+        runs=sum(session.runs for session in sessions),
+        timeline=timeline,
+        unfinished=" ".join(dict.fromkeys(each.unfinished for each in sessions if each.unfinished)),
+    )
 
 
 def _span(raw: Mapping[str, Any]) -> TimelineSpan:

@@ -33,6 +33,7 @@ class Session:
         more_runs: those that searches for causes asked for; some may be among `runs`.
         counts: comparisons by verdict, the worst first.
         timeline: what was done, and when; empty where that is not known.
+        unfinished: why this is not all of a session; "" where it is.
         version: of this package, where another one made the session; "" for this one.
     """
 
@@ -46,10 +47,13 @@ class Session:
     duration_s: float
     version: str = ""
     timeline: tuple[TimelineSpan, ...] = ()
+    unfinished: str = ""
 
     @property
     def passes(self) -> bool:
-        return not self.failures and all(verdict.passes for verdict, _count in self.counts)
+        """Whether all agrees, and nothing is known to be missing."""
+        whole = not self.failures and not self.unfinished
+        return whole and all(verdict.passes for verdict, _count in self.counts)
 
 
 def longest(timeline: tuple[TimelineSpan, ...], most: int) -> tuple[TimelineSpan, ...]:
