@@ -27,6 +27,7 @@ from pytest_mlcontainer.model import (
     Plots,
     PlottedSeries,
     SearchFinding,
+    SearchTrial,
     Target,
     TextLine,
     TextLines,
@@ -82,6 +83,7 @@ EXPLAINED = Explanation(
     materiality="one label of 20 flips",
     open=("what the network does",),
     suspects=("libm",),
+    trials=(SearchTrial((), 2), SearchTrial(("libm", "threads"), 1, 2, 1)),
 )
 WHOLE = Outcome(
     "train",

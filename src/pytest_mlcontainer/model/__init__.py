@@ -26,6 +26,7 @@ from pytest_mlcontainer.model.basics import (
     Verdict,
     architecture_of,
 )
+from pytest_mlcontainer.model.explanations import Cause, Explanation, SearchFinding, SearchTrial
 from pytest_mlcontainer.model.jobs import (
     BaselineJob,
     CompareJob,
@@ -47,12 +48,10 @@ from pytest_mlcontainer.model.plots import (
 )
 from pytest_mlcontainer.model.results import (
     BaselineChange,
-    Cause,
     ChangeKind,
     Comparator,
     Difference,
     Element,
-    Explanation,
     Facts,
     Failure,
     Folder,
@@ -61,7 +60,6 @@ from pytest_mlcontainer.model.results import (
     Outcome,
     Output,
     Run,
-    SearchFinding,
 )
 from pytest_mlcontainer.model.settings import (
     ALL_VARIATIONS,
@@ -148,6 +146,7 @@ __all__ = [
     "RunJob",
     "Scalar",
     "SearchFinding",
+    "SearchTrial",
     "Secret",
     "ServeJob",
     "Server",

@@ -19,6 +19,7 @@ from pytest_mlcontainer.report.escape import cut_inside
 from pytest_mlcontainer.report.html_choices import choice_data, update_html
 from pytest_mlcontainer.report.html_matrix import matrix_html
 from pytest_mlcontainer.report.html_pictures import choose_pictures
+from pytest_mlcontainer.report.html_search import search_html
 from pytest_mlcontainer.report.html_text import head_html, t
 from pytest_mlcontainer.report.html_timeline import timeline_html
 from pytest_mlcontainer.report.html_tree import tree_html, verdict_html
@@ -227,6 +228,8 @@ def _comparison(
     if others:
         yield "<h3>What else was found</h3>"
         yield from _statements(others, "rest")
+    if outcome.explanation is not None:
+        yield from search_html(outcome.explanation.trials)
     yield from _facts(outcome)
     if outcome.notes:
         yield "<h3>Notes</h3>"

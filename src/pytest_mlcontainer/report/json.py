@@ -20,6 +20,7 @@ SCHEMA = 1
 PACKAGE = "pytest-mlcontainer"
 _PLOTS = 100
 _SPANS = 2000
+_TRIALS = 500
 _PICTURES = 1_000_000  # characters
 
 
@@ -41,7 +42,8 @@ def report_json(session: Session) -> str:
     `notes`, `repeat` (a command, or null).
 
     An explanation: `runs`, `tried`, `not_exercised` (`name` and `why`), `findings` (`kind`,
-    `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`.
+    `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`,
+    `trials` (`names`, and of how many runs each: `agreed`, `drifted`, `failed`).
     `model.Explanation` says what each means.
 
     A difference: `output`, `item`, `path` (the output, then the item in parts: joined they are its
@@ -157,6 +159,9 @@ def _explanation(explanation: Explanation | None) -> dict[str, Any] | None:
         "materiality": explanation.materiality,
         "open": list(explanation.open),
         "suspects": list(explanation.suspects),
+        "trials": [
+            {**asdict(trial), "names": list(trial.names)} for trial in explanation.trials[:_TRIALS]
+        ],
     }
 
 

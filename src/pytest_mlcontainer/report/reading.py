@@ -17,6 +17,7 @@ from pytest_mlcontainer.model import (
     Outcome,
     Platform,
     SearchFinding,
+    SearchTrial,
     Target,
     TimelineSpan,
     Verdict,
@@ -189,4 +190,13 @@ def _explanation(raw: Mapping[str, Any]) -> Explanation:
         materiality=raw["materiality"],
         open=tuple(raw["open"]),
         suspects=tuple(raw["suspects"]),
+        trials=tuple(
+            SearchTrial(
+                tuple(each["names"]),
+                int(each["agreed"]),
+                int(each["drifted"]),
+                int(each["failed"]),
+            )
+            for each in raw.get("trials", ())
+        ),
     )
