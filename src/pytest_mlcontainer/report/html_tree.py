@@ -120,13 +120,15 @@ def _details(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     headed = words.brief(difference)[:_HEAD]
     yield from (f"<p>{t(line, 1000)}</p>" for line in said if line and line != headed)
     yield from _spread(difference)
-    if leaf.elements:
-        yield from elements_html(leaf, view.outcome, in_full=id(leaf) in view.in_full)
+    in_full = id(leaf) in view.in_full
+    has_lines = in_full and difference.plots is not None and difference.plots.text is not None
+    if leaf.elements and not has_lines:  # which are the same, with what is around them
+        yield from elements_html(leaf, view.outcome, in_full=in_full)
     yield from rule_html(difference)
     yield from _pictures(leaf, view)
-    if id(leaf) in view.in_full and difference.plots is not None:
+    if in_full and difference.plots is not None:
         yield from plots_html(difference, difference.plots, words.names_of_sides(view.outcome))
-    elif leaf.has_more and id(leaf) not in view.in_full:
+    elif leaf.has_more and not in_full:
         why = "Plots, and more than the worst few values, are shown of the worst items alone."
         yield f'<p class="quiet">{why}</p>'
 
