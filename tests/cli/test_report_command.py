@@ -85,3 +85,15 @@ def test_what_is_no_report_is_refused(
     assert main(["report", str(tmp_path), "--into", str(tmp_path / "new")]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_session_that_was_cut_off_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_reports(tmp_path / "a", [Result(outcome=BARE)], 3.0)
+    write_reports(tmp_path / "b", [Result(outcome=BARE)], 3.0, unfinished="It was killed.")
+    asked = ["report", str(tmp_path / "a"), str(tmp_path / "b"), "--into", str(tmp_path / "c")]
+    assert main(asked) == 1
+    assert "It was killed." in capsys.readouterr().out
+    for name in ("report.json", "report.html", "summary.md"):
+        assert "It was killed." in (tmp_path / "c" / name).read_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -172,3 +172,16 @@ def test_only_errors_that_are_the_runs_doing_count_as_failures() -> None:
     with pytest.raises(RunError):
         worked_or_failed(broken, BuildError)
     assert worked_or_failed(lambda: run_called("a")) == run_called("a")
+
+
+def test_what_came_of_each_set_of_changes_is_told_in_the_order_of_their_first_trials() -> None:
+    experiment = Program(NamesJudge()).experiment()
+    again = replace(A, repeat=1)
+    experiment.drive(lambda: Program(NamesJudge()).search((CONTROL, AB), (A, again, B, HARMLESS)))
+    assert [(each.names, each.agreed, each.drifted, each.failed) for each in experiment.told] == [
+        ((), 1, 0, 0),
+        (AB.changes, 0, 1, 0),
+        (A.changes, 0, 2, 0),
+        (B.changes, 0, 0, 1),
+        (HARMLESS.changes, 1, 0, 0),
+    ]

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +178,78 @@ def test_second(run_entrypoint):
     _result, report, _junit = reported(test, "-n", "2", "-x")
     assert report["runs"] == 2
     assert [each["entrypoint"] for each in report["failures"]] == ["fit"]
+
+
+@WORKERS
+@pytest.mark.parametrize("quiet", [(), ("-q",)], ids=["shown", "quiet"])
+def test_when_each_run_was_made_is_in_the_report(
+    reported: Any, workers: tuple[str, ...], quiet: tuple[str, ...]
+) -> None:
+    test = """
+def test_it(run_entrypoint):
+    run_entrypoint("train")
+    run_entrypoint("fit", check=False)
+"""
+    _result, report, _junit = reported(test, *workers, *quiet)
+    runs = [each for each in report["timeline"] if each["activity"] == "running"]
+    assert [each["title"] for each in runs] == ["train[host]", "fit[host]"]
+    assert {each["worker"] for each in runs} == {"gw0" if workers else ""}
+    assert 0 < runs[0]["start_s"] < runs[1]["start_s"]
+    assert all(0 < each["duration_s"] < report["duration_s"] for each in runs)
+
+
+SLOW = """
+import time
+def test_first(run_entrypoint):
+    run_entrypoint("train")
+def test_second(run_entrypoint):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("ends_by", [signal.SIGKILL, signal.SIGINT])
+@WORKERS
+def test_a_session_cut_off_half_way_leaves_a_report_that_says_so(
+    project: MakeProject, workers: tuple[str, ...], ends_by: signal.Signals
+) -> None:
+    root: Path = project.write(CONFIG, dockerfile=None, train=TRAIN, test_it__py=SLOW)
+    (root / "report").mkdir()
+    (root / "report" / "report.json").write_text('{"runs": 0}')  # of an earlier session
+    command = (sys.executable, "-m", "pytest", "--container", "-p", "no:randomly", "test_it.py")
+    session = subprocess.Popen(
+        [*command, *REPORTS, *workers], cwd=root, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    try:
+        while not (report := json.loads((root / "report" / "report.json").read_text()))["runs"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        session.send_signal(ends_by)
+        session.wait(60)
+        report = json.loads((root / "report" / "report.json").read_text())
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(session.pid, signal.SIGKILL)
+
+    said = "had not ended when this was written" if ends_by is signal.SIGKILL else "interrupted"
+    assert said in report["unfinished"]
+    assert report["runs"] == 1
+    assert ("running", "train[host]", True) in {
+        (each["activity"], each["title"], each["worked"]) for each in report["timeline"]
+    }
+    for name in ("report.html", "summary.md"):
+        assert "The session" in (root / "report" / name).read_text()
+
+
+def test_a_session_ended_by_its_first_failure_says_so(reported: Any) -> None:
+    test = """
+def test_first(run_entrypoint):
+    run_entrypoint("fit")
+def test_second(run_entrypoint):
+    run_entrypoint("train")
+"""
+    report = reported(test, "-x")[1]
+    assert report["unfinished"] == (
+        "The session ended early, after 1 test: stopping after 1 failures."
+    )
+    assert reported(test)[1]["unfinished"] == ""

@@ -26,6 +26,7 @@ from pytest_mlcontainer.progress.events import (
 )
 from pytest_mlcontainer.progress.far import HowFar, Transfers
 from pytest_mlcontainer.progress.relay import EventReader, EventWriter
+from pytest_mlcontainer.progress.timeline import Timeline
 
 BUILD = Task("1-a", Activity.BUILDING, "image[linux/amd64]", "/project", limit_s=600.0, most=7)
 EVENTS: tuple[Event, ...] = (
@@ -225,3 +226,28 @@ class TestHowFar:
             "building; [1/2] FROM python:3.13-slim, 31.0 MB of 50.0 MB",
             "building; [2/2] RUN pip install .",
         ]
+
+
+def test_the_times_of_tasks_are_known_of_all_workers(tmp_path: Path) -> None:
+    timeline = Timeline()
+    with task(timeline.take, Activity.BUILDING, "image[linux/amd64]"):
+        writer = EventWriter(tmp_path, "gw0")
+        with (
+            pytest.raises(ZeroDivisionError),
+            task(writer.tell, Activity.RUNNING, "train[linux/amd64]"),
+        ):
+            1 / 0  # noqa: B018
+    cut_off = Task("9-a", Activity.RUNNING, "infer[linux/amd64]")
+    writer.tell(Began(cut_off, 4e9))
+    (tmp_path / "gw1.events").write_bytes(b'{"kind": "Began", "task": 3\n\xff\n')
+
+    spans = timeline.spans(tmp_path)
+
+    assert [(each.activity, each.title, each.worker, each.worked) for each in spans] == [
+        ("building", "image[linux/amd64]", "", True),
+        ("running", "train[linux/amd64]", "gw0", False),
+        ("running", "infer[linux/amd64]", "gw0", False),
+    ]
+    assert spans[0].start_s <= spans[1].start_s
+    assert spans[0].duration_s >= spans[1].duration_s >= 0
+    assert spans[2].duration_s == 0

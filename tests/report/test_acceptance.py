@@ -129,3 +129,38 @@ def test_what_only_sounds_like_a_time_is_bounded(item: str) -> None:
     proposal = acceptance(difference)
     assert proposal is not None
     assert "ignore" not in proposal.line
+
+
+def texts(folder: Path, actual: str, expected: str, *rules: Rule) -> Difference:
+    found: list[tuple[Output, ...]] = []
+    for side, said in (("actual", actual), ("expected", expected)):
+        path = folder / f"{side}.log"
+        path.write_text(said)
+        found.append((Output("a.log", path, path.stat().st_size),))
+    return compare_outputs(found[0], found[1], rules)[0][0]
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "is_proposed"),
+    [
+        ("loss 0.51\nend\n", "loss 0.5\nend\n", True),
+        ("loss 0.51 new\nend\n", "loss 0.5 old\nend\n", False),
+        ("loss 0.51\n", "loss 0.5\nend\n", False),
+        (
+            "".join(f"x {n}.5\n" for n in range(50)),
+            "".join(f"x {n}.25\n" for n in range(50)),
+            True,
+        ),
+    ],
+    ids=["numbers", "words", "a line", "more than is listed"],
+)
+def test_of_text_a_bound_is_proposed_where_numbers_alone_differ(
+    tmp_path: Path, actual: str, expected: str, is_proposed: bool
+) -> None:
+    proposal = acceptance(texts(tmp_path, actual, expected))
+    assert (proposal is not None) is is_proposed
+    if proposal is not None:
+        ((_key, rule),) = tomllib.loads(proposal.line).items()
+        assert texts(
+            tmp_path, actual, expected, Rule("a.log", None, Tolerance(**rule))
+        ).verdict.passes

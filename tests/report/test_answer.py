@@ -281,6 +281,7 @@ def test_report_json_has_the_explanation() -> None:
         "materiality": "12 of 4,320 labels flipped",
         "open": [],
         "suspects": [],
+        "trials": [],
     }
 
 

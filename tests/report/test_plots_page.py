@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
 from pytest_mlcontainer.model import (
     Confusion,
     Difference,
+    Element,
     Outcome,
     PlotGrid,
     Plots,
     PlottedSeries,
+    TextLine,
+    TextLines,
     Verdict,
 )
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json
@@ -58,7 +62,7 @@ def test_each_plot_has_a_name_and_says_what_its_axes_are() -> None:
 
 def test_labels_of_a_container_stay_text() -> None:
     page = page_of(DRAWN)
-    assert not page.all("script")
+    assert len(page.all("script")) == 1
     assert not page.all("img")
 
 
@@ -104,4 +108,51 @@ def test_the_page_of_500_runs_with_2000_differences_is_small() -> None:
     page = report_html(session)
     assert report_json(session).count('"looked_at"') == 100
     assert len(page.encode()) <= 3_000_000
-    assert "Plots are drawn of the worst items alone." in page
+    assert "are shown of the worst items alone." in page
+
+
+MANY = tuple(Element((at,), f"{at}.5", f"{at}", 0.5, 2.5 - at / 10) for at in range(20))
+
+
+def test_the_worst_twenty_are_there_with_their_error_in_terms_of_the_bound() -> None:
+    page = page_of(replace(DRIFT, elements=MANY, differing=30, size=100))
+    rows = [line for line in page.said("tr") if line.startswith("[")]
+    assert len(rows) == 20
+    assert rows[0] == "[0]0.500.52.5 ×"
+    assert "15 more of the worst" in page.said("summary")
+    assert "These are the worst 20 of the 30 that differ." in page.said("p")
+
+
+def test_a_page_of_many_items_has_the_worst_few_elements_of_most() -> None:
+    items = [replace(DRIFT, item=f"{at:03}", elements=MANY) for at in range(300)]
+    session = gather([Result(outcome=outcome(*items))], 1.0)
+    rows = Page(report_html(session)).said("tr")
+    shown = sum(line.startswith("[") for line in rows)
+    assert shown == 300 * 5 + 30 * 15
+    written = json.loads(report_json(session))["results"][0]["differences"]
+    assert [len(each["elements"]) for each in written].count(20) == 100
+    assert [len(each["elements"]) for each in written].count(5) == 200
+    assert written[0]["elements"][0]["excess"] == 2.5
+
+
+def test_lines_of_a_text_are_shown_with_the_words_that_differ_marked() -> None:
+    lines = (
+        TextLine("same", 7, "before"),
+        TextLine("removed", 8, "loss 0.5, fine"),
+        TextLine("added", 8, "loss 0.6, fine"),
+        TextLine("added", 9, f"{HOSTILE}\x1b]0;title\x07"),
+        TextLine("gap", 0, ""),
+    )
+    log = replace(DRIFT, unit="lines", elements=(), plots=Plots(text=TextLines(lines, True)))
+    page = page_of(log)
+    assert page.said("mark") == ["5", "6"]
+    assert len(page.all("del")) == 1
+    assert len(page.all("ins")) == 2
+    assert len(page.all("script")) == 1
+    assert "\\x1b]0;title\\x07" in page.said("ins")[1]
+    assert "The first places that differ; there may be more behind them." in page.said("p")
+
+
+def test_words_of_a_value_that_differ_are_marked() -> None:
+    element = Element((), "a fast model of cars", "a slow model of cars")
+    assert page_of(replace(DRIFT, elements=(element,))).said("mark") == ["fast", "slow"]

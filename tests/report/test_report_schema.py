@@ -6,6 +6,7 @@ import json
 import math
 import re
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ from pytest_mlcontainer.model import (
     Plots,
     PlottedSeries,
     SearchFinding,
+    SearchTrial,
     Target,
+    TextLine,
+    TextLines,
+    TimelineSpan,
     Verdict,
 )
 from pytest_mlcontainer.report import Result
@@ -55,7 +60,7 @@ DRIFT = Difference(
     rule="rtol 1e-05",
     quantiles=((0.5, 0.1), (1.0, math.inf)),
     histogram=((0.1, 1.0, 2),),
-    elements=(Element((0, 3), "1", "2", 0.1), Element((1,), "nan", "2", math.nan)),
+    elements=(Element((0, 3), "1", "2", 0.1, 12.5), Element((1,), "nan", "2", math.nan)),
     noise=0.1,
     excuses=("time",),
     renames=(("run-*", "run"),),
@@ -67,6 +72,7 @@ DRIFT = Difference(
         PlottedSeries((0, 3), (1.0, None), (1.0, 2.0), 4),
         Confusion(("a", "b"), ((1, 2), (0, 3)), True),
         Pictures("aGk=", "aGk=", "aGk=", 3, 4),
+        TextLines((TextLine("same", 1, "a"), TextLine("gap", 0, "")), True),
     ),
 )
 EXPLAINED = Explanation(
@@ -77,6 +83,7 @@ EXPLAINED = Explanation(
     materiality="one label of 20 flips",
     open=("what the network does",),
     suspects=("libm",),
+    trials=(SearchTrial((), 2), SearchTrial(("libm", "threads"), 1, 2, 1)),
 )
 WHOLE = Outcome(
     "train",
@@ -90,12 +97,14 @@ WHOLE = Outcome(
     explanation=EXPLAINED,
 )
 BARE = Outcome("train", AMD64, AMD64, Verdict.IDENTICAL, ())
+SPAN = TimelineSpan("running", "train[host]", 1.0, 2.5, "gw0", worked=False)
 FAILED = RunResult("r1", "infer", ARM64, None, 1.5, Failure("it failed", "x", "y"))
 
 
 def written() -> dict[str, Any]:
     results = [Result(outcome=WHOLE), Result(outcome=BARE), Result(run=FAILED), Result(note="n")]
-    report: dict[str, Any] = json.loads(report_json(gather(results, 31.5)))
+    session = replace(gather(results, 31.5), timeline=(SPAN,))
+    report: dict[str, Any] = json.loads(report_json(session))
     return report
 
 

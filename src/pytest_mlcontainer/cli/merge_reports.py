@@ -7,19 +7,21 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.report import write_session
+from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.reading import merge_sessions, read_report
 from pytest_mlcontainer.report.session import Session
 from pytest_mlcontainer.report.words import session_headline
 from pytest_mlcontainer.storage import why_unwritable
 
 _FILE = "report.json"
+_LONGEST = 2000
 
 
 def merge_reports(folders: Sequence[Path], into: Path) -> int:
     """Write one report of all that those in the folders say.
 
     Returns:
-        0 where all agrees and no run failed, else 1.
+        0 where all agrees, no run failed and no session was cut off, else 1.
 
     Raises:
         MlContainerError: a folder has no report, or one that cannot be read; or `into` cannot be
@@ -35,6 +37,8 @@ def merge_reports(folders: Sequence[Path], into: Path) -> int:
             "name a folder that can be written, with room for the report",
         ) from error
     print(session_headline(session.counts, len(session.failures)))
+    if session.unfinished:
+        print(escape(session.unfinished, _LONGEST))
     print(into / "report.html")
     return 0 if session.passes else 1
 

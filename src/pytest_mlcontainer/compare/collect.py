@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pytest_mlcontainer.model import Difference, Verdict
 
 KEPT = 50
+DRAWN = 40  # items of one output; the pages show hardly more
+_FEW_ELEMENTS = 5
+_ROOM = 4
 _NAMED = 5
 
 
@@ -35,7 +39,7 @@ def collect_items(
                 identical.append(difference)
             continue
         worst.append(difference)
-        if len(worst) > 20 * KEPT:
+        if len(worst) > _ROOM * KEPT:
             worst = _prune(worst, dropped)
     worst = _prune(worst, dropped)
     if same > KEPT or (folds and same):
@@ -45,15 +49,26 @@ def collect_items(
 
 def worst_first(difference: Difference) -> tuple[int, float]:
     """Sort key: by verdict, then by how far off; what has no number counts as furthest."""
+    severity, distance = badness(difference)
+    return -severity, -distance
+
+
+def badness(difference: Difference) -> tuple[int, float]:
+    """How bad it is beside others, larger for what is worse."""
     distances = (difference.scale_error, difference.max_rel, difference.max_abs)
     distance = next((number for number in distances if number is not None), math.inf)
-    return -difference.verdict.severity, -distance
+    return difference.verdict.severity, distance
 
 
 def _prune(worst: list[Difference], dropped: Counter[Verdict]) -> list[Difference]:
     worst = sorted(worst, key=worst_first)
     dropped.update(difference.verdict for difference in worst[KEPT:])
-    return worst[:KEPT]
+    return [*worst[:DRAWN], *map(_in_short, worst[DRAWN:KEPT])]
+
+
+def _in_short(difference: Difference) -> Difference:
+    """Without what is kept of the worst alone."""
+    return replace(difference, plots=None, elements=difference.elements[:_FEW_ELEMENTS])
 
 
 def _fold(output: str, identical: list[Difference], count: int) -> Difference:

@@ -6,6 +6,7 @@ or the packages of an image. That is given as functions; the rest is here, once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pytest_mlcontainer.explain.trials import (
     Search,
     Trial,
 )
-from pytest_mlcontainer.model import Failure, Run
+from pytest_mlcontainer.model import Failure, Run, SearchTrial
 
 Task = TypeVar("Task", bound=Hashable)
 _NAMED: Final = 4
@@ -117,6 +118,19 @@ class Experiment(Generic[Task]):
     def results(self) -> tuple[TrialResult[Task], ...]:
         """All trials since the search began, in the order in which they were read."""
         return tuple(self._results)
+
+    @property
+    def told(self) -> tuple[SearchTrial, ...]:
+        """What the search was told of each set of changes, in the order of their first trials."""
+        readings: dict[tuple[str, ...], Counter[Reading]] = {}
+        for each in self._results:
+            readings.setdefault(each.trial.changes, Counter())[each.seen.reading] += 1
+        return tuple(
+            SearchTrial(
+                names, counts[Reading.AGREES], counts[Reading.DRIFTS], counts[Reading.FAILS]
+            )
+            for names, counts in readings.items()
+        )
 
     @property
     def made(self) -> int:

@@ -168,6 +168,7 @@ class HybridSearch:
             materiality=materiality(drawn.differences) if not drawn.verdict.passes else "",
             open=(*findings.open, *self._open(findings, causes, host)),
             suspects=tuple(sorted(findings.suspects)),
+            trials=self._trials.experiment.told,
         )
         return replace(
             drawn, causes=causes, against=f"image {self._question.a}", explanation=explanation

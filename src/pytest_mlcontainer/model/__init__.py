@@ -26,6 +26,7 @@ from pytest_mlcontainer.model.basics import (
     Verdict,
     architecture_of,
 )
+from pytest_mlcontainer.model.explanations import Cause, Explanation, SearchFinding, SearchTrial
 from pytest_mlcontainer.model.jobs import (
     BaselineJob,
     CompareJob,
@@ -36,16 +37,22 @@ from pytest_mlcontainer.model.jobs import (
     ServeJob,
     VariesJob,
 )
-from pytest_mlcontainer.model.plots import Confusion, Pictures, PlotGrid, Plots, PlottedSeries
+from pytest_mlcontainer.model.plots import (
+    Confusion,
+    Pictures,
+    PlotGrid,
+    Plots,
+    PlottedSeries,
+    TextLine,
+    TextLines,
+)
 from pytest_mlcontainer.model.results import (
     BY_DTYPE,
     BaselineChange,
-    Cause,
     ChangeKind,
     Comparator,
     Difference,
     Element,
-    Explanation,
     Facts,
     Failure,
     Folder,
@@ -54,7 +61,6 @@ from pytest_mlcontainer.model.results import (
     Outcome,
     Output,
     Run,
-    SearchFinding,
 )
 from pytest_mlcontainer.model.settings import (
     ALL_VARIATIONS,
@@ -71,6 +77,7 @@ from pytest_mlcontainer.model.settings import (
     Tolerance,
 )
 from pytest_mlcontainer.model.text_patterns import NAMED_PATTERNS
+from pytest_mlcontainer.model.timeline import TimelineSpan
 from pytest_mlcontainer.model.variations import (
     EVERYTHING,
     Capabilities,
@@ -141,12 +148,16 @@ __all__ = [
     "RunJob",
     "Scalar",
     "SearchFinding",
+    "SearchTrial",
     "Secret",
     "ServeJob",
     "Server",
     "Settings",
     "Situation",
     "Target",
+    "TextLine",
+    "TextLines",
+    "TimelineSpan",
     "Tolerance",
     "Variation",
     "VariesJob",

@@ -68,6 +68,34 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class TextLine:
+    """One line of one side of a text, or of both.
+
+    Args:
+        kind: `same`; `removed`, which only the expected text has; `added`, which only the actual
+            one has; `gap`, for lines that are left out.
+        number: from 1, in the actual text, or for what is removed in the expected one.
+    """
+
+    kind: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class TextLines:
+    """Where two texts differ.
+
+    Args:
+        lines: the first changes, with a few lines around them.
+        is_cut: whether there may be more of them.
+    """
+
+    lines: tuple[TextLine, ...]
+    is_cut: bool
+
+
+@dataclass(frozen=True)
 class Plots:
     """What can be drawn of one item.
 
@@ -88,3 +116,4 @@ class Plots:
     series: PlottedSeries | None = None
     confusion: Confusion | None = None
     pictures: Pictures | None = None
+    text: TextLines | None = None

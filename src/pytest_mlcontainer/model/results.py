@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
+from pytest_mlcontainer.model.explanations import Cause, Explanation
 from pytest_mlcontainer.model.plots import Plots
 
 BY_DTYPE = "dtype is part of the value"  # the rule of a difference in type
@@ -185,12 +186,15 @@ class Element:
     Args:
         index: where it is; a line or byte number for text and bytes.
         error: |actual − expected|; None where values have no distance.
+        excess: error ÷ what its bound allows, above 1 where it is beyond; None where no finite
+            bound was asked.
     """
 
     index: tuple[int, ...]
     actual: str
     expected: str
     error: float | None = None
+    excess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -270,64 +274,6 @@ class Comparator:
     read: Callable[[Path], Mapping[str, object]]
     suffixes: tuple[str, ...] = ()
     recognises: Callable[[Path, bytes], bool] | None = None
-
-
-@dataclass(frozen=True)
-class Cause:
-    """A smallest set of changes that makes a drift come and go, and how that was shown.
-
-    Args:
-        names: of the changes, sorted; `randomness` alone where no change of the environment does.
-        runs: how many runs show it: with just these changes, and with all others but these.
-        evidence: in a sentence.
-    """
-
-    names: tuple[str, ...]
-    runs: int
-    evidence: str
-
-
-@dataclass(frozen=True)
-class SearchFinding:
-    """Something other than a cause that a search found.
-
-    Args:
-        kind: `crash` (fails under these changes), `flaky`, `amplifier` (what makes a small
-            difference large), `part` (of a drift between platforms, what explains some of it),
-            `apart` (what a clock or an id makes; its names are of patterns).
-        names: of the changes; empty where it is none of them.
-        text: in a sentence.
-        advice: what usually helps; "" where nothing is known. `source` is where that is from.
-    """
-
-    kind: str
-    names: tuple[str, ...]
-    text: str
-    advice: str = ""
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """How an outcome was explained: what was tried, and what was found beside causes.
-
-    Args:
-        runs: all that were made for it.
-        tried: variations that took effect, with their settings: `threads=1`.
-        not_exercised: names of variations, with the reason why each counts as not tried.
-        findings: what was found beside causes.
-        materiality: what the drift amounts to: labels flipped, a metric moved, or only bits.
-        open: what is not known, in sentences.
-        suspects: names among which the cause is, where it could not be narrowed further.
-    """
-
-    runs: int = 0
-    tried: tuple[str, ...] = ()
-    not_exercised: Pairs = ()
-    findings: tuple[SearchFinding, ...] = ()
-    materiality: str = ""
-    open: tuple[str, ...] = ()
-    suspects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def _explanation(
         materiality=meant.materiality,
         open=(*findings.open, *_masked(findings)),
         suspects=findings.suspects,
+        trials=trials.experiment.told,
     )
 
 

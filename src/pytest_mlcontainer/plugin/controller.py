@@ -16,6 +16,7 @@ from pytest_mlcontainer.plugin import explained
 from pytest_mlcontainer.plugin.github import GitHub
 from pytest_mlcontainer.plugin.key import SESSION
 from pytest_mlcontainer.plugin.session import ContainerSession, options_of
+from pytest_mlcontainer.plugin.so_far import ReportSoFar
 from pytest_mlcontainer.report.terminal import summary_lines
 
 
@@ -25,12 +26,20 @@ class Controller:
     def __init__(self, session: ContainerSession) -> None:
         self._session = session
         self._github = GitHub(session.config.rootpath, os.environ)
+        self._so_far = ReportSoFar(self._write)
+
+    def pytest_runtest_logstart(self) -> None:
+        """Before the first test too: else the report of an earlier session would be taken for the
+        one of this."""
+        self._so_far.changed()
 
     @pytest.hookimpl(tryfirst=True)  # before the terminal and JUnit take it over
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         explained.restore(report)
         self._session.results.collect(report)
         self._github.collect(report)
+        self._so_far.count(report)
+        self._so_far.changed()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -51,14 +60,19 @@ class Controller:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self._session.progress.end()
+        self._so_far.end()
         results = self._session.results
         # A worker died, or the session ended early.
         results.recover(self._session.begun_runs())
-        written = results.write(self._session.options.report)
+        written = self._write(self._so_far.why_unfinished(session))
         if self._github.is_here:
             self._github.summarise(results.summary())
         if not written and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write(self, unfinished: str) -> bool:
+        timeline = self._session.progress.timeline()
+        return self._session.results.write(self._session.options.report, timeline, unfinished)
 
     def _summary(self, terminal: pytest.TerminalReporter) -> list[str]:
         """What was compared, and what has to be known beside."""

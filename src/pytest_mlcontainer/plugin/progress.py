@@ -13,8 +13,10 @@ import pytest
 
 from pytest_mlcontainer.displays.showing import Showing, Shown, Wish, choose, line_of, size_of
 from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import TimelineSpan
 from pytest_mlcontainer.progress.events import Event
 from pytest_mlcontainer.progress.relay import EventReader, EventWriter
+from pytest_mlcontainer.progress.timeline import Timeline
 
 _LOGGER = logging.getLogger("pytest_mlcontainer")
 
@@ -34,6 +36,8 @@ class SessionProgress:
     def __init__(self, config: pytest.Config, cache: Path, journal: Path | None) -> None:
         self._writer = None if journal is None else EventWriter(journal, _worker(config))
         self._reader: EventReader | None = None
+        self._folder: Path | None = None
+        self._timeline = Timeline()
         self._screen: _Screen | None = None
         self._showing: Showing | None = None
         wish = None if self._writer is not None else _wish(config)
@@ -50,18 +54,27 @@ class SessionProgress:
             _LOGGER.info("%s", line)
         if self._writer is not None:
             self._writer.tell(event)
-        elif self._showing is not None:
+        else:
+            self._timeline.take(event)
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
+        if self._showing is not None:
             self._showing.tell(event)
 
     def listen(self, folder: Path) -> None:
         """Show what workers write into a folder, too."""
         if self._reader is None:
-            self._reader = EventReader(folder)
+            self._reader, self._folder = EventReader(folder), folder
+
+    def timeline(self) -> tuple[TimelineSpan, ...]:
+        """What was done up to now, by workers too."""
+        return self._timeline.spans(self._folder)
 
     def end_worker(self, worker: str) -> None:
         """A worker is no more: nothing that it told of goes on."""
         for event in () if self._reader is None else self._reader.end(worker):
-            self.tell(event)
+            self._show(event)
 
     def end(self) -> None:
         """Show nothing more, and let the next session know how long tasks took."""

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import Run
+from pytest_mlcontainer.model import Run, TimelineSpan
 from pytest_mlcontainer.plugin.wording import Wording
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.markdown import summary_md
@@ -112,12 +112,20 @@ class Results:
             pass
         self.found += [self._wording.cleaned(Result.of_run(run)) for run in runs]
 
-    def write(self, folder: Path | None) -> bool:
-        """Write the reports; False, and `unwritten` says why, where that cannot be done."""
+    def write(
+        self, folder: Path | None, timeline: tuple[TimelineSpan, ...], unfinished: str
+    ) -> bool:
+        """Write the reports; False, and `unwritten` says why, where that cannot be done.
+
+        Args:
+            unfinished: why they are not of a whole session; "" where they are.
+        """
+        self.unwritten = ()
         if folder is None:
             return True
         try:
-            write_reports(folder, self.found, time.monotonic() - self._started)
+            duration_s = time.monotonic() - self._started
+            write_reports(folder, self.found, duration_s, timeline, unfinished)
         except OSError as error:
             value = why_unwritable(folder, error)
             remedy = "name a folder that can be written, with room for the report"

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.progress.events import Began, Ended, Event, event_from_json, event_to_json
 
 _SUFFIX: Final = ".events"
+_MARKS: Final = tuple(b'{"kind": "%s"' % kind for kind in (b"Began", b"Ended"))
 _MOST_BYTES: Final = 1 << 20  # that are read at once, of each worker
 
 
@@ -36,6 +38,20 @@ class EventWriter:
                 file.write(line)
         except OSError:
             return
+
+
+def read_marks(folder: Path) -> dict[str, list[Began | Ended]]:
+    """The beginnings and ends of tasks that each worker told of, from the first on."""
+    found: dict[str, list[Began | Ended]] = {}
+    for file in sorted(folder.glob(f"*{_SUFFIX}")):
+        marks = found.setdefault(file.stem, [])
+        with suppress(OSError), file.open("rb") as lines:
+            for line in lines:
+                with suppress(ValueError, KeyError, TypeError):
+                    if line.startswith(_MARKS):
+                        event = event_from_json(json.loads(line))
+                        marks += [event] if isinstance(event, (Began, Ended)) else []
+    return found
 
 
 class EventReader:

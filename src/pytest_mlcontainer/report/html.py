@@ -1,11 +1,14 @@
 """`report.html`: one file that needs nothing else, for people.
 
 Every text goes through `t`, which leaves nothing in it for a browser to act on; besides, the page
-forbids scripts, and loading anything, in its own head.
+forbids all scripts but its own, and loading anything, in its own head. It can be read without that
+script, which filters, sorts and chooses.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from importlib.resources import files
 
@@ -13,22 +16,30 @@ from pytest_mlcontainer.model import Outcome, Scalar, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
 from pytest_mlcontainer.report.escape import cut_inside
+from pytest_mlcontainer.report.html_choices import choice_data, update_html
 from pytest_mlcontainer.report.html_matrix import matrix_html
-from pytest_mlcontainer.report.html_text import t
-from pytest_mlcontainer.report.html_tree import head_html, tree_html, verdict_html
+from pytest_mlcontainer.report.html_pictures import choose_pictures
+from pytest_mlcontainer.report.html_search import search_html
+from pytest_mlcontainer.report.html_text import head_html, t
+from pytest_mlcontainer.report.html_timeline import timeline_html
+from pytest_mlcontainer.report.html_tree import tree_html, verdict_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 
 _SECTIONS = 60
 _LEAVES = 300
 _FEWEST_LEAVES = 5
+_IN_FULL = 30
 _ROWS = 500
 _FACTS = 60
 _FAILURES = 30
 _LOG_LINES = 200
 _NOTES = 50
 _SAID = 2000
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src {style}; script-src {script}; "
+    "base-uri 'none'; form-action 'none'"
+)
 _HEADS = ("entrypoint", "run", "reference", "verdict", "items", "cause", "worst difference")
 _TERMS = (
     ("max abs", "the largest |actual − expected|"),
@@ -42,27 +53,37 @@ _TERMS = (
 def report_html(session: Session) -> str:
     """The page; a few megabytes at most, whatever was compared."""
     title = words.session_headline(session.counts, len(session.failures))
-    style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    style = "\n" + files(__package__).joinpath("report.css").read_text(encoding="utf-8")
+    script = "\n" + files(__package__).joinpath("report.js").read_text(encoding="utf-8")
+    policy = _POLICY.format(style=_hash(style), script=_hash(script))
     return "\n".join(
         (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{t(_POLICY)}">',
+            f'<meta http-equiv="Content-Security-Policy" content="{t(policy, _SAID)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{t(title)} – pytest-mlcontainer</title>",
-            f"<style>\n{style}</style>\n</head>\n<body>",
+            f"<style>{style}</style>\n</head>\n<body>",
             *_header(session, title),
             "<main>",
             *_body(session),
             "</main>",
             *_footer(),
-            "</body>\n</html>\n",
+            f"<script>{script}</script>\n</body>\n</html>\n",
         )
     )
 
 
+def _hash(content: str) -> str:
+    """As a Content-Security-Policy names an inline style or script that may be used."""
+    digest = hashlib.sha256(content.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
 def _header(session: Session, title: str) -> Iterator[str]:
     yield f"<header>\n<h1>{t(title)}</h1>"
+    if session.unfinished:
+        yield f'<p class="unfinished"><strong>{t(session.unfinished, _SAID)}</strong></p>'
     if session.counts:
         yield '<ul class="verdicts">'
         for verdict, count in session.counts:
@@ -80,8 +101,14 @@ def _body(session: Session) -> Iterator[str]:
     yield from _overview(session, numbered, {number for number, _each in sections})
     yield from _failures(session.failures)
     leaves = max(_FEWEST_LEAVES, _LEAVES // max(1, len(sections)))
+    worst_first = sorted(sections, key=lambda each: -each[1].tree.outcome.verdict.severity)
+    pictured = choose_pictures((each.tree for _number, each in worst_first), leaves)
+    in_full = max(1, _IN_FULL // max(1, len(sections)))
+    with_plots = {number for number, _each in worst_first[:_IN_FULL]}
     for number, comparison in sections:
-        yield from _comparison(number, comparison, leaves)
+        shown = leaves, in_full if number in with_plots else 0, pictured
+        yield from _comparison(number, comparison, *shown)
+    yield from timeline_html(session.timeline, session.duration_s)
     if session.remarks or session.notes:
         yield "<section>\n<h2>Remarks</h2>"
         yield from _notes((*session.remarks, *session.notes))
@@ -135,7 +162,21 @@ def _row(number: int, comparison: Comparison, linked: bool, with_causes: bool) -
         f'<td role="cell" data-head="{head}">{cell}</td>'
         for head, cell in zip(_heads(with_causes)[1:], others, strict=True)
     )
-    return f'<tr role="row"><th scope="row" role="rowheader">{first}</th>{rest}</tr>'
+    head = f'<th scope="row" role="rowheader">{first}</th>'
+    return f'<tr role="row"{_data(number, outcome)}>{head}{rest}</tr>'
+
+
+def _data(number: int, outcome: Outcome) -> str:
+    """What the page's script filters and sorts by, as attributes."""
+    name = f"{outcome.entrypoint} {words.name_of_target(outcome.target)}"
+    data = {
+        "number": str(number),
+        "verdict": outcome.verdict.value,
+        "rank": str(outcome.verdict.severity),
+        "platform": str(outcome.target.platform),
+        "name": f"{name} against {words.name_of_reference(outcome)}",
+    }
+    return "".join(f' data-{key}="{t(value)}"' for key, value in data.items())
 
 
 def _failures(runs: tuple[RunResult, ...]) -> Iterator[str]:
@@ -166,10 +207,13 @@ def _log(said: str) -> str:
     return "\n".join([*head, *(t(line, 1000) for line in lines[-_LOG_LINES:])])
 
 
-def _comparison(number: int, comparison: Comparison, leaves: int) -> Iterator[str]:
+def _comparison(
+    number: int, comparison: Comparison, leaves: int, in_full: int, pictured: frozenset[int]
+) -> Iterator[str]:
     tree, outcome = comparison.tree, comparison.tree.outcome
     is_open = "" if outcome.verdict.passes else " open"
-    yield f'<section id="c{number}">\n<details class="comparison"{is_open}>'
+    data = _data(number, outcome) + choice_data(comparison)
+    yield f'<section id="c{number}" class="comparison"{data}>\n<details{is_open}>'
     title = (
         f"<code>{t(outcome.entrypoint, 60)}</code>: {t(words.name_of_target(outcome.target))} "
         f"against {t(words.name_of_reference(outcome))}"
@@ -179,15 +223,18 @@ def _comparison(number: int, comparison: Comparison, leaves: int) -> Iterator[st
         yield f"<p><strong>{t(words.headline(outcome, tree.failing_count), 300)}</strong></p>"
     yield from _statements(answer(outcome), "answer")
     yield f"<p>Items compared: {t(words.counts_text(tree.counts))}.</p>"
-    yield from tree_html(tree, leaves)
+    yield from tree_html(tree, leaves, in_full, pictured)
     others = rest(outcome)
     if others:
         yield "<h3>What else was found</h3>"
         yield from _statements(others, "rest")
+    if outcome.explanation is not None:
+        yield from search_html(outcome.explanation.trials)
     yield from _facts(outcome)
     if outcome.notes:
         yield "<h3>Notes</h3>"
         yield from _notes(outcome.notes)
+    yield from update_html(comparison)
     if comparison.repeat:
         yield "<h3>Repeat just this</h3>"
         yield f'<pre tabindex="0"><code>{t(comparison.repeat, 2000)}</code></pre>'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_mlcontainer.report import words
-from pytest_mlcontainer.report.html_text import t
-from pytest_mlcontainer.report.html_tree import head_html, verdict_html
+from pytest_mlcontainer.report.html_text import head_html, t
+from pytest_mlcontainer.report.html_tree import verdict_html
 from pytest_mlcontainer.report.session import Comparison
 
 _ROWS, _COLUMNS = 100, 12

@@ -16,6 +16,7 @@ from pytest_mlcontainer.model import (
     PlottedSeries,
 )
 from pytest_mlcontainer.report import words
+from pytest_mlcontainer.report.html_lines import lines_html
 from pytest_mlcontainer.report.html_text import t
 
 _CELL = 4
@@ -39,6 +40,8 @@ def plots_html(difference: Difference, plots: Plots, sides: tuple[str, str]) -> 
     if plots.confusion is not None:
         yield from _confusion(plots.confusion, sides)
     yield "</div>"
+    if plots.text is not None:
+        yield from lines_html(plots.text, sides)
     if plots.looked_at < difference.differing and difference.unit == "elements":
         yield (
             f'<p class="quiet">Drawn from {plots.looked_at:,} of the {difference.differing:,} '

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape as escape_html
 
 from pytest_mlcontainer.model import Difference, Outcome, Verdict
 from pytest_mlcontainer.report import words
-from pytest_mlcontainer.report.escape import escape
+from pytest_mlcontainer.report.html_choices import rule_html
+from pytest_mlcontainer.report.html_elements import elements_html
+from pytest_mlcontainer.report.html_pictures import pictures_html
 from pytest_mlcontainer.report.html_plots import plots_html
 from pytest_mlcontainer.report.html_text import t
 from pytest_mlcontainer.report.tree import Bins, Node, ReportLeaf, Tree
 
 _OPEN = 3
-_ELEMENTS = 5
-_LEAVES_FOR_A_PLOT = 7
 _HEAD = 160
 _BAR, _GAP, _HEIGHT = 14, 2, 48
 
@@ -28,7 +27,8 @@ class _View:
     outcome: Outcome
     shown: frozenset[int]
     is_open: frozenset[int]
-    plotted: frozenset[int]
+    in_full: frozenset[int]
+    pictured: frozenset[int]
 
 
 def verdict_html(verdict: Verdict, said: str = "") -> str:
@@ -37,20 +37,20 @@ def verdict_html(verdict: Verdict, said: str = "") -> str:
     return f'<span class="verdict {verdict.value}">{sign} {said or verdict.value}</span>'
 
 
-def head_html(heads: Iterable[str]) -> str:
-    """The first row of a table."""
-    cells = "".join(f'<th scope="col">{t(head)}</th>' for head in heads)
-    return f"<thead><tr>{cells}</tr></thead>"
+def tree_html(tree: Tree, most: int, in_full: int, pictured: frozenset[int]) -> Iterator[str]:
+    """The tree with at most so many leaves, the worst ones, and plots of the worst of them.
 
-
-def tree_html(tree: Tree, most: int) -> Iterator[str]:
-    """The tree with at most so many leaves, the worst ones, and plots of the worst of them."""
-    with_plots = [leaf for leaf in tree.leaves[:most] if leaf.difference.plots is not None]
+    Args:
+        in_full: of how many of them plots and more than the worst few elements are shown.
+        pictured: identities of leaves whose pictures are to be shown.
+    """
+    with_more = [leaf for leaf in tree.leaves[:most] if leaf.has_more]
     view = _View(
         tree.outcome,
         frozenset(id(leaf) for leaf in tree.leaves[:most]),
         frozenset(id(leaf) for leaf in tree.failing[:_OPEN]),
-        frozenset(id(leaf) for leaf in with_plots[: max(1, most // _LEAVES_FOR_A_PLOT)]),
+        frozenset(id(leaf) for leaf in with_more[:in_full]),
+        pictured,
     )
     yield '<div class="tree">'
     for node in tree.outputs:
@@ -120,14 +120,27 @@ def _details(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     headed = words.brief(difference)[:_HEAD]
     yield from (f"<p>{t(line, 1000)}</p>" for line in said if line and line != headed)
     yield from _spread(difference)
-    if leaf.elements:
-        yield from _elements(leaf, view.outcome)
-    if difference.plots is None:
-        return
-    if id(leaf) in view.plotted:
+    in_full = id(leaf) in view.in_full
+    has_lines = in_full and difference.plots is not None and difference.plots.text is not None
+    if leaf.elements and not has_lines:  # which are the same, with what is around them
+        yield from elements_html(leaf, view.outcome, in_full=in_full)
+    yield from rule_html(difference)
+    yield from _pictures(leaf, view)
+    if in_full and difference.plots is not None:
         yield from plots_html(difference, difference.plots, words.names_of_sides(view.outcome))
+    elif leaf.has_more and not in_full:
+        why = "Plots, and more than the worst few values, are shown of the worst items alone."
+        yield f'<p class="quiet">{why}</p>'
+
+
+def _pictures(leaf: ReportLeaf, view: _View) -> Iterator[str]:
+    plots = leaf.difference.plots
+    if plots is None or plots.pictures is None:
+        return
+    if id(leaf) in view.pictured:
+        yield from pictures_html(plots.pictures, words.names_of_sides(view.outcome))
     else:
-        yield '<p class="quiet">Plots are drawn of the worst items alone.</p>'
+        yield '<p class="quiet">Its pictures are left out: this page has those of worse items.</p>'
 
 
 def _spread(difference: Difference) -> Iterator[str]:
@@ -141,7 +154,7 @@ def _spread(difference: Difference) -> Iterator[str]:
     low, high = words.short(shown[0][0]), words.short(shown[-1][1])
     width = len(shown) * (_BAR + _GAP) - _GAP
     label = f"histogram of errors from {low} to {high}: {errors}"
-    yield '<figure class="spread">'
+    yield '<figure class="spread">\n<div class="chart">'
     yield f'<svg role="img" aria-label="{t(label, 400)}" viewBox="0 0 {width} {_HEIGHT}"'
     yield f' width="{width}" height="{_HEIGHT}">'
     for number, (start, end, count) in enumerate(shown):
@@ -153,7 +166,7 @@ def _spread(difference: Difference) -> Iterator[str]:
         )
     yield from _noise(difference, shown, width)
     yield "</svg>"
-    yield f'<div class="axis" style="width:{width}px"><span>{low}</span><span>{high}</span></div>'
+    yield f'<div class="axis"><span>{low}</span><span>{high}</span></div>\n</div>'
     yield f"<figcaption>errors: {t(errors)}</figcaption>\n</figure>"
 
 
@@ -167,33 +180,3 @@ def _noise(difference: Difference, bins: Bins, width: int) -> Iterator[str]:
     said = f"noise between repeats: {words.short(noise)}"
     yield f'<line class="noise" x1="{at:.1f}" y1="0" x2="{at:.1f}" y2="{_HEIGHT}">'
     yield f"<title>{said}</title></line>"
-
-
-def _elements(leaf: ReportLeaf, outcome: Outcome) -> Iterator[str]:
-    difference = leaf.difference
-    shown = leaf.elements[:_ELEMENTS]
-    placed = any(each.index for each in shown)
-    measured = any(each.error is not None for each in shown)
-    heads = [*(["worst at"] if placed else []), *words.names_of_sides(outcome)]
-    heads += ["off by"] if measured else []
-    yield f'<div class="wide">\n<table class="elements">\n{head_html(heads)}\n<tbody>'
-    for each in shown:
-        where = t(words.place(difference, each.index))
-        same = _common_start(escape(each.actual), escape(each.expected))
-        row = f'<th scope="row">{where}</th>' if placed else ""
-        row += "".join(f"<td>{_value(side, same)}</td>" for side in (each.actual, each.expected))
-        row += f"<td>{words.error_of(each)}</td>" if measured else ""
-        yield f"<tr>{row}</tr>"
-    yield "</tbody>\n</table>\n</div>"
-
-
-def _common_start(left: str, right: str) -> str:
-    pairs = zip(left, right, strict=False)
-    first = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
-    return left[:first]
-
-
-def _value(text: str, same: str) -> str:
-    """The value; what both sides begin with stands back, so that the eye finds the difference."""
-    shown = escape(text)
-    return f'<span class="same">{escape_html(same)}</span>{escape_html(shown[len(same) :])}'

@@ -5,18 +5,23 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+from dataclasses import asdict, replace
 from typing import Any
 
-from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
+from pytest_mlcontainer.model import Element, Explanation, Outcome, Target, TimelineSpan
 from pytest_mlcontainer.report.acceptance import acceptance
+from pytest_mlcontainer.report.html_pictures import choose_pictures
 from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
-from pytest_mlcontainer.report.session import Comparison, Session
-from pytest_mlcontainer.report.tree import Counts, ReportLeaf
+from pytest_mlcontainer.report.session import Comparison, Session, longest
+from pytest_mlcontainer.report.tree import FEW_ELEMENTS, LISTED, Counts, ReportLeaf
 
 SCHEMA = 1
 PACKAGE = "pytest-mlcontainer"
 _PLOTS = 100
+_SPANS = 2000
+_TRIALS = 500
+_PICTURES = 1_000_000  # characters
 
 
 def report_json(session: Session) -> str:
@@ -26,7 +31,9 @@ def report_json(session: Session) -> str:
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
     `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict),
-    `duration_s`.
+    `duration_s`, `unfinished` (why this is not all of a session; "" where it is), `timeline` (the
+    longest 2,000 tasks, in the order in which they were begun: `activity`, `title`,
+    `start_s`, `duration_s`, `worker`, `worked`).
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
@@ -35,37 +42,51 @@ def report_json(session: Session) -> str:
     `notes`, `repeat` (a command, or null).
 
     An explanation: `runs`, `tried`, `not_exercised` (`name` and `why`), `findings` (`kind`,
-    `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`.
+    `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`,
+    `trials` (`names`, and of how many runs each: `agreed`, `drifted`, `failed`).
     `model.Explanation` says what each means.
 
     A difference: `output`, `item`, `path` (the output, then the item in parts: joined they are its
     name), `verdict`, `max_abs`, `max_rel`, `max_ulp`, `scale_error`, `worst_index`,
     `worst_actual`, `worst_expected`, `differing`, `beyond`, `size`, `unit`, `rule`, `note`,
     `quantiles` ([share, error] pairs), `histogram` ([low, high, count]), `elements` (the worst
-    few: `index`, `actual`, `expected`, `error`), `noise` (between repeats of the reference; null
-    where it was not measured), `typical`, `accept` (`line` of configuration that would let it pass,
-    and what that `hides`; or null), and where there are any `excuses`, `renames` and `plots`.
+    five, of what has `plots` up to twenty: `index`, `actual`, `expected`, `error`, and `excess`
+    where there is a bound: the error ÷ what that allows), `noise` (between repeats of the
+    reference; null where it was not measured), `typical`, `accept` (`line` of configuration that
+    would let it pass, and what that `hides`; or null), and where there are any `excuses`, `renames`
+    and `plots`.
     `model.Difference` says what each means.
     """
     plotted = _plotted(session)
+    pictured = choose_pictures((each.tree for each in session.comparisons), LISTED, _PICTURES)
     report = {
         "schema": SCHEMA,
         "version": session.version or importlib.metadata.version(PACKAGE),
-        "results": [_comparison(each, plotted) for each in session.comparisons],
+        "results": [_comparison(each, plotted, pictured) for each in session.comparisons],
         "failures": [_failure(run) for run in session.failures],
         "notes": list(session.notes),
         "verdicts": _counts(session.counts),
         "runs": session.runs,
         "duration_s": round(session.duration_s, 3),
+        "unfinished": session.unfinished,
+        "timeline": [_span(span) for span in longest(session.timeline, _SPANS)],
     }
     # Escaped to ASCII, because names may hold surrogates, which no encoding of a file takes.
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
 
 
+def _span(span: TimelineSpan) -> dict[str, Any]:
+    return {
+        **asdict(span),
+        "start_s": round(span.start_s, 3),
+        "duration_s": round(span.duration_s, 3),
+    }
+
+
 def _plotted(session: Session) -> frozenset[int]:
-    """Identities of the leaves whose plots are written: as many of each comparison, the worst."""
+    """Identities of the leaves that are written in full: as many of each comparison, the worst."""
     with_plots = [
-        [id(leaf) for leaf in comparison.tree.leaves if leaf.difference.plots is not None]
+        [id(leaf) for leaf in comparison.tree.leaves if leaf.has_more]
         for comparison in sorted(
             session.comparisons, key=lambda each: -each.tree.outcome.verdict.severity
         )
@@ -75,7 +96,9 @@ def _plotted(session: Session) -> frozenset[int]:
     return frozenset(leaf for leaves in drawn for leaf in leaves[:each])
 
 
-def _comparison(comparison: Comparison, plotted: frozenset[int]) -> dict[str, Any]:
+def _comparison(
+    comparison: Comparison, plotted: frozenset[int], pictured: frozenset[int]
+) -> dict[str, Any]:
     tree, outcome = comparison.tree, comparison.tree.outcome
     return {
         "entrypoint": outcome.entrypoint,
@@ -83,7 +106,9 @@ def _comparison(comparison: Comparison, plotted: frozenset[int]) -> dict[str, An
         "reference": _target(outcome.reference),
         "against": outcome.against,
         "verdict": outcome.verdict.value,
-        "differences": [_difference(leaf, id(leaf) in plotted) for leaf in tree.leaves],
+        "differences": [
+            _difference(leaf, id(leaf) in plotted, id(leaf) in pictured) for leaf in tree.leaves
+        ],
         "counts": _counts(tree.counts),
         "unlisted": _counts(tree.unlisted),
         "outputs": [
@@ -134,6 +159,9 @@ def _explanation(explanation: Explanation | None) -> dict[str, Any] | None:
         "materiality": explanation.materiality,
         "open": list(explanation.open),
         "suspects": list(explanation.suspects),
+        "trials": [
+            {**asdict(trial), "names": list(trial.names)} for trial in explanation.trials[:_TRIALS]
+        ],
     }
 
 
@@ -147,8 +175,11 @@ def _target(target: Target) -> dict[str, Any]:
     }
 
 
-def _difference(leaf: ReportLeaf, is_plotted: bool) -> dict[str, Any]:
+def _difference(leaf: ReportLeaf, is_plotted: bool, is_pictured: bool) -> dict[str, Any]:
     difference = leaf.difference
+    plots = difference.plots if is_plotted else None
+    if plots is not None and not is_pictured:
+        plots = replace(plots, pictures=None)
     index = difference.worst_index
     proposal = acceptance(difference)
     return {
@@ -173,13 +204,15 @@ def _difference(leaf: ReportLeaf, is_plotted: bool) -> dict[str, Any]:
         "histogram": [
             [_number(low), _number(high), count] for low, high, count in difference.histogram
         ],
-        "elements": [_element(each) for each in leaf.elements],
+        "elements": [
+            _element(each) for each in leaf.elements[: None if is_plotted else FEW_ELEMENTS]
+        ],
         "noise": _number(difference.noise),
         "typical": _number(difference.typical),
         "accept": None if proposal is None else {"line": proposal.line, "hides": proposal.hides},
         **({"excuses": list(difference.excuses)} if difference.excuses else {}),
         **({"renames": [list(pair) for pair in difference.renames]} if difference.renames else {}),
-        **({"plots": plots_to_json(difference.plots)} if is_plotted else {}),
+        **({} if plots is None else {"plots": plots_to_json(plots)}),
     }
 
 
@@ -189,6 +222,7 @@ def _element(element: Element) -> dict[str, Any]:
         "actual": element.actual,
         "expected": element.expected,
         "error": _number(element.error),
+        **({} if element.excess is None else {"excess": element.excess}),
     }
 
 

@@ -30,6 +30,7 @@ _UNSAFE = re.compile(r"^[^A-Za-z(/]|[!-$&'*;-<>-@\[-`{-~]|:(?! )")
 def summary_md(session: Session) -> str:
     """The verdicts in a table, then the worst differences, then runs that failed and remarks."""
     parts = [[f"## {words.session_headline(session.counts, len(session.failures))}"]]
+    parts += [[f"**{text(session.unfinished, 1000)}**"]] if session.unfinished else []
     parts += [_verdicts(session), _answers(session), _worst(session)]
     parts += [_failure(run) for run in session.failures[:_FAILURES]]
     if len(session.failures) > _FAILURES:

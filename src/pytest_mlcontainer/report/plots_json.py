@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pytest_mlcontainer.model import Confusion, Pictures, PlotGrid, Plots, PlottedSeries
+from pytest_mlcontainer.model import (
+    Confusion,
+    Pictures,
+    PlotGrid,
+    Plots,
+    PlottedSeries,
+    TextLine,
+    TextLines,
+)
 
 
 def plots_to_json(plots: Plots | None) -> dict[str, Any] | None:
@@ -27,7 +35,14 @@ def plots_from_json(raw: Mapping[str, Any] | None) -> Plots | None:
         series=None if raw["series"] is None else PlottedSeries(**_tuples(raw["series"])),
         confusion=None if raw["confusion"] is None else Confusion(**_tuples(raw["confusion"])),
         pictures=None if raw["pictures"] is None else Pictures(**raw["pictures"]),
+        text=_text(raw.get("text")),
     )
+
+
+def _text(raw: Mapping[str, Any] | None) -> TextLines | None:
+    if raw is None:
+        return None
+    return TextLines(tuple(TextLine(**line) for line in raw["lines"]), raw["is_cut"])
 
 
 def _grid(raw: Mapping[str, Any] | None) -> PlotGrid | None:

@@ -17,7 +17,9 @@ from pytest_mlcontainer.model import (
     Outcome,
     Platform,
     SearchFinding,
+    SearchTrial,
     Target,
+    TimelineSpan,
     Verdict,
 )
 from pytest_mlcontainer.report.json import SCHEMA
@@ -51,7 +53,16 @@ def read_report(text: str, name: str) -> Session:
         results += [_failed(each, f"{name}:{at}") for at, each in enumerate(raw["failures"])]
         results += [Result(note=str(note)) for note in raw["notes"]]
         found = gather(results, float(raw["duration_s"]))
-        return replace(found, runs=int(raw["runs"]), version=str(raw.get("version", "")))
+        timeline = tuple(_span(each) for each in raw.get("timeline", ()))
+        version = str(raw.get("version", ""))
+        unfinished = str(raw.get("unfinished", ""))
+        return replace(
+            found,
+            runs=int(raw["runs"]),
+            version=version,
+            timeline=timeline,
+            unfinished=unfinished,
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
 
@@ -69,7 +80,30 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
     if len(versions) > 1:
         results.append(Result(note=f"{_VERSIONS}: {', '.join(versions)}"))
     merged = gather(results, sum(session.duration_s for session in sessions))
-    return replace(merged, runs=sum(session.runs for session in sessions))
+    timeline = tuple(
+        replace(span, worker=f"report {number} {span.worker}".rstrip())
+        if len(sessions) > 1
+        else span
+        for number, session in enumerate(sessions, 1)
+        for span in session.timeline
+    )
+    return replace(
+        merged,
+        runs=sum(session.runs for session in sessions),
+        timeline=timeline,
+        unfinished=" ".join(dict.fromkeys(each.unfinished for each in sessions if each.unfinished)),
+    )
+
+
+def _span(raw: Mapping[str, Any]) -> TimelineSpan:
+    return TimelineSpan(
+        str(raw["activity"]),
+        str(raw["title"]),
+        float(raw["start_s"]),
+        float(raw["duration_s"]),
+        str(raw["worker"]),
+        bool(raw["worked"]),
+    )
 
 
 def _result(raw: Mapping[str, Any]) -> Result:
@@ -137,7 +171,9 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
 def _element(raw: Mapping[str, Any]) -> Element:
     error = raw["error"]
     off = None if error is None else float(error)
-    return Element(tuple(raw["index"]), str(raw["actual"]), str(raw["expected"]), off)
+    excess = raw.get("excess")
+    beside = None if excess is None else float(excess)
+    return Element(tuple(raw["index"]), str(raw["actual"]), str(raw["expected"]), off, beside)
 
 
 def _explanation(raw: Mapping[str, Any]) -> Explanation:
@@ -154,4 +190,13 @@ def _explanation(raw: Mapping[str, Any]) -> Explanation:
         materiality=raw["materiality"],
         open=tuple(raw["open"]),
         suspects=tuple(raw["suspects"]),
+        trials=tuple(
+            SearchTrial(
+                tuple(each["names"]),
+                int(each["agreed"]),
+                int(each["drifted"]),
+                int(each["failed"]),
+            )
+            for each in raw.get("trials", ())
+        ),
     )

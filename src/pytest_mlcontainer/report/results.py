@@ -17,6 +17,7 @@ from pytest_mlcontainer.model import (
     Platform,
     Run,
     SearchFinding,
+    SearchTrial,
     Target,
     Verdict,
 )
@@ -159,6 +160,9 @@ def _explanation(raw: Mapping[str, Any]) -> Explanation:
             ),
             "open": tuple(raw["open"]),
             "suspects": tuple(raw["suspects"]),
+            "trials": tuple(
+                SearchTrial(**{**each, "names": tuple(each["names"])}) for each in raw["trials"]
+            ),
         }
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_mlcontainer.model import Verdict
+from pytest_mlcontainer.model import TimelineSpan, Verdict
 from pytest_mlcontainer.report.answer import remarks
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.tree import Counts, Tree, add_counts, build_tree
@@ -32,6 +32,8 @@ class Session:
         runs: how many there were; one that several tests used counts once.
         more_runs: those that searches for causes asked for; some may be among `runs`.
         counts: comparisons by verdict, the worst first.
+        timeline: what was done, and when; empty where that is not known.
+        unfinished: why this is not all of a session; "" where it is.
         version: of this package, where another one made the session; "" for this one.
     """
 
@@ -44,10 +46,22 @@ class Session:
     counts: Counts
     duration_s: float
     version: str = ""
+    timeline: tuple[TimelineSpan, ...] = ()
+    unfinished: str = ""
 
     @property
     def passes(self) -> bool:
-        return not self.failures and all(verdict.passes for verdict, _count in self.counts)
+        """Whether all agrees, and nothing is known to be missing."""
+        whole = not self.failures and not self.unfinished
+        return whole and all(verdict.passes for verdict, _count in self.counts)
+
+
+def longest(timeline: tuple[TimelineSpan, ...], most: int) -> tuple[TimelineSpan, ...]:
+    """The longest of them, in their order."""
+    if len(timeline) <= most:
+        return timeline
+    ranked = sorted(range(len(timeline)), key=lambda at: -timeline[at].duration_s)
+    return tuple(timeline[at] for at in sorted(ranked[:most]))
 
 
 def gather(results: Iterable[Result], duration_s: float) -> Session:

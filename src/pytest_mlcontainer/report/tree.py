@@ -15,6 +15,7 @@ from pytest_mlcontainer.model import Difference, Element, Outcome, Verdict
 
 LISTED = 500
 BINS = 64
+FEW_ELEMENTS = 5
 _DEEPEST = 12
 _TOKEN = re.compile(r"\[[^\[\]]*\]|[./]?[^./\[]+|[./\[]", re.DOTALL)
 _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
@@ -39,6 +40,11 @@ class ReportLeaf:
     @property
     def passes(self) -> bool:
         return self.difference.verdict.passes
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more to show of it than its numbers and its worst few elements."""
+        return self.difference.plots is not None or len(self.elements) > FEW_ELEMENTS
 
 
 @dataclass(frozen=True)

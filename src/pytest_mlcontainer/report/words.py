@@ -204,6 +204,11 @@ def error_of(element: Element) -> str:
     return short(element.error) or ""
 
 
+def excess_of(element: Element) -> str:
+    """How often its error fits into what the bound allows."""
+    return "" if element.excess is None else f"{element.excess:.3g} ×"
+
+
 def brief(difference: Difference) -> str:
     """The most telling in a few words: two numbers, or what was noted, or how many differ."""
     if difference.verdict is Verdict.IDENTICAL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from pytest_mlcontainer.compare.formats.thumbnails import MOST_BYTES
 from pytest_mlcontainer.compare.matching.similarity import WINDOW, psnr, ssim
-from pytest_mlcontainer.model import Tolerance, Verdict
+from pytest_mlcontainer.model import Pictures, Tolerance, Verdict
 from tests.fixture_types import Compare, Only
 
 RNG = np.random.default_rng(7)
@@ -221,3 +223,96 @@ def test_a_huge_picture_is_refused_with_what_to_do(only: Only) -> None:
 
 def test_text_that_begins_like_a_bitmap_is_text(only: Only) -> None:
     assert only("a.txt", "BM is a road\n" * 3, "BM is a path\n" * 3).unit == "lines"
+
+
+def shown(png: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png, validate=True))).convert("RGB"))
+
+
+def pictures(only: Only, actual: bytes, expected: bytes) -> Pictures:
+    plots = only("a.png", actual, expected).plots
+    assert plots is not None
+    assert plots.pictures is not None
+    return plots.pictures
+
+
+def test_images_that_differ_are_drawn_with_the_places_where_they_do(only: Only) -> None:
+    found = pictures(only, saved(changed(PICTURE, 128)), saved(PICTURE))
+    assert (found.width, found.height) == (60, 40)
+    assert np.array_equal(shown(found.actual), changed(PICTURE, 128))
+    assert np.array_equal(shown(found.expected), PICTURE)
+    red = shown(found.difference)
+    marked = np.argwhere(red[:, :, 0].astype(int) - red[:, :, 1] > 50)
+    assert marked.tolist() == [[3, 5]]
+
+
+@pytest.mark.parametrize("by", [1, 255])
+def test_a_single_pixel_of_a_large_image_can_be_seen_in_its_picture(only: Only, by: int) -> None:
+    pixels = np.full((900, 1700), 90, np.uint8)
+    found = pictures(only, saved(changed(pixels, by)), saved(pixels))
+    red = shown(found.difference).astype(int)
+    assert max(red.shape[:2]) <= 240
+    assert (red[:, :, 0] - red[:, :, 1] > 50).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        ("1", "png"),
+        ("L", "png"),
+        ("LA", "png"),
+        ("P", "gif"),
+        ("RGBA", "webp"),
+        ("I;16", "png"),
+        ("F", "tiff"),
+        ("CMYK", "jpeg"),
+        ("YCbCr", "jpeg"),
+        ("LAB", "tiff"),
+        ("I", "tiff"),
+    ],
+)
+def test_images_of_every_mode_are_drawn(only: Only, mode: str, kind: str) -> None:
+    options: dict[str, Any] = {"lossless": True} if kind == "webp" else {}
+    base = Image.fromarray(PICTURE)
+    if mode == "LAB":
+        sides = [Image.frombytes("LAB", (60, 40), p.tobytes()) for p in (PICTURE, 255 - PICTURE)]
+    elif mode == "I;16":
+        wide = PICTURE[:, :, 0].astype(np.uint16) * 250
+        sides = [Image.fromarray(each) for each in (wide, wide[::-1])]
+    else:
+        sides = [each.convert(mode) for each in (base, Image.fromarray(255 - PICTURE))]
+    found = pictures(only, *(saved(side, kind, **options) for side in sides))
+    assert all(shown(png).shape == (40, 60, 3) for png in (found.actual, found.difference))
+
+
+def test_images_of_two_sizes_are_drawn_without_a_difference(only: Only) -> None:
+    found = pictures(only, saved(PICTURE[:20]), saved(PICTURE))
+    assert (shown(found.actual).shape, shown(found.expected).shape) == ((20, 60, 3), (40, 60, 3))
+    assert (found.difference, found.height) == ("", 40)
+
+
+def test_pictures_are_small_whatever_is_in_the_images(only: Only) -> None:
+    noise = RNG.integers(0, 256, (2, 1200, 1500, 4), np.uint8)
+    found = pictures(only, *(saved(side, compress_level=1) for side in noise))
+    size = sum(len(each) for each in (found.actual, found.expected, found.difference))
+    assert size * 3 / 4 <= MOST_BYTES
+    assert min(shown(found.difference).shape[:2]) > 40
+
+
+def test_nothing_of_the_file_but_its_pixels_is_in_a_picture(only: Only) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "<script>secret</script>")
+    found = pictures(only, saved(changed(PICTURE), pnginfo=info), saved(PICTURE))
+    for png in (found.actual, found.expected, found.difference):
+        image = Image.open(io.BytesIO(base64.b64decode(png)))
+        assert isinstance(image, PngImagePlugin.PngImageFile)
+        assert image.text == {}
+
+
+def test_pixels_that_are_no_numbers_are_drawn(only: Only) -> None:
+    values = np.linspace(-5, 5, 64 * 64, dtype=np.float32).reshape(64, 64)
+    other = values.copy()
+    other[0, :4] = np.nan, np.inf, -np.inf, 9
+    found = pictures(only, saved(other, "tiff"), saved(values, "tiff"))
+    red = shown(found.difference).astype(int)
+    assert (red[:, :, 0] - red[:, :, 1] > 50).sum() == 4

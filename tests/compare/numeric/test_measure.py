@@ -109,7 +109,7 @@ def test_the_worst_few_are_those_furthest_beyond_the_bound() -> None:
 
     assert [worst.position for worst in found.worst[:3]] == [60_000, 5, 40_000]
     assert found.beyond == 3
-    assert [worst.beyond for worst in found.worst] == [True, True, True, False, False]
+    assert [worst.beyond for worst in found.worst] == [True] * 3 + [False] * 17
     assert found.worst[0].error == pytest.approx(3)
 
 

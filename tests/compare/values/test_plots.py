@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pytest_mlcontainer.compare.collect import DRAWN, KEPT, collect_items
 from pytest_mlcontainer.compare.numeric.measure import array_of
-from pytest_mlcontainer.compare.rules.rules import DRAWN, RuleBook
+from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
-from pytest_mlcontainer.model import Difference, Plots
+from pytest_mlcontainer.model import Difference, Plots, Rule, Tolerance
+
+LOOSE = Rule("x.npy", None, Tolerance(rtol=0.01, atol=0.0))
 
 
 def compared(
@@ -104,8 +108,46 @@ def test_rare_labels_are_counted_together() -> None:
     assert sum(map(sum, table.counts)) == 600
 
 
-def test_only_so_many_items_of_an_output_are_drawn() -> None:
+def test_of_items_that_differ_alike_only_so_many_are_drawn() -> None:
     book = RuleBook(())
     values = np.arange(20.0)
     drawn = [compared(values + 1, values, book).plots for _number in range(DRAWN + 3)]
     assert [each is None for each in drawn] == [False] * DRAWN + [True] * 3
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
+def test_the_worst_items_of_an_output_are_drawn_in_whichever_order_they_come(order: str) -> None:
+    book, values = RuleBook(()), np.arange(1, 101.0)
+    errors = np.arange(1.0, 301)[:: -1 if order == "falling" else 1]
+    if order == "mixed":
+        np.random.default_rng(1).shuffle(errors)
+    found = (replace(compared(values + error, values, book), item=f"{error:g}") for error in errors)
+
+    kept, notes = collect_items("x.npy", found, False)
+
+    assert [each.item for each in kept] == [str(300 - rank) for rank in range(KEPT)]
+    assert [each.plots is not None for each in kept] == [True] * DRAWN + [False] * (KEPT - DRAWN)
+    assert [len(each.elements) for each in kept] == [20] * DRAWN + [5] * (KEPT - DRAWN)
+    assert notes == (f"x.npy: the worst {KEPT} items are listed; not listed: 250 drift",)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("share", [1.0, 0.02], ids=["dense", "sparse"])
+def test_the_worst_twenty_elements_say_how_far_beyond_what_is_allowed_they_are(
+    dtype: Any, share: float
+) -> None:
+    generator = np.random.default_rng(1)
+    expected = np.full(400_000, 1000, dtype)
+    off = np.where(generator.random(expected.size) < share, 2, 0)
+    off[[5, 399_999]] = 64, 32
+    found = compared((expected + off).astype(dtype), expected, RuleBook((LOOSE,)))
+    assert len(found.elements) == 20
+    assert [each.error for each in found.elements[:3]] == [64, 32, 2]
+    assert [each.excess for each in found.elements[:3]] == pytest.approx([6.4, 3.2, 0.2], rel=1e-3)
+    assert [each.index for each in found.elements[:2]] == [(5,), (399_999,)]
+
+
+def test_what_has_no_finite_bound_has_no_error_in_terms_of_it() -> None:
+    expected = np.arange(100)
+    found = compared(expected[::-1].copy(), expected)
+    assert {each.excess for each in found.elements} == {None}

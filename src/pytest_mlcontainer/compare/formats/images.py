@@ -29,7 +29,7 @@ from pytest_mlcontainer.compare.sources import WRONG_BYTES, ComparedFile, Pair, 
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.model import Difference, Plots, Verdict
 
 _MOST_FRAMES = 10_000
 _MOST_PIXELS_OF_ALL = 1 << 30
@@ -96,7 +96,8 @@ def _compare_frames(
     if actual.mode != expected.mode:
         notes.append(f"mode {actual.mode}, expected {expected.mode}")
     if notes:
-        yield from drift(place.output, place.item, "; ".join(notes), book)
+        for each in drift(place.output, place.item, "; ".join(notes), book):
+            yield _pictured(each, actual, expected, book)
         return
     sides = array_of(actual.values), array_of(expected.values)
     for each in compare_arrays(place, *sides, book):
@@ -105,11 +106,26 @@ def _compare_frames(
             # Equal as far as they were read, and their bytes differ: nothing can be said.
             yield Difference(place.output, place.item, Verdict.FAILED, note=lost)
         elif each.differing:
-            yield replace(
-                each, note="; ".join((*filter(None, (each.note, lost)), _looks(actual, expected)))
-            )
+            note = "; ".join((*filter(None, (each.note, lost)), _looks(actual, expected)))
+            yield _pictured(replace(each, note=note), actual, expected, book)
         else:
             yield each
+
+
+def _pictured(found: Difference, actual: Frame, expected: Frame, book: RuleBook) -> Difference:
+    """The difference with both frames as a report shows them, if it is among the worst."""
+    if found.plots is None and not book.may_draw(found):
+        return found
+    # Here, because Pillow, which is there when a frame is, need not be there before.
+    from pytest_mlcontainer.compare.formats.thumbnails import Pixels, draw_pictures
+
+    sides = Pixels(actual.mode, actual.values), Pixels(expected.mode, expected.values)
+    if found.plots is None:
+        book.drew(found)
+    pictures = draw_pictures(*sides)
+    # The picture of the difference is a better map than that of an array of so many rows.
+    plots = replace(found.plots or Plots(), places=None, pictures=pictures)
+    return replace(found, plots=plots)
 
 
 def _looks(actual: Frame, expected: Frame) -> str:

@@ -19,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.text_lines import AROUND, WINDOW, differing_lines
 from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, read_both
@@ -27,14 +28,14 @@ from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks, shown
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     compare_numbers,
 )
-from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
+from pytest_mlcontainer.model import Difference, Element, Plots, TextLines, Tolerance, Verdict
 
 LIMIT_BYTES = 1 << 28
 _SHOWN = 160
 _BEFORE = 40
 _BLOCK_LINES = 4096
 _NO_LINES: list[str] = []
-_ELEMENTS_KEPT = 5
+_ELEMENTS_KEPT = 20
 _HASHED_LINES = 20_000_000
 _ALIGNED_LINES = 2000
 BYTE_ORDER_MARKS = (
@@ -76,7 +77,11 @@ def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
         why = "; ".join(note for note in notes if note)
         excuses = tally.excuses.names()
     families = _family(encodings[0]), _family(encodings[1])
-    yield replace(_difference(pair.name, tally, applied, families, why), excuses=excuses)
+    found = replace(_difference(pair.name, tally, applied, families, why), excuses=excuses)
+    if tally.beyond and book.may_draw(found):
+        found = replace(found, plots=Plots(text=_lines(pair, encodings, tally, applied.tolerance)))
+        book.drew(found)
+    yield found
 
 
 def is_text(side: ComparedFile) -> bool:
@@ -273,6 +278,26 @@ def _difference(
         note="; ".join(text for text in (why, _note(tally, encodings)) if text),
         elements=tuple(tally.elements),
     )
+
+
+def _lines(
+    pair: Pair, encodings: tuple[str, str], tally: _Tally, tolerance: Tolerance
+) -> TextLines:
+    """The first places that differ, as a report shows them."""
+    start = max(0, tally.first - AROUND)
+    masks = Masks()
+    sides: list[list[str]] = []
+    for side, encoding in zip((pair.actual, pair.expected), encodings, strict=True):
+        with _open(side, encoding) as stream:
+            found = list(itertools.islice(stream, start, start + WINDOW))
+        sides.append(masks.mask_all(found, tolerance.patterns))
+
+    def same(actual: str, expected: str) -> bool:
+        return tally.by_numbers and compare_numbers(actual, expected, tolerance)[0]
+
+    one_by_one = tally.counts[0] == tally.counts[1]
+    ends = start + WINDOW >= max(tally.counts)
+    return differing_lines(sides[0], sides[1], start, same if one_by_one else None, ends)
 
 
 def _rule(tally: _Tally, applied: AppliedTolerance) -> str:

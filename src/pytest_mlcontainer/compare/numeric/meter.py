@@ -27,7 +27,7 @@ from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.spread import ErrorDistribution
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision
 
-ELEMENTS_KEPT = 5
+ELEMENTS_KEPT = 20
 _GLANCE = 4096
 
 
@@ -38,6 +38,7 @@ class Worst:
     Args:
         score: the excess for elements beyond the bound, else the error.
         position: in block order.
+        excess: error ÷ what is allowed there; infinite where nothing is.
     """
 
     beyond: bool
@@ -46,6 +47,7 @@ class Worst:
     position: int
     actual: str
     expected: str
+    excess: float
 
     @property
     def rank(self) -> tuple[bool, float, float, int]:
@@ -150,7 +152,8 @@ class Meter:
             gaps = self._gaps(left[places], right[places])
             self._max_abs = max(self._max_abs, float(gaps.error.max(initial=0)))
             elements = _Elements(start + places, left[places], right[places])
-            self._rank(elements, gaps, np.zeros(len(gaps.error)))
+            # None is beyond here: those that may be were judged above, and are known by that.
+            self._rank(elements, gaps, np.minimum(_excess(gaps, self._bound), 1.0))
 
     def _add_gaps(self, start: int, shape: tuple[int, ...], left: Values, right: Values) -> None:
         """A tile whose elements are picked one by one."""
@@ -228,7 +231,8 @@ class Meter:
             off = float(excess[place]) > 1
             error = float(gaps.error[place])
             ranked_by = float(excess[place]) if off else error
-            found.append(elements.worst(int(gaps.index[place]), off, ranked_by, error))
+            rank = off, ranked_by, error
+            found.append(elements.worst(int(gaps.index[place]), rank, float(excess[place])))
         self._keep_worst(found)
 
     def _keep_worst(self, more: list[Worst]) -> None:
@@ -256,14 +260,14 @@ class _Elements:
     actual: Values
     expected: Values
 
-    def worst(self, index: int, beyond: bool, score: float, error: float) -> Worst:
+    def worst(self, index: int, rank: tuple[bool, float, float], excess: float) -> Worst:
+        """The element at a place; the first three of a `Worst` are its rank."""
         return Worst(
-            beyond,
-            score,
-            error,
+            *rank,
             int(self.positions[index]),
             value_text(self.actual[index]),
             value_text(self.expected[index]),
+            excess,
         )
 
 

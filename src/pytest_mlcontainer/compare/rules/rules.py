@@ -6,10 +6,11 @@ import copy
 import difflib
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
+from heapq import heappush, heappushpop
 from typing import TypeVar
 
+from pytest_mlcontainer.compare.collect import DRAWN, badness
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.applied import AppliedTolerance, RuleUse
 from pytest_mlcontainer.compare.rules.names import NameMatch, Names
@@ -26,8 +27,6 @@ _WAYS = 64
 _MET_KEPT = 20
 _NAMES_CHARACTERS = 1 << 20
 _DEFAULT = Tolerance()
-
-DRAWN = 40  # items of one output; the pages list hardly more
 
 
 class RuleBook:
@@ -57,7 +56,7 @@ class RuleBook:
         self._unread: set[str] = set()
         self._renamed: set[str] = set()
         self._inside: tuple[str, ...] = ()
-        self._drawn: Counter[str] = Counter()
+        self._drawn: dict[str, list[tuple[int, float]]] = {}
 
     def inside(self, member: str) -> RuleBook:
         """The same rules for a file within the output, an archive's member: items begin with it."""
@@ -65,12 +64,14 @@ class RuleBook:
         nested._inside = (*self._inside, member)
         return nested
 
-    def may_draw(self, output: str) -> bool:
-        """Whether another item of the output may be drawn; `drew` says that one was."""
-        return self._drawn[output] < DRAWN
+    def may_draw(self, found: Difference) -> bool:
+        """Whether it is among the worst of its output so far; `drew` says that one was drawn."""
+        drawn = self._drawn.get(found.output, [])
+        return len(drawn) < DRAWN or badness(found) > drawn[0]
 
-    def drew(self, output: str) -> None:
-        self._drawn[output] += 1
+    def drew(self, found: Difference) -> None:
+        drawn = self._drawn.setdefault(found.output, [])
+        (heappush if len(drawn) < DRAWN else heappushpop)(drawn, badness(found))
 
     def find(self, output: str, item: str = "", above: tuple[str, ...] = ()) -> AppliedTolerance:
         """The tolerance for an item.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -67,19 +68,22 @@ def compare_arrays(
         if met.judged_as is not None:
             place = replace(place, judged_as=met.judged_as)
         actual, expected = met.actual, met.expected
+    place = replace(place, is_drawn=book.may_draw)
     if actual.shape != expected.shape:
         note = f"shape {actual.shape}, expected {expected.shape}"
         if not same_type(actual.dtype, expected.dtype):
             note += f"; {dtype_note(actual.dtype, expected.dtype)}"
         yield _structural(place, expected.size, note)
     elif not same_type(actual.dtype, expected.dtype):
-        yield _other_dtype(place, actual, expected)
+        yield _drawn(_other_dtype(place, actual, expected), book)
     elif not book.hand_on(place.output, place.item, actual, expected, applied):
-        place = replace(place, drawn=book.may_draw(place.output))
-        found = _judge(place, actual, expected, applied)
-        if found.plots is not None:
-            book.drew(place.output)
-        yield found
+        yield _drawn(_judge(place, actual, expected, applied), book)
+
+
+def _drawn(found: Difference, book: RuleBook) -> Difference:
+    if found.plots is not None:
+        book.drew(found)
+    return found
 
 
 def _judge(
@@ -275,7 +279,7 @@ def _difference(
     elements = tuple(_element(worst, expected, distance) for worst in measured.worst)
     floating = kind in (DtypeKind.FLOAT, DtypeKind.COMPLEX)
     relative = number and (measured.largest or not measured.differing)
-    return Difference(
+    found = Difference(
         output=place.output,
         item=place.item,
         verdict=_verdict(measured),
@@ -293,8 +297,8 @@ def _difference(
         quantiles=measured.quantiles if distance else (),
         histogram=measured.histogram if distance else (),
         elements=elements if expected.size > 1 else (),
-        plots=draw(expected, measured) if place.drawn else None,
     )
+    return replace(found, plots=draw(expected, measured)) if place.is_drawn(found) else found
 
 
 def _verdict(measured: Measured) -> Verdict:
@@ -312,7 +316,10 @@ def _scale_error(max_abs: float, scale: float) -> float | None:
 def _element(worst: Worst, array: Array, distance: bool) -> Element:
     found = np.unravel_index(worst.position, array.shape, order=array.order)
     index = tuple(int(part) for part in found)
-    return Element(index, worst.actual, worst.expected, worst.error if distance else None)
+    error, excess = (worst.error, worst.excess) if distance else (None, None)
+    if excess is not None and not math.isfinite(excess):
+        excess = None
+    return Element(index, worst.actual, worst.expected, error, excess)
 
 
 def _note(measured: Measured, kind: DtypeKind, bound: Bound) -> str:

@@ -32,7 +32,6 @@ from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 Number = int | float
 
 MOST = 16
-_ELEMENTS_KEPT = 5
 _INT64 = range(-(2**63), 2**63)
 _FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
 _FLOAT32_MAX, _FLOAT32_TINY = (2 - 2.0**-23) * 2.0**127, 2.0**-126
@@ -306,8 +305,9 @@ def _elements(
             value_text(actual[gap.at]),
             value_text(expected[gap.at]),
             gap.error if distance else None,
+            gap.excess if distance and math.isfinite(gap.excess) else None,
         )
-        for gap in gaps[:_ELEMENTS_KEPT]
+        for gap in gaps
     ]
     return tuple(found)
 

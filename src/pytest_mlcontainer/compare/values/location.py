@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.numeric.tolerance import Precision
+from pytest_mlcontainer.model import Difference
+
+
+def _always(_found: Difference) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class ItemLocation:
         text: whether the values were read from text, which has no dtype of its own.
         judged_as: the precision to judge by, where it is not the dtype's.
         note: goes into every difference made here.
-        drawn: whether reports may draw it.
+        is_drawn: whether a difference found there is worth to be drawn.
         met: rows have met already, by a key or in any order; here only their values count.
     """
 
@@ -27,7 +33,7 @@ class ItemLocation:
     judged_as: Precision | None = None
     note: str = ""
     met: bool = False
-    drawn: bool = True
+    is_drawn: Callable[[Difference], bool] = _always
 
     def field(self, name: str) -> ItemLocation:
         above = (self.item, *self.above) if self.item else self.above

@@ -30,7 +30,7 @@ from pytest_mlcontainer.compare.values.numbers_in_text import (
 )
 from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 
-_ELEMENTS_KEPT = 5
+_ELEMENTS_KEPT = 20
 _MOST_NUMBERS = 1_000_000
 
 
