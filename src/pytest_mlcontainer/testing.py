@@ -160,6 +160,18 @@ class EngineContract:
             assert engine.trim_images(1 << 50, (at.repository,))
             assert engine.find_kept_image(at.repository, platform) is None
 
+    def test_an_image_is_handed_out_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        with self.session(tmp_path) as at:
+            stream = at.engine.save(at.image.reference, at.image.platform)
+            if stream is None:
+                return
+            with closing(stream):
+                sent = io.BytesIO(b"".join(stream))
+            with tarfile.open(fileobj=sent) as tar:
+                assert {"manifest.json", "index.json"} & set(tar.getnames())
+            nowhere = "nowhere.invalid/there-is-none:1"
+            _raised(EngineError, lambda: list(at.engine.save(nowhere, at.image.platform) or ()))
+
     # Containers
 
     def test_it_says_what_it_runs_on(self, tmp_path: Path) -> None:

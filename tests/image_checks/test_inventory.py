@@ -17,6 +17,7 @@ from pytest_mlcontainer.image_checks.inventory import (
     EntryKind,
     Inventory,
     Layer,
+    LayerContent,
     read_image,
     resolve,
 )
@@ -76,9 +77,9 @@ def test_every_layout_says_the_same(layout: str, piece: int) -> None:
     assert [layer.size_bytes for layer in inventory.layers] == [10, 5001]
     assert paths(inventory) == ["app/a.py", "app/model.pt", "etc/os-release"]
     assert dict(inventory.env) == {"CUDA_VERSION": "12.4.1", "EMPTY": "", "PLAIN": ""}
-    assert inventory.layers[0].texts == (("etc/os-release", "ID=debian\n"),)
+    assert inventory.layers[0].content.texts == (("etc/os-release", "ID=debian\n"),)
     assert inventory.digest.startswith("sha256:")
-    (model,) = (e for e in inventory.layers[1].entries if e.path == "app/model.pt")
+    (model,) = (e for e in inventory.layers[1].content.entries if e.path == "app/model.pt")
     assert len(model.digest) == 64
 
 
@@ -151,7 +152,7 @@ def test_many_whiteouts_cost_no_more_than_many_files() -> None:
     def layers(count: int) -> tuple[Layer, ...]:
         lower = tuple(Entry(f"d/{n}", EntryKind.FILE) for n in range(count))
         upper = tuple(Entry(f"d/{n}", EntryKind.WHITEOUT) for n in range(count))
-        return tuple(Layer("", 0, 0, "", entries) for entries in (lower, upper))
+        return tuple(Layer("", "", 0, "", LayerContent(0, entries)) for entries in (lower, upper))
 
     assert resolve(layers(1000)).files == ()
     assert times_longer(resolve, layers(1000), layers(20_000)) < 4 * 20
@@ -180,7 +181,7 @@ def test_special_members_are_listed_and_no_more() -> None:
         "self": special(tarfile.LNKTYPE, "self"),
     }
     (layer,) = one_layer(tar_of(kinds)).layers
-    assert {each.path: each.kind for each in layer.entries} == {
+    assert {each.path: each.kind for each in layer.content.entries} == {
         "pipe": EntryKind.OTHER,
         "null": EntryKind.OTHER,
         "away": EntryKind.LINK,
@@ -276,7 +277,7 @@ def test_lists_beyond_the_allowance_are_left_out_and_said() -> None:
     record = "usr/lib/python3/site-packages/a-1.0.dist-info/RECORD"
     data = oci_layout(SavedImage((("RUN", tar_of({record: BIG})),)))
     inventory = read_image([data], AMD64, InventoryLimits(text_bytes=4000))
-    assert inventory.layers[0].texts == ()
+    assert inventory.layers[0].content.texts == ()
     assert paths(inventory) == [record]
     (note,) = inventory.notes
     assert note.startswith("1 lists of installed files")

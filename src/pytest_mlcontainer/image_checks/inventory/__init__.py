@@ -13,7 +13,9 @@ from pytest_mlcontainer.image_checks.inventory.entries import (
     GpuCode,
     Inventory,
     Layer,
+    LayerContent,
 )
+from pytest_mlcontainer.image_checks.inventory.stored import StoredLayers
 from pytest_mlcontainer.image_checks.inventory.visible import (
     Hidden,
     Placed,
@@ -28,7 +30,9 @@ __all__ = [
     "Hidden",
     "Inventory",
     "Layer",
+    "LayerContent",
     "Placed",
+    "StoredLayers",
     "VisibleFiles",
     "read_image",
     "resolve",

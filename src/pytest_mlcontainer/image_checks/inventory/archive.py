@@ -9,15 +9,19 @@ Blobs come in any order, so each layer is read as it comes, and the manifest put
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.image_checks.inventory.entries import Inventory, Layer
+from pytest_mlcontainer.image_checks.inventory.entries import (
+    Inventory,
+    Layer,
+    LayerContent,
+)
 from pytest_mlcontainer.image_checks.inventory.layers import (
     InventoryLimits,
-    LayerContent,
     clean_path,
     read_layer,
 )
@@ -30,6 +34,7 @@ from pytest_mlcontainer.outputs.tar import (
     read_members,
 )
 
+_BLOB = re.compile(r"blobs/sha256/[0-9a-f]{64}")
 # Small, so that what lies behind the end of a compressed frame is not copied again and again.
 _PIECE_BYTES = 1 << 17
 _HEAD_BYTES = 512
@@ -39,9 +44,22 @@ _DEEPEST = 4  # an index in an index; BuildKit writes two
 _REMEDY = "run again; if it stays so, try `docker save IMAGE >/dev/null`, and tell us"
 
 
+class LayerCache(Protocol):
+    """Layers that are known from before, by the name of their blob, which says their digest."""
+
+    def find(self, blob: str) -> LayerContent | None:
+        """What is known of a layer; None where that is nothing."""
+
+    def keep(self, blob: str, content: LayerContent) -> None:
+        """Know it from now on."""
+
+
 @dataclass
 class _Seen:
     """What the stream has brought so far, by the name of its member."""
+
+    known: LayerCache | None
+    limits: InventoryLimits
 
     layers: dict[str, tuple[int, LayerContent]] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
@@ -60,7 +78,10 @@ class _Seen:
 
 
 def read_image(
-    stream: Iterable[bytes], platform: Platform, limits: InventoryLimits | None = None
+    stream: Iterable[bytes],
+    platform: Platform,
+    limits: InventoryLimits | None = None,
+    known: LayerCache | None = None,
 ) -> Inventory:
     """Read an image from what an engine sends of it.
 
@@ -68,13 +89,14 @@ def read_image(
         stream: as `ImageStore.save` gives it.
         platform: the one to read, where there are several.
         limits: what that may take.
+        known: layers of other images; those are passed by.
 
     Raises:
         EngineError: the stream is cut off, damaged, without that platform, or too much.
     """
     limits = limits or InventoryLimits()
     try:
-        seen = _read_members(stream, limits)
+        seen = _read_members(stream, _Seen(known, limits))
     except DamagedTarError as error:
         raise EngineError(
             "what the engine sends of the image cannot be read", str(error), _REMEDY
@@ -101,10 +123,10 @@ class _Config:
     instructions: tuple[str, ...]
 
 
-def _read_members(stream: Iterable[bytes], limits: InventoryLimits) -> _Seen:
-    content, seen = Content(stream), _Seen()
+def _read_members(stream: Iterable[bytes], seen: _Seen) -> _Seen:
+    content = Content(stream)
     for header in read_members(content):
-        limits.take(header)
+        seen.limits.take(header)
         name = clean_path(header.name)
         if header.kind is TarMemberKind.SYMLINK:
             folder = name.rpartition("/")[0]
@@ -112,19 +134,25 @@ def _read_members(stream: Iterable[bytes], limits: InventoryLimits) -> _Seen:
         elif header.kind is TarMemberKind.HARDLINK:
             seen.links[name] = clean_path(header.target)
         elif header.kind is TarMemberKind.FILE:
-            _read_member(name, header.size_bytes, content, limits, seen)
+            _read_member(name, header.size_bytes, content, seen)
     return seen
 
 
-def _read_member(
-    name: str, size: int, content: Content, limits: InventoryLimits, seen: _Seen
-) -> None:
+def _read_member(name: str, size: int, content: Content, seen: _Seen) -> None:
+    cache = seen.known if _BLOB.fullmatch(name) else None
+    known = None if cache is None else cache.find(name)
+    if known is not None:
+        seen.layers[name] = size, known
+        return
     head = b""
     while len(head) < _HEAD_BYTES and (piece := content.read(_HEAD_BYTES - len(head))):
         head += piece
     if _is_layer(name, head):
-        layer = read_layer(unpacked(head, _pieces(content)), limits)
+        left_out = seen.limits.left_out
+        layer = read_layer(unpacked(head, _pieces(content)), seen.limits)
         seen.layers[name] = size, layer
+        if cache is not None and seen.limits.left_out == left_out:
+            cache.keep(name, layer)
     elif head[:1] in b"{[" and size <= _MOST_JSON_BYTES:
         seen.json_bytes += size
         if seen.json_bytes > _MOST_JSON_TOGETHER:
@@ -233,7 +261,4 @@ def _layers(seen: _Seen, config: _Config, names: tuple[str, ...]) -> Iterator[La
         found = seen.layer(name)
         assert found is not None
         size, content = found
-        yield Layer(
-            digest, content.size_bytes, size, instruction, content.entries, content.gpu_code,
-            content.texts,
-        )  # fmt: skip
+        yield Layer(digest, name, size, instruction, content)

@@ -52,24 +52,41 @@ class GpuCode:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer.
+class LayerContent:
+    """What a layer holds, whatever image it is in.
 
     Args:
-        digest: of its unpacked tar stream, as the image's configuration has it.
         size_bytes: of the content of its files.
-        sent_bytes: of the layer as the engine keeps it: compressed, where it is.
-        instruction: what made it, as the image's history has it; empty where that does not say.
         texts: contents of the small files that say what is installed, by path.
     """
 
-    digest: str
     size_bytes: int
-    sent_bytes: int
-    instruction: str
     entries: tuple[Entry, ...]
     gpu_code: tuple[GpuCode, ...] = ()
     texts: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of an image.
+
+    Args:
+        digest: of its unpacked tar stream, as the image's configuration has it.
+        blob: the name under which the engine sent it.
+        sent_bytes: of that: compressed, where the engine keeps it so.
+        instruction: what made it, as the image's history has it; empty where that does not say.
+    """
+
+    digest: str
+    blob: str
+    sent_bytes: int
+    instruction: str
+    content: LayerContent
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the content of its files."""
+        return self.content.size_bytes
 
 
 @dataclass(frozen=True, slots=True)

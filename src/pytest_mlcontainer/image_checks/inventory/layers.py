@@ -8,10 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.image_checks.inventory.entries import Entry, EntryKind, GpuCode
+from pytest_mlcontainer.image_checks.inventory.entries import (
+    Entry,
+    EntryKind,
+    GpuCode,
+    LayerContent,
+)
 from pytest_mlcontainer.image_checks.inventory.fatbin import ELF, FatbinScan, cubin_target
 from pytest_mlcontainer.image_checks.inventory.kept_texts import MOST_BYTES_TOGETHER, is_kept
-from pytest_mlcontainer.model import Pairs
 from pytest_mlcontainer.outputs.tar import Content, TarHeader, TarMemberKind, read_members
 
 SMALLEST_DIGESTED = 1024
@@ -27,16 +31,6 @@ _KINDS = {
     TarMemberKind.SYMLINK: EntryKind.LINK,
     TarMemberKind.HARDLINK: EntryKind.HARDLINK,
 }
-
-
-@dataclass(frozen=True)
-class LayerContent:
-    """What one layer holds; see `Layer`."""
-
-    size_bytes: int
-    entries: tuple[Entry, ...]
-    gpu_code: tuple[GpuCode, ...]
-    texts: Pairs
 
 
 @dataclass

@@ -74,10 +74,10 @@ def resolve(layers: tuple[Layer, ...]) -> VisibleFiles:
     root = _PathNode()
     fates: _Fates = {}
     for number, layer in enumerate(layers):
-        for entry in layer.entries:
+        for entry in layer.content.entries:
             if entry.kind in _REMOVES:
                 _remove(root, entry, number, fates)
-        for entry in layer.entries:
+        for entry in layer.content.entries:
             if entry.kind not in _REMOVES:
                 _put(root, Placed(number, entry), fates)
     visible = sorted(_walk(root), key=lambda each: each.entry.path)
@@ -147,10 +147,10 @@ def _hidden(layers: tuple[Layer, ...], fates: _Fates) -> Iterator[Hidden]:
     for number, layer in enumerate(layers):
         linked: set[str] = {
             entry.target
-            for entry in layer.entries
+            for entry in layer.content.entries
             if entry.kind is EntryKind.HARDLINK and (number, entry.path) not in fates
         }
-        for entry in layer.entries:
+        for entry in layer.content.entries:
             fate = fates.get((number, entry.path))
             if entry.kind is EntryKind.FILE and fate is not None and entry.path not in linked:
                 yield Hidden(number, entry, fate.by, fate.replacement)
