@@ -11,6 +11,7 @@ MOST_BYTES_TOGETHER = 192 << 20
 
 _KEPT = re.compile(
     r"(?:^|/)[^/]+\.dist-info/(?:RECORD|direct_url\.json)$"
+    r"|(?:^|/)(?:torch|tensorflow|jax_cuda\d+_plugin|onnxruntime_gpu)-[^/]*\.dist-info/METADATA$"
     r"|^var/lib/dpkg/(?:status$|status\.d/[^/]+$|info/[^/]+\.list$)"
     r"|^(?:usr/)?lib/apk/db/installed$"
     r"|(?:^|/)conda-meta/[^/]+\.json$"

@@ -109,6 +109,8 @@ def _put(root: _PathNode, placed: Placed, fates: _Fates) -> None:
     for part in entry.path.split("/") if entry.path else ():
         node = node.below.setdefault(part, _PathNode())
     before = node.placed
+    if before is not None and before.layer == placed.layer:
+        before = None  # the same name twice in one layer, which no engine writes
     if before is not None and entry.kind is not EntryKind.FOLDER:
         _note_one(before, placed.layer, entry, fates)
     if entry.kind is not EntryKind.FOLDER and node.below:
