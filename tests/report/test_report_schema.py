@@ -14,11 +14,13 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from pytest_mlcontainer.model import (
     Cause,
+    CheckReport,
     Confusion,
     Difference,
     Element,
     Explanation,
     Failure,
+    ImageFinding,
     Outcome,
     Pictures,
     Platform,
@@ -26,6 +28,7 @@ from pytest_mlcontainer.model import (
     Plots,
     PlottedSeries,
     SearchFinding,
+    Severity,
     Target,
     Verdict,
 )
@@ -93,8 +96,21 @@ BARE = Outcome("train", AMD64, AMD64, Verdict.IDENTICAL, ())
 FAILED = RunResult("r1", "infer", ARM64, None, 1.5, Failure("it failed", "x", "y"))
 
 
+CHECKED = CheckReport(
+    "size",
+    Platform("linux", "arm64"),
+    (
+        ImageFinding("ML001", Severity.ERROR, "x", "Dockerfile", 3, "y", "z", 5, 0.1, "https://a"),
+        ImageFinding("SC2086", Severity.INFO, "x"),
+    ),
+    notes=("not looked at",),
+    figures=(("total_bytes", 7), ("share", math.inf), ("largest", "a")),
+)
+
+
 def written() -> dict[str, Any]:
     results = [Result(outcome=WHOLE), Result(outcome=BARE), Result(run=FAILED), Result(note="n")]
+    results += [Result(check=CHECKED), Result(check=CheckReport("lint"))]
     report: dict[str, Any] = json.loads(report_json(gather(results, 31.5)))
     return report
 

@@ -1,1 +1,1 @@
-"""What can be said of an image without running it: one module or package for each check."""
+"""Checks of the image: one module, or room, for each; `registry` has their functions."""

@@ -32,6 +32,7 @@ from pytest_mlcontainer.temporary import temporary_folder
 _RESULTS, _UPDATES = "mlcontainer", "mlcontainer_updates"
 _PHASES = ("setup", "call", "teardown")
 _JUNIT_RUN, _JUNIT_COMPARISON = "container-run", "container-comparison"
+_JUNIT_CHECK = "container-check"
 
 
 class Results:
@@ -86,8 +87,8 @@ class Results:
         for raw in self._results:
             result = result_from_json(raw)
             line = result.in_a_line
-            if line and (result.run is not None or result.outcome is not None):
-                name = _JUNIT_RUN if result.run is not None else _JUNIT_COMPARISON
+            name = _junit_name(result)
+            if line and name:
                 item.user_properties.append((name, line))
                 report.user_properties.append((name, line))
         for name, values in ((_RESULTS, self._results), (_UPDATES, self._updates)):
@@ -148,6 +149,16 @@ class Results:
                 if entry["result"]["key"] not in self._known:
                     self._take([entry["result"]])
                 yield result_from_json(entry["result"]).in_a_line
+
+
+def _junit_name(result: Result) -> str:
+    """Of the property in JUnit's file; "" for what has none."""
+    kinds = (
+        (result.run, _JUNIT_RUN),
+        (result.outcome, _JUNIT_COMPARISON),
+        (result.check, _JUNIT_CHECK),
+    )
+    return next((name for value, name in kinds if value is not None), "")
 
 
 def _append(folder: Path, entry: dict[str, Any]) -> None:

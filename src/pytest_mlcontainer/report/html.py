@@ -13,6 +13,7 @@ from pytest_mlcontainer.model import Outcome, Scalar, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
 from pytest_mlcontainer.report.escape import cut_inside
+from pytest_mlcontainer.report.html_checks import checks_html
 from pytest_mlcontainer.report.html_matrix import matrix_html
 from pytest_mlcontainer.report.html_text import t
 from pytest_mlcontainer.report.html_tree import head_html, tree_html, verdict_html
@@ -41,7 +42,7 @@ _TERMS = (
 
 def report_html(session: Session) -> str:
     """The page; a few megabytes at most, whatever was compared."""
-    title = words.session_headline(session.counts, len(session.failures))
+    title = words.session_headline(session.counts, len(session.failures), session.checks)
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     return "\n".join(
         (
@@ -79,6 +80,7 @@ def _body(session: Session) -> Iterator[str]:
     sections = numbered[:_SECTIONS]
     yield from _overview(session, numbered, {number for number, _each in sections})
     yield from _failures(session.failures)
+    yield from checks_html(session.checks)
     leaves = max(_FEWEST_LEAVES, _LEAVES // max(1, len(sections)))
     for number, comparison in sections:
         yield from _comparison(number, comparison, leaves)

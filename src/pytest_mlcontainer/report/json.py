@@ -7,7 +7,14 @@ import json
 import math
 from typing import Any
 
-from pytest_mlcontainer.model import Element, Explanation, Outcome, Target
+from pytest_mlcontainer.model import (
+    CheckReport,
+    Element,
+    Explanation,
+    Outcome,
+    Target,
+    check_report_to_json,
+)
 from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
@@ -25,8 +32,8 @@ def report_json(session: Session) -> str:
     JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
-    `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict),
-    `duration_s`.
+    `notes`, `checks` (of images), `runs` (one that several tests used counts once), `verdicts`
+    (comparisons by verdict), `duration_s`.
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
@@ -54,6 +61,7 @@ def report_json(session: Session) -> str:
         "results": [_comparison(each, plotted) for each in session.comparisons],
         "failures": [_failure(run) for run in session.failures],
         "notes": list(session.notes),
+        "checks": [_check(each) for each in session.checks],
         "verdicts": _counts(session.counts),
         "runs": session.runs,
         "duration_s": round(session.duration_s, 3),
@@ -202,6 +210,12 @@ def _failure(run: RunResult) -> dict[str, Any]:
         "value": run.failure.value,
         "remedy": run.failure.remedy,
     }
+
+
+def _check(report: CheckReport) -> dict[str, Any]:
+    raw = check_report_to_json(report)
+    figures = {name: _number(value) for name, value in report.figures}
+    return {**raw, "passes": not report.failing, "figures": figures}
 
 
 def _counts(counts: Counts) -> dict[str, int]:

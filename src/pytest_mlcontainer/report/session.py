@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_mlcontainer.model import Verdict
+from pytest_mlcontainer.model import CheckReport, Verdict
 from pytest_mlcontainer.report.answer import remarks
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.tree import Counts, Tree, add_counts, build_tree
@@ -21,7 +21,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Session:
-    """All runs and comparisons of a session.
+    """All runs, comparisons and checks of a session.
 
     Args:
         comparisons: in the order in which they were made.
@@ -32,6 +32,7 @@ class Session:
         runs: how many there were; one that several tests used counts once.
         more_runs: those that searches for causes asked for; some may be among `runs`.
         counts: comparisons by verdict, the worst first.
+        checks: of images, each once.
         version: of this package, where another one made the session; "" for this one.
     """
 
@@ -43,11 +44,13 @@ class Session:
     more_runs: int
     counts: Counts
     duration_s: float
+    checks: tuple[CheckReport, ...] = ()
     version: str = ""
 
     @property
     def passes(self) -> bool:
-        return not self.failures and all(verdict.passes for verdict, _count in self.counts)
+        agree = all(verdict.passes for verdict, _count in self.counts)
+        return agree and not self.failures and not any(each.failing for each in self.checks)
 
 
 def gather(results: Iterable[Result], duration_s: float) -> Session:
@@ -75,4 +78,5 @@ def gather(results: Iterable[Result], duration_s: float) -> Session:
         ),
         counts=add_counts(tuple(ones)),
         duration_s=duration_s,
+        checks=tuple(dict.fromkeys(each.check for each in found if each.check is not None)),
     )
