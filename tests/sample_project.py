@@ -15,7 +15,7 @@ COPY *.py ./
 """
 
 # Tests of runs count the items of runs; those of the checks have a table of their own.
-NO_CHECKS = "\n[tool.mlcontainer.image]\nlint = false\n"
+NO_CHECKS = "\n[tool.mlcontainer.image]\nlint = false\nsize = false\ngpu = false\n"
 
 TRAIN = """\
 import json, os

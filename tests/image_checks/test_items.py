@@ -38,7 +38,7 @@ def test_lint_comes_first_and_needs_no_platform(project: MakeProject) -> None:
 
 def test_without_the_option_it_is_skipped_like_the_others(project: MakeProject) -> None:
     project.write(image("lint = true"))
-    project.pytester.runpytest_inprocess("-p", "no:randomly").assert_outcomes(skipped=3)
+    project.pytester.runpytest_inprocess("-p", "no:randomly").assert_outcomes(skipped=5)
 
 
 def test_an_image_that_is_given_has_no_dockerfile(project: MakeProject, engine: object) -> None:

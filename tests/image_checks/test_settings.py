@@ -46,6 +46,21 @@ def test_what_is_on_by_default_fails_for_errors_alone() -> None:
                 "lint", True, values=(("dockerfiles", ("*.Dockerfile",)), ("large-file", 1 << 20))
             ),
         ),
+        (
+            'size = { budget = "4 GiB", layer-budget = "1g", growth = "5%" }',
+            CheckSettings(
+                "size",
+                True,
+                values=(("budget", 4 << 30), ("layer-budget", 1 << 30), ("growth", 0.05)),
+            ),
+        ),
+        (
+            'gpu = { driver = "535.104.05", capabilities = ["8.0", "12.0"] }',
+            CheckSettings(
+                "gpu", True, values=(("driver", "535.104.05"), ("capabilities", ("8.0", "12.0")))
+            ),
+        ),
+        ("gpu.driver = 535", CheckSettings("gpu", True, values=(("driver", "535"),))),
     ],
 )
 def test_a_check_is_set_by_a_switch_or_a_table(image: str, check: CheckSettings) -> None:
@@ -68,6 +83,14 @@ def test_a_check_can_be_left_out() -> None:
         ('lint = { ignore = ["DL30008"] }', ('no such rule: "DL30008"', "one of Hadolint")),
         ('lint = { ignore = ["ML005:"] }', ("names no place after the colon", '"ML005:data/*"')),
         ('lint = { large-file = "big" }', ('large-file: not a size: "big"',)),
+        ("size = { budget = -1 }", ("budget: not a size: -1",)),
+        ("size = { growth = 5 }", ("growth: not a percentage: 5", 'write it with its sign: "5%"')),
+        ('size = { layer_budget = "1g" }', ("did you mean layer-budget?",)),
+        ('size = { ignore = ["SZ01"] }', ('no such rule: "SZ01"', "did you mean SZ0")),
+        ('gpu = { driver = "latest" }', ("not a version of NVIDIA's driver", '"535.104.05"')),
+        ("gpu = { driver = true }", ("not a version of NVIDIA's driver: true",)),
+        ("gpu = { capabilities = [8.0] }", ("not a compute capability: 8.0", "nvidia-smi")),
+        ('gpu = { capabilities = ["80"] }', ('not a compute capability: "80"',)),
         ("lint = { dockerfiles = [1] }", ("dockerfiles: has to be a string: 1",)),
     ],
 )

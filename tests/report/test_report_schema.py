@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from pytest_mlcontainer.model import (
     Cause,
     CheckReport,
+    CheckRow,
+    CheckTable,
     Confusion,
     Difference,
     Element,
@@ -105,6 +107,9 @@ CHECKED = CheckReport(
     ),
     notes=("not looked at",),
     figures=(("total_bytes", 7), ("share", math.inf), ("largest", "a")),
+    headline="7 bytes",
+    tables=(CheckTable("layers", (CheckRow("one", 7, "RUN"), CheckRow("two"))),),
+    tables_shown=True,
 )
 
 

@@ -23,6 +23,10 @@ from pytest_mlcontainer.model import (
 # Rules of Hadolint, of ShellCheck in it, and of `docker build --check`.
 _RULE_OF_OTHERS: Final = re.compile(r"(DL|SC)\d{4}|[A-Z][a-z]+([A-Z][A-Za-z]*)+")
 
+_PERCENTAGE: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?%")
+_DRIVER: Final = re.compile(r"[0-9]{3,4}(?:\.[0-9]{1,4}){0,2}")
+_CAPABILITY: Final = re.compile(r"[1-9][0-9]?\.[0-9]")
+
 ParseValue = Callable[[object], CheckValue]
 
 
@@ -32,11 +36,43 @@ def parse_names(value: object) -> tuple[str, ...]:
     return tuple(parse_filled_text(each) for each in listed)
 
 
+def parse_growth(value: object) -> float:
+    """A percentage, as a fraction."""
+    found = _PERCENTAGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise MlContainerError("not a percentage", show(value), 'write it with its sign: "5%"')
+    return float(found[1]) / 100
+
+
+def parse_driver(value: object) -> str:
+    """A version of NVIDIA's driver, or its branch alone."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _DRIVER.fullmatch(text):
+        remedy = 'write its branch, or all of it, as nvidia-smi shows it: "535", "535.104.05"'
+        raise MlContainerError("not a version of NVIDIA's driver", show(value), remedy)
+    return text
+
+
+def parse_capabilities(value: object) -> tuple[str, ...]:
+    """Compute capabilities of GPUs, a list of them or one alone."""
+    listed = value if isinstance(value, list) else [value]
+    for each in listed:
+        if not isinstance(each, str) or not _CAPABILITY.fullmatch(each):
+            remedy = 'write it as nvidia-smi --query-gpu=compute_cap shows it: ["8.0", "9.0"]'
+            raise MlContainerError("not a compute capability", show(each), remedy)
+    return tuple(listed)
+
+
 # How each key of a check's own is read; a key means the same in every check that has it.
 VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
     {
+        "budget": parse_size,
+        "capabilities": parse_capabilities,
         "dockerfiles": parse_names,
+        "driver": parse_driver,
+        "growth": parse_growth,
         "large-file": parse_size,
+        "layer-budget": parse_size,
     }
 )
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from pytest_mlcontainer.image_checks.gpu.check import check_gpu
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.lint import check_sources
+from pytest_mlcontainer.image_checks.size.check import check_size
 from pytest_mlcontainer.model import CheckReport
 
 MakeCheck = Callable[[CheckInputs], CheckReport]
@@ -16,5 +18,7 @@ MakeCheck = Callable[[CheckInputs], CheckReport]
 CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
     {
         "lint": check_sources,
+        "size": check_size,
+        "gpu": check_gpu,
     }
 )

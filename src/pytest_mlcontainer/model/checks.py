@@ -64,6 +64,20 @@ IMAGE_CHECKS: Final = (
         keys=("dockerfiles", "large-file"),
         each_platform=False,
     ),
+    ImageCheck(
+        "size",
+        CheckNeeds.IMAGE,
+        by_default=True,
+        rules=tuple(f"SZ{number:03}" for number in range(1, 11)),
+        keys=("budget", "layer-budget", "growth"),
+    ),
+    ImageCheck(
+        "gpu",
+        CheckNeeds.IMAGE,
+        by_default=True,
+        rules=tuple(f"GPU{number:03}" for number in range(1, 11)),
+        keys=("driver", "capabilities"),
+    ),
 )
 
 
@@ -122,6 +136,27 @@ class ImageFinding:
 
 
 @dataclass(frozen=True)
+class CheckRow:
+    """One part of something that was measured.
+
+    Args:
+        note: what else is to be said of it.
+    """
+
+    name: str
+    size_bytes: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CheckTable:
+    """Something that was measured, in its parts, in the order in which they are to be read."""
+
+    title: str
+    rows: tuple[CheckRow, ...]
+
+
+@dataclass(frozen=True)
 class CheckReport:
     """What one check came to.
 
@@ -132,6 +167,9 @@ class CheckReport:
         threshold: as `CheckSettings.threshold`.
         notes: what could not be looked at, and why.
         figures: what was measured, as names (with their unit) and values: `total_bytes`.
+        headline: what was measured, in a clause.
+        tables: the same in its parts.
+        tables_shown: whether a terminal shows those too, and not the report's files alone.
     """
 
     check: str
@@ -140,6 +178,9 @@ class CheckReport:
     threshold: Severity = Severity.ERROR
     notes: tuple[str, ...] = ()
     figures: tuple[tuple[str, Scalar], ...] = ()
+    headline: str = ""
+    tables: tuple[CheckTable, ...] = ()
+    tables_shown: bool = False
 
     @property
     def failing(self) -> tuple[ImageFinding, ...]:
@@ -166,6 +207,7 @@ def check_report_to_json(report: CheckReport) -> dict[str, Any]:
         each["severity"] = each["severity"].value
     raw["findings"], raw["notes"] = list(raw["findings"]), list(raw["notes"])
     raw["figures"] = dict(report.figures)
+    raw["tables"] = [{**each, "rows": list(each["rows"])} for each in raw["tables"]]
     return raw
 
 
@@ -179,7 +221,14 @@ def check_report_from_json(raw: Mapping[str, Any]) -> CheckReport:
         threshold=Severity(raw["threshold"]),
         notes=tuple(str(each) for each in raw["notes"]),
         figures=tuple((str(name), value) for name, value in raw["figures"].items()),
+        headline=str(raw.get("headline") or ""),
+        tables=tuple(map(_table_from_json, raw.get("tables") or ())),
+        tables_shown=bool(raw.get("tables_shown")),
     )
+
+
+def _table_from_json(raw: Mapping[str, Any]) -> CheckTable:
+    return CheckTable(str(raw["title"]), tuple(CheckRow(**each) for each in raw["rows"]))
 
 
 def _finding_from_json(raw: Mapping[str, Any]) -> ImageFinding:

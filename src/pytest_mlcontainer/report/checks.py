@@ -12,6 +12,8 @@ from pytest_mlcontainer.wording import truncate
 
 _SHOWN: Final = 40
 _IN_SUMMARY: Final = 5
+_ROWS: Final = 8
+_NAME: Final = 44
 _NOTES: Final = 10
 _TEXT: Final = 600
 _MEND_LINES: Final = 12
@@ -62,7 +64,8 @@ def check_lines(report: CheckReport, repeat: str) -> list[str]:
     if others:
         milder = f"besides, {others:,} milder {'findings' if others > 1 else 'finding'}"
         lines.append(f"{milder} below the threshold {report.threshold.value!r}: see the summary")
-    lines += _note_lines(report)
+    lines += ["", escape(report.headline, _TEXT)] if report.headline else []
+    lines += [*_table_lines(report), *_note_lines(report)]
     lines += ["repeat just this:", f"  {repeat}"] if repeat else []
     return lines
 
@@ -87,7 +90,9 @@ def check_summary(reports: Iterable[CheckReport]) -> Iterator[str]:
     A check that failed has said above what it failed for; reports have what is milder.
     """
     for report in reports:
-        yield escape(f"{report.name}  {severity_counts(report.findings)}", _WIDTH)
+        measured = f"{report.headline}: " if report.headline else ""
+        said = f"{report.name}  {measured}{severity_counts(report.findings)}"
+        yield truncate(escape(said, _TEXT), _WIDTH)
         milder = [
             each
             for each in report.findings
@@ -98,7 +103,7 @@ def check_summary(reports: Iterable[CheckReport]) -> Iterator[str]:
         if len(milder) > _IN_SUMMARY:
             yield f"  … and {len(milder) - _IN_SUMMARY:,} more; {_ALL}"
         if not report.failing:
-            yield from (f"  {line}" for line in _note_lines(report))
+            yield from (f"  {line}" for line in (*_table_lines(report), *_note_lines(report)))
 
 
 def in_a_line(finding: ImageFinding) -> str:
@@ -107,6 +112,20 @@ def in_a_line(finding: ImageFinding) -> str:
     mend = finding.mend.partition("\n")[0]
     said = f"{finding.severity.value} {place}{finding.rule}: {finding.what}"
     return escape(f"{said} → {mend}" if mend else said, _TEXT)
+
+
+def _table_lines(report: CheckReport) -> Iterator[str]:
+    """The beginning of each table, as wide as its names are."""
+    for table in report.tables if report.tables_shown else ():
+        yield escape(f"{table.title}:", _WIDTH)
+        rows = table.rows[:_ROWS]
+        wide = min(max(len(row.name) for row in rows), _NAME) if rows else 0
+        for row in rows:
+            size = "" if row.size_bytes is None else megabytes(row.size_bytes)
+            name = truncate(escape(row.name, _TEXT), _NAME)
+            yield truncate(f"  {size:>9}  {name:<{wide}}  {escape(row.note, _TEXT)}", 120).rstrip()
+        if len(table.rows) > _ROWS:
+            yield f"  … and {len(table.rows) - _ROWS:,} more"
 
 
 def _note_lines(report: CheckReport) -> list[str]:

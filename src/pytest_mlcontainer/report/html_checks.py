@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_mlcontainer.model import CheckReport, ImageFinding, Severity
-from pytest_mlcontainer.report.checks import cost, severity_counts
+from pytest_mlcontainer.model import CheckReport, CheckTable, ImageFinding, Severity
+from pytest_mlcontainer.report.checks import cost, megabytes, severity_counts
 from pytest_mlcontainer.report.html_text import t
 from pytest_mlcontainer.report.html_tree import head_html
 
 _MOST: Final = 200
+_MEASURED: Final = ("what", "size", "of it")
 _HEADS: Final = ("severity", "rule", "place", "what", "mend")
 # Of the colours that verdicts have.
 _COLOURS: Final = {
@@ -27,7 +28,10 @@ def checks_html(checks: tuple[CheckReport, ...]) -> Iterator[str]:
     yield "<section>\n<h2>Checks of the image</h2>"
     for report in checks:
         yield f"<h3><code>{t(report.name)}</code>: {t(severity_counts(report.findings))}</h3>"
+        yield f"<p>{t(report.headline, 1000)}</p>" if report.headline else ""
         yield from _findings(report)
+        for table in report.tables:
+            yield from _table(table)
         if report.notes:
             yield "<ul>"
             yield from (f"<li>{t(note, 1000)}</li>" for note in report.notes[:_MOST])
@@ -43,6 +47,16 @@ def _findings(report: CheckReport) -> Iterator[str]:
     yield "</tbody>\n</table>\n</div>"
     if len(report.findings) > _MOST:
         yield f"<p>… and {len(report.findings) - _MOST:,} more; report.json has them.</p>"
+
+
+def _table(table: CheckTable) -> Iterator[str]:
+    yield f"<details><summary>{t(table.title)}</summary>"
+    yield f'<div class="wide">\n<table class="facts">\n{head_html(_MEASURED)}\n<tbody>'
+    for row in table.rows[:_MOST]:
+        size = "" if row.size_bytes is None else megabytes(row.size_bytes)
+        cells = (f"<code>{t(row.name, 300)}</code>", t(size), t(row.note, 500))
+        yield f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    yield "</tbody>\n</table>\n</div></details>"
 
 
 def _row(finding: ImageFinding) -> str:

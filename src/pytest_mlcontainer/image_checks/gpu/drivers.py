@@ -79,6 +79,11 @@ def newest_cuda(driver: Version) -> Version | None:
     return max(found, default=None)
 
 
+def is_past_table(driver: Version) -> bool:
+    """Whether a driver is of the newest branch that is known, or newer: its CUDA is not known."""
+    return driver[0] >= max(_MINOR.values())[0]
+
+
 def is_enough(driver: Version, needed: Version) -> bool:
     """Whether a driver is as new as one that is needed.
 
@@ -87,7 +92,12 @@ def is_enough(driver: Version, needed: Version) -> bool:
     return driver >= needed[: len(driver)]
 
 
+def dotted(version: Version) -> str:
+    """A release of CUDA as people write it: `12.6`."""
+    return ".".join(map(str, version))
+
+
 def shown(version: Version) -> str:
-    """As people write it; NVIDIA's drivers have two digits in their third part."""
+    """A driver as people write it, with two digits in its third part: `525.60.13`."""
     parts = [str(part) for part in version[:2]] + [f"{part:02}" for part in version[2:]]
     return ".".join(parts)

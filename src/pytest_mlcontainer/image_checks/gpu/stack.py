@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_mlcontainer.image_checks.gpu.drivers import Version, parse_version
+from pytest_mlcontainer.image_checks.gpu.drivers import Version, dotted, parse_version
 from pytest_mlcontainer.image_checks.inventory import Inventory, VisibleFiles
 from pytest_mlcontainer.image_checks.size.packages import Package, PackageFiles
 
@@ -16,6 +16,8 @@ _LOCAL: Final = re.compile(r"\+.*?\bcu(\d{2,3})\b")
 _CUDA_IN_NAME: Final = re.compile(r"-(?:cu|cuda)(1[0-9])x?(?:-|$)")
 _NVIDIA: Final = re.compile(r"nvidia-(.+?)(?:-cu(\d+))?$")
 _SHARED: Final = re.compile(r"/lib(cudart|cudnn|nccl)\.so\.(\d+(?:\.\d+)*)$")
+_BUILD_INFO: Final = "tensorflow/python/platform/build_info.py"
+_FORWARD: Final = re.compile(r"cuda[^/]*/compat/libcuda\.so")
 _ASSIGNED: Final = r"(?m)^%s\s*(?::[^=\n]*)?=\s*['\"]([\d.]+)['\"]"
 _IN_TABLE: Final = r"""['"]%s['"]\s*[:,]\s*r?['"]([\d.]+)['"]"""
 # Of these the major version of CUDA is that of the wheel: `nvidia-cublas` 13.1.
@@ -41,7 +43,7 @@ class CudaUser:
     @property
     def release(self) -> str:
         """`CUDA 12.6`."""
-        return "CUDA " + ".".join(map(str, self.cuda)) if self.cuda else "some CUDA"
+        return f"CUDA {dotted(self.cuda)}" if self.cuda else "some CUDA"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class GpuStack:
         nvidia: NVIDIA's own wheels.
         loadable: versions of `cudart`, `cudnn` and `nccl` that programs can load, each with a path.
         programs: GPU code, those with the most bytes first.
+        forward: NVIDIA's package for forward compatibility is there: a newer driver's user part.
     """
 
     base: Version
@@ -84,6 +87,7 @@ class GpuStack:
     nvidia: tuple[CudaUser, ...]
     loadable: tuple[tuple[str, Version, str], ...]
     programs: tuple[GpuPrograms, ...]
+    forward: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -119,6 +123,7 @@ def read_stack(
         nvidia=tuple(nvidia),
         loadable=tuple(_loadable(files)),
         programs=programs,
+        forward=any(_FORWARD.search(each.entry.path) for each in files.files),
     )
 
 
@@ -135,6 +140,8 @@ def _user(package: Package, texts: Mapping[str, str], has_code: bool) -> CudaUse
                 return CudaUser(package, parse_version(found[1])[:2], path)
     if (named := _CUDA_IN_NAME.search(package.name)) is not None:
         return CudaUser(package, (int(named[1]),), "its name")
+    if package.name == "tensorflow" and _is_cuda_tensorflow(texts):
+        return CudaUser(package, (), "its build_info.py")
     return CudaUser(package, (), "GPU code in its files") if has_code else None
 
 
@@ -142,7 +149,7 @@ _SAYS: Final = (
     (("torch",), "torch/version.py", _ASSIGNED % "cuda"),
     (
         ("tensorflow", "tf-nightly"),
-        "tensorflow/python/platform/build_info.py",
+        _BUILD_INFO,
         _IN_TABLE % "cuda_version",
     ),
     (
@@ -153,10 +160,16 @@ _SAYS: Final = (
 )
 
 
+def _is_cuda_tensorflow(texts: Mapping[str, str]) -> bool:
+    """From 2.22 on it says no more than that it is built for CUDA."""
+    files = (text for path, text in texts.items() if path.endswith(_BUILD_INFO))
+    return any(re.search(r"""['"]is_cuda_build['"]\s*[:,]\s*True""", text) for text in files)
+
+
 def tensorflow_cudnn(texts: Mapping[str, str]) -> Version:
     """The cuDNN that TensorFlow was built with; () where it does not say so."""
     for path, text in texts.items():
-        if path.endswith("tensorflow/python/platform/build_info.py"):
+        if path.endswith(_BUILD_INFO):
             found = re.search(_IN_TABLE % "cudnn_version", text)
             return parse_version(found[1]) if found is not None else ()
     return ()

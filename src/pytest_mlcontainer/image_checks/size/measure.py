@@ -20,6 +20,7 @@ from pytest_mlcontainer.image_checks.size.packages import Package, PackageFiles
 _TESTS = re.compile(r"^(.*/(?:site|dist)-packages/(?:[^/]+/)*?(?:tests|test))/")
 _TEST_FILE = re.compile(r"/(?:test_[^/]*|[^/]*_test|conftest)\.py$")
 _FOLDERS_SHOWN = 2  # of a path outside all packages: `app/models`
+_DEEPER = (("usr/local/lib/", 4), ("usr/local/", 3))
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def measure(inventory: Inventory, files: VisibleFiles | None = None) -> SizeFigu
 def _shown_folder(path: str) -> str:
     """The first folders of a path; a file at the root stands for itself."""
     parts = path.split("/")
-    shown = _FOLDERS_SHOWN + 2 if path.startswith("usr/local/lib/") else _FOLDERS_SHOWN
+    shown = next((most for start, most in _DEEPER if path.startswith(start)), _FOLDERS_SHOWN)
     return "/".join(parts[: min(shown, max(len(parts) - 1, 1))])
 
 
