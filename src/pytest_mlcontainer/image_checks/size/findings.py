@@ -70,7 +70,7 @@ def over_budget(
         yield ImageFinding(
             OVER_BUDGET,
             Severity.ERROR,
-            f"the image takes {shown_size(total)}, its budget is {shown_size(limits.total_bytes)}",
+            f"the image takes {shown_size(total)}, its budget is {shown_limit(limits.total_bytes)}",
             why=_largest(figures),
             mend="leave out what milder findings of this check name, or raise size.budget",
             cost_bytes=total - limits.total_bytes,
