@@ -87,8 +87,8 @@ def test_a_finding_that_reaches_the_threshold_fails_and_says_how_to_mend_it(
     result.assert_outcomes(failed=1)
     said = failure_of(result, "image::lint")
     for part in (
-        f"Dockerfile:1: info ML001: the base {BASE} is pinned by its tag alone",
-        f"    → FROM {BASE}@sha256:…",
+        f"Dockerfile:1: info ML001: {BASE} is pinned by its tag alone",
+        f"    → {BASE}@sha256:…",
         "pytest --container pyproject.toml::image::lint",
     ):
         assert part in said
@@ -108,9 +108,19 @@ def test_what_is_ignored_is_no_finding(project: MakeProject, engine: object) -> 
 def test_errors_of_other_linters_fail_only_where_lint_is_asked_for(
     project: MakeProject, engine: object, image_table: str, failed: int
 ) -> None:
-    """A suite that is green stays so after an upgrade; `error=true` is in the Dockerfile itself."""
-    project.write(image(image_table), dockerfile=f"# check=error=true\n{DATED}")
+    """A suite that is green stays so after an upgrade; Hadolint calls MAINTAINER an error."""
+    project.write(image(image_table), dockerfile=f"{DATED}MAINTAINER somebody\n")
     project.run("-k", "lint").assert_outcomes(failed=failed, passed=1 - failed)
+
+
+def test_what_ends_the_build_is_an_error(
+    project: MakeProject, engine: object, failure_of: FailureOf
+) -> None:
+    """A Dockerfile with `error=true` makes errors of its warnings; nothing need be configured."""
+    project.write(image(""), dockerfile=f"# check=error=true\n{DATED}")
+    said = failure_of(project.run("-k", "lint"), "image::lint")
+    assert "Dockerfile:2: error FromAsCasing" in said
+    assert "image::lint: 1 error\n" in said
 
 
 def test_workers_carry_what_was_found(project: MakeProject, engine: object) -> None:
@@ -123,3 +133,46 @@ def test_workers_carry_what_was_found(project: MakeProject, engine: object) -> N
     result.assert_outcomes(passed=1)
     (check,) = json.loads((folder / "report.json").read_text())["checks"]
     assert "FromAsCasing" in {each["rule"] for each in check["findings"]}
+
+
+def test_a_dockerfile_that_cannot_be_read_is_an_error(
+    project: MakeProject, engine: object, failure_of: FailureOf
+) -> None:
+    """Also where nothing is configured: it cannot be built either."""
+    project.write(image(""), dockerfile=f"FROM {BASE}\nCOYP a b\n")
+    result = project.run("-k", "lint")
+    result.assert_outcomes(failed=1)
+    assert "Dockerfile:2: error ML000: unknown instruction: COYP" in failure_of(
+        result, "image::lint"
+    )
+
+
+def test_a_syntax_line_that_cannot_be_fetched_keeps_nothing_from_being_read(
+    project: MakeProject, engine: object
+) -> None:
+    """As in a build, the engine's own frontend reads it then."""
+    text = f"# syntax=nowhere.invalid/docker/dockerfile:1\n{DATED}"
+    project.write(image("lint = true"), dockerfile=text)
+    result = project.run("-k", "lint")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*warning Dockerfile:2 FromAsCasing*"])
+
+
+def test_several_dockerfiles_are_read(project: MakeProject, engine: object) -> None:
+    project.write(image('lint = { dockerfiles = "*.Dockerfile" }'), gpu__Dockerfile=DATED)
+    result = project.run("-k", "lint")
+    result.stdout.fnmatch_lines(["*warning gpu.Dockerfile:1 FromAsCasing*"])
+
+
+def test_what_is_missing_is_told(
+    project: MakeProject, engine: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without Hadolint, and with an engine that is away, rules of our own are applied."""
+    project.write(image("lint = true"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))  # Hadolint is beside this one
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    result = project.run("-k", "lint", "--container-engine=tcp://127.0.0.1:1")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*note: Hadolint is not installed*", "*note: `docker build --check` was not asked: *"]
+    )

@@ -8,6 +8,7 @@ from typing import Final
 
 from pytest_mlcontainer.engines.build_checks import BuildCheck
 from pytest_mlcontainer.engines.docker.build_checks import check_build
+from pytest_mlcontainer.engines.docker.contexts import context_files
 from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds
@@ -18,6 +19,8 @@ from pytest_mlcontainer.model import DOCKER_SCHEMES, BuildSettings, Platform
 def _open_docker(asked: EngineRequest) -> Engine:
     return DockerEngine(asked.endpoint, asked.environ, asked.owner, asked.keep, asked.on_keep)
 
+
+__all__ = ["DOCKER", "check_dockerfile", "context_files", "is_docker", "open_engine"]
 
 DOCKER: Final = EngineKind("docker", DOCKER_SCHEMES, _open_docker)
 

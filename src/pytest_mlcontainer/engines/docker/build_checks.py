@@ -40,10 +40,13 @@ def check_build(
         EngineError: there is no buildx, it knows no checks, or the engine does not answer.
     """
     buildx = Buildx(endpoint, environ, processes)
-    found = _check(buildx, build, build.dockerfile, platform)
-    syntax = frontend_image(build.dockerfile)
-    if not (syntax and found.lacks_an_image and syntax.partition("@")[0] in found.error):
-        return found
+    try:
+        return _check(buildx, build, build.dockerfile, platform)
+    except EngineError as error:
+        # The line asks a registry for the very frontend that the engine has built in.
+        syntax = frontend_image(build.dockerfile)
+        if not (syntax and syntax.partition("@")[0] in error.value):
+            raise
     with without_syntax_line(build.dockerfile) as copy:
         return _check(buildx, build, copy, platform)
 
@@ -68,7 +71,7 @@ def _check(
         errors = said.read_text(encoding="utf-8", errors="replace")
     if raw is None:
         last = [line for line in errors.splitlines() if line.strip()][-1:] or ["it said nothing"]
-        limit = f"nothing for {_TIMEOUT_S:g} s" if done.timed_out else last[0]
+        limit = f"nothing for {_TIMEOUT_S:g} s" if done.timed_out else last[0].strip()
         remedy = "install buildx 0.15 or later and an engine that answers (`docker buildx ls`)"
         raise EngineError("`docker build --check` does not work", limit, remedy)
     error = raw.get("buildError") or {}

@@ -7,18 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_mlcontainer.dockerfile import parse_directives, parse_instructions, read_dockerfile
-from pytest_mlcontainer.engines.registry import check_dockerfile
+from pytest_mlcontainer.engines.registry import check_dockerfile, context_files
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.image_checks.inputs import CheckInputs, milder
 from pytest_mlcontainer.image_checks.lint.build_check import build_findings, build_note
+from pytest_mlcontainer.image_checks.lint.context import (
+    LARGE_BYTES,
+    MOST_FILES,
+    list_context,
+)
 from pytest_mlcontainer.image_checks.lint.hadolint import (
     MISSING,
     find_hadolint,
     hadolint_findings,
     run_hadolint,
 )
-from pytest_mlcontainer.image_checks.lint.rules import own_findings, without_duplicates
-from pytest_mlcontainer.image_checks.lint.stages import parse_recipe
+from pytest_mlcontainer.image_checks.lint.rules import (
+    ignored_lines,
+    own_findings,
+    without_duplicates,
+)
+from pytest_mlcontainer.image_checks.lint.stages import Recipe, parse_recipe
 from pytest_mlcontainer.model import CheckReport, ImageFinding
 
 
@@ -28,18 +37,39 @@ def check_sources(inputs: CheckInputs) -> CheckReport:
     notes: list[str] = []
     for dockerfile in dockerfiles(inputs):
         inputs.log(f"reading {dockerfile.name}")
-        text = read_dockerfile(dockerfile)
-        build = replace(inputs.settings.build, dockerfile=dockerfile)
-        instructions = tuple(parse_instructions(text))
-        recipe = parse_recipe(instructions, build.target, dict(build.args))
-        place = _shown(dockerfile, inputs.settings.root)
-        others = [*_of_hadolint(inputs, dockerfile, place, notes)]
-        others += _of_builder(inputs, dockerfile, place, notes)
-        if not inputs.check.asked:
-            others = [milder(each) for each in others]
-        own = tuple(own_findings(recipe, place, build))
-        findings += [*own, *without_duplicates(others, own)]
-    return inputs.report(tuple(findings), tuple(dict.fromkeys(notes)))
+        findings += _findings(inputs, dockerfile, notes)
+    return inputs.report(tuple(dict.fromkeys(findings)), tuple(dict.fromkeys(notes)))
+
+
+def _findings(inputs: CheckInputs, dockerfile: Path, notes: list[str]) -> Iterator[ImageFinding]:
+    """Those of one Dockerfile; what could not be looked at goes to `notes`."""
+    settings, text = inputs.settings, read_dockerfile(dockerfile)
+    build, place = replace(settings.build, dockerfile=dockerfile), _shown(dockerfile, settings.root)
+    instructions = tuple(parse_instructions(text))
+    listing = list_context(build.context, context_files(build.context, dockerfile))
+    if not listing.complete:
+        notes.append(f"of the build context only the first {MOST_FILES:,} files were looked at")
+    recipe = parse_recipe(instructions, build.target, dict(build.args))
+    large = inputs.check.value("large-file")
+    own = tuple(
+        own_findings(
+            recipe,
+            place,
+            build,
+            listing,
+            settings.root,
+            large if isinstance(large, int) else LARGE_BYTES,
+        )
+    )
+    others = [*_of_hadolint(inputs, dockerfile, place, recipe, notes)]
+    if not inputs.check.asked:
+        others = [milder(each) for each in others]
+    # What the builder takes for an error ends the build, too.
+    others += _of_builder(inputs, dockerfile, place, notes)
+    ignored = ignored_lines(text)
+    for each in (*own, *without_duplicates(others, own)):
+        if each.place != place or each.rule not in ignored.get(each.line or 0, ()):
+            yield each
 
 
 def dockerfiles(inputs: CheckInputs) -> tuple[Path, ...]:
@@ -56,7 +86,7 @@ def _shown(file: Path, root: Path) -> str:
 
 
 def _of_hadolint(
-    inputs: CheckInputs, dockerfile: Path, place: str, notes: list[str]
+    inputs: CheckInputs, dockerfile: Path, place: str, recipe: Recipe, notes: list[str]
 ) -> Iterator[ImageFinding]:
     program = find_hadolint(inputs.environ)
     if program is None:
@@ -66,8 +96,7 @@ def _of_hadolint(
         program, dockerfile, inputs.settings.root, inputs.environ, inputs.processes
     )
     notes += [f"{place}: {problem}"] if problem else []
-    instructions = tuple(parse_instructions(read_dockerfile(dockerfile)))
-    yield from hadolint_findings(raw, place, instructions)
+    yield from hadolint_findings(raw, place, recipe)
 
 
 def _of_builder(

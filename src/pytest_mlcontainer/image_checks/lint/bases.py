@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +11,7 @@ from pytest_mlcontainer.model import ImageFinding, Severity
 
 _PIN: Final = "https://docs.docker.com/build/building/best-practices/#pin-base-image-versions"
 _USER: Final = "https://docs.docker.com/build/building/best-practices/#user"
+_MOVED: Final = re.compile(r"(latest|nightly|edge|main|master|dev)([-.].*)?$")
 # Bases that come with a user of their own.
 _OWN_USER: Final = (
     "jupyter/", "quay.io/jupyter/", "mambaorg/micromamba", "bitnami/", "cgr.dev/chainguard/",
@@ -26,29 +28,48 @@ def base_findings(recipe: Recipe, place: str, replaced: frozenset[str]) -> Itera
     """
     for stage in recipe.stages:
         if stage.parent is None and stage.base and stage.base not in replaced:
-            yield from _unpinned(stage, stage.base, place)
+            yield from _unpinned(stage.base, stage.start.line, place)
+        for each in stage.body:
+            image = dict(each.flags).get("from", "") if each.word in ("COPY", "ADD") else ""
+            if _is_image(image, recipe, replaced) and _floats(image):
+                yield from _unpinned(image, each.line, place)
     if recipe.final is not None:
         yield from _root(recipe.final, place)
 
 
-def _unpinned(stage: Stage, base: str, place: str) -> Iterator[ImageFinding]:
+def _is_image(name: str, recipe: Recipe, replaced: frozenset[str]) -> bool:
+    """Whether a COPY's `--from` is an image, and no stage, context or variable."""
+    known = {stage.name for stage in recipe.stages} | replaced
+    return bool(name) and "$" not in name and not name.isdigit() and name.lower() not in known
+
+
+def _tag(image: str) -> str:
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+
+
+def _floats(image: str) -> bool:
+    """Whether its tag is one that is moved with each release."""
+    return "@" not in image and (not _tag(image) or _MOVED.match(_tag(image)) is not None)
+
+
+def _unpinned(base: str, line: int, place: str) -> Iterator[ImageFinding]:
     name, _, digest = base.partition("@")
     if digest or name == "scratch":
         return
-    tag = name.rpartition("/")[2].partition(":")[2]
-    floats = tag in ("", "latest")
+    tag, floats = _tag(base), _floats(base)
     if floats:
-        what = f"the base {base} has no version" if not tag else f"the base {base} is the newest"
+        what = f"{base} has no version" if not tag else f"{base} is whatever is newest"
     else:
-        what = f"the base {base} is pinned by its tag alone, which may be moved"
+        what = f"{base} is pinned by its tag alone, which may be moved"
     yield ImageFinding(
         rule="ML001",
         severity=Severity.WARNING if floats else Severity.INFO,
         what=what,
         place=place,
-        line=stage.start.line,
+        line=line,
         why="the same Dockerfile builds another image tomorrow, with other libraries and numbers",
-        mend=f"FROM {name if tag else f'{name}:TAG'}@sha256:…\n"
+        mend=f"{name.removesuffix(f':{tag}') if floats else name}{':VERSION' if floats else ''}"
+        "@sha256:…\n"
         f"docker buildx imagetools inspect {name} shows the digest of today",
         link=_PIN,
     )

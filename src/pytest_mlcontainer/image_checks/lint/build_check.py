@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -22,11 +23,12 @@ def build_findings(found: BuildCheck, place: str, directive: str) -> Iterator[Im
     for each in found.warnings:
         severity = Severity.ERROR if strict else Severity.WARNING
         yield ImageFinding(each.rule, severity, each.text, place, each.line, link=each.url)
-    if found.error and not found.lacks_an_image:
+    is_said = found.error.startswith("lint violation found")  # of those very warnings
+    if found.error and not found.lacks_an_image and not is_said:
         yield ImageFinding(
             rule="ML000",
             severity=Severity.ERROR,
-            what=found.error,
+            what=re.sub(r"^dockerfile parse error on line \d+: ", "", found.error),
             place=place,
             line=found.error_line,
             why="BuildKit cannot build it",

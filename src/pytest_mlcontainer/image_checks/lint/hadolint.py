@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.image_checks.lint.stages import Recipe
 from pytest_mlcontainer.model import ImageFinding, Severity
 from pytest_mlcontainer.temporary import temporary_folder
 from pytest_mlcontainer.wording import truncate
@@ -39,6 +40,10 @@ _CACHES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "DL3060": ("/usr/local/share/.cache/yarn", "/root/.yarn", "/root/.cache/yarn"),
     }
 )
+
+
+# It takes TOKENIZERS_PARALLELISM for a secret; ML007 looks closer.
+_LEFT_OUT: Final = ("DL3064",)
 
 
 def find_hadolint(environ: Mapping[str, str]) -> str | None:
@@ -77,18 +82,19 @@ def run_hadolint(
 
 
 def hadolint_findings(
-    raw: tuple[Mapping[str, Any], ...], place: str, instructions: tuple[Instruction, ...]
+    raw: tuple[Mapping[str, Any], ...], place: str, recipe: Recipe
 ) -> Iterator[ImageFinding]:
-    """What it said, but for advice on caches that are mounted.
+    """What it said, but for what does not hold with BuildKit.
 
     Args:
         raw: as `run_hadolint` gives it.
         place: of the Dockerfile, as findings name it.
     """
-    by_line = {each.line: each for each in instructions}
+    by_line = {each.line: each for each in recipe.instructions}
+    in_image = {each.line for stage in recipe.in_image for each in stage.body}
     for each in raw:
         rule, line = str(each.get("code")), int(each.get("line") or 0)
-        if line in by_line and is_mounted(by_line[line], _CACHES.get(rule, ())):
+        if rule in _LEFT_OUT or (line in by_line and _is_outdated(rule, by_line[line], in_image)):
             continue
         yield ImageFinding(
             rule=rule,
@@ -98,6 +104,14 @@ def hadolint_findings(
             line=line or None,
             link=_link(rule),
         )
+
+
+def _is_outdated(rule: str, instruction: Instruction, in_image: set[int]) -> bool:
+    if rule == "DL3021":  # BuildKit takes `.` for a folder
+        return instruction.rest.rpartition(" ")[2] in (".", "..", '"."]')
+    caches = _CACHES.get(rule, ())
+    # What a stage leaves behind that is not in the image costs nothing.
+    return bool(caches) and (instruction.line not in in_image or is_mounted(instruction, caches))
 
 
 def is_mounted(instruction: Instruction, caches: tuple[str, ...]) -> bool:

@@ -82,10 +82,10 @@ def parse_recipe(
     known = _arguments(head, args)
     stages: list[Stage] = []
     for start, end in zip(starts, [*starts[1:], len(instructions)], strict=True):
-        base, name = _base_and_name(instructions[start].rest)
+        written, name = _base_and_name(instructions[start].rest)
+        base = substitute(written, known)
         body = instructions[start + 1 : end]
-        parent = _named(stages, base.lower())
-        stages.append(Stage(instructions[start], substitute(base, known), name, parent, body))
+        stages.append(Stage(instructions[start], base, name, _named(stages, base or ""), body))
     final = stages[-1] if stages and target is None else _chosen(stages, target)
     return Recipe(tuple(stages), final, head, instructions)
 
@@ -139,10 +139,11 @@ def _base_and_name(rest: str) -> tuple[str, str]:
 
 
 def _named(stages: list[Stage], name: str) -> Stage | None:
-    return next((each for each in reversed(stages) if name and each.name == name), None)
+    wanted = name.lower()
+    return next((each for each in reversed(stages) if wanted and each.name == wanted), None)
 
 
 def _chosen(stages: list[Stage], target: str | None) -> Stage | None:
     if target is not None and target.isdigit() and int(target) < len(stages):
         return stages[int(target)]
-    return _named(stages, (target or "").lower())
+    return _named(stages, target or "")
