@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer.image_checks.inventory import Inventory, read_image
-from pytest_mlcontainer.image_checks.size.base import count_base_layers, instruction_word
+from pytest_mlcontainer.image_checks.size.base import (
+    count_base_layers,
+    count_common_layers,
+    external_base,
+    instruction_word,
+)
 from pytest_mlcontainer.image_checks.size.measure import SizeFigures, measure
 from pytest_mlcontainer.image_checks.size.packages import Package, PackageFiles
 from pytest_mlcontainer.image_checks.size.recorded import (
@@ -260,6 +265,27 @@ def test_layers_of_the_base_are_those_before_the_dockerfiles_own(
     dockerfile: str, target: str, layers: int | None
 ) -> None:
     assert count_base_layers(HISTORY, dockerfile, target) == layers
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "target", "base"),
+    [
+        ("FROM Registry.example/Base:1 AS a\nFROM a\nRUN x", "", "Registry.example/Base:1"),
+        ("FROM one AS a\nFROM two", "a", "one"),
+        ("ARG B=x\nFROM $B", "", ""),
+        ("FROM scratch", "", ""),
+        ("", "", ""),
+        ("FROM a AS a", "", "a"),
+    ],
+)
+def test_the_base_is_what_the_first_stage_is_from(dockerfile: str, target: str, base: str) -> None:
+    assert external_base(dockerfile, target) == base
+
+
+def test_a_base_that_is_there_tells_its_own_layers() -> None:
+    assert count_common_layers(("1", "2", "3"), ("1", "2")) == 2
+    assert count_common_layers(("1", "3"), ("1", "2")) is None
+    assert count_common_layers(("1",), ()) is None
 
 
 def test_instructions_of_old_builders_are_known() -> None:

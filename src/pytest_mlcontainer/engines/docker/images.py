@@ -63,6 +63,7 @@ def image_of(reference: str, raw: Mapping[str, Any]) -> Image:
         user=str(config.get("User") or ""),
         workdir=str(config.get("WorkingDir") or "/"),
         env=tuple(_variable(text) for text in config.get("Env") or ()),
+        layers=tuple(map(str, (raw.get("RootFS") or {}).get("Layers") or ())),
     )
 
 

@@ -8,7 +8,11 @@ from typing import Final
 from pytest_mlcontainer.dockerfile import read_dockerfile
 from pytest_mlcontainer.image_checks.contents import ImageContents, contents_of
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
-from pytest_mlcontainer.image_checks.size.base import count_base_layers
+from pytest_mlcontainer.image_checks.size.base import (
+    count_base_layers,
+    count_common_layers,
+    external_base,
+)
 from pytest_mlcontainer.image_checks.size.findings import (
     SizeLimits,
     avoidable,
@@ -88,12 +92,17 @@ def _base(
     build, image = inputs.settings.build, inputs.image(platform)
     if not image.built:
         return None, ["the image was not built here, so that nothing says what its base is"]
-    made = tuple(layer.instruction for layer in contents.inventory.layers)
-    count = count_base_layers(made, read_dockerfile(build.dockerfile), build.target or "")
+    text, target = read_dockerfile(build.dockerfile), build.target or ""
+    layers = contents.inventory.layers
+    count = count_base_layers(tuple(layer.instruction for layer in layers), text, target)
+    if count is None and (reference := external_base(text, target)):
+        base = inputs.engine(platform).find_image(reference, platform)
+        digests = tuple(layer.digest for layer in layers)
+        count = None if base is None else count_common_layers(digests, base.layers)
     if count is None:
         return None, [
-            "the image's history does not end with the instructions of its Dockerfile, so that "
-            "nothing says which layers its base has"
+            "the image's history does not end with the instructions of its Dockerfile, and the "
+            "engine does not have the base, so that nothing says which layers are the base's"
         ]
     return count, []
 
