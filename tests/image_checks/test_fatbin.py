@@ -1,4 +1,8 @@
-"""Which GPUs programs are made for. Held by hand against cuobjdump 13.4 on libnvjpeg 12 and 13."""
+"""Which GPUs programs are made for.
+
+Held by hand against cuobjdump 13.4, with the same targets found: libnvjpeg 12 and 13, libnccl 2.32,
+xgboost 3.4, onnxruntime-gpu 1.31.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,12 @@ from pytest_mlcontainer.image_checks.inventory.fatbin import FatbinScan, cubin_t
 PTX, CUBIN = 1, 2
 
 
-def fatbin(*entries: tuple[int, int, bytes]) -> bytes:
+def fatbin(*entries: tuple[int, int, bytes], flags: int = 0x8011) -> bytes:
     """Kind, architecture and content of each entry."""
-    body = b"".join(
-        struct.pack("<HHIQ12xI", kind, 0x101, 64, len(content), target).ljust(64, b"\0") + content
-        for kind, target, content in entries
-    )
+    body = b""
+    for kind, target, content in entries:
+        head = struct.pack("<HHIQ12xI8xI", kind, 0x101, 64, len(content), target, flags)
+        body += head.ljust(64, b"\0") + content
     return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(body)) + body
 
 
@@ -36,6 +40,13 @@ TWO = fatbin((CUBIN, 80, b"c" * 333), (CUBIN, 90, b"d" * 64), (PTX, 90, b"e" * 1
 def test_targets_are_found_however_the_file_comes(piece: int, before: int) -> None:
     data = b"h" * before + TWO + b"between" * 9 + fatbin((CUBIN, 120, b"")) + b"t" * 50
     assert targets(data, piece) == ("sm_80", "compute_90", "sm_90", "sm_120")
+
+
+def test_code_for_one_architecture_alone_is_told_from_other_code() -> None:
+    """The flags are those of onnxruntime's sm_90a and sm_120a, and of sm_120 of NCCL's."""
+    assert targets(fatbin((CUBIN, 90, b""), flags=0x108011)) == ("sm_90a",)
+    assert targets(fatbin((CUBIN, 120, b""), flags=0x1108011)) == ("sm_120a",)
+    assert targets(fatbin((CUBIN, 120, b""), flags=0x1008011)) == ("sm_120",)
 
 
 def test_what_stands_in_the_code_of_an_entry_is_passed_by() -> None:

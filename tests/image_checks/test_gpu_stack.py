@@ -321,6 +321,8 @@ def test_a_cuda_build_on_one_platform_only_is_told_on_both() -> None:
         ((12, 0), ("sm_90", "sm_120"), Coverage.BINARY),
         ((12, 1), ("sm_120",), Coverage.BINARY),
         ((10, 0), ("sm_120", "compute_90"), Coverage.PTX),
+        ((9, 0), ("sm_90a",), Coverage.BINARY),
+        ((12, 1), ("sm_120a", "compute_90a"), Coverage.NONE),
     ],
 )
 def test_code_runs_within_a_major_version_and_ptx_on_all_later_ones(

@@ -2,7 +2,7 @@
 
 As NVIDIA's CUDA C++ Programming Guide has it: a cubin for capability X.y runs on X.z for z ≥ y, and
 PTX for X.y is compiled by the driver for any capability ≥ X.y. Code that is special to one
-architecture (`sm_90a`) looks here like that for its number, which it is not: it runs nowhere else.
+architecture (`sm_90a`, `compute_90a`) runs there alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def coverage(capability: tuple[int, int], targets: Iterable[str]) -> Coverage:
     best = Coverage.NONE
     for target in targets:
         kind, _line, number = target.partition("_")
-        made_for = divmod(int(number), 10)
+        made_for = divmod(int(number.rstrip("a")), 10)
+        if number.endswith("a") and made_for != capability:
+            continue
         if kind == "sm" and made_for[0] == capability[0] and made_for[1] <= capability[1]:
             return Coverage.BINARY
         if kind == "compute" and made_for <= capability:

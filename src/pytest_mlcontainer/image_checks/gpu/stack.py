@@ -10,6 +10,7 @@ from typing import Final
 
 from pytest_mlcontainer.image_checks.gpu.drivers import Version, dotted, parse_version
 from pytest_mlcontainer.image_checks.inventory import Inventory, VisibleFiles
+from pytest_mlcontainer.image_checks.inventory.fatbin import by_number
 from pytest_mlcontainer.image_checks.size.packages import Package, PackageFiles
 
 _LOCAL: Final = re.compile(r"\+.*?\bcu(\d{2,3})\b")
@@ -229,9 +230,3 @@ def _programs(
                 )
             )
     return tuple(sorted(made, key=lambda each: (-each.size_bytes, each.paths)))
-
-
-def by_number(target: str) -> tuple[int, str]:
-    """Sorts targets: `sm_90` before `sm_100`."""
-    kind, _line, number = target.partition("_")
-    return int(number), kind

@@ -4,7 +4,7 @@ Host programs carry code for GPUs in "fat binaries": a header, then one entry fo
 machine code (a cubin) or PTX. NVIDIA's cuobjdump lists the same. Their layout has been read from
 binaries: 16 bytes of header (magic, version 1, its own size, size of all entries), and entries of
 64 bytes or more (kind, version, its own size, size of what follows, …, the architecture as a number
-at byte 28). What is special to one architecture (`sm_90a`) counts as its number says.
+at byte 28, flags at byte 40). One flag marks code that is special to one architecture, `sm_90a`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import struct
 ELF = b"\x7fELF"
 _MAGIC = struct.pack("<IHH", 0xBA55ED50, 1, 16)
 _HEADER = struct.Struct("<IHHQ")
-_ENTRY = struct.Struct("<HHIQ12xI")
+_ENTRY = struct.Struct("<HHIQ12xI8xI")
 _ENTRY_BYTES = 64
+_SPECIAL = 1 << 20
 _PTX, _CUBIN = 1, 2
 _KINDS = {_PTX: "compute", _CUBIN: "sm"}
 _OLDEST, _NEWEST = 20, 199  # architectures of CUDA 7.0 to those that nobody has named yet
@@ -43,7 +44,7 @@ class FatbinScan:
     @property
     def targets(self) -> tuple[str, ...]:
         """`sm_80` for machine code, `compute_90` for PTX; by number."""
-        return tuple(sorted(self._targets, key=lambda each: (int(each.split("_")[1]), each)))
+        return tuple(sorted(self._targets, key=by_number))
 
     def feed(self, piece: bytes | memoryview) -> None:
         """The next bytes of the file."""
@@ -82,7 +83,7 @@ class FatbinScan:
             return at
         if at + _ENTRY_BYTES > len(data):
             return None
-        kind, _version, header_bytes, size, target = _ENTRY.unpack_from(data, at)
+        kind, _version, header_bytes, size, target, flags = _ENTRY.unpack_from(data, at)
         sane = (
             kind in _KINDS
             and _ENTRY_BYTES <= header_bytes <= _MOST_ENTRY_HEADER
@@ -92,10 +93,15 @@ class FatbinScan:
         if not sane:
             self._left = 0  # the magic stood there by chance, or this is a kind of its own
             return at
-        self._targets.add(f"{_KINDS[kind]}_{target}")
+        self._targets.add(f"{_KINDS[kind]}_{target}{'a' if flags & _SPECIAL else ''}")
         self._left -= header_bytes + size
         self._skip = header_bytes + size - _ENTRY_BYTES
         return at + _ENTRY_BYTES
+
+
+def by_number(target: str) -> tuple[int, str]:
+    """Sorts targets: `sm_90` before `sm_100`."""
+    return int(target.partition("_")[2].rstrip("a")), target
 
 
 def cubin_target(head: bytes) -> str:
