@@ -37,6 +37,8 @@ VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
     {
         "dockerfiles": parse_names,
         "large-file": parse_size,
+        "lock": parse_filled_text,
+        "extras": parse_names,
     }
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from pytest_mlcontainer.image_checks.environment import check_environment
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.lint import check_sources
 from pytest_mlcontainer.model import CheckReport
@@ -16,5 +17,6 @@ MakeCheck = Callable[[CheckInputs], CheckReport]
 CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
     {
         "lint": check_sources,
+        "environment": check_environment,
     }
 )

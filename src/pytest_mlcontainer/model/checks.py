@@ -64,6 +64,13 @@ IMAGE_CHECKS: Final = (
         keys=("dockerfiles", "large-file"),
         each_platform=False,
     ),
+    ImageCheck(
+        "environment",
+        CheckNeeds.IMAGE,
+        by_default=False,
+        rules=tuple(f"ENV{number:03}" for number in range(1, 8)),
+        keys=("lock", "extras"),
+    ),
 )
 
 
