@@ -73,6 +73,8 @@ VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
         "growth": parse_growth,
         "large-file": parse_size,
         "layer-budget": parse_size,
+        "lock": parse_filled_text,
+        "extras": parse_names,
     }
 )
 

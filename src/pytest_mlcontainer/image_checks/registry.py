@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from pytest_mlcontainer.image_checks.environment import check_environment
 from pytest_mlcontainer.image_checks.gpu.check import check_gpu
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.lint import check_sources
@@ -20,5 +21,6 @@ CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
         "lint": check_sources,
         "size": check_size,
         "gpu": check_gpu,
+        "environment": check_environment,
     }
 )

@@ -78,6 +78,13 @@ IMAGE_CHECKS: Final = (
         rules=tuple(f"GPU{number:03}" for number in range(1, 11)),
         keys=("driver", "capabilities"),
     ),
+    ImageCheck(
+        "environment",
+        CheckNeeds.IMAGE,
+        by_default=False,
+        rules=tuple(f"ENV{number:03}" for number in range(1, 8)),
+        keys=("lock", "extras"),
+    ),
 )
 
 

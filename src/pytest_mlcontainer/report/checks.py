@@ -87,17 +87,17 @@ def finding_lines(finding: ImageFinding) -> list[str]:
 def check_summary(reports: Iterable[CheckReport]) -> Iterator[str]:
     """For the end of a session: a line for each check, and the warnings it did not fail for.
 
-    A check that failed has said above what it failed for; reports have what is milder.
+    A check that failed has said above what it failed for; reports have what is milder. One that
+    has neither a warning nor a note is left out, unless its tables are to be shown.
     """
     for report in reports:
+        telling = [each for each in report.findings if each.severity is not Severity.INFO]
+        if not (telling or report.failing or report.notes or report.tables_shown):
+            continue
         measured = f"{report.headline}: " if report.headline else ""
         said = f"{report.name}  {measured}{severity_counts(report.findings)}"
         yield truncate(escape(said, _TEXT), _WIDTH)
-        milder = [
-            each
-            for each in report.findings
-            if each not in report.failing and each.severity is not Severity.INFO
-        ]
+        milder = [each for each in telling if each not in report.failing]
         for each in milder[:_IN_SUMMARY]:
             yield f"  {truncate(in_a_line(each), _WIDTH)}"
         if len(milder) > _IN_SUMMARY:
