@@ -22,6 +22,7 @@ def install(project: MakeProject, name: str, version: str, *requires: str) -> No
     folder.mkdir(parents=True)
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     lines += [f"Requires-Dist: {each}" for each in requires]
+    lines += ["License-Expression: MIT"]
     (folder / "METADATA").write_text("\n".join(lines) + "\n\nText: none\n")
 
 
@@ -44,6 +45,12 @@ def test_what_differs_from_the_lock_fails_the_check(
         assert part in said
     (check,) = json.loads((folder / "report.json").read_text())["checks"]
     assert (check["check"], check["platform"][:6]) == ("environment", "linux/")
+    slug = check["platform"].replace("/", "-")
+    assert "alpha,1.0,MIT" in (folder / f"licences-{slug}.csv").read_text()
+    bill = json.loads((folder / f"bom-{slug}.cdx.json").read_text())
+    alpha = next(each for each in bill["components"] if each["name"] == "alpha")
+    assert (bill["bomFormat"], alpha["purl"]) == ("CycloneDX", "pkg:pypi/alpha@1.0")
+    assert alpha["licenses"] == [{"license": {"id": "MIT"}}]
 
 
 def test_an_image_that_is_as_locked_passes(

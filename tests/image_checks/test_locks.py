@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ from pytest_mlcontainer.image_checks.environment.installed import (
 )
 from pytest_mlcontainer.image_checks.environment.lock_files import read_lock
 from pytest_mlcontainer.image_checks.environment.locks import Lock, allowed, required
-from pytest_mlcontainer.model import ImageFinding
+from pytest_mlcontainer.image_checks.environment.materials import (
+    bill_of_materials,
+    licence_table,
+)
+from pytest_mlcontainer.model import Image, ImageFinding, Platform
 
 LINUX = {
     "sys_platform": "linux",
@@ -392,6 +397,28 @@ def test_platforms_may_differ_as_the_lock_says(tmp_path: Path) -> None:
         "ENV007 other packages than on linux/amd64: numpy 2 (1.26.4 there)"
     ]
     assert "torch 2.3.0 (2.3.0+cpu there)" in said(platform_findings(here, there, "x", None))[0]
+
+
+def test_a_bill_of_materials_is_valid_and_the_same_for_the_same_image() -> None:
+    """By CycloneDX's own schema, whatever packages say of their licences."""
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    said = (("MIT",), ("MIT OR Apache-2.0",), ("BSD License", "x"), (), ("Copyright (c) us " * 9,))
+    packages = tuple(
+        InstalledPackage(f"p{at}", "1", ("p0; extra == 'x'", "p1>=1"), licences=licences)
+        for at, licences in enumerate(said)
+    )
+    installed = InstalledSet(packages, tuple(LINUX.items()))
+    image = Image("app", "sha256:" + "0" * 64, Platform("linux", "amd64"))
+    text = bill_of_materials(installed, image, "app")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    needs = {each["ref"]: each.get("dependsOn", []) for each in bill["dependencies"]}
+    assert needs["pkg:pypi/p2@1"] == ["pkg:pypi/p1@1"]
+    again = json.loads(bill_of_materials(installed, image, "app"))
+    assert again["serialNumber"] == bill["serialNumber"]
+    assert licence_table(installed).splitlines()[3:5] == ["p2,1,BSD License; x", "p3,1,unknown"]
 
 
 def test_what_an_image_tells_is_not_trusted() -> None:

@@ -32,6 +32,7 @@ class CheckInputs:
         environ: environment variables for commands.
         cache: folder of this machine that stays from session to session.
         engine, image, facts: those of a platform; facts are what the probe read in its image.
+        report_folder: that of the session's reports, for files that belong to them; None for none.
         log: is told what goes on.
     """
 
@@ -46,6 +47,7 @@ class CheckInputs:
     engine: Callable[[Platform], Engine]
     image: Callable[[Platform], Image]
     facts: Callable[[Platform], Facts]
+    report_folder: Path | None
     log: LogLine
 
     def report(

@@ -52,6 +52,7 @@ class Checks:
                 engine=lambda platform: context.engine(jobs[platform].target),
                 image=lambda platform: images.make(settings, jobs[platform]),
                 facts=lambda platform: images.facts(settings, jobs[platform]),
+                report_folder=context.options.report,
                 log=progress.say,
             )
             return judge(CHECKS[job.check.name](inputs), job.check)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_mlcontainer.errors import NothingChecked
 from pytest_mlcontainer.image_checks.environment.choosing import (
     choose_lock,
@@ -19,8 +21,10 @@ from pytest_mlcontainer.image_checks.environment.installed import (
     conda_set,
     look_inside,
 )
+from pytest_mlcontainer.image_checks.environment.materials import MISSING, write_materials
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
-from pytest_mlcontainer.model import CheckReport, ImageFinding, Platform
+from pytest_mlcontainer.model import CheckReport, ImageFinding, Platform, Scalar
+from pytest_mlcontainer.storage import why_unwritable
 
 
 def check_environment(inputs: CheckInputs) -> CheckReport:
@@ -52,8 +56,27 @@ def check_environment(inputs: CheckInputs) -> CheckReport:
     other = None if reference == platform else _look(inputs, reference)
     if other is not None:
         findings += platform_findings(installed, other, str(reference), chosen.lock)
-    notes = (chosen.note,) if chosen.note else ()
-    return inputs.report(tuple(findings), notes)
+    notes = [chosen.note] if chosen.note else []
+    figures: list[tuple[str, Scalar]] = [("packages", len(installed.packages))]
+    for name in _written(inputs, installed, platform, notes):
+        figures.append((name.partition("-")[0], name))
+    return replace(inputs.report(tuple(findings), tuple(notes)), figures=tuple(figures))
+
+
+def _written(
+    inputs: CheckInputs, installed: InstalledSet, platform: Platform, notes: list[str]
+) -> tuple[str, ...]:
+    """The bill of materials and licences, where there is a report that they can stand beside."""
+    if inputs.report_folder is None:
+        return ()
+    image, name = inputs.image(platform), inputs.settings.name
+    try:
+        written = write_materials(inputs.report_folder, installed, image, name)
+    except OSError as error:
+        notes.append(f"licences cannot be written: {why_unwritable(inputs.report_folder, error)}")
+        return ()
+    notes += [] if any(each.startswith("bom-") for each in written) else [MISSING]
+    return written
 
 
 def _look(inputs: CheckInputs, platform: Platform) -> InstalledSet | None:
