@@ -56,6 +56,7 @@ def inputs(
         environ=os.environ,
         processes=Processes(),
         cache=tmp_path / "checks",
+        report_folder=None,
         engine=lambda _platform: engine,
         image=lambda _platform: image,
         facts=facts,
