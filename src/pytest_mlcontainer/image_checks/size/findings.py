@@ -223,10 +223,11 @@ def _tests(figures: SizeFigures) -> Iterator[ImageFinding]:
             TESTS,
             Severity.INFO,
             f"{shown_size(total)} are test suites of dependencies: {shown}",
-            why="folders called tests, with test files, inside installed packages; nothing here "
-            "has looked whether a program imports from them",
-            mend="in the RUN that installs, end with: find / -path '*/site-packages/*' -type d "
-            "-name tests -prune -exec rm -rf {} +",
+            why="folders called tests, with test files, inside installed packages; whether a "
+            "program imports from them was not looked at, and some do",
+            mend="try without, and let the entrypoints show that all is there: end the RUN that "
+            "installs with: find / -path '*/site-packages/*' -type d -name tests -prune "
+            "-exec rm -rf {} +",
             cost_bytes=total,
         )
 
