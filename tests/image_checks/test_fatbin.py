@@ -62,6 +62,7 @@ def test_what_stands_in_the_code_of_an_entry_is_passed_by() -> None:
         struct.pack("<IHHQ", 0xBA55ED50, 1, 16, 0),
         struct.pack("<IHHQ", 0xBA55ED50, 1, 16, 500) + b"\xff" * 600,
         fatbin((7, 80, b"")),
+        fatbin((CUBIN, 80, b"c" * 99)).replace(struct.pack("<Q", 99), struct.pack("<Q", 2**40)),
         fatbin((CUBIN, 4000, b"")),
         fatbin((CUBIN, 80, b""))[:70],
     ],

@@ -226,6 +226,8 @@ def test_forward_compatibility_makes_it_a_warning() -> None:
         ("cuda>=12.4", "535", [Severity.ERROR]),
         ("cuda>=12.4", "550", []),
         ("cuda>=12.4", "999", []),
+        ("cuda>=13.9", "999", []),
+        ("cuda>=13.9", "590", [Severity.ERROR]),
         ("cuda>=12.4 brand=tesla,driver>=535,driver<536", "535", [Severity.WARNING]),
         ("cuda>=12.4 brand=tesla,driver>=470,driver<471", "535", [Severity.ERROR]),
         ("cuda>=12.4 driver>=535", "535", []),

@@ -117,6 +117,8 @@ def test_a_layer_hides_what_lies_below_it() -> None:
     inventory = read(oci_layout(SavedImage((("lower", lower), ("upper", upper)))))
     assert paths(inventory) == ["a/two", "b/four", "c", "keep"]
     assert hidden(inventory) == [("a/one", 1), ("b/three", 1), ("c", 1)]
+    members = {each.path for each in inventory.layers[1].content.entries}
+    assert members == {"a/one", "b", "b/four", "c"}, "what is about the layer itself is no member"
     gone = {each.entry.path: each.replacement for each in resolve(inventory.layers).hidden}
     assert gone["a/one"] is None
     assert gone["c"] is not None
@@ -262,6 +264,13 @@ def test_an_index_that_names_itself_ends() -> None:
     index = json.dumps({"manifests": [{"digest": "sha256:0"}]}).encode()
     with pytest.raises(EngineError, match="no manifest"):
         read(tar_of({"index.json": index, "blobs/sha256/0": index}))
+
+
+def test_a_layer_that_does_not_come_is_an_error() -> None:
+    """Its manifest names it; what is left would be a smaller image."""
+    missing = oci_layout(TWO, compression="plain").replace(TWO.layers[1][1], b"x" * 10_240)
+    with pytest.raises(EngineError, match="nothing for linux/amd64"):
+        read(missing)
 
 
 def test_more_files_than_an_image_has_are_refused() -> None:
