@@ -48,6 +48,9 @@ match sys.argv[1]:
     case "silent":
         print("loading the model")
         time.sleep(600)
+    case "slow":
+        while True:
+            pass
     case "loopback":
         HTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
     case "drops":
@@ -70,15 +73,15 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     project: MakeProject, failure_of: FailureOf, leaves_nothing: None
 ) -> None:
     limits = {"dies": 60, "drops": 60, "silent": 4, "loopback": 2, "unhealthy": 5, "good": 60}
-    limits |= {"workers": 60, "waits": 4}
+    limits |= {"workers": 60, "waits": 4, "slow": 3}
     project.write(
         "".join(SERVER.format(name=name, limit=limit) for name, limit in limits.items()),
         serve__py=SERVE,
     )
     started = time.monotonic()
     result = project.run("-k", "not image")
-    assert time.monotonic() - started < 60
-    result.assert_outcomes(passed=1, failed=7)
+    assert time.monotonic() - started < 75
+    result.assert_outcomes(passed=1, failed=8)
     dies = failure_of(result, "dies[")
     assert "the server dies ended before it answered" in dies
     assert "exit code 1" in dies
@@ -100,6 +103,10 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     assert "the server waits did not answer in time" in waits
     assert "a host was not reached" in waits
     assert "0.0.0.0" not in waits
+    slow = failure_of(result, "slow[")
+    assert "s of CPU and was working" in slow
+    assert "raise `startup-timeout` in [tool.mlcontainer.entrypoints.slow]" in slow
+    assert "0.0.0.0" not in slow
     loopback = failure_of(result, "loopback[")
     assert "it must listen on 0.0.0.0, not 127.0.0.1" in loopback
     unhealthy = failure_of(result, "unhealthy[")

@@ -187,8 +187,14 @@ def explain_unstarted(
 
 def _timeout(run: Run, ending: Ending, entry: Entrypoint) -> Failure:
     hangs = ending.cpu is not None and ending.cpu.is_idle
-    lines = [f"{entry.limits.timeout_s:g} s of wall clock{_cpu_use(ending.cpu)}"]
-    remedy = _remedy_for_hanging(run, entry) if hangs else _remedy_for_slow(run, entry)
+    lines = [f"{entry.limits.timeout_s:g} s of wall clock{cpu_use_text(ending.cpu)}"]
+    remedy = (
+        _remedy_for_hanging(run, entry)
+        if hangs
+        else slow_remedy(
+            "timeout", entry.table, run.target.platform if run.target.emulated else None
+        )
+    )
     processes = _processes(run, ending, entry)
     if processes is not None:
         lines.append(processes[0])
@@ -216,7 +222,7 @@ def _processes(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] |
     return None if found is None else (found[0], f"{found[1]} in {entry.table}")
 
 
-def _cpu_use(cpu: CpuUse | None) -> str:
+def cpu_use_text(cpu: CpuUse | None) -> str:
     if cpu is None:
         return ""
     if cpu.is_idle:
@@ -231,27 +237,29 @@ def _remedy_for_hanging(run: Run, entry: Entrypoint) -> str:
     network = ', or the network (network = "none" here)' if entry.limits.network == "none" else ""
     emulated = (
         "; under emulation, a package that crashes as it is imported also looks like this: "
-        f"{_native_engine(run)}"
+        f"{_native_engine(run.target.platform)}"
         if run.target.emulated
         else ""
     )
     return f"find out what it waits for: a lock, another process{network}{emulated}"
 
 
-def _remedy_for_slow(run: Run, entry: Entrypoint) -> str:
-    emulated = (
-        f"; this platform is emulated, which is 5 to 30 times slower: {_native_engine(run)}"
-        if run.target.emulated
-        else ""
-    )
-    return f"raise `timeout` in {entry.table}, or make it do less{emulated}"
+def slow_remedy(limit: str, table: str, platform: Platform | None) -> str:
+    """What helps where work is not done in time.
+
+    Args:
+        limit: the key of the limit.
+        platform: where it is emulated.
+    """
+    emulated = ""
+    if platform is not None:
+        native = _native_engine(platform)
+        emulated = f"; this platform is emulated, which is 5 to 30 times slower: {native}"
+    return f"raise `{limit}` in {table}, or make it do less{emulated}"
 
 
-def _native_engine(run: Run) -> str:
-    return (
-        "a native engine can be named with "
-        f'engines = {{ "{run.target.platform}" = "ssh://user@machine" }}'
-    )
+def _native_engine(platform: Platform) -> str:
+    return f'a native engine can be named with engines = {{ "{platform}" = "ssh://user@machine" }}'
 
 
 def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...]) -> Failure:

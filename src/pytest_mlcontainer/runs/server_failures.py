@@ -8,9 +8,15 @@ from pathlib import Path
 from pytest_mlcontainer.engines.denials import allow_denied
 from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.errors import RunError
-from pytest_mlcontainer.model import Entrypoint
+from pytest_mlcontainer.model import Entrypoint, Platform, Server
 from pytest_mlcontainer.runs.breaches import memory_ran_out, memory_remedy, out_of_processes
-from pytest_mlcontainer.runs.failures import Ending, last_lines
+from pytest_mlcontainer.runs.failures import (
+    CpuUse,
+    Ending,
+    cpu_use_text,
+    last_lines,
+    slow_remedy,
+)
 from pytest_mlcontainer.runs.remedies import Case
 from pytest_mlcontainer.runs.symptoms import recognise
 
@@ -73,6 +79,31 @@ def remedy_in_time(entry: Entrypoint, logs: tuple[Path, Path], *, emulated: bool
     case = Case(printed, None, limits, entry.table, gpus=limits.gpus, emulated=emulated)
     found = recognise(case)
     return "" if found is None else f"{found.cause}: {found.remedy}".removeprefix(": ")
+
+
+def explain_unanswered(
+    entry: Entrypoint, server: Server, last: str, cpu: CpuUse | None, platform: Platform | None
+) -> RunError:
+    """What is wrong with a server that lives and did not answer in time, where its own words do not
+    say it: they are added by the caller.
+
+    Args:
+        last: why the last request was no success.
+        cpu: its use of the CPU at the end, where the engine can tell.
+        platform: where that is emulated.
+    """
+    value = f"{server.health} on port {server.port}, {server.startup_timeout_s:g} s: {last}"
+    if last.startswith("HTTP "):
+        remedy = "it answers, but not with success: check `health`, or raise startup-timeout"
+    elif cpu is not None and not cpu.is_idle:
+        value += cpu_use_text(cpu)
+        remedy = slow_remedy("startup-timeout", entry.table, platform)
+    else:
+        remedy = (
+            "it must listen on 0.0.0.0, not 127.0.0.1, inside the container; check `port`, or "
+            "raise startup-timeout"
+        )
+    return RunError(f"the server {entry.name} did not answer in time", value, remedy)
 
 
 def last_words(logs: tuple[Path, Path], but: str | None = None) -> str:

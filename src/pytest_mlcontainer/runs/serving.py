@@ -17,10 +17,11 @@ from pytest_mlcontainer.errors import MlContainerError, RunError
 from pytest_mlcontainer.model import Entrypoint, Failure, Platform, Server
 from pytest_mlcontainer.records import STDERR_LOG, STDOUT_LOG
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
-from pytest_mlcontainer.runs.failures import Ending, explain_unstarted
+from pytest_mlcontainer.runs.failures import CpuUse, Ending, explain_unstarted
 from pytest_mlcontainer.runs.server_failures import (
     explain_refused,
     explain_server,
+    explain_unanswered,
     last_words,
     remedy_in_time,
 )
@@ -32,6 +33,7 @@ _LOOK_S = 3.0  # between two looks at what it has printed so far
 _REQUEST_TIMEOUT_S = 5.0
 # An engine notes an end a moment after it, and a test that ends because of it is as fast.
 _NOTED_S = 0.3
+_BUSY_S = 1.0  # in which it is seen whether it works
 _ENDED_S = 10.0  # for one that was ended
 
 
@@ -174,15 +176,28 @@ class _Attended(AbstractContextManager["_Attended"]):
         """What it was denied, of a server that lives and will never answer for that."""
         return explain_refused(self.entry, self.container.recent_words())
 
-    def remedy(self) -> str:
-        """What helps it, by what it printed; after `last_words`."""
-        return remedy_in_time(self.entry, self._logs, emulated=self._look.emulated)
+    def unanswered(self, server: Server, last: str) -> RunError:
+        """What is wrong with a server that has not answered in time; it is ended for that.
 
-    def last_words(self, but: str) -> str:
-        """What it printed last, of a server that is ended for that; see `server_failures`."""
+        Args:
+            last: why the last request was no success.
+        """
+        look, cpu = self._look, self._cpu_use()
         self.container.kill(0.0)
         self.container.write_logs(*self._logs)
-        return last_words(self._logs, but)
+        words = last_words(self._logs, f"GET {server.health} ")
+        emulated = look.platform if look.emulated else None
+        found = explain_unanswered(self.entry, server, last, cpu, emulated)
+        known = remedy_in_time(self.entry, self._logs, emulated=look.emulated)
+        return RunError(found.what, f"{found.value}\n{words}", known or found.remedy)
+
+    def _cpu_use(self) -> CpuUse | None:
+        before = self.container.cpu_seconds()
+        time.sleep(_BUSY_S)
+        after = self.container.cpu_seconds()
+        if before is None or after is None:
+            return None
+        return CpuUse(after, after - before, _BUSY_S)
 
     def _unstarted(self, ending: Ending) -> RunError | None:
         """Why its command could not be executed, of a container that the engine did start."""
@@ -233,18 +248,7 @@ def _await(launched: Launched, attended: _Attended, server: Server, started: flo
             if refused is not None:
                 raise refused
         time.sleep(_POLL_S)
-    words = attended.last_words(f"GET {server.health} ")
-    usual = (
-        "it answers, but not with success: check `health`, or raise startup-timeout"
-        if last.startswith("HTTP ")
-        else "it must listen on 0.0.0.0, not 127.0.0.1, inside the container; check `port`, or "
-        "raise startup-timeout"
-    )
-    raise RunError(
-        f"the server {attended.entry.name} did not answer in time",
-        f"{server.health} on port {server.port}, {server.startup_timeout_s:g} s: {last}\n{words}",
-        attended.remedy() or usual,
-    )
+    raise attended.unanswered(server, last)
 
 
 def _health(url: str) -> str:

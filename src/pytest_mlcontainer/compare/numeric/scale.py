@@ -46,6 +46,7 @@ _NEIGHBOURS = 64
 _LEAST_COMPARED = 16
 _SWEEPS = 2
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_SHARES = np.sort(np.arange(_SAMPLE) * _GOLDEN % 1)
 _SHIFT = 49  # leaves of a float64 its exponent and three bits
 _FEW = 4096
 
@@ -95,6 +96,7 @@ class TileNoise:
         with np.errstate(all="ignore"):
             self._witnesses = _draw(np.flatnonzero((tile.error > 0) & np.isfinite(tile.error)))
             self._units = _units(tile)
+            self._plain, self._bare = self._vouching()
 
     @property
     def typical(self) -> float:
@@ -109,29 +111,36 @@ class TileNoise:
             suspects: places in the tile.
             without_largest: what it would be without the largest element that vouches.
         """
-        tile, noise, witnesses, units = self._tile, self._noise, self._witnesses, self._units
+        tile, noise, plain, bare = self._tile, self._noise, self._plain, self._bare
         own = np.maximum(tile.magnitude[suspects].astype(np.float64), noise.tiny)
-        if not len(witnesses):
+        if plain is None:
             return noise.unit * own
         with np.errstate(all="ignore"):
-            size, error = (
-                part[witnesses].astype(np.float64) for part in (tile.magnitude, tile.error)
-            )
-            np.maximum(size, noise.tiny, out=size)
             off = tile.error[suspects].astype(np.float64)
-            plain = _Witnesses(size, error, without_largest)
-            scale, around = plain.vouch(off), plain.errors_near(own)
-            if units is not None:
-                at, here = units[witnesses].astype(np.float64), units[suspects].astype(np.float64)
-                bare = _Witnesses(size / at, error / at, without_largest)
-                scale = np.minimum(scale, here * np.minimum(bare.vouch(off / here), bare.cap))
+            scale, around = plain.vouch(off, without_largest), plain.errors_near(own)
+            if bare is not None and self._units is not None:
+                here = self._units[suspects].astype(np.float64)
+                most = np.minimum(bare.vouch(off / here, without_largest), bare.cap)
+                scale = np.minimum(scale, here * most)
                 around = np.maximum(around, here * bare.errors_near(own / here))
             else:
                 scale = np.minimum(scale, plain.cap)
             found = noise.unit * np.maximum(scale, own)
-            if len(witnesses) >= _LEAST_COMPARED:
+            if len(self._witnesses) >= _LEAST_COMPARED:
                 found = np.minimum(found, np.maximum(noise.spread * around, noise.unit * own))
         return np.asarray(found)
+
+    def _vouching(self) -> tuple[_Witnesses | None, _Witnesses | None]:
+        """The witnesses as they are, and with units taken out."""
+        tile, witnesses = self._tile, self._witnesses
+        if not len(witnesses):
+            return None, None
+        size, error = (part[witnesses].astype(np.float64) for part in (tile.magnitude, tile.error))
+        np.maximum(size, self._noise.tiny, out=size)
+        if self._units is None:
+            return _Witnesses(size, error), None
+        at = self._units[witnesses].astype(np.float64)
+        return _Witnesses(size, error), _Witnesses(size / at, error / at)
 
 
 def typical_noise(magnitude: Floats, noise: Noise) -> float:
@@ -151,24 +160,27 @@ class _Witnesses:
     no more than an index, and a limit is right to one part in eight.
     """
 
-    def __init__(self, size: Floats, error: Floats, without_largest: bool) -> None:
+    def __init__(self, size: Floats, error: Floats) -> None:
         self.cap = _CAP * float(np.median(size))
-        by_error = np.argsort(error, kind="stable")
-        self._errors, ordered = error[by_error], size[by_error]
-        if without_largest:
-            ordered[int(np.argmax(ordered))] = 0
-        self._largest = np.concatenate([[0.0], np.maximum.accumulate(ordered)])
+        by_error = np.argsort(error)
+        self._errors, self._by_error = error[by_error], size[by_error]
+        # Equal sizes stay in one order on all machines, as the sums below depend on it.
         by_size = np.argsort(size, kind="stable")
         self._sizes = size[by_size]
         logs = np.log(np.maximum(error[by_size], np.finfo(np.float64).tiny))
         self._sums = np.concatenate([[0.0], np.cumsum(logs)])
 
-    def vouch(self, error: Floats) -> Floats:
+    def vouch(self, error: Floats, without_largest: bool) -> Floats:
         """The largest magnitude among elements with errors up to `_REACH` times as large."""
+        ordered = self._by_error
+        if without_largest:
+            ordered = ordered.copy()
+            ordered[int(np.argmax(ordered))] = 0
+        largest = np.concatenate([[0.0], np.maximum.accumulate(ordered)])
 
         def limit(edges: Floats) -> Floats:
             last = np.searchsorted(self._errors, _REACH * edges, "right")
-            return np.asarray(self._largest[last])
+            return np.asarray(largest[last])
 
         return _by_bits(error, limit)
 
@@ -200,7 +212,8 @@ def _draw(places: Places) -> Places:
     count = len(places)
     if count <= _SAMPLE:
         return places
-    return places[np.unique((np.arange(_SAMPLE) * _GOLDEN % 1 * count).astype(np.intp))]
+    drawn = (_SHARES * count).astype(np.intp)
+    return places[drawn[np.diff(drawn, prepend=-1) > 0]]
 
 
 def _units(tile: Tile) -> NDArray[np.float32] | None:
