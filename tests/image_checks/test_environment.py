@@ -58,13 +58,15 @@ def test_an_image_that_is_as_locked_passes(
 ) -> None:
     """Of two locks the one that the Dockerfile installs counts, and the other is named."""
     install(project, "alpha", "1.1")
-    files = {"requirements__txt": "alpha==1.0\n", "exact__txt": "alpha==1.1\n"}
+    install(project, "sample", "1")  # the project itself
+    files = {"requirements__txt": "alpha==1.0\n", "exact__txt": "# via us\nalpha==1.1\n"}
     text = f"{DOCKERFILE}RUN true || pip install -r exact.txt\n"
     project.write(checked(), dockerfile=text, **files)
     result = project.run("-k", "environment")
     result.assert_outcomes(passed=1)
     note = "*note: held against exact.txt; not against requirements.txt: name it by lock = …*"
     result.stdout.fnmatch_lines([note])
+    result.stdout.no_fnmatch_line("*ENV003*")
     project.write(checked('environment = { lock = "requirements.txt" }'), dockerfile=text, **files)
     project.run("-k", "environment").assert_outcomes(failed=1)
 

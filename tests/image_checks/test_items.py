@@ -94,6 +94,18 @@ def test_a_finding_that_reaches_the_threshold_fails_and_says_how_to_mend_it(
         assert part in said
 
 
+def test_github_shows_a_finding_at_its_line(
+    project: MakeProject, engine: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(project.root.parent))
+    project.write(image('lint = { threshold = "warning" }'), dockerfile=DATED)
+    lines = project.run("-k", "lint").outlines
+    (line,) = (line for line in lines if line.startswith("::error "))
+    folder = project.root.name
+    assert line.startswith(f"::error file={folder}/Dockerfile,line=1,title=Dockerfile%3A1%3A warn")
+
+
 def test_what_is_ignored_is_no_finding(project: MakeProject, engine: object) -> None:
     """A rule everywhere, or where it matches."""
     ignore = '["ML001:Docker*", "ML006", "FromAsCasing"]'

@@ -131,7 +131,7 @@ numpy = [
     {version = ">=1.22.4", markers = "python_version < \\"3.11\\""},
 ]
 colorama = {version = "*", markers = "sys_platform == \\"win32\\""}
-lxml = {version = ">=4", optional = true, markers = "extra == \\"xml\\""}
+lxml = {version = ">=4", optional = true, markers = "os_name == \\"posix\\" and extra == \\"xml\\""}
 
 [package.extras]
 xml = ["lxml (>=4)"]

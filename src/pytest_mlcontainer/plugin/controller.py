@@ -30,7 +30,7 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         explained.restore(report)
         self._session.results.collect(report)
-        self._github.collect(report)
+        self._github.collect(report, self._session.results.checks_of(report))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

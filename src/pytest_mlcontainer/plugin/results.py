@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import Run
+from pytest_mlcontainer.model import CheckReport, Run
 from pytest_mlcontainer.plugin.wording import Wording
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.markdown import summary_md
@@ -106,6 +106,12 @@ class Results:
             said = list(self._recover(report.nodeid))
             if said and isinstance(report.longrepr, str):
                 report.longrepr = "\n".join((report.longrepr, "before that:", *said))
+
+    @staticmethod
+    def checks_of(report: pytest.TestReport) -> tuple[CheckReport, ...]:
+        """The checks of the image that a test's report carries."""
+        found = (result_from_json(raw).check for raw in getattr(report, _RESULTS, ()))
+        return tuple(each for each in found if each is not None)
 
     def recover(self, runs: Iterable[Run]) -> None:
         """Take over what workers left and no report carried, and runs that no test asked for."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_mlcontainer.dockerfile import parse_instructions, read_dockerfile
 from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.image_checks.environment.installed import normalised
 from pytest_mlcontainer.image_checks.environment.lock_files import read_lock
 from pytest_mlcontainer.image_checks.environment.locks import Lock
 from pytest_mlcontainer.image_checks.lint.installs import (
@@ -59,7 +60,7 @@ def choose_lock(settings: Settings, named: str | None, *, built: bool) -> Chosen
         if not file.is_file():
             what = "[tool.mlcontainer.image] environment.lock: no such file"
             raise MlContainerError(what, str(file), "name a lock, relative to pyproject.toml")
-        return ChosenLock(read_lock(file, named, project), extras)
+        return ChosenLock(_with_project(read_lock(file, named, project), project), extras)
     folders = dict.fromkeys((settings.root, settings.build.context))
     wanted = dict.fromkeys((*(each for one in commands for each in _named(one)), *_USUAL))
     files = [folder / name for name in wanted for folder in folders if (folder / name).is_file()]
@@ -67,7 +68,7 @@ def choose_lock(settings: Settings, named: str | None, *, built: bool) -> Chosen
     for file in dict.fromkeys(files):
         place = _shown(file, settings.root)
         try:
-            lock = read_lock(file, place, project)
+            lock = _with_project(read_lock(file, place, project), project)
         except MlContainerError as error:
             problems.append(f"{error.what}: {error.value}")
             continue
@@ -89,6 +90,12 @@ def project_requirements(project: Mapping[str, Any]) -> tuple[str, ...]:
     """What the project depends on, as pyproject.toml says by PEP 621."""
     listed = project.get("project", {}).get("dependencies", ())
     return tuple(str(each) for each in listed) if isinstance(listed, list) else ()
+
+
+def _with_project(lock: Lock, project: Mapping[str, Any]) -> Lock:
+    """The lock, which need not name the project itself."""
+    name = project.get("project", {}).get("name")
+    return replace(lock, own=lock.own | {normalised(name)}) if isinstance(name, str) else lock
 
 
 def _commands(settings: Settings) -> tuple[ShellCommand, ...]:

@@ -115,7 +115,7 @@ def _poetry(raw: Mapping[str, Any], place: str, project: Mapping[str, Any], text
     packages = tuple(_poetry_package(each, lines) for each in raw.get("package", ()))
     poetry = project.get("tool", {}).get("poetry", {})
     table = project.get("project", {})
-    roots = [*_poetry_list(poetry.get("dependencies", {}))]
+    roots = [*_poetry_list(_not_optional(poetry.get("dependencies", {})))]
     roots += _pep_list(table.get("dependencies", ()))
     groups = {"dev": poetry.get("dev-dependencies", {})}
     groups |= {name: each.get("dependencies", {}) for name, each in poetry.get("group", {}).items()}
@@ -145,11 +145,8 @@ def _poetry_package(raw: Mapping[str, Any], lines: Mapping[str, int]) -> LockedP
     kind, url = source.get("type"), str(source.get("url", ""))
     origin = f"git+{url}@{source.get('resolved_reference', '')}" if kind == "git" else ""
     dependencies = raw.get("dependencies", {})
-    optional = {
-        name: each
-        for name, each in dependencies.items()
-        if isinstance(each, Mapping) and each.get("optional")
-    }
+    rest = _not_optional(dependencies)
+    optional = {name: each for name, each in dependencies.items() if name not in rest}
     extras = tuple(
         (
             extra,
@@ -163,7 +160,6 @@ def _poetry_package(raw: Mapping[str, Any], lines: Mapping[str, int]) -> LockedP
         )
         for extra, listed in raw.get("extras", {}).items()
     )
-    rest = {name: each for name, each in dependencies.items() if name not in optional}
     return LockedPackage(
         normalised(str(raw["name"])),
         "" if kind in ("directory", "file") else str(raw.get("version", "")),
@@ -183,10 +179,17 @@ def _poetry_list(table: Mapping[str, Any]) -> Iterator[LockedDependency]:
     for name, value in table.items():
         for each in value if isinstance(value, list) else [value]:
             told = each if isinstance(each, Mapping) else {}
-            if told.get("optional") and "version" not in told:
-                continue
-            marker = re.sub(r"^extra == .*$", "", str(told.get("markers", "")))
+            marker = str(told.get("markers", ""))
             yield LockedDependency(normalised(name), marker, tuple(told.get("extras", ())))
+
+
+def _not_optional(table: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there without any extra."""
+    return {
+        name: each
+        for name, each in table.items()
+        if not (isinstance(each, Mapping) and each.get("optional"))
+    }
 
 
 def _pep_list(listed: Any) -> Iterator[LockedDependency]:

@@ -114,10 +114,10 @@ def _reached(
         by_name.setdefault(each.name, []).append(each)
     found: dict[str, LockedPackage] = {}
     seen: set[tuple[str, str, str]] = set()
-    left = list(start)
+    left = [(each, "") for each in start]
     while left:
-        wanted = left.pop()
-        if not holds(wanted.marker, environment):
+        wanted, of_extra = left.pop()
+        if not holds(wanted.marker, environment, of_extra):
             continue
         package = _chosen(by_name.get(wanted.name, ()), wanted.version, environment)
         if package is None:
@@ -127,7 +127,7 @@ def _reached(
             key = (package.name, package.version, extra)
             if key not in seen:
                 seen.add(key)
-                left += _added(package, extra)
+                left += [(each, extra) for each in _added(package, extra)]
     return found
 
 
