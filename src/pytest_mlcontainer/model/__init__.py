@@ -54,6 +54,7 @@ from pytest_mlcontainer.model.jobs import (
 )
 from pytest_mlcontainer.model.plots import Confusion, Pictures, PlotGrid, Plots, PlottedSeries
 from pytest_mlcontainer.model.results import (
+    BY_DTYPE,
     BaselineChange,
     Cause,
     ChangeKind,
@@ -99,6 +100,7 @@ from pytest_mlcontainer.model.variations import (
 
 __all__ = [
     "ALL_VARIATIONS",
+    "BY_DTYPE",
     "DEFAULT_BUDGET",
     "DOCKER_SCHEMES",
     "EVERYTHING",
