@@ -22,18 +22,21 @@ from pytest_mlcontainer import plugin
 from pytest_mlcontainer.cli import command_parser
 from pytest_mlcontainer.config import keys
 from pytest_mlcontainer.hooks import Specification
+from pytest_mlcontainer.model import IMAGE_CHECKS
 from pytest_mlcontainer.plugin import fixtures
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _PART = re.compile(
     r"(<!-- (\w+): made by scripts/reference\.py -->\n).*?(<!-- end of \2 -->)", re.DOTALL
 )
+_OF_CHECKS = tuple(dict.fromkeys(key for check in IMAGE_CHECKS for key in check.keys))
 _SECTIONS = (
     ("The image", keys.BUILD_KEYS, "project"),
     ("Where it runs", keys.MATRIX_KEYS, "project"),
     ("A run", keys.RUN_KEYS, "project, entrypoint"),
     ("An entrypoint", keys.ENTRYPOINT_KEYS, "entrypoint"),
     ("Comparison rules", keys.RULE_KEYS, "rule"),
+    ("Checks of the image", ("image", *keys.CHECK_KEYS, *_OF_CHECKS), "image"),
 )
 
 

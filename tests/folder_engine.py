@@ -252,6 +252,9 @@ class FolderEngine:
     def pull(self, reference: str, platform: Platform, log: LogLine = quiet) -> str:
         raise EngineError("there is no registry of folders", reference, "build it")
 
+    def save(self, reference: str, platform: Platform) -> Stream | None:
+        return None
+
     def keep_image(self, reference: str, repository: str, platform: Platform) -> None:
         digest = (self._root / "names" / quote(reference, "")).read_text()
         self._tag(f"{KEPT}{repository}:{platform.slug}", digest)

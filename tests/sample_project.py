@@ -14,6 +14,9 @@ WORKDIR /app
 COPY *.py ./
 """
 
+# Tests of runs count the items of runs; those of the checks have a table of their own.
+NO_CHECKS = "\n[tool.mlcontainer.image]\nlint = false\nsize = false\ngpu = false\n"
+
 TRAIN = """\
 import json, os
 os.makedirs("outputs", exist_ok=True)
@@ -51,6 +54,8 @@ class MakeProject:
                 'outputs = ["outputs/*"]\n'
             )
         text = f'[project]\nname = "sample"\nversion = "1"\n\n[tool.mlcontainer]\n{config}\n'
+        if "tool.mlcontainer.image]" not in text:
+            text += NO_CHECKS
         (self.root / "pyproject.toml").write_text(text)
         if dockerfile is not None:
             (self.root / "Dockerfile").write_text(dockerfile)

@@ -78,7 +78,7 @@ def test_text_of_heredocs_is_no_instruction(text: str, words: list[str]) -> None
 def test_flags_stand_apart() -> None:
     """Of every instruction."""
     assert list(parse_instructions("COPY --link --chown=1:1 a b")) == [
-        Instruction("COPY", (("link", ""), ("chown", "1:1")), "a b")
+        Instruction("COPY", (("link", ""), ("chown", "1:1")), "a b", line=1)
     ]
 
 
@@ -98,3 +98,16 @@ def test_flags_stand_apart() -> None:
 def test_what_is_copied_from_the_context(text: str, sources: tuple[str, ...]) -> None:
     """In every form that COPY has, and in all stages."""
     assert copied_sources(text) == sources
+
+
+def test_each_instruction_knows_where_it_begins_and_the_text_of_its_heredocs() -> None:
+    """A comment, an empty line and lines that are joined count; so do those of heredocs."""
+    text = "# syntax=docker/dockerfile:1\n\nFROM a\nRUN b \\\n  # why\n\n  c\n"
+    text += "RUN <<A <<-B\none\nA\n\ttwo\n\tB\nCMD d\n"
+    assert [(each.word, each.line) for each in parse_instructions(text)] == [
+        ("FROM", 3),
+        ("RUN", 4),
+        ("RUN", 8),
+        ("CMD", 13),
+    ]
+    assert [each.heredocs for each in parse_instructions(text)][2] == ("one", "two")

@@ -92,7 +92,8 @@ def test_the_two_30_second_examples_work_for_a_stranger(
         elif instruction == "run":
             printed += [run(command, tmp_path, stranger) for command in commands(text)]
 
-    assert "8 passed" in printed[1]  # 2 images, 4 runs, 2 comparisons; the tests come after it
+    # The Dockerfile, 2 images with 2 checks each, 4 runs, 2 comparisons; the tests come after it.
+    assert "13 passed" in printed[1]
     assert "2 passed" in printed[2]
 
 

@@ -29,11 +29,15 @@ class Instruction:
         word: its name in capitals.
         flags: `--from=build` as ("from", "build"), in their order.
         rest: what follows those, in one line and without the text of heredocs.
+        line: where it begins, from 1 on.
+        heredocs: the texts of its heredocs, in their order.
     """
 
     word: str
     flags: tuple[tuple[str, str], ...]
     rest: str
+    line: int = 0
+    heredocs: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -109,32 +113,46 @@ def parse_instructions(text: str) -> Iterator[Instruction]:
     """All instructions of all stages, in their order."""
     escape = re.escape("`" if dict(parse_directives(text)).get("escape") == "`" else "\\")
     continuation = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
-    lines = iter(text.replace("\r\n", "\n").split("\n"))
-    whole = ""
-    for line in lines:
+    lines = enumerate(text.replace("\r\n", "\n").split("\n"), 1)
+    whole, first = "", 0
+    for number, line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
+        first = first or number
         whole += continuation.sub("", line)
         if continuation.search(line):
             continue
-        yield _instruction(whole, lines)
-        whole = ""
+        yield _instruction(whole, first, lines)
+        whole, first = "", 0
     if whole.strip():
-        yield _instruction(whole, lines)
+        yield _instruction(whole, first, lines)
 
 
-def _instruction(line: str, following: Iterator[str]) -> Instruction:
-    """That of a joined line; takes the text of its heredocs from the lines that follow."""
+def _instruction(line: str, first: int, following: Iterator[tuple[int, str]]) -> Instruction:
+    """That of a joined line; takes the text of its heredocs from the lines that follow.
+
+    Args:
+        first: the number of the first line of those that were joined.
+    """
     word, _, rest = re.sub(r"\s+", " ", line.strip(), count=1).partition(" ")
     word, flags = word.upper(), list[tuple[str, str]]()
     while (flag := _FLAG.match(rest)) is not None:
         flags.append((flag[1], flag[2] or ""))
         rest = rest[flag.end() :]
-    for dash, end in _HEREDOC.findall(rest) if word in _HEREDOCS_IN else ():
-        while (skipped := next(following, None)) is not None:
-            if (skipped.lstrip("\t") if dash else skipped) == end:
-                break
-    return Instruction(word, tuple(flags), rest.strip())
+    opened = _HEREDOC.findall(rest) if word in _HEREDOCS_IN else ()
+    heredocs = tuple(_heredoc(end, following, tabs=bool(dash)) for dash, end in opened)
+    return Instruction(word, tuple(flags), rest.strip(), first, heredocs)
+
+
+def _heredoc(end: str, following: Iterator[tuple[int, str]], *, tabs: bool) -> str:
+    """The lines up to its end; with `tabs` leading ones do not count, as in `<<-`."""
+    taken = []
+    for _number, raw in following:
+        line = raw.lstrip("\t") if tabs else raw
+        if line == end:
+            break
+        taken.append(line)
+    return "\n".join(taken)
 
 
 def copied_sources(text: str) -> tuple[str, ...]:

@@ -76,6 +76,10 @@ class NothingVaried(MlContainerError):  # noqa: N818 - a skip, no failure
     """No variation that was named changes anything here, so that there is nothing to test."""
 
 
+class NothingChecked(MlContainerError):  # noqa: N818 - a skip, no failure
+    """There is nothing that a check of the image could look at."""
+
+
 class GpuError(EngineError):
     """GPUs were asked for and the engine has none to give."""
 

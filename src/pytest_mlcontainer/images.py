@@ -117,8 +117,8 @@ def image_from_json(raw: Mapping[str, Any]) -> Image:
     """The image that `image_to_json` was given."""
     values = dict(raw)
     values["platform"] = Platform(**values["platform"])
-    for name in ("entrypoint", "command", "notes"):
-        values[name] = tuple(values[name])
+    for name in ("entrypoint", "command", "notes", "layers"):
+        values[name] = tuple(values.get(name, ()))
     values["env"] = tuple((name, value) for name, value in values["env"])
     return Image(**values)
 

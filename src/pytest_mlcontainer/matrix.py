@@ -13,8 +13,11 @@ from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
     ALL_VARIATIONS,
     HOST,
+    IMAGE_CHECKS,
     PRINTED,
     BaselineJob,
+    CheckJob,
+    CheckNeeds,
     CompareJob,
     Entrypoint,
     ImageJob,
@@ -35,9 +38,10 @@ from pytest_mlcontainer.variations import changes, harmless
 def plan(settings: Settings, options: Options) -> tuple[Job, ...]:
     """Every job, in the order that fails early: images, runs and servers, comparisons."""
     selected = _reference_first(settings, options)
-    jobs: list[Job] = [
-        image_job(settings, options, platform) for platform in selected if platform != HOST
-    ]
+    checks = tuple(check_jobs(settings, options))
+    jobs: list[Job] = [job for job in checks if job.image is None]
+    jobs += [image_job(settings, options, platform) for platform in selected if platform != HOST]
+    jobs += [job for job in checks if job.image is not None]
     for entry in _in_order_of_needs(settings.entrypoints):
         for platform in selected:
             if entry.server is None:
@@ -75,6 +79,19 @@ def image_job(settings: Settings, options: Options, platform: Platform) -> Image
             "ask for a container platform, such as linux/amd64",
         )
     return ImageJob(Target(platform, engine_of(settings, options, platform)), options.image)
+
+
+def check_jobs(settings: Settings, options: Options) -> Iterator[CheckJob]:
+    """The checks of the image that are set, for those platforms that have one."""
+    selected = (each for each in _reference_first(settings, options) if each != HOST)
+    images = tuple(image_job(settings, options, platform) for platform in selected)
+    known = {check.name: check for check in IMAGE_CHECKS}
+    for check in settings.checks if images else ():
+        kind = known[check.name]
+        sources = kind.needs is not CheckNeeds.DOCKERFILE or options.image is None
+        skipped = "" if sources else f"there is no Dockerfile of the image {options.image}"
+        for image in images if kind.each_platform else (None,):
+            yield CheckJob(check, image, images, skipped)
 
 
 def run_job(settings: Settings, options: Options, name: str, platform: Platform) -> RunJob:

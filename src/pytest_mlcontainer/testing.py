@@ -160,6 +160,12 @@ class EngineContract:
             assert engine.trim_images(1 << 50, (at.repository,))
             assert engine.find_kept_image(at.repository, platform) is None
 
+    def test_an_image_is_handed_out_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        with self.session(tmp_path) as at:
+            if (stream := at.engine.save(at.image.reference, at.image.platform)) is not None:
+                with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+                    assert {"manifest.json", "index.json"} & set(tar.getnames())
+
     # Containers
 
     def test_it_says_what_it_runs_on(self, tmp_path: Path) -> None:

@@ -316,6 +316,17 @@ def test_init_print_leaves_the_file_alone_and_marks_what_is_guessed(
     assert "inputs" not in said, "the image copies everything already"
 
 
+@pytest.mark.parametrize("lock", ["uv.lock", "poetry.lock", None])
+def test_init_holds_the_image_against_a_lock_that_is_there(folder: Path, lock: str | None) -> None:
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
+    (folder / "train.py").write_text("")
+    if lock is not None:
+        (folder / lock).touch()
+    assert main(["init"]) == 0
+    asked = {check.name for check in settings_in(folder).checks if check.asked}
+    assert asked == (set() if lock is None else {"environment"})
+
+
 def test_init_makes_a_pyproject_where_there_is_none(folder: Path) -> None:
     (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
     (folder / "train.py").write_text("")

@@ -17,6 +17,7 @@ from pytest_mlcontainer.model import (
     DEFAULT_BUDGET,
     HOST,
     BuildSettings,
+    CheckSettings,
     Emulation,
     Entrypoint,
     Keep,
@@ -273,6 +274,7 @@ class TestDefaults:
             build=BuildSettings(Path("/project"), Path("/project/Dockerfile")),
             platforms=(AMD64,),
             reference=AMD64,
+            checks=(CheckSettings("lint"), CheckSettings("size"), CheckSettings("gpu")),
         )
 
     def test_a_project_without_a_name_takes_its_folders(self) -> None:

@@ -15,11 +15,15 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from pytest_mlcontainer.model import (
     Cause,
+    CheckReport,
+    CheckRow,
+    CheckTable,
     Confusion,
     Difference,
     Element,
     Explanation,
     Failure,
+    ImageFinding,
     Outcome,
     Pictures,
     Platform,
@@ -28,6 +32,7 @@ from pytest_mlcontainer.model import (
     PlottedSeries,
     SearchFinding,
     SearchTrial,
+    Severity,
     Target,
     TextLine,
     TextLines,
@@ -101,8 +106,24 @@ SPAN = TimelineSpan("running", "train[host]", 1.0, 2.5, "gw0", worked=False)
 FAILED = RunResult("r1", "infer", ARM64, None, 1.5, Failure("it failed", "x", "y"))
 
 
+CHECKED = CheckReport(
+    "size",
+    Platform("linux", "arm64"),
+    (
+        ImageFinding("ML001", Severity.ERROR, "x", "Dockerfile", 3, "y", "z", 5, 0.1, "https://a"),
+        ImageFinding("SC2086", Severity.INFO, "x"),
+    ),
+    notes=("not looked at",),
+    figures=(("total_bytes", 7), ("share", math.inf), ("largest", "a")),
+    headline="7 bytes",
+    tables=(CheckTable("layers", (CheckRow("one", 7, "RUN"), CheckRow("two"))),),
+    tables_shown=True,
+)
+
+
 def written() -> dict[str, Any]:
     results = [Result(outcome=WHOLE), Result(outcome=BARE), Result(run=FAILED), Result(note="n")]
+    results += [Result(check=CHECKED), Result(check=CheckReport("lint"))]
     session = replace(gather(results, 31.5), timeline=(SPAN,))
     report: dict[str, Any] = json.loads(report_json(session))
     return report

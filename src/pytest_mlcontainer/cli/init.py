@@ -18,6 +18,7 @@ from pytest_mlcontainer.hooks import load_engines, schemes_of
 _PATTERNS = ("Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*", "docker/Dockerfile",
              "docker/*.Dockerfile", "docker/Dockerfile.*")  # fmt: skip
 _FILE = "pyproject.toml"
+_LOCKS = ("uv.lock", "poetry.lock", "pylock.toml")
 
 
 def init(folder: Path, *, only_print: bool) -> int:
@@ -66,6 +67,7 @@ def propose(root: Path, document: Mapping[str, Any]) -> str:
         inputs = _inputs(root, recipe)
         if guess.port is None and inputs:
             lines.append(inputs)
+    lines += _image_checks(root)
     return "\n".join(lines) + "\n"
 
 
@@ -174,6 +176,15 @@ def _inputs(root: Path, recipe: DockerfileSummary) -> str:
     if copied or not (root / "data").is_dir():
         return ""
     return 'inputs = { "data" = "data" }  # guessed: a folder here that the image does not copy'
+
+
+def _image_checks(root: Path) -> list[str]:
+    """What holds the image against a lock, where there is one."""
+    lock = next((name for name in _LOCKS if (root / name).is_file()), None)
+    if lock is None:
+        return []
+    said = f"# What is installed in the image has to be what {lock} says."
+    return ["", "[tool.mlcontainer.image]", said, "environment = true"]
 
 
 def _text(value: str) -> str:

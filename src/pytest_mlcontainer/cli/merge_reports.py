@@ -36,7 +36,7 @@ def merge_reports(folders: Sequence[Path], into: Path) -> int:
             why_unwritable(into, error),
             "name a folder that can be written, with room for the report",
         ) from error
-    print(session_headline(session.counts, len(session.failures)))
+    print(session_headline(session.counts, len(session.failures), session.checks))
     if session.unfinished:
         print(escape(session.unfinished, _LONGEST))
     print(into / "report.html")

@@ -49,7 +49,8 @@ RUN_KEYS: Final = (
     "vary",
     "vary-budget",
 )
-TOP_KEYS: Final = (*BUILD_KEYS, *MATRIX_KEYS, *RUN_KEYS, "entrypoints")
+TOP_KEYS: Final = (*BUILD_KEYS, *MATRIX_KEYS, *RUN_KEYS, "image", "entrypoints")
+CHECK_KEYS: Final = ("threshold", "ignore")
 ENTRYPOINT_KEYS: Final = (
     "command",
     "entrypoint",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.config.entrypoints import read_entrypoints, read_run_keys
 from pytest_mlcontainer.config.host import check_host
+from pytest_mlcontainer.config.image_checks import read_image_checks
 from pytest_mlcontainer.config.keys import TOP_KEYS, top_remedy
 from pytest_mlcontainer.config.paths import parse_build_context, parse_local_path
 from pytest_mlcontainer.config.reader import TableReader
@@ -76,6 +77,7 @@ def parse_settings(
         entrypoints=read_entrypoints(top, root, base),
         kept_bytes=top.read("keep-images", parse_kept, Settings.kept_bytes),
         baseline_limit_bytes=top.read("baseline-limit", parse_size, Settings.baseline_limit_bytes),
+        checks=read_image_checks(top),
     )
     if HOST in platforms:
         top.problems.extend(check_host(settings))

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from pytest_mlcontainer.engines.containers import Container, ContainerSpec
+from pytest_mlcontainer.engines.containers import Container, ContainerSpec, Stream
 from pytest_mlcontainer.model import (
     BuildSettings,
     Capabilities,
@@ -86,6 +86,15 @@ class ImageStore(Protocol):
 
         Raises:
             EngineError: it cannot be had; the value says why.
+        """
+
+    def save(self, reference: str, platform: Platform) -> Stream | None:
+        """The image as `docker save` writes it, in pieces; None where the engine hands out none.
+
+        Whoever does not read it to its end has to close it.
+
+        Raises:
+            EngineError: it is not there, or the stream breaks off.
         """
 
     def keep_image(self, reference: str, repository: str, platform: Platform) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import get_annotations
 from typing import Final
 
+from pytest_mlcontainer.engines.build_checks import BuildCheck
+from pytest_mlcontainer.engines.docker.build_checks import check_build
+from pytest_mlcontainer.engines.docker.contexts import context_files
 from pytest_mlcontainer.engines.docker.engine import DockerEngine
+from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds
 from pytest_mlcontainer.errors import EngineError, MlContainerError
-from pytest_mlcontainer.model import DOCKER_SCHEMES
+from pytest_mlcontainer.model import DOCKER_SCHEMES, BuildSettings, Platform
 
 
 def _open_docker(asked: EngineRequest) -> Engine:
     return DockerEngine(asked.endpoint, asked.environ, asked.owner, asked.keep, asked.on_keep)
 
+
+__all__ = ["DOCKER", "check_dockerfile", "context_files", "is_docker", "open_engine"]
 
 DOCKER: Final = EngineKind("docker", DOCKER_SCHEMES, _open_docker)
 
@@ -22,6 +29,24 @@ def is_docker(endpoint: str | None) -> bool:
     """Whether this is an engine with a Docker API; names without a scheme are docker contexts."""
     scheme, separator, _rest = (endpoint or "").partition("://")
     return not separator or scheme in DOCKER.schemes
+
+
+def check_dockerfile(
+    endpoint: str | None,
+    environ: Mapping[str, str],
+    processes: Processes,
+    build: BuildSettings,
+    platform: Platform,
+) -> BuildCheck:
+    """Have the builder of an engine look at a Dockerfile.
+
+    Raises:
+        EngineError: it cannot; the value says why.
+    """
+    if not is_docker(endpoint):
+        what = "the engine has no `docker build --check`"
+        raise EngineError(what, f"{endpoint} is none of Docker's", "ask an engine of Docker's")
+    return check_build(endpoint, environ, processes, build, platform)
 
 
 def open_engine(asked: EngineRequest, kinds: Kinds = lambda: ()) -> Engine:

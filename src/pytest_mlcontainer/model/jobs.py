@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Union
 
-from pytest_mlcontainer.model.basics import Target
+from pytest_mlcontainer.model.basics import Platform, Target
+from pytest_mlcontainer.model.checks import CheckSettings, check_name
 from pytest_mlcontainer.model.settings import DEFAULT_BUDGET, Entrypoint
 from pytest_mlcontainer.model.variations import Knobs, Variation
 
@@ -19,6 +20,28 @@ class ImageJob:
 
     def __str__(self) -> str:
         return f"image[{self.target.platform}]"
+
+
+@dataclass(frozen=True)
+class CheckJob:
+    """One check of the image, for one platform or, with no `image`, of what it is made from.
+
+    Args:
+        images: all that there are in this session, the reference's first.
+        skipped: why it cannot be made; "" where it can.
+    """
+
+    check: CheckSettings
+    image: ImageJob | None = None
+    images: tuple[ImageJob, ...] = ()
+    skipped: str = ""
+
+    @property
+    def platform(self) -> Platform | None:
+        return None if self.image is None else self.image.target.platform
+
+    def __str__(self) -> str:
+        return check_name(self.check.name, self.platform)
 
 
 @dataclass(frozen=True)
@@ -151,4 +174,4 @@ class VariesJob:
         return f"{self.run.entrypoint.name}::varies[{self.run.target.platform}]"
 
 
-Job = Union[ImageJob, RunJob, ServeJob, RepeatsJob, CompareJob, BaselineJob, VariesJob]
+Job = Union[ImageJob, CheckJob, RunJob, ServeJob, RepeatsJob, CompareJob, BaselineJob, VariesJob]

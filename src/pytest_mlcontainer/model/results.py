@@ -26,6 +26,7 @@ class Image:
         platform: what its own configuration says; checked against the platform asked for.
         entrypoint, command, user, workdir, env: from its configuration.
         built: whether we made it (and may remove it).
+        layers: digests of its unpacked layers, the base's first; () where the engine says none.
     """
 
     reference: str
@@ -39,6 +40,7 @@ class Image:
     env: Pairs = ()
     built: bool = False
     notes: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pytest_mlcontainer.model.basics import (
     Platform,
     ReadAs,
 )
+from pytest_mlcontainer.model.checks import CheckSettings
 
 ALL_VARIATIONS = ("all",)
 KEPT_BYTES: Final = 10 << 30
@@ -238,6 +239,7 @@ class Settings:
     Args:
         baseline_limit_bytes: larger outputs are kept in a baseline as a summary.
         kept_bytes: how much disk images may take that stay for the next session.
+        checks: those of the image that are to be made.
     """
 
     file: Path
@@ -250,6 +252,7 @@ class Settings:
     entrypoints: tuple[Entrypoint, ...] = ()
     baseline_limit_bytes: int = 1 << 20
     kept_bytes: int = KEPT_BYTES
+    checks: tuple[CheckSettings, ...] = ()
 
     @property
     def root(self) -> Path:

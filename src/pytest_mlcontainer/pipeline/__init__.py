@@ -7,6 +7,7 @@ from pytest_mlcontainer.judging import compare_runs, needed_by
 from pytest_mlcontainer.mixing.questions import ExperimentRuns
 from pytest_mlcontainer.model import Options
 from pytest_mlcontainer.pipeline.arithmetic import Arithmetic
+from pytest_mlcontainer.pipeline.checks import Checks
 from pytest_mlcontainer.pipeline.comparisons import Comparisons
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.held_baselines import Baselines
@@ -38,6 +39,7 @@ class Pipeline:
     Attributes:
         arithmetic: whether libraries compute right.
         images, runs, servers: make these.
+        checks: of images, and of what they are made from.
         openings: open the pickles among what runs wrote.
         comparisons, baselines: hold runs against one another, and against what is kept.
         searches: look for causes.
@@ -50,6 +52,7 @@ class Pipeline:
         unfinished = UnfinishedSearches(surroundings.cache)
         self.arithmetic: Arithmetic = Arithmetic(context, probes)
         self.images: Images = Images(context, probes)
+        self.checks: Checks = Checks(context, self.images)
         self.openings: Openings = Openings(context, probes, self.images)
         self.runs: Runs = Runs(
             context, probes, self.arithmetic, self.images, provisions, self.openings, unfinished

@@ -39,6 +39,10 @@ class Images:
             (settings.file, job), partial(self._make_image, settings, job)
         )
 
+    def facts(self, settings: Settings, job: ImageJob) -> Facts:
+        """What the probe sees in the image, which is made if need be; errors as of `make`."""
+        return self._look_into(settings, job, self.make(settings, job))
+
     def begin(self, settings: Settings, job: ImageJob) -> None:
         """Start to make one, without waiting for it."""
         self._context.work.begin((settings.file, job), partial(self._make_image, settings, job))
@@ -59,10 +63,13 @@ class Images:
         self._probes.check_emulation(settings, engine, platform)
         raw = self._found(settings, job) if job.reference else self._built(settings, job)
         image = images.image_from_json(raw)
-        env = common_env(settings)
-        target = self._probes.known_target(settings, engine, image, job.target, env)
-        _check_inside(image, platform, self._probes.facts(settings, engine, image, target))
+        _check_inside(image, platform, self._look_into(settings, job, image))
         return image
+
+    def _look_into(self, settings: Settings, job: ImageJob, image: Image) -> Facts:
+        engine, env = self._context.engine(job.target), common_env(settings)
+        target = self._probes.known_target(settings, engine, image, job.target, env)
+        return self._probes.facts(settings, engine, image, target)
 
     def _found(self, settings: Settings, job: ImageJob) -> Mapping[str, Any]:
         """An image that is there already."""

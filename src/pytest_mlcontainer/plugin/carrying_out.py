@@ -8,6 +8,8 @@ from functools import singledispatch
 
 from pytest_mlcontainer.model import (
     BaselineJob,
+    CheckJob,
+    CheckReport,
     CompareJob,
     ImageJob,
     Job,
@@ -30,6 +32,14 @@ class DriftError(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"{outcome.entrypoint}: {outcome.verdict.value}")
         self.outcome = outcome
+
+
+class CheckFailedError(Exception):
+    """A check of the image with findings that it fails for."""
+
+    def __init__(self, report: CheckReport) -> None:
+        super().__init__(report.name)
+        self.report = report
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ def carry_out(job: Job, here: Surrounding) -> None:
     Raises:
         MlContainerError: it cannot be done, or what was run failed.
         DriftError: a comparison does not pass.
+        CheckFailedError: a check of the image does not pass.
     """
     raise TypeError(f"nothing carries out {job!r} for {here.nodeid}")
 
@@ -90,6 +101,16 @@ def _image(job: ImageJob, here: Surrounding) -> None:
     here.begin_beside(ImageJob)
     for note in here.session.pipeline.images.make(here.settings, job).notes:
         here.record(Result(note=note))
+
+
+@carry_out.register
+def _check(job: CheckJob, here: Surrounding) -> None:
+    if job.image is not None:
+        here.begin_beside(ImageJob)
+    report = here.session.pipeline.checks.make(here.settings, job)
+    here.record(Result(check=report))
+    if report.failing:
+        raise CheckFailedError(report)
 
 
 @carry_out.register

@@ -37,7 +37,7 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         explained.restore(report)
         self._session.results.collect(report)
-        self._github.collect(report)
+        self._github.collect(report, self._session.results.checks_of(report))
         self._so_far.count(report)
         self._so_far.changed()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import groupby
 from platform import machine
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_mlcontainer.config import check_host, line_of_table, load
 from pytest_mlcontainer.errors import (
     ConfigError,
     MlContainerError,
+    NothingChecked,
     NothingVaried,
     PlatformSkipped,
 )
@@ -20,6 +22,7 @@ from pytest_mlcontainer.matrix import plan, platforms
 from pytest_mlcontainer.model import (
     HOST,
     BaselineJob,
+    CheckJob,
     CompareJob,
     ImageJob,
     Job,
@@ -28,17 +31,23 @@ from pytest_mlcontainer.model import (
     Settings,
     VariesJob,
 )
-from pytest_mlcontainer.plugin.carrying_out import DriftError, Surrounding, carry_out
+from pytest_mlcontainer.plugin.carrying_out import (
+    CheckFailedError,
+    DriftError,
+    Surrounding,
+    carry_out,
+)
 from pytest_mlcontainer.plugin.key import SESSION
 from pytest_mlcontainer.plugin.session import session_of
 from pytest_mlcontainer.report import Result
+from pytest_mlcontainer.report.checks import check_lines
 from pytest_mlcontainer.report.terminal import failure_lines
 
 Comparison = RepeatsJob | CompareJob | BaselineJob | VariesJob
 
 
 class ProjectFile(pytest.File):
-    """A `pyproject.toml` with our table: images, runs and servers; comparisons one level below."""
+    """A `pyproject.toml` with our table: images, runs, servers, and below what looks at them."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
         try:
@@ -48,18 +57,23 @@ class ProjectFile(pytest.File):
                 yield Unread.from_parent(self, name="config")
                 return
             raise self.CollectError(str(error)) from None
-        comparisons: dict[str, list[Comparison]] = {}
+        for are_checks, group in groupby(jobs, lambda job: isinstance(job, CheckJob)):
+            if are_checks:
+                yield JobsNode.from_parent(self, name="image", settings=settings, jobs=[*group])
+            else:
+                yield from self._collect(settings, group)
+
+    def _collect(
+        self, settings: Settings, jobs: Iterable[Job]
+    ) -> Iterator[pytest.Item | pytest.Collector]:
+        comparisons: dict[str, list[Job]] = {}
         for job in jobs:
-            if isinstance(job, RepeatsJob):
-                comparisons.setdefault(job.entrypoint.name, []).append(job)
-            elif isinstance(job, VariesJob):
-                comparisons.setdefault(job.run.entrypoint.name, []).append(job)
-            elif isinstance(job, (CompareJob, BaselineJob)):
-                comparisons.setdefault(job.actual.entrypoint.name, []).append(job)
+            if isinstance(job, Comparison):
+                comparisons.setdefault(_entrypoint_of(job), []).append(job)
             else:
                 yield JobItem.from_parent(self, name=str(job), settings=settings, job=job)
         for name, found in comparisons.items():
-            yield EntrypointNode.from_parent(self, name=name, settings=settings, jobs=found)
+            yield JobsNode.from_parent(self, name=name, settings=settings, jobs=found)
 
     def _plan(self) -> tuple[Settings, Iterable[Job]]:
         begun = SESSION in self.config.stash
@@ -75,10 +89,10 @@ class ProjectFile(pytest.File):
         return settings, plan(settings, options)
 
 
-class EntrypointNode(pytest.Collector):
-    """An entrypoint's comparisons: `train::agrees[…]`."""
+class JobsNode(pytest.Collector):
+    """An entrypoint's comparisons, `train::agrees[…]`, or checks of the image, `image::lint`."""
 
-    def __init__(self, *, settings: Settings, jobs: list[Comparison], **kwargs: Any) -> None:
+    def __init__(self, *, settings: Settings, jobs: list[Job], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._settings = settings
         self._jobs = jobs
@@ -113,9 +127,9 @@ class JobItem(ContainerItem):
         session = session_of(self.config)
         try:
             carry_out(self.job, Surrounding(session, self.settings, self.nodeid))
-        except (NothingVaried, PlatformSkipped) as error:
+        except (NothingChecked, NothingVaried, PlatformSkipped) as error:
             text = session.wording.without_secrets(str(error))
-            if isinstance(error, NothingVaried):
+            if not isinstance(error, PlatformSkipped):
                 session.results.record(Result(note=" ".join(text.split())))
             pytest.skip(text)
 
@@ -123,6 +137,9 @@ class JobItem(ContainerItem):
         error, wording = excinfo.value, session_of(self.config).wording
         if isinstance(error, MlContainerError):
             return wording.explanation(error, self.nodeid)
+        if isinstance(error, CheckFailedError):
+            lines = check_lines(error.report, wording.repeat(self.nodeid))
+            return wording.without_secrets("\n".join(lines))
         if isinstance(error, DriftError):
             lines = failure_lines(
                 error.outcome, wording.repeat(self.nodeid), self.config.get_verbosity()
@@ -141,8 +158,8 @@ class Unread(ContainerItem):
 
 
 def _entrypoint_of(job: Job) -> str:
-    """The name of the one that a job is about; "" for an image's."""
-    if isinstance(job, ImageJob):
+    """The name of the one that a job is about; "" for what is about the image."""
+    if isinstance(job, (ImageJob, CheckJob)):
         return ""
     if isinstance(job, (CompareJob, BaselineJob)):
         return job.actual.entrypoint.name

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import Run, TimelineSpan
+from pytest_mlcontainer.model import CheckReport, Run, TimelineSpan
 from pytest_mlcontainer.plugin.wording import Wording
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.markdown import summary_md
@@ -32,6 +32,7 @@ from pytest_mlcontainer.temporary import temporary_folder
 _RESULTS, _UPDATES = "mlcontainer", "mlcontainer_updates"
 _PHASES = ("setup", "call", "teardown")
 _JUNIT_RUN, _JUNIT_COMPARISON = "container-run", "container-comparison"
+_JUNIT_CHECK = "container-check"
 
 
 class Results:
@@ -86,8 +87,8 @@ class Results:
         for raw in self._results:
             result = result_from_json(raw)
             line = result.in_a_line
-            if line and (result.run is not None or result.outcome is not None):
-                name = _JUNIT_RUN if result.run is not None else _JUNIT_COMPARISON
+            name = _junit_name(result)
+            if line and name:
                 item.user_properties.append((name, line))
                 report.user_properties.append((name, line))
         for name, values in ((_RESULTS, self._results), (_UPDATES, self._updates)):
@@ -105,6 +106,12 @@ class Results:
             said = list(self._recover(report.nodeid))
             if said and isinstance(report.longrepr, str):
                 report.longrepr = "\n".join((report.longrepr, "before that:", *said))
+
+    @staticmethod
+    def checks_of(report: pytest.TestReport) -> tuple[CheckReport, ...]:
+        """The checks of the image that a test's report carries."""
+        found = (result_from_json(raw).check for raw in getattr(report, _RESULTS, ()))
+        return tuple(each for each in found if each is not None)
 
     def recover(self, runs: Iterable[Run]) -> None:
         """Take over what workers left and no report carried, and runs that no test asked for."""
@@ -156,6 +163,16 @@ class Results:
                 if entry["result"]["key"] not in self._known:
                     self._take([entry["result"]])
                 yield result_from_json(entry["result"]).in_a_line
+
+
+def _junit_name(result: Result) -> str:
+    """Of the property in JUnit's file; "" for what has none."""
+    kinds = (
+        (result.run, _JUNIT_RUN),
+        (result.outcome, _JUNIT_COMPARISON),
+        (result.check, _JUNIT_CHECK),
+    )
+    return next((name for value, name in kinds if value is not None), "")
 
 
 def _append(folder: Path, entry: dict[str, Any]) -> None:

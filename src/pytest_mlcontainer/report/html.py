@@ -16,6 +16,7 @@ from pytest_mlcontainer.model import Outcome, Scalar, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, rest, why
 from pytest_mlcontainer.report.escape import cut_inside
+from pytest_mlcontainer.report.html_checks import checks_html
 from pytest_mlcontainer.report.html_choices import choice_data, update_html
 from pytest_mlcontainer.report.html_matrix import matrix_html
 from pytest_mlcontainer.report.html_pictures import choose_pictures
@@ -52,7 +53,7 @@ _TERMS = (
 
 def report_html(session: Session) -> str:
     """The page; a few megabytes at most, whatever was compared."""
-    title = words.session_headline(session.counts, len(session.failures))
+    title = words.session_headline(session.counts, len(session.failures), session.checks)
     style = "\n" + files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     script = "\n" + files(__package__).joinpath("report.js").read_text(encoding="utf-8")
     policy = _POLICY.format(style=_hash(style), script=_hash(script))
@@ -100,6 +101,7 @@ def _body(session: Session) -> Iterator[str]:
     sections = numbered[:_SECTIONS]
     yield from _overview(session, numbered, {number for number, _each in sections})
     yield from _failures(session.failures)
+    yield from checks_html(session.checks)
     leaves = max(_FEWEST_LEAVES, _LEAVES // max(1, len(sections)))
     worst_first = sorted(sections, key=lambda each: -each[1].tree.outcome.verdict.severity)
     pictured = choose_pictures((each.tree for _number, each in worst_first), leaves)

@@ -8,7 +8,15 @@ import math
 from dataclasses import asdict, replace
 from typing import Any
 
-from pytest_mlcontainer.model import Element, Explanation, Outcome, Target, TimelineSpan
+from pytest_mlcontainer.model import (
+    CheckReport,
+    Element,
+    Explanation,
+    Outcome,
+    Target,
+    TimelineSpan,
+    check_report_to_json,
+)
 from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.html_pictures import choose_pictures
 from pytest_mlcontainer.report.plots_json import plots_to_json
@@ -30,10 +38,10 @@ def report_json(session: Session) -> str:
     JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
-    `notes`, `runs` (one that several tests used counts once), `verdicts` (comparisons by verdict),
-    `duration_s`, `unfinished` (why this is not all of a session; "" where it is), `timeline` (the
-    longest 2,000 tasks, in the order in which they were begun: `activity`, `title`,
-    `start_s`, `duration_s`, `worker`, `worked`).
+    `notes`, `checks` (of images), `runs` (one that several tests used counts once), `verdicts`
+    (comparisons by verdict), `duration_s`, `unfinished` (why this is not all of a session; ""
+    where it is), `timeline` (the longest 2,000 tasks, in the order in which they were begun:
+    `activity`, `title`, `start_s`, `duration_s`, `worker`, `worked`).
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
@@ -65,6 +73,7 @@ def report_json(session: Session) -> str:
         "results": [_comparison(each, plotted, pictured) for each in session.comparisons],
         "failures": [_failure(run) for run in session.failures],
         "notes": list(session.notes),
+        "checks": [_check(each) for each in session.checks],
         "verdicts": _counts(session.counts),
         "runs": session.runs,
         "duration_s": round(session.duration_s, 3),
@@ -236,6 +245,13 @@ def _failure(run: RunResult) -> dict[str, Any]:
         "value": run.failure.value,
         "remedy": run.failure.remedy,
     }
+
+
+def _check(report: CheckReport) -> dict[str, Any]:
+    raw = check_report_to_json(report)
+    del raw["tables_shown"]  # of a terminal alone
+    figures = {name: _number(value) for name, value in report.figures}
+    return {**raw, "passes": not report.failing, "figures": figures}
 
 
 def _counts(counts: Counts) -> dict[str, int]:

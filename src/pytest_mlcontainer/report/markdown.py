@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from pytest_mlcontainer.model import CheckReport
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief
 from pytest_mlcontainer.report.escape import cut_inside, escape
@@ -21,6 +22,7 @@ _NOTES = 20
 _ANSWERS = 10
 _WORST_HEAD = "worst difference"
 _NAMES = 10
+_FINDINGS = 20
 # Inside a code span these have, or may get, a meaning of their own; a table's cell ends at a pipe.
 _UNSAFE_IN_CODE = re.compile(r"[`|\\]|^ | $|^$")
 # A colon before a space begins no address and no emoji; a line that begins with a letter no list.
@@ -29,12 +31,14 @@ _UNSAFE = re.compile(r"^[^A-Za-z(/]|[!-$&'*;-<>-@\[-`{-~]|:(?! )")
 
 def summary_md(session: Session) -> str:
     """The verdicts in a table, then the worst differences, then runs that failed and remarks."""
-    parts = [[f"## {words.session_headline(session.counts, len(session.failures))}"]]
+    title = words.session_headline(session.counts, len(session.failures), session.checks)
+    parts = [[f"## {title}"]]
     parts += [[f"**{text(session.unfinished, 1000)}**"]] if session.unfinished else []
     parts += [_verdicts(session), _answers(session), _worst(session)]
     parts += [_failure(run) for run in session.failures[:_FAILURES]]
     if len(session.failures) > _FAILURES:
         parts.append([f"… and {len(session.failures) - _FAILURES:,} more runs that failed"])
+    parts.append(_checks(session.checks))
     said = (*session.remarks, *session.notes)
     notes = [f"- {text(note, 300)}" for note in said[:_NOTES]]
     if len(said) > _NOTES:
@@ -144,6 +148,32 @@ def _failure(run: RunResult) -> list[str]:
     name = f"{code(run.entrypoint, 60)} on {text(words.name_of_target(run.target))}"
     lines = [f"### {name} failed", "", text(run.failure.what, 300), "", *_log(run.failure.value)]
     return [*lines, "", f"→ {text(run.failure.remedy, 1000)}"] if run.failure.remedy else lines
+
+
+def _checks(checks: tuple[CheckReport, ...]) -> list[str]:
+    """The worst findings of all checks of the image, in a table."""
+    found = [(report, each) for report in checks for each in report.findings]
+    found.sort(key=lambda pair: (pair[1] not in pair[0].failing, -pair[1].severity.rank))
+    if not found:
+        return []
+    rows = []
+    for report, each in found[:_FINDINGS]:
+        severity = each.severity.value
+        rows.append(
+            (
+                code(report.name, 60),
+                f"**{severity}**" if each in report.failing else severity,
+                code(each.rule, 40),
+                code(each.where, 80) if each.where else "",
+                text(each.what, 200),
+                text(each.mend.partition("\n")[0], 200),
+            )
+        )
+    heading = ("check", "severity", "rule", "place", "what", "mend")
+    lines = ["### Checks of the image", "", *_table(heading, rows)]
+    if len(found) > len(rows):
+        lines += ["", f"… and {len(found) - len(rows):,} more; report.json has them"]
+    return lines
 
 
 def _log(said: str) -> Iterator[str]:

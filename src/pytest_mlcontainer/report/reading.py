@@ -21,6 +21,7 @@ from pytest_mlcontainer.model import (
     Target,
     TimelineSpan,
     Verdict,
+    check_report_from_json,
 )
 from pytest_mlcontainer.report.json import SCHEMA
 from pytest_mlcontainer.report.plots_json import plots_from_json
@@ -52,6 +53,7 @@ def read_report(text: str, name: str) -> Session:
         results = [_result(each) for each in raw["results"]]
         results += [_failed(each, f"{name}:{at}") for at, each in enumerate(raw["failures"])]
         results += [Result(note=str(note)) for note in raw["notes"]]
+        results += [Result(check=check_report_from_json(each)) for each in raw.get("checks", ())]
         found = gather(results, float(raw["duration_s"]))
         timeline = tuple(_span(each) for each in raw.get("timeline", ()))
         version = str(raw.get("version", ""))
@@ -76,6 +78,7 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
     ]
     results += [Result(run=run) for session in sessions for run in session.failures]
     results += [Result(note=note) for session in sessions for note in session.notes]
+    results += [Result(check=check) for session in sessions for check in session.checks]
     versions = sorted({session.version or "an unknown one" for session in sessions})
     if len(versions) > 1:
         results.append(Result(note=f"{_VERSIONS}: {', '.join(versions)}"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pytest_mlcontainer.model import (
     Cause,
+    CheckReport,
     Difference,
     Element,
     EmulatedCpu,
@@ -20,7 +21,10 @@ from pytest_mlcontainer.model import (
     SearchTrial,
     Target,
     Verdict,
+    check_report_from_json,
+    check_report_to_json,
 )
+from pytest_mlcontainer.report.checks import severity_counts
 from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.tree import Counts, cut
 
@@ -45,7 +49,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Result:
-    """A run, a comparison, or a remark worth a line; one of them is set.
+    """A run, a comparison, a check of the image, or a remark worth a line; one of them is set.
 
     Args:
         unlisted: items of the comparison that are only counted, because there are very many.
@@ -54,6 +58,7 @@ class Result:
 
     run: RunResult | None = None
     outcome: Outcome | None = None
+    check: CheckReport | None = None
     note: str = ""
     unlisted: Counts = ()
     repeat: str = ""
@@ -84,6 +89,8 @@ class Result:
             found = self.outcome
             against = found.against or found.reference
             return f"{found.entrypoint} on {found.target} vs {against}: {found.verdict.value}"
+        if self.check is not None:
+            return f"{self.check.name}: {severity_counts(self.check.findings)}"
         return self.note
 
     @classmethod
@@ -94,16 +101,18 @@ class Result:
 
 def result_to_json(result: Result) -> dict[str, Any]:
     """The result as mappings, lists and scalars, for a worker to send to its controller."""
-    raw: dict[str, Any] = _plain(asdict(result))
+    raw: dict[str, Any] = _plain(asdict(replace(result, check=None)))
+    raw["check"] = None if result.check is None else check_report_to_json(result.check)
     return raw
 
 
 def result_from_json(raw: Mapping[str, Any]) -> Result:
     """The result that `result_to_json` was given."""
-    run, outcome = raw["run"], raw["outcome"]
+    run, outcome, check = raw["run"], raw["outcome"], raw["check"]
     return Result(
         run=None if run is None else _run(run),
         outcome=None if outcome is None else _outcome(outcome),
+        check=None if check is None else check_report_from_json(check),
         note=str(raw["note"]),
         unlisted=tuple((Verdict(verdict), count) for verdict, count in raw["unlisted"]),
         repeat=str(raw["repeat"]),

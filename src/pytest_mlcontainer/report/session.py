@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_mlcontainer.model import TimelineSpan, Verdict
+from pytest_mlcontainer.model import CheckReport, TimelineSpan, Verdict
 from pytest_mlcontainer.report.answer import remarks
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.tree import Counts, Tree, add_counts, build_tree
@@ -21,7 +21,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Session:
-    """All runs and comparisons of a session.
+    """All runs, comparisons and checks of a session.
 
     Args:
         comparisons: in the order in which they were made.
@@ -32,6 +32,7 @@ class Session:
         runs: how many there were; one that several tests used counts once.
         more_runs: those that searches for causes asked for; some may be among `runs`.
         counts: comparisons by verdict, the worst first.
+        checks: of images, each once.
         timeline: what was done, and when; empty where that is not known.
         unfinished: why this is not all of a session; "" where it is.
         version: of this package, where another one made the session; "" for this one.
@@ -45,6 +46,7 @@ class Session:
     more_runs: int
     counts: Counts
     duration_s: float
+    checks: tuple[CheckReport, ...] = ()
     version: str = ""
     timeline: tuple[TimelineSpan, ...] = ()
     unfinished: str = ""
@@ -53,7 +55,8 @@ class Session:
     def passes(self) -> bool:
         """Whether all agrees, and nothing is known to be missing."""
         whole = not self.failures and not self.unfinished
-        return whole and all(verdict.passes for verdict, _count in self.counts)
+        agree = all(verdict.passes for verdict, _count in self.counts)
+        return whole and agree and not any(each.failing for each in self.checks)
 
 
 def longest(timeline: tuple[TimelineSpan, ...], most: int) -> tuple[TimelineSpan, ...]:
@@ -89,4 +92,5 @@ def gather(results: Iterable[Result], duration_s: float) -> Session:
         ),
         counts=add_counts(tuple(ones)),
         duration_s=duration_s,
+        checks=tuple(dict.fromkeys(each.check for each in found if each.check is not None)),
     )

@@ -9,6 +9,7 @@ from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdic
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.acceptance import accept_together
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_varied, rest
+from pytest_mlcontainer.report.checks import check_summary
 from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.overview import alike, overview, representatives
 from pytest_mlcontainer.report.results import Result, RunResult
@@ -80,7 +81,7 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
     session = gather(results, 0.0)
     rows = [_failed_row(run) for run in session.failures]
     rows += [_row(comparison.tree) for comparison in session.comparisons]
-    notes = [*_remarks(session.remarks), *_notes(session.notes)]
+    notes = [*check_summary(session.checks), *_remarks(session.remarks), *_notes(session.notes)]
     if not rows:
         return notes
     # The worst of very many; else all of them, in the order in which they were made.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pytest_mlcontainer.model import Difference, Element, Outcome, Target, Verdict
+from pytest_mlcontainer.model import CheckReport, Difference, Element, Outcome, Target, Verdict
 from pytest_mlcontainer.report.answer import UNVARIED, is_varied, why
 from pytest_mlcontainer.report.tree import Bins, Counts, merge_bins
 
@@ -58,8 +58,18 @@ def _only_idle(outcome: Outcome) -> bool:
     )
 
 
-def session_headline(counts: Counts, failures: int) -> str:
-    """What came of all comparisons and runs."""
+def session_headline(counts: Counts, failures: int, checks: tuple[CheckReport, ...] = ()) -> str:
+    """What came of all comparisons, runs, and checks of the image."""
+    bad_checks = sum(bool(each.failing) for each in checks)
+    noun = "check" if bad_checks == 1 else "checks"
+    found = f"{bad_checks:,} {noun} of the image failed" if bad_checks else ""
+    runs_and_comparisons = _headline_of_runs(counts, failures)
+    if not counts and not failures and checks:
+        return found or "The image was checked; nothing was compared"
+    return f"{runs_and_comparisons}, {found}" if found else runs_and_comparisons
+
+
+def _headline_of_runs(counts: Counts, failures: int) -> str:
     total = sum(count for _verdict, count in counts)
     bad = sum(count for verdict, count in counts if not verdict.passes)
     failed = f"{runs(failures)} failed" if failures else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_mlcontainer.secrets.names import exposed_arguments
+from pytest_mlcontainer.secrets.names import exposed_arguments, is_secret_name
 from pytest_mlcontainer.secrets.reading import (
     Disclosed,
     disclose,
@@ -22,6 +22,7 @@ __all__ = [
     "disclose",
     "exposed_arguments",
     "find_problems",
+    "is_secret_name",
     "read_value",
     "read_values",
 ]

@@ -14,6 +14,11 @@ _SECRET: Final = re.compile(
 )
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name usually holds a secret."""
+    return _SECRET.search(name) is not None
+
+
 def exposed_arguments(build: BuildSettings) -> tuple[str, ...]:
     """What to know of build arguments that are called like secrets, one line for each."""
     return tuple(

@@ -171,14 +171,32 @@ class Buildx:
         seen.exit_code = done.exit_code
         return seen
 
-    def run(self, words: Sequence[str], folder: Path, timeout_s: float) -> Completed:
+    def run(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        timeout_s: float,
+        *,
+        stdout: Path | None = None,
+        stderr: Path | None = None,
+    ) -> Completed:
         """Run a subcommand such as `inspect` in `folder`, for at most `timeout_s` seconds.
+
+        Args:
+            stdout, stderr: files to write to; otherwise what it prints is returned.
 
         Raises:
             EngineError: there is no buildx.
         """
         argv = [*self._program(), *words]
-        return self._processes.run(argv, cwd=folder, env=self._environ, timeout_s=timeout_s)
+        return self._processes.run(
+            argv,
+            cwd=folder,
+            env=self._environ,
+            timeout_s=timeout_s,
+            stdout=stdout,
+            stderr=stderr,
+        )
 
     def _program(self) -> tuple[str, ...]:
         """The command that is buildx.

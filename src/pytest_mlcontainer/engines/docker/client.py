@@ -17,9 +17,10 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import docker
@@ -49,6 +50,8 @@ _LASTING_FAULT = re.compile("not a directory|no space left on device|no such|per
 _RESTARTED = (
     "look at the engine's own log (`journalctl -u docker`) for why it went away, then run again"
 )
+
+Reopen = Callable[[], requests.Response]
 
 CUT_REMEDY = "look at the engine's own log (`journalctl -u docker`), then run again"
 
@@ -235,7 +238,9 @@ class EngineClient(docker.APIClient):
             return None
         return answer
 
-    def read_body(self, path: str, params: Mapping[str, Any]) -> Stream:
+    def read_body(
+        self, path: str, params: Mapping[str, Any], first_s: float | None = None
+    ) -> Stream:
         """The body of a GET, in pieces; complete when it ends without an error.
 
         Whoever does not read it to its end has to close it: the engine waits with it.
@@ -245,20 +250,25 @@ class EngineClient(docker.APIClient):
 
         Args:
             path: below the API's version.
+            first_s: how long the engine may take for each next piece, the first one above all; by
+                default as for other work.
 
         Raises:
             NotFound, APIError: at once, when the engine refuses.
             EngineLostError: it breaks off again and again, or is another one the second time.
         """
-        return self._pieces(self._open(path, params), path, params)
+        opened = partial(self._open, path, params, first_s)
+        return self._pieces(opened(), opened)
 
-    def _open(self, path: str, params: Mapping[str, Any]) -> requests.Response:
+    def _open(
+        self, path: str, params: Mapping[str, Any], first_s: float | None
+    ) -> requests.Response:
         url = f"{self.base_url}/v{self.api_version}{path}"
-        response = self.request("GET", url, params=dict(params), stream=True)
+        response = self.request("GET", url, params=dict(params), stream=True, timeout=first_s)
         _refuse_errors(response)
         return response
 
-    def _pieces(self, response: requests.Response, path: str, params: Mapping[str, Any]) -> Stream:
+    def _pieces(self, response: requests.Response, reopen: Reopen) -> Stream:
         seen, check = 0, 0
         for left in reversed(range(_RESUMED)):
             try:
@@ -273,7 +283,7 @@ class EngineClient(docker.APIClient):
                     raise self.lost(error) from error
                 if _is_timeout(error):
                     self._give_up_or_go_on(error, repeatable=True, last=False)
-            response = self._open(path, params)
+            response = reopen()
 
     def _after(self, response: requests.Response, size: int, check: int) -> Iterator[bytes]:
         """What comes after the first `size` bytes, whose checksum has to be `check`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -17,6 +16,7 @@ from pytest_mlcontainer.engines import (
     Launched,
     Leftover,
     LogLine,
+    Stream,
     quiet,
 )
 from pytest_mlcontainer.engines.docker import kept_images, sessions
@@ -26,7 +26,12 @@ from pytest_mlcontainer.engines.docker.client import PATIENCE, Patience
 from pytest_mlcontainer.engines.docker.connect import address, open_client
 from pytest_mlcontainer.engines.docker.container import DockerContainer
 from pytest_mlcontainer.engines.docker.gpus import device_request
-from pytest_mlcontainer.engines.docker.images import image_of, pinned_reference
+from pytest_mlcontainer.engines.docker.images import (
+    image_of,
+    inspect_image,
+    pinned_reference,
+    save,
+)
 from pytest_mlcontainer.engines.docker.isolation import isolation
 from pytest_mlcontainer.engines.docker.mounts import name_of_volume, plan_mounts, volumes_of
 from pytest_mlcontainer.engines.docker.pulling import pull
@@ -133,7 +138,7 @@ class DockerEngine:
         """See `Engine`. Engines from API 1.49 on are asked for the platform's own variant."""
         with explained("the engine does not say what the image is"):
             try:
-                return image_of(reference, self._inspect_image(reference, platform))
+                return image_of(reference, inspect_image(self._api, reference, platform))
             except ImageNotFound:
                 return None
 
@@ -142,6 +147,10 @@ class DockerEngine:
         with explained("the image cannot be pulled"):
             pull(self._api, pinned, platform, log)
         return pinned
+
+    def save(self, reference: str, platform: Platform) -> Stream:
+        with explained("the engine does not hand out the image"):
+            return save(self._api, reference, platform)
 
     @contextmanager
     def container(self, spec: ContainerSpec) -> Iterator[Container]:
@@ -296,18 +305,6 @@ class DockerEngine:
                     self._info = dict(self._api.info())
             return self._info
 
-    def _inspect_image(self, reference: str, platform: Platform) -> dict[str, Any]:
-        wanted = {"os": platform.os, "architecture": platform.architecture}
-        if platform.variant:
-            wanted["variant"] = platform.variant
-        # docker-py 7.2 has no `platform` here; without it a multi-platform image of containerd's
-        # store answers with the variant of the engine's own architecture.
-        url = f"{self._api.base_url}/v{self._api.api_version}/images/{reference}/json"
-        response = self._api.get(url, params={"platform": json.dumps(wanted)})
-        if response.status_code == 404:
-            return dict(self._api.inspect_image(reference))
-        return dict(response.json()) if response.ok else dict(self._api.inspect_image(reference))
-
     def _index_digest(self, reference: str) -> str:
         try:
             return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
@@ -389,7 +386,7 @@ class DockerEngine:
     def _declared_volumes(self, spec: ContainerSpec) -> tuple[str, ...]:
         """Where its image asks for volumes; none where it is not there, which creating says."""
         with suppress(APIError):
-            return volumes_of(self._inspect_image(spec.image, spec.platform))
+            return volumes_of(inspect_image(self._api, spec.image, spec.platform))
         return ()
 
     def _remove(self, container: str, *, volumes: bool = True) -> None:

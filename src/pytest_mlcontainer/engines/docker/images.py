@@ -1,11 +1,51 @@
-"""What an engine says of an image, as a value of ours."""
+"""What an engine says of an image, and the image itself as a stream."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from pytest_mlcontainer.engines import Stream
+from pytest_mlcontainer.engines.docker.client import EngineClient
 from pytest_mlcontainer.model import Image, Platform
+
+# The classic image store writes all of the image to its disk before it sends the first byte.
+_SAVE_S: Final = 900.0
+_SAVES_ONE_PLATFORM: Final = (1, 48)
+
+
+def inspect_image(api: EngineClient, reference: str, platform: Platform) -> dict[str, Any]:
+    """What the engine says of an image.
+
+    Raises:
+        ImageNotFound, APIError: it has none, or does not say.
+    """
+    # docker-py 7.2 has no `platform` here; without it a multi-platform image of containerd's
+    # store answers with the variant of the engine's own architecture.
+    url = f"{api.base_url}/v{api.api_version}/images/{reference}/json"
+    response = api.get(url, params={"platform": _as_json(platform)})
+    if response.status_code == 404:
+        return dict(api.inspect_image(reference))
+    return dict(response.json()) if response.ok else dict(api.inspect_image(reference))
+
+
+def save(api: EngineClient, reference: str, platform: Platform) -> Stream:
+    """See `ImageStore.save`. Older engines send all platforms that they have.
+
+    Raises:
+        APIError: the engine refuses.
+    """
+    version = tuple(int(part) for part in api.api_version.split("."))
+    params = {"platform": _as_json(platform)} if version >= _SAVES_ONE_PLATFORM else {}
+    return api.read_body(f"/images/{reference}/get", params, _SAVE_S)
+
+
+def _as_json(platform: Platform) -> str:
+    wanted = {"os": platform.os, "architecture": platform.architecture}
+    if platform.variant:
+        wanted["variant"] = platform.variant
+    return json.dumps(wanted)
 
 
 def image_of(reference: str, raw: Mapping[str, Any]) -> Image:
@@ -23,6 +63,7 @@ def image_of(reference: str, raw: Mapping[str, Any]) -> Image:
         user=str(config.get("User") or ""),
         workdir=str(config.get("WorkingDir") or "/"),
         env=tuple(_variable(text) for text in config.get("Env") or ()),
+        layers=tuple(map(str, (raw.get("RootFS") or {}).get("Layers") or ())),
     )
 
 

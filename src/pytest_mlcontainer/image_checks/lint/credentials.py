@@ -1,0 +1,108 @@
+"""Secrets that are written in a Dockerfile, or given to it as build arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from pytest_mlcontainer.dockerfile import Instruction
+from pytest_mlcontainer.image_checks.lint.stages import Recipe, pairs
+from pytest_mlcontainer.model import ImageFinding, Severity
+from pytest_mlcontainer.secrets import is_secret_name
+
+# Tokens whose form tells whose they are; none is printed anywhere.
+_TOKENS: Final = (
+    ("Hugging Face", r"\bhf_[A-Za-z0-9]{30,}\b"),
+    ("GitHub", r"\b(gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})\b"),
+    ("GitLab", r"\bglpat-[\w-]{20,}"),
+    ("AWS", r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"),
+    ("Google", r"\bAIza[0-9A-Za-z_-]{35}\b"),
+    ("OpenAI", r"\bsk-(proj-)?[A-Za-z0-9_-]{32,}"),
+    ("Slack", r"\bxox[baprs]-[A-Za-z0-9-]{20,}"),
+    ("npm", r"\bnpm_[A-Za-z0-9]{36}\b"),
+    ("PyPI", r"\bpypi-AgE[A-Za-z0-9_-]{40,}"),
+    ("a private key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+)
+_TOKEN: Final = tuple((name, re.compile(pattern)) for name, pattern in _TOKENS)
+_INVENTED: Final = re.compile(r"EXAMPLE|example|x{6,}|X{6,}|0{8,}|(?i:your|changeme|placeholder)")
+_IN_URL: Final = re.compile(r"\b(?:https?|git|ftp)(?:\+\w+)?://([^\s/@\"'`:]*):([^\s/@\"'`]+)@")
+_USER_IN_URL: Final = re.compile(r"\bhttps?://(\$\{?\w+\}?)@")
+_NO_SECRET: Final = re.compile(r"\d+(\.\d+)?|true|false|yes|no|on|off|none|null|/.*", re.IGNORECASE)
+_LINK: Final = "https://docs.docker.com/build/building/secrets/"
+_MEND: Final = (
+    "RUN --mount=type=secret,id={id},env={name} …\n"
+    'and [tool.mlcontainer] build-secrets = {{ {id} = "env:{name}" }}; at run time it is in '
+    "`secrets` of the entrypoint"
+)
+
+
+def credential_findings(recipe: Recipe, place: str) -> Iterator[ImageFinding]:
+    """Secrets in any stage: also one that is not in the image is in caches and logs."""
+    for each in recipe.instructions:
+        literal = _literal(each)
+        if literal:
+            yield _finding(each, place, Severity.ERROR, literal, "TOKEN")
+            continue
+        named = _named(each)
+        if named:
+            name, what = named
+            yield _finding(each, place, Severity.WARNING, what, name)
+
+
+def _literal(each: Instruction) -> str:
+    """What a secret is whose very text is there; "" for none."""
+    text = "\n".join((each.rest, *each.heredocs))
+    for whose, pattern in _TOKEN:
+        found = pattern.search(text)
+        if found and not _INVENTED.search(found[0]):
+            kind = whose if whose.startswith("a ") else f"a token of {whose}"
+            return f"{kind} is written in the Dockerfile"
+    for found in _IN_URL.finditer(text):
+        if "$" not in found[2] and not _INVENTED.search(found[2]) and found[2] != "password":
+            return "a password is written in a URL"
+    return ""
+
+
+def _named(each: Instruction) -> tuple[str, str] | None:
+    """The name of a variable that holds a secret, and what is wrong; None for most."""
+    if each.word in ("ENV", "ARG"):
+        for name, value in pairs(each):
+            if not is_secret_name(name) or _NO_SECRET.fullmatch(value):
+                continue
+            if each.word == "ARG":
+                return name, f"the secret {name} is a build argument"
+            if value:
+                return name, f"the secret {name} is set in the image"
+    elif each.word == "RUN" and not _mounts_secret(each):
+        found = _IN_URL.search(each.rest)
+        held = found[2] if found else (_USER_IN_URL.search(each.rest) or ["", ""])[1]
+        if held.startswith("$") and not held.startswith("$("):
+            return held.strip("${}"), "a secret is put into a URL by a build argument"
+    return None
+
+
+def _mounts_secret(each: Instruction) -> bool:
+    return any(name == "mount" and "type=secret" in value for name, value in each.flags)
+
+
+def _finding(
+    each: Instruction, place: str, severity: Severity, what: str, name: str
+) -> ImageFinding:
+    id = re.sub(r"\W+", "_", name).lower() or "token"
+    return ImageFinding(
+        rule="ML007",
+        severity=severity,
+        what=what,
+        place=place,
+        line=each.line,
+        why="whoever has the image, its build cache or the build's log can read it; a later "
+        "instruction removes it from none of them",
+        mend=_MEND.format(id=id, name=name)
+        + (
+            "\nand revoke this one: it is in the history of the repository"
+            if severity is Severity.ERROR
+            else ""
+        ),
+        link=_LINK,
+    )

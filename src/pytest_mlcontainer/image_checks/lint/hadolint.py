@@ -1,0 +1,149 @@
+"""Hadolint, where it is installed: what it says of a Dockerfile, but for what is outdated."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pytest_mlcontainer.dockerfile import Instruction
+from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.image_checks.lint.stages import Recipe
+from pytest_mlcontainer.model import ImageFinding, Severity
+from pytest_mlcontainer.temporary import temporary_folder
+from pytest_mlcontainer.wording import truncate
+
+MISSING: Final = (
+    "Hadolint is not installed, so its rules (DL…, SC…) were not applied: "
+    "pip install 'pytest-mlcontainer[lint]'"
+)
+_TIMEOUT_S: Final = 60.0
+_CONFIGURATIONS: Final = (".hadolint.yaml", ".hadolint.yml")
+_LEVELS: Final[Mapping[str, Severity]] = MappingProxyType(
+    {"error": Severity.ERROR, "warning": Severity.WARNING}
+)
+# Rules that want a cache emptied → where it is. With a cache mount there it is in no layer
+# (hadolint/hadolint#497, #983, #1139).
+_CACHES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "DL3009": ("/var/lib/apt/lists",),
+        "DL3019": ("/var/cache/apk", "/etc/apk/cache"),
+        "DL3032": ("/var/cache/yum", "/var/cache/dnf"),
+        "DL3036": ("/var/cache/zypp",),
+        "DL3040": ("/var/cache/dnf", "/var/cache/libdnf5"),
+        "DL3042": ("/root/.cache/pip", "~/.cache/pip"),
+        "DL3060": ("/usr/local/share/.cache/yarn", "/root/.yarn", "/root/.cache/yarn"),
+    }
+)
+
+
+# It takes TOKENIZERS_PARALLELISM for a secret; ML007 looks closer.
+_LEFT_OUT: Final = ("DL3064",)
+
+
+def find_hadolint(environ: Mapping[str, str]) -> str | None:
+    """The program, beside this Python or on PATH."""
+    return shutil.which("hadolint", path=environ.get("PATH", os.defpath))
+
+
+def run_hadolint(
+    program: str, dockerfile: Path, top: Path, environ: Mapping[str, str], processes: Processes
+) -> tuple[tuple[Mapping[str, Any], ...], str]:
+    """What it says of a Dockerfile, and why it says nothing; one of the two is empty.
+
+    Its configuration is the nearest `.hadolint.yaml` from the Dockerfile upwards.
+
+    Args:
+        top: the last folder that is looked in for one.
+    """
+    folder = _configured(dockerfile, top)
+    with temporary_folder() as scratch:
+        out, err = scratch / "out", scratch / "err"
+        argv = [program, "--format=json", "--no-fail", "--no-color", str(dockerfile)]
+        try:
+            done = processes.run(
+                argv, cwd=folder, env=environ, timeout_s=_TIMEOUT_S, stdout=out, stderr=err
+            )
+        except OSError as error:
+            return (), f"Hadolint cannot be started: {error.strerror or error}"
+        printed = out.read_text(encoding="utf-8", errors="replace")
+        said = err.read_text(encoding="utf-8", errors="replace")
+    try:
+        raw = json.loads(printed)
+    except ValueError:
+        why = "it ran for a minute" if done.timed_out else truncate(" ".join(said.split()), 300)
+        return (), f"Hadolint did not end well: {why or f'exit code {done.exit_code}'}"
+    return tuple(each for each in raw if isinstance(each, dict)), ""
+
+
+def hadolint_findings(
+    raw: tuple[Mapping[str, Any], ...], place: str, recipe: Recipe
+) -> Iterator[ImageFinding]:
+    """What it said, but for what does not hold with BuildKit.
+
+    Args:
+        raw: as `run_hadolint` gives it.
+        place: of the Dockerfile, as findings name it.
+    """
+    by_line = {each.line: each for each in recipe.instructions}
+    in_image = {each.line for stage in recipe.in_image for each in stage.body}
+    for each in raw:
+        rule, line = str(each.get("code")), int(each.get("line") or 0)
+        if rule in _LEFT_OUT or (line in by_line and _is_outdated(rule, by_line[line], in_image)):
+            continue
+        yield ImageFinding(
+            rule=rule,
+            severity=_LEVELS.get(str(each.get("level")), Severity.INFO),
+            what=str(each.get("message", "")),
+            place=place,
+            line=line or None,
+            link=_link(rule),
+        )
+
+
+def _is_outdated(rule: str, instruction: Instruction, in_image: set[int]) -> bool:
+    if rule == "DL3021":  # BuildKit takes `.` for a folder
+        return instruction.rest.rpartition(" ")[2] in (".", "..", '"."]')
+    caches = _CACHES.get(rule, ())
+    # What a stage leaves behind that is not in the image costs nothing.
+    return bool(caches) and (instruction.line not in in_image or is_mounted(instruction, caches))
+
+
+def is_mounted(instruction: Instruction, caches: tuple[str, ...]) -> bool:
+    """Whether one of these folders lies in a cache mount of the instruction."""
+    return any(
+        posixpath.join(cache, "").startswith(posixpath.join(mount, ""))
+        for cache in caches
+        for mount in cache_mounts(instruction)
+    )
+
+
+def cache_mounts(instruction: Instruction) -> Iterator[str]:
+    """Where the instruction has cache mounts."""
+    for name, value in instruction.flags:
+        if name != "mount":
+            continue
+        fields = dict(part.partition("=")[::2] for part in value.split(","))
+        target = fields.get("target") or fields.get("dst") or fields.get("destination")
+        if fields.get("type") == "cache" and target:
+            yield target.rstrip("/") or "/"
+
+
+def _configured(dockerfile: Path, top: Path) -> Path:
+    for folder in (dockerfile.parent, *dockerfile.parent.parents):
+        if any((folder / name).is_file() for name in _CONFIGURATIONS):
+            return folder
+        if folder == top:
+            break
+    return dockerfile.parent
+
+
+def _link(rule: str) -> str:
+    if rule.startswith("SC"):
+        return f"https://www.shellcheck.net/wiki/{rule}"
+    return f"https://github.com/hadolint/hadolint/wiki/{rule}" if rule.startswith("DL") else ""

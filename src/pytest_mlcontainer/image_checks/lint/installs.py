@@ -1,0 +1,146 @@
+"""Commands that install packages: which tool, and what it leaves behind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_mlcontainer.dockerfile import Instruction
+from pytest_mlcontainer.image_checks.lint.hadolint import cache_mounts
+from pytest_mlcontainer.image_checks.lint.shell import ShellCommand
+
+_PIP: Final = re.compile(r"pip[\d.]*$")
+_PYTHON: Final = re.compile(r"python[\d.]*$")
+_CONDA: Final = ("conda", "mamba", "micromamba")
+
+
+@dataclass(frozen=True)
+class PackageCache:
+    """Where a tool keeps what it downloads, and how that is switched off.
+
+    Args:
+        tool: as messages call it.
+        folder: below the user's `.cache`.
+        options: any of these switches it off, and so does any of the variables.
+        places: variables that move it.
+        cleaning: a command that empties it.
+    """
+
+    tool: str
+    folder: str
+    options: tuple[str, ...]
+    variables: tuple[str, ...]
+    places: tuple[str, ...]
+    cleaning: tuple[str, ...]
+
+
+PIP: Final = PackageCache(
+    "pip", "pip", ("--no-cache-dir", "--no-index"), ("PIP_NO_CACHE_DIR",), ("PIP_CACHE_DIR",),
+    ("pip", "cache"),
+)  # fmt: skip
+UV: Final = PackageCache(
+    "uv", "uv", ("--no-cache", "--no-cache-dir", "-n"), ("UV_NO_CACHE",), ("UV_CACHE_DIR",),
+    ("uv", "cache"),
+)  # fmt: skip
+POETRY: Final = PackageCache(
+    "Poetry", "pypoetry", ("--no-cache",), (), ("POETRY_CACHE_DIR",), ("poetry", "cache")
+)
+
+
+def pip_arguments(command: ShellCommand) -> tuple[str, ...] | None:
+    """What follows `pip install`; None for any other command. uv's is not this one."""
+    words = command.words
+    if _PYTHON.match(command.program) and words[1:3] == ("-m", "pip"):
+        words = words[2:]
+    elif not _PIP.match(command.program):
+        return None
+    rest = list(words[1:])
+    while rest and rest[0].startswith("-"):
+        rest.pop(0)
+    return tuple(rest[1:]) if rest[:1] == ["install"] else None
+
+
+def cache_of(command: ShellCommand) -> PackageCache | None:
+    """The cache that a command fills; None where it installs nothing."""
+    words = command.words
+    if pip_arguments(command) is not None:
+        return PIP
+    if command.program == "uv":
+        verbs = tuple(word for word in words[1:] if not word.startswith("-"))
+        if verbs[:1] in (("sync",), ("add",)) or verbs[:2] in (("pip", "install"), ("pip", "sync")):
+            return UV
+    if command.program == "poetry" and any(word in ("install", "add") for word in words[1:3]):
+        return POETRY
+    return None
+
+
+def is_conda_install(command: ShellCommand) -> bool:
+    """Whether conda, or one of its like, installs packages."""
+    if command.program not in _CONDA:
+        return False
+    verbs = tuple(word for word in command.words[1:] if not word.startswith("-"))
+    return verbs[:1] in (("install",), ("create",), ("update",)) or verbs[:2] in (
+        ("env", "create"),
+        ("env", "update"),
+    )
+
+
+def installs_project(command: ShellCommand) -> bool:
+    """Whether it installs all that a file of the project lists."""
+    arguments = pip_arguments(command)
+    if arguments is None and command.program == "uv" and cache_of(command) is UV:
+        arguments = command.words[1:]
+        if "sync" in arguments:
+            return "--no-deps" not in arguments
+    if arguments is not None:
+        if "--no-deps" in arguments:
+            return False
+        listed = any(word in ("-r", "--requirement", "-e", "--editable") for word in arguments)
+        return listed or any(re.match(r"-r\S|--requirement=|\.($|\[|/$)", w) for w in arguments)
+    if command.program in _CONDA:
+        return is_conda_install(command) and command.has("-f", "--file")
+    return command.program in ("poetry", "pipenv") and any(
+        word in ("install", "sync") for word in command.words[1:3]
+    )
+
+
+def keeps_no_cache(
+    command: ShellCommand,
+    cache: PackageCache,
+    instruction: Instruction,
+    all_commands: tuple[ShellCommand, ...],
+    known: dict[str, str],
+) -> bool:
+    """Whether nothing of a tool's cache is in the layer.
+
+    Args:
+        all_commands: of the same instruction, which may empty the cache.
+        known: variables that are set there.
+    """
+    if command.has(*cache.options) or _only_local(command):
+        return True
+    if any(name in known or name in command.settings for name in cache.variables):
+        return True
+    place = next((known[name] for name in cache.places if name in known), "")
+    names = (".cache", f".cache/{cache.folder}", f"{cache.folder}-cache", f"cache/{cache.folder}")
+    for mount in cache_mounts(instruction):
+        if mount.endswith(names) or (place and place.startswith(mount)):
+            return True
+    return any(
+        each.words[: len(cache.cleaning)] == cache.cleaning
+        or (each.program == "rm" and any(_is_cache(word, place) for word in each.words[1:]))
+        for each in all_commands
+    )
+
+
+def _only_local(command: ShellCommand) -> bool:
+    """Whether pip installs files of the build alone, and nothing that they depend on."""
+    arguments = pip_arguments(command) or ()
+    named = [word for word in arguments if not word.startswith("-")]
+    local = all(word.startswith((".", "/")) or word.endswith(".whl") for word in named)
+    return "--no-deps" in arguments and bool(named) and local and "://" not in " ".join(named)
+
+
+def _is_cache(word: str, place: str) -> bool:
+    return "cache" in word.lower() or word in ("/root/*", "~/*") or bool(place and word == place)

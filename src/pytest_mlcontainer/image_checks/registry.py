@@ -1,0 +1,26 @@
+"""Which function makes which check: the one table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pytest_mlcontainer.image_checks.environment import check_environment
+from pytest_mlcontainer.image_checks.gpu.check import check_gpu
+from pytest_mlcontainer.image_checks.inputs import CheckInputs
+from pytest_mlcontainer.image_checks.lint import check_sources
+from pytest_mlcontainer.image_checks.size.check import check_size
+from pytest_mlcontainer.model import CheckReport
+
+MakeCheck = Callable[[CheckInputs], CheckReport]
+
+# The names are those of `model.IMAGE_CHECKS`, which says what each needs and how it is set.
+CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
+    {
+        "lint": check_sources,
+        "size": check_size,
+        "gpu": check_gpu,
+        "environment": check_environment,
+    }
+)

@@ -1,0 +1,58 @@
+"""Checks of the image, each made at most once."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pytest_mlcontainer.config import check_files
+from pytest_mlcontainer.errors import ConfigError, NothingChecked
+from pytest_mlcontainer.image_checks.inputs import CheckInputs, judge
+from pytest_mlcontainer.image_checks.registry import CHECKS
+from pytest_mlcontainer.model import CheckJob, CheckReport, Settings
+from pytest_mlcontainer.pipeline.context import Context
+from pytest_mlcontainer.pipeline.images import Images
+from pytest_mlcontainer.progress.events import Activity
+
+
+class Checks:
+    """Makes checks of the image, each at most once."""
+
+    def __init__(self, context: Context, images: Images) -> None:
+        self._context = context
+        self._images = images
+
+    def make(self, settings: Settings, job: CheckJob) -> CheckReport:
+        """What a check found, judged as it is set.
+
+        Raises:
+            NothingChecked: there is nothing to look at.
+            MlContainerError: the image cannot be had, or the check cannot be made.
+        """
+        return self._context.work.result((settings.file, job), partial(self._make, settings, job))
+
+    def _make(self, settings: Settings, job: CheckJob) -> CheckReport:
+        if job.skipped:
+            remedy = "leave out --container-image, so that the image is built"
+            raise NothingChecked(f"{job} has nothing to check", job.skipped, remedy)
+        problems = check_files(settings) if job.image is None else ()
+        if problems:
+            raise ConfigError(str(settings.file), problems)
+        context, images = self._context, self._images
+        jobs = {each.target.platform: each for each in job.images}
+        with context.task(settings, Activity.LOOKING, str(job)) as progress:
+            inputs = CheckInputs(
+                settings=settings,
+                check=job.check,
+                platform=job.platform,
+                platforms=tuple(jobs),
+                endpoint=job.images[0].target.engine,
+                environ=context.environ,
+                processes=context.processes,
+                cache=context.cache / "checks",
+                engine=lambda platform: context.engine(jobs[platform].target),
+                image=lambda platform: images.make(settings, jobs[platform]),
+                facts=lambda platform: images.facts(settings, jobs[platform]),
+                report_folder=context.options.report,
+                log=progress.say,
+            )
+            return judge(CHECKS[job.check.name](inputs), job.check)

@@ -1,0 +1,125 @@
+"""Small Dockerfiles with one fault each: what is wrong, and at which line it has to be found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+PINNED: Final = "python:3.12-slim@sha256:" + "0" * 64
+HEAD: Final = f"FROM {PINNED}\nUSER 1000\n"
+
+
+@dataclass(frozen=True)
+class SeededFault:
+    """One fault.
+
+    Args:
+        name: of the test.
+        files: of the context, besides the Dockerfile.
+        place: where it is to be found, and at which line.
+    """
+
+    name: str
+    rule: str
+    line: int | None
+    dockerfile: str
+    place: str = "Dockerfile"
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def _uv(table: str) -> dict[str, str]:
+    head = '[project]\nname = "a"\nversion = "1"\ndependencies = ["torchvision"]\n'
+    return {"pyproject.toml": f"{head}\n{table}\n"}
+
+
+LARGE: Final = "x" * 2000  # the tests call 1 kB large
+FAULTS: Final = (
+    SeededFault("no tag", "ML001", 1, "FROM ubuntu\nUSER 1\n"),
+    SeededFault("latest", "ML001", 2, "# a\nFROM nvcr.io/nvidia/pytorch:latest\nUSER 1\n"),
+    SeededFault("tag alone", "ML001", 1, "FROM python:3.12-slim\nUSER 1\n"),
+    SeededFault("argument before FROM", "ML001", 3, 'ARG V=3.12\nARG B="python:$V"\nFROM ${B}\n'),
+    SeededFault("second stage", "ML001", 2, f"FROM {PINNED} AS a\nFROM debian:12\nUSER 1\n"),
+    SeededFault("copied from latest", "ML001", 3,
+                f"{HEAD}COPY --from=ghcr.io/a/uv:latest /uv /bin/\n"),
+    SeededFault("pip", "ML002", 3, f"{HEAD}RUN pip install numpy\n"),
+    SeededFault("pip of a module", "ML002", 3, f"{HEAD}RUN cd /a && python3 -m pip install a\n"),
+    SeededFault("pip in a list", "ML002", 3, f'{HEAD}RUN ["pip", "install", "a"]\n'),
+    SeededFault("pip after a comment in a continuation", "ML002", 3,
+                f"{HEAD}RUN set -e; \\\n  # the libraries\n  pip3 install a\n"),
+    SeededFault("pip in a heredoc", "ML002", 3, f"{HEAD}RUN <<EOF\nset -e\npip install a\nEOF\n"),
+    SeededFault("pip in a parent stage", "ML002", 2,
+                f"FROM {PINNED} AS base\nRUN pip install a\nFROM base\nUSER 1\n"),
+    SeededFault("uv", "ML002", 3, f"{HEAD}RUN uv sync --frozen\n"),
+    SeededFault("poetry", "ML002", 3, f"{HEAD}RUN poetry install --no-root\n"),
+    SeededFault("apt lists", "ML003", 3, f"{HEAD}RUN apt-get update && apt-get install -y git=1\n"),
+    SeededFault("apt lists removed too late", "ML003", 3,
+                f"{HEAD}RUN apt-get update\nRUN rm -rf /var/lib/apt/lists/*\n"),
+    SeededFault("conda", "ML004", 3, f"{HEAD}RUN conda install -y numpy=2\n"),
+    SeededFault("conda environment", "ML004", 3, f"{HEAD}RUN mamba env create -f env.yml\n"),
+    SeededFault("weights", "ML005", 3, f"{HEAD}COPY . /app\n", files={"m/last.ckpt": LARGE}),
+    SeededFault("data", "ML005", 3, f"{HEAD}COPY . /app\n", files={"data/a.csv": LARGE}),
+    SeededFault("weights by a pattern", "ML005", 3, f"{HEAD}COPY * /app/\n", files={"a.pt": LARGE}),
+    SeededFault("root again", "ML006", 3, f"{HEAD}USER root\n"),
+    SeededFault("no user", "ML006", 1, f"FROM {PINNED}\n"),
+    SeededFault("secret argument", "ML007", 3, f"{HEAD}ARG HF_TOKEN\n"),
+    SeededFault("secret in ENV", "ML007", 3, f"{HEAD}ENV A=1 \\\n  DB_PASSWORD=hunter2\n"),
+    SeededFault("secret in the old form of ENV", "ML007", 3, f"{HEAD}ENV API_KEY abc def\n"),
+    SeededFault("token as text", "ML007", 3, f"{HEAD}RUN hf auth login --token hf_{'aB3' * 11}\n"),
+    SeededFault("token in a heredoc", "ML007", 3,
+                f"{HEAD}COPY <<EOF /root/.netrc\nmachine a\npassword ghp_{'aB3d' * 9}\nEOF\n"),
+    SeededFault("password in a URL", "ML007", 3,
+                f"{HEAD}RUN pip install --no-cache-dir -i https://me:s3cretword@a.org/b c\n"),
+    SeededFault("secret in another stage", "ML007", 2,
+                f"FROM {PINNED} AS a\nARG GITHUB_TOKEN\nFROM {PINNED}\nUSER 1\n"),
+    SeededFault("argument in a URL", "ML007", 3,
+                f"{HEAD}RUN git clone https://x:${{TOKEN}}@github.com/a/b\n"),
+    SeededFault("env file", "ML008", 3, f"{HEAD}COPY . .\n", files={".env": "A=1"}),
+    SeededFault("private key", "ML008", 3, f"{HEAD}COPY conf /conf\n",
+                files={"conf/tls.key": "-----BEGIN RSA PRIVATE KEY-----\n"}),
+    SeededFault("history", "ML009", 3, f"{HEAD}COPY . .\n", files={".git/HEAD": "ref"}),
+    SeededFault("virtual environment", "ML009", 3, f"{HEAD}ADD . /app\n",
+                files={"env/pyvenv.cfg": "home = /usr"}),
+    SeededFault("extra index", "ML010", 3,
+                f"{HEAD}RUN pip install --no-cache-dir torch --extra-index-url https://a.org/w\n"),
+    SeededFault("extra index in ENV", "ML010", 3, f"{HEAD}ENV PIP_EXTRA_INDEX_URL=https://a.org\n"),
+    SeededFault("extra index in requirements", "ML010", 2,
+                f"{HEAD}RUN pip install --no-cache-dir -r requirements.txt\n",
+                place="requirements.txt",
+                files={"requirements.txt": "a==1\n--extra-index-url https://a.org\n"}),
+    SeededFault("uv source", "ML011", 7, f"{HEAD}RUN uv sync --no-cache\n", place="pyproject.toml",
+                files=_uv('[tool.uv.sources]\ntorch = { index = "pytorch-cpu" }')),
+    SeededFault("piped script", "ML012", 3, f"{HEAD}RUN curl -LsSf https://a.org/i.sh | sh\n"),
+    SeededFault("script piped into sudo", "ML012", 3,
+                f"{HEAD}RUN wget -qO- https://a.org/i.sh | sudo -E bash -\n"),
+    SeededFault("substituted script", "ML012", 3,
+                f'{HEAD}RUN bash -c "$(curl -fsSL https://a.org/i.sh)"\n'),
+    SeededFault("script into Python", "ML012", 3, f"{HEAD}RUN curl https://a.org/p | python3 -\n"),
+    SeededFault("sources before dependencies", "ML013", 4,
+                f"{HEAD}COPY . .\nRUN pip install --no-cache-dir -r requirements.txt\n"),
+    SeededFault("sources before a lock", "ML013", 4,
+                f"{HEAD}COPY . .\nRUN uv sync --no-cache --frozen\n"),
+)  # fmt: skip
+
+# The same things as they should be, or where they cost nothing.
+SOUND: Final = {
+    "pinned": f"{HEAD}RUN true\n",
+    "pip with an option": f"{HEAD}RUN pip install --no-cache-dir a\n",
+    "pip with a variable": f"{HEAD}ENV PIP_NO_CACHE_DIR=1\nRUN pip install a\n",
+    "pip with a setting": f"{HEAD}RUN PIP_NO_CACHE_DIR=1 pip install a\n",
+    "pip with a mount": f"{HEAD}RUN --mount=type=cache,target=/root/.cache/pip pip install a\n",
+    "pip with a mount of all": f"{HEAD}RUN --mount=type=cache,target=/root/.cache pip install a\n",
+    "pip with a removed cache": f"{HEAD}RUN pip install a && rm -rf /root/.cache\n",
+    "pip in another stage": f"FROM {PINNED} AS a\nRUN pip install a\nFROM {PINNED}\nUSER 1\n",
+    "pip that only shows": f"{HEAD}RUN pip list && echo pip install a > /tmp/x\n",
+    "pip in a Python heredoc": f"{HEAD}RUN python3 <<EOF\npip install a\nEOF\n",
+    "apt": f"{HEAD}RUN apt-get update && apt-get install a && rm -rf /var/lib/apt/lists/*\n",
+    "apt with mounts": f"{HEAD}RUN --mount=type=cache,target=/var/lib/apt apt-get update\n",
+    "conda": f"{HEAD}RUN conda install a && conda clean -ay\n",
+    "no secret": f"{HEAD}ENV TOKENIZERS_PARALLELISM=false MAX_TOKEN=5 API_KEY= KEY_FILE=/run/a\n",
+    "secret that is mounted": f"{HEAD}RUN --mount=type=secret,id=t,env=T git clone "
+    "https://x:$T@a.org/b\n",
+    "piped data": f"{HEAD}RUN curl https://a.org/x.tgz | tar xz && curl a | python3 -c b\n",
+    "dependencies first": f"{HEAD}COPY pyproject.toml uv.lock .\nRUN uv sync --no-cache\nCOPY . .\n"
+    "RUN uv sync --no-cache\n",
+    "known user": "FROM quay.io/jupyter/base-notebook@sha256:" + "0" * 64 + "\n",
+}

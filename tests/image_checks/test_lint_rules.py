@@ -1,0 +1,130 @@
+"""Rules of our own: every seeded fault is found at its line, and nothing in what is sound."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_mlcontainer.dockerfile import parse_instructions
+from pytest_mlcontainer.engines.registry import context_files
+from pytest_mlcontainer.image_checks.lint.context import list_context
+from pytest_mlcontainer.image_checks.lint.rules import ignored_lines, own_findings
+from pytest_mlcontainer.image_checks.lint.stages import parse_recipe
+from pytest_mlcontainer.model import IMAGE_CHECKS, BuildSettings, ImageFinding, Severity
+from tests.image_checks.seeded_faults import FAULTS, HEAD, LARGE, PINNED, SOUND, SeededFault
+
+RULES = next(check.rules for check in IMAGE_CHECKS if check.name == "lint")
+
+
+def found_in(
+    folder: Path, text: str, target: str | None = None, **args: str
+) -> tuple[ImageFinding, ...]:
+    dockerfile = folder / "Dockerfile"
+    dockerfile.write_text(text)
+    build = BuildSettings(folder, dockerfile, target=target)
+    recipe = parse_recipe(tuple(parse_instructions(text)), target, args)
+    listing = list_context(folder, context_files(folder, dockerfile))
+    return tuple(own_findings(recipe, "Dockerfile", build, listing, folder, 1000))
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_found_at_its_line(fault: SeededFault, tmp_path: Path) -> None:
+    """And nothing else that is at least as bad: one fault is one finding."""
+    write(tmp_path, fault.files)
+    found = found_in(tmp_path, fault.dockerfile)
+    (hit,) = (each for each in found if each.rule == fault.rule)
+    assert (hit.place, hit.line) == (fault.place, fault.line)
+    assert hit.what
+    assert hit.why
+    assert hit.mend
+    assert hit.link.startswith("https://")
+
+
+def test_there_are_faults_for_every_rule() -> None:
+    """ML000 is BuildKit's word, which tests of items hold."""
+    assert {fault.rule for fault in FAULTS} == set(RULES) - {"ML000"}
+    assert len(FAULTS) >= 30
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_is_sound_has_no_finding(name: str, tmp_path: Path) -> None:
+    assert found_in(tmp_path, SOUND[name]) == ()
+
+
+def test_what_dockerignore_leaves_out_is_not_taken_along(tmp_path: Path) -> None:
+    """Its own exceptions included; a file of the Dockerfile's name comes first."""
+    files = {".git/HEAD": "a", "data/a.csv": LARGE, "src/data/b.csv": LARGE, ".env": "a"}
+    write(tmp_path, files)
+    text = f"{HEAD}COPY . .\n"
+    assert {each.rule for each in found_in(tmp_path, text)} == {"ML005", "ML008", "ML009"}
+    write(tmp_path, {".dockerignore": "# all\n*\n!src\n**/data\n"})
+    assert found_in(tmp_path, text) == ()
+    write(tmp_path, {"Dockerfile.dockerignore": "data\n**/data\n.git\n"})
+    assert {each.rule for each in found_in(tmp_path, text)} == {"ML008"}
+
+
+def test_what_is_named_is_meant(tmp_path: Path) -> None:
+    """Weights that a COPY names, or a folder called after them, are in the image on purpose."""
+    write(tmp_path, {"a.pt": LARGE, "models/b.pt": LARGE, "data/c": LARGE, "src/d.pt": LARGE})
+    assert found_in(tmp_path, f"{HEAD}COPY a.pt models data /app/\n") == ()
+    (found,) = found_in(tmp_path, f"{HEAD}COPY src /app/\n")
+    assert (found.rule, found.cost_bytes) == ("ML005", len(LARGE))
+
+
+def test_only_stages_of_the_image_count_for_size(tmp_path: Path) -> None:
+    """Which those are depends on the stage that is built; a base may be an argument's."""
+    write(tmp_path, {"a.pt": LARGE})
+    text = f"ARG KIND=cpu\nFROM {PINNED} AS cpu\nRUN pip install a\nCOPY . .\n"
+    text += f"FROM {PINNED} AS gpu\nUSER 1\nFROM $KIND AS last\nUSER 1\n"
+    assert {each.rule for each in found_in(tmp_path, text)} == {"ML002", "ML005"}
+    assert found_in(tmp_path, text, target="gpu") == ()
+    assert found_in(tmp_path, text, KIND="gpu") == ()
+
+
+def test_values_of_secrets_are_in_no_finding(tmp_path: Path) -> None:
+    token = "hf_" + "aB3" * 11
+    text = f"{HEAD}ENV HF_TOKEN={token}\nARG DB_PASSWORD=hunter2\n"
+    text += "RUN git clone https://me:s3cretword@a.org/b\n"
+    found = found_in(tmp_path, text)
+    assert [each.severity for each in found if each.rule == "ML007"] == [
+        Severity.ERROR,
+        Severity.WARNING,
+        Severity.ERROR,
+    ]
+    for secret in (token, "hunter2", "s3cretword"):
+        assert secret not in repr(found)
+
+
+def test_only_a_secret_that_is_written_out_is_an_error(tmp_path: Path) -> None:
+    """By default errors fail, and an upgrade is to turn nothing red that may be as it was meant."""
+    errors = set()
+    for fault in FAULTS:
+        folder = tmp_path / re.sub(r"\W", "-", fault.name)
+        folder.mkdir()
+        write(folder, fault.files)
+        for each in found_in(folder, fault.dockerfile):
+            errors |= {each.rule} if each.severity is Severity.ERROR else set()
+    assert errors == {"ML007"}
+
+
+def test_a_comment_above_leaves_a_rule_out() -> None:
+    text = "# mlcontainer ignore=ML001\nFROM a\n# mlcontainer ignore=ML002, ML003\n# why\n\nRUN b\n"
+    assert ignored_lines(text) == {2: {"ML001"}, 6: {"ML002", "ML003"}}
+
+
+@given(st.text(alphabet=st.sampled_from("FROMRUNCPYa$={}[]\"'\\<>|&;# \n`"), max_size=200))
+def test_no_text_is_too_odd(text: str) -> None:
+    """Whatever is in a Dockerfile, rules end without an error."""
+    recipe = parse_recipe(tuple(parse_instructions(f"FROM a\n{text}")), None, {})
+    build = BuildSettings(Path("/nowhere"), Path("/nowhere/Dockerfile"))
+    tuple(own_findings(recipe, "Dockerfile", build, list_context(Path("/"), ()), Path("/nowhere")))
