@@ -108,7 +108,10 @@ def test_many_drifting_items_alike_are_one_line_and_three_of_them_in_full() -> N
     lines = failure_lines(outcome(*many), "")
     assert "  c*           25 drift, the worst max abs 0.0123, max rel 0.3" in lines
     assert sum(line.startswith("outputs/w.npz:c") for line in lines) == 3
-    assert "… and 22 more; report.json of --container-report (--report) has them" in lines
+    assert (
+        "… and 22 more; -v shows some, report.json of --container-report (--report) has them"
+        in lines
+    )
 
 
 def test_what_can_be_judged_comes_before_the_insides_of_a_model() -> None:

@@ -110,7 +110,7 @@ def _block(result: Result) -> list[str]:
     """A failed comparison or run in full; what passes is in the summary alone."""
     outcome: Outcome | None = result.outcome
     if outcome is not None and not outcome.verdict.passes:
-        return [*failure_lines(outcome, ""), ""]
+        return [*failure_lines(outcome, "", 1), ""]
     if result.run is not None and result.run.failure is not None:
         failure = result.run.failure
         text = str(MlContainerError(failure.what, failure.value, failure.remedy))

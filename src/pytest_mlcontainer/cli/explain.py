@@ -81,7 +81,7 @@ def explain(asked: ExplainArguments) -> int:
             pipeline.clean_up(last=True)
     for result in results:
         if result.outcome is not None and not result.outcome.verdict.passes:
-            print("\n".join((*failure_lines(result.outcome, ""), "")))
+            print("\n".join((*failure_lines(result.outcome, "", 1), "")))
     print("\n".join(summary_lines(results)))
     if asked.report is not None:
         write(asked.report, results, time.monotonic() - started)

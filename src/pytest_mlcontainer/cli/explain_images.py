@@ -214,7 +214,7 @@ def _print(answer: Answer) -> None:
     lines = [escape(line, _WIDTH) for line in answer.headlines]
     outcome = answer.outcome
     if outcome.differences and not outcome.verdict.passes:
-        lines += ["", *failure_lines(outcome, "")]
+        lines += ["", *failure_lines(outcome, "", 1)]
     else:
         lines += ["", *(f"  {escape(text, _WIDTH)}" for text in _details(outcome))]
     print("\n".join(lines))

@@ -52,6 +52,7 @@ from pytest_mlcontainer.model.jobs import (
 )
 from pytest_mlcontainer.model.plots import Confusion, Pictures, PlotGrid, Plots, PlottedSeries
 from pytest_mlcontainer.model.results import (
+    BY_DTYPE,
     BaselineChange,
     Cause,
     ChangeKind,
@@ -97,6 +98,7 @@ from pytest_mlcontainer.model.variations import (
 
 __all__ = [
     "ALL_VARIATIONS",
+    "BY_DTYPE",
     "DEFAULT_BUDGET",
     "DOCKER_SCHEMES",
     "EVERYTHING",

@@ -12,6 +12,8 @@ from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
 from pytest_mlcontainer.model.plots import Plots
 
+BY_DTYPE = "dtype is part of the value"  # the rule of a difference in type
+
 
 @dataclass(frozen=True)
 class Image:

@@ -253,10 +253,14 @@ class PlatformMatrix:
 
 
 class OutputComparison:
-    """Compares what runs wrote, by the entrypoint's rules."""
+    """Compares what runs wrote, by the entrypoint's rules.
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    Args:
+        verbosity: pytest's, for how much a failure says.
+    """
+
+    def __init__(self, project: Project, verbosity: int = 0) -> None:
+        self._project, self._verbosity = project, verbosity
 
     @checked("compare_outputs", "compare_outputs(run, reference)")
     def __call__(
@@ -293,7 +297,9 @@ class OutputComparison:
             bad = [outcome for outcome in outcomes if not outcome.verdict.passes]
             if bad:
                 __tracebackhide__ = True
-                lines = [line for outcome in bad for line in failure_lines(outcome, "")]
+                lines = [
+                    line for outcome in bad for line in failure_lines(outcome, "", self._verbosity)
+                ]
                 pytest.fail(self._project.without_secrets("\n".join(lines)), pytrace=False)
         return outcomes
 

@@ -73,7 +73,7 @@ def platform_matrix(mlcontainer_project: Project) -> PlatformMatrix:
 
 
 @pytest.fixture(scope="session")
-def compare_outputs(mlcontainer_project: Project) -> OutputComparison:
+def compare_outputs(mlcontainer_project: Project, pytestconfig: pytest.Config) -> OutputComparison:
     """`compare_outputs(run, reference, *, rules, check)` compares runs, and fails the test with the
     whole explanation on drift; also `compare_outputs(platform_matrix.run("infer"))`.
 
@@ -81,7 +81,7 @@ def compare_outputs(mlcontainer_project: Project) -> OutputComparison:
     """
     from pytest_mlcontainer.plugin.api import OutputComparison
 
-    return OutputComparison(mlcontainer_project)
+    return OutputComparison(mlcontainer_project, pytestconfig.get_verbosity())
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,9 @@ class JobItem(ContainerItem):
             lines = check_lines(error.report, wording.repeat(self.nodeid))
             return wording.without_secrets("\n".join(lines))
         if isinstance(error, DriftError):
-            lines = failure_lines(error.outcome, wording.repeat(self.nodeid))
+            lines = failure_lines(
+                error.outcome, wording.repeat(self.nodeid), self.config.get_verbosity()
+            )
             return wording.without_secrets("\n".join(lines))
         return super().repr_failure(excinfo, style)
 

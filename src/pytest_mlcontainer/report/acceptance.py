@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.item_kinds import is_labels
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.model import BY_DTYPE, Difference, Verdict
 
 _MOST_RELATIVE = 0.1
 _ROOM = 2.0
@@ -25,12 +26,22 @@ class Acceptance:
     """A proposed line of configuration.
 
     Args:
-        line: as it would stand in `[tool.mlcontainer.entrypoints.NAME.compare]`.
+        name: the output and item, or pattern, that it is for.
+        key: the rule's key, with its value in `text` as TOML.
         hides: what is no longer seen then.
+        width: how much it lets pass, for rules with the same key.
     """
 
-    line: str
+    name: str
+    key: str
+    text: str
     hides: str
+    width: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """As it would stand in `[tool.mlcontainer.entrypoints.NAME.compare]`."""
+        return f"{json.dumps(self.name, ensure_ascii=False)} = {{ {self.key} = {self.text} }}"
 
 
 def acceptance(difference: Difference) -> Acceptance | None:
@@ -43,41 +54,62 @@ def acceptance(difference: Difference) -> Acceptance | None:
     if difference.verdict not in (Verdict.DRIFT, Verdict.NONDETERMINISTIC) or difference.excuses:
         return None
     found = _of_time(difference) or _bound(difference)
-    if found is None:
+    return _of_any_dtype(difference, found) if difference.rule == BY_DTYPE else found
+
+
+def accept_together(pattern: str, differences: Sequence[Difference]) -> Acceptance | None:
+    """One rule for all that a pattern names: the widest of theirs; None where they need rules of
+    several kinds, or one of them has none."""
+    found = [each for each in map(acceptance, differences) if each is not None]
+    if len(found) < len(differences) or len({each.key for each in found}) != 1:
         return None
-    return Acceptance(f"{json.dumps(difference.where, ensure_ascii=False)} = {found[0]}", found[1])
+    return replace(max(found, key=lambda each: each.width), name=pattern)
 
 
-def _of_time(difference: Difference) -> tuple[str, str] | None:
+def _of_time(difference: Difference) -> Acceptance | None:
     """A time or duration is another one in every run: no bound for it would say anything."""
     if difference.size == 1 and _TIMES.search(difference.item):
-        return "{ ignore = true }", "whatever is there, which by its name is a time"
+        hides = "whatever is there, which by its name is a time"
+        return Acceptance(difference.where, "ignore", "true", hides)
     return None
 
 
-def _bound(difference: Difference) -> tuple[str, str] | None:
-    off, relative = difference.max_abs, difference.max_rel
+def _of_any_dtype(difference: Difference, values: Acceptance | None) -> Acceptance | None:
+    """What accepts another dtype, and what accepts the values, which are measured all the same."""
+    hides = "any other dtype"
+    if values is None:
+        if difference.differing:
+            return None
+        return Acceptance(difference.where, "dtype", '"any"', hides)
+    both = f"{hides}, and {values.hides}"
+    return replace(values, key=f'dtype = "any", {values.key}', hides=both)
+
+
+def _bound(difference: Difference) -> Acceptance | None:
+    off, relative, name = difference.max_abs, difference.max_rel, difference.where
     if is_labels(difference):  # numbers, too: between two classes there is no distance
         return _agreement(difference)
     if off is None or not math.isfinite(off) or not off:
         return _agreement(difference)
     if difference.noise is not None and 0 < off <= difference.noise:
-        what = "changes no larger than what repeats of the reference differ by"
-        return '{ tolerance = "calibrated" }', what
+        hides = "changes no larger than what repeats of the reference differ by"
+        return Acceptance(name, "tolerance", '"calibrated"', hides)
     if difference.size == 1:
         margin = _round_up(off * _ROOM)
-        return f"{{ margin = {margin:g} }}", f"changes of up to {margin:g}, in either direction"
+        hides = f"changes of up to {margin:g}, in either direction"
+        return Acceptance(name, "margin", f"{margin:g}", hides, margin)
     if relative is not None and 0 < relative * _ROOM <= _MOST_RELATIVE:
         rtol = _round_up(relative * _ROOM)
-        return f"{{ rtol = {rtol:g} }}", f"changes of up to {rtol:g} of each value"
+        hides = f"changes of up to {rtol:g} of each value"
+        return Acceptance(name, "rtol", f"{rtol:g}", hides, rtol)
     atol = _round_up(off * _ROOM)
     hides = f"changes of up to {atol:g}, however small the value is"
     if difference.typical:
         hides += f"; half of those that differ are below {difference.typical:.2g}"
-    return f"{{ atol = {atol:g} }}", hides
+    return Acceptance(name, "atol", f"{atol:g}", hides, atol)
 
 
-def _agreement(difference: Difference) -> tuple[str, str] | None:
+def _agreement(difference: Difference) -> Acceptance | None:
     if difference.unit != "elements" or not difference.size:
         return None
     if difference.max_abs is not None and not is_labels(difference):
@@ -86,7 +118,8 @@ def _agreement(difference: Difference) -> tuple[str, str] | None:
     share = math.floor(agreeing * 1000) / 1000
     if not difference.differing or share < _LEAST_AGREEMENT:
         return None
-    return f"{{ agreement = {share:g} }}", f"any other value in {1 - share:.1%} of the elements"
+    hides = f"any other value in {1 - share:.1%} of the elements"
+    return Acceptance(difference.where, "agreement", f"{share:g}", hides, -share)
 
 
 def _round_up(value: float) -> float:

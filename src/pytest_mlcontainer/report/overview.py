@@ -16,17 +16,20 @@ from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.tree import Node, ReportLeaf, Tree, add_counts
 from pytest_mlcontainer.wording import truncate
 
-_ROWS = 40
 _LABEL_WIDTH = 56
 _WIDTH = 100
 _FEW = 3  # places alike that are shown one by one
-_NUMBER = re.compile(r"(?<=\[)\d+(?=\])|(?<=[a-z_.])\d+")
+_NUMBER = re.compile(r"(?<=\[)\d+(?=\])|(?<=[a-zA-Z_./-])\d+")
 
 
-def overview(tree: Tree) -> list[str]:
-    """Every place that does not pass, one line each, with what is in it."""
+def overview(tree: Tree, most: int) -> list[str]:
+    """The places that do not pass, one line each, with what is in it.
+
+    Args:
+        most: lines to be shown.
+    """
     rows = list(_rows([node for node in tree.outputs if not node.passes], "", _FEW))
-    shown = rows[:_ROWS]
+    shown = rows[:most]
     width = max(len(label) for label, _text in shown)
     lines = [truncate(f"{label:<{width}}  {text}", _WIDTH).rstrip() for label, text in shown]
     if len(rows) > len(shown):
@@ -35,7 +38,7 @@ def overview(tree: Tree) -> list[str]:
 
 
 def representatives(leaves: Sequence[ReportLeaf], most: int) -> tuple[ReportLeaf, ...]:
-    """What is worth to be seen in full: one of each kind of place, others only where kinds are few.
+    """What is worth to be seen in full: one of each kind of place, then others.
 
     What can be judged (a metric, a prediction, a label) comes before the insides of a model, of
     which there are many alike; what has values before what merely has another shape.
@@ -44,7 +47,7 @@ def representatives(leaves: Sequence[ReportLeaf], most: int) -> tuple[ReportLeaf
         leaves: the worst first.
         most: to be returned.
     """
-    kinds = [tuple(_alike(part) for part in leaf.path) for leaf in leaves]
+    kinds = [_kind(leaf) for leaf in leaves]
     counts, seen = Counter(kinds), Counter[tuple[str, ...]]()
     chosen: list[tuple[tuple[bool, bool], ReportLeaf]] = []
     others = []
@@ -56,7 +59,21 @@ def representatives(leaves: Sequence[ReportLeaf], most: int) -> tuple[ReportLeaf
         else:
             chosen.append(((not _has_values(leaf), is_one_of_many), leaf))
     found = [leaf for _rank, leaf in sorted(chosen, key=lambda pair: pair[0])]
-    return tuple([*found, *others[: max(0, _FEW - len(found))]][:most])
+    return tuple([*found, *others][:most])
+
+
+def alike(leaf: ReportLeaf, leaves: Iterable[ReportLeaf]) -> tuple[str, list[Difference]]:
+    """A pattern for the places like this one, and what was found at them; where those are few, its
+    own name, and itself alone."""
+    found = [each.difference for each in leaves if _kind(each) == _kind(leaf)]
+    if len(found) <= _FEW:
+        return leaf.difference.where, [leaf.difference]
+    output, item = _alike(leaf.difference.output), _alike(leaf.difference.item)
+    return f"{output}:{item}" if item else output, found
+
+
+def _kind(leaf: ReportLeaf) -> tuple[str, ...]:
+    return tuple(_alike(part) for part in leaf.path)
 
 
 def _has_values(leaf: ReportLeaf) -> bool:

@@ -7,17 +7,18 @@ from textwrap import wrap
 
 from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdict
 from pytest_mlcontainer.report import words
-from pytest_mlcontainer.report.acceptance import acceptance
+from pytest_mlcontainer.report.acceptance import accept_together
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_varied, rest
 from pytest_mlcontainer.report.checks import check_summary
 from pytest_mlcontainer.report.escape import cut_inside, escape
-from pytest_mlcontainer.report.overview import overview, representatives
+from pytest_mlcontainer.report.overview import alike, overview, representatives
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.report.tree import ReportLeaf, Tree, build_tree
 from pytest_mlcontainer.wording import first_and_count, truncate
 
-_BLOCKS = 10
+_BLOCKS = (3, 10, 100)  # in full, by verbosity
+_ROWS = (12, 40, 1000)
 _ELEMENTS = 3
 _ELEMENT_WIDTH = 32
 _FACTS = 8
@@ -28,28 +29,32 @@ _NOTES = 15
 _WIDTH = 100
 _SUMMARY = 200
 _ACCEPTED = 3
+_KINDS = 10
+_PART = "if that is meant to pass, these accept a part of it:"
 _ALL = "report.json of --container-report (--report) has them"
 
 
-def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
+def failure_lines(outcome: Outcome, repeat: str, verbosity: int = 0) -> list[str]:
     """A comparison that did not pass, for someone who sees it for the first time.
 
-    At most some 200 lines, whatever was compared.
+    It fits one screen, whatever was compared; more of it with a verbosity above 0, as of pytest's
+    `-v` and `-vv`.
 
     Args:
         repeat: the command that repeats just this; "" leaves the line out.
     """
-    tree = build_tree(outcome)
-    blocks = representatives(tree.failing, _BLOCKS)
+    tree, detail = build_tree(outcome), min(max(verbosity, 0), len(_BLOCKS) - 1)
+    blocks = representatives(tree.failing, _BLOCKS[detail])
     said = answer(outcome)
     lines = [escape(words.headline(outcome, tree.failing_count), 300)]
     lines += [*(line for each in said for line in _statement(each)), ""]
     if len(tree.failing) > 1:
-        lines += [*overview(tree), ""]
+        lines += [*overview(tree, _ROWS[detail]), ""]
     for leaf in blocks:
         lines += [*_block(leaf, outcome), ""]
     if tree.failing_count > len(blocks):
-        lines += [f"… and {tree.failing_count - len(blocks):,} more; {_ALL}", ""]
+        where = f"-v shows some, {_ALL}" if not detail else _ALL
+        lines += [f"… and {tree.failing_count - len(blocks):,} more; {where}", ""]
     if any(leaf.difference.scale_error is not None for leaf in blocks):
         lines += [words.LEGEND, ""]
     lines += _harmless(tree)
@@ -57,7 +62,7 @@ def failure_lines(outcome: Outcome, repeat: str) -> list[str]:
     lines += [*more, ""] if more else []
     lines += _facts(outcome)
     lines += _notes(outcome.notes)
-    lines += _acceptances(outcome, blocks)
+    lines += _acceptances(tree)
     if repeat:
         lines += ["repeat just this:", f"  {repeat}"]
     if repeat and _is_unexplained(outcome):
@@ -98,14 +103,17 @@ def _is_unexplained(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.DRIFT and outcome.explanation is None and not outcome.against
 
 
-def _acceptances(outcome: Outcome, blocks: Sequence[ReportLeaf]) -> list[str]:
-    """What would accept the worst few, and what each would hide."""
-    found = [acceptance(leaf.difference) for leaf in blocks]
+def _acceptances(tree: Tree) -> list[str]:
+    """What would accept what does not pass, and what each rule would hide."""
+    kinds = dict(alike(leaf, tree.failing) for leaf in representatives(tree.failing, _KINDS))
+    found = [accept_together(name, differences) for name, differences in kinds.items()]
     proposals = [each for each in found if each is not None][:_ACCEPTED]
     if not proposals:
         return []
-    table = f"[tool.mlcontainer.entrypoints.{escape(outcome.entrypoint, 80)}.compare]"
-    lines = ["if that is meant to pass:", f"  {table}"]
+    covered = sum(map(len, kinds.values()))
+    whole = len(proposals) == len(kinds) and covered == tree.failing_count
+    table = f"[tool.mlcontainer.entrypoints.{escape(tree.outcome.entrypoint, 80)}.compare]"
+    lines = ["if that is meant to pass:" if whole else _PART, f"  {table}"]
     for each in proposals:
         lines += [f"  {escape(each.line, 300)}", f"    # hides {escape(each.hides, 200)}"]
     return [*lines, ""]
@@ -152,7 +160,8 @@ def _elements(leaf: ReportLeaf, outcome: Outcome) -> list[str]:
         return []
     if len(rows) > 1 and max(len(cell) for row in rows for cell in row) <= _ELEMENT_WIDTH:
         below = [(f"  {where}", *cells) for where, *cells in rows]
-        return [f"    {line}" for line in _columns([("worst at", *names, "off by"), *below])]
+        last = "off by" if any(row[-1] for row in rows) else ""
+        return [f"    {line}" for line in _columns([("worst at", *names, last), *below])]
     width = max(len(name) for name in names)
     where, actual, expected, _error = rows[0]
     head = "" if not where else f"worst at {where}:" if where.startswith("[") else f"{where}:"

@@ -20,7 +20,7 @@ def update_lines(change: BaselineChange, place: str) -> list[str]:
     if change.note:
         lines.append(f"  {escape(change.note, 300)}")
     if change.kind is ChangeKind.CHANGED and change.outcome is not None:
-        lines += [f"  {line}".rstrip() for line in failure_lines(change.outcome, "")]
+        lines += [f"  {line}".rstrip() for line in failure_lines(change.outcome, "", 1)]
     for word, outputs in (("new", change.added), ("removed", change.removed)):
         lines += [f"  {word}: {escape(output, 200)}" for output in outputs[:_NAMES]]
         if len(outputs) > _NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ _NAMES_SHOWN = 8
 _IDLE_SHARE = 0.02  # of one core: a run below that hangs rather than works
 _EXEC_BYTES = 4096
 _KILLED = 137
+_SIGNALLED = 128
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,9 @@ def _unwritten(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, 
     refused = (f"not taken over: {line}" for line in run.refused)
     lines = "\n".join((*_memory(ending, entry), *missing, *refused))
     none = run.outputs and not run.written
+    relative = f" {run.workdir}" if run.workdir else ""
     remedy = (
-        f"correct `outputs` (relative ones refer to the working directory {run.workdir}), or find "
+        f"correct `outputs` (relative ones refer to the working directory{relative}), or find "
         "out why the file was not written"
     )
     if any(each.inherited for each in run.outputs):
@@ -272,10 +275,20 @@ def _exit(run: Run, ending: Ending, entry: Entrypoint, missing: tuple[str, ...])
     if ending.error:
         lines.insert(0, f"the engine says: {ending.error}")
     return Failure(
-        f"{run.entrypoint} on {run.target} exited with code {ending.exit_code}{reason}",
+        f"{run.entrypoint} on {run.target} {_how(ending.exit_code)}{reason}",
         "\n".join(lines),
         remedy,
     )
+
+
+def _how(exit_code: int | None) -> str:
+    """How it ended; what the host runs has the number of a signal, negative, for a code."""
+    if exit_code is None or exit_code >= 0:
+        return f"exited with code {exit_code}"
+    try:
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was ended by signal {-exit_code}"
 
 
 def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | None:
@@ -288,7 +301,7 @@ def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | Non
     found = recognise(
         Case(
             printed=_printed(run),
-            exit_code=ending.exit_code,
+            exit_code=_shell_code(ending.exit_code),
             limits=entry.limits,
             table=entry.table,
             gpus=run.target.gpus,
@@ -307,14 +320,20 @@ def _cause(run: Run, ending: Ending, entry: Entrypoint) -> tuple[str, str] | Non
     return f" ({found.cause})", found.remedy
 
 
+def _shell_code(exit_code: int | None) -> int | None:
+    """The code that a shell, or a container, gives what a signal ended: 128 and its number."""
+    return exit_code if exit_code is None or exit_code >= 0 else _SIGNALLED - exit_code
+
+
 def _printed(run: Run) -> str:
     return "\n".join((*last_lines(run.stdout, cut=False), *last_lines(run.stderr, cut=False)))
 
 
 def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
     printed = _printed(run)
-    words = "the program's own words are above" if printed else "run it by hand in the image"
-    if entry.outputs and not run.written:
+    there = "" if run.target.platform == HOST else " in the image"
+    words = "the program's own words are above" if printed else f"run it by hand{there}"
+    if (entry.outputs and not run.written) or (ending.exit_code or 0) < 0:
         return words
     return (
         f"{words}; if this code is a success for it, declare "

@@ -165,6 +165,7 @@ class _Tally:
         self.first = -1
         self.max_abs = 0.0
         self.only_ends = True
+        self.only_numbers = by_numbers
         self.excuses = Excuses()
         self.elements: list[Element] = []
 
@@ -186,6 +187,7 @@ class _Tally:
                 self._add_line(start + place, mine, theirs)
         shared = min(len(actual), len(expected))
         for extra, line in enumerate(actual[shared:] or expected[shared:]):
+            self.only_numbers = False
             sides = (line, None) if len(actual) > shared else (None, line)
             self._differ(start + shared + extra, *sides)
 
@@ -196,6 +198,7 @@ class _Tally:
             if within:
                 self.differing += 1
                 return
+            self.only_numbers = self.only_numbers and error > 0
         self.excuses.add(actual, expected)
         self._differ(place, actual, expected)
 
@@ -257,7 +260,8 @@ def _difference(
         output,
         "",
         verdict,
-        max_abs=tally.max_abs or None,
+        # Beside other words, or other lines, how far numbers are apart says nothing.
+        max_abs=tally.max_abs or None if tally.only_numbers else None,
         worst_index=worst.index if worst else None,
         worst_actual=worst.actual if worst else "",
         worst_expected=worst.expected if worst else "",

@@ -36,7 +36,7 @@ from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.plots import draw
-from pytest_mlcontainer.model import Difference, Element, Free, Tolerance, Verdict
+from pytest_mlcontainer.model import BY_DTYPE, Difference, Element, Free, Tolerance, Verdict
 
 
 def compare_arrays(
@@ -356,7 +356,7 @@ def _other_dtype(place: ItemLocation, actual: Array, expected: Array) -> Differe
         difference,
         verdict=Verdict.DRIFT,
         max_ulp=None,
-        rule="dtype is part of the value",
+        rule=BY_DTYPE,
         note=join_notes(place.note, note + same),
     )
 
