@@ -121,5 +121,6 @@ SOUND: Final = {
     "piped data": f"{HEAD}RUN curl https://a.org/x.tgz | tar xz && curl a | python3 -c b\n",
     "dependencies first": f"{HEAD}COPY pyproject.toml uv.lock .\nRUN uv sync --no-cache\nCOPY . .\n"
     "RUN uv sync --no-cache\n",
+    "files alone": "FROM scratch\nCOPY a /\n",
     "known user": "FROM quay.io/jupyter/base-notebook@sha256:" + "0" * 64 + "\n",
 }

@@ -81,6 +81,9 @@ def _root(final: Stage, place: str) -> Iterator[ImageFinding]:
     last = users[-1] if users else None
     if last is not None and last.rest.partition(":")[0].strip("\"'") not in ("root", "0"):
         return
+    words = {each.word for stage in final.lineage for each in stage.body}
+    if final.image == "scratch" and not words & {"CMD", "ENTRYPOINT"}:
+        return  # files to be copied out, which nobody runs
     base = (final.image or "").removeprefix("docker.io/")
     if last is None and (final.image is None or _brings_a_user(base)):
         return

@@ -109,6 +109,8 @@ def hadolint_findings(
 def _is_outdated(rule: str, instruction: Instruction, in_image: set[int]) -> bool:
     if rule == "DL3021":  # BuildKit takes `.` for a folder
         return instruction.rest.rpartition(" ")[2] in (".", "..", '"."]')
+    if rule == "DL3066":  # it asks for numbers, and every image knows root
+        return instruction.rest == "root"
     caches = _CACHES.get(rule, ())
     # What a stage leaves behind that is not in the image costs nothing.
     return bool(caches) and (instruction.line not in in_image or is_mounted(instruction, caches))
