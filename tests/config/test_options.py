@@ -235,7 +235,8 @@ def test_a_report_that_cannot_be_written_fails_in_our_words(project: MakeProject
     root = project.write('platforms = "host"\n' + CONFIG, train="x = 1")
     (root / "train.py").write_text(
         "import os\nos.mkdir('outputs')\nopen('outputs/x', 'w')\n"
-        f"os.makedirs({str(root / 'report' / 'report.json')!r})\n"
+        f"report = {str(root / 'report' / 'report.json')!r}\n"
+        "os.remove(report)\nos.mkdir(report)\n"
     )
 
     result = project.run("--container-report=report")
