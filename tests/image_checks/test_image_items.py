@@ -96,7 +96,7 @@ def test_past_a_budget_it_fails_and_says_what_to_leave_out(
     for part in (
         "its budget is 20 MiB (21 MB)",
         "layer 4: error SZ002: layer 4 takes 5.0 MB, the budget of a layer is 2,560 KiB",
-        "    → leave out what milder findings of this check name, or raise size.budget",
+        "    → leave out what no entrypoint needs, or raise size.budget",
         "what takes the room:",
         "4.0 MB  layer 5",
     ):

@@ -72,7 +72,7 @@ def over_budget(
             Severity.ERROR,
             f"the image takes {shown_size(total)}, its budget is {shown_limit(limits.total_bytes)}",
             why=_largest(figures),
-            mend="leave out what milder findings of this check name, or raise size.budget",
+            mend="leave out what no entrypoint needs, or raise size.budget",
             cost_bytes=total - limits.total_bytes,
         )
     for number, size in enumerate(figures.layers):
