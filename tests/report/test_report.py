@@ -289,3 +289,14 @@ def test_results_travel_between_processes_unchanged() -> None:
     for result in (Result(outcome=whole), run(), run(failure=None)):
         sent = json.loads(json.dumps(result_to_json(result)))
         assert result_from_json(sent) == result
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "said"),
+    [("175 drift", "more than 1 item not"), ("175 equivalent", ": 1 item not")],
+)
+def test_the_headline_says_where_more_is_off_than_is_listed(unlisted: str, said: str) -> None:
+    found = replace(
+        outcome(DRIFT), notes=(f"w.npz: the worst 50 items are listed; not listed: {unlisted}",)
+    )
+    assert said in failure_lines(found, "")[0]

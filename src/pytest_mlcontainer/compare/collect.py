@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.model import NOT_LISTED, Difference, Verdict
 
 KEPT = 50
 DRAWN = 40  # items of one output; the pages show hardly more
@@ -85,4 +85,4 @@ def _notes(output: str, dropped: Counter[Verdict]) -> tuple[str, ...]:
     if not dropped:
         return ()
     parts = [f"{dropped[verdict]} {verdict.value}" for verdict in Verdict if dropped[verdict]]
-    return (f"{output}: the worst {KEPT} items are listed; not listed: {', '.join(parts)}",)
+    return (f"{output}: the worst {KEPT} items are listed{NOT_LISTED}{', '.join(parts)}",)

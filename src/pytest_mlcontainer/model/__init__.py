@@ -64,6 +64,7 @@ from pytest_mlcontainer.model.plots import (
 )
 from pytest_mlcontainer.model.results import (
     BY_DTYPE,
+    NOT_LISTED,
     BaselineChange,
     ChangeKind,
     Comparator,
@@ -116,6 +117,7 @@ __all__ = [
     "KEPT_BYTES",
     "LABEL",
     "NAMED_PATTERNS",
+    "NOT_LISTED",
     "PRINTED",
     "BaselineChange",
     "BaselineJob",

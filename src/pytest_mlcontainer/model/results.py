@@ -14,6 +14,7 @@ from pytest_mlcontainer.model.explanations import Cause, Explanation
 from pytest_mlcontainer.model.plots import Plots
 
 BY_DTYPE = "dtype is part of the value"  # the rule of a difference in type
+NOT_LISTED = "; not listed: "  # in a note: what follows are items by verdict that are only counted
 
 
 @dataclass(frozen=True)

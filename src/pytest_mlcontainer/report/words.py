@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-from pytest_mlcontainer.model import CheckReport, Difference, Element, Outcome, Target, Verdict
+from pytest_mlcontainer.model import (
+    NOT_LISTED,
+    CheckReport,
+    Difference,
+    Element,
+    Outcome,
+    Target,
+    Verdict,
+)
 from pytest_mlcontainer.report.answer import UNVARIED, is_varied, why
 from pytest_mlcontainer.report.tree import Bins, Counts, merge_bins
 
@@ -29,7 +37,8 @@ def headline(outcome: Outcome, failing: int) -> str:
     """What was found, for someone who sees it for the first time."""
     target = str(outcome.target)
     reference = outcome.against or f"{outcome.reference} (the reference)"
-    found = f"{items(failing)} not within tolerance"
+    count = f"more than {items(failing)}" if _has_unlisted(outcome) else items(failing)
+    found = f"{count} not within tolerance"
     known = why(outcome)
     if known and outcome.verdict is not Verdict.NONDETERMINISTIC:
         return f"{outcome.entrypoint} on {target} {known}{f': {found}' if failing else ''}"
@@ -39,7 +48,7 @@ def headline(outcome: Outcome, failing: int) -> str:
         case Verdict.FAILED:
             says = f"on {target} cannot be compared with {reference}"
         case Verdict.NONDETERMINISTIC:
-            found = f"{items(failing)} not the same, or not within tolerance"
+            found = f"{count} not the same, or not within tolerance"
             known = known or "repeats of one target disagree"
             return f"{outcome.entrypoint} on {target}: {known}: {found}"
         case Verdict.DRIFT:
@@ -47,6 +56,13 @@ def headline(outcome: Outcome, failing: int) -> str:
         case _:
             says = f"on {target} agrees with {reference}"
     return f"{outcome.entrypoint} {says}: {found}"
+
+
+def _has_unlisted(outcome: Outcome) -> bool:
+    """Whether more than what is listed does not pass."""
+    failing = tuple(verdict.value for verdict in Verdict if not verdict.passes)
+    unlisted = (note.partition(NOT_LISTED)[2] for note in outcome.notes)
+    return any(word in counts for counts in unlisted for word in failing)
 
 
 def _only_idle(outcome: Outcome) -> bool:
