@@ -39,6 +39,7 @@ from pytest_mlcontainer.model import (
     Platform,
     Run,
     Target,
+    TimelineSpan,
     Verdict,
 )
 from pytest_mlcontainer.owners import current_owner
@@ -545,11 +546,13 @@ def test_the_conftest_of_the_documentation_reads_what_it_says(tmp_path: Path) ->
 
 def test_the_report_of_the_documentation_has_the_fields_that_are_written() -> None:
     ((_none, _json, source),) = [each for each in blocks("reports.md") if each[1] == "json"]
-    difference = Difference("o", "i", Verdict.DRIFT, elements=(Element((1,), "a", "b"),))
+    difference = Difference("o", "i", Verdict.DRIFT, elements=(Element((1,), "a", "b", 0.5, 2.0),))
     target = Target(Platform("linux", "amd64"))
     outcome = Outcome("train", target, target, Verdict.DRIFT, (difference,))
 
-    written = json.loads(report_json(gather([Result.of_outcome(outcome)], 1.0)))
+    span = TimelineSpan("running", "train", 0.0, 1.0)
+    session = replace(gather([Result.of_outcome(outcome)], 1.0), timeline=(span,))
+    written = json.loads(report_json(session))
 
     def keys(value: object) -> object:
         if isinstance(value, dict):
