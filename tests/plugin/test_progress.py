@@ -219,7 +219,7 @@ def test_the_command_shows_a_search_on_its_terminal(root: Path) -> None:
     watched = watch([*EXPLAIN], root, environment())
     frames = "\n".join(watched.frames)
     assert re.search(r"train\[host\] +searching for a cause, \d of at most 100 runs", frames)
-    assert re.search(r"train\[host, timezone=[^\]]+\] +running", frames)
+    assert re.search(r"train\[host, timezone=[^\]…]+[\]…] +running", frames)
     assert "searching" not in watched.last
 
 
