@@ -145,6 +145,7 @@ def texts(folder: Path, actual: str, expected: str, *rules: Rule) -> Difference:
     [
         ("loss 0.51\nend\n", "loss 0.5\nend\n", True),
         ("loss 0.51 new\nend\n", "loss 0.5 old\nend\n", False),
+        ("loss 0.51\nnew\n", "loss 0.5\nold\n", False),
         ("loss 0.51\n", "loss 0.5\nend\n", False),
         (
             "".join(f"x {n}.5\n" for n in range(50)),
@@ -152,7 +153,7 @@ def texts(folder: Path, actual: str, expected: str, *rules: Rule) -> Difference:
             True,
         ),
     ],
-    ids=["numbers", "words", "a line", "more than is listed"],
+    ids=["numbers", "words", "words elsewhere", "a line", "more than is listed"],
 )
 def test_of_text_a_bound_is_proposed_where_numbers_alone_differ(
     tmp_path: Path, actual: str, expected: str, is_proposed: bool
