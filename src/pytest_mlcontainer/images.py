@@ -117,9 +117,10 @@ def image_from_json(raw: Mapping[str, Any]) -> Image:
     """The image that `image_to_json` was given."""
     values = dict(raw)
     values["platform"] = Platform(**values["platform"])
-    for name in ("entrypoint", "command", "notes", "layers"):
+    for name in ("entrypoint", "command", "notes", "layers", "ports", "health"):
         values[name] = tuple(values.get(name, ()))
-    values["env"] = tuple((name, value) for name, value in values["env"])
+    for name in ("env", "labels"):
+        values[name] = tuple((key, value) for key, value in values.get(name, ()))
     return Image(**values)
 
 

@@ -60,6 +60,22 @@ def test_what_is_on_by_default_fails_for_errors_alone() -> None:
                 "gpu", True, values=(("driver", "535.104.05"), ("capabilities", ("8.0", "12.0")))
             ),
         ),
+        (
+            'start = { serves = 8000, user = "app:users", labels = { a = "b" }, '
+            'ports = [1, "2/udp"], stop-timeout = "5s" }',
+            CheckSettings(
+                "start",
+                True,
+                values=(
+                    ("serves", 8000),
+                    ("stop-timeout", 5.0),
+                    ("user", "app:users"),
+                    ("labels", ("a=b",)),
+                    ("ports", ("1/tcp", "2/udp")),
+                ),
+            ),
+        ),
+        ("start.exit-codes = 0", CheckSettings("start", True, values=(("exit-codes", ("0",)),))),
         ("gpu.driver = 535", CheckSettings("gpu", True, values=(("driver", "535"),))),
     ],
 )
@@ -91,6 +107,14 @@ def test_a_check_can_be_left_out() -> None:
         ("gpu = { driver = true }", ("not a version of NVIDIA's driver: true",)),
         ("gpu = { capabilities = [8.0] }", ("not a compute capability: 8.0", "nvidia-smi")),
         ('gpu = { capabilities = ["80"] }', ('not a compute capability: "80"',)),
+        ("start.serves = 70000", ("serves: not a port: 70000",)),
+        ("start = { serves = 80, exit-codes = 0 }", ("serves: conflicts with exit-codes",)),
+        ('start.ports = "8000/tpc"', ('not a protocol: "8000/tpc"', '"8000/udp"')),
+        ('start.ports = "http"', ('not a port: "http"',)),
+        ('start.read-only = "yes"', ('neither true nor false: "yes"',)),
+        ('start.writable = "cache"', ('not a folder in the image: "cache"', "whole path")),
+        ('start.entrypoint = "python x.py"', ("has to be a list of strings", '["python", "x.py"]')),
+        ('start.env = "A=b"', ('not a table: "A=b"',)),
         ("lint = { dockerfiles = [1] }", ("dockerfiles: has to be a string: 1",)),
     ],
 )

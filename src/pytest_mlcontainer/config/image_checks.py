@@ -9,7 +9,18 @@ from typing import Final
 
 from pytest_mlcontainer.config.keys import CHECK_KEYS
 from pytest_mlcontainer.config.reader import TableReader
-from pytest_mlcontainer.config.values import parse_choice, parse_filled_text, parse_size
+from pytest_mlcontainer.config.values import (
+    parse_arguments,
+    parse_choice,
+    parse_duration,
+    parse_exit_code,
+    parse_filled_text,
+    parse_port,
+    parse_size,
+    parse_text,
+    parse_user,
+    parse_word,
+)
 from pytest_mlcontainer.config.words import nearest, show, suggest
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import (
@@ -63,6 +74,59 @@ def parse_capabilities(value: object) -> tuple[str, ...]:
     return tuple(listed)
 
 
+def parse_serves(value: object) -> CheckValue:
+    """A port that is listened at, or true for a command that only goes on."""
+    return value if isinstance(value, bool) else parse_port(value)
+
+
+def parse_flag(value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise MlContainerError("neither true nor false", show(value), "write true or false")
+    return value
+
+
+def parse_exit_codes(value: object) -> tuple[str, ...]:
+    """Exit codes, a list of them or one alone; as texts."""
+    listed = value if isinstance(value, list) else [value]
+    return tuple(str(parse_exit_code(each)) for each in listed)
+
+
+def parse_exposed(value: object) -> tuple[str, ...]:
+    """Ports as EXPOSE has them, `8000`, `8000/udp`; with their protocol."""
+    listed = value if isinstance(value, list) else [value]
+    return tuple(_parse_exposed(each) for each in listed)
+
+
+def _parse_exposed(value: object) -> str:
+    port, _slash, protocol = value.partition("/") if isinstance(value, str) else (value, "", "")
+    number = parse_port(int(port) if isinstance(port, str) and port.isdigit() else port)
+    if protocol not in ("", "tcp", "udp", "sctp"):
+        raise MlContainerError("not a protocol", show(value), 'write 8000, or "8000/udp"')
+    return f"{number}/{protocol or 'tcp'}"
+
+
+def parse_writable(value: object) -> tuple[str, ...]:
+    """Absolute folders of a container."""
+    for each in parse_names(value):
+        if not each.startswith("/") or each == "/":
+            remedy = 'name a folder by its whole path in the image: "/app/cache"'
+            raise MlContainerError("not a folder in the image", show(each), remedy)
+    return parse_names(value)
+
+
+def parse_labels(value: object) -> tuple[str, ...]:
+    """Names of labels; of a table names with their values, `name=value`."""
+    return parse_pairs(value) if isinstance(value, Mapping) else parse_names(value)
+
+
+def parse_pairs(value: object) -> tuple[str, ...]:
+    """A table of texts, as `name=value`."""
+    if not isinstance(value, Mapping):
+        raise MlContainerError("not a table", show(value), 'write { NAME = "value" }')
+    return tuple(f"{parse_word(name)}={parse_text(each)}" for name, each in value.items())
+
+
 # How each key of a check's own is read; a key means the same in every check that has it.
 VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
     {
@@ -75,6 +139,18 @@ VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
         "layer-budget": parse_size,
         "lock": parse_filled_text,
         "extras": parse_names,
+        "entrypoint": parse_arguments,
+        "env": parse_pairs,
+        "exit-codes": parse_exit_codes,
+        "labels": parse_labels,
+        "network": parse_word,
+        "ports": parse_exposed,
+        "read-only": parse_flag,
+        "serves": parse_serves,
+        "stop-timeout": parse_duration,
+        "timeout": parse_duration,
+        "user": parse_user,
+        "writable": parse_writable,
     }
 )
 
@@ -110,12 +186,16 @@ def _read_check(table: TableReader, check: ImageCheck) -> CheckSettings | None:
     reader = table.table(check.name)
     reader.refuse_unknown((*CHECK_KEYS, *check.keys), lambda _key, _value: None)
     read = ((key, reader.read(key, VALUES[key], None)) for key in check.keys)
+    values = tuple((key, each) for key, each in read if each is not None)
+    if {"serves", "exit-codes"} <= {key for key, _each in values}:
+        remedy = "remove one of them: a server goes on, and exit codes are of what ends by itself"
+        reader.note("serves", MlContainerError("conflicts with exit-codes", "both", remedy))
     return CheckSettings(
         check.name,
         asked=True,
         threshold=reader.read("threshold", _parse_threshold, CheckSettings.threshold),
         ignore=reader.read_list("ignore", lambda each: _parse_ignored(each, check)),
-        values=tuple((key, each) for key, each in read if each is not None),
+        values=values,
     )
 
 

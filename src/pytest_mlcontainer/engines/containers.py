@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pytest_mlcontainer.model import Limits, Pairs, Platform
 from pytest_mlcontainer.secrets import Disclosed
@@ -84,6 +85,63 @@ class Usage:
     disk_bytes: int | None = None
     memory_bytes: int | None = None
     processes: int | None = None
+
+
+class HealthState(enum.Enum):
+    """What a HEALTHCHECK has come to."""
+
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True)
+class ContainerHealth:
+    """What an engine knows of a container's health.
+
+    Args:
+        exit_code, output: of the last probe; None and "" before there was one.
+    """
+
+    state: HealthState
+    exit_code: int | None = None
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class FirstProcess:
+    """The process with number 1 in a container, as its kernel shows it.
+
+    Args:
+        user: its user's number, as the engine's machine counts.
+        caught, ignored: masks of the signals that it handles, or ignores; bit 0 is signal 1.
+        command: its arguments in a line.
+    """
+
+    user: str
+    caught: int
+    ignored: int
+    command: str
+
+
+@runtime_checkable
+class ObservedContainer(Protocol):
+    """A container that an engine can be asked about while it runs; not every engine has those.
+
+    None of these raises anything; what cannot be told is None.
+    """
+
+    def health(self) -> ContainerHealth | None:
+        """Of one whose image has a HEALTHCHECK."""
+
+    def first_process(self) -> FirstProcess | None:
+        """While it runs."""
+
+    def read_text(self, path: str) -> str | None:
+        """A file as its processes see it, `/proc` too; it takes a `cat` in the image."""
+
+    def written_paths(self) -> tuple[str, ...]:
+        """What it has made or changed in its own file system."""
 
 
 class Container(Protocol):

@@ -11,6 +11,7 @@ from pytest_mlcontainer.image_checks.gpu.check import check_gpu
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.lint import check_sources
 from pytest_mlcontainer.image_checks.size.check import check_size
+from pytest_mlcontainer.image_checks.start import check_start
 from pytest_mlcontainer.model import CheckReport
 
 MakeCheck = Callable[[CheckInputs], CheckReport]
@@ -22,5 +23,6 @@ CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
         "size": check_size,
         "gpu": check_gpu,
         "environment": check_environment,
+        "start": check_start,
     }
 )

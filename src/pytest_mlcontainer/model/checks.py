@@ -85,6 +85,26 @@ IMAGE_CHECKS: Final = (
         rules=tuple(f"ENV{number:03}" for number in range(1, 8)),
         keys=("lock", "extras"),
     ),
+    ImageCheck(
+        "start",
+        CheckNeeds.IMAGE,
+        by_default=False,
+        rules=tuple(f"ST{number:03}" for number in range(1, 11)),
+        keys=(
+            "exit-codes",
+            "serves",
+            "timeout",
+            "stop-timeout",
+            "user",
+            "read-only",
+            "writable",
+            "network",
+            "env",
+            "labels",
+            "entrypoint",
+            "ports",
+        ),
+    ),
 )
 
 

@@ -28,6 +28,9 @@ class Image:
         entrypoint, command, user, workdir, env: from its configuration.
         built: whether we made it (and may remove it).
         layers: digests of its unpacked layers, the base's first; () where the engine says none.
+        labels, ports, stop_signal: from its configuration; `8000/tcp`, `SIGTERM`.
+        health: its HEALTHCHECK as the configuration has it, `("CMD-SHELL", "…")`; () for none.
+        health_limit_s: within which that has turned healthy, or else unhealthy.
     """
 
     reference: str
@@ -42,6 +45,11 @@ class Image:
     built: bool = False
     notes: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    labels: Pairs = ()
+    ports: tuple[str, ...] = ()
+    stop_signal: str = ""
+    health: tuple[str, ...] = ()
+    health_limit_s: float = 0.0
 
 
 @dataclass(frozen=True)

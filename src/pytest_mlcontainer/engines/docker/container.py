@@ -16,11 +16,14 @@ from docker.errors import APIError, NotFound
 from requests.exceptions import RequestException
 
 from pytest_mlcontainer.engines import (
+    ContainerHealth,
     ContainerSpec,
     Exit,
+    FirstProcess,
     Stream,
     Usage,
 )
+from pytest_mlcontainer.engines.docker import observing
 from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, EngineClient
 from pytest_mlcontainer.engines.docker.isolation import limits_of
 from pytest_mlcontainer.engines.docker.printed import CHUNK_BYTES, Following, answer_within, frames
@@ -132,6 +135,18 @@ class DockerContainer:
                 return
             files = self._log_files(stdout, stderr)
             self._following = Following(_pieces(response), files, on_full)
+
+    def health(self) -> ContainerHealth | None:
+        return observing.health(self._api, self.id)
+
+    def first_process(self) -> FirstProcess | None:
+        return observing.first_process(self._api, self.id)
+
+    def read_text(self, path: str) -> str | None:
+        return observing.read_text(self._api, self.id, path)
+
+    def written_paths(self) -> tuple[str, ...]:
+        return observing.written_paths(self._api, self.id)
 
     def recent_words(self) -> str:
         wanted = {"stdout": 1, "stderr": 1, "tail": _RECENT_LINES}

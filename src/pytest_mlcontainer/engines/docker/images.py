@@ -14,6 +14,10 @@ from pytest_mlcontainer.model import Image, Platform
 _SAVE_S: Final = 900.0
 _SAVES_ONE_PLATFORM: Final = (1, 48)
 
+# Docker's defaults for a HEALTHCHECK that does not say: its interval and timeout, and its retries.
+_PROBE_S: Final = 30.0
+_RETRIES: Final = 3
+
 
 def inspect_image(api: EngineClient, reference: str, platform: Platform) -> dict[str, Any]:
     """What the engine says of an image.
@@ -64,7 +68,28 @@ def image_of(reference: str, raw: Mapping[str, Any]) -> Image:
         workdir=str(config.get("WorkingDir") or "/"),
         env=tuple(_variable(text) for text in config.get("Env") or ()),
         layers=tuple(map(str, (raw.get("RootFS") or {}).get("Layers") or ())),
+        labels=tuple((str(k), str(v)) for k, v in (config.get("Labels") or {}).items()),
+        ports=tuple(config.get("ExposedPorts") or ()),
+        stop_signal=str(config.get("StopSignal") or ""),
+        health=_health_test(config.get("Healthcheck") or {}),
+        health_limit_s=_health_limit_s(config.get("Healthcheck") or {}),
     )
+
+
+def _health_test(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """What it runs; () where there is none, or the base's is switched off."""
+    test = tuple(map(str, raw.get("Test") or ()))
+    return test if test[:1] in (("CMD",), ("CMD-SHELL",)) else ()
+
+
+def _health_limit_s(raw: Mapping[str, Any]) -> float:
+    """When as many probes as it has retries have failed, by the engine's own defaults."""
+
+    def seconds(key: str, otherwise: float) -> float:
+        return float(raw.get(key) or 0) / 1e9 or otherwise
+
+    each_s = seconds("Interval", _PROBE_S) + seconds("Timeout", _PROBE_S)
+    return seconds("StartPeriod", 0.0) + int(raw.get("Retries") or _RETRIES) * each_s
 
 
 def _variable(text: str) -> tuple[str, str]:
