@@ -128,3 +128,8 @@ def test_no_text_is_too_odd(text: str) -> None:
     recipe = parse_recipe(tuple(parse_instructions(f"FROM a\n{text}")), None, {})
     build = BuildSettings(Path("/nowhere"), Path("/nowhere/Dockerfile"))
     tuple(own_findings(recipe, "Dockerfile", build, list_context(Path("/"), ()), Path("/nowhere")))
+
+
+def test_a_file_without_from_has_no_stages() -> None:
+    recipe = parse_recipe(tuple(parse_instructions("FORM x\nRUN true\n")), None, {})
+    assert (recipe.stages, recipe.final) == ((), None)

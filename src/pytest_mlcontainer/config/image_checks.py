@@ -131,6 +131,7 @@ def parse_pairs(value: object) -> tuple[str, ...]:
 VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
     {
         "budget": parse_size,
+        "cold": parse_flag,
         "capabilities": parse_capabilities,
         "dockerfiles": parse_names,
         "driver": parse_driver,
@@ -147,6 +148,7 @@ VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
         "ports": parse_exposed,
         "read-only": parse_flag,
         "serves": parse_serves,
+        "source": parse_filled_text,
         "stop-timeout": parse_duration,
         "timeout": parse_duration,
         "user": parse_user,

@@ -8,19 +8,22 @@ from typing import Final
 
 from pytest_mlcontainer.engines.build_checks import BuildCheck
 from pytest_mlcontainer.engines.docker.build_checks import check_build
+from pytest_mlcontainer.engines.docker.buildx import Buildx
 from pytest_mlcontainer.engines.docker.contexts import context_files
 from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.engines.process import Processes
-from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds
+from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds, LogLine
+from pytest_mlcontainer.engines.trial_builds import TrialBuild, TrialBuilt
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.model import DOCKER_SCHEMES, BuildSettings, Platform
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 
 def _open_docker(asked: EngineRequest) -> Engine:
     return DockerEngine(asked.endpoint, asked.environ, asked.owner, asked.keep, asked.on_keep)
 
 
-__all__ = ["DOCKER", "check_dockerfile", "context_files", "is_docker", "open_engine"]
+__all__ = ["DOCKER", "check_dockerfile", "context_files", "is_docker", "open_engine", "try_build"]
 
 DOCKER: Final = EngineKind("docker", DOCKER_SCHEMES, _open_docker)
 
@@ -47,6 +50,28 @@ def check_dockerfile(
         what = "the engine has no `docker build --check`"
         raise EngineError(what, f"{endpoint} is none of Docker's", "ask an engine of Docker's")
     return check_build(endpoint, environ, processes, build, platform)
+
+
+def try_build(
+    endpoint: str | None,
+    environ: Mapping[str, str],
+    processes: Processes,
+    build: BuildSettings,
+    platform: Platform,
+    trial: TrialBuild,
+    log: LogLine,
+    hidden: Redactor = NOTHING,
+) -> TrialBuilt:
+    """Have an engine's builder build, to see how that goes; its cache has the steps afterwards.
+
+    Raises:
+        EngineError: it cannot; the value says why.
+        BuildError: a step failed.
+    """
+    if not is_docker(endpoint):
+        what = "the engine has no BuildKit to try builds with"
+        raise EngineError(what, f"{endpoint} is none of Docker's", "ask an engine of Docker's")
+    return Buildx(endpoint, environ, processes).try_build(build, platform, trial, log, hidden)
 
 
 def open_engine(asked: EngineRequest, kinds: Kinds = lambda: ()) -> Engine:

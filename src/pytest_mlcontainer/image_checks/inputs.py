@@ -19,6 +19,7 @@ from pytest_mlcontainer.model import (
     Settings,
     Severity,
 )
+from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class CheckInputs:
         cache: folder of this machine that stays from session to session.
         engine, image, facts: those of a platform; facts are what the probe read in its image.
         report_folder: that of the session's reports, for files that belong to them; None for none.
+        hidden: what must be in nothing that is said of a build.
         log: is told what goes on.
     """
 
@@ -49,6 +51,7 @@ class CheckInputs:
     facts: Callable[[Platform], Facts]
     report_folder: Path | None
     log: LogLine
+    hidden: Redactor = NOTHING
 
     def report(
         self, findings: tuple[ImageFinding, ...], notes: tuple[str, ...] = ()

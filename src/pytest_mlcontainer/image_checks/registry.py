@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from pytest_mlcontainer.image_checks.cache import check_cache
 from pytest_mlcontainer.image_checks.environment import check_environment
 from pytest_mlcontainer.image_checks.gpu.check import check_gpu
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
@@ -24,5 +25,6 @@ CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
         "gpu": check_gpu,
         "environment": check_environment,
         "start": check_start,
+        "cache": check_cache,
     }
 )

@@ -105,6 +105,14 @@ IMAGE_CHECKS: Final = (
             "ports",
         ),
     ),
+    ImageCheck(
+        "cache",
+        CheckNeeds.DOCKERFILE,
+        by_default=False,
+        rules=("CA001",),
+        keys=("source", "cold"),
+        each_platform=False,
+    ),
 )
 
 

@@ -54,5 +54,6 @@ class Checks:
                 facts=lambda platform: images.facts(settings, jobs[platform]),
                 report_folder=context.options.report,
                 log=progress.say,
+                hidden=context.secrets.hidden_of(settings),
             )
             return judge(CHECKS[job.check.name](inputs), job.check)

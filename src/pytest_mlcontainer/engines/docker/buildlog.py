@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from pytest_mlcontainer.engines import LogLine
+from pytest_mlcontainer.engines.docker.build_steps import StepLog
 from pytest_mlcontainer.engines.failures import (
     EXEC_FORMAT,
     FULL_DISK_REMEDY,
@@ -16,6 +17,7 @@ from pytest_mlcontainer.engines.failures import (
     is_full_disk,
     no_emulation,
 )
+from pytest_mlcontainer.engines.trial_builds import BuildStep
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
 from pytest_mlcontainer.progress.events import DETAIL
@@ -52,6 +54,7 @@ class BuildLog:
         self._printed: dict[str, _Printed] = {}
         self._announced: set[str] = set()
         self._transfers: dict[str, Transfers] = {}
+        self._steps = StepLog(hidden)
         self.failed_step: str = ""
         self._failed = ""
         self.error: str = ""
@@ -59,6 +62,10 @@ class BuildLog:
         self.last_step: str = ""
         self.exit_code = 0
         self.digest: str | None = None
+
+    @property
+    def steps(self) -> tuple[BuildStep, ...]:
+        return self._steps.steps()
 
     @property
     def failed(self) -> bool:
@@ -80,6 +87,7 @@ class BuildLog:
         except ValueError:
             self.plain.append(self._hidden.text(line))
             return
+        self._steps.feed(event)
         for vertex in event.get("vertexes") or ():
             self._vertex(vertex)
         for status in event.get("statuses") or ():

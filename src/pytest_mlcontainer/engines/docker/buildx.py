@@ -6,9 +6,10 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlcontainer.dockerfile import parse_directives, read_dockerfile
@@ -17,6 +18,7 @@ from pytest_mlcontainer.engines.docker.buildlog import BuildLog, explain_build
 from pytest_mlcontainer.engines.docker.client import EngineClient
 from pytest_mlcontainer.engines.docker.connect import is_url
 from pytest_mlcontainer.engines.process import Completed, Processes
+from pytest_mlcontainer.engines.trial_builds import TrialBuild, TrialBuilt
 from pytest_mlcontainer.errors import BuildError, EngineError
 from pytest_mlcontainer.model import BuildSettings, Pairs, Platform
 from pytest_mlcontainer.secrets import NOTHING, Redactor
@@ -41,6 +43,7 @@ class _BuildRequest:
     labels: Pairs
     log: LogLine
     hidden: Redactor
+    trial: TrialBuild | None = None
 
 
 class Buildx:
@@ -84,14 +87,34 @@ class Buildx:
         """See `Engine.build` and `Engine.emulates`, which is asked only when a build has failed."""
         with hidden.guarding():
             asked = _BuildRequest(build, platform, tag, labels, log, hidden)
-            return self._build_somehow(asked, emulates)
+            seen, notes = self._build_somehow(asked, emulates)
+            return Built(seen.digest, notes)
 
-    def _build_somehow(self, asked: _BuildRequest, emulates: Callable[[Platform], bool]) -> Built:
+    def try_build(
+        self,
+        build: BuildSettings,
+        platform: Platform,
+        trial: TrialBuild,
+        log: LogLine,
+        hidden: Redactor = NOTHING,
+    ) -> TrialBuilt:
+        """Build to see how that goes; errors as of `build`."""
+        asked = _BuildRequest(
+            replace(build, cache_from=(), cache_to=()), platform, "", (), log, hidden, trial
+        )
+        began = time.monotonic()
+        with hidden.guarding():
+            seen, notes = self._build_somehow(asked, lambda _platform: False)
+            return TrialBuilt(seen.steps, time.monotonic() - began, notes)
+
+    def _build_somehow(
+        self, asked: _BuildRequest, emulates: Callable[[Platform], bool]
+    ) -> tuple[BuildLog, tuple[str, ...]]:
         """Build; without the Dockerfile's `# syntax=` line where only that was in the way."""
         build, platform = asked.build, asked.platform
         seen = self._build(asked, build.dockerfile)
         if not seen.failed:
-            return Built(seen.digest)
+            return seen, ()
         self._check_version()
         syntax = frontend_image(build.dockerfile)
         if syntax is None or not seen.lacks_image(syntax):
@@ -105,7 +128,7 @@ class Buildx:
             f"{build.dockerfile.name}: its `# syntax={syntax}` could not be fetched; "
             "built with the engine's own Dockerfile frontend"
         )
-        return Built(seen.digest, (note,))
+        return seen, (note,)
 
     def _build(self, asked: _BuildRequest, dockerfile: Path) -> BuildLog:
         """Build once; again where only the removal of another image, or the engine, was to blame.
@@ -145,11 +168,7 @@ class Buildx:
         with temporary_folder() as folder:
             metadata = folder / "metadata.json"
             done = self._processes.run(
-                [
-                    *self._program(),
-                    *arguments(build, dockerfile, asked.platform, asked.tag, asked.labels),
-                    f"--metadata-file={metadata}",
-                ],
+                [*self._program(), *_words(asked, dockerfile), f"--metadata-file={metadata}"],
                 cwd=build.context,
                 env=self._environ,
                 timeout_s=build.timeout_s,
@@ -274,6 +293,22 @@ def _plugin_folders(environ: Mapping[str, str]) -> tuple[str, ...]:
     home = environ.get("DOCKER_CONFIG") or f"{environ.get('HOME', '')}/.docker"
     system = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
     return (f"{home}/cli-plugins", *(f"{folder}/docker/cli-plugins" for folder in system))
+
+
+def _words(asked: _BuildRequest, dockerfile: Path) -> list[str]:
+    words = arguments(asked.build, dockerfile, asked.platform, asked.tag, asked.labels)
+    trial = asked.trial
+    if trial is None:
+        return words
+    first, *rest = (word for word in words if not word.startswith(("--load", "--tag=")))
+    more = [] if trial.cached else ["--no-cache"]
+    output = "type=cacheonly"
+    if trial.archive is not None:
+        output = f"type=oci,dest={trial.archive}"
+    if trial.epoch is not None:
+        more.append(f"--build-arg=SOURCE_DATE_EPOCH={trial.epoch}")
+        output += ",rewrite-timestamp=true" if trial.archive is not None else ""
+    return [first, f"--output={output}", *more, *rest]
 
 
 def arguments(

@@ -81,7 +81,8 @@ def parse_recipe(
     head = instructions[: starts[0]] if starts else instructions
     known = _arguments(head, args)
     stages: list[Stage] = []
-    for start, end in zip(starts, [*starts[1:], len(instructions)], strict=True):
+    ends = [*starts[1:], len(instructions)][: len(starts)]
+    for start, end in zip(starts, ends, strict=True):
         written, name = _base_and_name(instructions[start].rest)
         base = substitute(written, known)
         body = instructions[start + 1 : end]

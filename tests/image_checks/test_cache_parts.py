@@ -1,0 +1,167 @@
+"""What `image::cache` is made of, without an engine: which file, which step, which order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.dockerfile import parse_instructions
+from pytest_mlcontainer.engines.docker.build_steps import StepLog
+from pytest_mlcontainer.engines.trial_builds import BuildStep
+from pytest_mlcontainer.image_checks.cache.mends import reordered
+from pytest_mlcontainer.image_checks.cache.sources import copy_context, takes, touch
+from pytest_mlcontainer.image_checks.cache.steps import installed_packages, known_steps
+from pytest_mlcontainer.image_checks.lint.shell import shell_commands
+from pytest_mlcontainer.image_checks.lint.stages import parse_recipe
+from pytest_mlcontainer.secrets import NOTHING
+
+
+@pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        ("COPY . .", True),
+        ("COPY ./src /app/", True),
+        ("COPY src/*.py /app/", True),
+        ("COPY *.py /app/", False),
+        ("COPY s* /app/", True),
+        ('COPY ["src/train.py", "/a b/"]', True),
+        ("COPY --from=build src/train.py /", False),
+        ("COPY --exclude=**/*.py . .", False),
+        ("COPY requirements.txt ./", False),
+        ("RUN --mount=type=bind,target=/src pip install /src", True),
+        ("RUN --mount=type=bind,source=src,target=/src true", True),
+        ("RUN --mount=type=bind,from=build,target=/src true", False),
+        ("RUN --mount=type=cache,target=/src true", False),
+    ],
+)
+def test_it_is_known_what_takes_a_file_along(line: str, taken: bool) -> None:
+    (instruction,) = parse_instructions(line)
+    assert takes(instruction, "src/train.py") is taken
+
+
+def test_a_change_is_new_each_time_and_not_in_the_original(tmp_path: Path) -> None:
+    project, copy = tmp_path / "project", tmp_path / "copy"
+    (project / "src").mkdir(parents=True)
+    (project / "src" / "train.py").write_text("print(1)\n")
+    (project / "src" / "train.py").chmod(0o755)
+    (project / "nb.ipynb").write_text('{"cells": []}')
+    (project / "link").symlink_to("src")
+    copy.mkdir()
+    assert len(copy_context(project, ("src/train.py", "nb.ipynb", "link"), copy)) == 3
+    seen = set()
+    for _again in range(3):
+        touch(copy / "src" / "train.py")
+        touch(copy / "nb.ipynb")
+        seen.add((copy / "src" / "train.py").read_bytes() + (copy / "nb.ipynb").read_bytes())
+    assert len(seen) == 3
+    assert json.loads((copy / "nb.ipynb").read_text()) == {"cells": []}
+    compile((copy / "src" / "train.py").read_text(), "train.py", "exec")
+    assert (copy / "src" / "train.py").stat().st_mode & 0o777 == 0o755
+    assert (project / "src" / "train.py").read_text() == "print(1)\n"
+    assert (copy / "link").is_symlink()
+
+
+RECIPE = """\
+ARG V=3.13
+FROM python:$V AS build
+# comment
+WORKDIR /src
+ENV A=b
+COPY . .
+RUN make
+FROM scratch
+COPY --from=build /a /a
+FROM build
+USER me
+RUN two
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "number", "text", "line"),
+    [
+        ("build", 2, "WORKDIR /src", 4),
+        ("build", 3, "COPY . .", 6),
+        ("build", 4, "RUN make", 7),
+        ("stage-1", 1, "COPY --from=build /a /a", 9),
+        ("stage-2", 1, "RUN two", 12),
+        ("stage-2", 2, "RUN two", None),
+        ("build", 2, "RUN other", None),
+        ("other", 2, "RUN make", None),
+    ],
+)
+def test_a_step_is_found_among_the_instructions(
+    stage: str, number: int, text: str, line: int | None
+) -> None:
+    recipe = parse_recipe(tuple(parse_instructions(RECIPE)), None, {})
+    (found,) = known_steps(recipe, (BuildStep(stage, number, text, cached=False),))
+    assert (found.instruction.line if found.instruction else None) == line
+
+
+def test_steps_are_read_from_what_the_builder_says() -> None:
+    log = StepLog(NOTHING)
+    one = {"digest": "a", "name": "[linux/arm64 build  2/10] RUN x"}
+    log.feed({"vertexes": [one, {"digest": "b", "name": "[internal] load build context"}]})
+    began = {**one, "started": "2026-01-01T00:00:00.123456789Z"}
+    log.feed({"vertexes": [began]})
+    log.feed({"logs": [{"vertex": "a", "stream": 1, "data": "YQpiCg=="}]})
+    log.feed({"vertexes": [{**began, "completed": "2026-01-01T00:00:02.123456789Z"}]})
+    second = {"digest": "c", "name": "[3/4] COPY . .", "cached": True, "started": began["started"]}
+    log.feed({"vertexes": [second]})
+    first, last = log.steps()
+    assert first == BuildStep("build", 2, "RUN x", False, 2.0, ("a", "b"))
+    assert (last.stage, last.number, last.cached) == ("", 3, True)
+
+
+def test_installers_tell_what_they_installed() -> None:
+    lines = (
+        "Installing collected packages: pytz, python-dateutil, numpy",
+        "Successfully installed numpy-2.0.0",
+        " + scipy==1.11.0",
+        " + mine==0.1 (from file:///app)",
+        "  - Installing pandas (2.0.0)",
+        "Setting up libgomp1:amd64 (12.2.0-14) ...",
+        "(1/3) Installing musl (1.2.5-r0)",
+    )
+    assert installed_packages(lines) == (
+        *("pytz", "python-dateutil", "numpy", "scipy", "mine", "pandas", "libgomp1", "musl"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("run", "mend"),
+    [
+        (
+            "RUN pip install --no-cache-dir -r ci/requirements.txt -r dev.txt",
+            "COPY ci/requirements.txt ci/\nCOPY dev.txt ./\n"
+            "RUN pip install --no-cache-dir -r ci/requirements.txt -r dev.txt\nCOPY . .",
+        ),
+        (
+            "RUN pip install .",
+            "COPY pyproject.toml ./\nRUN pip install uv && uv pip install --system "
+            "-r pyproject.toml\nCOPY . .\nRUN pip install --no-deps .",
+        ),
+        (
+            "RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked",
+            "COPY pyproject.toml uv.lock ./\nRUN --mount=type=cache,target=/root/.cache/uv uv sync "
+            "--no-install-project --locked\nCOPY . .\n"
+            "RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked",
+        ),
+        (
+            "RUN poetry install --no-interaction",
+            "COPY pyproject.toml poetry.lock ./\nRUN poetry install --no-root --no-interaction\n"
+            "COPY . .\nRUN poetry install --only-root --no-interaction",
+        ),
+        (
+            "RUN conda env update -n base -f environment.yml",
+            "COPY environment.yml ./\nRUN conda env update -n base -f environment.yml\nCOPY . .",
+        ),
+        ("RUN pip install torch", "RUN pip install torch\nCOPY . ."),
+    ],
+)
+def test_the_order_that_is_proposed_is_the_tool_s_own(run: str, mend: str) -> None:
+    copy, install = parse_instructions(f"COPY . .\n{run}\n")
+    names = ("ci/requirements.txt", "dev.txt", "environment.yml", "pyproject.toml", "uv.lock")
+    assert reordered(copy, install, shell_commands(install)[0], names) == mend
