@@ -143,6 +143,7 @@ VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
         "entrypoint": parse_arguments,
         "env": parse_pairs,
         "exit-codes": parse_exit_codes,
+        "interventions": parse_flag,
         "labels": parse_labels,
         "network": parse_word,
         "ports": parse_exposed,

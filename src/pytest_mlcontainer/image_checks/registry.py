@@ -11,6 +11,7 @@ from pytest_mlcontainer.image_checks.environment import check_environment
 from pytest_mlcontainer.image_checks.gpu.check import check_gpu
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.lint import check_sources
+from pytest_mlcontainer.image_checks.rebuild import check_rebuild
 from pytest_mlcontainer.image_checks.size.check import check_size
 from pytest_mlcontainer.image_checks.start import check_start
 from pytest_mlcontainer.model import CheckReport
@@ -26,5 +27,6 @@ CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
         "environment": check_environment,
         "start": check_start,
         "cache": check_cache,
+        "rebuild": check_rebuild,
     }
 )

@@ -113,6 +113,13 @@ IMAGE_CHECKS: Final = (
         keys=("source", "cold"),
         each_platform=False,
     ),
+    ImageCheck(
+        "rebuild",
+        CheckNeeds.DOCKERFILE,
+        by_default=False,
+        rules=tuple(f"RB{number:03}" for number in range(1, 13)),
+        keys=("interventions",),
+    ),
 )
 
 

@@ -14,7 +14,7 @@ _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")
 
 
 @dataclass(frozen=True)
-class Reason:
+class StopReason:
     """Why it goes on, and what to write instead."""
 
     why: str
@@ -30,7 +30,7 @@ def signal_name(image: Image) -> str:
     return text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper() or 'TERM'}"
 
 
-def stop_reason(image: Image, first: FirstProcess | None) -> Reason:
+def stop_reason(image: Image, first: FirstProcess | None) -> StopReason:
     """What the first process does with the signal, as its kernel shows it.
 
     Args:
@@ -39,10 +39,12 @@ def stop_reason(image: Image, first: FirstProcess | None) -> Reason:
     name = signal_name(image)
     number = next((each.value for each in signal.Signals if each.name == name), None)
     if first is None or number is None:
-        return Reason("", "let the command end on that signal, and start it as process 1 itself")
+        return StopReason(
+            "", "let the command end on that signal, and start it as process 1 itself"
+        )
     shown = f"process 1 is `{first.command}`"
     if first.caught >> (number - 1) & 1:
-        return Reason(
+        return StopReason(
             f"{shown}; it has a handler for {name}, and had not ended after it",
             "end in that handler, and wait for nothing that may take longer (open connections, "
             "a batch that is computed)",
@@ -53,11 +55,11 @@ def stop_reason(image: Image, first: FirstProcess | None) -> Reason:
         else f"has no handler for {name}, and the kernel delivers none to a process 1 without one"
     )
     if _is_shell(first):
-        return Reason(
+        return StopReason(
             f"{shown}, a shell: it {what}; nor does it pass it on to what it started",
             _exec_form(image),
         )
-    return Reason(
+    return StopReason(
         f"{shown}; it {what}",
         "handle it (in Python: signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)))\n"
         'or put an init in front, which passes it on: ENTRYPOINT ["tini", "--"] '

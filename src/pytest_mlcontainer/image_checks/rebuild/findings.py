@@ -1,0 +1,121 @@
+"""What two builds that differ are told as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pytest_mlcontainer.dockerfile import Instruction
+from pytest_mlcontainer.image_checks.lint.stages import Recipe
+from pytest_mlcontainer.image_checks.rebuild.reasons import ExplainedFile, RebuildReason
+from pytest_mlcontainer.model import ImageFinding, Severity
+from pytest_mlcontainer.wording import first_and_count
+
+_LINK: Final = "https://docs.docker.com/build/ci/github-actions/reproducible-builds/"
+_COUNTED: Final = ("RUN", "COPY", "ADD", "WORKDIR")
+_SHOWN: Final = 3
+_CONSEQUENCES: Final = (RebuildReason.RECORD,)
+
+_WHAT: Final[Mapping[RebuildReason, str]] = MappingProxyType(
+    {
+        RebuildReason.TIME: "the time of the build is in",
+        RebuildReason.BYTECODE: "compiled Python differs:",
+        RebuildReason.LOG: "logs of the build are in the image:",
+        RebuildReason.CACHE: "caches of the system differ:",
+        RebuildReason.RECORD: "lists of installed files differ, with the digests of what they list:",
+        RebuildReason.ORDER: "the same comes in another order:",
+        RebuildReason.VERSION: "another version was downloaded:",
+        RebuildReason.LOCALE: "compiled locales differ:",
+        RebuildReason.PLACE: "a temporary folder of the build is named in",
+        RebuildReason.RANDOM: "a name, id or digest that is another in each build:",
+        RebuildReason.UNKNOWN: "files differ:",
+        RebuildReason.ATTRIBUTES: "modes or owners differ:",
+    }
+)
+_MENDS: Final[Mapping[RebuildReason, str]] = MappingProxyType(
+    {
+        RebuildReason.TIME: "write no time, or that of SOURCE_DATE_EPOCH: `ARG SOURCE_DATE_EPOCH` behind "
+        "FROM gives it to RUN",
+        RebuildReason.BYTECODE: "ARG SOURCE_DATE_EPOCH behind FROM: pip then writes .pyc files without a "
+        "time\nor none at all: pip install --no-compile, and ENV PYTHONDONTWRITEBYTECODE=1",
+        RebuildReason.LOG: "delete them in the same RUN: … && rm -rf /var/log/*",
+        RebuildReason.CACHE: "delete them in the same RUN: … && rm -rf /var/cache/ldconfig/aux-cache "
+        "/var/cache/debconf /var/lib/apt/lists/*",
+        RebuildReason.RECORD: "mend what it lists, and it is the same, too",
+        RebuildReason.ORDER: "sort what is written: a set, os.listdir and find give any order",
+        RebuildReason.VERSION: "install from a lock: exact versions with hashes (uv lock, pip-compile "
+        "--generate-hashes), and for apt a snapshot of the archive",
+        RebuildReason.LOCALE: "delete the archive, or set LANG=C.UTF-8, which needs none",
+        RebuildReason.PLACE: "build in a folder with a name of its own, not in one that mktemp chose",
+        RebuildReason.RANDOM: "remove it in the same RUN, or make it from what is built",
+        RebuildReason.UNKNOWN: "look at what this instruction writes there",
+        RebuildReason.ATTRIBUTES: "set them in the Dockerfile: COPY --chmod, --chown",
+    }
+)
+
+
+def findings_of(
+    layer: int,
+    instruction: Instruction | None,
+    made_by: str,
+    explained: tuple[ExplainedFile, ...],
+    confirmed: Mapping[str, str],
+    place: str,
+) -> Iterator[ImageFinding]:
+    """Those of one layer, one for each reason.
+
+    Args:
+        layer: its number, from 0 on.
+        instruction: the one that made it; None where that is not known.
+        made_by: the same in the words of the image's history.
+        confirmed: paths with the change of the Dockerfile under which two builds agreed there.
+        place: of the Dockerfile.
+    """
+    for reason in RebuildReason:
+        group = [each for each in explained if each.reason is reason]
+        if not group:
+            continue
+        paths = [f"/{each.change.path}" for each in group]
+        whose = f"layer {layer + 1}" if instruction is None else f"`{_short(made_by)}`"
+        shown = [f"{each.evidence}" for each in group[:1]]
+        why = f"in {whose}; /{group[0].change.path}: {shown[0]}"
+        ended = sorted({confirmed[path] for path in (e.change.path for e in group)
+                        if path in confirmed})  # fmt: skip
+        tried = [] if not ended else [_tried(group, confirmed, ended[0])]
+        yield ImageFinding(
+            reason.value,
+            Severity.WARNING if reason in _CONSEQUENCES else Severity.ERROR,
+            f"{_WHAT[reason]} {first_and_count(paths, _SHOWN)}",
+            place if instruction is not None else f"layer {layer + 1}",
+            None if instruction is None else instruction.line,
+            why="\n".join((why, *tried)),
+            mend=_MENDS[reason],
+            link=_LINK,
+        )
+
+
+def _tried(group: list[ExplainedFile], confirmed: Mapping[str, str], shown: str) -> str:
+    count = sum(confirmed.get(each.change.path) == shown for each in group)
+    which = "they differ" if count == len(group) else f"{count} of them differ"
+    return f"built twice more with {shown}, {which} no more"
+
+
+def _short(made_by: str) -> str:
+    text = made_by.removesuffix(" # buildkit").replace("/bin/sh -c ", "", 1)
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def layer_instructions(recipe: Recipe, history: tuple[str, ...]) -> tuple[Instruction | None, ...]:
+    """The instruction that made each layer; None for the base's, and where that is not clear.
+
+    Args:
+        history: what made each layer, as the image's history has it.
+    """
+    body = [each for stage in recipe.in_image for each in stage.body if each.word in _COUNTED]
+    found: list[Instruction | None] = [None] * len(history)
+    for place, made_by in zip(reversed(range(len(history))), reversed(history), strict=True):
+        if not body or made_by.split()[:1] != [body[-1].word]:
+            break
+        found[place] = body.pop()
+    return tuple(found) if not body else (None,) * len(history)
