@@ -1,4 +1,4 @@
-"""Why files differ between two builds, by their bytes; and what is added to a Dockerfile."""
+"""Origin files differ between two builds, by their bytes; and what is added to a Dockerfile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_mlcontainer.image_checks.rebuild.interventions import changed_text
 from pytest_mlcontainer.image_checks.rebuild.reasons import (
     BuildTimes,
     ExplainedFile,
-    RebuildReason,
+    Origin,
     explain,
 )
 
@@ -45,68 +45,68 @@ def pyc(time: int, code: bytes = b"code") -> bytes:
 @pytest.mark.parametrize(
     ("path", "before", "after", "reason", "evidence"),
     [
-        ("a.pyc", pyc(5), pyc(9), RebuildReason.BYTECODE, "in the header differs: 5 and 9"),
-        ("a.pyc", pyc(5), pyc(5, b"edoc"), RebuildReason.BYTECODE, "their code differs"),
+        ("a.pyc", pyc(5), pyc(9), Origin.BYTECODE, "in the header differs: 5 and 9"),
+        ("a.pyc", pyc(5), pyc(5, b"edoc"), Origin.BYTECODE, "their code differs"),
         (
             "a",
             b"built 2026-01-02\n",
             b"built 2026-01-03\n",
-            RebuildReason.TIME,
+            Origin.TIME,
             "'built 2026-01-02'",
         ),
-        ("a", b"Nov 29 15:08:22 2026", b"Nov 30 01:02:03 2026", RebuildReason.TIME, "Nov 29"),
-        ("a", b"took 1.5 s", b"took 2.5 s", RebuildReason.TIME, "took 1.5 s"),
-        ("a", b"port 8000", b"port 8001", RebuildReason.UNKNOWN, "'port 8000' and 'port 8001'"),
-        ("a", b"x\ny\n", b"y\nx\n", RebuildReason.ORDER, "the same lines"),
-        ("a", b'["x", "y"]', b'["y", "x"]', RebuildReason.ORDER, "the same words"),
-        ("a", b"in /tmp/pip-abc/x", b"in /tmp/pip-xyz/x", RebuildReason.PLACE, "/tmp/pip-abc"),
-        ("a", b"id " + b"1f" * 16, b"id " + b"2e" * 16, RebuildReason.RANDOM, "1f1f"),
-        ("a.zip", zipped(2), zipped(4), RebuildReason.TIME, "times of members in the archive"),
-        ("a.zip", zipped(2, "a"), zipped(2, "b"), RebuildReason.UNKNOWN, "from byte"),
+        ("a", b"Nov 29 15:08:22 2026", b"Nov 30 01:02:03 2026", Origin.TIME, "Nov 29"),
+        ("a", b"took 1.5 s", b"took 2.5 s", Origin.TIME, "took 1.5 s"),
+        ("a", b"port 8000", b"port 8001", Origin.UNKNOWN, "'port 8000' and 'port 8001'"),
+        ("a", b"x\ny\n", b"y\nx\n", Origin.ORDER, "the same lines"),
+        ("a", b'["x", "y"]', b'["y", "x"]', Origin.ORDER, "the same words"),
+        ("a", b"in /tmp/pip-abc/x", b"in /tmp/pip-xyz/x", Origin.PLACE, "/tmp/pip-abc"),
+        ("a", b"id " + b"1f" * 16, b"id " + b"2e" * 16, Origin.RANDOM, "1f1f"),
+        ("a.zip", zipped(2), zipped(4), Origin.TIME, "times of members in the archive"),
+        ("a.zip", zipped(2, "a"), zipped(2, "b"), Origin.UNKNOWN, "from byte"),
         (
             "a.gz",
             gzip.compress(b"a", mtime=1),
             gzip.compress(b"a", mtime=2),
-            RebuildReason.TIME,
+            Origin.TIME,
             "header of gzip",
         ),
         (
             "a.so",
             bytes(9) + struct.pack(">I", NOW + 1),
             bytes(9) + struct.pack(">I", NOW + 30),
-            RebuildReason.TIME,
+            Origin.TIME,
             "the moments of the two builds",
         ),
         (
             "a.so",
             bytes(9) + struct.pack(">I", NOW + 100_000),
             bytes(9) + struct.pack(">I", NOW + 100_030),
-            RebuildReason.UNKNOWN,
+            Origin.UNKNOWN,
             "from byte",
         ),
         (
             "a.so",
             b"\0at 15:08:22\0",
             b"\0at 15:09:07\0",
-            RebuildReason.TIME,
+            Origin.TIME,
             "15:08:22 and 15:09:07",
         ),
-        ("a.bin", b"\0\1", b"\0\1\2", RebuildReason.UNKNOWN, "2 and 3 bytes; the shorter begins"),
-        ("var/log/apt/history.log", b"a", b"b", RebuildReason.LOG, "has other bytes"),
-        ("var/cache/ldconfig/aux-cache", b"a", b"b", RebuildReason.CACHE, "has other bytes"),
-        ("usr/lib/locale/locale-archive", b"a", b"b", RebuildReason.LOCALE, "has other bytes"),
-        ("x-1.dist-info/RECORD", b"a,1,\n", b"a,2,\n", RebuildReason.RECORD, "'a,1,' and 'a,2,'"),
+        ("a.bin", b"\0\1", b"\0\1\2", Origin.UNKNOWN, "2 and 3 bytes; the shorter begins"),
+        ("var/log/apt/history.log", b"a", b"b", Origin.LOG, "has other bytes"),
+        ("var/cache/ldconfig/aux-cache", b"a", b"b", Origin.CACHE, "has other bytes"),
+        ("usr/lib/locale/locale-archive", b"a", b"b", Origin.LOCALE, "has other bytes"),
+        ("x-1.dist-info/RECORD", b"a,1,\n", b"a,2,\n", Origin.RECORD, "'a,1,' and 'a,2,'"),
         (
             "var/lib/dpkg/status",
             b"Package: a\nVersion: 1\n\nPackage: b\nArch: x\nVersion: 1\n",
             b"Package: a\nVersion: 1\n\nPackage: b\nArch: x\nVersion: 2\n",
-            RebuildReason.VERSION,
+            Origin.VERSION,
             "b is 1 and 2",
         ),
     ],
 )
 def test_the_reason_is_what_the_bytes_show(
-    path: str, before: bytes, after: bytes, reason: RebuildReason, evidence: str
+    path: str, before: bytes, after: bytes, reason: Origin, evidence: str
 ) -> None:
     found = changed(path, before, after)
     assert found.reason is reason, found.evidence
@@ -130,13 +130,13 @@ def test_files_of_a_package_with_another_version_have_that_reason() -> None:
     found = [each.reason for each in explain(changes, TIMES)]
     assert found == [
         *(
-            RebuildReason.VERSION,
-            RebuildReason.VERSION,
-            RebuildReason.VERSION,
-            RebuildReason.UNKNOWN,
-            RebuildReason.RANDOM,
+            Origin.VERSION,
+            Origin.VERSION,
+            Origin.VERSION,
+            Origin.UNKNOWN,
+            Origin.RANDOM,
         ),
-        *(RebuildReason.UNKNOWN, RebuildReason.ATTRIBUTES, RebuildReason.TIME, RebuildReason.ORDER),
+        *(Origin.UNKNOWN, Origin.ATTRIBUTES, Origin.TIME, Origin.ORDER),
     ]
 
 
@@ -163,7 +163,7 @@ def test_layers_have_the_instructions_that_the_history_ends_with() -> None:
 
 def test_a_finding_says_what_was_tried_and_came_of_it() -> None:
     files = tuple(
-        ExplainedFile(FileChange(name, DifferenceKind.CONTENT), RebuildReason.BYTECODE, "x")
+        ExplainedFile(FileChange(name, DifferenceKind.CONTENT), Origin.BYTECODE, "x")
         for name in ("a.pyc", "b.pyc")
     )
     (both,) = findings_of(2, None, "RUN x", files, {"a.pyc": "X", "b.pyc": "X"}, "Dockerfile")

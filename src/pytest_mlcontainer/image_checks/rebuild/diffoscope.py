@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
-from pytest_mlcontainer.image_checks.rebuild.reasons import ExplainedFile, RebuildReason
+from pytest_mlcontainer.image_checks.rebuild.reasons import ExplainedFile, Origin
 from pytest_mlcontainer.temporary import temporary_folder
 
 _TIMEOUT_S: Final = 60.0
@@ -33,7 +33,7 @@ def _looked(
     left = _MOST_FILES
     for each in explained:
         change = each.change
-        if left and each.reason is RebuildReason.UNKNOWN and change.before and change.after:
+        if left and each.reason is Origin.UNKNOWN and change.before and change.after:
             left -= 1
             said = _said(inputs, program, Path(change.path).name, change.before, change.after)
             if said:

@@ -8,49 +8,49 @@ from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.image_checks.lint.stages import Recipe
-from pytest_mlcontainer.image_checks.rebuild.reasons import ExplainedFile, RebuildReason
+from pytest_mlcontainer.image_checks.rebuild.reasons import ExplainedFile, Origin
 from pytest_mlcontainer.model import ImageFinding, Severity
 from pytest_mlcontainer.wording import first_and_count
 
 _LINK: Final = "https://docs.docker.com/build/ci/github-actions/reproducible-builds/"
 _COUNTED: Final = ("RUN", "COPY", "ADD", "WORKDIR")
 _SHOWN: Final = 3
-_CONSEQUENCES: Final = (RebuildReason.RECORD,)
+_CONSEQUENCES: Final = (Origin.RECORD,)
 
-_WHAT: Final[Mapping[RebuildReason, str]] = MappingProxyType(
+_WHAT: Final[Mapping[Origin, str]] = MappingProxyType(
     {
-        RebuildReason.TIME: "the time of the build is in",
-        RebuildReason.BYTECODE: "compiled Python differs:",
-        RebuildReason.LOG: "logs of the build are in the image:",
-        RebuildReason.CACHE: "caches of the system differ:",
-        RebuildReason.RECORD: "lists of installed files differ, with the digests of what they list:",
-        RebuildReason.ORDER: "the same comes in another order:",
-        RebuildReason.VERSION: "another version was downloaded:",
-        RebuildReason.LOCALE: "compiled locales differ:",
-        RebuildReason.PLACE: "a temporary folder of the build is named in",
-        RebuildReason.RANDOM: "a name, id or digest that is another in each build:",
-        RebuildReason.UNKNOWN: "files differ:",
-        RebuildReason.ATTRIBUTES: "modes or owners differ:",
+        Origin.TIME: "the time of the build is in",
+        Origin.BYTECODE: "compiled Python differs:",
+        Origin.LOG: "logs of the build are in the image:",
+        Origin.CACHE: "caches of the system differ:",
+        Origin.RECORD: "lists of installed files differ, with the digests of what they list:",
+        Origin.ORDER: "the same comes in another order:",
+        Origin.VERSION: "another version was downloaded:",
+        Origin.LOCALE: "compiled locales differ:",
+        Origin.PLACE: "a temporary folder of the build is named in",
+        Origin.RANDOM: "a name, id or digest that is another in each build:",
+        Origin.UNKNOWN: "files differ:",
+        Origin.ATTRIBUTES: "modes or owners differ:",
     }
 )
-_MENDS: Final[Mapping[RebuildReason, str]] = MappingProxyType(
+_MENDS: Final[Mapping[Origin, str]] = MappingProxyType(
     {
-        RebuildReason.TIME: "write no time, or that of SOURCE_DATE_EPOCH: `ARG SOURCE_DATE_EPOCH` behind "
+        Origin.TIME: "write no time, or that of SOURCE_DATE_EPOCH: `ARG SOURCE_DATE_EPOCH` behind "
         "FROM gives it to RUN",
-        RebuildReason.BYTECODE: "ARG SOURCE_DATE_EPOCH behind FROM: pip then writes .pyc files without a "
+        Origin.BYTECODE: "ARG SOURCE_DATE_EPOCH behind FROM: pip then writes .pyc files without a "
         "time\nor none at all: pip install --no-compile, and ENV PYTHONDONTWRITEBYTECODE=1",
-        RebuildReason.LOG: "delete them in the same RUN: … && rm -rf /var/log/*",
-        RebuildReason.CACHE: "delete them in the same RUN: … && rm -rf /var/cache/ldconfig/aux-cache "
+        Origin.LOG: "delete them in the same RUN: … && rm -rf /var/log/*",
+        Origin.CACHE: "delete them in the same RUN: … && rm -rf /var/cache/ldconfig/aux-cache "
         "/var/cache/debconf /var/lib/apt/lists/*",
-        RebuildReason.RECORD: "mend what it lists, and it is the same, too",
-        RebuildReason.ORDER: "sort what is written: a set, os.listdir and find give any order",
-        RebuildReason.VERSION: "install from a lock: exact versions with hashes (uv lock, pip-compile "
+        Origin.RECORD: "mend what it lists, and it is the same, too",
+        Origin.ORDER: "sort what is written: a set, os.listdir and find give any order",
+        Origin.VERSION: "install from a lock: exact versions with hashes (uv lock, pip-compile "
         "--generate-hashes), and for apt a snapshot of the archive",
-        RebuildReason.LOCALE: "delete the archive, or set LANG=C.UTF-8, which needs none",
-        RebuildReason.PLACE: "build in a folder with a name of its own, not in one that mktemp chose",
-        RebuildReason.RANDOM: "remove it in the same RUN, or make it from what is built",
-        RebuildReason.UNKNOWN: "look at what this instruction writes there",
-        RebuildReason.ATTRIBUTES: "set them in the Dockerfile: COPY --chmod, --chown",
+        Origin.LOCALE: "delete the archive, or set LANG=C.UTF-8, which needs none",
+        Origin.PLACE: "build in a folder with a name of its own, not in one that mktemp chose",
+        Origin.RANDOM: "remove it in the same RUN, or make it from what is built",
+        Origin.UNKNOWN: "look at what this instruction writes there",
+        Origin.ATTRIBUTES: "set them in the Dockerfile: COPY --chmod, --chown",
     }
 )
 
@@ -72,7 +72,7 @@ def findings_of(
         confirmed: paths with the change of the Dockerfile under which two builds agreed there.
         place: of the Dockerfile.
     """
-    for reason in RebuildReason:
+    for reason in Origin:
         group = [each for each in explained if each.reason is reason]
         if not group:
             continue

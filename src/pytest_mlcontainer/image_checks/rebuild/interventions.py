@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import parse_instructions
-from pytest_mlcontainer.image_checks.rebuild.reasons import RebuildReason
+from pytest_mlcontainer.image_checks.rebuild.reasons import Origin
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Intervention:
     """
 
     lines: tuple[str, ...]
-    reasons: frozenset[RebuildReason]
+    reasons: frozenset[Origin]
     shown: str
 
 
@@ -29,17 +29,17 @@ _EPOCH: Final = "ARG SOURCE_DATE_EPOCH"
 INTERVENTIONS: Final = (
     Intervention(
         (_EPOCH,),
-        frozenset((RebuildReason.BYTECODE, RebuildReason.RECORD, RebuildReason.TIME)),
+        frozenset((Origin.BYTECODE, Origin.RECORD, Origin.TIME)),
         f"`{_EPOCH}` behind each FROM",
     ),
     Intervention(
         (_EPOCH, "ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_COMPILE=1"),
-        frozenset((RebuildReason.BYTECODE, RebuildReason.RECORD)),
+        frozenset((Origin.BYTECODE, Origin.RECORD)),
         f"`{_EPOCH}` and `ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_COMPILE=1` behind each FROM",
     ),
     Intervention(
         (_EPOCH, "ENV PYTHONHASHSEED=0"),
-        frozenset((RebuildReason.ORDER, RebuildReason.BYTECODE)),
+        frozenset((Origin.ORDER, Origin.BYTECODE)),
         f"`{_EPOCH}` and `ENV PYTHONHASHSEED=0` behind each FROM",
     ),
 )

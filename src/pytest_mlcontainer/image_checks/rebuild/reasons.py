@@ -1,4 +1,4 @@
-"""Why a file differs between two builds, as its bytes show it."""
+"""Origin a file differs between two builds, as its bytes show it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Final
 from pytest_mlcontainer.image_checks.rebuild.comparing import DifferenceKind, FileChange
 
 
-class RebuildReason(enum.Enum):
-    """The usual reasons; the value is the rule of its findings."""
+class Origin(enum.Enum):
+    """Where a difference comes from, as the usual reasons; the value is the rule of its findings."""
 
     TIME = "RB001"
     BYTECODE = "RB002"
@@ -37,7 +37,7 @@ class ExplainedFile:
     """A file that differs, with the reason and what shows it."""
 
     change: FileChange
-    reason: RebuildReason
+    reason: Origin
     evidence: str
 
 
@@ -76,9 +76,9 @@ _NUMBERS: Final = re.compile(
 )
 _DATES_IN_BYTES: Final = re.compile(rb"\d\d:\d\d:\d\d|\d{4}-\d\d-\d\d")
 _MASKS: Final = (
-    (RebuildReason.TIME, _TIMES),
-    (RebuildReason.PLACE, _PLACES),
-    (RebuildReason.RANDOM, _NUMBERS),
+    (Origin.TIME, _TIMES),
+    (Origin.PLACE, _PLACES),
+    (Origin.RANDOM, _NUMBERS),
 )
 _WORDS: Final = re.compile(r"\w+")
 _PYC_HEAD: Final = 16
@@ -94,33 +94,31 @@ def _explained(change: FileChange, times: BuildTimes, versions: dict[str, str]) 
     path = change.path
     for name, said in versions.items():
         if _belongs(path, name):
-            return ExplainedFile(change, RebuildReason.VERSION, said)
+            return ExplainedFile(change, Origin.VERSION, said)
     if change.kind is DifferenceKind.ORDER:
-        return ExplainedFile(change, RebuildReason.ORDER, "the same files, in another order")
+        return ExplainedFile(change, Origin.ORDER, "the same files, in another order")
     if change.kind is DifferenceKind.ATTRIBUTES:
         time_alone = change.attributes.startswith("time ")
-        return ExplainedFile(change, RebuildReason.TIME if time_alone else RebuildReason.ATTRIBUTES,
+        return ExplainedFile(change, Origin.TIME if time_alone else Origin.ATTRIBUTES,
                          change.attributes)  # fmt: skip
     by_place = _by_place(path)
-    if by_place is not None and not (
-        by_place is RebuildReason.RANDOM and change.before is not None
-    ):
+    if by_place is not None and not (by_place is Origin.RANDOM and change.before is not None):
         return ExplainedFile(change, by_place, change.kind.value)
     if change.before is None or change.after is None:
         compiled = path.endswith(".pyc") and change.kind is DifferenceKind.CONTENT
         return ExplainedFile(
-            change, RebuildReason.BYTECODE if compiled else RebuildReason.UNKNOWN, change.kind.value
+            change, Origin.BYTECODE if compiled else Origin.UNKNOWN, change.kind.value
         )
     reason, evidence = _by_bytes(path, change.before, change.after, times)
     return ExplainedFile(change, reason, evidence)
 
 
-def _by_place(path: str) -> RebuildReason | None:
+def _by_place(path: str) -> Origin | None:
     for pattern, reason in (
-        (_LOGS, RebuildReason.LOG),
-        (_CACHES, RebuildReason.CACHE),
-        (_LOCALES, RebuildReason.LOCALE),
-        (_TEMPORARY, RebuildReason.RANDOM),
+        (_LOGS, Origin.LOG),
+        (_CACHES, Origin.CACHE),
+        (_LOCALES, Origin.LOCALE),
+        (_TEMPORARY, Origin.RANDOM),
     ):
         if pattern.search(path):
             return reason
@@ -150,17 +148,17 @@ def _belongs(path: str, package: str) -> bool:
     )
 
 
-def _by_bytes(path: str, one: bytes, other: bytes, times: BuildTimes) -> tuple[RebuildReason, str]:
+def _by_bytes(path: str, one: bytes, other: bytes, times: BuildTimes) -> tuple[Origin, str]:
     if path.endswith(".pyc"):
-        return RebuildReason.BYTECODE, _of_bytecode(one, other)
+        return Origin.BYTECODE, _of_bytecode(one, other)
     if path.endswith(".dist-info/RECORD"):
-        return RebuildReason.RECORD, _of_lines(
+        return Origin.RECORD, _of_lines(
             one.decode(errors="replace"), other.decode(errors="replace")
         )
     if one[:4] == b"PK\x03\x04" == other[:4] and (said := _of_zip(one, other)):
-        return RebuildReason.TIME, said
+        return Origin.TIME, said
     if one[:2] == b"\x1f\x8b" == other[:2] and one[8:] == other[8:]:
-        return RebuildReason.TIME, "only the time in the header of gzip differs"
+        return Origin.TIME, "only the time in the header of gzip differs"
     texts = _texts(one, other)
     if texts is not None:
         return _of_texts(path, *texts)
@@ -199,21 +197,21 @@ def _texts(one: bytes, other: bytes) -> tuple[str, str] | None:
         return None
 
 
-def _of_texts(path: str, one: str, other: str) -> tuple[RebuildReason, str]:
+def _of_texts(path: str, one: str, other: str) -> tuple[Origin, str]:
     lines, others = one.splitlines(), other.splitlines()
     if sorted(lines) == sorted(others):
-        return RebuildReason.ORDER, "the same lines, in another order"
+        return Origin.ORDER, "the same lines, in another order"
     if sorted(_WORDS.findall(one)) == sorted(_WORDS.findall(other)):
-        return RebuildReason.ORDER, f"the same words, in another order: {_of_lines(one, other)}"
+        return Origin.ORDER, f"the same words, in another order: {_of_lines(one, other)}"
     if path == "var/lib/dpkg/status" and (said := _of_dpkg(one, other)):
-        return RebuildReason.VERSION, said
+        return Origin.VERSION, said
     evidence = _of_lines(one, other)
     left, right = one, other
     for reason, pattern in _MASKS:
         left, right = pattern.sub("…", left), pattern.sub("…", right)
         if left == right:
             return reason, evidence
-    return RebuildReason.UNKNOWN, evidence
+    return Origin.UNKNOWN, evidence
 
 
 def _of_dpkg(one: str, other: str) -> str:
@@ -249,11 +247,11 @@ def _opcodes(one: list[str], other: list[str]) -> Iterator[tuple[str, int, int, 
             return
 
 
-def _of_binary(one: bytes, other: bytes, times: BuildTimes) -> tuple[RebuildReason, str]:
+def _of_binary(one: bytes, other: bytes, times: BuildTimes) -> tuple[Origin, str]:
     at = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
     if at is None:
         return (
-            RebuildReason.UNKNOWN,
+            Origin.UNKNOWN,
             f"{len(one):,} and {len(other):,} bytes; the shorter begins the other",
         )
     shown = f"from byte {at:,} on: {one[at : at + 8].hex()} and {other[at : at + 8].hex()}"
@@ -265,11 +263,11 @@ def _of_binary(one: bytes, other: bytes, times: BuildTimes) -> tuple[RebuildReas
             numbers = [struct.unpack(form, each)[0] for each in pair]
             if all(map(times.holds, numbers)):
                 return (
-                    RebuildReason.TIME,
+                    Origin.TIME,
                     f"{shown}; as numbers they are the moments of the two builds",
                 )
     around = [_DATES_IN_BYTES.findall(each[max(at - 24, 0) : at + 24]) for each in (one, other)]
     if all(around) and around[0] != around[1]:
         first, second = (each[0].decode() for each in around)
-        return RebuildReason.TIME, f"{shown}; text there says {first} and {second}"
-    return RebuildReason.UNKNOWN, shown
+        return Origin.TIME, f"{shown}; text there says {first} and {second}"
+    return Origin.UNKNOWN, shown
