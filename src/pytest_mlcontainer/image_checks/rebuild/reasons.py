@@ -16,7 +16,7 @@ from pytest_mlcontainer.image_checks.rebuild.comparing import DifferenceKind, Fi
 
 
 class Origin(enum.Enum):
-    """Where a difference comes from, as the usual reasons; the value is the rule of its findings."""
+    """Where a difference comes from; the value is the rule of its findings."""
 
     TIME = "RB001"
     BYTECODE = "RB002"
