@@ -17,6 +17,7 @@ _NAME: Final = 44
 _NOTES: Final = 10
 _TEXT: Final = 600
 _MEND_LINES: Final = 12
+_WHY_LINES: Final = 16
 _WIDTH: Final = 160
 _ALL: Final = "report.json of --container-report has them"
 _PLURALS: Final = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "infos"}
@@ -75,7 +76,7 @@ def finding_lines(finding: ImageFinding) -> list[str]:
     place = f"{escape(finding.where, 120)}: " if finding.where else ""
     head = f"{place}{finding.severity.value} {escape(finding.rule, 60)}: "
     lines = [head + escape(finding.what, _TEXT)]
-    lines += [f"    {escape(finding.why, _TEXT)}"] if finding.why else []
+    lines += [f"    {escape(line, _TEXT)}" for line in finding.why.splitlines()[:_WHY_LINES]]
     lines += [f"    costs {cost(finding)}"] if cost(finding) else []
     first, *more = finding.mend.splitlines()[:_MEND_LINES] or [""]
     lines += [f"    → {escape(first, _TEXT)}"] if first else []

@@ -63,8 +63,9 @@ def _row(finding: ImageFinding) -> str:
     # A browser follows links to pages alone.
     is_page = finding.link.startswith(("https://", "http://"))
     rule = f"<code>{t(finding.rule)}</code>"
-    what = [t(finding.what, 1000), t(finding.why, 1000), t(f"costs {cost(finding)}")]
-    said = "<br>".join(part for part in (what if cost(finding) else what[:2]) if part)
+    why = (t(line, 1000) for line in finding.why.splitlines())
+    costs = [t(f"costs {cost(finding)}")] if cost(finding) else []
+    said = "<br>".join((t(finding.what, 1000), *why, *costs))
     cells = (
         f'<span class="verdict {_COLOURS[finding.severity]}">{label}</span>',
         f'<a href="{t(finding.link, 500)}">{rule}</a>' if is_page else rule,
