@@ -40,7 +40,7 @@ def test_sources_that_are_copied_first_are_found_with_the_line_and_the_order(
     assert found["what"] == "a change of train.py installs packages again: numbers-of-all"
     assert "because `COPY . .` at line 4 takes train.py along before it" in found["why"]
     assert found["mend"].splitlines() == [
-        "COPY requirements.txt ./",
+        "COPY requirements.txt numbers_of_all-1.0-py3-none-any.whl ./",
         "RUN pip install --no-index -r requirements.txt",
         "COPY . .",
     ]

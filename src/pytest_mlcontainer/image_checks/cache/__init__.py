@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer.dockerfile import Instruction, parse_instructions, read_dockerfile
@@ -167,7 +169,9 @@ def _findings(
         )
         if not packages and _follows_an_install(steps, number):
             continue
-        yield _finding(each, _breaker(steps, number, chosen), packages, chosen, place, names)
+        breaker, context = _breaker(steps, number, chosen), inputs.settings.build.context
+        read = partial(_text, context)
+        yield _finding(each, breaker, packages, chosen, place, names, read)
 
 
 def _follows_an_install(steps: tuple[KnownStep, ...], number: int) -> bool:
@@ -209,6 +213,7 @@ def _finding(
     chosen: str,
     place: str,
     names: tuple[str, ...],
+    read: Callable[[str], str],
 ) -> ImageFinding:
     run, copy = install.instruction, None if breaker is None else breaker.instruction
     assert run is not None
@@ -220,7 +225,7 @@ def _finding(
     if copy is not None:
         own = "its own mount" if copy is run else f"`{copy.word} {copy.rest}` at line {copy.line}"
         why += f", because {own} takes {chosen} along" + ("" if copy is run else " before it")
-        mend = reordered(copy, run, install.installs[0], names)
+        mend = reordered(copy, run, install.installs[0], names, read)
     return ImageFinding(
         "CA001",
         Severity.ERROR,
@@ -260,6 +265,13 @@ def _table(steps: tuple[KnownStep, ...]) -> CheckTable:
         if each.ran
     ]  # fmt: skip
     return CheckTable("steps that ran again", tuple(rows[:_MOST_ROWS]))
+
+
+def _text(context: Path, name: str) -> str:
+    """Of a file of the context; "" where it cannot be read."""
+    with suppress(OSError):
+        return (context / name).read_text(encoding="utf-8", errors="replace")
+    return ""
 
 
 def _shown(file: Path, root: Path) -> str:

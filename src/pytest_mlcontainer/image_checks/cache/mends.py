@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
@@ -12,20 +13,29 @@ from pytest_mlcontainer.image_checks.lint.installs import is_conda_install, pip_
 from pytest_mlcontainer.image_checks.lint.shell import ShellCommand
 
 _CONDA_FILES: Final = ("environment.yml", "environment.yaml")
+# Lines of a list of requirements that name a file: `-r other.txt`, `./wheels/a.whl`.
+_LOCAL: Final = re.compile(
+    r"^(?:-[rc] ?|--requirement[ =]|--constraint[ =])?((?:\./)?[\w./+-]+\.(?:txt|whl|gz))\s*$",
+    re.MULTILINE,
+)
 _FROM_FILE: Final = re.compile(r"^(?:-r|--requirement=|-c|--constraint=|--file=|-f)(.+)")
 
 
 def reordered(
-    copy: Instruction, install: Instruction, command: ShellCommand, names: Iterable[str]
+    copy: Instruction,
+    install: Instruction,
+    command: ShellCommand,
+    names: Iterable[str],
+    read: Callable[[str], str] = lambda _name: "",
 ) -> str:
     """The lines to write, instead of the COPY and the RUN.
 
     Args:
         copy: takes the sources along.
         install: comes after it; `command` is what in it installs.
-        names: of the context's files.
+        names: of the context's files; `read` gives the text of one.
     """
-    there = tuple(names)
+    there = _Files(tuple(names), read)
     copies = f"{copy.word} {''.join(f'--{n}={v} ' for n, v in copy.flags)}{copy.rest}"
     if copy is install:
         return (
@@ -35,7 +45,22 @@ def reordered(
     return "\n".join(_lines(copies, _shown(install), command, there))
 
 
-def _lines(copies: str, run: str, command: ShellCommand, there: tuple[str, ...]) -> Iterator[str]:
+@dataclass(frozen=True)
+class _Files:
+    """The context's files, and how one is read."""
+
+    names: tuple[str, ...]
+    read: Callable[[str], str]
+
+    def named(self, name: str) -> tuple[str, ...]:
+        """Those beside a list of requirements that it names: other lists, wheels."""
+        beside = posixpath.dirname(name)
+        words = _LOCAL.findall(self.read(name)) if name.endswith(".txt") else []
+        paths = (posixpath.normpath(posixpath.join(beside, word)) for word in words)
+        return tuple(path for path in paths if path in self.names)
+
+
+def _lines(copies: str, run: str, command: ShellCommand, there: _Files) -> Iterator[str]:
     arguments = pip_arguments(command)
     if arguments is None and command.program == "uv" and "sync" not in command.words:
         arguments = command.words[1:]
@@ -59,7 +84,7 @@ def _lines(copies: str, run: str, command: ShellCommand, there: tuple[str, ...])
         yield copies
         yield _inserted(run, "install", "--no-deps")
     elif is_conda_install(command):
-        files = _files(command.words[1:]) or tuple(f for f in _CONDA_FILES if f in there)
+        files = _files(command.words[1:]) or tuple(f for f in _CONDA_FILES if f in there.names)
         yield _copy(files or _CONDA_FILES[:1], there)
         yield run
         yield copies
@@ -68,15 +93,17 @@ def _lines(copies: str, run: str, command: ShellCommand, there: tuple[str, ...])
         yield copies
 
 
-def _copy(wanted: tuple[str, ...], there: tuple[str, ...]) -> str:
+def _copy(wanted: tuple[str, ...], there: _Files) -> str:
     """COPY of files from the places that they have in the context, a line for each folder."""
     into: dict[str, list[str]] = {}
     for each in wanted:
         name, folder = posixpath.basename(each), posixpath.dirname(each)
-        places = sorted((one for one in there if posixpath.basename(one) == name), key=len)
+        places = sorted((one for one in there.names if posixpath.basename(one) == name), key=len)
         near = [one for one in places if each.lstrip("./").endswith(one)]
-        into.setdefault(f"{folder}/" if folder else "./", []).append((near or places or [name])[0])
-    return "\n".join(f"COPY {' '.join(names)} {folder}" for folder, names in into.items())
+        found = (near or places or [name])[0]
+        into.setdefault(f"{folder}/" if folder else "./", []).extend((found, *there.named(found)))
+    lines = {folder: " ".join(dict.fromkeys(names)) for folder, names in into.items()}
+    return "\n".join(f"COPY {names} {folder}" for folder, names in lines.items())
 
 
 def _files(arguments: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.start.declared import DeclaredStart, parse_declared
 from pytest_mlcontainer.image_checks.start.findings import (
+    KILLED,
     configuration_findings,
     confined_note,
     exposed_findings,
@@ -122,7 +123,10 @@ def _headline(declared: DeclaredStart, seen: Observed) -> str:
         up = f"listening on port {declared.port} after {seen.ran_s:.1f} s"
     else:
         up = f"still running after {min(STEADY_S, declared.timeout_s):g} s"
-    return up + (f", stopped in {seen.stop_s:.1f} s" if seen.stopped is not None else "")
+    if seen.stopped is None:
+        return up
+    killed = seen.stopped.code == KILLED and seen.stop_s >= declared.stop_timeout_s
+    return f"{up}, {'killed after' if killed else 'stopped in'} {seen.stop_s:.1f} s"
 
 
 def _figures(seen: Observed) -> Iterator[tuple[str, float | int | None]]:

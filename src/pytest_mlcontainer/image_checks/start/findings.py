@@ -14,7 +14,9 @@ from pytest_mlcontainer.image_checks.start.watching import Listener, Observed
 from pytest_mlcontainer.model import Image, ImageFinding, Severity
 from pytest_mlcontainer.wording import first_and_count
 
-_KILLED: Final = 128 + signal.SIGKILL
+KILLED: Final = 128 + signal.SIGKILL
+"""Exit code of what was killed."""
+
 _LINES: Final = 6
 _HEALTH: Final = "https://docs.docker.com/reference/dockerfile/#healthcheck"
 _STOPPING: Final = "https://docs.docker.com/reference/dockerfile/#exec-form-entrypoint-example"
@@ -173,7 +175,7 @@ def stop_findings(
         return
     stopped = seen.stopped
     in_time = seen.stop_s < declared.stop_timeout_s
-    if stopped is not None and (in_time or stopped.code != _KILLED):
+    if stopped is not None and (in_time or stopped.code != KILLED):
         return
     reason = stop_reason(image, None if emulated else seen.first)
     name = signal_name(image)
