@@ -166,8 +166,29 @@ def test_a_finding_says_what_was_tried_and_came_of_it() -> None:
         ExplainedFile(FileChange(name, DifferenceKind.CONTENT), Origin.BYTECODE, "x")
         for name in ("a.pyc", "b.pyc")
     )
-    (both,) = findings_of(2, None, "RUN x", files, {"a.pyc": "X", "b.pyc": "X"}, "Dockerfile")
+    text = "FROM a AS one\nRUN x\nFROM b\nCOPY --from=one /a /a\n"
+    recipe = parse_recipe(tuple(parse_instructions(text)), None, {})
+    found = findings_of(2, None, "x", files, {"a.pyc": "X", "b.pyc": "X"}, "Dockerfile", recipe)
+    (both,) = found
     assert both.why.endswith("built twice more with X, they differ no more")
     assert both.where == "layer 3"
-    (one,) = findings_of(2, None, "RUN x", files, {"a.pyc": "X"}, "Dockerfile")
+    copy = recipe.instructions[-1]
+    (one,) = findings_of(2, copy, "COPY /a /a", files, {"a.pyc": "X"}, "Dockerfile", recipe)
+    assert one.where == "Dockerfile:4"
+    assert "copied from the stage that begins at line 1, which made them" in one.why
     assert one.why.endswith("built twice more with X, 1 of them differ no more")
+
+
+def test_the_same_version_in_a_cache_of_random_names_is_no_other_version() -> None:
+    """As uv's cache has it: each build unpacks into a folder with another name."""
+    cache = "root/.cache/uv/archive-v0"
+    changes = (
+        FileChange(f"{cache}/abc/foo-1.0.dist-info/RECORD", DifferenceKind.FIRST_ONLY),
+        FileChange(f"{cache}/xyz/foo-1.0.dist-info/RECORD", DifferenceKind.SECOND_ONLY),
+        FileChange("venv/foo/a.py", DifferenceKind.CONTENT, b"1", b"2"),
+    )
+    found = explain(changes, TIMES)
+    assert [each.reason for each in found] == [Origin.CACHE, Origin.CACHE, Origin.UNKNOWN]
+    recipe = parse_recipe(tuple(parse_instructions("FROM a")), None, {})
+    cached, _other = findings_of(0, None, "RUN x", found, {}, "Dockerfile", recipe)
+    assert "target=/root/.cache …" in cached.mend

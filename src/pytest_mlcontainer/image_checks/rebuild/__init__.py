@@ -195,7 +195,7 @@ def _findings(
     for layer, files in zip(two.changes, explained, strict=True):
         instruction = made[layer.number] if layer.number < len(made) else None
         yield from findings_of(
-            layer.number, instruction, layer.instruction, files, confirmed, place
+            layer.number, instruction, layer.instruction, files, confirmed, place, recipe
         )
 
 

@@ -22,7 +22,7 @@ _WHAT: Final[Mapping[Origin, str]] = MappingProxyType(
         Origin.TIME: "the time of the build is in",
         Origin.BYTECODE: "compiled Python differs:",
         Origin.LOG: "logs of the build are in the image:",
-        Origin.CACHE: "caches of the system differ:",
+        Origin.CACHE: "caches differ:",
         Origin.RECORD: "lists of installed files differ, with the digests of what they list:",
         Origin.ORDER: "the same comes in another order:",
         Origin.VERSION: "another version was downloaded:",
@@ -62,6 +62,7 @@ def findings_of(
     explained: tuple[ExplainedFile, ...],
     confirmed: Mapping[str, str],
     place: str,
+    recipe: Recipe,
 ) -> Iterator[ImageFinding]:
     """Those of one layer, one for each reason.
 
@@ -71,6 +72,7 @@ def findings_of(
         made_by: the same in the words of the image's history.
         confirmed: paths with the change of the Dockerfile under which two builds agreed there.
         place: of the Dockerfile.
+        recipe: its stages.
     """
     for reason in Origin:
         group = [each for each in explained if each.reason is reason]
@@ -89,10 +91,28 @@ def findings_of(
             f"{_WHAT[reason]} {first_and_count(paths, _SHOWN)}",
             place if instruction is not None else f"layer {layer + 1}",
             None if instruction is None else instruction.line,
-            why="\n".join((why, *tried)),
-            mend=_MENDS[reason],
+            why="\n".join(filter(None, (why, _copied_from(instruction, recipe), *tried))),
+            mend=_mend(reason, group[0].change.path),
             link=_LINK,
         )
+
+
+def _mend(reason: Origin, path: str) -> str:
+    if reason is Origin.CACHE and "/.cache/" in f"/{path}":
+        return (
+            "leave it out of the layer: `pip install --no-cache-dir`, ENV UV_NO_CACHE=1\n"
+            f"or RUN --mount=type=cache,target=/{path.partition('.cache/')[0]}.cache …"
+        )
+    return _MENDS[reason]
+
+
+def _copied_from(instruction: Instruction | None, recipe: Recipe) -> str:
+    """Of a COPY from another stage, which made the files; "" for all else."""
+    name = "" if instruction is None else dict(instruction.flags).get("from", "")
+    for number, stage in enumerate(recipe.stages):
+        if name and name.lower() in (stage.name, str(number)):
+            return f"copied from the stage that begins at line {stage.start.line}, which made them"
+    return ""
 
 
 def _tried(group: list[ExplainedFile], confirmed: Mapping[str, str], shown: str) -> str:

@@ -93,7 +93,7 @@ def explain(changes: tuple[FileChange, ...], times: BuildTimes) -> tuple[Explain
 def _explained(change: FileChange, times: BuildTimes, versions: dict[str, str]) -> ExplainedFile:
     path = change.path
     for name, said in versions.items():
-        if _belongs(path, name):
+        if _belongs(path, name) and not _CACHES.search(path):
             return ExplainedFile(change, Origin.VERSION, said)
     if change.kind is DifferenceKind.ORDER:
         return ExplainedFile(change, Origin.ORDER, "the same files, in another order")
@@ -130,13 +130,14 @@ def _other_versions(changes: tuple[FileChange, ...]) -> dict[str, str]:
     sides: dict[DifferenceKind, dict[str, str]] = {}
     for each in changes:
         found = _INFO.search(each.path)
-        if found is not None:
+        if found is not None and not _CACHES.search(each.path):
             sides.setdefault(each.kind, {})[found["name"]] = found["version"]
     first = sides.get(DifferenceKind.FIRST_ONLY, {})
     second = sides.get(DifferenceKind.SECOND_ONLY, {})
     return {
         name: f"{name} is {first[name]} in the first build and {second[name]} in the second"
         for name in sorted(first.keys() & second.keys())
+        if first[name] != second[name]
     }
 
 
