@@ -106,7 +106,7 @@ def test_steps_are_read_from_what_the_builder_says() -> None:
     log.feed({"vertexes": [one, {"digest": "b", "name": "[internal] load build context"}]})
     began = {**one, "started": "2026-01-01T00:00:00.123456789Z"}
     log.feed({"vertexes": [began]})
-    log.feed({"logs": [{"vertex": "a", "stream": 1, "data": "YQpiCg=="}]})
+    log.printed("a", ["a", "b"])
     log.feed({"vertexes": [{**began, "completed": "2026-01-01T00:00:02.123456789Z"}]})
     second = {"digest": "c", "name": "[3/4] COPY . .", "cached": True, "started": began["started"]}
     log.feed({"vertexes": [second]})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -36,7 +36,7 @@ class StepLog:
     """Collects the steps of one build.
 
     Args:
-        hidden: what must not be in the lines that are kept.
+        hidden: what must not be in the names of steps.
     """
 
     def __init__(self, hidden: Redactor) -> None:
@@ -52,11 +52,11 @@ class StepLog:
             began, ended = _moment(raw.get("started")), _moment(raw.get("completed"))
             vertex.began = began if vertex.began is None else vertex.began
             vertex.ended = ended or vertex.ended
-        for entry in event.get("logs") or ():
-            vertex = self._vertices.setdefault(entry["vertex"], _Vertex())
-            text = base64.b64decode(entry.get("data") or "").decode("utf-8", "replace")
-            lines = (line[:_KEPT_CHARACTERS] for line in text.splitlines() if line.strip())
-            vertex.lines.extend(map(self._hidden.text, lines))
+
+    def printed(self, vertex: str, lines: Iterable[str]) -> None:
+        """Take whole lines that a vertex printed, with nothing left in them to hide."""
+        known = self._vertices.setdefault(vertex, _Vertex())
+        known.lines.extend(line[:_KEPT_CHARACTERS] for line in lines)
 
     def steps(self) -> tuple[BuildStep, ...]:
         """Those of the Dockerfile, as they were begun."""
@@ -81,6 +81,7 @@ class StepLog:
 
 
 def _moment(text: str | None) -> float | None:
-    if not text:
-        return None
-    return datetime.fromisoformat(_FRACTION.sub(r"\1", text).replace("Z", "+00:00")).timestamp()
+    with suppress(ValueError, TypeError):
+        written = _FRACTION.sub(r"\1", text or "").replace("Z", "+00:00")
+        return datetime.fromisoformat(written).timestamp()
+    return None

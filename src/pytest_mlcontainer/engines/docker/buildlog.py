@@ -148,7 +148,9 @@ class BuildLog:
     def _print(self, entry: dict[str, Any]) -> None:
         printed = self._printed.setdefault(entry["vertex"], _Printed(self._hidden))
         data = base64.b64decode(entry.get("data") or "")
-        for line in printed.feed(entry.get("stream", 1), data):
+        lines = printed.feed(entry.get("stream", 1), data)
+        self._steps.printed(entry["vertex"], lines)
+        for line in lines:
             self._log(DETAIL + line)
 
 

@@ -118,12 +118,13 @@ def _built(
     try:
         try_build(endpoint, environ, processes, build, platform, how, inputs.log, inputs.hidden)
     except BuildError as error:
-        said = error.value.lower()
-        if not any(each in said for each in _NO_EXPORT):
+        lines = error.value.splitlines()
+        said = [line for line in lines if any(each in line.lower() for each in _NO_EXPORT)]
+        if not said:
             raise
         raise NothingChecked(
             "the engine's builder does not hand out the layers that it builds",
-            error.value.strip().splitlines()[-1],
+            said[0].strip(),
             "use containerd's image store (`features.containerd-snapshotter` in the engine's "
             "daemon.json), or a builder of its own: `docker buildx create --driver "
             'docker-container --name own`, and builder = "own" in [tool.mlcontainer]',
