@@ -192,3 +192,6 @@ def test_the_same_version_in_a_cache_of_random_names_is_no_other_version() -> No
     recipe = parse_recipe(tuple(parse_instructions("FROM a")), None, {})
     cached, _other = findings_of(0, None, "RUN x", found, {}, "Dockerfile", recipe)
     assert "target=/root/.cache …" in cached.mend
+    system = (changed("var/cache/apt/pkgcache.bin", b"1", b"2"),)
+    (cached,) = findings_of(0, None, "RUN x", system, {}, "Dockerfile", recipe)
+    assert cached.mend == "delete it in the same RUN: … && rm -rf /var/cache/apt/*"

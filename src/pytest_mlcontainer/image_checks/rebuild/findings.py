@@ -40,8 +40,7 @@ _MENDS: Final[Mapping[Origin, str]] = MappingProxyType(
         Origin.BYTECODE: "ARG SOURCE_DATE_EPOCH behind FROM: pip then writes .pyc files without a "
         "time\nor none at all: pip install --no-compile, and ENV PYTHONDONTWRITEBYTECODE=1",
         Origin.LOG: "delete them in the same RUN: … && rm -rf /var/log/*",
-        Origin.CACHE: "delete them in the same RUN: … && rm -rf /var/cache/ldconfig/aux-cache "
-        "/var/cache/debconf /var/lib/apt/lists/*",
+        Origin.CACHE: "it follows from what it lists: mend that, and it is the same, too",
         Origin.RECORD: "mend what it lists, and it is the same, too",
         Origin.ORDER: "sort what is written: a set, os.listdir and find give any order",
         Origin.VERSION: "install from a lock: exact versions with hashes (uv lock, pip-compile "
@@ -103,6 +102,8 @@ def _mend(reason: Origin, path: str) -> str:
             "leave it out of the layer: `pip install --no-cache-dir`, ENV UV_NO_CACHE=1\n"
             f"or RUN --mount=type=cache,target=/{path.partition('.cache/')[0]}.cache …"
         )
+    if reason is Origin.CACHE and path.startswith("var/"):
+        return f"delete it in the same RUN: … && rm -rf /{path.rpartition('/')[0]}/*"
     return _MENDS[reason]
 
 
