@@ -27,6 +27,7 @@ STEADY_S: Final = 5.0
 
 _POLL_S: Final = 0.25
 _GRACE_S: Final = 30.0  # beyond a health check's own limits, for a busy engine
+_SILENT_S: Final = 15.0  # after which an engine that says nothing of a health check has none
 _ENDING_S: Final = 20.0
 _LISTENING: Final = "0A"
 _LOOPBACK_4: Final = "7F"  # the last byte comes first
@@ -136,12 +137,19 @@ def _await(
             return ended, False, health
         since_s = time.monotonic() - began
         up = _is_up(container, declared, since_s)
-        if up and (health is None or health.state is not HealthState.STARTING):
+        if up and not _is_undecided(image, health, since_s):
             well = health is None or health.state is HealthState.HEALTHY
             return None, well, health
         waits = since_s < up_s if not up else since_s < healthy_s
         if not waits:
             return None, False, health
+
+
+def _is_undecided(image: Image, health: ContainerHealth | None, since_s: float) -> bool:
+    """Whether a health check may still turn healthy; a busy engine begins with it a little late."""
+    if health is None:
+        return bool(image.health) and since_s < _SILENT_S
+    return health.state is HealthState.STARTING
 
 
 def _health(container: Container, image: Image) -> ContainerHealth | None:
