@@ -25,7 +25,7 @@ _ANSWER_S = 30
 def health(api: EngineClient, container: str) -> ContainerHealth | None:
     """What the engine says of a container's health; None where it has no health check."""
     with suppress(*_TROUBLE):
-        raw = api.inspect_container(container)["State"].get("ContainerHealth") or {}
+        raw = api.inspect_container(container)["State"].get("Health") or {}
         probes = raw.get("Log") or [{}]
         state = HealthState(str(raw.get("Status")))
         code = probes[-1].get("ExitCode")
