@@ -83,8 +83,8 @@ def test_a_failure_ends_with_the_commands_that_repeat_and_that_explain_it() -> N
     assert failure_lines(outcome(DRIFT), "pytest --container x")[-4:] == [
         "repeat just this:",
         "  pytest --container x",
-        "look for the cause:",
-        "  pytest --container --container-vary x",
+        "look for the cause, and for the line:",
+        "  pytest --container --container-vary --container-locate x",
     ]
     assert "repeat just this:" not in failure_lines(outcome(DRIFT), "")
 

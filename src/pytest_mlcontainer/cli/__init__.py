@@ -139,6 +139,7 @@ def _explain_project(arguments: argparse.Namespace) -> int:
             engine=arguments.engine,
             report=arguments.report,
             verbose=arguments.verbose,
+            locate=arguments.locate,
         )
     )
 
@@ -289,6 +290,11 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--vary", metavar="NAMES", default="all", help="variations to try: threads,simd,…"
     )
     parser.add_argument("--budget", metavar="N", help="the most runs that may be made")
+    parser.add_argument(
+        "--locate",
+        action="store_true",
+        help="find the line of the project's Python code at which the runs part, too",
+    )
     parser.add_argument(
         "--report",
         type=Path,

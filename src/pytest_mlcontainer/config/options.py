@@ -42,6 +42,7 @@ def parse_options(
     report: str | None = None,
     vary: str | None = None,
     budget: str | None = None,
+    locate: bool = False,
 ) -> Options:
     """The checked options; None stands for an option that was not given.
 
@@ -60,6 +61,7 @@ def parse_options(
         repeat: `--container-repeat`.
         vary: `--container-vary`: names, separated by commas, or `all`.
         budget: `--container-budget`.
+        locate: `--container-locate`.
 
     Raises:
         ConfigError: with every problem.
@@ -84,6 +86,7 @@ def parse_options(
         report=check(f"{prefix}report", _parse_folder, report),
         vary=check(f"{prefix}vary", _parse_vary, vary),
         budget=check(f"{prefix}budget", lambda text: parse_budget(_number(text)), budget),
+        locate=locate,
     )
     if update and baseline is None:
         what = "--container-update: there is no folder to update"

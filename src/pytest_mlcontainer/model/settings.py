@@ -275,6 +275,7 @@ class Options:
         report: folder for the reports.
         vary: names of variations for every entrypoint, as `Entrypoint.vary`.
         budget: as `Entrypoint.vary_budget`.
+        locate: look for the statement at which two runs part, where outputs drift.
     """
 
     platforms: tuple[Platform, ...] | None = None
@@ -289,3 +290,4 @@ class Options:
     report: Path | None = None
     vary: tuple[str, ...] | None = None
     budget: int | None = None
+    locate: bool = False

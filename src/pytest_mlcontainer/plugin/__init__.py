@@ -93,6 +93,12 @@ def _add_searching(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--container-budget", metavar="N", help="the most runs that the search for a cause may make"
     )
+    group.addoption(
+        "--container-locate",
+        action="store_true",
+        help="where outputs drift, find the line of the project's Python code at which the runs "
+        "part, by watching both and exchanging values; takes three to seven more runs a drift",
+    )
 
 
 def _add_showing(group: pytest.OptionGroup) -> None:

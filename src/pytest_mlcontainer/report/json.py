@@ -23,6 +23,7 @@ from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session, longest
 from pytest_mlcontainer.report.tree import FEW_ELEMENTS, LISTED, Counts, ReportLeaf
+from pytest_mlcontainer.report.where import location_to_json
 
 SCHEMA = 1
 PACKAGE = "pytest-mlcontainer"
@@ -46,8 +47,9 @@ def report_json(session: Session) -> str:
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
     because there are more than 500), `outputs` (each with its verdict and its counts of what is
-    listed), `causes`, `explanation` (null where no cause was looked for), `facts` that differ,
-    `notes`, `repeat` (a command, or null).
+    listed), `causes`, `explanation` (null where no cause was looked for), `location` (as of
+    `where`; null where that was not asked for), `facts` that differ, `notes`, `repeat` (a command,
+    or null).
 
     An explanation: `runs`, `tried`, `not_exercised` (`name` and `why`), `findings` (`kind`,
     `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`,
@@ -144,6 +146,7 @@ def _context(outcome: Outcome) -> dict[str, Any]:
             {"name": name, "expected": _number(expected), "actual": _number(actual)}
             for name, expected, actual in outcome.facts
         ],
+        "location": location_to_json(outcome.location),
         "notes": list(outcome.notes),
     }
 

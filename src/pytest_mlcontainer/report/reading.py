@@ -27,6 +27,7 @@ from pytest_mlcontainer.report.json import SCHEMA
 from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import Session, gather
+from pytest_mlcontainer.report.where import location_from_json
 
 _VERSIONS = "the reports were made by different versions of pytest-mlcontainer"
 _CHOSEN = ", chosen by "
@@ -124,6 +125,7 @@ def _result(raw: Mapping[str, Any]) -> Result:
         notes=tuple(raw["notes"]),
         against=str(raw["against"]),
         explanation=None if explained is None else _explanation(explained),
+        location=location_from_json(raw.get("location")),
     )
     unlisted = tuple((Verdict(verdict), int(count)) for verdict, count in raw["unlisted"].items())
     return Result(outcome=outcome, unlisted=unlisted, repeat=raw["repeat"] or "")
