@@ -174,6 +174,19 @@ def test_a_semicolon_comes_with_a_decimal_comma(compare: Compare) -> None:
     assert points["a"].note == "written without the decimal comma that is expected"
 
 
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u2009", "\u202f"])
+def test_thousands_may_be_set_apart_by_blanks_beside_a_decimal_comma(
+    compare: Compare, blank: str
+) -> None:
+    expected = f"a;b\n1,5;x\n12{blank}345{blank}678,5;y\n"
+    noisy = compare("p.csv", expected.replace("678,5", "678,500000001"), expected)[0]
+    assert all(each.verdict.passes for each in noisy)
+    found = drifting(compare("p.csv", expected.replace("678,5", "778,5"), expected)[0])
+    assert found["a"].max_abs == pytest.approx(100)
+    words = "a;b\n1 2,5;x\n12 34,5;y\n"
+    assert drifting(compare("p.csv", words, words.replace("34", "35"))[0])["a"].max_abs is None
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
 def test_an_encoding_with_a_mark_is_read_and_another_one_is_said(
     compare: Compare, encoding: str

@@ -4,7 +4,7 @@ A column of whole numbers is compared as integers, one of numbers as floats (`nu
 precisely), any other as text. An empty cell in a column of numbers is a missing value, NaN. Numbers
 with leading zeros are text, because "007" is a name. A first row of numbers is no header; columns
 are then called by their position, from "0". Where cells are separated by semicolons, as in locales
-that have a decimal comma, 1,5 and 1.234,5 are numbers.
+that have a decimal comma, 1,5, 1.234,5 and 1 234,5 are numbers.
 """
 
 from __future__ import annotations
