@@ -17,6 +17,7 @@ from pytest_mlcontainer.model.basics import (
     ReadAs,
 )
 from pytest_mlcontainer.model.checks import CheckSettings
+from pytest_mlcontainer.model.image_names import ImageName
 
 ALL_VARIATIONS = ("all",)
 KEPT_BYTES: Final = 10 << 30
@@ -275,6 +276,7 @@ class Options:
         report: folder for the reports.
         vary: names of variations for every entrypoint, as `Entrypoint.vary`.
         budget: as `Entrypoint.vary_budget`.
+        push: publish the images under this name when everything has passed.
     """
 
     platforms: tuple[Platform, ...] | None = None
@@ -289,3 +291,4 @@ class Options:
     report: Path | None = None
     vary: tuple[str, ...] | None = None
     budget: int | None = None
+    push: ImageName | None = None
