@@ -13,9 +13,10 @@ import ssl
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -64,7 +65,7 @@ def make_certificates(folder: Path) -> Certificates:
     openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "1",
             "-subj", "/CN=a test", "-addext", "keyUsage=critical,keyCertSign")  # fmt: skip
     openssl("req", *new_key, "-keyout", "own.key", "-out", "own.csr", "-subj", "/CN=localhost")
-    (folder / "own.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    (folder / "own.ext").write_text("subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1\n")
     openssl("x509", "-req", "-in", "own.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "1",
             "-CAcreateserial", "-extfile", "own.ext", "-out", "own.crt")  # fmt: skip
     return Certificates(folder / "ca.crt", folder / "own.crt", folder / "own.key")
@@ -238,6 +239,57 @@ class RegistryProxy:
         return None
 
 
+class Tunnel:
+    """A proxy for HTTPS, which leads to one registry whatever host it is asked for.
+
+    Attributes:
+        url: as `HTTPS_PROXY` names it.
+        asked: hosts with their ports, in the order in which they were asked for.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self.asked: list[str] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def __enter__(self) -> Tunnel:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _address = self._server.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(1)
+            self.asked.append(head.split()[1].decode())
+            name, _colon, port = self._target.partition(":")
+            with socket.create_connection((name, int(port))) as there:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=_copy, args=(there, client), daemon=True)
+                back.start()
+                _copy(client, there)
+                back.join(10)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
 class _Handler(BaseHTTPRequestHandler):
     proxy: RegistryProxy
     protocol_version = "HTTP/1.1"
@@ -277,7 +329,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: str, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body.encode()))}.items():
+        length = {"Content-Length": str(len(body.encode())), "Connection": "close"}
+        for name, value in {**headers, **length}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -296,6 +349,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in response.getheaders():
             if name.lower() not in ("connection", "transfer-encoding"):
                 self.send_header(name, value)
+        self.send_header("Connection", "close")
         self.end_headers()
         connection.close()
         self._send(content, fault)

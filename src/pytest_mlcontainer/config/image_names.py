@@ -36,6 +36,8 @@ def parse_image_name(text: str) -> ImageName:
     if colon and not _TAG.fullmatch(tag):
         raise _wrong("the tag is none", text, "up to 128 letters, digits, `_`, `.` and `-`")
     host, repository = _split(f"{head}{slash}{name}")
+    if "://" in text:
+        raise _wrong("an address is no name of an image", text, f"write it as {_EXAMPLE}")
     if not _HOST.fullmatch(host):
         raise _wrong("the registry's host is none", text, f"write it as {_EXAMPLE}")
     if not _REPOSITORY.fullmatch(repository):

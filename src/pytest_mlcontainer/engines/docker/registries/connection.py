@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -31,7 +30,11 @@ from pytest_mlcontainer.engines.docker.registries.tokens import (
     read_challenge,
     token_in,
 )
-from pytest_mlcontainer.engines.docker.registries.transport import open_session, proxies_for
+from pytest_mlcontainer.engines.docker.registries.transport import (
+    is_loopback,
+    open_session,
+    proxies_for,
+)
 from pytest_mlcontainer.errors import RegistryError
 from pytest_mlcontainer.model import ImageName
 from pytest_mlcontainer.secrets import NOTHING, Redactor, Value
@@ -306,14 +309,3 @@ class RegistryConnection:
                 # The login was good for a token, and the token is not good for this.
                 answer = type(answer)(403, answer.said, answer.codes)
         return refused(request.what, self.name, answer, self._login, writes=request.writes)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, with or without its port, is this machine."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -106,7 +106,7 @@ def _login_of(
     if not any(raw.get(key) for key in ("auths", "credsStore", "credHelpers")):
         return None
     try:
-        config = AuthConfig.load_config(None, raw, dict(environ))
+        config = AuthConfig.load_config(None, dict(raw), dict(environ))
         found = config.resolve_authconfig(host) or {}
     except DockerException as error:
         helper = (raw.get("credHelpers") or {}).get(host) or raw.get("credsStore") or ""

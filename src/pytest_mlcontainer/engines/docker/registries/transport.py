@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -47,12 +49,28 @@ def open_session(host: str, environ: Mapping[str, str]) -> requests.Session:
 
 
 def proxies_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The proxy for a URL, as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say."""
-    if should_bypass_proxies(url, _either("no_proxy", environ)):
+    """The proxy for a URL, as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
+
+    This machine itself is asked directly, as docker does.
+    """
+    if is_loopback(urlsplit(url).netloc) or should_bypass_proxies(
+        url, _either("no_proxy", environ)
+    ):
         return {}
     scheme = url.partition(":")[0]
     found = _either(f"{scheme}_proxy", environ) or _either("all_proxy", environ)
     return {scheme: found} if found else {}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, with or without its port, is this machine."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def certificate_files(host: str, environ: Mapping[str, str]) -> Iterator[Path]:
