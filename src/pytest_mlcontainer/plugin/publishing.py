@@ -60,8 +60,8 @@ class Publisher:
         """Publish, or say why nothing is published."""
         files = sorted({_file_of(test) for test in (*self._passed, *self._others)} - {""})
         if len(files) != 1:
-            why = f"no test of [tool.mlcontainer] ran in this session: {', '.join(files) or 'none'}"
-            return self._held_back(why)
+            several = f"several projects were tested: {', '.join(files)}"
+            return self._held_back(several if files else "no test of [tool.mlcontainer] has passed")
         try:
             settings = self._session.load(Path(session.config.rootpath, files[0]))
         except MlContainerError as error:

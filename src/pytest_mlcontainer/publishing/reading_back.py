@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pytest_mlcontainer.engines import LogLine, quiet
@@ -51,7 +52,7 @@ def read_index(repository: Repository, digest: str) -> tuple[IndexEntry, ...]:
         kind = manifest.media_type
         return (IndexEntry(Descriptor(kind, digest, len(manifest.content), platform)),)
     listed = tuple(map(_descriptor, raw["manifests"]))
-    return tuple(
+    entries = tuple(
         IndexEntry(
             each,
             tuple(
@@ -66,6 +67,9 @@ def read_index(repository: Repository, digest: str) -> tuple[IndexEntry, ...]:
         and each.platform.os != "unknown"
         and each.media_type not in INDEXES
     )
+    if not entries:
+        raise _not_an_image(repository, digest, f"{manifest.media_type} without any image")
+    return entries
 
 
 def read_image(repository: Repository, entry: IndexEntry, log: LogLine = quiet) -> PublishedImage:
@@ -154,9 +158,12 @@ def _diff_id(repository: Repository, layer: Descriptor, log: LogLine) -> str:
     while len(head) < _LEAST_HEAD and (piece := next(pieces, b"")):
         head += piece
     try:
-        for piece in unpacked(head, pieces):
+        # Whoever reads a generator and fails closes it, and its end is needed below.
+        for piece in unpacked(head, iter(partial(next, pieces), None)):
             digest.update(piece)
     except DamagedTarError as error:
+        for _rest in pieces:  # at whose end the digest tells who has damaged it
+            pass
         raise RegistryError(
             "a layer in the registry cannot be unpacked",
             f"{repository.name.place}, {layer.digest}: {error}",
