@@ -93,16 +93,18 @@ def test_an_engine_pulls_what_was_pushed(
     """By the digest of the index, each platform, with docker's own program too."""
     opened, images = scratch_images
     digest, _pushed = push_all(writing, scratch_images)
-    name = writing.name.at(digest)
+    name, pulled = writing.name.at(digest), set()
     try:
         for image in images:
             pinned = opened.pull(name, image.platform)
+            pulled.add(pinned)
             found = opened.find_image(pinned, image.platform)
             assert found is not None
             assert found.layers == image.layers
             assert found.platform == image.platform
     finally:
-        engine.remove_image(name, force=True)
+        for each in pulled:
+            engine.remove_image(each, force=True)
 
 
 def test_docker_finds_the_attestations(
