@@ -153,6 +153,30 @@ def test_workers_test_and_their_controller_publishes(
     assert "nothing was pushed" in words(result)
 
 
+def test_an_image_from_buildxs_local_cache_is_published_as_it_is(
+    engine: docker.APIClient, project: MakeProject, registry: str, repository: str, tmp_path: Path
+) -> None:
+    """Built from what an earlier build has left in a folder, it has the same configuration."""
+    if engine.info()["Driver"] == "overlay2":
+        pytest.skip("the classic image store exports no cache; containerd's does")
+    cache = tmp_path / "cache"
+    config = (
+        f'cache-to = ["type=local,dest={cache}"]\n'
+        f'cache-from = ["type=local,src={cache}"]\n'
+        '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n'
+        'outputs = ["outputs/*"]\n'
+    )
+    project.write(config)
+    configurations = []
+    for tag in ("1", "2"):
+        assert push(project, f"{registry}/{repository}:{tag}").ret == 0
+        (image,) = published(project.root / "report")["images"]
+        configurations.append(image["config"])
+    assert (cache / "index.json").is_file()
+    assert len(set(configurations)) == 1
+    assert tags_of(registry, repository) == ["1", "2"]
+
+
 def test_collecting_publishes_nothing(project: MakeProject, registry: str, repository: str) -> None:
     project.write()
     result = push(project, f"{registry}/{repository}:1", "--collect-only")
