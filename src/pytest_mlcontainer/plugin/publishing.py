@@ -125,7 +125,8 @@ def left_out(config: pytest.Config) -> list[str]:
 
 def told_by(node: Any) -> list[str]:
     """The same of a worker of pytest-xdist that has ended."""
-    return [str(test) for test in getattr(node, "workeroutput", {}).get(LEFT_OUT, ())]
+    output = getattr(node, "workeroutput", None) or {}  # none of one that died
+    return [str(test) for test in output.get(LEFT_OUT, ())]
 
 
 def tell(config: pytest.Config) -> None:
