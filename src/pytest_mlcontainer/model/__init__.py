@@ -42,6 +42,7 @@ from pytest_mlcontainer.model.checks import (
     check_report_to_json,
 )
 from pytest_mlcontainer.model.explanations import Cause, Explanation, SearchFinding, SearchTrial
+from pytest_mlcontainer.model.image_names import ImageName
 from pytest_mlcontainer.model.jobs import (
     BaselineJob,
     CheckJob,
@@ -61,6 +62,12 @@ from pytest_mlcontainer.model.plots import (
     PlottedSeries,
     TextLine,
     TextLines,
+)
+from pytest_mlcontainer.model.publishing import (
+    Publication,
+    PublishedImage,
+    publication_from_json,
+    publication_to_json,
 )
 from pytest_mlcontainer.model.recordings import (
     Aim,
@@ -161,6 +168,7 @@ __all__ = [
     "ImageCheck",
     "ImageFinding",
     "ImageJob",
+    "ImageName",
     "Job",
     "Keep",
     "Knobs",
@@ -179,6 +187,8 @@ __all__ = [
     "PlotGrid",
     "Plots",
     "PlottedSeries",
+    "Publication",
+    "PublishedImage",
     "ReadAs",
     "Recording",
     "RepeatsJob",
@@ -209,4 +219,6 @@ __all__ = [
     "check_name",
     "check_report_from_json",
     "check_report_to_json",
+    "publication_from_json",
+    "publication_to_json",
 ]

@@ -169,6 +169,7 @@ def options_of(config: pytest.Config) -> Options:
             vary=config.getoption("container_vary"),
             budget=config.getoption("container_budget"),
             locate=config.getoption("container_locate"),
+            push=config.getoption("container_push"),
         )
     except MlContainerError as error:
         raise pytest.UsageError(str(error)) from error

@@ -16,6 +16,7 @@ from pytest_mlcontainer.model import (
     Target,
     TimelineSpan,
     check_report_to_json,
+    publication_to_json,
 )
 from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.html_pictures import choose_pictures
@@ -39,10 +40,16 @@ def report_json(session: Session) -> str:
     JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
-    `notes`, `checks` (of images), `runs` (one that several tests used counts once), `verdicts`
+    `notes`, `checks` (of images), `published` (null where nothing was to be), `runs` (one that
+    several tests used counts once), `verdicts`
     (comparisons by verdict), `duration_s`, `unfinished` (why this is not all of a session; ""
     where it is), `timeline` (the longest 2,000 tasks, in the order in which they were begun:
     `activity`, `title`, `start_s`, `duration_s`, `worker`, `worked`).
+
+    What was published: `asked` (the name), `reference` (of the index, with its digest; "" where
+    nothing was published), `images` (`platform`, `manifest`, `config`, `layers`, `size_bytes`,
+    `attested`), `held_back`, `failure` (`what`, `value`, `remedy`, or null), `notes`.
+    `model.Publication` says what each means.
 
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
@@ -77,6 +84,9 @@ def report_json(session: Session) -> str:
         "notes": list(session.notes),
         "checks": [_check(each) for each in session.checks],
         "verdicts": _counts(session.counts),
+        "published": None
+        if session.publication is None
+        else publication_to_json(session.publication),
         "runs": session.runs,
         "duration_s": round(session.duration_s, 3),
         "unfinished": session.unfinished,

@@ -22,6 +22,7 @@ from pytest_mlcontainer.model import (
     TimelineSpan,
     Verdict,
     check_report_from_json,
+    publication_from_json,
 )
 from pytest_mlcontainer.report.json import SCHEMA
 from pytest_mlcontainer.report.plots_json import plots_from_json
@@ -65,6 +66,9 @@ def read_report(text: str, name: str) -> Session:
             version=version,
             timeline=timeline,
             unfinished=unfinished,
+            publication=None
+            if raw.get("published") is None
+            else publication_from_json(raw["published"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
@@ -95,6 +99,7 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
         merged,
         runs=sum(session.runs for session in sessions),
         timeline=timeline,
+        publication=next((each.publication for each in sessions if each.publication), None),
         unfinished=" ".join(dict.fromkeys(each.unfinished for each in sessions if each.unfinished)),
     )
 
