@@ -20,7 +20,7 @@ WORKFLOWS = [
     file
     for file in (
         ROOT / "action.yml",
-        ROOT / "examples" / "github-workflow" / "compare-machines.yml",
+        *sorted((ROOT / "examples" / "github-workflow").glob("*.yml")),
         *sorted((ROOT / ".github" / "workflows").glob("*.yml")),
     )
     if file.exists()  # the sdist has no .github

@@ -84,6 +84,10 @@ class GpuError(EngineError):
     """GPUs were asked for and the engine has none to give."""
 
 
+class RegistryError(MlContainerError):
+    """A registry cannot be reached, refuses a request, or sends what it should not."""
+
+
 class BuildError(MlContainerError):
     """The image could not be made: a host command or a step of the Dockerfile failed."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,36 @@ class TestJudging:
         (x,) = [each for each in outcome.differences if each.item == "x"]
         assert (x.verdict, x.noise, x.max_abs) == (Verdict.NONDETERMINISTIC, 0.5, 0.5)
         assert "repeats: 2 runs on linux/amd64 wrote 2 different results" in outcome.notes
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("run {id} started", "ids of runs and processes; to leave them out: names = "),
+            ("loss {loss} in {id}", ""),
+        ],
+    )
+    def test_what_is_in_outputs_of_two_names_is_looked_at_before_names_are_all(
+        self, runs: Runs, line: str, said: str
+    ) -> None:
+        """Equal bytes in one of two renamed outputs say nothing of the other."""
+        ids = ("01M8KXG6FQSSS649ZEV6PJHPJE", "01M8KXG3XZJ3K0KBWQGJJWZQG0")
+        repeats = []
+        for number, id in enumerate(ids):
+            run = runs({"x": 1})
+            log = run.folder / "log.txt"
+            log.write_text(line.format(id=id, loss=number) + "\n")
+            written = [(f"runs/{id}/m.json", run.outputs[0].path), (f"runs/{id}/log.txt", log)]
+            outputs = (Output(name, path, path.stat().st_size) for name, path in written)
+            repeats.append(replace(run, outputs=tuple(outputs)))
+
+        outcome = judge_repeats(entry(), Evidence(repeats=(tuple(repeats),)))
+
+        notes = [each for each in outcome.notes if each.startswith("repeats differ in nothing but")]
+        assert outcome.verdict is Verdict.NONDETERMINISTIC
+        assert len(notes) == bool(said)
+        for note in notes:
+            assert said in note
+            assert '"runs/ID/log.txt" = { ignore = ["id"] }' in note
 
     def test_repeats_within_the_rules_are_equivalent(self, runs: Runs) -> None:
         evidence = Evidence(repeats=((runs({"x": 1.0}), runs({"x": 1.0 + 1e-12})),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,35 @@ def test_a_time_is_left_out_instead_of_bounded(item: str) -> None:
     proposal = acceptance(difference)
     assert proposal is not None
     assert proposal.line == f'"m.json:{item}" = {{ ignore = true }}'
+
+
+@pytest.mark.parametrize(
+    ("item", "worst"),
+    [
+        ("fit_time", "0.3"),
+        ("cv.mean_fit_time", "0.3"),
+        ("timestamp", "3.5"),
+        ("ts", "1764343264.12"),
+    ],
+)
+def test_many_times_are_left_out_instead_of_bounded(item: str, worst: str) -> None:
+    difference = Difference(
+        "m.json",
+        item,
+        Verdict.DRIFT,
+        max_abs=0.5,
+        max_rel=0.5,
+        size=3,
+        differing=3,
+        worst_actual=worst,
+        worst_expected=worst,
+    )
+    proposal = acceptance(difference)
+    assert proposal is not None
+    assert proposal.line == f'"m.json:{item}" = {{ ignore = true }}'
+    data = acceptance(replace(difference, item="time", worst_actual="12.5"))
+    assert data is not None
+    assert "ignore" not in data.line
 
 
 @pytest.mark.parametrize("item", ["times_seen", "loss", "timeout_rate", "accuracy", "estimate"])

@@ -18,7 +18,7 @@ from pytest_mlcontainer.model import (
     Target,
     Verdict,
 )
-from pytest_mlcontainer.report import Result, result_from_json, result_to_json
+from pytest_mlcontainer.report import Result, result_from_json, result_to_json, words
 from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.results import RunResult
@@ -73,6 +73,18 @@ def test_a_failure_shows_all_numbers_side_by_side_and_both_values() -> None:
     assert "linux/amd64 (reference)  0.12345678" in text
 
 
+def test_numbers_that_nobody_measured_are_not_shown_as_0() -> None:
+    """A relative error of an expected 0, and units in the last place up to a NaN."""
+    nan = Difference(
+        "a.npy", "", Verdict.DRIFT, max_abs=math.inf, max_rel=math.inf, max_ulp=0, differing=1
+    )
+    assert dict(words.numbers(nan)) == {"max abs": "inf", "max rel": "inf"}
+    zero = Difference("a.npy", "", Verdict.DRIFT, max_abs=255.0, max_rel=0.0, scale_error=1.0)
+    assert dict(words.numbers(zero)) == {"max abs": "255", "scale error": "1"}
+    same = Difference("a.npy", "", Verdict.DRIFT, max_abs=0.0, max_rel=0.0, scale_error=0.0)
+    assert dict(words.numbers(same)) == {"max abs": "0", "max rel": "0", "scale error": "0"}
+
+
 def test_a_failure_sums_up_what_agrees() -> None:
     lines = failure_lines(outcome(DRIFT, NEAR, SAME), "")
     assert "within tolerance: 1 item, the worst outputs/w.npz:bias (max abs 1e-09)" in lines
@@ -83,8 +95,8 @@ def test_a_failure_ends_with_the_commands_that_repeat_and_that_explain_it() -> N
     assert failure_lines(outcome(DRIFT), "pytest --container x")[-4:] == [
         "repeat just this:",
         "  pytest --container x",
-        "look for the cause:",
-        "  pytest --container --container-vary x",
+        "look for the cause, and for the line:",
+        "  pytest --container --container-vary --container-locate x",
     ]
     assert "repeat just this:" not in failure_lines(outcome(DRIFT), "")
 

@@ -30,6 +30,8 @@ from pytest_mlcontainer.model import (
     PlotGrid,
     Plots,
     PlottedSeries,
+    Publication,
+    PublishedImage,
     SearchFinding,
     SearchTrial,
     Severity,
@@ -121,10 +123,19 @@ CHECKED = CheckReport(
 )
 
 
+PUBLISHED = Publication(
+    "r.example/a:1",
+    "r.example/a@sha256:1",
+    (PublishedImage(Platform("linux", "arm64"), "sha256:2", "sha256:3", ("sha256:4",), 7, ("x",)),),
+    failure=Failure("it was damaged", "x", "y"),
+    notes=("n",),
+)
+
+
 def written() -> dict[str, Any]:
     results = [Result(outcome=WHOLE), Result(outcome=BARE), Result(run=FAILED), Result(note="n")]
     results += [Result(check=CHECKED), Result(check=CheckReport("lint"))]
-    session = replace(gather(results, 31.5), timeline=(SPAN,))
+    session = replace(gather(results, 31.5), timeline=(SPAN,), publication=PUBLISHED)
     report: dict[str, Any] = json.loads(report_json(session))
     return report
 

@@ -174,7 +174,7 @@ outputs = ["outputs/*"]
     sleeping, spinning = (failure_of(result, name) for name in ("sleeping[", "spinning["))
     assert f"sleeping on {native} ran past its timeout and was killed" in sleeping
     assert "3 s of wall clock" in sleeping
-    assert "it hangs rather than works" in sleeping
+    assert "it waits rather than computes" in sleeping
     assert "outputs written all the same: outputs/part.bin" in sleeping
     assert "waiting for a lock" in sleeping
     log = re.search(r"last lines of stdout \((/.+)\):", sleeping)

@@ -108,7 +108,7 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     assert "raise `startup-timeout` in [tool.mlcontainer.entrypoints.slow]" in slow
     assert "0.0.0.0" not in slow
     loopback = failure_of(result, "loopback[")
-    assert "it must listen on 0.0.0.0, not 127.0.0.1" in loopback
+    assert "it must listen on port 8000, and on 0.0.0.0, not 127.0.0.1" in loopback
     unhealthy = failure_of(result, "unhealthy[")
     assert "HTTP 503" in unhealthy
     assert "it answers, but not with success: check `health`" in unhealthy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,42 @@ def _traceback(last: str, frame: str = 'File "/app/train.py", line 3, in <module
 
 # what is printed, exit code, what the cause says, what the remedy says
 KNOWN = {
+    "carriage return behind set, dash": (
+        "run.sh: 1: set: Illegal option -\r",
+        2,
+        "line ends of Windows",
+        "sed -i",
+    ),
+    "carriage return behind set, bash": (
+        "run.sh: line 1: set: -\r: invalid option",
+        2,
+        "line ends of Windows",
+        "sed -i",
+    ),
+    "carriage return behind a name": (
+        "python: can't open file '/srv/train.py\\r': [Errno 2] No such file or directory",
+        2,
+        "line ends of Windows",
+        "sed -i",
+    ),
+    "carriage return behind do": (
+        "run.sh: line 4: syntax error near unexpected token `$'do\\r''",
+        2,
+        "line ends of Windows",
+        "sed -i",
+    ),
+    "variable in the exec form": (
+        "python: can't open file '/srv/$SCRIPT': [Errno 2] No such file or directory",
+        2,
+        "no shell has put a value in place of $SCRIPT",
+        'command = ["sh", "-c", "…"]',
+    ),
+    "variable in braces": (
+        _traceback("FileNotFoundError: [Errno 2] No such file or directory: '${DATA}/train.csv'"),
+        1,
+        "no shell has put a value in place of ${DATA}",
+        "let a shell do it",
+    ),
     "dataloader bus error": (
         _traceback(
             "RuntimeError: DataLoader worker (pid 27) is killed by signal: Bus error. It is "
@@ -459,3 +496,15 @@ def test_other_warnings_are_no_invalid_casts(tmp_path: Path, printed: str) -> No
     (tmp_path / "stderr.log").write_text(printed)
     assert invalid_cast(tmp_path / "stderr.log") == ""
     assert invalid_cast(tmp_path / "missing.log") == ""
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "run.sh: 1: set: Illegal option -z",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'prices in $.csv'",
+    ],
+)
+def test_what_only_looks_like_them_is_not_taken_for_them(printed: str) -> None:
+    found = _of(printed, 2)
+    assert found is None or not re.search("Windows|shell", found.cause)

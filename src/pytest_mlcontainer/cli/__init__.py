@@ -75,6 +75,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return init(arguments.folder, only_print=arguments.print)
     if arguments.command == "explain":
         return _answered(_explain, arguments)
+    if arguments.command == "verify":
+        return _answered(_verify, arguments)
     if arguments.command == "completion":
         from pytest_mlcontainer.cli.completion import completion
 
@@ -104,6 +106,15 @@ def _merge_reports(arguments: argparse.Namespace) -> int:
     from pytest_mlcontainer.cli.merge_reports import merge_reports
 
     return merge_reports(arguments.folders, arguments.into)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from pytest_mlcontainer.cli.verify import VerifyArguments, verify
+
+    values = vars(arguments)
+    return verify(
+        VerifyArguments(**{name: values[name] for name in VerifyArguments.__annotations__})
+    )
 
 
 def _explain(arguments: argparse.Namespace) -> int:
@@ -139,6 +150,7 @@ def _explain_project(arguments: argparse.Namespace) -> int:
             engine=arguments.engine,
             report=arguments.report,
             verbose=arguments.verbose,
+            locate=arguments.locate,
         )
     )
 
@@ -197,6 +209,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_compare(commands)
     _add_explain(commands)
+    _add_verify(commands)
     for each in (doctor, clean_parser):
         each.add_argument(
             "--engine", metavar="URL|CONTEXT", help="this engine instead of the default one"
@@ -290,6 +303,11 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--budget", metavar="N", help="the most runs that may be made")
     parser.add_argument(
+        "--locate",
+        action="store_true",
+        help="find the line of the project's Python code at which the runs part, too",
+    )
+    parser.add_argument(
         "--report",
         type=Path,
         metavar="DIR",
@@ -301,6 +319,33 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--list", action="store_true", help="only list the variations there are")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is being run")
     _add_command(parser)
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "read a published image from its registry, check it, and run the entrypoints in it"
+    parser = commands.add_parser("verify", help=text, description=text)
+    parser.add_argument(
+        "reference", metavar="REF@sha256:…", help="the image, with the digest that it has to have"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the project's pyproject.toml; default: here, and without one no entrypoint is run",
+    )
+    parser.add_argument(
+        "--platform", metavar="LIST", help="platforms instead of the configured ones"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write report.html, report.json and summary.md into this folder",
+    )
+    parser.add_argument(
+        "--engine", metavar="URL|CONTEXT", help="this engine instead of the default one"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is being run")
 
 
 def _add_command(parser: argparse.ArgumentParser) -> None:

@@ -36,6 +36,7 @@ class ExplainArguments:
         vary, budget, engine: as the options of pytest that are called so.
         report: folder for report.json and its like.
         verbose: whether each step is shown.
+        locate: whether the line at which runs part is looked for, too.
     """
 
     config: Path = Path("pyproject.toml")
@@ -47,6 +48,7 @@ class ExplainArguments:
     engine: str | None = None
     report: Path | None = None
     verbose: bool = False
+    locate: bool = False
 
 
 def explain(asked: ExplainArguments) -> int:
@@ -68,6 +70,7 @@ def explain(asked: ExplainArguments) -> int:
         schemes=schemes_of(load_engines),
         vary=asked.vary,
         budget=asked.budget,
+        locate=asked.locate,
     )
     settings = _settings(asked)
     jobs = tuple(_jobs(settings, options, asked.entrypoint))

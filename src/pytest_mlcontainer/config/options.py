@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from pytest_mlcontainer.config.image_names import parse_push_name
 from pytest_mlcontainer.config.targets import Schemes, parse_engine, parse_gpus, parse_platform
 from pytest_mlcontainer.config.values import (
     parse_budget,
@@ -42,6 +43,8 @@ def parse_options(
     report: str | None = None,
     vary: str | None = None,
     budget: str | None = None,
+    locate: bool = False,
+    push: str | None = None,
 ) -> Options:
     """The checked options; None stands for an option that was not given.
 
@@ -60,6 +63,8 @@ def parse_options(
         repeat: `--container-repeat`.
         vary: `--container-vary`: names, separated by commas, or `all`.
         budget: `--container-budget`.
+        locate: `--container-locate`.
+        push: `--container-push`: a name with a registry, or an account of Docker Hub.
 
     Raises:
         ConfigError: with every problem.
@@ -84,6 +89,8 @@ def parse_options(
         report=check(f"{prefix}report", _parse_folder, report),
         vary=check(f"{prefix}vary", _parse_vary, vary),
         budget=check(f"{prefix}budget", lambda text: parse_budget(_number(text)), budget),
+        locate=locate,
+        push=check(f"{prefix}push", lambda text: parse_push_name(parse_filled_text(text)), push),
     )
     if update and baseline is None:
         what = "--container-update: there is no folder to update"

@@ -7,15 +7,17 @@ from inspect import get_annotations
 from typing import Final
 
 from pytest_mlcontainer.engines.build_checks import BuildCheck
+from pytest_mlcontainer.engines.distribution import Repository
 from pytest_mlcontainer.engines.docker.build_checks import check_build
 from pytest_mlcontainer.engines.docker.buildx import Buildx
 from pytest_mlcontainer.engines.docker.contexts import context_files
 from pytest_mlcontainer.engines.docker.engine import DockerEngine
+from pytest_mlcontainer.engines.docker.registries.repository import HttpRepository
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds, LogLine
 from pytest_mlcontainer.engines.trial_builds import TrialBuild, TrialBuilt
 from pytest_mlcontainer.errors import EngineError, MlContainerError
-from pytest_mlcontainer.model import DOCKER_SCHEMES, BuildSettings, Platform
+from pytest_mlcontainer.model import DOCKER_SCHEMES, BuildSettings, ImageName, Platform
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 
@@ -23,7 +25,15 @@ def _open_docker(asked: EngineRequest) -> Engine:
     return DockerEngine(asked.endpoint, asked.environ, asked.owner, asked.keep, asked.on_keep)
 
 
-__all__ = ["DOCKER", "check_dockerfile", "context_files", "is_docker", "open_engine", "try_build"]
+__all__ = [
+    "DOCKER",
+    "check_dockerfile",
+    "context_files",
+    "is_docker",
+    "open_engine",
+    "open_repository",
+    "try_build",
+]
 
 DOCKER: Final = EngineKind("docker", DOCKER_SCHEMES, _open_docker)
 
@@ -72,6 +82,20 @@ def try_build(
         what = "the engine has no BuildKit to try builds with"
         raise EngineError(what, f"{endpoint} is none of Docker's", "ask an engine of Docker's")
     return Buildx(endpoint, environ, processes).try_build(build, platform, trial, log, hidden)
+
+
+def open_repository(
+    name: ImageName, environ: Mapping[str, str], *, push: bool = False
+) -> Repository:
+    """One repository of a registry, with the login that docker has for it.
+
+    Args:
+        push: whether it is to be written.
+
+    Raises:
+        RegistryError: the login or the certificates cannot be read.
+    """
+    return HttpRepository(name, environ, push=push)
 
 
 def open_engine(asked: EngineRequest, kinds: Kinds = lambda: ()) -> Engine:

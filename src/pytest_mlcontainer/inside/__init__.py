@@ -6,10 +6,29 @@ parsed by Pythons from `OLDEST` on. In this process nothing of them is run but t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Final
 
 OLDEST: Final = (3, 6)
+
+
+RECORDER: Final = "recorder"
+
+
+def recorder_files() -> dict[str, bytes]:
+    """The recorder, by the paths in the folder that PYTHONPATH has to name."""
+    top = resources.files(__name__).joinpath(RECORDER)
+    return dict(sorted(_files_below(top, "")))
+
+
+def _files_below(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for each in folder.iterdir():
+        if each.is_file() and each.name.endswith(".py"):
+            yield f"{prefix}{each.name}", each.read_bytes()
+        elif each.is_dir() and each.name != "__pycache__":
+            yield from _files_below(each, f"{prefix}{each.name}/")
 
 
 def source(name: str) -> str:

@@ -11,7 +11,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import Calibration
 from pytest_mlcontainer.compare.readers.apart import DifferencesAndNotes
 from pytest_mlcontainer.compare.rules.study import Item, Study
 from pytest_mlcontainer.judging import NOTHING_NEEDED, Needed, printed
-from pytest_mlcontainer.judging.apart import Exclusions, say, set_apart
+from pytest_mlcontainer.judging.apart import Exclusions, joined, say, set_apart
 from pytest_mlcontainer.judging.equivalence import Metrics
 from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.judging.noise import (
@@ -92,6 +92,9 @@ def settle(
     return judge.settled(outcome, actual)
 
 
+_RENAMED_TIMES = 3
+
+
 class _EvidenceJudge:
     def __init__(
         self,
@@ -161,10 +164,29 @@ class _EvidenceJudge:
 
     def _all_apart(self, spread: RepeatSpread) -> Exclusions:
         """What clocks and ids make repeats differ in, where that is all; else nothing."""
+        return self._apart_within(spread, _RENAMED_TIMES) or Exclusions()
+
+    def _apart_within(self, spread: RepeatSpread, times: int) -> Exclusions | None:
+        """The same; None where something else differs.
+
+        What is in outputs of two names is compared once these meet, so the names are tried.
+
+        Args:
+            times: how often names may be found anew.
+        """
         failing = [each for each in spread.differences if not each.verdict.passes]
         rules = self._entry.rules
-        whole = all(set_apart((each,), rules) for each in failing)
-        return set_apart(failing, rules) if whole else Exclusions()
+        if not all(set_apart((each,), rules) for each in failing):
+            return None
+        found = set_apart(failing, rules)
+        if not found.names:
+            return found
+        (runs,) = self._evidence.repeats
+        names = (*self._entry.names, *found.names)
+        entry = replace(self._entry, rules=found.amended(rules), names=names)
+        renamed = _EvidenceJudge(entry, self._evidence, self._comparators, NOTHING_NEEDED)
+        inner = renamed._apart_within(renamed._spread(runs), times - 1) if times else None
+        return None if inner is None else joined(found, inner)
 
     def _settled_apart(
         self, outcome: Outcome, apart: Exclusions, actual: Run | None, expected: Run

@@ -42,6 +42,7 @@ from pytest_mlcontainer.model.checks import (
     check_report_to_json,
 )
 from pytest_mlcontainer.model.explanations import Cause, Explanation, SearchFinding, SearchTrial
+from pytest_mlcontainer.model.image_names import ImageName
 from pytest_mlcontainer.model.jobs import (
     BaselineJob,
     CheckJob,
@@ -61,6 +62,20 @@ from pytest_mlcontainer.model.plots import (
     PlottedSeries,
     TextLine,
     TextLines,
+)
+from pytest_mlcontainer.model.publishing import (
+    Publication,
+    PublishedImage,
+    publication_from_json,
+    publication_to_json,
+)
+from pytest_mlcontainer.model.recordings import (
+    Aim,
+    Location,
+    Recording,
+    Sides,
+    SourceLine,
+    Step,
 )
 from pytest_mlcontainer.model.results import (
     BY_DTYPE,
@@ -119,6 +134,7 @@ __all__ = [
     "NAMED_PATTERNS",
     "NOT_LISTED",
     "PRINTED",
+    "Aim",
     "BaselineChange",
     "BaselineJob",
     "Better",
@@ -152,11 +168,13 @@ __all__ = [
     "ImageCheck",
     "ImageFinding",
     "ImageJob",
+    "ImageName",
     "Job",
     "Keep",
     "Knobs",
     "Limits",
     "Link",
+    "Location",
     "NeedsFrom",
     "NotExercised",
     "Options",
@@ -169,7 +187,10 @@ __all__ = [
     "PlotGrid",
     "Plots",
     "PlottedSeries",
+    "Publication",
+    "PublishedImage",
     "ReadAs",
+    "Recording",
     "RepeatsJob",
     "Rule",
     "Run",
@@ -182,7 +203,10 @@ __all__ = [
     "Server",
     "Settings",
     "Severity",
+    "Sides",
     "Situation",
+    "SourceLine",
+    "Step",
     "Target",
     "TextLine",
     "TextLines",
@@ -195,4 +219,6 @@ __all__ = [
     "check_name",
     "check_report_from_json",
     "check_report_to_json",
+    "publication_from_json",
+    "publication_to_json",
 ]

@@ -12,6 +12,7 @@ from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
 from pytest_mlcontainer.model.explanations import Cause, Explanation
 from pytest_mlcontainer.model.plots import Plots
+from pytest_mlcontainer.model.recordings import Location
 
 BY_DTYPE = "dtype is part of the value"  # the rule of a difference in type
 NOT_LISTED = "; not listed: "  # in a note: what follows are items by verdict that are only counted
@@ -299,6 +300,7 @@ class Outcome:
         against: what the reference is, where it is not just another platform of the session:
             "the baseline", "other repeats", "A's record".
         explanation: of a comparison whose cause was looked for.
+        location: where the two runs part, where that was asked for.
     """
 
     entrypoint: str
@@ -311,6 +313,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     against: str = ""
     explanation: Explanation | None = None
+    location: Location | None = None
 
 
 class ChangeKind(enum.Enum):

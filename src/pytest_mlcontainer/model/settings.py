@@ -17,6 +17,7 @@ from pytest_mlcontainer.model.basics import (
     ReadAs,
 )
 from pytest_mlcontainer.model.checks import CheckSettings
+from pytest_mlcontainer.model.image_names import ImageName
 
 ALL_VARIATIONS = ("all",)
 KEPT_BYTES: Final = 10 << 30
@@ -275,6 +276,8 @@ class Options:
         report: folder for the reports.
         vary: names of variations for every entrypoint, as `Entrypoint.vary`.
         budget: as `Entrypoint.vary_budget`.
+        locate: look for the statement at which two runs part, where outputs drift.
+        push: publish the images under this name when everything has passed.
     """
 
     platforms: tuple[Platform, ...] | None = None
@@ -289,3 +292,5 @@ class Options:
     report: Path | None = None
     vary: tuple[str, ...] | None = None
     budget: int | None = None
+    locate: bool = False
+    push: ImageName | None = None

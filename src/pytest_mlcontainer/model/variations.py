@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Union
 
 from pytest_mlcontainer.model.basics import Pairs, Platform
+from pytest_mlcontainer.model.recordings import Recording
 from pytest_mlcontainer.model.results import Facts, Image
 from pytest_mlcontainer.model.settings import Entrypoint, Limits
 
@@ -28,6 +29,7 @@ class Knobs:
         preload: the library of `variations.preload` is loaded into every program; `env` steers it.
         personality: the wrapper may change its personality, which switches address space
             randomisation off.
+        recording: the project's own Python code is watched, and this is what the recorder does.
     """
 
     env: Pairs = ()
@@ -44,6 +46,7 @@ class Knobs:
     workdir: str | None = None
     preload: bool = False
     personality: bool = False
+    recording: Recording | None = None
 
     def __add__(self, other: Knobs) -> Knobs:
         """Both together; where they collide, the other's holds."""
@@ -62,6 +65,7 @@ class Knobs:
             workdir=other.workdir or self.workdir,
             preload=other.preload or self.preload,
             personality=other.personality or self.personality,
+            recording=other.recording or self.recording,
         )
 
     @property

@@ -15,6 +15,7 @@ from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.probes import Probes
 from pytest_mlcontainer.pipeline.provisions import Provisions
+from pytest_mlcontainer.pipeline.publishing import Publishing
 from pytest_mlcontainer.pipeline.runs import Runs, require
 from pytest_mlcontainer.pipeline.searches import Searches
 from pytest_mlcontainer.pipeline.servers import Servers
@@ -40,6 +41,7 @@ class Pipeline:
         arithmetic: whether libraries compute right.
         images, runs, servers: make these.
         checks: of images, and of what they are made from.
+        publishing: pushes images that were tested.
         openings: open the pickles among what runs wrote.
         comparisons, baselines: hold runs against one another, and against what is kept.
         searches: look for causes.
@@ -53,6 +55,7 @@ class Pipeline:
         self.arithmetic: Arithmetic = Arithmetic(context, probes)
         self.images: Images = Images(context, probes)
         self.checks: Checks = Checks(context, self.images)
+        self.publishing: Publishing = Publishing(context, self.images)
         self.openings: Openings = Openings(context, probes, self.images)
         self.runs: Runs = Runs(
             context, probes, self.arithmetic, self.images, provisions, self.openings, unfinished

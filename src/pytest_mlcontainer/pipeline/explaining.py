@@ -8,6 +8,7 @@ from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import Observation, Search, Trial
 from pytest_mlcontainer.model import Comparator, Family, Outcome, VariesJob
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.locating import try_to_locate
 from pytest_mlcontainer.pipeline.preparing import Prepared, prepare
 from pytest_mlcontainer.pipeline.variation_outcome import outcome_of
 from pytest_mlcontainer.pipeline.variation_trials import VariationTrials
@@ -39,7 +40,11 @@ def explain_variations(
         random = (RANDOMNESS,) in {cause.names for cause in findings.causes}
         # Ids that no pin explains hide all else: without them there may be more to find.
         if not random or not trials.set_apart_more():
-            return outcome_of(lab, job, prepared, trials, findings)
+            outcome = outcome_of(lab, job, prepared, trials, findings)
+            sides = trials.sides(findings.causes[0].names if findings.causes else ())
+            if not lab.locates or sides is None or outcome.verdict.passes:
+                return outcome
+            return try_to_locate(sides, outcome)
 
 
 def _search(

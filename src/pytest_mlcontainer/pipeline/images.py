@@ -39,6 +39,22 @@ class Images:
             (settings.file, job), partial(self._make_image, settings, job)
         )
 
+    def made(self, settings: Settings, job: ImageJob) -> Image | None:
+        """The image that this session has made or found, in whichever process; never a new one.
+
+        Raises:
+            MlContainerError: it could not be had.
+        """
+        known = self._context.work.known((settings.file, job))
+        if isinstance(known, Image):
+            return known
+        store, engine = self._context.store(settings), self._context.engine(job.target)
+        sources = "" if job.reference else store.known("sources", store.session)
+        if sources is None:
+            return None
+        raw = store.known("image", images.build_key(settings, job, engine.address, sources))
+        return None if raw is None else images.image_from_json(raw)
+
     def facts(self, settings: Settings, job: ImageJob) -> Facts:
         """What the probe sees in the image, which is made if need be; errors as of `make`."""
         return self._look_into(settings, job, self.make(settings, job))

@@ -44,6 +44,8 @@ class Laboratory:
         environ: this machine's variables.
         root: the project's folder.
         capabilities: of a target's engine.
+        locates: whether the statement at which runs part is looked for, too; `packages` are the
+            import names of the project's own installed packages.
         advance: told how many runs were made so far, and what is known by now.
     """
 
@@ -55,6 +57,8 @@ class Laboratory:
     environ: Mapping[str, str]
     root: Path
     capabilities: Callable[[Target], Capabilities] = lambda _target: EVERYTHING
+    locates: bool = False
+    packages: tuple[str, ...] = ()
     advance: Advance = lambda _done, _text: None
 
 

@@ -11,6 +11,7 @@ from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
 from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
+from pytest_mlcontainer.runs.recording import recorder_tar
 from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.variations.preload import NAME, library
 
@@ -24,8 +25,9 @@ class Provisions:
     def means(self, settings: Settings, engine: Runner, image: Image, knobs: Knobs) -> Means:
         """What some knobs take."""
         network = engine.internal_network() if knobs.network == INTERNAL_NETWORK else None
+        recorder = self._recorder(settings, engine, image) if knobs.recording else None
         if not knobs.preload:
-            return Means(network=network)
+            return Means(network=network, recorder=recorder)
         architecture = image.platform.architecture
         content = library(architecture)
         assert content is not None  # no variation asks for it elsewhere
@@ -38,7 +40,20 @@ class Provisions:
 
         place = digest([engine.identity(), architecture])[:16]
         self._context.store(settings).session_value(f"preload-{place}", fill)
-        return Means(name, network)
+        return Means(name, network, recorder)
+
+    def _recorder(self, settings: Settings, engine: Runner, image: Image) -> str:
+        """The volume with the recorder."""
+        name = self._context.session_name("recorder")
+
+        def fill() -> str:
+            log = self._context.logger("recorder")
+            repeated(lambda: engine.volume(name, image, recorder_tar()), log)
+            return name
+
+        place = digest([engine.identity()])[:16]
+        self._context.store(settings).session_value(f"recorder-{place}", fill)
+        return name
 
     def inputs(
         self, settings: Settings, entry: Entrypoint, engine: Runner, image: Image, workdir: str

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
+from pytest_mlcontainer.experiments.comparison import RunComparison, as_repeats
 from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.judging.evidence import nondeterministic
 from pytest_mlcontainer.matrix import budget, varied_names
@@ -27,6 +28,7 @@ from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.explaining import explain_variations
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.locating import TwoSides, own_packages, try_to_locate
 from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.preparing import varied_run
 from pytest_mlcontainer.pipeline.runs import Runs
@@ -87,17 +89,36 @@ class Searches:
         """A comparison that drifts, with its cause, where variations are asked for."""
         entry, options = job.actual.entrypoint, self._context.options
         names = varied_names(entry, options)
-        if outcome.verdict is not Verdict.DRIFT or names == ():
+        if outcome.verdict is not Verdict.DRIFT or (names == () and not options.locate):
             return outcome
+        if names == ():
+            return self._located(settings, job, outcome, comparators)
         asked = VariesJob(job.expected, names, budget(entry, options))
         search = self._unfinished.begin(settings, entry)
         with search as kept, self._task(settings, asked) as progress:
-            lab = replace(self._laboratory(settings), advance=progress.advance)
+            lab = self._laboratory(settings)
+            lab = replace(lab, advance=progress.advance, locates=False)  # of both platforms, below
             software = SoftwareSearch(
                 self._experiments, settings, options, job, outcome, asked.budget // 2, comparators
             )
             outcome = explain_platforms(lab, job, outcome, asked, families, comparators, software)
-        return _with_resumed(_told_from_randomness(outcome), kept)
+        outcome = _with_resumed(_told_from_randomness(outcome), kept)
+        return self._located(settings, job, outcome, comparators)
+
+    def _located(
+        self,
+        settings: Settings,
+        job: CompareJob,
+        outcome: Outcome,
+        comparators: tuple[Comparator, ...],
+    ) -> Outcome:
+        """The outcome with the statement at which the two platforms part, where asked for."""
+        if not self._context.options.locate or outcome.verdict.passes:
+            return outcome
+        lab, entry = self._laboratory(settings), as_repeats(job.actual.entrypoint)
+        comparison = RunComparison(lab.open, entry, comparators)
+        with self._context.task(settings, Activity.SEARCHING, f"{job.actual}: where it drifts"):
+            return try_to_locate(TwoSides(lab, job.expected, job.actual, comparison), outcome)
 
     def run_varied(
         self,
@@ -123,6 +144,8 @@ class Searches:
             open=partial(self._openings.open_differing, settings),
             environ=self._context.environ,
             root=settings.root,
+            locates=self._context.options.locate,
+            packages=own_packages(settings.root),
             capabilities=lambda target: self._context.engine(target).capabilities,
         )
 

@@ -21,6 +21,7 @@ from pytest_mlcontainer.model import (
     Variation,
 )
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.locating import TwoSides
 
 
 class VariationTrials:
@@ -96,6 +97,17 @@ class VariationTrials:
         """
         runs = self.experiment.runs_of(trial) or (self.run_of(Trial()),)
         return self._judge.comparison.compare(runs[0], self.run_of(Trial()))
+
+    def sides(self, names: tuple[str, ...]) -> TwoSides | None:
+        """The jobs of the control and of a run that drifts from it; None where there is none.
+
+        Args:
+            names: of the changes that make it drift; none for a repeat.
+        """
+        trial = self.experiment.drifting(names)
+        if trial is None:
+            return None
+        return TwoSides(self._lab, self._job, self._varied(trial), self._judge.comparison)
 
     def run_of(self, trial: Trial) -> Run:
         """The run of a trial that did not fail; of a control, the one that others are held to."""

@@ -93,6 +93,12 @@ def _add_searching(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--container-budget", metavar="N", help="the most runs that the search for a cause may make"
     )
+    group.addoption(
+        "--container-locate",
+        action="store_true",
+        help="where outputs drift, find the line of the project's Python code at which the runs "
+        "part, by watching both and exchanging values; takes three to seven more runs a drift",
+    )
 
 
 def _add_showing(group: pytest.OptionGroup) -> None:
@@ -109,6 +115,12 @@ def _add_showing(group: pytest.OptionGroup) -> None:
     )
     group.addoption(
         "--container-records", metavar="DIR", help="keep a record of every run in this folder"
+    )
+    group.addoption(
+        "--container-push",
+        metavar="REF",
+        help="publish the tested images under this name, as one index, and read it back; only "
+        "when everything has passed and nothing was left out",
     )
     group.addoption(
         "--container-baseline",
@@ -189,6 +201,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not config.getoption("container"):
             reason = getattr(item, "skip_reason", SKIP_REASON)
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if _uses_containers(item)]
+    if ours and SESSION in ours[0].config.stash:
+        from pytest_mlcontainer.plugin.publishing import left_out
+
+        left_out(ours[0].config).extend(item.nodeid for item in ours)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if SESSION in session.config.stash:
+        from pytest_mlcontainer.plugin.publishing import tell
+
+        tell(session.config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -15,8 +15,10 @@ from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.plugin import explained
 from pytest_mlcontainer.plugin.github import GitHub
 from pytest_mlcontainer.plugin.key import SESSION
+from pytest_mlcontainer.plugin.publishing import Publisher, left_out, told_by
 from pytest_mlcontainer.plugin.session import ContainerSession, options_of
 from pytest_mlcontainer.plugin.so_far import ReportSoFar
+from pytest_mlcontainer.report.publication import publication_lines
 from pytest_mlcontainer.report.terminal import summary_lines
 
 
@@ -27,6 +29,8 @@ class Controller:
         self._session = session
         self._github = GitHub(session.config.rootpath, os.environ)
         self._so_far = ReportSoFar(self._write)
+        name = session.options.push
+        self._publisher = None if name is None else Publisher(session, name)
 
     def pytest_runtest_logstart(self) -> None:
         """Before the first test too: else the report of an earlier session would be taken for the
@@ -38,6 +42,8 @@ class Controller:
         explained.restore(report)
         self._session.results.collect(report)
         self._github.collect(report, self._session.results.checks_of(report))
+        if self._publisher is not None:
+            self._publisher.collect(report)
         self._so_far.count(report)
         self._so_far.changed()
 
@@ -45,6 +51,7 @@ class Controller:
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of pytest-xdist has ended, or died."""
         self._session.progress.end_worker(str(node.gateway.id))
+        left_out(self._session.config).extend(told_by(node))
 
     def pytest_enter_pdb(self) -> None:
         """A debugger has the terminal from now on."""
@@ -54,11 +61,15 @@ class Controller:
         results = self._session.results
         _print(terminalreporter, "containers", self._summary(terminalreporter))
         _print(terminalreporter, "baseline", results.updates)
+        if results.publication is not None:
+            _print(terminalreporter, "published", publication_lines(results.publication))
         for line in self._github.commands():
             terminalreporter.write_line(line)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._publisher is not None and not session.config.getoption("collectonly"):
+            self._publish(self._publisher, session)
         self._session.progress.end()
         self._so_far.end()
         results = self._session.results
@@ -68,6 +79,14 @@ class Controller:
         if self._github.is_here:
             self._github.summarise(results.summary())
         if not written and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _publish(self, publisher: Publisher, session: pytest.Session) -> None:
+        """What was asked for and is not done makes the session fail, too."""
+        publisher.leave_out(left_out(session.config))
+        published = publisher.publish(session)
+        self._session.results.publication = published
+        if not published.worked and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self, unfinished: str) -> bool:

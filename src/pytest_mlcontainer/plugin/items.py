@@ -117,6 +117,8 @@ class ContainerItem(pytest.Item):
 class JobItem(ContainerItem):
     """One job as a test."""
 
+    had_nothing_to_do = False
+
     def __init__(self, *, settings: Settings, job: Job, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job = job
@@ -130,6 +132,7 @@ class JobItem(ContainerItem):
         except (NothingChecked, NothingVaried, PlatformSkipped) as error:
             text = session.wording.without_secrets(str(error))
             if not isinstance(error, PlatformSkipped):
+                self.had_nothing_to_do = True
                 session.results.record(Result(note=" ".join(text.split())))
             pytest.skip(text)
 

@@ -11,6 +11,7 @@ from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.model import Entrypoint, ImageJob, RunJob, ServeJob, Settings, VariesJob
 from pytest_mlcontainer.pipeline.project_secrets import secret_problems
 from pytest_mlcontainer.plugin.items import JobItem
+from pytest_mlcontainer.plugin.publishing import check_push
 from pytest_mlcontainer.plugin.session import ContainerSession, project_file
 from pytest_mlcontainer.variations import wanted
 
@@ -37,6 +38,7 @@ def check(session: ContainerSession, items: Iterable[pytest.Item]) -> None:
             f"tests of several projects use container fixtures in one run: {names}\n"
             "  → run pytest once for each (their collected items can run together)"
         )
+    check_push(session)
     compares = any(_compares(item) for item in session.selected)
     if compares and not session.is_worker and not session.config.getoption("collectonly"):
         _check_plugins(session)
@@ -45,6 +47,11 @@ def check(session: ContainerSession, items: Iterable[pytest.Item]) -> None:
 def _check_records(session: ContainerSession) -> None:
     """Records are called after entrypoints, which several projects may well share."""
     files = {item.settings.file for item in session.selected if isinstance(item, JobItem)}
+    if len(files) > 1 and session.options.push is not None:
+        raise pytest.UsageError(
+            "--container-push: images of several projects cannot have one name: "
+            f"{', '.join(sorted(map(str, files)))}\n  → run pytest once for each"
+        )
     for name in ("records", "baseline"):
         if len(files) > 1 and getattr(session.options, name) is not None:
             raise pytest.UsageError(

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import CheckReport, Run, TimelineSpan
+from pytest_mlcontainer.model import CheckReport, Publication, Run, TimelineSpan
 from pytest_mlcontainer.plugin.wording import Wording
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
 from pytest_mlcontainer.report.markdown import summary_md
@@ -30,6 +30,7 @@ from pytest_mlcontainer.storage import why_unwritable
 from pytest_mlcontainer.temporary import temporary_folder
 
 _RESULTS, _UPDATES = "mlcontainer", "mlcontainer_updates"
+HARMLESS = "mlcontainer_nothing_to_do"
 _PHASES = ("setup", "call", "teardown")
 _JUNIT_RUN, _JUNIT_COMPARISON = "container-run", "container-comparison"
 _JUNIT_CHECK = "container-check"
@@ -56,6 +57,7 @@ class Results:
         self.found: list[Result] = []
         self.updates: list[str] = []
         self.unwritten: tuple[str, ...] = ()
+        self.publication: Publication | None = None
 
     def folder_for_workers(self) -> Path:
         """Where workers of this process keep their journals; made when it is asked for first."""
@@ -91,6 +93,8 @@ class Results:
             if line and name:
                 item.user_properties.append((name, line))
                 report.user_properties.append((name, line))
+        if getattr(item, "had_nothing_to_do", False):
+            report.__dict__[HARMLESS] = True
         for name, values in ((_RESULTS, self._results), (_UPDATES, self._updates)):
             if values:
                 report.__dict__[name] = list(values)
@@ -120,7 +124,10 @@ class Results:
         self.found += [self._wording.cleaned(Result.of_run(run)) for run in runs]
 
     def write(
-        self, folder: Path | None, timeline: tuple[TimelineSpan, ...], unfinished: str
+        self,
+        folder: Path | None,
+        timeline: tuple[TimelineSpan, ...],
+        unfinished: str,
     ) -> bool:
         """Write the reports; False, and `unwritten` says why, where that cannot be done.
 
@@ -132,7 +139,7 @@ class Results:
             return True
         try:
             duration_s = time.monotonic() - self._started
-            write_reports(folder, self.found, duration_s, timeline, unfinished)
+            write_reports(folder, self.found, duration_s, timeline, unfinished, self.publication)
         except OSError as error:
             value = why_unwritable(folder, error)
             remedy = "name a folder that can be written, with room for the report"
@@ -144,7 +151,8 @@ class Results:
         """What a CI service shows beside a job, as Markdown; "" where nothing was run."""
         if not self.found:
             return ""
-        return summary_md(gather(self.found, time.monotonic() - self._started))
+        session = gather(self.found, time.monotonic() - self._started)
+        return summary_md(replace(session, publication=self.publication))
 
     def close(self) -> None:
         """Remove what workers wrote."""

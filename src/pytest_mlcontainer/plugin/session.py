@@ -168,6 +168,8 @@ def options_of(config: pytest.Config) -> Options:
             report=config.getoption("container_report"),
             vary=config.getoption("container_vary"),
             budget=config.getoption("container_budget"),
+            locate=config.getoption("container_locate"),
+            push=config.getoption("container_push"),
         )
     except MlContainerError as error:
         raise pytest.UsageError(str(error)) from error

@@ -25,6 +25,7 @@ class Activity(enum.Enum):
     SERVING = "starting"
     OPENING = "opening"
     SEARCHING = "searching for a cause"
+    PUBLISHING = "publishing"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_mlcontainer.model import TimelineSpan
+from pytest_mlcontainer.model import Publication, TimelineSpan
 from pytest_mlcontainer.report.html import report_html
 from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.markdown import summary_md
@@ -26,6 +26,7 @@ def write_reports(
     duration_s: float,
     timeline: tuple[TimelineSpan, ...] = (),
     unfinished: str = "",
+    publication: Publication | None = None,
 ) -> None:
     """Write `report.json`, `report.html` and `summary.md`, all of the same values.
 
@@ -34,9 +35,11 @@ def write_reports(
         duration_s: wall clock of the session.
         timeline: what it did, and when, as far as that is known.
         unfinished: why there may be more to come, or to be missed; "" where all is there.
+        publication: what was published; None where nothing was to be.
     """
     session = gather(results, duration_s)
-    write_session(folder, replace(session, timeline=timeline, unfinished=unfinished))
+    session = replace(session, timeline=timeline, unfinished=unfinished)
+    write_session(folder, replace(session, publication=publication))
 
 
 def write_session(folder: Path, session: Session) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.model import Cause, Explanation, Outcome, SearchFinding, Verdict
 from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
+from pytest_mlcontainer.report.where import where_statements
 
 UNVARIED = "nothing varied"
 REPEATS = "other repeats"
@@ -93,6 +94,17 @@ def _verb(outcome: Outcome) -> str:
 
 def answer(outcome: Outcome) -> tuple[Statement, ...]:
     """Cause, then what it explains of the drift, what it amounts to, and what makes it large."""
+    return (*_explained(outcome), *_located(outcome))
+
+
+def _located(outcome: Outcome) -> Iterator[Statement]:
+    """Where the two runs part, where that was looked for."""
+    if outcome.location is not None:
+        for label, text, below in where_statements(outcome.location):
+            yield Statement(label, text, below=below)
+
+
+def _explained(outcome: Outcome) -> tuple[Statement, ...]:
     explained = outcome.explanation
     # Of what repeats differ in, a setting that was varied says nothing.
     tried = (

@@ -24,6 +24,7 @@ from pytest_mlcontainer.report.html_search import search_html
 from pytest_mlcontainer.report.html_text import head_html, t
 from pytest_mlcontainer.report.html_timeline import timeline_html
 from pytest_mlcontainer.report.html_tree import tree_html, verdict_html
+from pytest_mlcontainer.report.publication import publication_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 
@@ -101,6 +102,7 @@ def _body(session: Session) -> Iterator[str]:
     sections = numbered[:_SECTIONS]
     yield from _overview(session, numbered, {number for number, _each in sections})
     yield from _failures(session.failures)
+    yield from publication_html(session.publication)
     yield from checks_html(session.checks)
     leaves = max(_FEWEST_LEAVES, _LEAVES // max(1, len(sections)))
     worst_first = sorted(sections, key=lambda each: -each[1].tree.outcome.verdict.severity)

@@ -16,6 +16,7 @@ from pytest_mlcontainer.model import (
     Target,
     TimelineSpan,
     check_report_to_json,
+    publication_to_json,
 )
 from pytest_mlcontainer.report.acceptance import acceptance
 from pytest_mlcontainer.report.html_pictures import choose_pictures
@@ -23,6 +24,7 @@ from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session, longest
 from pytest_mlcontainer.report.tree import FEW_ELEMENTS, LISTED, Counts, ReportLeaf
+from pytest_mlcontainer.report.where import location_to_json
 
 SCHEMA = 1
 PACKAGE = "pytest-mlcontainer"
@@ -38,16 +40,23 @@ def report_json(session: Session) -> str:
     JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
     The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
-    `notes`, `checks` (of images), `runs` (one that several tests used counts once), `verdicts`
+    `notes`, `checks` (of images), `published` (null where nothing was to be), `runs` (one that
+    several tests used counts once), `verdicts`
     (comparisons by verdict), `duration_s`, `unfinished` (why this is not all of a session; ""
     where it is), `timeline` (the longest 2,000 tasks, in the order in which they were begun:
     `activity`, `title`, `start_s`, `duration_s`, `worker`, `worked`).
 
+    What was published: `asked` (the name), `reference` (of the index, with its digest; "" where
+    nothing was published), `images` (`platform`, `manifest`, `config`, `layers`, `size_bytes`,
+    `attested`), `held_back`, `failure` (`what`, `value`, `remedy`, or null), `notes`.
+    `model.Publication` says what each means.
+
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
     because there are more than 500), `outputs` (each with its verdict and its counts of what is
-    listed), `causes`, `explanation` (null where no cause was looked for), `facts` that differ,
-    `notes`, `repeat` (a command, or null).
+    listed), `causes`, `explanation` (null where no cause was looked for), `location` (as of
+    `where`; null where that was not asked for), `facts` that differ, `notes`, `repeat` (a command,
+    or null).
 
     An explanation: `runs`, `tried`, `not_exercised` (`name` and `why`), `findings` (`kind`,
     `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`,
@@ -75,6 +84,9 @@ def report_json(session: Session) -> str:
         "notes": list(session.notes),
         "checks": [_check(each) for each in session.checks],
         "verdicts": _counts(session.counts),
+        "published": None
+        if session.publication is None
+        else publication_to_json(session.publication),
         "runs": session.runs,
         "duration_s": round(session.duration_s, 3),
         "unfinished": session.unfinished,
@@ -144,6 +156,7 @@ def _context(outcome: Outcome) -> dict[str, Any]:
             {"name": name, "expected": _number(expected), "actual": _number(actual)}
             for name, expected, actual in outcome.facts
         ],
+        "location": location_to_json(outcome.location),
         "notes": list(outcome.notes),
     }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from pytest_mlcontainer.model import CheckReport
+from pytest_mlcontainer.model import CheckReport, Publication
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.answer import Statement, answer, in_brief
 from pytest_mlcontainer.report.escape import cut_inside, escape
+from pytest_mlcontainer.report.publication import publication_headline
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.tree import Tree
@@ -38,6 +39,7 @@ def summary_md(session: Session) -> str:
     parts += [_failure(run) for run in session.failures[:_FAILURES]]
     if len(session.failures) > _FAILURES:
         parts.append([f"… and {len(session.failures) - _FAILURES:,} more runs that failed"])
+    parts.append(_published(session.publication))
     parts.append(_checks(session.checks))
     said = (*session.remarks, *session.notes)
     notes = [f"- {text(note, 300)}" for note in said[:_NOTES]]
@@ -148,6 +150,18 @@ def _failure(run: RunResult) -> list[str]:
     name = f"{code(run.entrypoint, 60)} on {text(words.name_of_target(run.target))}"
     lines = [f"### {name} failed", "", text(run.failure.what, 300), "", *_log(run.failure.value)]
     return [*lines, "", f"→ {text(run.failure.remedy, 1000)}"] if run.failure.remedy else lines
+
+
+def _published(publication: Publication | None) -> list[str]:
+    if publication is None:
+        return []
+    lines = ["### Published", "", text(publication_headline(publication), 1000)]
+    if publication.reference:
+        lines += ["", code(publication.reference, 500)]
+    failure = publication.failure
+    if failure is not None:
+        lines += ["", *_log(failure.value), "", f"→ {text(failure.remedy, 1000)}"]
+    return [*lines, *(f"- {text(note, 300)}" for note in publication.notes)]
 
 
 def _checks(checks: tuple[CheckReport, ...]) -> list[str]:

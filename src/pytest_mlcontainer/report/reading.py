@@ -22,11 +22,13 @@ from pytest_mlcontainer.model import (
     TimelineSpan,
     Verdict,
     check_report_from_json,
+    publication_from_json,
 )
 from pytest_mlcontainer.report.json import SCHEMA
 from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import Session, gather
+from pytest_mlcontainer.report.where import location_from_json
 
 _VERSIONS = "the reports were made by different versions of pytest-mlcontainer"
 _CHOSEN = ", chosen by "
@@ -64,6 +66,9 @@ def read_report(text: str, name: str) -> Session:
             version=version,
             timeline=timeline,
             unfinished=unfinished,
+            publication=None
+            if raw.get("published") is None
+            else publication_from_json(raw["published"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
@@ -94,6 +99,7 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
         merged,
         runs=sum(session.runs for session in sessions),
         timeline=timeline,
+        publication=next((each.publication for each in sessions if each.publication), None),
         unfinished=" ".join(dict.fromkeys(each.unfinished for each in sessions if each.unfinished)),
     )
 
@@ -124,6 +130,7 @@ def _result(raw: Mapping[str, Any]) -> Result:
         notes=tuple(raw["notes"]),
         against=str(raw["against"]),
         explanation=None if explained is None else _explanation(explained),
+        location=location_from_json(raw.get("location")),
     )
     unlisted = tuple((Verdict(verdict), int(count)) for verdict, count in raw["unlisted"].items())
     return Result(outcome=outcome, unlisted=unlisted, repeat=raw["repeat"] or "")

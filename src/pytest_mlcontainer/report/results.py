@@ -27,6 +27,7 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.report.checks import severity_counts
 from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.tree import Counts, cut
+from pytest_mlcontainer.report.where import location_from_json
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def _outcome(raw: Mapping[str, Any]) -> Outcome:
             "facts": tuple((name, left, right) for name, left, right in raw["facts"]),
             "notes": tuple(raw["notes"]),
             "explanation": None if explanation is None else _explanation(explanation),
+            "location": location_from_json(raw["location"]),
         }
     )
 

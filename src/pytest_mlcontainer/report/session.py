@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_mlcontainer.model import CheckReport, TimelineSpan, Verdict
+from pytest_mlcontainer.model import CheckReport, Publication, TimelineSpan, Verdict
 from pytest_mlcontainer.report.answer import remarks
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.tree import Counts, Tree, add_counts, build_tree
@@ -35,6 +35,7 @@ class Session:
         checks: of images, each once.
         timeline: what was done, and when; empty where that is not known.
         unfinished: why this is not all of a session; "" where it is.
+        publication: what was published; None where nothing was to be.
         version: of this package, where another one made the session; "" for this one.
     """
 
@@ -50,13 +51,15 @@ class Session:
     version: str = ""
     timeline: tuple[TimelineSpan, ...] = ()
     unfinished: str = ""
+    publication: Publication | None = None
 
     @property
     def passes(self) -> bool:
         """Whether all agrees, and nothing is known to be missing."""
         whole = not self.failures and not self.unfinished
         agree = all(verdict.passes for verdict, _count in self.counts)
-        return whole and agree and not any(each.failing for each in self.checks)
+        done = self.publication is None or self.publication.worked
+        return whole and agree and done and not any(each.failing for each in self.checks)
 
 
 def longest(timeline: tuple[TimelineSpan, ...], most: int) -> tuple[TimelineSpan, ...]:

@@ -65,9 +65,8 @@ def failure_lines(outcome: Outcome, repeat: str, verbosity: int = 0) -> list[str
     lines += _acceptances(tree)
     if repeat:
         lines += ["repeat just this:", f"  {repeat}"]
-    if repeat and _is_unexplained(outcome):
-        asked = repeat.replace("pytest --container", "pytest --container --container-vary", 1)
-        lines += ["look for the cause:", f"  {asked}"]
+    if repeat:
+        lines += _further(outcome, repeat)
     while lines and not lines[-1]:
         lines.pop()
     return lines
@@ -96,6 +95,22 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
     if any(row[1].endswith("*") or "* v" in row[1] for row in shown):
         lines.append("* emulated")
     return [*lines, *notes]
+
+
+def _further(outcome: Outcome, repeat: str) -> list[str]:
+    """The command that looks for the cause, or for the line where the cause is known."""
+    if _is_unexplained(outcome):
+        head, options = (
+            "look for the cause, and for the line:",
+            "--container-vary --container-locate",
+        )
+    elif (
+        outcome.explanation is not None and outcome.location is None and not outcome.verdict.passes
+    ):
+        head, options = "look for the line (3 to 8 more runs):", "--container-locate"
+    else:
+        return []
+    return [head, f"  {repeat.replace('pytest --container', f'pytest --container {options}', 1)}"]
 
 
 def _is_unexplained(outcome: Outcome) -> bool:

@@ -144,11 +144,16 @@ def counts_text(counts: Counts) -> str:
 
 
 def numbers(difference: Difference) -> tuple[tuple[str, str], ...]:
-    """All four side by side; one that has no meaning here is left out."""
-    ulp = difference.max_ulp
+    """All four side by side; one that has no meaning here is left out.
+
+    Nothing is relative to an expected 0, and no units in the last place lie before an infinity.
+    """
+    off, relative, ulp = difference.max_abs, difference.max_rel, difference.max_ulp
+    if ulp == 0 and off is not None and math.isinf(off):
+        ulp = None
     texts = (
-        short(difference.max_abs),
-        short(difference.max_rel),
+        short(off),
+        None if relative == 0 and off else short(relative),
         None if ulp is None else _short_count(ulp),
         short(difference.scale_error),
     )

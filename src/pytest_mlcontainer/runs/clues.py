@@ -163,7 +163,8 @@ CLUES: Final[tuple[Clue, ...]] = (
     ),
     # Scripts and programs
     _clue(
-        r"\\r'?: No such file|\$'\\r': command not found|\r'?: (No such file|not found|command)"
+        r"\\r'?: (\[Errno 2\] )?No such file|\$'\S*\\r'(: command not found|'$)"
+        r"|\r'?: (No such file|not found|command)|: set: (Illegal option )?-(\r|$)"
         r"|python3?\?: No such file",
         "a script has the line ends of Windows",
         _CRLF,

@@ -50,6 +50,7 @@ from pytest_mlcontainer.runs.inputs import (
 )
 from pytest_mlcontainer.runs.knobs import Means, outermost, turn
 from pytest_mlcontainer.runs.programs import why_not_executed
+from pytest_mlcontainer.runs.recording import INTO, asked_tar, take_recording
 from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
 from pytest_mlcontainer.runs.watching import GRACE_S, watch_container
 from pytest_mlcontainer.secrets import Disclosed
@@ -110,6 +111,7 @@ class ContainerRun:
         for run in self.needs:
             given += [posixpath.dirname(each.path) for each in plan_handed(run, self.home).files]
         made = [posixpath.join(self.home, path) for path in self.entry.writable]
+        made += [INTO] if self.knobs.recording is not None else []
         return outermost((*declared.folders(), *given, *made))
 
 
@@ -133,6 +135,8 @@ def execute(job: ContainerRun) -> Run:
         hidden, into, far = job.secrets.hidden, job.folder / OUTPUTS, HowFar(job.log)
         far.tell(lambda: "collecting its outputs")
         collected, refusal = take_outputs(container, declared, into, job.entry, before, hidden, far)
+        if job.knobs.recording is not None:
+            take_recording(container, job.folder, hidden)
         if job.needed:
             refine_times(container, declared, collected)
         missing = collected.missing(job.entry.outputs)
@@ -243,6 +247,9 @@ def _fill(container: Container, job: ContainerRun) -> None:
         # First: what is mounted inside the copy needs its folder there.
         _fill_copy(container, job, job.knobs.workdir, made)
     _put(container, job, made)
+    if job.knobs.recording is not None:
+        container.put("/", folders_tar((INTO,)))
+        container.put(INTO, asked_tar(job.knobs.recording))
 
 
 def _put(container: Container, job: ContainerRun, made: tuple[str, ...]) -> None:

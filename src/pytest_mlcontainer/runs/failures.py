@@ -26,7 +26,7 @@ _TAIL_LINES = 20
 _REFUSED_SHOWN = 3  # the record lists all of them
 _TAIL_BYTES = 16_384
 _NAMES_SHOWN = 8
-_IDLE_SHARE = 0.02  # of one core: a run below that hangs rather than works
+_IDLE_SHARE = 0.02  # of one core: a run below that waits rather than computes
 _EXEC_BYTES = 4096
 _KILLED = 137
 _SIGNALLED = 128
@@ -231,7 +231,7 @@ def cpu_use_text(cpu: CpuUse | None) -> str:
     if cpu.is_idle:
         return (
             f"; it had used {cpu.total_s:.1f} s of CPU, and none in the last "
-            f"{cpu.window_s:.1g} s: it hangs rather than works"
+            f"{cpu.window_s:.1g} s: it waits rather than computes"
         )
     return f"; it had used {cpu.total_s:.1f} s of CPU and was working"
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.model import Image, Knobs, Limits
+from pytest_mlcontainer.runs.recording import FOLDER as RECORDER
+from pytest_mlcontainer.runs.recording import recorder_env
 from pytest_mlcontainer.variations.preload import FOLDER, preload_env
 
 INTERNAL_NETWORK = "mlcontainer-internal"
@@ -19,11 +21,13 @@ class Means:
 
     Args:
         preload: the volume that holds the preloaded library.
+        recorder: the volume that holds the recorder.
         network: the network without a way out.
     """
 
     preload: str | None = None
     network: str | None = None
+    recorder: str | None = None
 
 
 def turn(
@@ -78,6 +82,9 @@ def _variables(spec: ContainerSpec, knobs: Knobs, image: Image) -> tuple[tuple[s
     if knobs.preload:
         name, value = preload_env({**dict(image.env), **found}.get("LD_PRELOAD"))
         found[name] = value
+    if knobs.recording is not None:
+        path = {**dict(image.env), **found}.get("PYTHONPATH")
+        found.update(recorder_env(path))
     return tuple(found.items())
 
 
@@ -104,6 +111,8 @@ def _volumes(
         ]
     if knobs.preload and means.preload is not None:
         volumes.append((means.preload, FOLDER))
+    if knobs.recording is not None and means.recorder is not None:
+        volumes.append((means.recorder, RECORDER))
     return tuple(volumes)
 
 

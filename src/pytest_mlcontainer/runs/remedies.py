@@ -37,6 +37,7 @@ _NETWORK: Final = re.compile(
     r"requirement \S+ \(from versions: none\)|ConnectTimeout|Connection to \S+ timed out"
     r"|^curl: \((6|7|28)\)"
 )
+_UNEXPANDED: Final = re.compile(r"\$(?:\{[A-Za-z_]\w*\}|[A-Z_][A-Z0-9_]*)")
 _READ_ONLY: Final = re.compile(r"Read-only file system")
 _READ_ONLY_DATABASE: Final = re.compile(r"attempt to write a readonly database")
 _PERMISSION: Final = re.compile(
@@ -155,6 +156,13 @@ def _missing(case: Case, line: str, lines: list[str]) -> Symptom | None:
     path = _path(line)
     if path is None:
         return _unread(case, "what it reads", "data") if "FileNotFoundError: " in line else None
+    variable = _UNEXPANDED.search(path)
+    if variable and case.in_container:
+        return Symptom(
+            f"no shell has put a value in place of {variable[0]}",
+            'words in the exec form (`["python", …]`) are handed on as they are written: '
+            f'write the value, or let a shell do it: command = ["sh", "-c", "…"] in {case.table}',
+        )
     if _is_output(case, path) or any(_CREATES.search(each) for each in lines[-4:]):
         folder = _folder_of(case, path)
         return Symptom(f"the folder {folder} is not there", _folder_remedy(case, folder))

@@ -100,8 +100,8 @@ def explain_unanswered(
         remedy = slow_remedy("startup-timeout", entry.table, platform)
     else:
         remedy = (
-            "it must listen on 0.0.0.0, not 127.0.0.1, inside the container; check `port`, or "
-            "raise startup-timeout"
+            f"it must listen on port {server.port}, and on 0.0.0.0, not 127.0.0.1, inside the "
+            "container: check its own settings and `port`, or raise startup-timeout"
         )
     return RunError(f"the server {entry.name} did not answer in time", value, remedy)
 

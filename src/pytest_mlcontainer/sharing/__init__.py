@@ -94,6 +94,11 @@ class Store:
         self._leaving = threading.Event()
         self._living: FileLock | None = None
 
+    @property
+    def session(self) -> str:
+        """The session that asks; also the key of its own values."""
+        return self._owner.session
+
     def open(self) -> None:
         """Enter this session, and remove results that no living session can use any more.
 
@@ -174,6 +179,15 @@ class Store:
                 clear(folder)
                 folder.mkdir(parents=True)
             return self._make(folder, make), folder
+
+    def known(self, kind: str, key: str) -> Any:
+        """The value of a result that is there and counts for this session; else None.
+
+        Raises:
+            MlContainerError: what making it raised in this session.
+        """
+        found = self._find(self.root / f"{kind}-{key}")
+        return None if found is None else found[0]
 
     def session_value(self, name: str, compute: Callable[[], T]) -> T:
         """A value computed by the first of this session's workers, the same for all of them."""

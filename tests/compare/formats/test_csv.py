@@ -107,12 +107,11 @@ def test_text_where_numbers_were_is_drift_with_a_note(compare: Compare) -> None:
     [
         ("a,b\n1,2\n3\n", "is ragged: line 3 has 1 cell, the first has 2"),
         ("a,b\n1,2,3\n", "is ragged: line 2 has 3 cells, the first has 2"),
-        (b"a,b\n1,\xe9\n", "is not UTF-8 text (byte 6 is 0xe9)"),
         ('a,b\n1,"2\n', "is broken CSV at line 2"),
     ],
 )
 def test_a_table_that_cannot_be_read_fails_and_names_the_place(
-    only: Only, actual: bytes | str, reason: str
+    only: Only, actual: str, reason: str
 ) -> None:
     found = only("p.csv", actual, "a,b\n1,2\n")
     assert found.verdict is Verdict.DRIFT
@@ -175,6 +174,19 @@ def test_a_semicolon_comes_with_a_decimal_comma(compare: Compare) -> None:
     assert points["a"].note == "written without the decimal comma that is expected"
 
 
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u2009", "\u202f"])
+def test_thousands_may_be_set_apart_by_blanks_beside_a_decimal_comma(
+    compare: Compare, blank: str
+) -> None:
+    expected = f"a;b\n1,5;x\n12{blank}345{blank}678,5;y\n"
+    noisy = compare("p.csv", expected.replace("678,5", "678,500000001"), expected)[0]
+    assert all(each.verdict.passes for each in noisy)
+    found = drifting(compare("p.csv", expected.replace("678,5", "778,5"), expected)[0])
+    assert found["a"].max_abs == pytest.approx(100)
+    words = "a;b\n1 2,5;x\n12 34,5;y\n"
+    assert drifting(compare("p.csv", words, words.replace("34", "35"))[0])["a"].max_abs is None
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
 def test_an_encoding_with_a_mark_is_read_and_another_one_is_said(
     compare: Compare, encoding: str
@@ -189,11 +201,30 @@ def test_an_encoding_with_a_mark_is_read_and_another_one_is_said(
 
 def test_text_in_another_encoding_says_which_byte(only: Only) -> None:
     text = ("word,x\n" + "plain,1\n" * 300_000).encode()
-    found = only("p.csv", text + "Größe,2\n".encode("cp1252"), text)
+    found = only("p.csv", text + b"Gr\x81e,2\n", text)
     assert found.note.startswith(
-        f"actual run: p.csv is not UTF-8 text (byte {len(text) + 2} is 0xf6); it may be cp1252 or "
+        f"actual run: p.csv is not UTF-8 text (byte {len(text) + 2} is 0x81); it may be cp1252 or "
         'latin-1; write it with encoding="utf-8"'
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("Größe;Preis\n1;{}\n2;2,5\n", "latin-1"), ("Größe;Preis in €\n“a”;{}\nb;2,5\n", "cp1252")],
+)
+def test_what_spreadsheets_of_western_europe_export_is_a_table(
+    compare: Compare, text: str, encoding: str
+) -> None:
+    def found(actual: str, expected: str) -> dict[str, Difference]:
+        sides = (text.format(side).encode(encoding) for side in (actual, expected))
+        return drifting(compare("p.csv", *sides)[0])
+
+    assert not found("1,500000000001", "1,5")
+    ((item, difference),) = found("1,6", "1,5").items()
+    assert item.startswith("Preis")
+    assert difference.max_abs == pytest.approx(0.1)
+    mixed = drifting(compare("p.csv", text.encode(encoding), text.encode())[0])
+    assert mixed[""].note == f"encoding '{encoding}', expected 'utf-8'"
 
 
 def test_newlines_inside_quotes_belong_to_the_cell(compare: Compare) -> None:

@@ -332,3 +332,18 @@ def test_changed_bytes_never_crash(compare: Compare, drawn: st.DataObject) -> No
 
 
 SMALL = file(lambda each: each.create_dataset("g/w", data=np.arange(8.0), chunks=(4,)))
+
+
+def test_dimension_scales_as_netcdf_writes_them_can_be_read(items: Items) -> None:
+    """Which dataset uses a scale is kept in attributes of references beside numbers."""
+
+    def scaled(factor: float, each: h5py.File) -> None:
+        each["time"] = np.arange(4.0)
+        each["time"].make_scale("time")
+        each["temperature"] = np.arange(4.0) * factor
+        each["temperature"].dims[0].attach_scale(each["time"])
+
+    one, noisy, other = (file(partial(scaled, factor)) for factor in (0.3, 0.3 + 1e-16, 0.31))
+    assert all(each.verdict.passes for each in items(one, noisy).values())
+    found = items(one, other)
+    assert [item for item, each in found.items() if not each.verdict.passes] == ["temperature"]

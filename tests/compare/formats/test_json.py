@@ -221,6 +221,38 @@ def test_floats_that_were_float32_are_judged_as_float32(only: Only) -> None:
     assert (found.verdict, "float64" in found.rule) == (Verdict.DRIFT, True)
 
 
+AMOUNTS = [0.12, 0.33, 0.55, 12345.67]
+LONG_TOTAL = [0.1234567, 0.3312345, 1048576.45]
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        ([0.12, 0.34, 0.55, 12345.68], AMOUNTS),
+        ([0.12, 0.33, 0.55, 12345.672], AMOUNTS),
+        ([0.1234567, 0.3412345, 1048576.46], LONG_TOTAL),
+    ],
+)
+def test_amounts_beside_a_total_are_no_float32(
+    only: Only, compare: Compare, actual: list[float], expected: list[float]
+) -> None:
+    found = only("m.json", {"rows": actual}, {"rows": expected})
+    assert (found.verdict, "float64" in found.rule) == (Verdict.DRIFT, True)
+    texts = ("x\n" + "".join(f"{each}\n" for each in side) for side in (actual, expected))
+    assert not all(each.verdict.passes for each in compare("m.csv", *texts)[0])
+
+
+@pytest.mark.parametrize("digits", [7, 8, 9])
+def test_float32_beside_halves_and_ones_stays_float32(only: Only, digits: int) -> None:
+    """As thresholds beside leaves: numbers that a float32 can be count for neither."""
+    expected = np.array([1, 0.5, 2.5, 0.25, 1, 1, 0.33333334, 0.71], np.float32)
+    actual = expected.copy()
+    actual[6] = np.nextafter(np.nextafter(expected[6], np.float32(0)), np.float32(0))
+    sides = ([float(f"{each:.{digits}g}") for each in side] for side in (actual, expected))
+    found = only("m.json", *({"w": side} for side in sides))
+    assert found.verdict.passes
+
+
 @pytest.mark.parametrize(("actual", "expected"), [(0.9156, 0.9155), (123456789.0, 123456788.5)])
 def test_few_digits_are_no_sign_of_float32(only: Only, actual: float, expected: float) -> None:
     found = only("m.json", {"a": actual}, {"a": expected})

@@ -217,3 +217,36 @@ def test_of_many_lines_the_first_few_are_kept(only: Only) -> None:
     left, right = ("".join(f"{number} {word}\n" for number in range(20_000)) for word in "ab")
     found = only("a.log", left, right)
     assert (found.differing, found.size, len(found.elements)) == (20_000, 20_000, 20)
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        ("w = -0.000, b", "w = 0.000, b"),
+        ("[-0.   1.5]", "[ 0.   1.5]"),
+        ("loss: -nan acc", "loss: nan acc"),
+        ("x    -nan  0.5", "x     nan  0.5"),
+        ("0e-05", "-0e-05"),
+    ],
+)
+def test_the_sign_of_zero_and_of_nan_means_nothing_in_text(
+    only: Only, actual: str, expected: str
+) -> None:
+    assert only("a.log", f"{actual}\n", f"{expected}\n").verdict is Verdict.EQUIVALENT
+    exact = only("a.log", f"{actual}\n", f"{expected}\n", Tolerance(exact=True))
+    assert exact.verdict is Verdict.DRIFT
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        ("loss: nan", "loss: 0.5"),
+        ("loss: -inf", "loss: inf"),
+        ("nano", "-nano"),
+        ("v0.0", "v0.00"),
+        ("-0.0", "0.00"),
+    ],
+)
+def test_no_other_sign_or_spelling_is_lost_in_text(only: Only, actual: str, expected: str) -> None:
+    found = only("a.log", f"{actual}\n", f"{expected}\n")
+    assert (found.verdict, found.max_abs) == (Verdict.DRIFT, None)

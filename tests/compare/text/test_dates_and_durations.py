@@ -56,6 +56,17 @@ FORMATS = """\
 {m:02}/{d:02}/{y} {I:02}:{M:02} {p}
 {m}/{d}/{y}, {I}:{M:02}:{S:02} {p}
 {m:02}/{d:02}/{yy}
+{d:02}/{m:02}/{yy}
+{yy}/{m:02}/{d:02} {H:02}:{M:02}:{S:02} INFO
+{d:02}.{m:02}.{yy} {H:02}:{M:02}
+{y}年{m}月{d}日 {H:02}:{M:02}:{S:02}
+{y}년 {m}월 {d}일 {H}시 {M}분
+{A}, {th} {B} {y}, {I}.{M:02}{p}
+{y}-{m:02}-{d:02} {I} {p}
+datetime.datetime({y}, {m}, {d}, {H}, {M}, {S}, {us})
+datetime.date({y}, {m}, {d})
+\x1b[2m{y}-{m:02}-{d:02} {H:02}:{M:02}:{S:02}\x1b[0m
+\x1b[1;32m{H:02}:{M:02}:{S:02}.{us:06}\x1b[39m
 {d:02}/{b}/{y}:{H:02}:{M:02}:{S:02} +0000
 {I:02}:{M:02}:{S:02} {p}
 {I}:{M:02}{p}
@@ -163,6 +174,7 @@ def test_dates_as_libraries_write_them(one: datetime.datetime, other: datetime.d
         "version v2024.10.12, 0.20241128, 1.4999e9",
         "shape (28, 28), lr 1e-3, Sun 3, mon 5",
         "May be 3, March on, Saturday night",
+        "split 80/10/10, version 12.10.24 5, score 3.5 am",
     ],
 )
 def test_numbers_that_are_results_are_no_dates(text: str) -> None:
@@ -200,6 +212,27 @@ def test_numbers_that_are_results_are_no_dates(text: str) -> None:
         ("step 2 | loss 0.3333 | step time 12.34ms", "step 2 | loss 0.3333 | step time 2.1ms"),
         ("fit_time: 1.2", "fit_time: 12.25"),
         ("real\t0m1.234s", "real\t12m1.5s"),
+        ("total time=   9.9s; x", "total time=  10.1min; x"),
+        (
+            "    9.72 ms per token,   102.88 tokens per second",
+            "   12.5 ms per token,    2.8 tokens per second",
+        ),
+        ("step 2   0.5   took    9.12 s", "step 2   0.5   took   10.12 s"),
+        ("samples_per_second =     81.2", "samples_per_second =    481.2"),
+        ("train_runtime      = 0:00:12.34", "train_runtime      = 0:01:02.34"),
+        ("| fit_time | 0.31 |", "| fit_time | 12.5 |"),
+        ("Time: 1.243s,  102.9/s", "Time: 0.2s,    9.1/s"),
+        ("lr: 0.5  img/s: 34.2  x", "lr: 0.5  img/s: 134.2  x"),
+        ("FPS: 31.2, 30.1 fps", "FPS: 1.2, 130 fps"),
+        ("time (h:mm:ss or m:ss): 0:01.23", "time (h:mm:ss or m:ss): 1:00:01"),
+        ("Wall time: 1.4 s", "Wall time: 1min 4s"),
+        ("PT1M30.5S", "P1DT2H"),
+        ("datetime.timedelta(seconds=12)", "datetime.timedelta(days=1, seconds=2)"),
+        ("1d 2h, 5m 3s, took 5m", "2h 3m, 3s, took 12m"),
+        (
+            "\x1b[1m10/10\x1b[0m \x1b[1m1s\x1b[0m 23ms/step",
+            "\x1b[1m10/10\x1b[0m \x1b[1m2s\x1b[0m 3ms/step",
+        ),
         (
             "  5%|▌ | 1/20\r 50%|x | 10/20 [00:01<00:01]\r100%|x| 20/20 [00:02<00:00]",
             "  5%|▌ | 1/20\r100%|x| 20/20 [00:03<00:00]",
@@ -220,6 +253,9 @@ def test_durations_as_training_loops_print_them(only: Only, one: str, other: str
         "loss: 0.123 - accuracy: 0.9155 - lr=1e-05 s=3",
         "5 models, timesteps: 1000, lifetime 3, sentiment: 5, overtime 5",
         "1.5 M params, 12:30, 10/10",
+        "error 3.21 m, depth 35 m, took 3 steps, 3 d model of 5 d",
+        "9.81 m/s, 30 km/h, 20 mm/h, 3 rad/s, 5 deg/s, 5 degrees per second, price 5/h",
+        "max 0.85 min 0.12 mean 0.5, max 35 min 2, 5 min: 3, 5 min = 3",
     ],
 )
 def test_numbers_that_are_results_are_no_durations(text: str) -> None:
@@ -287,3 +323,23 @@ def test_the_smallest_set_of_patterns_is_proposed(
     one: str, other: str, names: tuple[str, ...]
 ) -> None:
     assert excuse_all([(one, other)]).names() == names
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("runs/01HGW2N7EHJQ4XKZ6Z2V6C1T0M/m", "runs/01HGW2P9AAJQ4XKZ6Z2V6CZZ00/m"),
+        ("Started server process [7]", "Started server process [1234]"),
+        ("[7] [INFO] Starting", "[12] [INFO] Starting"),
+        ("12:30:01 140234567890123 train.py:33] a", "12:30:01     7 train.py:33] a"),
+    ],
+)
+def test_ids_that_servers_loggers_and_trackers_print(only: Only, one: str, other: str) -> None:
+    rule = Tolerance(patterns=(NAMED["id"],))
+    assert only("a.log", one + "\n", other + "\n", rule).verdict is Verdict.EQUIVALENT
+    assert excuse_all([(one, other)]).names() == ("id",)
+
+
+@pytest.mark.parametrize("text", ["0123456789" * 3, "history[3] [x]", "loss[3]: 0.5", "a 3 b.txt"])
+def test_numbers_that_are_results_are_no_ids(text: str) -> None:
+    assert re.sub(NAMED["id"], "|", text) == text

@@ -22,12 +22,12 @@ from pytest_mlcontainer.compare import compare_outputs
 from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.numeric.meter import Meter
 from pytest_mlcontainer.compare.numeric.numbers import bring_together
-from pytest_mlcontainer.compare.numeric.tolerance import make_bound, precision_of
+from pytest_mlcontainer.compare.numeric.tolerance import FLOAT32, make_bound, precision_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.summary.items import summarise
 from pytest_mlcontainer.compare.summary.stored import write_summary
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
-from pytest_mlcontainer.compare.values.few import Few, passes
+from pytest_mlcontainer.compare.values.few import Few, passes, were_float32
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 
@@ -334,3 +334,17 @@ def test_rows_without_a_name_pass_in_any_order(
     rules = (Rule("x", None, Tolerance(unordered=True)),)
     (found,) = compare_outputs((sides[0],), (sides[1],), rules)[0]
     assert found.verdict.passes, found
+
+
+DECIMALS = st.builds(
+    lambda value, digits, narrow: float(f"{np.float32(value) if narrow else value:.{digits}g}"),
+    st.floats(1e-3, 1e6),
+    st.integers(1, 10),
+    st.booleans(),
+)
+
+
+@given(st.lists(DECIMALS, min_size=1, max_size=6))
+def test_numbers_are_taken_for_float32_alike_one_by_one_and_together(values: list[float]) -> None:
+    together = bring_together(np.array(values), np.array(values)).judged_as is FLOAT32
+    assert were_float32((*values, *values)) is together

@@ -4,7 +4,7 @@ A column of whole numbers is compared as integers, one of numbers as floats (`nu
 precisely), any other as text. An empty cell in a column of numbers is a missing value, NaN. Numbers
 with leading zeros are text, because "007" is a name. A first row of numbers is no header; columns
 are then called by their position, from "0". Where cells are separated by semicolons, as in locales
-that have a decimal comma, 1,5 and 1.234,5 are numbers.
+that have a decimal comma, 1,5, 1.234,5 and 1 234,5 are numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.formats.text_file import BYTE_ORDER_MARKS
+from pytest_mlcontainer.compare.formats.text_file import (
+    BYTE_ORDER_MARKS,
+    SINGLE_BYTE,
+    encoding_of,
+)
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import (
     ComparedFile,
@@ -77,6 +81,17 @@ def _read(side: ComparedFile) -> File:
         UnreadableError: it is no table; the text names the line.
     """
     encoding = _encoding(side)
+    try:
+        return _read_as(side, encoding)
+    except UnreadableError as error:
+        # Spreadsheets export in the encoding of the machine's language.
+        single = encoding_of(side) if isinstance(error.__cause__, UnicodeError) else None
+        if single not in SINGLE_BYTE:
+            raise
+        return _read_as(side, single)
+
+
+def _read_as(side: ComparedFile, encoding: str) -> File:
     _refuse_key_value_text(side, encoding)
     delimiter = _delimiter(side, encoding)
     texts: set[int] = set()

@@ -135,7 +135,8 @@ class _Hdf5Reader:
             return f"nothing, of the type {held.dtype}"
         declared = math.prod(held.shape) * held.dtype.itemsize
         self._spend(declared)
-        values = np.asarray(owner.attrs[name], dtype=object if held.dtype.hasobject else None)
+        objects = held.dtype.hasobject and held.dtype.names is None
+        values = np.asarray(owner.attrs[name], dtype=object if objects else None)
         found = plain(self._h5py, self._file, values, held.dtype)
         if not found.shape and found.dtype.hasobject:
             leaf: Leaf = found.item()

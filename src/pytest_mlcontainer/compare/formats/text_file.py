@@ -48,6 +48,9 @@ BYTE_ORDER_MARKS = (
 # What ASCII text is made of, the escape of terminal colours and form feeds among it.
 _ASCII_TEXT = bytes([*range(8, 14), 27, *range(32, 127)])
 _LATIN_TEXT = bytes(range(160, 256))
+# Where Latin-1 has control characters, Windows has quotation marks, dashes and the euro.
+_WINDOWS_TEXT = bytes(set(range(128, 160)) - {0x81, 0x8D, 0x8F, 0x90, 0x9D})
+SINGLE_BYTE = ("latin-1", "cp1252")
 _ASCII_SHARE = 0.7
 
 
@@ -90,7 +93,7 @@ def is_text(side: ComparedFile) -> bool:
 
 
 def is_readable(side: ComparedFile) -> bool:
-    """Text in any encoding that can be told: by a byte order mark, as UTF-8, or as Latin-1."""
+    """Text in any encoding that can be told: by a byte order mark, as UTF-8, Latin-1 or cp1252."""
     return encoding_of(side) is not None
 
 
@@ -105,7 +108,7 @@ def encoding_of(side: ComparedFile) -> str | None:
         return marked
     if _decodes(side, "utf-8"):
         return "utf-8"
-    return "latin-1" if _is_latin(side) else None
+    return _single_byte(side)
 
 
 def _find_encoding(side: ComparedFile) -> str:
@@ -131,17 +134,22 @@ def _decodes(side: ComparedFile, encoding: str) -> bool:
     return True
 
 
-def _is_latin(side: ComparedFile) -> bool:
+def _single_byte(side: ComparedFile) -> str | None:
     """No control characters, and mostly ASCII: any bytes decode as Latin-1."""
     size = ascii_bytes = 0
+    windows = False
     with side.open() as stream:
         for chunk in chunks(stream):
             strange = chunk.translate(None, _ASCII_TEXT)
-            if strange.translate(None, _LATIN_TEXT):
-                return False
+            if rest := strange.translate(None, _LATIN_TEXT):
+                windows = True
+                if rest.translate(None, _WINDOWS_TEXT):
+                    return None
             size += len(chunk)
             ascii_bytes += len(chunk) - len(strange)
-    return ascii_bytes >= _ASCII_SHARE * size
+    if ascii_bytes < _ASCII_SHARE * size:
+        return None
+    return "cp1252" if windows else "latin-1"
 
 
 def _open(side: ComparedFile, encoding: str) -> io.TextIOWrapper:

@@ -4,10 +4,13 @@ Text has no dtype. Whole numbers on both sides are integers and have to be equal
 stand beside gaps and decimals (`wholes`); anything else is judged as float64, unless the numbers
 themselves show that they were float32 before they were written, which is what `float(tensor)` and a
 float32 column leave behind. They show it when every one of them is either a float32 exactly
-(0.30000001192092896) or has at most the 9 digits that float32 needs (0.1234567), and one at least
-has 7 digits or more. Fewer digits prove nothing, so an accuracy of 0.9155 is judged as float64, as
-are whole numbers of 7 digits and more, which may be ids. No tolerance is added for rounding to the
-decimals written: a value that moved by its last printed digit did move.
+(0.30000001192092896) or what the float32 beside it is written as with 7 to 9 digits (0.1234567; but
+not 1048576.45, whose float32 is 1048576.5). Fewer digits prove nothing, so an accuracy of 0.9155 is
+judged as float64, as are whole numbers of 7 digits and more, which may be ids. Where numbers such
+as 0.12 and 0.33, which no float32 is, outnumber those of 7 digits, these are amounts that were
+rounded to a few decimals, and one total of 12345.67 among them makes no float32 of them. No
+tolerance is added for rounding to the decimals written: a value that moved by its last printed
+digit did move.
 """
 
 from __future__ import annotations
@@ -124,8 +127,24 @@ def _were_float32(values: Floats) -> bool:
     long = magnitudes[~_has_digits(magnitudes, _FEW_DIGITS)]
     if not long.size or (long == np.rint(long)).any():
         return False
-    exact = long.astype(np.float32).astype(np.float64) == long
-    return bool(_has_digits(long[~exact], _FLOAT32_DIGITS).all())
+    narrow = long.astype(np.float32).astype(np.float64)
+    if not _are_written(long, narrow).all():
+        return False
+    short = magnitudes[_has_digits(magnitudes, _FEW_DIGITS)]
+    rounded = short.astype(np.float32).astype(np.float64) != short
+    return bool(np.count_nonzero(rounded) <= len(long))
+
+
+def _are_written(long: Floats, narrow: Floats) -> Values:
+    """Which numbers are their float32 exactly, or as it is written with as many digits as they."""
+    found = narrow == long
+    left = ~found
+    for digits in range(_FEW_DIGITS + 1, _FLOAT32_DIGITS + 1):
+        fits = left & _has_digits(long, digits)
+        unit = 10.0 ** (np.floor(np.log10(long)) - digits + 1)
+        found |= fits & (np.rint(long / unit) == np.rint(narrow / unit))
+        left &= ~fits
+    return np.asarray(found)
 
 
 def _has_digits(magnitudes: Floats, digits: int) -> Values:

@@ -20,7 +20,10 @@ _WHOLE_TEXT = r"[-+]?(?:0|[1-9][0-9]*)"
 _EXPONENT = r"(?:[eE][-+]?[0-9]+)?"
 _NUMBER_TEXT = rf"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+){_EXPONENT}"
 _COMMA_TEXT = rf"[-+]?(?:(?:0|[1-9][0-9]*)(?:,[0-9]*)?|,[0-9]+){_EXPONENT}"
-_GROUPED_TEXT = r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+"
+# Thousands apart by points, as in German, or by one of the blanks that are used in French.
+_BLANKS = " \u00a0\u2009\u202f"
+_GROUPED_TEXT = rf"[-+]?[1-9][0-9]{{0,2}}(?:(?:\.[0-9]{{3}})+|(?:[{_BLANKS}][0-9]{{3}})+),[0-9]+"
+_UNGROUPED = str.maketrans({",": ".", **dict.fromkeys(f".{_BLANKS}", "")})
 _WORD_TEXT = r"[-+]?(?:[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)"
 _NUMBER = re.compile(_NUMBER_TEXT)
 _COMMA = re.compile(rf"{_GROUPED_TEXT}|{_COMMA_TEXT}")
@@ -153,7 +156,7 @@ class Cells:
             if not self._may_have_commas or self._points or not _COMMAS.fullmatch(text):
                 return None
             self.has_commas = True
-            stripped = [cell.replace(".", "").replace(",", ".") for cell in stripped]
+            stripped = [cell.translate(_UNGROUPED) for cell in stripped]
         elif "." in text:
             if self.has_commas:
                 return None

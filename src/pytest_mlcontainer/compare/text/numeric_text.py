@@ -63,12 +63,19 @@ def read_pair(actual: str, expected: str, bounded: bool) -> tuple[Number, Number
 
 
 def are_decimals(texts: tuple[str, str], numbers: tuple[Number | None, Number | None]) -> bool:
-    """Whether both are decimals that can only be meant as numbers: no version is written .5."""
+    """Whether both are decimals that can only be meant as numbers: no version is written .5.
+
+    Nor is one written -0.00, which rounding for print makes of a number beside zero.
+    """
     if any(type(number) is not float for number in numbers):
         return False
-    return numbers[0] != numbers[1] or any(
-        "e" in text.lower() or text.lstrip("+-").startswith(".") for text in texts
-    )
+    if numbers[0] == numbers[1] == 0:
+        return texts[0].lstrip("+-") == texts[1].lstrip("+-") or _is_no_version(texts)
+    return numbers[0] != numbers[1] or _is_no_version(texts)
+
+
+def _is_no_version(texts: tuple[str, str]) -> bool:
+    return any("e" in text.lower() or text.lstrip("+-").startswith(".") for text in texts)
 
 
 def _listed(text: str) -> list[str] | None:

@@ -211,21 +211,32 @@ def passes(actual: Number, expected: Number, tolerance: Tolerance) -> bool:
 
 def were_float32(values: Sequence[float]) -> bool:
     """Whether finite numbers show that they were float32 before; see `numbers` for the rule."""
-    long = False
+    long = rounded = 0
     for value in values:
         magnitude = abs(value)
         if not magnitude:
             continue
         if not _FLOAT32_TINY <= magnitude <= _FLOAT32_MAX:
             return False
-        few = _has_digits(magnitude, _FLOAT32_DIGITS)
-        if not few and struct.unpack("<f", struct.pack("<f", magnitude))[0] != magnitude:
+        narrow: float = struct.unpack("<f", struct.pack("<f", magnitude))[0]
+        if _has_digits(magnitude, _FEW_DIGITS):
+            rounded += narrow != magnitude
+            continue
+        if magnitude.is_integer() or not _is_written(magnitude, narrow):
             return False
-        if not few or not _has_digits(magnitude, _FEW_DIGITS):
-            if magnitude.is_integer():
-                return False
-            long = True
-    return long
+        long += 1
+    return 0 < long >= rounded
+
+
+def _is_written(magnitude: float, narrow: float) -> bool:
+    """Whether a number is its float32 exactly, or as it is written with as many digits."""
+    if narrow == magnitude:
+        return True
+    for digits in range(_FEW_DIGITS + 1, _FLOAT32_DIGITS + 1):
+        if _has_digits(magnitude, digits):
+            unit = 10.0 ** (math.floor(math.log10(magnitude)) - digits + 1)
+            return round(magnitude / unit) == round(narrow / unit)
+    return False
 
 
 def _has_digits(magnitude: float, digits: int) -> bool:

@@ -35,6 +35,8 @@ from pytest_mlcontainer.errors import EngineError, EngineLostError, MlContainerE
 
 _ATTACH_S = 60  # to be answered; what it prints may be silent for longer
 _TAR_BLOCK = 512
+# Paths that lead through a file, and links in a circle.
+_LEADS_NOWHERE = ("not a directory", "too many links")
 _RECENT_LINES, _RECENT_BYTES = 20, 1 << 16
 
 
@@ -182,8 +184,8 @@ class DockerContainer:
         except NotFound:
             return None
         except APIError as error:
-            if "not a directory" in str(error.explanation):
-                return None  # the path leads through a file
+            if any(words in str(error.explanation) for words in _LEADS_NOWHERE):
+                return None
             raise EngineError(
                 "the engine cannot read from the container", f"{path}: {error}"
             ) from error

@@ -34,7 +34,7 @@ from pytest_mlcontainer.engines.docker.images import (
 )
 from pytest_mlcontainer.engines.docker.isolation import isolation
 from pytest_mlcontainer.engines.docker.mounts import name_of_volume, plan_mounts, volumes_of
-from pytest_mlcontainer.engines.docker.pulling import pull
+from pytest_mlcontainer.engines.docker.pulling import pull_pinned
 from pytest_mlcontainer.engines.docker.refusals import explain_create, explained
 from pytest_mlcontainer.engines.docker.server import (
     LaunchedContainer,
@@ -145,8 +145,7 @@ class DockerEngine:
     def pull(self, reference: str, platform: Platform, log: LogLine = quiet) -> str:
         pinned = pinned_reference(reference, self._index_digest(reference))
         with explained("the image cannot be pulled"):
-            pull(self._api, pinned, platform, log)
-        return pinned
+            return pull_pinned(self._api, pinned, platform, self._environ, log)
 
     def save(self, reference: str, platform: Platform) -> Stream:
         with explained("the engine does not hand out the image"):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.engines.docker.client import EngineClient, innermost
+from pytest_mlcontainer.engines.docker.registries.platforms import (
+    ONE_IMAGE_BY_DIGEST,
+    own_reference,
+)
 from pytest_mlcontainer.engines.failures import refusal
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 from pytest_mlcontainer.model import Platform
@@ -16,6 +21,31 @@ from pytest_mlcontainer.progress.far import HowFar, Transfers
 
 _LIMIT_S = 3600.0
 _ATTEMPTS = 3  # layers that came already are not sent again
+
+
+def pull_pinned(
+    api: EngineClient, pinned: str, platform: Platform, environ: Mapping[str, str], log: LogLine
+) -> str:
+    """Pull one platform of an index; returns the reference that the engine has it by.
+
+    Args:
+        pinned: `NAME@DIGEST`.
+        environ: variables with logins, proxies and certificates.
+
+    Raises:
+        EngineError, APIError: as of `pull`.
+    """
+    try:
+        pull(api, pinned, platform, log)
+        return pinned
+    except EngineError as error:
+        own = None
+        if ONE_IMAGE_BY_DIGEST in error.value:
+            own = own_reference(pinned, platform, environ)
+        if own is None:
+            raise
+    pull(api, own, platform, log)
+    return own
 
 
 def pull(api: EngineClient, reference: str, platform: Platform, log: LogLine) -> None:

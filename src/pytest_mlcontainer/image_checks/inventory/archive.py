@@ -147,7 +147,7 @@ def _read_member(name: str, size: int, content: Content, seen: _Seen) -> None:
     head = b""
     while len(head) < _HEAD_BYTES and (piece := content.read(_HEAD_BYTES - len(head))):
         head += piece
-    if _is_layer(name, head):
+    if is_layer(name, head):
         left_out = seen.limits.left_out
         layer = read_layer(unpacked(head, _pieces(content)), seen.limits)
         seen.layers[name] = size, layer
@@ -160,7 +160,8 @@ def _read_member(name: str, size: int, content: Content, seen: _Seen) -> None:
         seen.documents[name] = head + b"".join(_pieces(content))
 
 
-def _is_layer(name: str, head: bytes) -> bool:
+def is_layer(name: str, head: bytes) -> bool:
+    """Whether a member is a layer, by its name and its first 512 bytes."""
     if head.startswith((GZIP, ZSTD)) or name.endswith("layer.tar"):
         return True
     # An empty layer is nothing but zeros.

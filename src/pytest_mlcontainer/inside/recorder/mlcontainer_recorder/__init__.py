@@ -1,0 +1,1 @@
+"""Records what the project's own code computes, statement by statement; see `watching`."""

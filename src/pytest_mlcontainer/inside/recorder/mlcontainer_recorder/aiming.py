@@ -1,0 +1,79 @@
+"""A pass that is aimed at a few statements: values are kept there, or put in their place."""
+
+import os
+
+from . import values
+
+VALUES = "values.pickle"
+_MOST = 64 << 20
+
+
+class Aiming:
+    """What is done at chosen statements, each time that they are executed.
+
+    Args:
+        asked: of each, `number` (by which its values are known), `stream` (the process), `file`,
+            `line`, and `names` of the values.
+        put: whether the values of `VALUES` are put there, those of the first execution at the
+            first; else those that are there are kept. When they are many, only the last are.
+        stream: this process's.
+        folder: where values are kept, or lie.
+    """
+
+    def __init__(self, asked, put, stream, folder):
+        name = os.path.basename(stream.claim())[: -len(".jsonl")]
+        self._asked = {
+            (each["file"], each["line"]): (each["number"], each["names"])
+            for each in asked
+            if each["stream"] == name
+        }
+        self._files = {file for file, _line in self._asked}
+        self._put, self._stream = put, stream
+        self._path = os.path.join(folder, VALUES)
+        self._values = values.load(self._path) if put and self._asked else {}
+        self._bytes, self._done, self._last = 0, {}, {}
+
+    def is_in(self, file):
+        """Whether any of the statements is in this file."""
+        return file in self._files
+
+    def wants(self, statement):
+        """Whether anything is done at a statement."""
+        return (statement.file, statement.line) in self._asked
+
+    def ends(self, frame, statement):
+        """A statement has been executed."""
+        number, names = self._asked[statement.file, statement.line]
+        turn = self._done[number] = self._done.get(number, 0) + 1
+        key = (number, turn)
+        left = self._put_all(frame, key, names) if self._put else self._keep(frame, key, names)
+        if left:
+            self._stream.write("unput", number, left)
+
+    def _keep(self, frame, key, names):
+        found = {name: values.look_up(frame, name) for name in names}
+        there = {name: value for name, value in found.items() if value is not values.MISSING}
+        kept, left = values.pickled(there)
+        number, _turn = key
+        if self._bytes > _MOST:
+            self._values.pop(self._last.get(number), None)
+            self._last[number] = key
+            self._values[number] = "thinned"
+        self._values[key] = kept
+        self._bytes += sum(map(len, kept.values()))
+        return left + [name for name in names if name not in there]
+
+    def _put_all(self, frame, key, names):
+        if key not in self._values:
+            return [] if key[0] in self._values else names
+        kept = self._values[key]
+        return [
+            name
+            for name in names
+            if name not in kept or not values.put(frame, name, values.unpickled(kept[name]))
+        ]
+
+    def end(self):
+        """Write what was kept."""
+        if not self._put and self._values:
+            values.save(self._path, self._values)

@@ -1,0 +1,282 @@
+"""What a value is, in little: its kind, digests, a few statistics, and a projection.
+
+Nothing of a value is called but what its library itself offers for reading it: no `__eq__`, no
+`__repr__`, no `__hash__`, and nothing that is lazy is consumed.
+"""
+
+import array
+import datetime
+import decimal
+import fractions
+import io
+import os
+import pathlib
+import random
+import struct
+import sys
+import types
+import uuid
+
+from . import numbers
+from .numbers import SHOWN, TEXT_SHOWN, digest
+
+_DEEPEST = 4
+_LEAVES = 4000
+_CHILDREN = 24
+_LONG = 200000
+_COLUMNS = 200
+
+_PLAIN_TEXT = (
+    datetime.datetime,
+    datetime.date,
+    datetime.time,
+    decimal.Decimal,
+    fractions.Fraction,
+    uuid.UUID,
+    pathlib.PosixPath,
+    pathlib.PurePosixPath,
+)
+_NOTHING_TO_SEE = (
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.GeneratorType,
+    types.CodeType,
+    types.FrameType,
+    types.TracebackType,
+    io.IOBase,
+    type(os.environ),
+    type,
+)
+
+
+def _kind(value):
+    found = type(value)
+    return "%s.%s" % (found.__module__, found.__qualname__)
+
+
+class Sketcher:
+    """Sketches values; counts the bytes that it had to read.
+
+    Attributes:
+        bytes_read: of all arrays and texts so far.
+    """
+
+    def __init__(self):
+        self.bytes_read = 0
+
+    def sketch(self, value):
+        """The sketch, as what JSON can hold; None where nothing can be said of the value."""
+        self._left = _LEAVES
+        self._above = set()
+        try:
+            return self._sketch(value, 0)
+        except Exception:
+            return None
+
+    def _sketch(self, value, depth):
+        self._left -= 1
+        if self._left < 0:
+            return None
+        found = self._scalar(value)
+        if found is not None:
+            return found
+        if isinstance(value, _NOTHING_TO_SEE):
+            return None
+        if id(value) in self._above or depth > _DEEPEST:
+            return None
+        self._above.add(id(value))
+        try:
+            return self._structure(value, depth)
+        finally:
+            self._above.discard(id(value))
+
+    def _scalar(self, value):
+        kind = type(value)
+        if value is None or kind is bool:
+            return {"t": "fixed", "v": str(value), "d": str(value)}
+        if kind is int:
+            text = str(value) if value.bit_length() < 128 else ""
+            data = value.to_bytes((value.bit_length() + 8) // 8, "little", signed=True)
+            return {"t": "int", "v": text, "d": digest(b"int", data)}
+        if kind is float:
+            data = struct.pack("<d", value)
+            return {"t": "float", "v": repr(value), "d": digest(b"float", data)}
+        if kind is complex:
+            data = struct.pack("<dd", value.real, value.imag)
+            return {"t": "complex", "v": repr(value), "d": digest(b"complex", data)}
+        if kind is str:
+            return self._text("str", value)
+        if kind is bytes or kind is bytearray:
+            self.bytes_read += len(value)
+            return {"t": "bytes", "n": len(value), "d": digest(b"bytes", bytes(value))}
+        if kind in _PLAIN_TEXT:
+            return self._text(_kind(value), str(value))
+        return None
+
+    def _text(self, kind, value):
+        data = value.encode("utf-8", "surrogatepass")
+        self.bytes_read += len(data)
+        shown = value[:TEXT_SHOWN]
+        return {"t": "text", "k": kind, "n": len(value), "v": shown, "d": digest(b"text", data)}
+
+    def _structure(self, value, depth):
+        kind = type(value)
+        if kind is list or kind is tuple:
+            return self._sequence(value, depth)
+        if kind is set or kind is frozenset:
+            return self._set(value, depth)
+        if isinstance(value, dict):
+            return self._mapping(value.items(), len(value), depth)
+        if isinstance(value, array.array):
+            return self._numbers(list(value), "array")
+        if isinstance(value, random.Random):
+            return self._named("random.Random", {"state": value.getstate()}, depth)
+        library = kind.__module__.partition(".")[0]
+        reader = getattr(self, "_of_" + library, None)
+        found = reader(value, depth) if reader is not None else None
+        if found is not None:
+            return found
+        if isinstance(value, (list, tuple)):
+            return self._sequence(value, depth)
+        return self._object(value, depth)
+
+    # What the standard library has.
+
+    def _sequence(self, value, depth):
+        kinds = set(map(type, value[:_LONG]))
+        if value and kinds <= {float, int} and float in kinds:
+            return self._numbers(value, "list")
+        partial = len(value) > self._left
+        shown = value[: max(0, self._left)] if partial else value
+        parts = [self._sketch(each, depth + 1) for each in shown]
+        digests = [part["d"] if part else "" for part in parts]
+        return {
+            "t": "sequence",
+            "n": len(value),
+            "d": digest(b"sequence", str(len(value)).encode(), *[d.encode() for d in digests]),
+            "o": digest(*[d.encode() for d in sorted(digests)]),
+            "c": parts[:_CHILDREN],
+            "partial": partial,
+        }
+
+    def _set(self, value, depth):
+        found = self._sequence(list(value), depth)
+        found["t"], found["d"] = "set", digest(b"set", found["d"].encode())
+        return found
+
+    def _mapping(self, items, count, depth):
+        names, parts, digests = [], [], []
+        for key, part in items:
+            if self._left <= 0:
+                break
+            name = self._sketch(key, depth + 1)
+            found = self._sketch(part, depth + 1)
+            names.append(str(key) if type(key) in (str, int, bool, float) else "?")
+            parts.append(found)
+            pair = (name["d"] if name else "", found["d"] if found else "")
+            digests.append(":".join(pair))
+        return {
+            "t": "mapping",
+            "n": count,
+            "d": digest(b"mapping", *[d.encode() for d in digests]),
+            "o": digest(*[d.encode() for d in sorted(digests)]),
+            "c": parts[:_CHILDREN],
+            "names": [name[:TEXT_SHOWN] for name in names[:_CHILDREN]],
+            "partial": len(digests) < count,
+        }
+
+    def _named(self, kind, items, depth):
+        found = self._mapping(items.items(), len(items), depth)
+        found["t"], found["k"] = "object", kind
+        found["d"] = digest(kind.encode(), found["d"].encode())
+        return found
+
+    def _object(self, value, depth):
+        fields = getattr(value, "__dict__", None)
+        if not isinstance(fields, dict) or not fields:
+            return None
+        seen = {
+            name: part
+            for name, part in list(fields.items())
+            if type(name) is str
+            and not name.startswith("__")
+            and not isinstance(part, _NOTHING_TO_SEE)
+        }
+        return self._named(_kind(value), seen, depth)
+
+    def _numbers(self, value, kind):
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and len(value) > SHOWN and hasattr(numpy, "asarray"):
+            found = numbers.of_array(numpy, numpy.asarray(value, dtype=float))
+        else:
+            found = numbers.of_floats(value)
+        self.bytes_read += 8 * len(value)
+        found["k"] = kind
+        return found
+
+    # What libraries have; each is asked for only where the value is already of that library.
+
+    def _of_numpy(self, value, depth):
+        numpy = sys.modules["numpy"]
+        if isinstance(value, numpy.random.RandomState):
+            return self._named("RandomState", {"state": value.get_state(legacy=False)}, depth)
+        if isinstance(value, numpy.random.Generator):
+            return self._named("Generator", {"state": value.bit_generator.state}, depth)
+        if isinstance(value, numpy.generic):
+            return numbers.of_scalar(value)
+        if not isinstance(value, numpy.ndarray):
+            return None
+        value = numpy.asarray(value)
+        if value.dtype.hasobject:
+            return self._sequence(value.ravel()[: max(0, self._left)].tolist(), depth)
+        self.bytes_read += value.nbytes
+        return numbers.of_array(numpy, value)
+
+    def _of_pandas(self, value, depth):
+        pandas = sys.modules["pandas"]
+        if isinstance(value, pandas.DataFrame):
+            columns = [str(each) for each in list(value.columns)[:_COLUMNS]]
+            found = {"(index)": value.index.to_numpy()}
+            for place, name in enumerate(columns):
+                found["%d:%s" % (place, name)] = value.iloc[:, place].to_numpy()
+            return self._named("DataFrame", found, depth)
+        if isinstance(value, (pandas.Series, pandas.Index)):
+            return self._named(type(value).__name__, {"values": value.to_numpy()}, depth)
+        return None
+
+    def _of_polars(self, value, depth):
+        polars = sys.modules["polars"]
+        if isinstance(value, polars.DataFrame):
+            found = {each.name: each.to_numpy() for each in value.get_columns()[:_COLUMNS]}
+            return self._named("DataFrame", found, depth)
+        if isinstance(value, polars.Series):
+            return self._named("Series", {"values": value.to_numpy()}, depth)
+        return None if isinstance(value, polars.LazyFrame) else self._object(value, depth)
+
+    def _of_torch(self, value, depth):
+        torch = sys.modules["torch"]
+        if not isinstance(value, torch.Tensor):
+            return None
+        plain = value.detach()
+        if plain.layout is not torch.strided or plain.device.type == "meta":
+            return None
+        plain = plain.cpu().resolve_conj().resolve_neg()
+        if plain.dtype is torch.bfloat16:
+            plain = plain.float()
+        found = self._of_numpy(plain.contiguous().numpy(), depth)
+        found["k"] = "torch." + str(value.dtype).rpartition(".")[2]
+        return found
+
+    def _of_jaxlib(self, value, depth):
+        jax = sys.modules.get("jax")
+        if jax is None or not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
+            return None
+        return self._of_numpy(sys.modules["numpy"].asarray(value), depth)
+
+    _of_jax = _of_jaxlib
+
+    def _of_tensorflow(self, value, depth):
+        read = getattr(value, "numpy", None)
+        return self._of_numpy(read(), depth) if callable(read) else None

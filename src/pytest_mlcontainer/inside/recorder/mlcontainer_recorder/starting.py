@@ -1,0 +1,182 @@
+"""Begins to watch, by what this Python has for it."""
+
+import atexit
+import json
+import opcode
+import os
+import sys
+import threading
+
+from . import streams
+from .aiming import Aiming
+from .sketches import Sketcher
+from .watching import Watcher
+
+ASKED = "asked.json"
+_TOOL = 4
+_NAME = "mlcontainer"
+_GIVEN_UP = 1 << 22  # lines of one frame
+_GENERATORS = 0x20 | 0x80 | 0x200  # of code: generators, coroutines, and both at once
+_YIELDS = {opcode.opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in opcode.opmap}
+
+
+def start():
+    """Watch this process from here on."""
+    folder = os.environ[streams.FOLDER]
+    asked = _asked(os.path.join(folder, ASKED))
+    stream = streams.RecordStream(folder)
+    stream.claim()
+    aims = Aiming(asked["aims"], asked["put"], stream, folder) if asked.get("aims") else None
+    packages = frozenset(asked.get("packages", ()))
+    records, dense = asked.get("records", True), asked.get("dense", False)
+    watcher = Watcher(stream, Sketcher(), packages, aims, records, dense)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=watcher.forked)
+    backend = Monitored(watcher) if _monitoring_is_free() else Traced(watcher)
+    backend.start()
+
+    def end():
+        if not backend.works():
+            stream.write("lost", "another trace function was set")
+        if aims is not None:
+            aims.end()
+        stream.write("end")
+        stream.end()
+
+    atexit.register(end)
+
+
+def _asked(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {}
+
+
+def _monitoring_is_free():
+    return hasattr(sys, "monitoring") and sys.monitoring.get_tool(_TOOL) is None
+
+
+def _yields(frame):
+    """Whether a frame that is left will be gone on with."""
+    code = frame.f_code
+    return bool(code.co_flags & _GENERATORS) and code.co_code[frame.f_lasti] in _YIELDS
+
+
+class Traced:
+    """By `sys.settrace`."""
+
+    def __init__(self, watcher):
+        self._watcher = watcher
+
+    def start(self):
+        """Watch all threads."""
+        threading.settrace(self._call)
+        sys.settrace(self._call)
+
+    def works(self):
+        """Whether nobody has set another trace function."""
+        return sys.gettrace() == self._call
+
+    def _call(self, frame, _event, _argument):
+        statements = self._watcher.statements(frame.f_code)
+        if statements is None:
+            return None
+        watcher = self._watcher
+        if frame.f_code.co_flags & _GENERATORS and watcher.knows(frame):
+            watcher.resumed(frame)
+        else:
+            watcher.called(frame)
+        failed, seldom = [], [0]
+
+        def local(frame, event, argument):
+            if event == "line":
+                del failed[:]
+                # A frame is given up whole or not at all.
+                if not watcher.line(frame, frame.f_lineno, statements):
+                    seldom[0] += 1
+                    frame.f_trace_lines = seldom[0] < _GIVEN_UP
+            elif event == "exception":
+                failed[:] = [argument[1]]
+            elif event == "return":
+                if failed and argument is None:
+                    watcher.unwound(frame, failed[0])
+                else:
+                    watcher.returned(frame, argument, "yield" if _yields(frame) else "return")
+                del failed[:]
+            return local
+
+        return local
+
+
+class Monitored:
+    """By `sys.monitoring`, where code that is not the project's runs as fast as ever."""
+
+    def __init__(self, watcher):
+        self._watcher = watcher
+        self._busy = threading.local()
+
+    def works(self):
+        """Whether the interpreter still tells of lines."""
+        return sys.monitoring.get_tool(_TOOL) == _NAME
+
+    def start(self):
+        """Watch all threads."""
+        on = sys.monitoring
+        on.use_tool_id(_TOOL, _NAME)
+        events = on.events
+        for event, callback in (
+            (events.PY_START, self._started),
+            (events.PY_RESUME, self._resumed),
+            (events.PY_RETURN, self._returned),
+            (events.PY_YIELD, self._yielded),
+            (events.PY_UNWIND, self._unwound),
+            (events.LINE, self._line),
+        ):
+            on.register_callback(_TOOL, event, callback)
+        on.set_events(_TOOL, events.PY_START | events.PY_UNWIND)
+
+    def _quietly(self, tell, code, *arguments):
+        """Tell the watcher, whose own work is not watched."""
+        if getattr(self._busy, "now", False):
+            return None
+        statements = self._watcher.statements(code)
+        if statements is None:
+            return sys.monitoring.DISABLE
+        self._busy.now = True
+        try:
+            return tell(sys._getframe(2), statements, *arguments)
+        finally:
+            self._busy.now = False
+
+    def _started(self, code, _offset):
+        return self._quietly(self._begin, code)
+
+    def _begin(self, frame, _statements):
+        events, on = sys.monitoring.events, sys.monitoring
+        wanted = events.LINE | events.PY_RETURN | events.PY_YIELD | events.PY_RESUME
+        if on.get_local_events(_TOOL, frame.f_code) != wanted:
+            on.set_local_events(_TOOL, frame.f_code, wanted)
+        self._watcher.called(frame)
+
+    def _line(self, code, number):
+        return self._quietly(self._at_line, code, number)
+
+    def _at_line(self, frame, statements, number):
+        return None if self._watcher.line(frame, number, statements) else sys.monitoring.DISABLE
+
+    def _resumed(self, code, _offset):
+        return self._quietly(lambda frame, _statements: self._watcher.resumed(frame), code)
+
+    def _returned(self, code, _offset, value):
+        return self._quietly(lambda frame, _statements: self._watcher.returned(frame, value), code)
+
+    def _yielded(self, code, _offset, value):
+        return self._quietly(
+            lambda frame, _statements: self._watcher.returned(frame, value, "yield"), code
+        )
+
+    def _unwound(self, code, _offset, error):
+        if self._watcher.statements(code) is not None:
+            self._quietly(lambda frame, _statements: self._watcher.unwound(frame, error), code)

@@ -1,0 +1,229 @@
+"""A file's statements: where each stands, what it reads, what it may change, what it calls."""
+
+import ast
+
+_LONGEST = 160
+_SIMPLE = (
+    ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Raise, ast.Assert,
+    ast.Delete, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass, ast.Break,
+    ast.Continue,
+)  # fmt: skip
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+class CodeStatement:
+    """One simple statement, or the head of a compound one.
+
+    Attributes:
+        number: in the order in which statements were first met.
+        kind: the syntax tree's name of it.
+        reads: names and chains of attributes that it reads, like `self.scale`.
+        binds: those that it binds; where it sets an element, the container.
+        calls: dotted names of what it calls; `set` and `@` where it makes a set or multiplies
+            matrices.
+        met: how often it was begun.
+        aimed: whether something is done there.
+    """
+
+    __slots__ = (
+        "aimed",
+        "binds",
+        "bytes_read",
+        "calls",
+        "end",
+        "file",
+        "function",
+        "kind",
+        "line",
+        "met",
+        "number",
+        "reads",
+        "text",
+        "touches",
+    )  # fmt: skip
+
+    def __init__(self, file, line, end, kind, text):
+        self.number, self.file, self.line, self.end, self.kind = None, file, line, end, kind
+        self.reads, self.binds, self.touches, self.calls = (), (), (), ()
+        self.text, self.met, self.bytes_read, self.function = text, 0, 0, ""
+        self.aimed = False
+
+    @property
+    def simple(self):
+        """Whether it is no head of a loop, so that its own lines never mean a new turn."""
+        return self.kind not in ("For", "AsyncFor", "While")
+
+
+def statements_of(file, text):
+    """Each line of a source text → its statement.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: it cannot be parsed.
+    """
+    lines, found = text.splitlines(), {}
+    _walk(ast.parse(text), file, lines, found, "")
+    return found
+
+
+def _walk(node, file, lines, found, function):
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            _note(child, file, lines, found, function)
+        within = function
+        if isinstance(child, _SCOPES):
+            within = "%s.%s" % (function, child.name) if function else child.name
+        if not isinstance(child, ast.expr):
+            _walk(child, file, lines, found, within)
+
+
+def _note(node, file, lines, found, function):
+    line, end = node.lineno, node.end_lineno
+    kind = type(node).__name__
+    if not isinstance(node, _SIMPLE):
+        body = getattr(node, "body", None) or getattr(node, "cases", None)
+        first = getattr(body[0], "lineno", None) if body else None
+        if first is None and body:  # a case of `match`
+            first = getattr(body[0].pattern, "lineno", end + 1)
+        end = max(line, (first or end + 1) - 1)
+    shown = " ".join(each.strip() for each in lines[line - 1 : end])
+    statement = CodeStatement(file, line, end, kind, shown[:_LONGEST])
+    statement.function = function
+    if not isinstance(node, _SCOPES) and not isinstance(node, ast.Try):
+        _read(node, statement)
+    for each in range(line, end + 1):
+        found[each] = statement
+
+
+def _read(node, statement):
+    """What its own expressions read, bind and call; a body's statements have their own."""
+    seen = _ExpressionNames()
+    for field, value in ast.iter_fields(node):
+        if field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, ast.AST):
+                seen.visit(part)
+    if isinstance(node, ast.AugAssign):
+        name = _chain(node.target)
+        if name:
+            seen.reads.append(name)
+    local = seen.local
+    for name in ("reads", "binds", "touches"):
+        chains = dict.fromkeys(getattr(seen, name))
+        setattr(statement, name, tuple(each for each in chains if each.split(".")[0] not in local))
+    statement.calls = tuple(dict.fromkeys(seen.calls))
+
+
+def _chain(node):
+    """`a.b.c` of a name with attributes; "" of anything else."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([node.id, *reversed(parts)])
+
+
+def _root(node):
+    """The chain below subscripts and calls: of `a.b[0].c`, `a.b`."""
+    while True:
+        found = _chain(node)
+        if found:
+            return found
+        if isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
+            node = node.value
+        elif isinstance(node, ast.Call):
+            node = node.func
+        else:
+            return ""
+
+
+class _ExpressionNames(ast.NodeVisitor):
+    def __init__(self):
+        self.reads, self.binds, self.touches, self.calls = [], [], [], []
+        self.local = set()
+
+    def visit_Name(self, node):
+        if isinstance(node.ctx, ast.Load):
+            self.reads.append(node.id)
+        elif isinstance(node.ctx, ast.Store):
+            self.binds.append(node.id)
+
+    def visit_Attribute(self, node):
+        name = _chain(node)
+        if isinstance(node.ctx, ast.Load):
+            if name:
+                self.reads.append(name)
+            else:
+                self.visit(node.value)
+        elif name and isinstance(node.ctx, ast.Store):
+            self.binds.append(name)
+        else:
+            self.visit(node.value)
+
+    def visit_Subscript(self, node):
+        if isinstance(node.ctx, ast.Store):
+            name = _root(node.value)
+            if name:
+                self.binds.append(name)
+                self.reads.append(name)
+        self.generic_visit(node)
+
+    def visit_Call(self, node):
+        name = _chain(node.func)
+        if name:
+            self.calls.append(name)
+            owner = name.rpartition(".")[0]
+            if owner:
+                self.reads.append(owner)
+                self.touches.append(owner)
+        else:
+            if isinstance(node.func, ast.Attribute):
+                self.calls.append("." + node.func.attr)
+                self._touch(node.func.value)
+            self.visit(node.func)
+        for part in [*node.args, *[each.value for each in node.keywords]]:
+            self._touch(part)
+            self.visit(part)
+
+    def _touch(self, node):
+        name = _root(node)
+        names = (
+            [name] if name else [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+        )
+        self.touches += names
+
+    def visit_NamedExpr(self, node):
+        self.binds.append(node.target.id)
+        self.visit(node.value)
+
+    def visit_Set(self, node):
+        self.calls.append("set")
+        self.generic_visit(node)
+
+    def visit_BinOp(self, node):
+        if isinstance(node.op, ast.MatMult):
+            self.calls.append("@")
+        self.generic_visit(node)
+
+    def visit_Lambda(self, node):
+        for part in ast.walk(node.args):
+            if isinstance(part, ast.arg):
+                self.local.add(part.arg)
+        self.visit(node.body)
+
+    def visit(self, node):
+        if isinstance(node, ast.SetComp):
+            self.calls.append("set")
+        if isinstance(node, _COMPREHENSIONS):
+            for part in node.generators:
+                for name in ast.walk(part.target):
+                    if isinstance(name, ast.Name):
+                        self.local.add(name.id)
+        if isinstance(node, ast.withitem) and node.optional_vars is not None:
+            self.visit(node.context_expr)
+            self.visit(node.optional_vars)
+            return None
+        return super().visit(node)

@@ -1,0 +1,120 @@
+"""Values of names in a frame: looking them up, keeping them, and putting others in their place."""
+
+import pickle
+import sys
+import types
+
+_NOTHING = object()
+MISSING = _NOTHING
+
+
+def look_up(frame, chain):
+    """The value of `a.b.c`, as plain dictionaries have it; `MISSING` where they do not.
+
+    Properties and `__getattr__` are never called: an attribute that is none of the object's own
+    ends the chain there, with the object.
+    """
+    names = chain.split(".")
+    value = _variable(frame, names[0])
+    for name in names[1:]:
+        fields = getattr(value, "__dict__", None) if _is_open(value) else None
+        if fields is None or name not in fields:
+            return _NOTHING if isinstance(value, types.ModuleType) else value
+        value = fields[name]
+    return value
+
+
+def _variable(frame, name):
+    for space in (frame.f_locals, frame.f_globals):
+        if name in space:
+            return space[name]
+    return _NOTHING
+
+
+def _is_open(value):
+    return isinstance(getattr(type(value), "__dict__", None), types.MappingProxyType)
+
+
+def pickled(found):
+    """Values by name, pickled as they are at this moment; and names of those that cannot be."""
+    kept, left = {}, []
+    for name, value in found.items():
+        try:
+            kept[name] = pickle.dumps(value, 4)
+        except Exception:
+            left.append(name)
+    return kept, left
+
+
+def unpickled(data):
+    """A value that was pickled."""
+    return pickle.loads(data)
+
+
+def save(path, kept):
+    """Write pickled values to a file."""
+    with open(path, "wb") as file:
+        pickle.dump(kept, file, 4)
+
+
+def load(path):
+    """What `save` wrote."""
+    with open(path, "rb") as file:
+        return pickle.load(file)
+
+
+def put(frame, chain, value):
+    """Put a value in a name's place; whether that could be done.
+
+    A container or array that others may hold too is filled with what the value holds, where both
+    are of one kind: then all who hold it see the value.
+    """
+    here = look_up(frame, chain)
+    if here is not _NOTHING and _fill(here, value):
+        return True
+    owner, _, name = chain.rpartition(".")
+    if owner:
+        holder = look_up(frame, owner)
+        fields = getattr(holder, "__dict__", None)
+        if not isinstance(fields, dict):
+            return False
+        fields[name] = value
+        return True
+    local, everywhere = frame.f_locals, frame.f_globals
+    if chain in local or local is everywhere:
+        local[chain] = value
+        if local is not everywhere and sys.version_info < (3, 13):
+            # Asking for f_locals once more would read the old values back.
+            import ctypes
+
+            ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
+        return True
+    if chain in everywhere:
+        everywhere[chain] = value
+        return True
+    return False
+
+
+def _fill(here, value):
+    kind = type(here)
+    if kind is not type(value):
+        return False
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and kind is numpy.ndarray:
+        if here.shape != value.shape or here.dtype != value.dtype or not here.flags.writeable:
+            return False
+        numpy.copyto(here, value)
+        return True
+    if kind is list:
+        here[:] = value
+        return True
+    if kind in (dict, set):
+        here.clear()
+        here.update(value)
+        return True
+    fields, others = getattr(here, "__dict__", None), getattr(value, "__dict__", None)
+    if isinstance(fields, dict) and isinstance(others, dict) and fields:
+        fields.clear()
+        fields.update(others)
+        return True
+    return False

@@ -1,0 +1,317 @@
+"""Watches the project's own code, statement by statement, from inside its process.
+
+Before a statement is executed, what it reads is sketched; after it, what it bound or may have
+changed. Both go to the process's stream, with the place of the statement in the tree of calls, by
+which two runs can be held against each other. Code of libraries and of the standard library runs
+unwatched. From Python 3.12 on the interpreter's own monitoring tells of lines, before that a trace
+function does.
+
+A statement that is executed very often is looked at less and less: all of its first `_ALL` times,
+then at powers of two, and never again once that has been `_LONGEST` times. The same holds for the
+calls of a function. Both depend on nothing but how often it was, so that two runs look at the same.
+"""
+
+import os
+import sysconfig
+import threading
+
+from . import values
+from .statements import statements_of
+
+_ALL = 64
+_FEW = 8
+_LONGEST = 1 << 17
+_READ = 32 << 20
+_HIDDEN_CODE = ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>")
+_SILENT = frozenset({"Import", "ImportFrom", "FunctionDef", "AsyncFunctionDef", "ClassDef", "Try"})
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+class _State:
+    """What is known of one frame.
+
+    Attributes:
+        path: its place among all calls.
+        turns: of each statement, how often this frame began it.
+        pending: the statement that is being executed, its turn, what it read, and how often it was
+            begun in this process; or None.
+        calls: of each function, how often the pending statement has called it.
+    """
+
+    __slots__ = ("calls", "code", "path", "pending", "turns", "watched")
+
+    def __init__(self, code, path, watched):
+        self.code, self.path, self.watched = code, path, watched
+        self.turns, self.pending, self.calls = {}, None, {}
+
+
+class Watcher:
+    """Sees lines, calls and returns of one process.
+
+    Args:
+        stream: where it goes.
+        sketcher: says what values are.
+        packages: names of installed packages that are the project's own.
+        aims: what is done at chosen statements; or None.
+        records: whether everything is recorded; else only what the aims need is looked at.
+        dense: whether the beginning is recorded whole, as far as there is room, and not the rest.
+    """
+
+    def __init__(self, stream, sketcher, packages, aims=None, records=True, dense=False):
+        self.stream, self.sketcher, self.aims, self._records = stream, sketcher, aims, records
+        self._packages, self._dense = packages, dense
+        self._here = os.path.join(os.getcwd(), "")
+        self._files, self._states, self._called = {}, {}, {}
+        self._local = threading.local()
+        self._threads, self._next = {}, 0
+        self._libraries = _library_folders()
+
+    # Which code is the project's own.
+
+    def statements(self, code):
+        """Each line of the code's file → its statement; None where it is not to be watched."""
+        if code.co_name in _HIDDEN_CODE:
+            return None
+        file = code.co_filename
+        if file not in self._files:
+            self._files[file] = self._read(file) if self._is_ours(file) else None
+        return self._files[file]
+
+    def _is_ours(self, file):
+        name = os.path.basename(file)
+        if file.startswith("<") or ("." in name and not name.endswith((".py", ".pyw"))):
+            return False
+        path = os.path.abspath(file)
+        for name in _INSTALLED:
+            _before, found, inside = path.rpartition("%s%s%s" % (os.sep, name, os.sep))
+            if found:
+                return inside.split(os.sep)[0].partition(".")[0] in self._packages
+        return not path.startswith(self._libraries)
+
+    def _read(self, file):
+        told = self._told(file)
+        if not self._records and not self.aims.is_in(told):
+            return None
+        try:
+            with open(file, "rb") as source:
+                text = source.read().decode("utf-8-sig")
+            found = statements_of(told, text)
+        except (OSError, ValueError, SyntaxError, RecursionError):
+            self.stream.write("unread", told)
+            return None
+        for statement in set(found.values()):
+            statement.aimed = self.aims is not None and self.aims.wants(statement)
+        return found
+
+    def _told(self, file):
+        """A file's name: below the folder in which the program was started, wherever that is."""
+        path = os.path.abspath(file)
+        return path[len(self._here) :] if path.startswith(self._here) else path
+
+    # What happens.
+
+    def called(self, frame):
+        """A function of the project's begins."""
+        state = self._states[id(frame)] = self._entered(frame)
+        self._stack().append(state)
+        if not state.watched or not self._records:
+            return
+        code = frame.f_code
+        count = code.co_argcount + code.co_kwonlyargcount
+        count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
+        names = code.co_varnames[:count]
+        if names:
+            found = self._sketches(frame, names)
+            site = [self._told(code.co_filename), code.co_firstlineno, code.co_name]
+            self.stream.write("c", site, state.path, found)
+
+    def _entered(self, frame):
+        code, stack = frame.f_code, self._stack()
+        count = self._called[code] = self._called.get(code, 0) + 1
+        above = stack[-1] if stack else None
+        if above is None:
+            base, watched = self._thread(), True
+        elif above.pending is None:
+            base, watched = above.path + "/?", above.watched
+            if above.watched and not self._often(count):
+                watched = False
+        else:
+            statement, turn = above.pending[:2]
+            base, watched = "%s/%d:%d" % (above.path, statement.line, turn), above.watched
+        calls = above.calls if above is not None else self._called
+        number = calls[code] = calls.get(code, 0) + (above is not None)
+        path = "%s>%s#%d" % (base, code.co_name, number)
+        return _State(code, path, watched and self._often(count))
+
+    def line(self, frame, number, statements):
+        """A line is about to be executed.
+
+        Returns:
+            False where it need not be told of again.
+        """
+        state = self._states.get(id(frame))
+        if state is None or state.code is not frame.f_code:
+            state = self._states[id(frame)] = _State(frame.f_code, self._thread(), True)
+        statement = statements.get(number)
+        if statement is None:
+            return True
+        pending = state.pending
+        if pending is not None:
+            if pending[0] is statement and (statement.simple or number != statement.line):
+                return True
+            self.finished(frame, state)
+        statement.met += 1
+        turn = state.turns[statement.line] = state.turns.get(statement.line, 0) + 1
+        state.calls = {}
+        watched = self._records and state.watched
+        if not watched or not self._often(statement.met, statement.bytes_read):
+            state.pending = (statement, turn, None) if statement.aimed else None
+            return statement.aimed or statement.met < _LONGEST
+        names = statement.reads
+        before = self.sketcher.bytes_read
+        found = self._sketches(frame, names) if names else {}
+        statement.bytes_read += self.sketcher.bytes_read - before
+        state.pending = (statement, turn, found)
+        return True
+
+    def finished(self, frame, state, result=None):
+        """The pending statement of a frame has been executed.
+
+        Args:
+            result: a pair of `return` or `yield` and the value; None for other statements.
+        """
+        pending, state.pending = state.pending, None
+        if pending is None:
+            return
+        statement, turn, read = pending
+        if statement.aimed:
+            self.aims.ends(frame, statement)
+        if read is None:
+            return
+        before = self.sketcher.bytes_read
+        bound = self._sketches(frame, statement.binds)
+        for name, found in self._sketches(frame, statement.touches).items():
+            if read.get(name) != found:
+                bound.setdefault(name, found)
+        if result is not None:
+            found = self._sketch(result[1])
+            if found:
+                bound[result[0]] = found
+        statement.bytes_read += self.sketcher.bytes_read - before
+        if statement.kind in _SILENT:
+            return
+        if statement.number is None:
+            self._tell(statement)
+        self.stream.write("e", statement.number, state.path, turn, read, bound)
+
+    def returned(self, frame, value, how="return"):
+        """A function of the project's returns or yields a value."""
+        state = self._states.get(id(frame))
+        if state is not None and state.code is frame.f_code:
+            kind = state.pending[0].kind if state.pending is not None else ""
+            self.finished(
+                frame, state, (how, value) if kind == "Return" or how != "return" else None
+            )
+        self._left(frame, state, gone=how == "return")
+
+    def knows(self, frame):
+        """Whether a frame was begun, and is not gone."""
+        state = self._states.get(id(frame))
+        return state is not None and state.code is frame.f_code
+
+    def resumed(self, frame):
+        """A generator goes on."""
+        state = self._states.get(id(frame))
+        if state is not None:
+            self._stack().append(state)
+
+    def unwound(self, frame, error):
+        """A function of the project's ends with an exception."""
+        state = self._states.get(id(frame))
+        if state is not None and state.code is frame.f_code:
+            if state.pending is not None and self._records:
+                statement, turn = state.pending[:2]
+                if statement.number is None:
+                    self._tell(statement)
+                self.stream.write("x", statement.number, state.path, turn, type(error).__name__)
+            state.pending = None
+            self._left(frame, state, gone=True)
+
+    def _left(self, frame, state, gone):
+        stack = self._stack()
+        if state is not None and state in stack:
+            while stack and stack.pop() is not state:
+                pass
+        if gone:
+            self._states.pop(id(frame), None)
+        if not stack:
+            self.stream.flush()
+
+    def forked(self):
+        """In a child: what it writes is its own."""
+        self.stream.forked()
+        self._local, self._threads, self._states = threading.local(), {}, {}
+        for file in self._files.values():
+            for statement in (file or {}).values():
+                statement.number = None
+        self._next = 0
+
+    # How it is told.
+
+    def _tell(self, statement):
+        statement.number = self._next
+        self._next += 1
+        site = {
+            "file": statement.file,
+            "line": statement.line,
+            "end": statement.end,
+            "kind": statement.kind,
+            "text": statement.text,
+            "calls": list(statement.calls)[:20],
+            "reads": list(statement.reads),
+            "binds": list(statement.binds),
+            "function": statement.function,
+        }
+        self.stream.write("s", statement.number, site)
+
+    def _sketches(self, frame, names):
+        found = {}
+        for name in names:
+            value = values.look_up(frame, name)
+            if value is values.MISSING:
+                continue
+            sketch = self._sketch(value)
+            if sketch:
+                found[name] = sketch
+        return found
+
+    def _sketch(self, value):
+        found = self.sketcher.sketch(value)
+        return self.stream.sketch(found) if found is not None else None
+
+    def _often(self, count, bytes_read=0):
+        """Whether to look this time; where much had to be read, more seldom."""
+        if self._dense:
+            return not self.stream.full and bytes_read < _READ
+        most = _ALL if bytes_read < _READ else _FEW
+        return count <= most or (count & (count - 1) == 0 and count < _LONGEST)
+
+    def _stack(self):
+        try:
+            return self._local.stack
+        except AttributeError:
+            self._local.stack = []
+            return self._local.stack
+
+    def _thread(self):
+        """The threads of a process, by the order in which they came to the project's code."""
+        number = self._threads.setdefault(threading.get_ident(), len(self._threads))
+        return "t%d" % number
+
+
+def _library_folders():
+    """Where the standard library and the recorder lie."""
+    paths = sysconfig.get_paths()
+    found = [paths[name] for name in ("stdlib", "platstdlib") if name in paths]
+    found.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return tuple(os.path.join(each, "") for each in found)

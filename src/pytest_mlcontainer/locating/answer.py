@@ -1,0 +1,219 @@
+"""Two recordings → where they part, what makes that large, and how it reaches the outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_mlcontainer.locating.chain import Chain, apart, trace, writing
+from pytest_mlcontainer.locating.exchange import aims_of
+from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
+from pytest_mlcontainer.locating.recording import ProcessRecording
+from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, shown
+from pytest_mlcontainer.locating.ways import way_in
+from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine, Step
+
+AMPLIFIES: Final = 30.0
+"""By how much a statement has to enlarge a difference to be called an amplifier: more than a
+well-conditioned operation on a few hundred elements does."""
+_SMALL: Final = 1e-2
+_STEPS: Final = 24
+_ORIGINS: Final = 3
+_VALUES: Final = 4
+
+
+@dataclass(frozen=True)
+class Found:
+    """An answer, and where it can be proved.
+
+    Attributes:
+        kept: where values of the expected side may have to be put on the other.
+        origins: those of them that stand for the origins; none where that cannot be proved.
+        is_loose: whether what differs was seen, and nothing that made it differ: recording more
+            of the program may tell.
+    """
+
+    location: Location
+    kept: tuple[Aim, ...] = ()
+    origins: tuple[Aim, ...] = ()
+    is_loose: bool = False
+
+
+def find(
+    expected: Sequence[ProcessRecording],
+    actual: Sequence[ProcessRecording],
+    outputs: Sequence[str],
+    noise: frozenset[SourceLine] = frozenset(),
+) -> Found:
+    """Where two recordings of one program part, as far as can be told without another run.
+
+    Args:
+        outputs: names of the outputs that drift.
+        noise: statements that make something else in each run, and do not count as origins where
+            there are others.
+    """
+    missing = _nothing_seen(expected, actual)
+    if missing:
+        return Found(Location(notes=(missing,)))
+    pairing = pair_recordings(expected, actual)
+    chain = trace(pairing, outputs)
+    notes = _remarks(expected, actual)
+    if not chain.way:
+        return Found(_written_inline(pairing, outputs, notes))
+    if not chain.origins:
+        location = Location(steps=_steps(pairing, chain), notes=(_why_none(chain), *notes))
+        return Found(location, is_loose=bool(chain.loose))
+    origins = tuple({_place(each): each for each in reversed(chain.origins)}.values())[::-1]
+    origins = tuple(each for each in origins if _place(each) not in noise) or origins
+    origins = origins[:_ORIGINS]
+    first = origins[0]
+    way = _way_of(pairing, first)
+    location = Location(
+        origins=tuple(_place(each) for each in origins),
+        values=_sides(pairing, first),
+        kind=way[0],
+        mend=way[1],
+        amplifier=_amplifier(pairing, chain, noise),
+        decision=_decision(pairing, chain),
+        steps=_steps(pairing, chain),
+        notes=notes,
+    )
+    return Found(location, *aims_of(pairing, chain, origins))
+
+
+def _written_inline(
+    pairing: PairedRuns, outputs: Sequence[str], notes: tuple[str, ...]
+) -> Location:
+    """Where all values agree, the statements that compute something as they write it."""
+    places = dict.fromkeys(_place(each) for each in writing(pairing, outputs))
+    ways = {place: way_in(place.calls, place.text, reordered=False) for place in places}
+    known = {place: way for place, way in ways.items() if way is not None}
+    why = "of what the project's own code was seen to compute nothing that differs is written"
+    if not known:
+        return Location(notes=(why, *notes))
+    first = next(iter(known.values()))
+    inline = f"{why}: it is computed in the statement that writes it"
+    return Location(
+        origins=tuple(known)[:_ORIGINS], kind=first.what, mend=first.mend, notes=(inline, *notes)
+    )
+
+
+def noise_of(
+    expected: Sequence[ProcessRecording], again: Sequence[ProcessRecording]
+) -> frozenset[SourceLine]:
+    """Statements that make something else in each run of one side."""
+    pairing = pair_recordings(expected, again)
+    return frozenset(
+        _place(node) for node in pairing.nodes if node.expected.site is not None and node.bound
+    )
+
+
+def _nothing_seen(expected: Sequence[ProcessRecording], actual: Sequence[ProcessRecording]) -> str:
+    for streams in (expected, actual):
+        if not streams:
+            return (
+                "nothing was recorded: the entrypoint starts no Python, or one that does not look "
+                "at PYTHONPATH (python -I, -E or -S, a frozen program)"
+            )
+        if not any(stream.events for stream in streams):
+            unread = sorted({each for stream in streams for each in stream.unread})
+            why = f"; the source of {unread[0]} cannot be read" if unread else ""
+            return f"no statement of the project's own code was seen{why}"
+    return ""
+
+
+def _remarks(
+    expected: Sequence[ProcessRecording], actual: Sequence[ProcessRecording]
+) -> tuple[str, ...]:
+    streams = (*expected, *actual)
+    notes = []
+    if any(stream.lost for stream in streams):
+        notes.append("the program set a trace function of its own, after which nothing was seen")
+    if any(stream.thinned for stream in streams):
+        notes.append("there was more to record than is kept: the middle of the run is thinned")
+    if any(not stream.ended for stream in streams):
+        notes.append("a process did not come to its end: what it did last may be missing")
+    return tuple(notes)
+
+
+def _why_none(chain: Chain) -> str:
+    if chain.loose:
+        place = _place(chain.loose[0])
+        return (
+            f"what {place.file}:{place.line} reads differs, and no statement of the project's own "
+            "code was seen to bring that about: code of a library did, or one that runs very often"
+        )
+    return "all that the project's own code was seen to compute is equal on both sides"
+
+
+def _place(node: PairedEvent) -> SourceLine:
+    assert node.expected.site is not None
+    return node.expected.site
+
+
+def _way_of(pairing: PairedRuns, node: PairedEvent) -> tuple[str, str]:
+    place = _place(node)
+    pairs = list(node.bound.values())
+    reordered = bool(pairs) and all(is_reordered(*pairing.of(pair)) for pair in pairs)
+    way = way_in(place.calls, place.text, reordered=reordered)
+    if way is not None:
+        return way.what, way.mend
+    if place.calls:
+        call = "@" if "@" in place.calls else place.calls[0].lstrip(".")
+        return f"computed by {call}, with the same inputs on both sides", ""
+    return "computed here, from the same inputs on both sides", ""
+
+
+def _sides(pairing: PairedRuns, node: PairedEvent) -> tuple[Sides, ...]:
+    return tuple(
+        Sides(name, shown(left), shown(right), distance(left, right))
+        for name, pair in list(node.bound.items())[:_VALUES]
+        for left, right in [pairing.of(pair)]
+    )
+
+
+def _step(pairing: PairedRuns, node: PairedEvent) -> Step:
+    read, bound = (apart(pairing, each.values()) for each in (node.read, node.bound))
+    return Step(_place(node), read, bound)
+
+
+def _on_the_way(chain: Chain) -> list[PairedEvent]:
+    return [each for each in chain.way if each.expected.site is not None]
+
+
+def _steps(pairing: PairedRuns, chain: Chain) -> tuple[Step, ...]:
+    """The way, each statement by its first turn, thinned in its middle."""
+    nodes = list({_place(each): each for each in reversed(_on_the_way(chain))}.values())[::-1]
+    if len(nodes) > _STEPS:
+        stride = (len(nodes) - 1) / (_STEPS - 1)
+        nodes = [nodes[round(place * stride)] for place in range(_STEPS)]
+    return tuple(_step(pairing, node) for node in nodes)
+
+
+def _amplifier(pairing: PairedRuns, chain: Chain, noise: frozenset[SourceLine]) -> Step | None:
+    """The statement that enlarges a small difference most."""
+    best, most = None, AMPLIFIES
+    for node in _on_the_way(chain):
+        step = _step(pairing, node)
+        if step.place in noise or not step.read or step.bound is None or step.read >= _SMALL:
+            continue
+        factor = step.bound / step.read
+        if factor >= most and math.isfinite(step.read):
+            best, most = step, factor
+    return best
+
+
+def _decision(pairing: PairedRuns, chain: Chain) -> SourceLine | None:
+    """The first statement that makes of a small difference of numbers another choice."""
+    for node in _on_the_way(chain):
+        read = [pairing.of(pair) for pair in node.read.values()]
+        numbers = [pair for pair in read if not is_discrete(pair[0])]
+        if not numbers or len(numbers) < len(read):
+            continue
+        parted = any(head is node for head in pairing.heads.values())
+        bound = [pairing.of(pair) for pair in node.bound.values()]
+        if parted or any(is_discrete(left) for left, _right in bound):
+            return _place(node)
+    return None

@@ -1,0 +1,280 @@
+"""From the outputs back to where the difference comes in: the way that it took through values.
+
+What a statement read is traced to the statement that bound it by its digests on both sides: two
+digests that differ are all but unmistakable, whatever names the value has had meanwhile. A
+container that differs is traced by what it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from pytest_mlcontainer.locating.hidden import HiddenValues
+from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
+from pytest_mlcontainer.locating.sketches import differing_parts, distance
+
+_DEEPEST: Final = 3
+_WRITES: Final = re.compile(
+    r"(^|\.)(dump|dumps|save\w*|write\w*|to_\w+|print|export\w*|put|log\w*|tofile|savez\w*)$"
+)
+_STRING: Final = re.compile(r"""["']([^"']+)["']""")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How a difference reaches the outputs.
+
+    Attributes:
+        origins: whose inputs agree and whose results do not.
+        loose: which read what differs, and nobody was seen to bind that.
+        way: all statements between, these included, in order of execution.
+        users: numbers of statements → those on the way that used what they made.
+    """
+
+    origins: tuple[PairedEvent, ...]
+    loose: tuple[PairedEvent, ...]
+    way: tuple[PairedEvent, ...]
+    users: Mapping[int, tuple[PairedEvent, ...]]
+
+
+def trace(pairing: PairedRuns, outputs: Sequence[str]) -> Chain:
+    """Trace what differs in outputs back to where it comes in.
+
+    Args:
+        outputs: names of the outputs that drift; paths, or what a run printed.
+    """
+    tracer = _Tracer(pairing)
+    return tracer.back_from(_ends(pairing, tracer, outputs))
+
+
+def writing(pairing: PairedRuns, outputs: Sequence[str]) -> list[PairedEvent]:
+    """Statements that write: those that name an output, where there are such."""
+    sinks = [each for each in pairing.nodes if _writes(each)]
+    return [each for each in sinks if _names_output(pairing, each, outputs)] or sinks
+
+
+def _ends(pairing: PairedRuns, tracer: _Tracer, outputs: Sequence[str]) -> list[PairedEvent]:
+    """Statements that hand on what differs: those that name an output, else all that write."""
+    sinks = [each for each in pairing.nodes if _writes(each) and tracer.is_reached(each)]
+    named = [each for each in sinks if _names_output(pairing, each, outputs)]
+    if named or sinks:
+        return named or sinks
+    # Nothing writes by its name: what reads what differs, and makes nothing of it that is seen.
+    return [each for each in pairing.nodes if each.read and not each.bound and each.expected.site]
+
+
+def _writes(node: PairedEvent) -> bool:
+    site = node.expected.site
+    return site is not None and any(_WRITES.search(call) for call in site.calls)
+
+
+def _names_output(pairing: PairedRuns, node: PairedEvent, outputs: Sequence[str]) -> bool:
+    """Whether a statement names an output, in its text or by a path that it read."""
+    site = node.expected.site
+    if site is None:
+        return False
+    texts = set(_STRING.findall(site.text))
+    for digest in node.expected.read.values():
+        sketch = pairing.sketches[0].get(digest, {})
+        if sketch.get("t") == "text":
+            texts.add(str(sketch.get("v", "")))
+    names = {PurePosixPath(each).name for each in outputs}
+    return any(PurePosixPath(text).name in names for text in texts if text)
+
+
+class _Tracer:
+    def __init__(self, pairing: PairedRuns) -> None:
+        self._pairing = pairing
+        self._bound: dict[Pair, list[PairedEvent]] = {}
+        self._named: dict[tuple[str, str], list[PairedEvent]] = {}
+        self._returns: dict[str, list[PairedEvent]] = {}
+        self._within: dict[str, list[PairedEvent]] = {}
+        self._given: dict[Pair, list[PairedEvent]] = {}
+        self._hidden = HiddenValues(pairing)
+        for node in pairing.nodes:
+            for name, pair in node.bound.items():
+                self._bound.setdefault(pair, []).append(node)
+                if node.expected.site is not None:
+                    self._named.setdefault((node.expected.path, name), []).append(node)
+                if name in ("return", "yield"):
+                    self._given.setdefault(pair, []).append(node)
+                    self._returns.setdefault(_caller(node), []).append(node)
+            if node.bound and node.expected.site is not None:
+                self._within.setdefault(_caller(node), []).append(node)
+
+    def is_reached(self, node: PairedEvent) -> bool:
+        """Whether what differs comes to a statement."""
+        return bool(node.read) or bool(self._sources(node)[0])
+
+    def back_from(self, ends: Iterable[PairedEvent]) -> Chain:
+        seen: dict[int, PairedEvent] = {}
+        origins: list[PairedEvent] = []
+        loose: list[PairedEvent] = []
+        users: dict[int, list[PairedEvent]] = {}
+        waiting = list(ends)
+        while waiting:
+            node = waiting.pop()
+            if node.number in seen:
+                continue
+            seen[node.number] = node
+            sources, unexplained = self._sources(node)
+            waiting.extend(sources)
+            for source in sources:
+                users.setdefault(source.number, []).append(node)
+            if node.expected.site is None:
+                if unexplained:
+                    self._computed_in_call(node, waiting, seen, origins)
+                continue
+            if unexplained:
+                loose.append(node)
+            elif not sources and not node.read:
+                origins.append(node)
+        used = {number: _in_order(nodes) for number, nodes in users.items()}
+        return Chain(_in_order(origins), _in_order(loose), _in_order(seen.values()), used)
+
+    def _computed_in_call(
+        self,
+        node: PairedEvent,
+        waiting: list[PairedEvent],
+        seen: dict[int, PairedEvent],
+        origins: list[PairedEvent],
+    ) -> None:
+        """An argument that the calling statement itself computes: `train(numpy.exp(x))`."""
+        caller = calling(self._pairing, node)
+        if caller is None:
+            return
+        if not caller.read:
+            seen[caller.number] = caller
+            origins.append(caller)
+        for name, pair in caller.read.items():
+            waiting.extend(self._made(caller, name, pair, 0))
+
+    def _sources(self, node: PairedEvent) -> tuple[list[PairedEvent], bool]:
+        """Where what it read, or was handed back, was bound; whether anything is unexplained."""
+        found, unexplained = [], False
+        for name, pair in node.read.items():
+            made = self._made(node, name, pair, 0)
+            found += made
+            unexplained = unexplained or not made
+        found += self._handed_back(node) or self._changed_within(node)
+        found += () if found else self._results(node)
+        found += () if found else self._parted_within(node)
+        found += self._hidden.sources(node)
+        head = self._pairing.heads.get(node.expected.path)
+        if head is not None and head.number < node.number and not node.read and node.bound:
+            found.append(head)
+        return found, unexplained
+
+    def _handed_back(self, node: PairedEvent) -> list[PairedEvent]:
+        """What functions of the project's returned to a statement."""
+        site = node.expected.site
+        if site is None:
+            return []
+        place = f"{node.expected.path}/{site.line}:{node.expected.turn}"
+        return [each for each in self._returns.get(place, ()) if each.number < node.number]
+
+    def _results(self, node: PairedEvent) -> list[PairedEvent]:
+        """What functions of the project's gave to a library, or a generator gave, and it bound."""
+        held = {pair for pair in node.bound.values() for pair in self._parts(pair, 0)}
+        made = [_before(self._given.get(pair, ()), node) for pair in held]
+        return [each for each in made if each is not None]
+
+    def _parted_within(self, node: PairedEvent) -> list[PairedEvent]:
+        """Where functions of the project's, which a statement called, went different ways."""
+        site = node.expected.site
+        if site is None:
+            return []
+        place = f"{node.expected.path}/{site.line}:{node.expected.turn}>"
+        heads = self._pairing.heads.items()
+        return [head for path, head in heads if path.startswith(place)][:1]
+
+    def _changed_within(self, node: PairedEvent) -> list[PairedEvent]:
+        """What functions of the project's did to the values that a statement gave them."""
+        site = node.expected.site
+        if site is None:
+            return []
+        place = f"{node.expected.path}/{site.line}:{node.expected.turn}"
+        changed = [each for each in self._within.get(place, ()) if each.number < node.number]
+        inner = {pair for each in changed for pair in each.bound.values()}
+        held = {pair for pair in node.bound.values() for pair in self._parts(pair, 0)}
+        return [each for each in changed if inner & held & set(each.bound.values())] or changed[-1:]
+
+    def _parts(self, pair: Pair, depth: int) -> Iterator[Pair]:
+        """A pair, and those that differ of what it holds."""
+        yield pair
+        if depth < _DEEPEST:
+            for left, right in differing_parts(*self._pairing.of(pair)):
+                yield from self._parts((str(left.get("d")), str(right.get("d"))), depth + 1)
+
+    def _made(self, node: PairedEvent, name: str, pair: Pair, depth: int) -> list[PairedEvent]:
+        made = _before(self._bound.get(pair, ()), node)
+        if made is None and depth == 0:
+            head = self._parted(node, pair)
+            if head is not None:
+                return [head]
+        if made is None:
+            found = list(self._made_within(node, pair, depth))
+            if found:
+                return found
+            made = _before(self._named.get((node.expected.path, name), ()), node)
+        return [] if made is None else [made]
+
+    def _made_within(self, node: PairedEvent, pair: Pair, depth: int) -> Iterator[PairedEvent]:
+        """Where what a container holds was bound."""
+        if depth >= _DEEPEST:
+            return
+        for left, right in differing_parts(*self._pairing.of(pair)):
+            within = (str(left.get("d")), str(right.get("d")))
+            yield from self._made(node, "", within, depth + 1)
+
+    def _parted(self, node: PairedEvent, pair: Pair) -> PairedEvent | None:
+        """Of a value that the sides bound in different statements, where they parted before."""
+        for side, digest in zip(self._pairing.alone, pair, strict=True):
+            path = side.get(digest)
+            while path:
+                head = self._pairing.heads.get(path)
+                if head is not None and head.number < node.number:
+                    return head
+                path = path.rpartition("/")[0]
+        return None
+
+
+def _caller(node: PairedEvent) -> str:
+    """The place in the tree of calls from which a returning function was called."""
+    return node.expected.path.rpartition(">")[0]
+
+
+def _before(made: Iterable[PairedEvent], node: PairedEvent) -> PairedEvent | None:
+    earlier = [each for each in made if each.number < node.number]
+    return earlier[-1] if earlier else None
+
+
+def calling(pairing: PairedRuns, node: PairedEvent) -> PairedEvent | None:
+    """The statement that called a function, and to which its result goes."""
+    place = node.expected.path.rpartition(">")[0]
+    path, _, where = place.rpartition("/")
+    line, _, turn = where.partition(":")
+    for other in pairing.nodes[node.number + 1 :]:
+        site = other.expected.site
+        if (
+            site is not None
+            and other.expected.path == path
+            and str(site.line) == line
+            and str(other.expected.turn) == turn
+        ):
+            return other
+    return None
+
+
+def _in_order(nodes: Iterable[PairedEvent]) -> tuple[PairedEvent, ...]:
+    return tuple(sorted(nodes, key=lambda node: node.number))
+
+
+def apart(pairing: PairedRuns, pairs: Iterable[Pair]) -> float | None:
+    """The largest distance of some values on both sides; None where none can be measured."""
+    found = [distance(*pairing.of(pair)) for pair in pairs]
+    return max((each for each in found if each is not None), default=None)

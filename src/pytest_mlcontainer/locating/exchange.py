@@ -1,0 +1,76 @@
+"""Where the values of one side can be put into a run of the other, so that the sides agree.
+
+A statement's values can be put where it binds them to names. What a function returns is bound by
+the statement that called it. A set cannot be put, as its order is made anew in each process, nor
+can the way that a program takes, or an exception: what is made of them can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pytest_mlcontainer.locating.chain import Chain, calling
+from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns
+from pytest_mlcontainer.locating.recording import Sketch
+from pytest_mlcontainer.model import Aim
+
+_MOST: Final = 500
+_DEEPEST: Final = 8
+_RESULTS: Final = ("return", "yield")
+_Site = tuple[str, str, int]
+
+
+def aims_of(
+    pairing: PairedRuns, chain: Chain, origins: Iterable[PairedEvent]
+) -> tuple[tuple[Aim, ...], tuple[Aim, ...]]:
+    """Where values are kept on the expected side, and which of them stand for the origins.
+
+    All executions of a statement count: one that computes otherwise on the other side does so each
+    time that it is executed.
+    """
+    names: dict[_Site, dict[str, None]] = {}
+    for node in chain.way:
+        if node.expected.site is not None:
+            for bound in _bindings(pairing, chain, node, 0):
+                names.setdefault(_site(bound), {}).update(dict.fromkeys(_names(bound)))
+    wanted = {_site(bound) for node in origins for bound in _bindings(pairing, chain, node, 0)}
+    aims = {
+        site: Aim(number, *site, tuple(found))
+        for number, (site, found) in enumerate(tuple(names.items())[:_MOST])
+    }
+    return tuple(aims.values()), tuple(aim for site, aim in aims.items() if site in wanted)
+
+
+def _site(node: PairedEvent) -> _Site:
+    assert node.expected.site is not None
+    return node.stream[0], node.expected.site.file, node.expected.site.line
+
+
+def _names(node: PairedEvent) -> list[str]:
+    return [name for name in node.bound if name not in _RESULTS]
+
+
+def _bindings(
+    pairing: PairedRuns, chain: Chain, node: PairedEvent, depth: int
+) -> Iterator[PairedEvent]:
+    """The statements at which a statement's values can be put."""
+    if depth > _DEEPEST or node.expected.site is None:
+        return
+    if any(name in node.bound for name in _RESULTS):
+        caller = calling(pairing, node)
+        if caller is not None and caller.bound:
+            yield from _bindings(pairing, chain, caller, depth + 1)
+        return
+    if _names(node) and not any(_holds_set(pairing.of(pair)[0]) for pair in node.bound.values()):
+        yield node
+        return
+    for other in chain.users.get(node.number, ()):
+        if other.number != node.number:
+            yield from _bindings(pairing, chain, other, depth + 1)
+
+
+def _holds_set(sketch: Sketch) -> bool:
+    if sketch.get("t") == "set":
+        return True
+    return any(_holds_set(each) for each in sketch.get("c", ()) if isinstance(each, dict))

@@ -1,0 +1,155 @@
+"""Two recordings, statement by statement: what was executed on both sides, and what parted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_mlcontainer.locating.recording import NOTHING, Event, ProcessRecording, Sketch
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class PairedEvent:
+    """One statement, executed on both sides.
+
+    Attributes:
+        number: in the order of the expected side.
+        stream: names of the process, on both sides.
+        read, bound: names → digests on both sides, of what differs.
+    """
+
+    number: int
+    stream: Pair
+    expected: Event
+    actual: Event
+    read: Mapping[str, Pair]
+    bound: Mapping[str, Pair]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything that it read or bound does."""
+        return bool(self.read or self.bound) or self.expected.raised != self.actual.raised
+
+
+@dataclass
+class PairedRuns:
+    """Two recordings, held against each other.
+
+    Attributes:
+        nodes: what both sides executed.
+        heads: of each call in which the two went different ways, the last statement before that.
+        alone: digests that only one side bound, in a statement that the other did not execute →
+            the call in which that was; for each side.
+    """
+
+    nodes: list[PairedEvent] = field(default_factory=list)
+    heads: dict[str, PairedEvent] = field(default_factory=dict)
+    alone: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
+    sketches: tuple[dict[str, Sketch], dict[str, Sketch]] = field(default_factory=lambda: ({}, {}))
+    unpaired: int = 0
+
+    def of(self, pair: Pair) -> tuple[Sketch, Sketch]:
+        """The sketches behind two digests."""
+        return self.sketches[0].get(pair[0], NOTHING), self.sketches[1].get(pair[1], NOTHING)
+
+
+def pair_recordings(
+    expected: Sequence[ProcessRecording], actual: Sequence[ProcessRecording]
+) -> PairedRuns:
+    """Hold two recordings against each other.
+
+    Processes meet by their names, which tell in which order they began, where they were started
+    with the same arguments; else by those.
+    """
+    pairing = PairedRuns()
+    for left, right in _processes(expected, actual):
+        pairing.sketches[0].update(left.sketches)
+        pairing.sketches[1].update(right.sketches)
+        _pair_streams(pairing, left, right)
+    return pairing
+
+
+def _processes(
+    expected: Sequence[ProcessRecording], actual: Sequence[ProcessRecording]
+) -> Iterator[tuple[ProcessRecording, ProcessRecording]]:
+    left = {each.name: each for each in actual}
+    for stream in expected:
+        other = left.get(stream.name)
+        if other is None or other.argv != stream.argv:
+            alike = (each for each in left.values() if each.argv == stream.argv)
+            other = next(alike, other)
+        if other is not None:
+            del left[other.name]
+            yield stream, other
+
+
+def _pair_streams(pairing: PairedRuns, left: ProcessRecording, right: ProcessRecording) -> None:
+    there = {event.key: event for event in right.events}
+    names = (left.name, right.name)
+    for event in left.events:
+        other = there.get(event.key)
+        if other is None:
+            _note_alone(pairing, 0, event)
+            continue
+        read = _differing(event.read, other.read)
+        after = _differing(_left(event), _left(other))
+        bound = {
+            name: pair for name, pair in after.items() if name in event.bound or name in other.bound
+        }
+        pairing.nodes.append(PairedEvent(len(pairing.nodes), names, event, other, read, bound))
+    here = {event.key for event in left.events}
+    for event in right.events:
+        if event.key not in here:
+            _note_alone(pairing, 1, event)
+    _note_heads(pairing, names, left, right)
+
+
+def _note_alone(pairing: PairedRuns, side: int, event: Event) -> None:
+    pairing.unpaired += 1
+    for digest in event.bound.values():
+        pairing.alone[side][digest] = event.path
+
+
+def _left(event: Event) -> Mapping[str, str]:
+    """What a statement left in names that it bound or might have changed on either side."""
+    return {**event.read, **event.bound}
+
+
+def _differing(expected: Mapping[str, str], actual: Mapping[str, str]) -> dict[str, Pair]:
+    both = expected.keys() & actual.keys()
+    return {
+        name: (expected[name], actual[name])
+        for name in sorted(both)
+        if expected[name] != actual[name]
+    }
+
+
+def _note_heads(
+    pairing: PairedRuns, names: Pair, left: ProcessRecording, right: ProcessRecording
+) -> None:
+    """Of each call that went another way on the other side, the last statement in common."""
+    ways = (_by_call(left), _by_call(right))
+    nodes = {each.expected.key: each for each in pairing.nodes if each.stream == names}
+    for path, way in ways[0].items():
+        other = ways[1].get(path)
+        if other is None or way == other:
+            continue
+        together = [one for one, two in zip(way, other, strict=False) if one == two]
+        parted = next(
+            (place for place, (one, two) in enumerate(zip(way, other, strict=False)) if one != two),
+            len(together),
+        )
+        if parted:
+            head = nodes.get(way[parted - 1])
+            if head is not None:
+                pairing.heads.setdefault(path, head)
+
+
+def _by_call(stream: ProcessRecording) -> dict[str, list[tuple[str, str, int, int]]]:
+    found: dict[str, list[tuple[str, str, int, int]]] = defaultdict(list)
+    for event in stream.events:
+        found[event.path].append(event.key)
+    return found

@@ -1,0 +1,130 @@
+"""How a difference enters a program, told by what a statement calls, and what usually stops it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A way in.
+
+    Args:
+        what: in a few words.
+        mend: what usually stops it.
+    """
+
+    what: str
+    mend: str = ""
+
+
+ORDER: Final = Entrance("the same elements in another order", "sort them, or use a list")
+_WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
+    (
+        r"(^|\.)(listdir|scandir|iterdir|glob|iglob|rglob|walk|fwalk)$",
+        Entrance("the order of a folder's listing", "sort the listing: sorted(…)"),
+    ),
+    (
+        r"(^|\.)(time|time_ns|now|utcnow|today|localtime|gmtime|ctime|strftime|asctime|monotonic"
+        r"|perf_counter|process_time)(_ns)?$|\bTimestamp\.now$",
+        Entrance(
+            "the clock or the time zone", "pass the moment in, in UTC, and keep it out of outputs"
+        ),
+    ),
+    (
+        r"(^|\.)(astimezone|fromtimestamp|mktime|tzset|timestamp)$",
+        Entrance("the time zone", 'name the zone: tz="UTC"'),
+    ),
+    (
+        r"(^|\.)(gethostname|getfqdn|node|uname)$",
+        Entrance("the machine's name", "pass what depends on it as a setting"),
+    ),
+    (
+        r"(^|\.)(cpu_count|process_cpu_count|sched_getaffinity|effective_n_jobs)$",
+        Entrance("the number of processors", "set the number of workers and chunks explicitly"),
+    ),
+    (
+        r"(^|\.)(getenv|environ\.get|environb?\.setdefault|expandvars|expanduser|home)$",
+        Entrance(
+            "an environment variable", "set it in the image or in `env` of [tool.mlcontainer]"
+        ),
+    ),
+    (
+        r"(^|\.)(getuser|getuid|geteuid|getlogin)$",
+        Entrance("the user that it runs as", "do not derive results from the user"),
+    ),
+    (
+        r"(^|\.)(getlocale|setlocale|localeconv|strcoll|strxfrm|getpreferredencoding)$",
+        Entrance("the locale", "set LC_ALL in the image, or format and sort without a locale"),
+    ),
+    (
+        r"(^|\.)(uuid1|uuid4|token_hex|token_bytes|urandom|getpid|mkdtemp|mkstemp)$",
+        Entrance(
+            "an identifier that is made anew in each run",
+            "keep it out of outputs, or name it yourself",
+        ),
+    ),
+    (
+        r"(^|\.)(seed|default_rng|RandomState|SystemRandom|manual_seed|PRNGKey|set_seed)$",
+        Entrance("a generator of random numbers, by its seed", "seed it with a constant"),
+    ),
+    (
+        r"(^|\.)(random|rand|randn|randint|randrange|uniform|normal|standard_normal|gauss|choice"
+        r"|choices|sample|shuffle|permutation|permuted|integers|bernoulli|multinomial|randperm"
+        r"|train_test_split)$",
+        Entrance(
+            "random numbers",
+            "seed the generator: random_state=0, default_rng(0)",
+        ),
+    ),
+    (
+        r"(^|\.)(set|frozenset|hash)$",
+        Entrance(
+            "the order of a set, or a hash of text",
+            "sort it; PYTHONHASHSEED=0 pins it",
+        ),
+    ),
+    (
+        r"(^|\.)(resolve|abspath|realpath|getcwd|cwd|absolute)$",
+        Entrance("the folder that it works in", "keep absolute paths out of results"),
+    ),
+    (
+        r"(^|\.)(gethostbyname|getaddrinfo|create_connection|if_nameindex|net_if_addrs)$",
+        Entrance("the network", "ask for it explicitly, and fail where it is not there"),
+    ),
+    (
+        r"(^|\.)(disk_usage|statvfs|sysconf|virtual_memory|getrlimit)$",
+        Entrance("how much room there is, on disk or in memory", "set the size explicitly"),
+    ),
+    (
+        r"(^|\.)(stat|lstat|getmtime|getctime|filemode|umask)$",
+        Entrance("what the file system says of a file", "keep modes and times out of results"),
+    ),
+    (r"(^|\.)(id)$", Entrance("an address in memory", "do not sort or key by id()")),
+    (
+        r"(^|\.)(urlopen|urlretrieve|get|post|download|from_pretrained|snapshot_download"
+        r"|load_dataset|fetch_\w+)$",
+        Entrance("something that is fetched", "put it into the image, by its digest"),
+    ),
+)
+_COMPILED: Final = tuple((re.compile(pattern), way) for pattern, way in _WAYS)
+_ENVIRONMENT: Final = re.compile(r"\bos\.environb?\[|\benviron\[")
+_SET: Final = re.compile(r"\{[^{}:]*\}|\bset\(")
+
+
+def way_in(calls: tuple[str, ...], text: str, *, reordered: bool) -> Entrance | None:
+    """How a difference enters at a statement.
+
+    Args:
+        calls: dotted names of what it calls, as written.
+        text: the statement.
+        reordered: both sides hold the same there, in another order.
+    """
+    for pattern, way in _COMPILED:
+        if any(pattern.search(each) for each in calls):
+            return way
+    if _ENVIRONMENT.search(text):
+        return way_in(("os.getenv",), "", reordered=False)
+    return ORDER if reordered else None

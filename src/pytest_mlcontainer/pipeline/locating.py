@@ -1,0 +1,223 @@
+"""Where two runs part: both are watched, and what is found is proved by exchanging values."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.experiments.comparison import RunComparison
+from pytest_mlcontainer.locating.answer import Found, find, noise_of
+from pytest_mlcontainer.locating.recording import ProcessRecording, read_recording
+from pytest_mlcontainer.model import (
+    HOST,
+    Aim,
+    Knobs,
+    Location,
+    Outcome,
+    Recording,
+    Run,
+    RunJob,
+    SourceLine,
+    Variation,
+    Verdict,
+)
+from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.runs.recording import RECORDING, VALUES
+
+NAME: Final = "recorder"
+_EXCHANGES: Final = 4
+_AGAIN: Final = 1000  # more than any other run of the same is numbered by
+
+
+@dataclass(frozen=True)
+class TwoSides:
+    """Two runs of one entrypoint that drift.
+
+    Args:
+        expected, actual: the jobs of both.
+        comparison: by which they drift.
+    """
+
+    lab: Laboratory
+    expected: RunJob
+    actual: RunJob
+    comparison: RunComparison
+
+    def locate(self, outcome: Outcome) -> Location:
+        """Where they part.
+
+        Raises:
+            MlContainerError: a run cannot be made.
+        """
+        if HOST in (self.expected.target.platform, self.actual.target.platform):
+            return Location(notes=("runs on host are not watched: only those in containers are",))
+        watched = self._watch(Recording(self.lab.packages))
+        random = outcome.verdict is Verdict.NONDETERMINISTIC
+        why = self._why_not(watched.runs, random=random)
+        if why:
+            return Location(runs=2, notes=(why,))
+        search = Exchange(self, outcome)
+        found = search.find(watched)
+        if found.is_loose and not found.location.origins:
+            watched = self._watch(Recording(self.lab.packages, dense=True))
+            found = search.find(watched)
+        return search.proved(found, watched)
+
+    def _watch(self, recording: Recording) -> Watched:
+        sides = self.expected, self.actual
+        self.lab.prefetch(tuple(_watched(each, recording) for each in sides))
+        return Watched(tuple(self.run(each, recording) for each in sides))
+
+    def _why_not(self, sides: Sequence[Run], *, random: bool) -> str:
+        """Why the watched runs say nothing of those that are not watched."""
+        for job, run in zip((self.expected, self.actual), sides, strict=True):
+            if run.failure is not None:
+                return f"watched, {job} fails: {run.failure.what}"
+            # What is made anew in each run cannot be the same.
+            if not random and not self.comparison.compare(run, self.lab.run(job)).verdict.passes:
+                return (
+                    f"watched, {job} writes something else than otherwise: its outputs depend on "
+                    "what differs from run to run, or on being watched"
+                )
+        if self.comparison.compare(sides[1], sides[0]).verdict.passes:
+            return "watched, both sides agree: what makes them drift did not come about then"
+        return ""
+
+    def run(self, job: RunJob, recording: Recording) -> Run:
+        """A watched run.
+
+        Raises:
+            MlContainerError: it cannot be made.
+        """
+        return self.lab.run(_watched(job, recording))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Two watched runs, of the expected side and the actual one."""
+
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def streams(self) -> tuple[tuple[ProcessRecording, ...], ...]:
+        return tuple(read_recording(run.folder / RECORDING) for run in self.runs)
+
+
+class Exchange:
+    """Proves an origin: its values of one side are put into a run of the other."""
+
+    def __init__(self, sides: TwoSides, outcome: Outcome) -> None:
+        self._sides = sides
+        self._outputs = _outputs(outcome)
+        self._noise: frozenset[SourceLine] = frozenset()
+        self._runs = 0
+
+    def find(self, watched: Watched) -> Found:
+        """What two watched runs tell; of several origins, not those that differ in each run."""
+        self._runs += 2
+        expected, actual = watched.streams
+        found = find(expected, actual, self._outputs, self._noise)
+        if len(found.location.origins) < 2 or self._noise:
+            return found
+        job = self._sides.expected
+        again = replace(job, repeat=job.repeat + _AGAIN)
+        run = self._sides.run(again, Recording(self._sides.lab.packages))
+        self._runs += 1
+        self._noise = noise_of(expected, read_recording(run.folder / RECORDING))
+        return find(expected, actual, self._outputs, self._noise)
+
+    def proved(self, found: Found, watched: Watched) -> Location:
+        """The answer, with what exchanging values showed.
+
+        Raises:
+            MlContainerError: a run cannot be made.
+        """
+        if not found.origins:
+            return self._told(found)
+        sides, packages = self._sides, self._sides.lab.packages
+        keeping = Recording(packages, found.kept, records=False)
+        giving = sides.run(sides.expected, keeping)
+        kept = giving.folder / RECORDING / VALUES
+        self._runs += 1
+        if not kept.is_file():
+            return self._told(found)
+        put, origins = found.origins, found.location.origins
+        for _ in range(_EXCHANGES):
+            run = sides.run(sides.actual, Recording(packages, put, kept))
+            self._runs += 1
+            there = read_recording(run.folder / RECORDING)
+            if run.failure is not None:
+                break
+            # The run that the values are from: of a program that draws lots it is like no other.
+            if sides.comparison.compare(run, giving).verdict.passes:
+                return replace(found.location, proven=True, origins=origins, runs=self._runs)
+            more = find(watched.streams[0], there, self._outputs, self._noise)
+            added = _added(found, put, more)
+            if not added:
+                break
+            put, origins = (*put, *added), _together(origins, more.location.origins)
+        return self._told(found)
+
+    def _told(self, found: Found) -> Location:
+        return replace(found.location, runs=self._runs)
+
+
+def _watched(job: RunJob, recording: Recording) -> RunJob:
+    setting = "put" if recording.values else "keep" if recording.aims else "watch"
+    variation = Variation(NAME, setting, Knobs(recording=recording))
+    return job.varied((*job.variations, variation), job.repeat)
+
+
+def _added(found: Found, put: tuple[Aim, ...], more: Found) -> tuple[Aim, ...]:
+    """Places at which values were kept, and are not put yet, of origins that are new."""
+    sites = {(aim.stream, aim.file, aim.line) for aim in more.origins}
+    have = {aim.number for aim in put}
+    return tuple(
+        aim
+        for aim in found.kept
+        if (aim.stream, aim.file, aim.line) in sites and aim.number not in have
+    )
+
+
+def _together(
+    known: tuple[SourceLine, ...], more: tuple[SourceLine, ...]
+) -> tuple[SourceLine, ...]:
+    return tuple(dict.fromkeys((*known, *more)))
+
+
+def _outputs(outcome: Outcome) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(each.output for each in outcome.differences if not each.verdict.passes)
+    )
+
+
+def own_packages(root: Path) -> tuple[str, ...]:
+    """Import names of the packages that a project installs: by its name, and by its folders."""
+    names = set(_project_names(root / "pyproject.toml"))
+    for folder in (root, root / "src"):
+        names |= {each.parent.name for each in folder.glob("*/__init__.py")}
+    return tuple(sorted(name for name in names if name.isidentifier()))
+
+
+def _project_names(file: Path) -> Iterator[str]:
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    name = table.get("project", {}).get("name")
+    if isinstance(name, str):
+        yield name.replace("-", "_").replace(".", "_")
+
+
+def try_to_locate(sides: TwoSides, outcome: Outcome) -> Outcome:
+    """The outcome with where its runs part; with why not, where a run cannot be made."""
+    try:
+        location = sides.locate(outcome)
+    except MlContainerError as error:
+        location = Location(notes=(f"a watched run could not be made: {error.what}",))
+    return replace(outcome, location=location)

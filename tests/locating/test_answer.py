@@ -1,0 +1,283 @@
+"""Two recordings of a program: where they part, and how that reaches what is written.
+
+Each program is run twice on this machine, with another value of a variable, and watched.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.locating.answer import Found, find, noise_of
+from tests.inside.recorded import watch
+
+IMPORTS = "import json, os, random, sys\nLOT = os.environ['LOT']\n"
+
+
+def _find(folder: Path, program: str, one: str = "1", two: str = "2") -> Found:
+    """What is found, where the lot differs; the program's first line is line 3."""
+    text = IMPORTS + textwrap.dedent(program).lstrip()
+    sides = [watch(folder, text, env={"LOT": lot}) for lot in (one, two)]
+    assert [side.code for side in sides] == [0, 0], sides[0].stderr
+    assert sides[0].stdout != sides[1].stdout
+    return find(sides[0].streams, sides[1].streams, ("stdout",))
+
+
+def _origins(found: Found) -> list[int]:
+    return [each.line for each in found.location.origins]
+
+
+def test_the_statement_that_makes_the_difference_is_the_origin(tmp_path: Path) -> None:
+    """Not those that hand it on."""
+    found = _find(
+        tmp_path,
+        """
+        def load():
+            rows = [n * len(os.environ['LOT']) for n in range(5)]
+            return rows
+        rows = load()
+        total = sum(rows)
+        print(total)
+        """,
+        two="22",
+    )
+    # LOT itself differs from line 2 on; what is printed does not come from there.
+    assert _origins(found) == [4]
+    assert found.location.kind == "an environment variable"
+    assert [(each.expected, each.actual) for each in found.location.values] == [
+        ("[0, 1, 2, 3, 4]", "[0, 2, 4, 6, 8]")
+    ]
+
+
+PROGRAMS = {
+    "attributes of objects": (
+        """
+        class Model:
+            def fit(self, data):
+                self.weight = float(os.environ['LOT'])
+                self.rows = len(data)
+                return self
+            def predict(self, data):
+                return [self.weight * each for each in data]
+        model = Model()
+        model.fit([1, 2])
+        print(model.predict([3, 4]))
+        """,
+        [5],
+    ),
+    "what a method did to its object": (
+        """
+        class Counter:
+            def __init__(self):
+                self.seen = {}
+            def add(self):
+                self.seen[os.environ['LOT']] = 1
+        counter = Counter()
+        counter.add()
+        print(list(counter.seen))
+        """,
+        [7],
+    ),
+    "elements of containers": (
+        """
+        rows = [0, 0]
+        for n in range(2):
+            rows[n] = n + int(os.environ['LOT'])
+        table = {'rows': rows}
+        print(table)
+        """,
+        [5],
+    ),
+    "arguments that are computed in a call": (
+        """
+        def show(value):
+            print(value)
+        show(os.environ['LOT'] * 2)
+        """,
+        [5],
+    ),
+    "values of generators": (
+        """
+        def numbers():
+            for n in range(3):
+                yield n * int(os.environ['LOT'])
+        found = []
+        for each in numbers():
+            found.append(each)
+        print(found)
+        """,
+        [5],
+    ),
+    "another way that is taken": (
+        """
+        def size():
+            if os.environ['LOT'] == '1':
+                return 4
+            return 7
+        n = size()
+        print(n)
+        """,
+        [4],
+    ),
+    "an exception on one side alone": (
+        """
+        def number():
+            try:
+                int(os.environ['LOT'])
+            except ValueError:
+                return 0
+            return 1
+        print(number())
+        """,
+        [5],
+    ),
+    "an open file": (
+        """
+        path = f'{LOT}.txt'
+        with open(path, 'w') as file:
+            file.write('x' * int(LOT))
+        with open(path) as file:
+            text = file.read()
+        print(text)
+        """,
+        [2],
+    ),
+    "a comprehension": (
+        """
+        names = {name: len(name) for name in [os.environ['LOT'], 'a']}
+        print(sorted(names))
+        """,
+        [3],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_is_followed_through(tmp_path: Path, name: str) -> None:
+    """Whatever way a value takes through a program."""
+    program, lines = PROGRAMS[name]
+    found = _find(tmp_path, program, two="x" if "exception" in name else "2")
+    assert _origins(found) == lines, found.location
+
+
+def test_what_does_not_reach_the_outputs_is_no_origin(tmp_path: Path) -> None:
+    """Other values may differ as they like."""
+    found = _find(
+        tmp_path,
+        """
+        begun = os.environ['LOT'] + 'x'
+        name = begun * 2
+        sizes = [len(name), 1]
+        score = int(os.environ['LOT']) / 3
+        print(score)
+        """,
+    )
+    assert _origins(found) == [6]
+
+
+def test_two_origins_are_both_told(tmp_path: Path) -> None:
+    """Where both reach what is written."""
+    found = _find(
+        tmp_path,
+        """
+        a = int(os.environ['LOT'])
+        b = float(os.environ['LOT'])
+        print(a, b)
+        """,
+    )
+    assert _origins(found) == [3, 4]
+
+
+def test_what_differs_in_every_run_is_no_origin_beside_another(tmp_path: Path) -> None:
+    """A clock beside a drift."""
+    text = (
+        IMPORTS + "import time\nt = time.perf_counter()\nx = int(os.environ['LOT'])\nprint(x, t)\n"
+    )
+    sides = [watch(tmp_path, text, env={"LOT": lot}) for lot in ("1", "2", "1")]
+    noise = noise_of(sides[0].streams, sides[2].streams)
+    assert [each.line for each in noise] == [4]
+    found = find(sides[0].streams, sides[1].streams, ("stdout",), noise)
+    assert _origins(found) == [5]
+    assert found.location.kind == "an environment variable"
+
+
+def test_a_small_difference_that_becomes_large_and_another_choice(tmp_path: Path) -> None:
+    """The amplifier and the decision are told beside the origin."""
+    found = _find(
+        tmp_path,
+        """
+        x = 1.0 + float(os.environ['LOT']) * 1e-9
+        y = [x, 2.0]
+        rest = x - 1.0
+        chosen = int(rest > 1.5e-9)
+        print(chosen)
+        """,
+    )
+    assert _origins(found) == [3]
+    amplifier, decision = found.location.amplifier, found.location.decision
+    assert amplifier is not None
+    assert amplifier.place.line == 5
+    assert amplifier.read == pytest.approx(1e-9, rel=0.01)
+    assert amplifier.bound == pytest.approx(1.0, rel=0.01)
+    assert decision is not None
+    assert decision.line == 6
+    assert [each.place.line for each in found.location.steps] == [3, 5, 6, 7]
+
+
+def test_the_order_of_a_set_is_called_so(tmp_path: Path) -> None:
+    """And its mend is told."""
+    program = "names = {'ab', 'cd', 'ef', 'gh', 'ij'}\nfirst = list(names)\nprint(first)\n"
+    sides = [watch(tmp_path, program, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")]
+    assert sides[0].stdout != sides[1].stdout
+    found = find(sides[0].streams, sides[1].streams, ("stdout",))
+    assert _origins(found) == [1]
+    assert found.location.kind == "the order of a set, or a hash of text"
+    # A set has no order that could be put into another process: the list of it has.
+    assert [(each.line, each.names) for each in found.origins] == [(2, ("first",))]
+
+
+def test_what_is_computed_as_it_is_written_is_a_guess(tmp_path: Path) -> None:
+    """Nothing is bound that could be put elsewhere."""
+    found = _find(tmp_path, "sys.stdout.write(os.environ.get('LOT'))\n")
+    assert _origins(found) == [3]
+    assert not found.origins
+    assert "computed in the statement that writes it" in found.location.notes[0]
+
+
+def test_a_program_that_parts_nowhere_has_no_origin(tmp_path: Path) -> None:
+    """Nothing is claimed of it."""
+    program = IMPORTS + "x = 3\nprint(x)\n"
+    sides = [watch(tmp_path, program, env={"LOT": lot}).streams for lot in ("1", "1")]
+    assert _origins(find(sides[0], sides[1], ("stdout",))) == []
+
+
+def test_a_program_that_was_not_seen_has_no_origin(tmp_path: Path) -> None:
+    """And why is told."""
+    found = find((), (), ("stdout",))
+    assert not found.location.origins
+    assert "python -I" in found.location.notes[0]
+
+
+def test_a_damaged_recording_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    """It comes from a container: nothing in it may end the session."""
+    program = IMPORTS + "x = int(LOT)\nprint(x)\n"
+    sides = [watch(tmp_path, program, env={"LOT": lot}) for lot in ("1", "2")]
+    (file,) = sides[1].folder.glob("*.jsonl")
+    whole = file.read_bytes()
+    hostile = [
+        b"[" * 100_000,
+        b'["e",99,"t0",1,{},{}]',
+        b'["k",1]',
+        b'["s",0,{"file":1}]',
+        b'["k","d",{"t":"array","shape":[1e999],"v":[{}],"p":"x","norm":[]}]',
+        b"\xff\xfe\0",
+        b'{"a":1}',
+        b"null",
+    ]
+    file.write_bytes(b"\n".join([*hostile, whole[: len(whole) * 2 // 3]]))
+    (folder := sides[1].folder / "x.jsonl").write_bytes(b"")
+    assert folder.exists()
+    found = find(sides[0].streams, sides[1].streams, ("stdout",))
+    assert found.location.origins or found.location.notes
