@@ -24,7 +24,8 @@ VARIATIONS = (
 OF_IMAGES = ("base-image", "project", "env")
 
 _LABEL = "label.toml"
-_KEYS = {"what", "set", "class", "verdict", "causes", "kind"}
+_KEYS = {"what", "set", "class", "verdict", "causes", "kind", "origins"}
+_OPTIONAL = {"kind", "origins"}
 _DOCKERFILES = {
     "one": ("Dockerfile",),
     "pair": ("a.Dockerfile", "b.Dockerfile"),
@@ -48,6 +49,8 @@ class Case:
         causes: every smallest set of changes that is truly a cause; of a nondeterministic case,
             what has to be pinned, or `randomness`.
         entrypoint: the one that is run.
+        origins: `file:line` of the statement at which the difference comes in; of several, any.
+            Empty where that is not labelled.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Case:
     verdicts: tuple[str, ...]
     causes: Sets
     entrypoint: str
+    origins: tuple[str, ...] = ()
 
     @property
     def drifts(self) -> bool:
@@ -101,7 +105,7 @@ def select(cases: tuple[Case, ...], which: str, names: tuple[str, ...] = ()) -> 
 def find_problems(folder: Path) -> Iterator[str]:
     """What makes a folder no case, in a few words each."""
     label = read_toml(folder / _LABEL)
-    if set(label) - _KEYS or _KEYS - {"kind"} - set(label):
+    if set(label) - _KEYS or _KEYS - _OPTIONAL - set(label):
         yield f"the label has the keys {sorted(label)}"
         return
     kind = label.get("kind", "one")
@@ -109,6 +113,8 @@ def find_problems(folder: Path) -> Iterator[str]:
         yield "unknown set, class or kind"
         return
     yield from _label_problems(label, _known_names(folder, kind))
+    origins = label.get("origins", ())
+    yield from (f"no line {each}" for each in origins if not _is_code(folder, each))
     for name in (*_DOCKERFILES[kind], "pyproject.toml"):
         if not (folder / name).is_file():
             yield f"no {name}"
@@ -154,6 +160,14 @@ def _installed(folder: Path, kind: str) -> Iterator[str]:
         yield from (word.partition("==")[0] for word in words if "==" in word)
 
 
+def _is_code(folder: Path, place: str) -> bool:
+    """Whether a line of a file holds code."""
+    name, _, number = place.partition(":")
+    file = folder / name if (folder / name).exists() else folder / "src" / name
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return 0 < int(number) <= len(lines) and bool(lines[int(number) - 1].strip())
+
+
 def _case(folder: Path) -> Case:
     label = read_toml(folder / _LABEL)
     (entrypoint,) = read_toml(folder / "pyproject.toml")["tool"]["mlcontainer"]["entrypoints"]
@@ -167,6 +181,7 @@ def _case(folder: Path) -> Case:
         verdicts=tuple(label["verdict"]),
         causes=frozenset(frozenset(names) for names in label["causes"]),
         entrypoint=entrypoint,
+        origins=tuple(label.get("origins", ())),
     )
 
 

@@ -144,6 +144,40 @@ PROGRAMS = {
         """,
         [2],
     ),
+    "results of children": (
+        """
+        import multiprocessing
+        def work(n):
+            m = n + int(os.environ['LOT'])
+            return m
+        if __name__ == '__main__':
+            with multiprocessing.get_context('fork').Pool(1) as pool:
+                found = pool.map(work, [10, 20])
+            print(found)
+        """,
+        [5],
+    ),
+    "functions that a library calls": (
+        """
+        def key(n):
+            place = n * int(os.environ['LOT'])
+            return place % 7
+        found = sorted(range(9), key=key)
+        print(found)
+        """,
+        [4],
+    ),
+    "a file that it wrote itself": (
+        """
+        with open('names.json', 'w') as file:
+            names = os.environ['LOT'] * 2
+            json.dump(names, file)
+        with open('names.json') as file:
+            again = json.load(file)
+        print(again)
+        """,
+        [4],
+    ),
     "a comprehension": (
         """
         names = {name: len(name) for name in [os.environ['LOT'], 'a']}

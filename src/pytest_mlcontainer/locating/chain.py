@@ -72,18 +72,24 @@ def _writes(node: PairedEvent) -> bool:
     return site is not None and any(_WRITES.search(call) for call in site.calls)
 
 
-def _names_output(pairing: PairedRuns, node: PairedEvent, outputs: Sequence[str]) -> bool:
-    """Whether a statement names an output, in its text or by a path that it read."""
+def _files_named(pairing: PairedRuns, node: PairedEvent) -> set[str]:
+    """Names of files, without their folders, in a statement's text or in what it read."""
     site = node.expected.site
     if site is None:
-        return False
+        return set()
     texts = set(_STRING.findall(site.text))
     for digest in node.expected.read.values():
         sketch = pairing.sketches[0].get(digest, {})
         if sketch.get("t") == "text":
             texts.add(str(sketch.get("v", "")))
+    names = {PurePosixPath(text).name for text in texts if text}
+    return {name for name in names if "." in name[1:]}
+
+
+def _names_output(pairing: PairedRuns, node: PairedEvent, outputs: Sequence[str]) -> bool:
+    """Whether a statement names an output, in its text or by a path that it read."""
     names = {PurePosixPath(each).name for each in outputs}
-    return any(PurePosixPath(text).name in names for text in texts if text)
+    return bool(_files_named(pairing, node) & names)
 
 
 class _Tracer:
@@ -181,7 +187,35 @@ class _Tracer:
         """What functions of the project's gave to a library, or a generator gave, and it bound."""
         held = {pair for pair in node.bound.values() for pair in self._parts(pair, 0)}
         made = [_before(self._given.get(pair, ()), node) for pair in held]
-        return [each for each in made if each is not None]
+        found = [each for each in made if each is not None]
+        return found or [*self._from_children(node, held), *self._through_files(node)]
+
+    def _from_children(self, node: PairedEvent, held: set[Pair]) -> list[PairedEvent]:
+        """What functions gave in other processes; in which order, nobody knows."""
+        given = [each for pair in held for each in self._given.get(pair, ())]
+        return [each for each in given if each.stream != node.stream][-1:]
+
+    def _through_files(self, node: PairedEvent) -> list[PairedEvent]:
+        """Statements that wrote what differs into a file that this one names."""
+        if not (node.bound or self._hidden.opens(node)) or _writes(node):
+            return []
+        names = self._files_of(node)
+        return [
+            each
+            for each in self._pairing.nodes
+            if (each.number < node.number or each.stream != node.stream)
+            and each.read
+            and _writes(each)
+            and names & self._files_of(each)
+        ][-1:]
+
+    def _files_of(self, node: PairedEvent) -> set[str]:
+        """Names of files in a statement, and where what it reads or writes was opened."""
+        named = _files_named(self._pairing, node)
+        opened = [self._hidden.opened(node, name) for name in node.expected.reads]
+        for each in opened:
+            named |= set() if each is None else _files_named(self._pairing, each)
+        return named
 
     def _parted_within(self, node: PairedEvent) -> list[PairedEvent]:
         """Where functions of the project's, which a statement called, went different ways."""

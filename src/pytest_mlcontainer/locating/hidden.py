@@ -16,6 +16,8 @@ class HiddenValues:
         self._sources: dict[int, tuple[PairedEvent, ...]] = {}
         self._bound: dict[tuple[str, str], PairedEvent | None] = {}
         self._calls: dict[str, PairedEvent] = {}
+        self._opened: dict[int, dict[str, PairedEvent]] = {}
+        self._latest: dict[tuple[str, str], PairedEvent] = {}
         for node in pairing.nodes:
             self._see(node)
 
@@ -23,10 +25,23 @@ class HiddenValues:
         """Earlier statements that bound hidden values, which differ, to names that it reads."""
         return self._sources.get(node.number, ())
 
+    def opened(self, node: PairedEvent, name: str) -> PairedEvent | None:
+        """The statement that bound a hidden value to a name that a statement reads."""
+        return self._opened.get(node.number, {}).get(name)
+
+    def opens(self, node: PairedEvent) -> bool:
+        """Whether a statement binds a hidden value: an open file, a reader."""
+        return any(name not in node.expected.bound for name in node.expected.binds)
+
     def _see(self, node: PairedEvent) -> None:
         if node.expected.site is None:
             self._calls[node.expected.path] = node
             return
+        self._opened[node.number] = {
+            name: bound
+            for name in _hidden(node)
+            if (bound := self._latest.get((node.expected.path, name))) is not None
+        }
         found = [self._made(node, name) for name in _hidden(node)]
         sources = tuple(dict.fromkeys(each for each in found if each is not None))
         if sources:
@@ -34,6 +49,7 @@ class HiddenValues:
         differs = bool(node.read) or bool(sources)
         for name in node.expected.binds:
             if name not in node.expected.bound:
+                self._latest[node.expected.path, name] = node
                 self._bound[node.expected.path, name] = node if differs else None
 
     def _made(self, node: PairedEvent, name: str) -> PairedEvent | None:

@@ -11,7 +11,8 @@ class SourceLine:
     """A statement of the project's own code.
 
     Args:
-        file: path below the working directory, or an absolute one in the container.
+        file: path below the working directory, or below that of installed packages, or an
+            absolute one in the container.
         line, end: of the source, from 1.
         function: dotted name of the function or class that it stands in; "" at a module's top.
         text: the statement, on one line, cut when it is long.

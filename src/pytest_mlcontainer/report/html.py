@@ -24,6 +24,7 @@ from pytest_mlcontainer.report.html_search import search_html
 from pytest_mlcontainer.report.html_text import head_html, t
 from pytest_mlcontainer.report.html_timeline import timeline_html
 from pytest_mlcontainer.report.html_tree import tree_html, verdict_html
+from pytest_mlcontainer.report.html_where import where_html
 from pytest_mlcontainer.report.publication import publication_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
@@ -234,6 +235,7 @@ def _comparison(
         yield from _statements(others, "rest")
     if outcome.explanation is not None:
         yield from search_html(outcome.explanation.trials)
+    yield from where_html(outcome.location)
     yield from _facts(outcome)
     if outcome.notes:
         yield "<h3>Notes</h3>"

@@ -98,15 +98,12 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
 
 
 def _further(outcome: Outcome, repeat: str) -> list[str]:
-    """The command that looks for the cause, or for the line where the cause is known."""
+    """The command that looks for the cause, or for the line, whichever is not known."""
+    located = outcome.location is not None
     if _is_unexplained(outcome):
-        head, options = (
-            "look for the cause, and for the line:",
-            "--container-vary --container-locate",
-        )
-    elif (
-        outcome.explanation is not None and outcome.location is None and not outcome.verdict.passes
-    ):
+        head = "look for the cause:" if located else "look for the cause, and for the line:"
+        options = "--container-vary" if located else "--container-vary --container-locate"
+    elif outcome.explanation is not None and not located and not outcome.verdict.passes:
         head, options = "look for the line (3 to 8 more runs):", "--container-locate"
     else:
         return []

@@ -25,7 +25,7 @@ def where_statements(location: Location) -> Iterator[tuple[str, str, tuple[tuple
         return
     head = "located" if location.proven else "suspected"
     first, *others = location.origins
-    below = [(f"{each.name} there", _sides_text(each)) for each in location.values]
+    below = [("there", _sides_text(each)) for each in location.values]
     below += [("how", location.kind)] if location.kind else []
     below += [("and also", place_text(each)) for each in others[:_HEAD]]
     if len(others) > _HEAD:
@@ -60,7 +60,7 @@ def _sides_text(sides: Sides) -> str:
     apart = ""
     if sides.distance is not None and math.isfinite(sides.distance):
         apart = f" ({sides.distance:.2g} of its norm apart)"
-    return f"expected {sides.expected}, is {sides.actual}{apart}"
+    return f"{sides.name}: expected {sides.expected}, is {sides.actual}{apart}"
 
 
 def _step_text(step: Step) -> str:

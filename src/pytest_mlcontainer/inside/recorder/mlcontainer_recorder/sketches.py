@@ -36,6 +36,11 @@ _PLAIN_TEXT = (
     pathlib.PosixPath,
     pathlib.PurePosixPath,
 )
+# Of these the attributes tell of the process, not of what it computes.
+_MACHINERY = frozenset(
+    "_io _thread asyncio concurrent contextlib http io logging mmap multiprocessing queue select"
+    " selectors socket sqlite3 ssl subprocess tempfile threading urllib weakref".split()
+)
 _NOTHING_TO_SEE = (
     types.ModuleType,
     types.FunctionType,
@@ -134,6 +139,8 @@ class Sketcher:
         if isinstance(value, random.Random):
             return self._named("random.Random", {"state": value.getstate()}, depth)
         library = kind.__module__.partition(".")[0]
+        if library in _MACHINERY:
+            return None
         reader = getattr(self, "_of_" + library, None)
         found = reader(value, depth) if reader is not None else None
         if found is not None:

@@ -104,8 +104,10 @@ class Watcher:
         return found
 
     def _told(self, file):
-        """A file's name: below the folder in which the program was started, wherever that is."""
+        """A file's name below the folder in which the program was started, or of packages."""
         path = os.path.abspath(file)
+        for name in _INSTALLED:
+            path = path.rpartition("%s%s%s" % (os.sep, name, os.sep))[2]
         return path[len(self._here) :] if path.startswith(self._here) else path
 
     # What happens.

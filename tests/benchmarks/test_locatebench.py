@@ -1,0 +1,56 @@
+"""The benchmark of locating: its cases are well formed, and its scores say what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.driftbench.cases import CASES, Case, find_problems, load_cases
+from benchmarks.locatebench.__main__ import OWN, Answer, table
+from pytest_mlcontainer.model import Location, SourceLine
+
+
+def _case(*origins: str) -> Case:
+    causes = frozenset({frozenset({"threads"})})
+    return Case(
+        "c", Path(), "", "measuring", "one", "numeric", ("drift",), causes, "train", origins
+    )
+
+
+def _answer(case: Case, *lines: int, proven: bool = True) -> Answer:
+    origins = tuple(SourceLine("train.py", line, line) for line in lines)
+    return Answer(case, Location(proven=proven, origins=origins, runs=4), 1.0)
+
+
+def test_every_case_that_drifts_between_runs_of_one_image_has_a_label() -> None:
+    cases = [each for each in (*load_cases(CASES), *load_cases(OWN)) if each.kind == "one"]
+    assert {each.name for each in cases if bool(each.origins) != each.drifts} == set()
+    assert len([each for each in cases if each.origins]) >= 60
+
+
+def test_a_label_names_a_line_with_code(tmp_path: Path) -> None:
+    """Also of a file in a folder, and of a package below src."""
+    folder = CASES / "ride-hours"
+    for name in ("Dockerfile", "pyproject.toml", "train.py"):
+        (tmp_path / name).write_text((folder / name).read_text())
+    label = (folder / "label.toml").read_text()
+    assert 'origins = ["train.py:13"]' in label
+    (tmp_path / "label.toml").write_text(label)
+    assert list(find_problems(tmp_path)) == []
+    (tmp_path / "label.toml").write_text(label.replace("train.py:13", "train.py:4000"))
+    assert list(find_problems(tmp_path)) == ["no line train.py:4000"]
+
+
+def test_only_the_first_line_counts_and_what_is_proved_wrong_is_counted() -> None:
+    right = _answer(_case("train.py:3"), 3)
+    second = _answer(_case("train.py:3"), 9, 3)
+    suspected = _answer(_case("train.py:3"), 9, proven=False)
+    wrong = _answer(_case("train.py:3"), 9)
+    nothing = Answer(_case("train.py:3"), None, 1.0)
+    assert [each.first_is_right for each in (right, second, suspected, wrong, nothing)] == [
+        True, False, False, False, False,
+    ]  # fmt: skip
+    assert [each.proven_wrong for each in (right, second, suspected, wrong, nothing)] == [
+        False, False, False, True, False,
+    ]  # fmt: skip
+    row = list(table([right, wrong]))[-1]
+    assert row == "| measuring | 2 | 0.50 | 1.00 | 1 | 4 |"
