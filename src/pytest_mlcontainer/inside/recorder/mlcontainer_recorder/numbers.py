@@ -90,16 +90,26 @@ def of_scalar(value):
     return found
 
 
-def of_array(numpy, value):
-    """Of an array without Python objects; its errors of arithmetic are not told of."""
+def digest_of(numpy, value):
+    """The digest of an array without Python objects: of its dtype, shape and elements."""
     flat = numpy.ascontiguousarray(value).reshape(-1)
     raw = flat.view("u1") if flat.dtype.itemsize else flat
-    name = str(value.dtype)
+    shape = str(list(value.shape))
+    return digest(str(value.dtype).encode(), shape.encode(), raw.data)
+
+
+def of_array(numpy, value, name):
+    """Of an array without Python objects; its errors of arithmetic are not told of.
+
+    Args:
+        name: its digest.
+    """
+    flat = numpy.ascontiguousarray(value).reshape(-1)
     found = {
         "t": "array",
-        "dtype": name,
+        "dtype": str(value.dtype),
         "shape": list(value.shape),
-        "d": digest(name.encode(), str(list(value.shape)).encode(), raw.data),
+        "d": name,
         "odd": 0,
     }
     if value.dtype.kind in "biufc" and value.size:

@@ -23,6 +23,7 @@ from .numbers import SHOWN, TEXT_SHOWN, digest
 _DEEPEST = 4
 _LEAVES = 4000
 _CHILDREN = 24
+_KNOWN = 2000
 _LONG = 200000
 _COLUMNS = 200
 
@@ -70,6 +71,7 @@ class Sketcher:
 
     def __init__(self):
         self.bytes_read = 0
+        self._known = {}
 
     def sketch(self, value):
         """The sketch, as what JSON can hold; None where nothing can be said of the value."""
@@ -216,7 +218,8 @@ class Sketcher:
     def _numbers(self, value, kind):
         numpy = sys.modules.get("numpy")
         if numpy is not None and len(value) > SHOWN and hasattr(numpy, "asarray"):
-            found = numbers.of_array(numpy, numpy.asarray(value, dtype=float))
+            floats = numpy.asarray(value, dtype=float)
+            found = self._remembered(numbers.digest_of(numpy, floats), numpy, floats)
         else:
             found = numbers.of_floats(value)
         self.bytes_read += 8 * len(value)
@@ -239,7 +242,16 @@ class Sketcher:
         if value.dtype.hasobject:
             return self._sequence(value.ravel()[: max(0, self._left)].tolist(), depth)
         self.bytes_read += value.nbytes
-        return numbers.of_array(numpy, value)
+        return self._remembered(numbers.digest_of(numpy, value), numpy, value)
+
+    def _remembered(self, name, numpy, value):
+        """The sketch of an array, which is made once for all arrays of one digest."""
+        found = self._known.get(name)
+        if found is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[name] = numbers.of_array(numpy, value, name)
+        return dict(found)
 
     def _of_pandas(self, value, depth):
         pandas = sys.modules["pandas"]

@@ -85,13 +85,21 @@ class Traced:
             return None
         watcher = self._watcher
         if frame.f_code.co_flags & _GENERATORS and watcher.knows(frame):
-            watcher.resumed(frame)
+            state = watcher.resumed(frame)
         else:
-            watcher.called(frame)
+            state = watcher.called(frame)
+        if state is None:
+            return None
         failed, seldom = [], [0]
 
         def local(frame, event, argument):
             if event == "line":
+                statement = statements.get(frame.f_lineno)
+                if statement is None:
+                    return local
+                if state.pending is None and statement.met + 1 < statement.quiet:
+                    statement.met += 1
+                    return local
                 del failed[:]
                 # A frame is given up whole or not at all.
                 if not watcher.line(frame, frame.f_lineno, statements):
@@ -158,7 +166,9 @@ class Monitored:
         wanted = events.LINE | events.PY_RETURN | events.PY_YIELD | events.PY_RESUME
         if on.get_local_events(_TOOL, frame.f_code) != wanted:
             on.set_local_events(_TOOL, frame.f_code, wanted)
-        self._watcher.called(frame)
+        if self._watcher.called(frame) is None and self._watcher.is_tiring(frame.f_code):
+            return sys.monitoring.DISABLE
+        return None
 
     def _line(self, code, number):
         return self._quietly(self._at_line, code, number)
@@ -170,6 +180,8 @@ class Monitored:
         return self._quietly(lambda frame, _statements: self._watcher.resumed(frame), code)
 
     def _returned(self, code, _offset, value):
+        if self._watcher.is_tiring(code):
+            return sys.monitoring.DISABLE
         return self._quietly(lambda frame, _statements: self._watcher.returned(frame, value), code)
 
     def _yielded(self, code, _offset, value):

@@ -23,6 +23,7 @@ class CodeStatement:
         calls: dotted names of what it calls; `set` and `@` where it makes a set or multiplies
             matrices.
         met: how often it was begun.
+        quiet: how often it has to have been begun before it is looked at again.
         aimed: whether something is done there.
     """
 
@@ -38,6 +39,7 @@ class CodeStatement:
         "line",
         "met",
         "number",
+        "quiet",
         "reads",
         "text",
         "touches",
@@ -47,7 +49,7 @@ class CodeStatement:
         self.number, self.file, self.line, self.end, self.kind = None, file, line, end, kind
         self.reads, self.binds, self.touches, self.calls = (), (), (), ()
         self.text, self.met, self.bytes_read, self.function = text, 0, 0, ""
-        self.aimed = False
+        self.aimed, self.quiet = False, 0
 
     @property
     def simple(self):

@@ -20,8 +20,9 @@ from .statements import statements_of
 
 _ALL = 64
 _FEW = 8
+_DEEPEST = 200  # frames of libraries between two of the project's
 _LONGEST = 1 << 17
-_READ = 32 << 20
+_READ = 16 << 20
 _HIDDEN_CODE = ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>")
 _SILENT = frozenset({"Import", "ImportFrom", "FunctionDef", "AsyncFunctionDef", "ClassDef", "Try"})
 _INSTALLED = ("site-packages", "dist-packages")
@@ -62,7 +63,7 @@ class Watcher:
         self._packages, self._dense = packages, dense
         self._here = os.path.join(os.getcwd(), "")
         self._files, self._states, self._called = {}, {}, {}
-        self._local = threading.local()
+        self._process = os.getpid()
         self._threads, self._next = {}, 0
         self._libraries = _library_folders()
 
@@ -113,11 +114,21 @@ class Watcher:
     # What happens.
 
     def called(self, frame):
-        """A function of the project's begins."""
-        state = self._states[id(frame)] = self._entered(frame)
-        self._stack().append(state)
-        if not state.watched or not self._records:
-            return
+        """A function of the project's begins.
+
+        Returns:
+            What is known of its frame from now on; None where it need not be told of.
+        """
+        state = self._entered(frame)
+        aimed = self.aims is not None and self.aims.is_in(self._told(frame.f_code.co_filename))
+        if not state.watched and not aimed:
+            return None
+        self._states[id(frame)] = state
+        if state.watched and self._records:
+            self._tell_parameters(frame, state)
+        return state
+
+    def _tell_parameters(self, frame, state):
         code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount
         count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
@@ -128,22 +139,33 @@ class Watcher:
             self.stream.write("c", site, state.path, found)
 
     def _entered(self, frame):
-        code, stack = frame.f_code, self._stack()
+        code = frame.f_code
         count = self._called[code] = self._called.get(code, 0) + 1
-        above = stack[-1] if stack else None
+        if not self._often(count):
+            return _State(code, "", False)
+        above, watched = self._caller(frame)
         if above is None:
-            base, watched = self._thread(), True
-        elif above.pending is None:
-            base, watched = above.path + "/?", above.watched
-            if above.watched and not self._often(count):
-                watched = False
-        else:
-            statement, turn = above.pending[:2]
-            base, watched = "%s/%d:%d" % (above.path, statement.line, turn), above.watched
-        calls = above.calls if above is not None else self._called
-        number = calls[code] = calls.get(code, 0) + (above is not None)
-        path = "%s>%s#%d" % (base, code.co_name, number)
-        return _State(code, path, watched and self._often(count))
+            return _State(code, "%s>%s#%d" % (self._thread(), code.co_name, count), watched)
+        base = above.path + "/?"
+        if above.pending is not None:
+            base = "%s/%d:%d" % (above.path, above.pending[0].line, above.pending[1])
+        number = above.calls[code] = above.calls.get(code, 0) + 1
+        return _State(code, "%s>%s#%d" % (base, code.co_name, number), watched)
+
+    def _caller(self, frame):
+        """What is known of the function of the project's that called, and whether it is watched.
+
+        There may be frames of libraries between. Of the first function of a thread, None.
+        """
+        for _ in range(_DEEPEST):
+            frame = frame.f_back
+            if frame is None:
+                return None, True
+            if self.statements(frame.f_code) is not None:
+                state = self._states.get(id(frame))
+                known = state is not None and state.code is frame.f_code
+                return (state, state.watched) if known else (None, False)
+        return None, False
 
     def line(self, frame, number, statements):
         """A line is about to be executed.
@@ -152,10 +174,14 @@ class Watcher:
             False where it need not be told of again.
         """
         state = self._states.get(id(frame))
-        if state is None or state.code is not frame.f_code:
-            state = self._states[id(frame)] = _State(frame.f_code, self._thread(), True)
         statement = statements.get(number)
         if statement is None:
+            return True
+        if state is None or state.code is not frame.f_code:
+            statement.met += 1
+            return self._dense or statement.aimed or statement.met < _LONGEST
+        if state.pending is None and statement.met + 1 < statement.quiet:
+            statement.met += 1
             return True
         pending = state.pending
         if pending is not None:
@@ -168,6 +194,8 @@ class Watcher:
         watched = self._records and state.watched
         if not watched or not self._often(statement.met, statement.bytes_read):
             state.pending = (statement, turn, None) if statement.aimed else None
+            if not statement.aimed and not self._dense:
+                statement.quiet = 1 << statement.met.bit_length()
             return statement.aimed or statement.met < _LONGEST
         names = statement.reads
         before = self.sketcher.bytes_read
@@ -214,7 +242,12 @@ class Watcher:
             self.finished(
                 frame, state, (how, value) if kind == "Return" or how != "return" else None
             )
-        self._left(frame, state, gone=how == "return")
+        if how == "return":
+            self._left(frame, state)
+
+    def is_tiring(self, code):
+        """Whether a function was called so often that it will not be looked at again."""
+        return not self._dense and self.aims is None and self._called.get(code, 0) >= _LONGEST
 
     def knows(self, frame):
         """Whether a frame was begun, and is not gone."""
@@ -223,9 +256,7 @@ class Watcher:
 
     def resumed(self, frame):
         """A generator goes on."""
-        state = self._states.get(id(frame))
-        if state is not None:
-            self._stack().append(state)
+        return self._states.get(id(frame))
 
     def unwound(self, frame, error):
         """A function of the project's ends with an exception."""
@@ -237,22 +268,18 @@ class Watcher:
                     self._tell(statement)
                 self.stream.write("x", statement.number, state.path, turn, type(error).__name__)
             state.pending = None
-            self._left(frame, state, gone=True)
+            self._left(frame, state)
 
-    def _left(self, frame, state, gone):
-        stack = self._stack()
-        if state is not None and state in stack:
-            while stack and stack.pop() is not state:
-                pass
-        if gone:
-            self._states.pop(id(frame), None)
-        if not stack:
+    def _left(self, frame, state):
+        self._states.pop(id(frame), None)
+        # A child may end without another word after the function that it was made for.
+        if state is not None and ("/" not in state.path or os.getpid() != self._process):
             self.stream.flush()
 
     def forked(self):
         """In a child: what it writes is its own."""
         self.stream.forked()
-        self._local, self._threads, self._states = threading.local(), {}, {}
+        self._threads = {}
         for file in self._files.values():
             for statement in (file or {}).values():
                 statement.number = None
@@ -297,13 +324,6 @@ class Watcher:
             return not self.stream.full and bytes_read < _READ
         most = _ALL if bytes_read < _READ else _FEW
         return count <= most or (count & (count - 1) == 0 and count < _LONGEST)
-
-    def _stack(self):
-        try:
-            return self._local.stack
-        except AttributeError:
-            self._local.stack = []
-            return self._local.stack
 
     def _thread(self):
         """The threads of a process, by the order in which they came to the project's code."""
