@@ -31,6 +31,8 @@ _VARYING = (
     (re.compile(r"_{3,}"), "___"),
     # pytest cuts the reason to the width of the terminal, or not.
     (re.compile(r"^(FAILED \S+) - [^=]*", re.MULTILINE), r"\1 "),
+    # pytest says more than a minute twice: 97.73s (0:01:37).
+    (re.compile(r"(\d+(\.\d+)?)s \(\d+:\d\d:\d\d\)"), r"\1s"),
     (re.compile(r"\d+(\.\d+)?( ?s\b| seconds?\b)|\b\d+:\d\d\b"), "TIME"),
     (re.compile(r"\b[0-9a-f]{8,}\b"), "DIGEST"),
     (re.compile(r"linux/(amd64|arm64)"), "PLATFORM"),

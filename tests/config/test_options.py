@@ -26,7 +26,7 @@ CONFIG = """
 command = ["python", "train.py"]
 outputs = ["outputs/*"]
 """
-SLEEPS = "import time; print('asleep', flush=True); time.sleep(60)"
+SLEEPS = "import time; print('asleep', flush=True); time.sleep(300)"
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_ctrl_c_leaves_nothing_behind(
 
     # A terminal sends it to the whole group, workers included.
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
 
     assert process.returncode in (pytest.ExitCode.INTERRUPTED, -signal.SIGINT)
     assert not running(engine, marker)
@@ -212,7 +212,7 @@ def running(engine: docker.APIClient, name: str) -> list[Any]:
     ]
 
 
-def _wait_for(condition: Any, seconds: float = 60.0) -> None:
+def _wait_for(condition: Any, seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

@@ -82,6 +82,7 @@ def test_a_page_is_carried_out_and_written(folder: Path) -> None:
     ("expected", "printed", "agrees"),
     [
         ("ran in 1.20s", "ran in 33.00s", True),
+        ("2 passed in 1.20s", "2 passed in 97.73s (0:01:37)", True),
         ("train on linux/amd64", "train on linux/arm64", True),
         ("=== 2 passed in 1s ===", "======= 2 passed in 1s =======", True),
         ("a\n…\nd", "a\nb\nc\nd", True),

@@ -206,7 +206,13 @@ def _amplifier(pairing: PairedRuns, chain: Chain, noise: frozenset[SourceLine]) 
 
 
 def _decision(pairing: PairedRuns, chain: Chain) -> SourceLine | None:
-    """The first statement that makes of a small difference of numbers another choice."""
+    """The first statement that makes of a small difference of numbers another choice.
+
+    What began as a small one may have been enlarged before.
+    """
+    began = [apart(pairing, each.bound.values()) for each in chain.origins]
+    if not any(each is not None and each < _SMALL for each in began):
+        return None
     for node in _on_the_way(chain):
         read = [pairing.of(pair) for pair in node.read.values()]
         numbers = [pair for pair in read if not is_discrete(pair[0])]
