@@ -157,6 +157,19 @@ PROGRAMS = {
         """,
         [5],
     ),
+    "numbers of children": (
+        """
+        import multiprocessing
+        def estimate(n):
+            seed = n + int(os.environ['LOT'])
+            return random.Random(seed).gauss(0.0, 1.0)
+        if __name__ == '__main__':
+            with multiprocessing.get_context('fork').Pool(1) as pool:
+                found = pool.map(estimate, range(6))
+            print(found)
+        """,
+        [5],
+    ),
     "functions that a library calls": (
         """
         def key(n):

@@ -103,3 +103,13 @@ def test_secrets_stay_hidden(project: MakeProject, monkeypatch: pytest.MonkeyPat
     assert "hunter2" not in result.stdout.str()
     for file in (project.root / "report").iterdir():
         assert "hunter2" not in file.read_text()
+
+
+def test_a_clock_beside_the_drift_is_set_apart(project: MakeProject) -> None:
+    """Runs differ in it whether they are watched or not."""
+    written = '    json.dump({"codes": codes, "created": time.time()}, file)'
+    program = FOLDERS.replace("    json.dump(codes, file)", written)
+    program = program.replace("import os\n", "import os\nimport time\n", 1)
+    project.write(train=program, dockerfile=DOCKERFILE.format(version="3.13"))
+    result = project.run("-k", "varies", "--container-vary=file-order", "--container-locate")
+    assert "located: train.py:7, in classes: " in result.stdout.str()

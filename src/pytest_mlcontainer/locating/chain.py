@@ -100,6 +100,7 @@ class _Tracer:
         self._returns: dict[str, list[PairedEvent]] = {}
         self._within: dict[str, list[PairedEvent]] = {}
         self._given: dict[Pair, list[PairedEvent]] = {}
+        self._ended: list[PairedEvent] = []
         self._hidden = HiddenValues(pairing)
         for node in pairing.nodes:
             for name, pair in node.bound.items():
@@ -107,6 +108,7 @@ class _Tracer:
                 if node.expected.site is not None:
                     self._named.setdefault((node.expected.path, name), []).append(node)
                 if name in ("return", "yield"):
+                    self._ended.append(node)
                     self._given.setdefault(pair, []).append(node)
                     self._returns.setdefault(_caller(node), []).append(node)
             if node.bound and node.expected.site is not None:
@@ -193,7 +195,9 @@ class _Tracer:
     def _from_children(self, node: PairedEvent, held: set[Pair]) -> list[PairedEvent]:
         """What functions gave in other processes; in which order, nobody knows."""
         given = [each for pair in held for each in self._given.get(pair, ())]
-        return [each for each in given if each.stream != node.stream][-1:]
+        found = [each for each in given if each.stream != node.stream]
+        # Of a list of numbers only the whole is known: then by the function's name.
+        return (found or [each for each in self._ended if _is_named(each, node)])[-1:]
 
     def _through_files(self, node: PairedEvent) -> list[PairedEvent]:
         """Statements that wrote what differs into a file that this one names."""
@@ -275,6 +279,17 @@ class _Tracer:
                     return head
                 path = path.rpartition("/")[0]
         return None
+
+
+def _is_named(given: PairedEvent, node: PairedEvent) -> bool:
+    """Whether a statement names the function that gave something in another process."""
+    name = given.expected.path.rpartition(">")[2].partition("#")[0]
+    return given.stream != node.stream and name in _words(node)
+
+
+def _words(node: PairedEvent) -> set[str]:
+    site = node.expected.site
+    return set() if site is None else set(re.findall(r"\w+", site.text))
 
 
 def _caller(node: PairedEvent) -> str:

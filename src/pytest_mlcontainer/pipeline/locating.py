@@ -11,6 +11,7 @@ from typing import Final
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.comparison import RunComparison
+from pytest_mlcontainer.judging.apart import set_apart
 from pytest_mlcontainer.locating.answer import Found, find, noise_of
 from pytest_mlcontainer.locating.recording import ProcessRecording, read_recording
 from pytest_mlcontainer.model import (
@@ -31,6 +32,7 @@ from pytest_mlcontainer.runs.recording import RECORDING, VALUES
 
 NAME: Final = "recorder"
 _EXCHANGES: Final = 4
+_SLOWER: Final = 5  # a watched run, at most; else it would end at the time limit
 _AGAIN: Final = 1000  # more than any other run of the same is numbered by
 
 
@@ -58,9 +60,21 @@ class TwoSides:
             return Location(notes=("runs on host are not watched: only those in containers are",))
         watched = self._watch(Recording(self.lab.packages))
         random = outcome.verdict is Verdict.NONDETERMINISTIC
-        why = self._why_not(watched.runs, random=random)
+        sides = self if random else self._less_clocks(watched.runs)
+        why = sides._why_not(watched.runs, random=random)
         if why:
             return Location(runs=2, notes=(why,))
+        return sides._searched(outcome, watched)
+
+    def _less_clocks(self, runs: Sequence[Run]) -> TwoSides:
+        """The same, with what a clock or an id makes differ from run to run set apart."""
+        seen = self.comparison.compare(runs[0], self.lab.run(self.expected))
+        if runs[0].failure is not None or seen.verdict.passes:
+            return self
+        apart = set_apart(seen.differences, self.comparison.entry.rules)
+        return replace(self, comparison=self.comparison.less(apart))
+
+    def _searched(self, outcome: Outcome, watched: Watched) -> Location:
         search = Exchange(self, outcome)
         found = search.find(watched)
         if found.is_loose and not found.location.origins:
@@ -170,7 +184,10 @@ class Exchange:
 def _watched(job: RunJob, recording: Recording) -> RunJob:
     setting = "put" if recording.values else "keep" if recording.aims else "watch"
     variation = Variation(NAME, setting, Knobs(recording=recording))
-    return job.varied((*job.variations, variation), job.repeat)
+    limits = job.entrypoint.limits
+    slower = replace(limits, timeout_s=limits.timeout_s * _SLOWER)
+    entry = replace(job.entrypoint, limits=slower)
+    return replace(job, entrypoint=entry).varied((*job.variations, variation), job.repeat)
 
 
 def _added(found: Found, put: tuple[Aim, ...], more: Found) -> tuple[Aim, ...]:
