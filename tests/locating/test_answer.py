@@ -191,6 +191,18 @@ PROGRAMS = {
         """,
         [4],
     ),
+    "a file of another name": (
+        """
+        for n in '12':
+            with open(f'{n}.txt', 'w') as file:
+                file.write('x' * int(n))
+        path = os.environ['LOT'] + '.txt'
+        with open(path) as file:
+            text = file.read()
+        print(text)
+        """,
+        [6],
+    ),
     "a comprehension": (
         """
         names = {name: len(name) for name in [os.environ['LOT'], 'a']}

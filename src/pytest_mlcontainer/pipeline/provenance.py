@@ -12,7 +12,8 @@ from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.model import Image, ImageJob, Settings
 
 PACKAGE: Final = "pytest-mlcontainer"
-_HOME: Final = f"https://pypi.org/project/{PACKAGE}/"
+_HOME: Final = f"pkg:pypi/{PACKAGE}"
+"""This package as a URI, in the form of https://github.com/package-url/purl-spec."""
 _GIT_S: Final = 20.0
 
 

@@ -122,6 +122,7 @@ class Watcher:
         state = self._entered(frame)
         aimed = self.aims is not None and self.aims.is_in(self._told(frame.f_code.co_filename))
         if not state.watched and not aimed:
+            self._states.pop(id(frame), None)  # of an earlier frame at the same address
             return None
         self._states[id(frame)] = state
         if state.watched and self._records:
