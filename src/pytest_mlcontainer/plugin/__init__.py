@@ -97,7 +97,8 @@ def _add_searching(group: pytest.OptionGroup) -> None:
         "--container-locate",
         action="store_true",
         help="where outputs drift, find the line of the project's Python code at which the runs "
-        "part, by watching both and exchanging values; takes three to seven more runs a drift",
+        "part, by watching both and exchanging values; takes mostly four more runs a drift, ten "
+        "at most",
     )
 
 

@@ -104,7 +104,7 @@ def _further(outcome: Outcome, repeat: str) -> list[str]:
         head = "look for the cause:" if located else "look for the cause, and for the line:"
         options = "--container-vary" if located else "--container-vary --container-locate"
     elif outcome.explanation is not None and not located and not outcome.verdict.passes:
-        head, options = "look for the line (3 to 8 more runs):", "--container-locate"
+        head, options = "look for the line (mostly 4 more runs, at most 10):", "--container-locate"
     else:
         return []
     return [head, f"  {repeat.replace('pytest --container', f'pytest --container {options}', 1)}"]
