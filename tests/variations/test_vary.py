@@ -78,7 +78,7 @@ def measured():
 
 def timed():
     hour = datetime.datetime.fromtimestamp(0).hour
-    return f"loss {0.5 + hour} | {uuid.uuid4()} | step time {time.perf_counter() * 1e3:.3f}ms"
+    return f"loss {0.5 + hour} | {uuid.uuid4()} | step time {time.time() % 1 * 1e3:.3f}ms"
 
 def random_one():
     return random.SystemRandom().random()
