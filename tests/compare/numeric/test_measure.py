@@ -16,6 +16,7 @@ from pytest_mlcontainer.compare.numeric.dense import BLOCK_BYTES
 from pytest_mlcontainer.compare.numeric.gaps import ulp_distance
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of, measure
 from pytest_mlcontainer.compare.numeric.meter import Measured
+from pytest_mlcontainer.compare.numeric.sample import MOST_KEPT
 from pytest_mlcontainer.compare.numeric.tolerance import Bound, make_bound, precision_of
 from pytest_mlcontainer.model import Tolerance
 from tests.fixture_types import Compare
@@ -138,26 +139,45 @@ def test_quantiles_of_few_errors_are_exact() -> None:
     assert found.quantiles == ((0.5, 50.0), (0.9, 90.0), (0.99, 99.0))
 
 
-def test_a_large_array_costs_no_memory() -> None:
-    size = 1 << 24
+def large(size: int, factor: float) -> Array:
+    """float32 of any size, made while it is read."""
     block = np.random.default_rng(3).standard_normal(1 << 16).astype("f4")
 
-    def blocks(factor: float) -> Callable[[int], Iterator[np.ndarray]]:
-        def read(length: int) -> Iterator[np.ndarray]:
-            for start in range(0, size, length):
-                yield np.resize(block, min(length, size - start)) * np.float32(factor)
+    def read(length: int) -> Iterator[np.ndarray]:
+        for start in range(0, size, length):
+            yield np.resize(block, min(length, size - start)) * np.float32(factor)
 
-        return read
+    return Array(np.dtype("f4"), (size,), read)
 
-    arrays = [Array(np.dtype("f4"), (size,), blocks(factor)) for factor in (1 + 1e-6, 1)]
+
+@pytest.mark.parametrize("size", [1 << 24, 1 << 27])
+def test_a_large_array_costs_no_memory(size: int) -> None:
+    """As much for half a gigabyte as for an eighth of that."""
     bound = make_bound(Tolerance(), precision_of("float32"))
     tracemalloc.start()
-    found = measure(arrays[0], arrays[1], bound, precision_of("float32"), True)
+    found = measure(large(size, 1 + 1e-6), large(size, 1), bound, precision_of("float32"), True)
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert found.differing > size // 2
     assert peak < 16 << 20
+
+
+def test_what_is_picked_of_a_large_array_stands_for_all_of_it() -> None:
+    """Every so-manieth element, from the first place to the last, and each counts for as many."""
+    size = 10_000_000
+    bound = make_bound(Tolerance(), precision_of("float32"))
+
+    found = measure(large(size, 1 + 1e-6), large(size, 1), bound, precision_of("float32"), True)
+
+    assert found.sample is not None
+    positions, errors, left, right, weights = found.sample.elements()
+    assert MOST_KEPT // 4 < len(positions) == found.sample.count <= MOST_KEPT
+    assert weights.sum() == pytest.approx(found.differing, rel=0.05)
+    assert (np.diff(positions) > 0).all()
+    thirds = np.histogram(positions, bins=3, range=(0, size))[0]
+    assert thirds == pytest.approx(len(positions) / 3, rel=0.05)
+    np.testing.assert_array_equal(errors, np.abs(left - right))
 
 
 class TestIsolated:

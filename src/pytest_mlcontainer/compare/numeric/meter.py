@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_mlcontainer.compare.numeric.dense import Block, Workspace, top_places
 from pytest_mlcontainer.compare.numeric.gaps import (
@@ -29,6 +30,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision
 
 ELEMENTS_KEPT = 20
 _GLANCE = 4096
+_FEW = 1024
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,23 @@ class Meter:
         if len(block.suspects):
             self._judge(start, shape, block, left, right)
         if block.top_error > self._max_abs or self._may_be_worst(False, block.top_error):
-            places = top_places(block.errors, ELEMENTS_KEPT)
+            places = self._top_places(block)
             gaps = self._gaps(left[places], right[places])
             self._max_abs = max(self._max_abs, float(gaps.error.max(initial=0)))
             elements = _Elements(start + places, left[places], right[places])
             # None is beyond here: those that may be were judged above, and are known by that.
             self._rank(elements, gaps, np.minimum(_excess(gaps, self._bound), 1.0))
+
+    def _top_places(self, block: Block) -> NDArray[np.intp]:
+        """Places of the elements that may be among the worst; of the largest in any case."""
+        least = block.top_error
+        if not self._may_be_worst(False, least):
+            return np.flatnonzero(block.errors >= least)[:ELEMENTS_KEPT]
+        if len(self._worst) == ELEMENTS_KEPT and not self._worst[-1].beyond:
+            found = np.flatnonzero(block.errors >= self._worst[-1].score)
+            if len(found) <= _FEW:
+                return found[top_places(block.errors[found], ELEMENTS_KEPT)]
+        return top_places(block.errors, ELEMENTS_KEPT)
 
     def _add_gaps(self, start: int, shape: tuple[int, ...], left: Values, right: Values) -> None:
         """A tile whose elements are picked one by one."""
