@@ -10,9 +10,10 @@ import pytest
 
 from pytest_mlcontainer.cli import main
 from pytest_mlcontainer.model import Difference, Verdict
-from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.reading import read_report
 from pytest_mlcontainer.report.results import RunResult
+from pytest_mlcontainer.report.writing import write_reports
 from tests.report.test_report_schema import BARE, FAILED, WHOLE
 
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.model import Difference, Element, Outcome, Platform, Target, Verdict
-from pytest_mlcontainer.report import Result, result_from_json, result_to_json, words, write_reports
+from pytest_mlcontainer.report import Result, result_from_json, result_to_json, words
 from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
 from pytest_mlcontainer.report.tree import BINS, LISTED, build_tree, split_item
+from pytest_mlcontainer.report.writing import write_reports
 from tests.growth import times_longer
 
 AMD64 = Target(Platform("linux", "amd64"), emulated=False)

@@ -13,18 +13,17 @@ from pytest_mlcontainer.cli.reporting import write
 from pytest_mlcontainer.config import load, parse_platform
 from pytest_mlcontainer.errors import MlContainerError, RecordError
 from pytest_mlcontainer.hooks import load_comparators, load_engines, schemes_of
-from pytest_mlcontainer.judging.machines import (
+from pytest_mlcontainer.model import Entrypoint, Outcome, Settings
+from pytest_mlcontainer.records import open_records
+from pytest_mlcontainer.records.pairing import (
     Choice,
     Pairing,
     RecordSource,
     failed_runs,
     groups,
-    judge,
     pair,
     read_records,
 )
-from pytest_mlcontainer.model import Entrypoint, Outcome, Settings
-from pytest_mlcontainer.records import open_records
 from pytest_mlcontainer.report import Result
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
@@ -90,6 +89,9 @@ def compare(asked: CompareArguments) -> int:
 def _results(pairing: Pairing, settings: Settings | None) -> Iterator[Result]:
     for run in failed_runs(pairing.meetings):
         yield Result.of_run(run)
+    # What judges takes longer to load than most records to be read, and wrong ones need none of it.
+    from pytest_mlcontainer.judging.machines import judge
+
     comparators = load_comparators()
     for group in groups(pairing.meetings):
         if failed_runs(group):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.report import write_session
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.reading import merge_sessions, read_report
 from pytest_mlcontainer.report.session import Session
 from pytest_mlcontainer.report.words import session_headline
+from pytest_mlcontainer.report.writing import write_session
 from pytest_mlcontainer.storage import why_unwritable
 
 _FILE = "report.json"

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.report import Result, write_reports
+from pytest_mlcontainer.report import Result
+from pytest_mlcontainer.report.writing import write_reports
 from pytest_mlcontainer.storage import why_unwritable
 
 

@@ -23,9 +23,10 @@ import pytest
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import CheckReport, Publication, Run, TimelineSpan
 from pytest_mlcontainer.plugin.wording import Wording
-from pytest_mlcontainer.report import Result, result_from_json, result_to_json, write_reports
+from pytest_mlcontainer.report import Result, result_from_json, result_to_json
 from pytest_mlcontainer.report.markdown import summary_md
 from pytest_mlcontainer.report.session import gather
+from pytest_mlcontainer.report.writing import write_reports
 from pytest_mlcontainer.storage import why_unwritable
 from pytest_mlcontainer.temporary import temporary_folder
 
