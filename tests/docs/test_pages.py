@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -108,6 +109,25 @@ def test_the_variation_changes_one_variable_and_leaves_the_projects_own() -> Non
     assert isinstance(
         family.choose(Situation(Platform("linux", "amd64"), Facts(), own)), NotExercised
     )
+
+
+@pytest.mark.parametrize(
+    ("page", "contract"),
+    [
+        ("how-to/comparator.md", "TestHexWeights"),
+        ("how-to/variation.md", "TestLoaderWorkers"),
+    ],
+)
+def test_what_a_page_adds_keeps_its_contract(page: str, contract: str, tmp_path: Path) -> None:
+    shown = vars(conftest_of(page))
+    (source,) = (block for block in blocks(page, "python") if contract in block)
+    exec(source, shown)
+    held = shown[contract]()
+    for name in (each for each in dir(held) if each.startswith("test_")):
+        check = getattr(held, name)
+        folder = tmp_path / name
+        folder.mkdir()
+        check(*[folder] if "tmp_path" in inspect.signature(check).parameters else [])
 
 
 def test_pages_that_were_not_tried_say_so() -> None:

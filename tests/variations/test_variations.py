@@ -22,7 +22,6 @@ from pytest_mlcontainer.model import (
     Entrypoint,
     Facts,
     Family,
-    Image,
     Knobs,
     Limits,
     NotExercised,
@@ -33,6 +32,7 @@ from pytest_mlcontainer.model import (
     Situation,
     Variation,
 )
+from pytest_mlcontainer.testing import usual_situation
 from pytest_mlcontainer.variations import (
     FAMILIES,
     apart_pairs,
@@ -51,39 +51,6 @@ RISCV = Platform("linux", "riscv64")
 BY_NAME = {family.name: family for family in FAMILIES}
 GIB = 1 << 30
 
-USUAL: dict[str, Scalar] = {
-    "machine": "x86_64",
-    "libc": "glibc 2.41",
-    "python.version": "3.13.5",
-    "python.hash_randomization": True,
-    "package.numpy": "2.4.6",
-    "package.torch": "2.13.0",
-    "blas.kernel": "SkylakeX",
-    "blas.threads": 2,
-    "cpu.flags": "avx avx2 fma",
-    "cpu.count": 2,
-    "cpu.usable": 2,
-    "memory.total_bytes": 8 * GIB,
-    "memory.limit_bytes": None,
-    "memory.shm_bytes": 64 << 20,
-    "timezone.offset_s": 0,
-    "timezone.data": True,
-    "clock.date": "2026-11-24",
-    "locale.encoding": "utf-8",
-    "locale.decimal": ".",
-    "locale.available": "de_DE.UTF-8 en_US.UTF-8",
-    "user.id": 0,
-    "user.home": "/root",
-    "user.umask": "0022",
-    "files.root_read_only": False,
-    "process.aslr": "on",
-    "process.nofile": 1 << 20,
-    "process.nofile_hard": 1 << 20,
-    "program.sh": "/bin/sh",
-    "program.setarch": "/usr/bin/setarch",
-}
-
-
 TRAIN = Entrypoint("train", ("python", "train.py"), outputs=("out/*",))
 
 
@@ -97,15 +64,12 @@ def situation(
     workdir: str = "/app",
 ) -> Situation:
     """A usual one: Debian's Python with NumPy and PyTorch; `facts` of None are not known."""
-    values = {**USUAL, **({"machine": "aarch64"} if platform == ARM64 else {}), **(facts or {})}
-    image = Image("i", "sha256:1", platform, workdir=workdir, env=image_env)
-    return Situation(
-        platform,
-        Facts(tuple(sorted(values.items()))),
-        replace(entry, env=(*entry.env, *env)),
-        None if platform == HOST else image,
-        leaked,
+    entry = replace(entry, env=(*entry.env, *env))
+    found = usual_situation(
+        platform, facts=facts or {}, entry=entry, image_env=image_env, leaked=leaked
     )
+    image = None if found.image is None else replace(found.image, workdir=workdir)
+    return replace(found, image=image)
 
 
 def usual(name: str, **fields: Any) -> Situation:
@@ -132,7 +96,7 @@ def refused(name: str, at: Situation) -> str:
     return choice.why
 
 
-NO_FACTS: dict[str, Scalar] = dict.fromkeys(USUAL)
+NO_FACTS: dict[str, Scalar] = dict.fromkeys(dict(usual_situation().facts.values))
 
 SETTINGS = [
     ("threads", situation(), "1"),

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlcontainer_matrix_market import read
+from mlcontainer_matrix_market import mlcontainer_comparators, read
+
+from pytest_mlcontainer.testing import ComparatorContract
 
 SPARSE = """\
 %%MatrixMarket matrix coordinate real general
@@ -68,3 +70,24 @@ def test_an_empty_matrix_can_be_read(tmp_path):
 def test_what_is_wrong_is_refused(tmp_path, text, says):
     with pytest.raises(ValueError, match=says):
         read(write(tmp_path, text))
+
+
+class TestContract(ComparatorContract):
+    """What every format promises."""
+
+    filename = "a.mtx"
+
+    def comparator(self):
+        (found,) = mlcontainer_comparators()
+        return found
+
+    def write(self, path):
+        path.write_text(SPARSE)
+
+    def write_otherwise(self, path):
+        first, _comment, size, *entries = SPARSE.splitlines()
+        path.write_text("\n".join([first, "% another day", size, *reversed(entries), ""]))
+
+    def change(self, path):
+        path.write_text(SPARSE.replace("2.5", "2.75"))
+        return "value"

@@ -11,7 +11,7 @@
         def open(self, request):
             return MyEngine(request)
 
-This package runs them for Docker. Each test opens the engine for a session of its own and removes
+Each test opens the engine for a session of its own and removes
 what that session made.
 """
 
