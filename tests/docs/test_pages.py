@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import shlex
@@ -18,8 +19,10 @@ import yaml
 
 from pytest_mlcontainer import config
 from pytest_mlcontainer.cli import main
+from pytest_mlcontainer.engines.docker.connect import MINIMUM_API
 from pytest_mlcontainer.hooks import load_comparators, load_families
 from pytest_mlcontainer.model import Entrypoint, Facts, NotExercised, Platform, Situation, Variation
+from pytest_mlcontainer.records.schema import SCHEMA
 from pytest_mlcontainer.variations import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,3 +137,16 @@ def test_pages_that_were_not_tried_say_so() -> None:
     """Nobody has run them here: engines, machines and services that are not there."""
     for name in ("ci-gitlab", "ci-jenkins", "gpu", "podman", "docker-desktop"):
         assert "Untried" in (DOCS / "how-to" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_the_compatibility_page_says_what_the_code_has() -> None:
+    page = (DOCS / "reference" / "compatibility.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (pytest_range,) = (each for each in project["dependencies"] if each.startswith("pytest>"))
+
+    assert f"(schema {SCHEMA})" in page
+    assert f"(API {'.'.join(map(str, MINIMUM_API))})" in page
+    assert f"{project['requires-python'].removeprefix('>=')} at least" in page
+    assert f"{pytest_range.removeprefix('pytest>=').partition(',')[0]} at least" in page
+    for name in set(re.findall(r"`(pytest_mlcontainer\.[\w.]+)`", page)):
+        assert vars(importlib.import_module(name))
