@@ -80,6 +80,8 @@ class DockerfileSummary:
         placed: sources of COPY and ADD from the context, with the absolute path each gets.
         path: folders that ENV puts on PATH.
         health: the path that HEALTHCHECK asks a server of its own for.
+        runs: what RUN executes, with the texts of heredocs, in all stages.
+        variables: names that ENV and ARG give values, in all stages.
     """
 
     workdir: str = ""
@@ -91,6 +93,8 @@ class DockerfileSummary:
     placed: tuple[tuple[str, str], ...] = ()
     path: tuple[str, ...] = ()
     health: str = ""
+    runs: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 def read_dockerfile(file: Path) -> str:
@@ -173,7 +177,11 @@ def parse_dockerfile(text: str) -> DockerfileSummary:
             now = replace(stages.get(base, DockerfileSummary()), platform=fixed)
         else:
             now = _summarised(now, each)
-    return replace(now, copied=copied_sources(text))
+    every = tuple(parse_instructions(text))
+    runs = tuple("\n".join((each.rest, *each.heredocs)) for each in every if each.word == "RUN")
+    given = " ".join(each.rest for each in every if each.word in ("ENV", "ARG"))
+    variables = tuple(re.findall(r"(?:^|\s)([A-Za-z_]\w*)(?==|\s)", given))
+    return replace(now, copied=copied_sources(text), runs=runs, variables=variables)
 
 
 def _base_and_name(rest: str) -> tuple[str, str]:

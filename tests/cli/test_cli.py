@@ -276,9 +276,10 @@ def test_init_writes_what_the_project_says_and_a_run_accepts_it(
         ('"models/m.txt"', '"models/m.txt"', ("stdout",)),
         ('"models/m.txt"', '"models/m.txt", "predictions/p.csv"', ("predictions/*",)),
         ('"models/m.txt"', '"models/m.txt", "models/scores.csv"', ("models/scores.csv",)),
-        ("", "", ("stdout",)),
+        ("", "", ()),
+        ("", '"models/m.txt"', ()),
     ],
-    ids=["reads alone", "a folder of its own", "a file of its own", "nothing said"],
+    ids=["reads alone", "a folder of its own", "a file of its own", "nothing said", "a model"],
 )
 def test_init_does_not_declare_what_training_writes_for_what_follows(
     folder: Path, train: str, predict: str, outputs: tuple[str]
@@ -295,6 +296,7 @@ def test_init_does_not_declare_what_training_writes_for_what_follows(
     assert trained is not None
     assert infer is not None
     assert infer.outputs == outputs
+    assert infer.needs == (("train",) if train else ()), "what hands nothing over is not needed"
     assert not set(trained.outputs) & set(infer.outputs)
 
 
@@ -328,8 +330,8 @@ def test_init_holds_the_image_against_a_lock_that_is_there(folder: Path, lock: s
 
 
 def test_init_makes_a_pyproject_where_there_is_none(folder: Path) -> None:
-    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
-    (folder / "train.py").write_text("")
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\nCOPY . .\n")
+    (folder / "train.py").write_text("print(1)")
     assert main(["init"]) == 0
     assert settings_in(folder).entrypoints[0].name == "train"
 
@@ -348,9 +350,11 @@ def test_init_finds_the_subcommands_of_a_console_script(folder: Path) -> None:
 
 
 def test_init_replaces_an_entrypoint_that_starts_something_else(folder: Path) -> None:
-    (folder / "Dockerfile").write_text(f'FROM {BASE}\nENTRYPOINT ["python", "train.py"]\n')
-    (folder / "train.py").write_text("")
-    (folder / "infer.py").write_text("")
+    (folder / "Dockerfile").write_text(
+        f'FROM {BASE}\nCOPY . .\nENTRYPOINT ["python", "train.py"]\n'
+    )
+    (folder / "train.py").write_text("print(1)")
+    (folder / "infer.py").write_text("print(1)")
     assert main(["init"]) == 0
     train, infer = settings_in(folder).entrypoints
     assert (train.entrypoint, train.command) == (None, ())
@@ -429,12 +433,45 @@ def test_init_finds_programs_that_the_image_has_on_its_path(
     assert main(["init"]) == 0
     entries = settings_in(folder).entrypoints
     if commands == "nothing":
-        assert [entry.command for entry in entries] == [()]
+        assert entries == ()
         return
     train, infer = entries
     assert (train.command, train.outputs) == (("train",), ("/opt/ml/model/*",))
     assert infer.command[0] == "sh"  # without its bit it cannot be executed
     assert infer.command[1].endswith("/predict")
+
+
+def test_init_without_a_dockerfile_at_its_place_names_those_elsewhere(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("deploy/cpu", "deploy/gpu", "node_modules/x", ".venv/y"):
+        (folder / place).mkdir(parents=True)
+        (folder / place / "Dockerfile").write_text(f'FROM {BASE}\nCMD ["bikes"]\n')
+    assert main(["init"]) == 1
+    said = capsys.readouterr().err
+    assert "elsewhere: deploy/cpu/Dockerfile, deploy/gpu/Dockerfile\n" in said
+    assert "`mlcontainer init --dockerfile deploy/cpu/Dockerfile`" in said
+
+    assert main(["init", "--dockerfile", "deploy/gpu/Dockerfile"]) == 0
+    assert settings_in(folder).build.dockerfile == folder / "deploy/gpu/Dockerfile"
+
+
+def test_init_refuses_a_dockerfile_that_is_none_of_the_projects(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "inside").mkdir()
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
+    for name in ("no/Dockerfile", "../Dockerfile"):
+        assert main(["init", "inside", "--dockerfile", name]) == 1
+        assert "there is no such Dockerfile in the project" in capsys.readouterr().err
+
+
+def test_init_prefers_of_several_dockerfiles_one_that_starts_something(folder: Path) -> None:
+    (folder / "docker").mkdir()
+    (folder / "docker/base.dockerfile").write_text(f"FROM {BASE}\n")
+    (folder / "docker/run.dockerfile").write_text(f'FROM {BASE}\nENTRYPOINT ["bikes"]\n')
+    assert main(["init"]) == 0
+    assert settings_in(folder).build.dockerfile == folder / "docker/run.dockerfile"
 
 
 def test_init_keeps_the_line_ends_of_the_file(folder: Path) -> None:

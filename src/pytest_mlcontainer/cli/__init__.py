@@ -72,7 +72,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.command == "init":
         from pytest_mlcontainer.cli.init import init
 
-        return init(arguments.folder, only_print=arguments.print)
+        return init(arguments.folder, only_print=arguments.print, dockerfile=arguments.dockerfile)
     if arguments.command == "explain":
         return _answered(_explain, arguments)
     if arguments.command == "verify":
@@ -229,6 +229,12 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="the project; by default the working directory",
     )
     parser.add_argument("--print", action="store_true", help="only print the table; change nothing")
+    parser.add_argument(
+        "--dockerfile",
+        type=Path,
+        metavar="FILE",
+        help="the Dockerfile that is meant, where it is not in the project's folder or docker/",
+    )
 
 
 def _add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

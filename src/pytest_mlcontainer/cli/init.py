@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from platform import machine
 from typing import Any
@@ -16,13 +18,28 @@ from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_engines, schemes_of
 
 _PATTERNS = ("Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*", "docker/Dockerfile",
-             "docker/*.Dockerfile", "docker/Dockerfile.*")  # fmt: skip
+             "docker/*.Dockerfile", "docker/Dockerfile.*", "*.dockerfile",
+             "docker/*.dockerfile")  # fmt: skip
+_USUAL = ("Dockerfile", "Containerfile")
+_ANYWHERE = re.compile(r"(?i)(?:docker|container)file(?:[._-].+)?|.+\.dockerfile")
+_NOT_OURS = ("venv", "env", "node_modules", "site-packages")
+_DEEPEST, _MOST_SHOWN = 4, 5
 _FILE = "pyproject.toml"
+_NOTHING_SAID = (
+    "",
+    "# Nothing here says how a program of the project starts in the image. For example:",
+    "# [tool.mlcontainer.entrypoints.train]",
+    '# command = ["python", "train.py"]',
+    '# outputs = ["outputs/*"]',
+)
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml")
 
 
-def init(folder: Path, *, only_print: bool) -> int:
+def init(folder: Path, *, only_print: bool, dockerfile: Path | None = None) -> int:
     """Write the table into the folder's `pyproject.toml`, or print it.
+
+    Args:
+        dockerfile: the one that is meant; None takes the one that is found.
 
     Raises:
         ConfigError: the file cannot be read, or has a table already that is wrong.
@@ -32,7 +49,8 @@ def init(folder: Path, *, only_print: bool) -> int:
     root = folder.resolve()
     file = root / _FILE
     before = _read(file)
-    table = propose(root, tomllib.loads(before.decode("utf-8-sig")))
+    dockerfiles = _dockerfiles(root) if dockerfile is None else [_named(root, dockerfile)]
+    table = propose(root, tomllib.loads(before.decode("utf-8-sig")), dockerfiles)
     text = _appended(before, table)
     _check(text, file)
     if only_print:
@@ -49,24 +67,24 @@ def init(folder: Path, *, only_print: bool) -> int:
     return 0
 
 
-def propose(root: Path, document: Mapping[str, Any]) -> str:
+def propose(root: Path, document: Mapping[str, Any], dockerfiles: Sequence[Path]) -> str:
     """The table's text.
 
     Args:
         document: what `pyproject.toml` holds.
-
-    Raises:
-        MlContainerError: there is no Dockerfile.
+        dockerfiles: the one that is meant, then others that are only named.
     """
-    dockerfiles = _dockerfiles(root)
     recipe = parse_dockerfile(read_dockerfile(dockerfiles[0]))
     guesses = guess_entrypoints(root, document, recipe)
     lines = ["[tool.mlcontainer]", *_top(root, dockerfiles, recipe)]
-    for guess in guesses:
+    for guess in guesses.entrypoints:
         lines += ["", f"[tool.mlcontainer.entrypoints.{guess.name}]", *_entrypoint(guess)]
         inputs = _inputs(root, recipe)
         if guess.port is None and inputs:
             lines.append(inputs)
+    if not guesses.entrypoints:
+        lines += _NOTHING_SAID
+    lines += [f"# {note}." for note in guesses.notes]
     lines += _image_checks(root)
     return "\n".join(lines) + "\n"
 
@@ -115,19 +133,63 @@ def _check(text: bytes, file: Path) -> None:
     parse_settings(document["tool"]["mlcontainer"], file, machine(), str(name))
 
 
+def _named(root: Path, dockerfile: Path) -> Path:
+    """A Dockerfile that the user names, from here or from the project's folder."""
+    for file in (root / dockerfile, dockerfile.absolute()):
+        if file.is_file() and file.resolve().is_relative_to(root):
+            return file.resolve()
+    raise MlContainerError(
+        "there is no such Dockerfile in the project", f"{dockerfile} in {root}", "check the path"
+    )
+
+
 def _dockerfiles(root: Path) -> list[Path]:
     found = [path for pattern in _PATTERNS for path in sorted(root.glob(pattern)) if path.is_file()]
     found = [path for path in dict.fromkeys(found) if path.suffix != ".dockerignore"]
     if not found:
-        raise MlContainerError(
-            "there is no Dockerfile",
-            f"in {root} and its folder docker/",
-            "write one first: what is tested is the image that it makes",
-        )
-    return found
+        raise _no_dockerfile(root)
+    if found[0].name in _USUAL:
+        return found
+    return sorted(found, key=lambda path: not _starts_something(path))  # of many, one that runs
 
 
-def _top(root: Path, dockerfiles: list[Path], recipe: DockerfileSummary) -> Iterator[str]:
+def _starts_something(dockerfile: Path) -> bool:
+    recipe = parse_dockerfile(read_dockerfile(dockerfile))
+    return bool(recipe.entrypoint or recipe.command)
+
+
+def _no_dockerfile(root: Path) -> MlContainerError:
+    """With those that are elsewhere in the project: which of them is meant, nobody can guess."""
+    where = f"in {root} and its folder docker/"
+    others = _elsewhere(root)
+    if not others:
+        remedy = "write one first: what is tested is the image that it makes"
+        return MlContainerError("there is no Dockerfile", where, remedy)
+    shown = ", ".join(others[:_MOST_SHOWN]) + (", …" if len(others) > _MOST_SHOWN else "")
+    return MlContainerError(
+        "there is no Dockerfile",
+        f"{where}; elsewhere: {shown}",
+        f"`mlcontainer init --dockerfile {others[0]}`, or `mlcontainer init` in the folder of the "
+        "one that is meant, where that is a project of its own",
+    )
+
+
+def _elsewhere(root: Path) -> list[str]:
+    """Dockerfiles further down, as paths from here, the uppermost first."""
+    found: list[Path] = []
+    for name, folders, files in os.walk(root):
+        folder = Path(name).relative_to(root)
+        deep = len(folder.parts) >= _DEEPEST
+        folders[:] = [
+            each
+            for each in sorted(folders)
+            if not (deep or each.startswith(".") or each in _NOT_OURS)
+        ]
+        found += (folder / file for file in sorted(files) if _ANYWHERE.fullmatch(file))
+    return [each.as_posix() for each in sorted(found, key=lambda each: (len(each.parts), each))]
+
+
+def _top(root: Path, dockerfiles: Sequence[Path], recipe: DockerfileSummary) -> Iterator[str]:
     first, *others = (path.relative_to(root).as_posix() for path in dockerfiles)
     if others:
         yield f"# Also here: {', '.join(others)}."
@@ -165,9 +227,14 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
         yield "# It is ready when this path answers with success."
         yield f"health = {_text(guess.health)}"
     elif guess.outputs:
-        told = f"Guessed: {guess.output_source}" if guess.output_source else "Guessed: nothing said"
-        yield f"# {told}. What it writes and what is compared, relative to WORKDIR."
+        yield (
+            f"# Guessed: {guess.output_source}. What it writes and what is compared, relative to "
+            "WORKDIR."
+        )
         yield f"outputs = {_list(guess.outputs)}"
+    else:
+        yield "# Nothing here says what it writes. Name it, and it is compared:"
+        yield '# outputs = ["outputs/*"]'
 
 
 def _inputs(root: Path, recipe: DockerfileSummary) -> str:

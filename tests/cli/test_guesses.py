@@ -1,0 +1,263 @@
+"""What `mlcontainer init` takes for an entrypoint: a command that can start, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
+from pytest_mlcontainer.dockerfile import parse_dockerfile
+
+BASE = "FROM python:3.13-slim\n"
+ALL = f"{BASE}WORKDIR /app\nCOPY . .\n"
+RUNS = "print('trained')\n"
+
+
+def guessed(
+    root: Path, dockerfile: str, files: dict[str, str], document: dict[str, Any] | None = None
+) -> dict[str, Guess]:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    found = guess_entrypoints(root, document or {}, parse_dockerfile(dockerfile))
+    return {guess.name: guess for guess in found.entrypoints}
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "file", "command"),
+    [
+        (ALL, "train.py", ("python", "train.py")),
+        (ALL, "src/train.py", ("python", "src/train.py")),
+        (f"{BASE}COPY train.py /\n", "train.py", ("python", "train.py")),
+        (f"{BASE}COPY . /srv\n", "train.py", ("python", "srv/train.py")),
+        (f"{BASE}WORKDIR /app\nCOPY . /srv\n", "train.py", ("python", "/srv/train.py")),
+        (f"{BASE}WORKDIR /app\nCOPY src/ .\n", "src/train.py", ("python", "train.py")),
+        (f"{BASE}WORKDIR /app\nCOPY src ./src\n", "src/train.py", ("python", "src/train.py")),
+        (f"{BASE}WORKDIR /app\nCOPY *.py ./\n", "train.py", ("python", "train.py")),
+        (f"{BASE}WORKDIR /app\nCOPY train.py main.py\n", "train.py", ("python", "main.py")),
+        (f"{BASE}WORKDIR /app\nCOPY src/*.py ./\n", "src/train.py", ("python", "train.py")),
+        (f"{BASE}WORKDIR /app\nCOPY $SOURCES ./\n", "train.py", ("python", "train.py")),
+        (f"{BASE} AS made\nCOPY . /app\n{BASE}WORKDIR /app\nCOPY --from=made /app /app\n",
+         "train.py", ("python", "train.py")),
+        (f"{BASE}COPY requirements.txt /\n", "train.py", None),
+        (f"{BASE}ADD apex /apex/\nWORKDIR /apex\n", "train.py", None),
+        (f"{BASE}COPY src/*.py ./\n", "src/deep/../train.txt", None),
+        (f"{BASE}RUN git clone x && pip install y\n", "train.py", None),
+    ],
+)  # fmt: skip
+def test_a_script_is_named_as_the_image_has_it_or_not_at_all(
+    tmp_path: Path, dockerfile: str, file: str, command: tuple[str, ...] | None
+) -> None:
+    (tmp_path / "src/deep").mkdir(parents=True)
+    found = guessed(tmp_path, dockerfile, {file: RUNS})
+    assert (found["train"].command if "train" in found else None) == command
+
+
+@pytest.mark.parametrize(
+    ("install", "there"),
+    [
+        ("RUN pip install .", True),
+        ("RUN pip install --no-cache-dir -e .", True),
+        ("RUN pip3 install '.[gpu]'", True),
+        ("RUN python -m pip install /src", True),
+        ("RUN cd /src && uv pip install --system dist/*.whl", True),
+        ("RUN uv sync --frozen --no-install-project\nCOPY . .\nRUN uv sync --frozen", True),
+        ("RUN <<EOF\npip install numpy\npip install .\nEOF", True),
+        ("RUN python setup.py install", True),
+        ("RUN pip install -r ./requirements.txt", False),
+        ("RUN pip install --requirement /tmp/requirements.txt numpy", False),
+        ("RUN pip install numpy", False),
+        ("RUN uv sync --frozen --no-install-project", False),
+        ("RUN poetry install --no-root", False),
+        ('CMD ["bikes-train"]', True),
+        ("", False),
+    ],
+)
+def test_a_console_script_is_there_where_the_project_is_installed(
+    tmp_path: Path, install: str, there: bool
+) -> None:
+    document = {"project": {"scripts": {"bikes-train": "bikes.cli:train"}}}
+    found = guessed(tmp_path, f"{BASE}ENV PATH=/app/.venv/bin:$PATH\n{install}\n", {}, document)
+    assert ("train" in found) == there
+    if there and "CMD" not in install:
+        assert found["train"].command == ("bikes-train",)
+
+
+@pytest.mark.parametrize(
+    ("steps", "through"),
+    [
+        ("RUN uv sync --frozen", ("uv", "run", "--no-sync")),
+        ("ENV PATH=/app/.venv/bin:$PATH\nRUN uv sync", ()),
+        ("ENV UV_PROJECT_ENVIRONMENT=/usr/local\nRUN uv sync", ()),
+        ('RUN uv sync\nCMD ["uv", "run", "serve.py"]', ("uv", "run")),
+        ("RUN poetry install", ("poetry", "run")),
+        ("RUN poetry config virtualenvs.create false && poetry install", ()),
+        ("ENV POETRY_VIRTUALENVS_CREATE=false\nRUN poetry install", ()),
+        ("RUN pip install numpy", ()),
+    ],
+)
+def test_a_script_is_started_in_the_environment_that_has_its_packages(
+    tmp_path: Path, steps: str, through: tuple[str, ...]
+) -> None:
+    found = guessed(tmp_path, f"{ALL}{steps}\n", {"train.py": RUNS})
+    assert found["train"].command == (*through, "python", "train.py")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        'ENTRYPOINT ["python3", "-X", "utf8", "app.py"]',
+        'CMD ["python3", "-u", "/app/app.py"]',
+        "CMD gunicorn -b 0.0.0.0:8000 app:server",
+        'ENTRYPOINT ["/tini", "--"]\nCMD ["streamlit", "run", "app.py"]',
+    ],
+)
+def test_what_the_image_starts_by_itself_is_left_to_it(tmp_path: Path, own: str) -> None:
+    found = guessed(tmp_path, f"{ALL}{own}\n", {"app.py": "app.run()\n"})
+    assert (found["serve"].entrypoint, found["serve"].command) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "own", ["", 'CMD ["python3"]', 'ENTRYPOINT ["python3.10"]', "CMD bash", 'CMD ["/bin/bash"]']
+)
+def test_an_image_that_starts_nothing_has_no_entrypoint(tmp_path: Path, own: str) -> None:
+    assert guessed(tmp_path, f"{ALL}{own}\n", {}) == {}
+
+
+def test_a_command_that_only_helps_is_no_server(tmp_path: Path) -> None:
+    found = guessed(tmp_path, f'{ALL}EXPOSE 7000\nENTRYPOINT ["rembg"]\nCMD ["--help"]\n', {})
+    assert list(found) == ["run"]
+    assert "needs `command` and `port`" in found["run"].source
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import argparse\n\ndef main():\n    print(1)\n\nif __name__ == '__main__':\n    main()\n",
+        "import numpy as np\nx = np.load('x.npy')\nmodel = fit(x)\n",
+        "def f():\n    pass\n\nfor each in range(3):\n    f()\n",
+        "print 'python 2'\n",
+        "import sys\n\ndef main(): ...\n\nmain()\n",
+    ],
+)
+def test_a_program_is_taken(tmp_path: Path, code: str) -> None:
+    assert "train" in guessed(tmp_path, ALL, {"train.py": code})
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "import logging\n\nlogging.basicConfig()\nlog = logging.getLogger()\n\ndef train(): ...\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import x\n\nclass Trainer: ...\n",
+        "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('data')\nrun()\n",
+        "p.add_argument('--data', type=str, required=True)\nmain()\n",
+        "import sys\nprint(open(sys.argv[1]).read())\n",
+        "@click.command()\n@click.argument('config')\ndef main(config): ...\n\nmain()\n",
+        "def main(data: str = typer.Argument(...)): ...\n\ntyper.run(main)\n",
+    ],
+)
+def test_a_module_that_only_defines_or_needs_arguments_is_not(tmp_path: Path, code: str) -> None:
+    assert guessed(tmp_path, ALL, {"train.py": code}) == {}
+
+
+def test_what_needs_arguments_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("p.add_argument('--data', required=True)\nmain()\n")
+    found = guess_entrypoints(tmp_path, {}, parse_dockerfile(ALL))
+    assert found.notes == ("train.py cannot be started without --data",)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "parser.add_argument('data', nargs='?')\nmain()\n",
+        "parser.add_argument('--data', required=False)\nmain()\n",
+        "import sys\nname = sys.argv[1] if len(sys.argv) > 1 else 'x'\nmain(name)\n",
+        "@click.argument('config', default='c.yaml')\ndef main(config): ...\n\nmain()\n",
+    ],
+)
+def test_arguments_that_may_be_left_out_are_no_hindrance(tmp_path: Path, code: str) -> None:
+    assert "train" in guessed(tmp_path, ALL, {"train.py": code})
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "command"),
+    [
+        ("app.py", "app = Flask(__name__)\napp.run(host='0.0.0.0')\n", ("python", "app.py")),
+        ("app.py", "import gradio as gr\ndemo.launch()\n", ("python", "app.py")),
+        ("app.py", "api = FastAPI(title='x')\n",
+         ("python", "-m", "uvicorn", "app:api", "--host", "0.0.0.0", "--port", "9000")),
+        ("src/app.py", "app: FastAPI = fastapi.FastAPI()\n",
+         ("python", "-m", "uvicorn", "app:app", "--app-dir", "src", "--host", "0.0.0.0",
+          "--port", "9000")),
+        ("app.py", "app = Flask(__name__)\n",
+         ("python", "-m", "flask", "--app", "app.py", "run", "--host", "0.0.0.0", "--port",
+          "9000")),
+        ("app.py", "import streamlit as st\nst.title('x')\n",
+         ("python", "-m", "streamlit", "run", "app.py", "--server.headless", "true",
+          "--server.port", "9000")),
+        ("app.py", "def predict(): ...\n", None),
+        ("app.py", "import subprocess\nsubprocess.run(['ls'])\n", None),
+    ],
+)  # fmt: skip
+def test_a_server_is_started_as_its_framework_does(
+    tmp_path: Path, file: str, code: str, command: tuple[str, ...] | None
+) -> None:
+    found = guessed(tmp_path, f"{ALL}EXPOSE 9000\n", {file: code})
+    assert (found["serve"].command if "serve" in found else None) == command
+
+
+@pytest.mark.parametrize(
+    ("steps", "python"),
+    [
+        ("RUN apt-get update && apt-get install -y python3 python3-pip", "python3"),
+        ("RUN apk add --no-cache python3", "python3"),
+        ("RUN apt-get install -y python3 && ln -sf /usr/bin/python3 /usr/bin/python", "python"),
+        ("RUN apt-get install -y python3 python-is-python3", "python"),
+        ("RUN apt-get install -y python3-venv && python3 -m venv /venv", "python"),
+        ("RUN apt-get install -y git && echo python3", "python"),
+    ],
+)
+def test_python_is_called_as_the_image_calls_it(tmp_path: Path, steps: str, python: str) -> None:
+    found = guessed(tmp_path, f"FROM ubuntu:24.04\n{steps}\nCOPY . .\n", {"train.py": RUNS})
+    assert found["train"].command == (python, "train.py")
+
+
+@pytest.mark.parametrize(
+    ("code", "outputs"),
+    [
+        ('torch.save(x, "models/a.pt")', ("models/*",)),
+        ('out_dir = "results"', ("results/*",)),
+        ('Path("checkpoints").mkdir()', ("checkpoints/*",)),
+        ('os.path.join(here, "out")', ("out/*",)),
+        ('root / "artifacts"', ("artifacts/*",)),
+        ('add_argument("--to", default="output")', ("output/*",)),
+        ('checkpoint["model"] = model', ()),
+        ('log({"results": 1})', ()),
+    ],
+)
+def test_a_folder_is_named_where_a_path_is_expected(
+    tmp_path: Path, code: str, outputs: tuple[str, ...]
+) -> None:
+    found = guessed(tmp_path, ALL, {"train.py": f"{code}\nmain()\n"})
+    assert found["train"].outputs == outputs
+
+
+@pytest.mark.parametrize(
+    ("text", "health"),
+    [
+        ('@app.get("/up")', "/up"),
+        ('@app.get("/upload")', "/"),
+        ('@app.get("/api/v1/health")', "/api/v1/health"),
+        ('@app.get("/readyz")', "/readyz"),
+        ('@app.get("/healthcheck")', "/healthcheck"),
+        ('@app.get("/health/live")', "/health/live"),
+        ('@app.get("/live-scores")', "/"),
+        ('@app.get("/predict")', "/"),
+    ],
+)
+def test_the_health_path_is_one_that_says_so(tmp_path: Path, text: str, health: str) -> None:
+    found = guessed(tmp_path, f"{ALL}EXPOSE 8000\nCMD serve-it\n", {"api/main.py": text})
+    assert found["serve"].health == health
