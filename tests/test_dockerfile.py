@@ -30,6 +30,8 @@ def test_a_stage_begins_with_what_its_base_says() -> None:
         command=("/bin/sh", "-c", "serve --port 1"),
         ports=(8080,),
         copied=("a.py", "dist/*.whl"),
+        runs=("one   && two",),
+        variables=("TAG",),
     )
     assert command_words(recipe.command) == ("serve", "--port", "1")
 
