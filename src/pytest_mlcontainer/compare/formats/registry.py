@@ -15,6 +15,7 @@ from pytest_mlcontainer.compare.formats import (
     images,
     jsonl,
     lightgbm_file,
+    matlab_file,
     npy,
     npz,
     number_table,
@@ -28,6 +29,7 @@ from pytest_mlcontainer.compare.formats import (
     tensorboard_file,
     toml_file,
     ubjson,
+    wav_file,
     yaml_file,
     zip_file,
 )
@@ -36,6 +38,7 @@ from pytest_mlcontainer.compare.formats import json_file as json
 from pytest_mlcontainer.compare.formats import text_file as text
 from pytest_mlcontainer.compare.formats.added import format_of
 from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.stamps import same_but_stamps
 from pytest_mlcontainer.compare.formats.unpacking import UnpackingBudget
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, MalformedError, Pair, UnreadableError
@@ -56,6 +59,8 @@ _KNOWN = (
     ubjson.FORMAT,
     lightgbm_file.FORMAT,
     tensorboard_file.FORMAT,
+    matlab_file.FORMAT,
+    wav_file.FORMAT,
     jsonl.FORMAT,
     json.FORMAT,
     csv.FORMAT,
@@ -163,7 +168,10 @@ def _told(found: Iterator[Difference], book: RuleBook) -> Iterator[Difference]:
 def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:
     """What the format finds; whatever goes wrong in it becomes a difference that fails."""
     try:
-        yield from _as_found(pair, book, format)
+        if (same := _same_but_stamps(pair, book)) is not None:
+            yield same
+        else:
+            yield from _as_found(pair, book, format)
     except UnreadableError as error:
         yield _failed(pair, str(error))
     except MemoryError:
@@ -177,6 +185,27 @@ def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]
             f"unreadable: the comparator for {format.name} raised {what:.500}; one of the files "
             "may be damaged: write it again, or ignore it by a rule",
         )
+
+
+def _same_but_stamps(pair: Pair, book: RuleBook) -> Difference | None:
+    """The answer for documents that differ in when they were made alone."""
+    if book.peek(pair.name).tolerance.exact:
+        return None
+    kind = same_but_stamps(pair)
+    if not kind:
+        return None
+    applied = book.find(pair.name)
+    note = f"the same but for when, and under which ids, it was made ({kind})"
+    size = pair.expected.size_bytes()
+    return Difference(
+        pair.name,
+        "",
+        Verdict.EQUIVALENT,
+        size=size,
+        rule=f"exact but for its making ({applied.origin('documents')})",
+        note=note,
+        unit="bytes",
+    )
 
 
 def _as_found(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:

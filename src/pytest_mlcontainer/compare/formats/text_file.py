@@ -179,7 +179,7 @@ class _Tally:
         self.max_abs = 0.0
         self.only_ends = True
         self.only_numbers = by_numbers
-        self.excuses = Excuses()
+        self.excuses = Excuses(self._near if by_numbers else None)
         self.elements: list[Element] = []
 
     def add(self, actual: list[str], expected: list[str]) -> None:
@@ -214,6 +214,9 @@ class _Tally:
             self.only_numbers = self.only_numbers and error > 0
         self.excuses.add(actual, expected)
         self._differ(place, actual, expected)
+
+    def _near(self, actual: str, expected: str) -> bool:
+        return compare_numbers(actual, expected, self._tolerance)[0]
 
     def _differ(self, place: int, actual: str | None, expected: str | None) -> None:
         if self.first < 0:

@@ -7,8 +7,9 @@ were looked at are equal.
 from __future__ import annotations
 
 import functools
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pytest_mlcontainer.model import NAMED_PATTERNS, Rule
 
@@ -29,12 +30,19 @@ NOUNS = {
 
 
 class Excuses:
-    """Collects the kinds of text (time, id, …) without which pairs of texts would be equal."""
+    """Collects the kinds of text (time, id, …) without which pairs of texts would be equal.
 
-    def __init__(self) -> None:
+    Args:
+        near: whether texts that are not equal agree all the same, by their numbers; None where
+            texts have to be equal.
+    """
+
+    def __init__(self, near: Callable[[str, str], bool] | None = None) -> None:
+        self._near = near
         self._names: set[str] = set()
         self._left = _MOST_TEXTS
         self._characters = _MOST_CHARACTERS
+        self._beyond = False
         self.hopeless: bool = False
 
     def add(self, actual: str, expected: str) -> None:
@@ -43,7 +51,10 @@ class Excuses:
             return
         self._left -= 1
         self._characters -= len(actual) + len(expected)
-        found = _needed(actual, expected)
+        found = _needed(actual, expected, operator.eq)
+        if found is None and self._near is not None:
+            found = _needed(actual, expected, self._near)
+            self._beyond = True
         if found is None:
             self.hopeless = True
         else:
@@ -74,7 +85,8 @@ class Excuses:
             return ""
         nouns = " and ".join(NOUNS[name] for name in names)
         listed = ", ".join(f'"{name}"' for name in names)
-        what = f"only {nouns} differ{', as far as was looked' * self._is_full}"
+        beyond = " beyond the tolerance" * self._beyond
+        what = f"only {nouns} differ{beyond}{', as far as was looked' * self._is_full}"
         if rule is not None:
             return f"{what}: rule {rule} could leave them out with ignore = [{listed}]"
         return f'{what}, which a rule leaves out: "{key}" = {{ ignore = [{listed}] }}'
@@ -89,19 +101,23 @@ def excuse_all(pairs: Iterable[tuple[str, str]]) -> Excuses:
     return found
 
 
-def _needed(actual: str, expected: str) -> frozenset[str] | None:
-    """A smallest set of patterns that makes both the same; None where there is none."""
+def _needed(actual: str, expected: str, agree: Callable[[str, str], bool]) -> frozenset[str] | None:
+    """A smallest set of patterns without which both agree; None where there is none."""
     if max(len(actual), len(expected)) > _LONGEST:
         return None
+
+    def enough(names: tuple[str, ...]) -> bool:
+        return agree(_masked(actual, names), _masked(expected, names))
+
     for name in _ORDER:
-        if _masked(actual, (name,)) == _masked(expected, (name,)):
+        if enough((name,)):
             return frozenset({name})
     names: tuple[str, ...] = _ORDER
-    if _masked(actual, names) != _masked(expected, names):
+    if not enough(names):
         return None
     for name in reversed(_ORDER):
         fewer = tuple(each for each in names if each != name)
-        if _masked(actual, fewer) == _masked(expected, fewer):
+        if enough(fewer):
             names = fewer
     return frozenset(names)
 

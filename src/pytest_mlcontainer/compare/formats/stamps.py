@@ -1,0 +1,98 @@
+"""What documents note of their own making: when, and under which random ids. No result is in it.
+
+A plot saved twice is the same plot, and its PDF says another time. Files that are the same without
+such stamps agree, unless a rule wants them exact.
+
+    PDF        CreationDate, ModDate and ID (ISO 32000-1, 14.3.3 and 14.4), dates of XMP
+    EPS, PS    %%CreationDate (Document Structuring Conventions, 5.1)
+    SVG        the date in its RDF, and ids of hexadecimal digits, by the order of their definition
+    MAT        the text that files of MATLAB 5 begin with
+    xlsx, …    created and modified in docProps/core.xml (Dublin Core terms), and ODF's meta.xml
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair
+
+_MOST_BYTES: Final = 1 << 26
+_HEAD_BYTES: Final = 4096
+_DATES: Final = rb"(?:xmp:(?:Create|Modify|Metadata)Date|xmpMM:(?:Document|Instance)ID)"
+_PDF: Final = re.compile(
+    rb"/(?:CreationDate|ModDate)\s*\([^()]{0,80}\)"
+    rb"|/ID\s*\[\s*<[0-9A-Fa-f]{0,128}>\s*<[0-9A-Fa-f]{0,128}>\s*\]"
+    rb"|<(" + _DATES + rb")>[^<]{0,200}</\1>"
+)
+_POSTSCRIPT: Final = re.compile(rb"^%%CreationDate:[^\r\n]*", re.MULTILINE)
+_SVG_DATE: Final = re.compile(rb"<dc:date>[^<]{0,80}</dc:date>")
+_SVG_ID: Final = re.compile(rb"""\bid\s*=\s*["']([A-Za-z_-]{0,20}[0-9a-f]{6,40})["']""")
+_SVG_REFERENCE: Final = re.compile(rb"""(?<=["'#(])[A-Za-z_-]{0,20}[0-9a-f]{6,40}(?=["')])""")
+_MAT: Final = re.compile(rb"\AMATLAB 5\.0 MAT-file[^\0]{0,60}?Created on: [^\0]{24}")
+_OFFICE: Final = re.compile(
+    rb"<(dcterms:(?:created|modified)|meta:creation-date|dc:date)\b[^>]{0,200}>[^<]{0,80}</\1>"
+)
+
+
+@dataclass(frozen=True)
+class _Stamped:
+    """A kind of document.
+
+    Args:
+        is_it: given a file's name and its first bytes.
+        without: the bytes with nothing in place of the stamps.
+    """
+
+    name: str
+    is_it: Callable[[str, bytes], bool]
+    without: Callable[[bytes], bytes]
+
+
+def _svg(data: bytes) -> bytes:
+    data = _SVG_DATE.sub(b"", data)
+    names = dict.fromkeys(_SVG_ID.findall(data))
+    numbered = {name: b"\0%d" % number for number, name in enumerate(names)}
+    return _SVG_REFERENCE.sub(lambda found: numbered.get(found[0], found[0]), data)
+
+
+def _begins(magic: bytes) -> Callable[[str, bytes], bool]:
+    return lambda _name, head: head.startswith(magic)
+
+
+def _removed(pattern: re.Pattern[bytes]) -> Callable[[bytes], bytes]:
+    return lambda data: pattern.sub(b"", data)
+
+
+_KINDS: Final = (
+    _Stamped("PDF", _begins(b"%PDF-"), _removed(_PDF)),
+    _Stamped("PostScript", _begins(b"%!PS"), _removed(_POSTSCRIPT)),
+    _Stamped("MATLAB", _begins(b"MATLAB 5.0 MAT-file"), _removed(_MAT)),
+    _Stamped(
+        "a document's properties",
+        lambda name, _head: name.endswith(("docProps/core.xml", "meta.xml")),
+        _removed(_OFFICE),
+    ),
+    _Stamped("SVG", lambda _name, head: b"<svg" in head, _svg),
+)
+
+
+def same_but_stamps(pair: Pair) -> str:
+    """The kind of two documents that differ in nothing but how they note their making; "" where
+    anything else differs, or may."""
+    sizes = pair.actual.size_bytes(), pair.expected.size_bytes()
+    if max(sizes) > _MOST_BYTES:
+        return ""
+    kind = _kind_of(pair.expected)
+    if kind is None or _kind_of(pair.actual) is not kind:
+        return ""
+    actual, expected = (kind.without(side.read()) for side in (pair.actual, pair.expected))
+    return kind.name if actual == expected else ""
+
+
+def _kind_of(side: ComparedFile) -> _Stamped | None:
+    with side.open() as stream:
+        head = stream.read(_HEAD_BYTES)
+    return next((kind for kind in _KINDS if kind.is_it(side.name, head)), None)
