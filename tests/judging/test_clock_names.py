@@ -10,12 +10,15 @@ MEASURED = [
     "fit_time", "metrics.train_time_s", "history[3].epoch_time", "stepTimeMs", "elapsed",
     "total_elapsed_seconds", "runtime", "train_runtime", "samples_per_second", "tokens_per_sec",
     "mean_score_time", "wall_clock", "timestamp", "created_at", "throughput", "inference time",
+    "_runtime", "_wandb.runtime", "peak_memory_mb", "max_memory_allocated", "gpu_mem", "rss",
+    "memory_usage", "cpu_percent", "gpu_utilization", "peak_gpu_memory_gb",
 ]  # fmt: skip
 OF_ONE = ["time", "duration", "seconds", "latency_p99", "timings.load", "started", "end_time"]
 NEITHER = [
     "loss", "epoch", "step", "accuracy", "survival_time", "arrival_time", "delivery_time_min",
     "lifetime", "sometimes", "timeout", "time_series", "timezone", "runtime_error_rate", "etas",
     "predicted_duration", "seconds_hand", "best_epoch", "", "[3]", "times_seen",
+    "memory", "mem", "long_term_memory", "memory_cells", "utilization", "memory_loss", "ram_price",
 ]  # fmt: skip
 
 

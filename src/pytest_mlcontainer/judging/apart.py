@@ -29,7 +29,7 @@ from pytest_mlcontainer.model.clock_names import is_id, is_measured
 MEASURED, IDS, NAMES = "measured", "ids", "names"
 NOUNS: Final = {
     **excuses.NOUNS,
-    MEASURED: "numbers that are times or durations by their names",
+    MEASURED: "numbers that are times, durations or memory by their names",
     IDS: "values that are ids of a run by their names",
     NAMES: "names of outputs",
 }

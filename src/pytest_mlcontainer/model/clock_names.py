@@ -1,4 +1,4 @@
-"""Names of numbers that a clock, a counter of processes or a generator of ids gave, not a model.
+"""Names of numbers that a clock, the system or a generator of ids gave, not a model.
 
 They are narrow on purpose: `fit_time` is how long a program took whatever it computes, while a
 `survival_time` or an `arrival_time` is what it predicts.
@@ -21,6 +21,10 @@ _UNIT: Final = (
     r"(?:_(?:s|ms|us|ns|secs?|seconds?|millis|mins?|minutes?|h|hours?|total|per_(?:step|epoch)"
     rf"|{_HOW}))*"
 )
+_MEMORY: Final = (
+    "(?:(?:gpu|cuda|cpu|host|process|resident|virtual|peak|max|device)_(?:mem|memory|ram|rss)"
+    "|rss|vram|memory_(?:allocated|reserved|usage|used))"
+)
 # Of any number of values: nothing else is called so.
 _SURE: Final = re.compile(
     rf"(?:(?:{_HOW}|{_WORK})_)*(?:(?:{_WORK})_(?:time|duration|latency|seconds|secs|ms)"
@@ -30,7 +34,9 @@ _SURE: Final = re.compile(
     rf"{_UNIT}"
     r"|(?:time_?stamp|unix_?time|created|started|finished|updated|saved|trained|generated|exported)"
     rf"_(?:at|on|time|ts){_UNIT}|time_?stamps?{_UNIT}"
-    rf"|(?:start|end|begin|finish|creation)_(?:time_?stamp|ts){_UNIT}",
+    rf"|(?:start|end|begin|finish|creation)_(?:time_?stamp|ts){_UNIT}"
+    rf"|(?:(?:{_HOW}|peak|max|current|used)_)*{_MEMORY}(?:_(?:allocated|reserved|used|usage|peak))?"
+    r"(?:_(?:k|m|g)i?b|_bytes|_percent|_pct)?|(?:cpu|gpu)_(?:percent|util(?:i[sz]ation)?)",
 )
 # Of one value alone: a column of such may well be data.
 _LONE: Final = re.compile(
@@ -49,7 +55,8 @@ _INDEX: Final = re.compile(r"[0-9*]+")
 
 
 def is_measured(item: str, size: int) -> bool:
-    """Whether an item is called as what a clock says: how long something took, or when it was.
+    """Whether an item is called as what a clock or the system says: how long something took, when
+    it was, how much memory was in use.
 
     Args:
         item: its path, `history[3].fit_time`.
@@ -74,4 +81,4 @@ def is_id(item: str) -> bool:
 def _parts(item: str) -> list[str]:
     """The words of a path in snake case, without places in lists."""
     found = (part for part in _PARTS.findall(item[-500:]) if not _INDEX.fullmatch(part))
-    return [re.sub(r"[\s-]+", "_", _HUMP.sub("_", part)).lower() for part in found]
+    return [re.sub(r"[\s-]+", "_", _HUMP.sub("_", part)).lower().strip("_") for part in found]

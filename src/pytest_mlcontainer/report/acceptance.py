@@ -72,7 +72,7 @@ def _of_time(difference: Difference) -> Acceptance | None:
     """A time or duration is another one in every run: no bound for it would say anything."""
     lone = difference.size == 1 and _TIMES.search(difference.item)
     if lone or is_measured(difference.item, difference.size) or _since_1970(difference):
-        hides = "whatever is there, which by its name is a time"
+        hides = "whatever is there, which by its name a clock or the system gives"
         return Acceptance(difference.where, "ignore", "true", hides)
     return None
 

@@ -90,6 +90,20 @@ def test_a_workbook_is_what_its_cells_are(compare: Compare) -> None:
     assert [each.item for each in drifting if each.verdict is Verdict.DRIFT] == ["xl/sheet.xml"]
 
 
+def test_when_a_model_of_keras_was_saved_does_not_count(compare: Compare) -> None:
+    def saved(day: str, version: str) -> bytes:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as file:
+            about = f'{{"keras_version": "{version}", "date_saved": "{day}@10:15:00"}}'
+            file.writestr(zipfile.ZipInfo("metadata.json"), about)
+        return stream.getvalue()
+
+    agreeing, _notes = compare("m.keras", saved("2026-11-28", "3"), saved("2026-11-29", "3"))
+    assert verdict_of(agreeing) is Verdict.EQUIVALENT
+    drifting, _notes = compare("m.keras", saved("2026-11-28", "3"), saved("2026-11-29", "2"))
+    assert verdict_of(drifting) is Verdict.DRIFT
+
+
 def test_a_date_elsewhere_is_one_of_the_content(only: Only) -> None:
     one, other = (f"<report><dc:date>{day['day']}</dc:date></report>".encode() for day in DAYS)
     assert only("report.xml", one, other).verdict is Verdict.DRIFT

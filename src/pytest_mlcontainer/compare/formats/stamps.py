@@ -7,6 +7,7 @@ such stamps agree, unless a rule wants them exact.
     EPS, PS    %%CreationDate (Document Structuring Conventions, 5.1)
     SVG        the date in its RDF, and ids of hexadecimal digits, by the order of their definition
     MAT        the text that files of MATLAB 5 begin with
+    Keras      date_saved in the metadata.json of a `.keras` file
     xlsx, …    created and modified in docProps/core.xml (Dublin Core terms), and ODF's meta.xml
 """
 
@@ -35,6 +36,8 @@ _MAT: Final = re.compile(rb"\AMATLAB 5\.0 MAT-file[^\0]{0,60}?Created on: [^\0]{
 _OFFICE: Final = re.compile(
     rb"<(dcterms:(?:created|modified)|meta:creation-date|dc:date)\b[^>]{0,200}>[^<]{0,80}</\1>"
 )
+
+_KERAS: Final = re.compile(rb'"date_saved"\s*:\s*"[^"]{0,40}"')
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ _KINDS: Final = (
         "a document's properties",
         lambda name, _head: name.endswith(("docProps/core.xml", "meta.xml")),
         _removed(_OFFICE),
+    ),
+    _Stamped(
+        "Keras",
+        lambda name, head: name.endswith("metadata.json") and b'"keras_version"' in head,
+        _removed(_KERAS),
     ),
     _Stamped("SVG", lambda _name, head: b"<svg" in head, _svg),
 )
