@@ -162,6 +162,17 @@ _DURATIONS: Final = (
     rf"|{_PAD}{_AMOUNT}{_MORE}(?![A-Za-z0-9_]| ?=))"
 )
 
+# How much memory a program had, beside a word that says so: a size alone may be a result.
+_BYTES: Final = r"(?: ?(?:[kKMGT]i?(?:B|b|bytes)?|B|[Bb]ytes)(?![A-Za-z0-9]))"
+_MEMORY_WORD: Final = r"(?:[Mm]em(?:ory)?|MEM(?:ORY)?|[Vv]?RAM|vram|[Rr]ss|RSS)"
+_IN_USE: Final = r"(?:usage|used|use|in use|allocated|reserved|cached|peak|footprint|consumption)"
+_SIZE: Final = rf"{_NUMBER}{_BYTES}(?: ?/ ?{_NUMBER}{_BYTES})?"
+_MEMORIES: Final = (
+    rf"(?<![A-Za-z])(?:[A-Za-z0-9]{{1,20}}[ _-]){{0,3}}{_MEMORY_WORD}(?:[ _-]{_IN_USE}){{0,2}}"
+    rf"[\"']?(?: {{0,20}}[:=|] {{0,20}}| is | of | {{1,20}}){_SIZE}"
+    rf"|(?<![A-Za-z0-9.]){_SIZE}(?= (?:of )?(?:[A-Za-z]{{1,10}} )?{_MEMORY_WORD}(?![A-Za-z0-9]))"
+)
+
 # Only what is called an id: a bare word of letters and digits may be anything.
 _ID_LABEL: Final = (
     r"(?:[Rr]un|[Ss]ession|[Tt]race|[Ss]pan|[Jj]ob|[Rr]equest|[Ee]xperiment|[Pp]rocess|[Tt]hread"
@@ -196,6 +207,7 @@ NAMED_PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "address": r"(?<![0-9A-Za-z])0x[0-9a-fA-F]+(?![0-9A-Za-z])",
         "duration": f"(?:{_DURATIONS})",
+        "memory": f"(?:{_MEMORIES})",
         "id": f"(?:{_IDS})",
     }
 )

@@ -262,10 +262,46 @@ def test_numbers_that_are_results_are_no_durations(text: str) -> None:
     assert re.sub(NAMED["duration"], "|", text) == text
 
 
-@pytest.mark.parametrize("name", ["time", "duration"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Peak memory: 204.1 MB, loss 0.5", "Peak memory: 91 MB, loss 0.5"),
+        ("GPU mem 3.21G  loss 0.5", "GPU mem 11.3G  loss 0.5"),
+        ("max_memory_allocated = 1024 MiB", "max_memory_allocated = 1.1 GiB"),
+        ("mem: 512MB / 16384MB", "mem: 513MB / 16384MB"),
+        ('{"rss": 1234 kB}', '{"rss": 1235 kB}'),
+        ("needs 204 MiB of memory", "needs 1,204 MiB of memory"),
+    ],
+)
+def test_memory_in_use_is_told_and_left_out(only: Only, one: str, other: str) -> None:
+    found = only("a.log", f"{one}\n", f"{other}\n")
+    assert found.verdict is Verdict.DRIFT
+    assert '"a.log" = { ignore = ["memory"] }' in found.note
+    rule = Tolerance(patterns=(NAMED["memory"],))
+    assert only("a.log", f"{one}\n", f"{other}\n", rule).verdict is Verdict.EQUIVALENT
+    assert only("a.log", f"{one} 1.5\n", f"{other} 1.6\n", rule).verdict is Verdict.DRIFT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model size: 300 MB, 80% peak accuracy, memory: 91%",
+        "long-term memory: 0.5, memory 5 cells, memory loss: 0.5",
+        "a dataset of 3 GB, saved 20 MB, memorised 3 k",
+    ],
+)
+def test_sizes_and_shares_that_are_results_are_no_memory_in_use(text: str) -> None:
+    assert re.sub(NAMED["memory"], "|", text) == text
+
+
+@pytest.mark.parametrize("name", ["time", "duration", "memory"])
 @pytest.mark.parametrize(
     "unit",
     [
+        "memory ",
+        "mem: ",
+        "1 MB ",
+        "a_mem_",
         "Sat ",
         "Nov 28 ",
         "time_",

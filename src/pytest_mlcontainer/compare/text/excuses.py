@@ -17,13 +17,14 @@ _MOST_TEXTS = 500
 _MOST_CHARACTERS = 500_000
 _LONGEST = 20_000
 # Those that claim most come last: a path may hold a time, and an id look like one.
-_ORDER = ("uuid", "address", "id", "hex", "time", "duration", "path")
+_ORDER = ("uuid", "address", "id", "hex", "time", "duration", "memory", "path")
 NOUNS = {
     "uuid": "UUIDs",
     "address": "addresses",
     "hex": "ids of hexadecimal digits",
     "time": "dates and times",
     "duration": "durations and rates",
+    "memory": "amounts of memory",
     "path": "paths",
     "id": "ids of runs and processes",
 }
