@@ -144,6 +144,7 @@ VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
         "env": parse_pairs,
         "exit-codes": parse_exit_codes,
         "interventions": parse_flag,
+        "keep": parse_names,
         "labels": parse_labels,
         "network": parse_word,
         "ports": parse_exposed,

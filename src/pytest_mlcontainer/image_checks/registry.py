@@ -13,6 +13,7 @@ from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.lint import check_sources
 from pytest_mlcontainer.image_checks.rebuild import check_rebuild
 from pytest_mlcontainer.image_checks.size.check import check_size
+from pytest_mlcontainer.image_checks.slim import check_slim
 from pytest_mlcontainer.image_checks.start import check_start
 from pytest_mlcontainer.model import CheckReport
 
@@ -28,5 +29,6 @@ CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
         "start": check_start,
         "cache": check_cache,
         "rebuild": check_rebuild,
+        "slim": check_slim,
     }
 )

@@ -120,6 +120,13 @@ IMAGE_CHECKS: Final = (
         rules=tuple(f"RB{number:03}" for number in range(1, 13)),
         keys=("interventions",),
     ),
+    ImageCheck(
+        "slim",
+        CheckNeeds.RUNS,
+        by_default=False,
+        rules=("SL001",),
+        keys=("keep",),
+    ),
 )
 
 
