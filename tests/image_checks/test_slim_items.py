@@ -145,7 +145,7 @@ def test_a_static_program_without_a_shell_is_seen_and_nothing_is_proposed(
     )
     check = slimmed(
         config=config,
-        dockerfile='FROM scratch\nCOPY program unused.bin /\nCMD ["/program"]\n',
+        dockerfile='FROM scratch\nCOPY program unused.bin /\nWORKDIR /out\nCMD ["/program"]\n',
     )
     assert check["findings"] == []
     assert "the image has no shell" in check["notes"][0]
@@ -182,3 +182,13 @@ def test_an_image_without_a_dockerfile_is_the_base_of_what_is_proposed(
     assert finding["mend"].splitlines()[1] == "FROM full AS trimmed"
     assert "/root/.cache" in finding["mend"]
     assert finding["cost_bytes"] >= 3_000_000
+
+
+def test_a_program_that_changes_its_user_cannot_be_seen_whole_and_that_is_said(
+    slimmed: Slimmed,
+) -> None:
+    train = "import os\nos.setuid(1000)\n" + PROGRAM
+    check = slimmed("-rs", train=train, dockerfile=DOCKERFILE.replace("USER 1000", "USER 0"))
+    assert check["ended"] == {"passed": 2, "skipped": 1}
+    said = " ".join(check["printed"].split())
+    assert "train: it ran programs whose memory may not be read: as another user" in said
