@@ -188,7 +188,9 @@ def test_a_program_that_changes_its_user_cannot_be_seen_whole_and_that_is_said(
     slimmed: Slimmed,
 ) -> None:
     train = "import os\nos.setuid(1000)\n" + PROGRAM
-    check = slimmed("-rs", train=train, dockerfile=DOCKERFILE.replace("USER 1000", "USER 0"))
+    config = TRAIN + 'capabilities = ["SETUID"]\n'
+    dockerfile = DOCKERFILE.replace("USER 1000", "USER 0")
+    check = slimmed("-rs", train=train, config=config, dockerfile=dockerfile)
     assert check["ended"] == {"passed": 2, "skipped": 1}
     said = " ".join(check["printed"].split())
     assert "train: it ran programs whose memory may not be read: as another user" in said

@@ -133,6 +133,7 @@ VALUES: Final[Mapping[str, ParseValue]] = MappingProxyType(
         "budget": parse_size,
         "cold": parse_flag,
         "capabilities": parse_capabilities,
+        "database": parse_filled_text,
         "dockerfiles": parse_names,
         "driver": parse_driver,
         "growth": parse_growth,

@@ -30,6 +30,7 @@ class CheckInputs:
     Args:
         platform: whose image is checked; None for a check of the sources.
         platforms: all whose images there are in this session, the reference first.
+        with_host: whether runs on this machine, without a container, belong to the session.
         endpoint: of the engine that builds; None is the default one.
         environ: environment variables for commands.
         cache: folder of this machine that stays from session to session.
@@ -55,6 +56,7 @@ class CheckInputs:
     log: LogLine
     hidden: Redactor = NOTHING
     trials: EntrypointTrials | None = None
+    with_host: bool = False
 
     def report(
         self, findings: tuple[ImageFinding, ...], notes: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from pytest_mlcontainer.image_checks.rebuild import check_rebuild
 from pytest_mlcontainer.image_checks.size.check import check_size
 from pytest_mlcontainer.image_checks.slim import check_slim
 from pytest_mlcontainer.image_checks.start import check_start
+from pytest_mlcontainer.image_checks.vulnerabilities import check_vulnerabilities
 from pytest_mlcontainer.model import CheckReport
 
 MakeCheck = Callable[[CheckInputs], CheckReport]
@@ -26,6 +27,7 @@ CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
         "size": check_size,
         "gpu": check_gpu,
         "environment": check_environment,
+        "vulnerabilities": check_vulnerabilities,
         "start": check_start,
         "cache": check_cache,
         "rebuild": check_rebuild,

@@ -82,8 +82,15 @@ IMAGE_CHECKS: Final = (
         "environment",
         CheckNeeds.IMAGE,
         by_default=False,
-        rules=tuple(f"ENV{number:03}" for number in range(1, 8)),
+        rules=tuple(f"ENV{number:03}" for number in range(1, 9)),
         keys=("lock", "extras"),
+    ),
+    ImageCheck(
+        "vulnerabilities",
+        CheckNeeds.IMAGE,
+        by_default=False,
+        rules=("VU001",),
+        keys=("database",),
     ),
     ImageCheck(
         "start",

@@ -10,7 +10,9 @@ from pytest_mlcontainer.errors import ConfigError, NothingChecked
 from pytest_mlcontainer.image_checks.inputs import CheckInputs, judge
 from pytest_mlcontainer.image_checks.registry import CHECKS
 from pytest_mlcontainer.image_checks.trials import EntrypointTrials
+from pytest_mlcontainer.matrix import platforms
 from pytest_mlcontainer.model import (
+    HOST,
     IMAGE_CHECKS,
     CheckJob,
     CheckNeeds,
@@ -77,6 +79,7 @@ class Checks:
                 log=progress.say,
                 hidden=context.secrets.hidden_of(settings),
                 trials=self._trials(settings, job, comparators),
+                with_host=HOST in platforms(settings, context.options),
             )
             return judge(CHECKS[job.check.name](inputs), job.check)
 
