@@ -41,13 +41,15 @@ def plan(settings: Settings, options: Options) -> tuple[Job, ...]:
     checks = tuple(check_jobs(settings, options))
     jobs: list[Job] = [job for job in checks if job.image is None]
     jobs += [image_job(settings, options, platform) for platform in selected if platform != HOST]
-    jobs += [job for job in checks if job.image is not None]
+    late = {check.name for check in IMAGE_CHECKS if check.needs is CheckNeeds.RUNS}
+    jobs += [job for job in checks if job.image is not None and job.check.name not in late]
     for entry in _in_order_of_needs(settings.entrypoints):
         for platform in selected:
             if entry.server is None:
                 jobs.append(run_job(settings, options, entry.name, platform))
             elif platform != HOST:
                 jobs.append(serve_job(settings, options, entry.name, platform))
+    jobs += [job for job in checks if job.check.name in late]
     compared = [_with_further_runs(job, options) for job in _compare_jobs(jobs, selected[0])]
     repeated = _repeats_jobs(jobs, options)
     varied = _varies_jobs(jobs, selected[0], options)

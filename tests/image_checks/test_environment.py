@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import pytest
@@ -117,3 +118,19 @@ def test_platforms_are_held_against_the_reference(
     result.assert_outcomes(passed=1, failed=1)
     said = failure_of(result, f"image::environment[{foreign}]")
     assert f"ENV007: other packages than on {native}: beta 1 (missing there)" in said
+
+
+def test_where_host_is_a_platform_its_packages_are_held_against_the_image(
+    project: MakeProject, native: str, leaves_nothing: None
+) -> None:
+    install(project, "alpha", "1.0")
+    install(project, "packaging", "1.0")
+    config = f'platforms = ["{native}", "host"]\n{checked()}'
+    project.write(config, dockerfile=DOCKERFILE)
+    folder = project.root / "report"
+    project.run("-k", "environment", f"--container-report={folder}").assert_outcomes(passed=1)
+    (check,) = json.loads((folder / "report.json").read_text())["checks"]
+    (finding,) = (each for each in check["findings"] if each["rule"] == "ENV008")
+    here = importlib.metadata.version("packaging")
+    assert f"alpha 1.0 (missing there), packaging 1.0 ({here} there)" in finding["what"]
+    assert "pytest" not in finding["what"]

@@ -10,7 +10,8 @@ import pytest
 from pytest_mlcontainer.config import parse_settings
 from pytest_mlcontainer.errors import ConfigError
 from pytest_mlcontainer.image_checks.registry import CHECKS
-from pytest_mlcontainer.model import IMAGE_CHECKS, CheckSettings, Settings, Severity
+from pytest_mlcontainer.matrix import plan
+from pytest_mlcontainer.model import IMAGE_CHECKS, CheckSettings, Options, Settings, Severity
 
 
 def read(image: str) -> Settings:
@@ -123,3 +124,11 @@ def test_mistakes_are_told_with_what_to_write(image: str, parts: tuple[str, ...]
         read(image)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_a_check_that_needs_runs_comes_after_them() -> None:
+    """What fails early is done first, and runs that others need are there by then."""
+    text = "[image]\nslim = true\n[entrypoints.train]\ncommand = ['train']\n"
+    settings = parse_settings(tomllib.loads(text), Path("/p/pyproject.toml"), "x86_64", "p")
+    names = [str(job).partition("[")[0] for job in plan(settings, Options())]
+    assert names == ["image::lint", "image", "image::size", "image::gpu", "train", "image::slim"]

@@ -8,11 +8,18 @@ from pathlib import Path
 MODULE = '"""A module."""\n\nNAMES = {"a", "b", "c"}\n'
 
 
-def write_wheel(folder: Path, name: str, version: str = "1.0", requires: str = "") -> str:
-    """Write a wheel with one module; returns its file name."""
+def write_wheel(
+    folder: Path, name: str, version: str = "1.0", requires: str = "", data: bytes = b""
+) -> str:
+    """Write a wheel with one module; returns its file name.
+
+    Args:
+        data: content of a file beside the module, `NAME.bin`.
+    """
     info = f"{name}-{version}.dist-info"
     needs = f"Requires-Dist: {requires}\n" if requires else ""
-    files = {
+    files: dict[str, str | bytes] = {f"{name}.bin": data} if data else {}
+    files |= {
         f"{name}.py": MODULE,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",

@@ -23,7 +23,7 @@ from tests.loopback_registry import (
     running_registry,
     tags_of,
 )
-from tests.sample_project import MakeProject
+from tests.sample_project import BASE, MakeProject
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -286,3 +286,19 @@ def test_verify_insists_on_a_digest(capsys: pytest.CaptureFixture[str]) -> None:
     """And ends with 2: it cannot give an answer."""
     assert main(["verify", "acme/bikes:1"]) == 2
     assert "there is no digest" in capsys.readouterr().err
+
+
+def test_a_build_writes_its_cache_to_a_registry_and_builds_with_it(
+    project: MakeProject, registry: str, repository: str
+) -> None:
+    """`cache-to` and `cache-from` of the kind that CI runners share."""
+    reference = f"{registry}/{repository}:cache"
+    config = (
+        f'cache-to = ["type=registry,ref={reference},mode=max"]\n'
+        f'cache-from = ["type=registry,ref={reference}"]\n'
+        '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n'
+    )
+    project.write(config, dockerfile=f"FROM {BASE}\nWORKDIR /app\nCOPY *.py ./\n")
+    project.run("-k", "image").assert_outcomes(passed=1)
+    assert tags_of(registry, repository) == ["cache"]
+    project.run("-k", "image").assert_outcomes(passed=1)

@@ -103,7 +103,7 @@ def _do(job: Job, _pipeline: Pipeline, _settings: Settings) -> Verified:
 
 @_do.register
 def _check(job: CheckJob, pipeline: Pipeline, settings: Settings) -> Verified:
-    report = pipeline.checks.make(settings, job)
+    report = pipeline.checks.make(settings, job, load_comparators())
     said = severity_counts(report.findings)
     if report.headline:
         said = f"{report.headline}: {said}"

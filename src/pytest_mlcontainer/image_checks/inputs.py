@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_mlcontainer import globs
 from pytest_mlcontainer.engines import Engine, LogLine
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.image_checks.trials import EntrypointTrials
 from pytest_mlcontainer.model import (
     CheckReport,
     CheckSettings,
@@ -29,6 +30,7 @@ class CheckInputs:
     Args:
         platform: whose image is checked; None for a check of the sources.
         platforms: all whose images there are in this session, the reference first.
+        with_host: whether runs on this machine, without a container, belong to the session.
         endpoint: of the engine that builds; None is the default one.
         environ: environment variables for commands.
         cache: folder of this machine that stays from session to session.
@@ -36,6 +38,7 @@ class CheckInputs:
         report_folder: that of the session's reports, for files that belong to them; None for none.
         hidden: what must be in nothing that is said of a build.
         log: is told what goes on.
+        trials: of the entrypoints, for checks that need their runs; None for all others.
     """
 
     settings: Settings
@@ -52,6 +55,8 @@ class CheckInputs:
     report_folder: Path | None
     log: LogLine
     hidden: Redactor = NOTHING
+    trials: EntrypointTrials | None = None
+    with_host: bool = False
 
     def report(
         self, findings: tuple[ImageFinding, ...], notes: tuple[str, ...] = ()

@@ -13,7 +13,9 @@ from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.lint import check_sources
 from pytest_mlcontainer.image_checks.rebuild import check_rebuild
 from pytest_mlcontainer.image_checks.size.check import check_size
+from pytest_mlcontainer.image_checks.slim import check_slim
 from pytest_mlcontainer.image_checks.start import check_start
+from pytest_mlcontainer.image_checks.vulnerabilities import check_vulnerabilities
 from pytest_mlcontainer.model import CheckReport
 
 MakeCheck = Callable[[CheckInputs], CheckReport]
@@ -25,8 +27,10 @@ CHECKS: Final[Mapping[str, MakeCheck]] = MappingProxyType(
         "size": check_size,
         "gpu": check_gpu,
         "environment": check_environment,
+        "vulnerabilities": check_vulnerabilities,
         "start": check_start,
         "cache": check_cache,
         "rebuild": check_rebuild,
+        "slim": check_slim,
     }
 )

@@ -15,6 +15,7 @@ OLDEST: Final = (3, 6)
 
 
 RECORDER: Final = "recorder"
+_WATCHERS: Final = ("amd64", "arm64")
 
 
 def recorder_files() -> dict[str, bytes]:
@@ -29,6 +30,17 @@ def _files_below(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]
             yield f"{prefix}{each.name}", each.read_bytes()
         elif each.is_dir() and each.name != "__pycache__":
             yield from _files_below(each, f"{prefix}{each.name}/")
+
+
+def file_watcher(architecture: str) -> bytes | None:
+    """The program that tells which files others open, for an architecture as OCI names it.
+
+    None where there is none for it. `file_watcher/watcher.c` says what it does; it is compiled by
+    `scripts/file_watcher.py`.
+    """
+    if architecture not in _WATCHERS:
+        return None
+    return resources.files(__name__).joinpath("file_watcher", architecture).read_bytes()
 
 
 def source(name: str) -> str:

@@ -82,8 +82,15 @@ IMAGE_CHECKS: Final = (
         "environment",
         CheckNeeds.IMAGE,
         by_default=False,
-        rules=tuple(f"ENV{number:03}" for number in range(1, 8)),
+        rules=tuple(f"ENV{number:03}" for number in range(1, 9)),
         keys=("lock", "extras"),
+    ),
+    ImageCheck(
+        "vulnerabilities",
+        CheckNeeds.IMAGE,
+        by_default=False,
+        rules=("VU001",),
+        keys=("database",),
     ),
     ImageCheck(
         "start",
@@ -119,6 +126,13 @@ IMAGE_CHECKS: Final = (
         by_default=False,
         rules=tuple(f"RB{number:03}" for number in range(1, 13)),
         keys=("interventions",),
+    ),
+    ImageCheck(
+        "slim",
+        CheckNeeds.RUNS,
+        by_default=False,
+        rules=("SL001",),
+        keys=("keep",),
     ),
 )
 

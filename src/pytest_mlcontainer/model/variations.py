@@ -30,6 +30,7 @@ class Knobs:
         personality: the wrapper may change its personality, which switches address space
             randomisation off.
         recording: the project's own Python code is watched, and this is what the recorder does.
+        opens: which files it opens is watched, by `inside/file_watcher`.
     """
 
     env: Pairs = ()
@@ -47,6 +48,7 @@ class Knobs:
     preload: bool = False
     personality: bool = False
     recording: Recording | None = None
+    opens: bool = False
 
     def __add__(self, other: Knobs) -> Knobs:
         """Both together; where they collide, the other's holds."""
@@ -66,6 +68,7 @@ class Knobs:
             preload=other.preload or self.preload,
             personality=other.personality or self.personality,
             recording=other.recording or self.recording,
+            opens=other.opens or self.opens,
         )
 
     @property

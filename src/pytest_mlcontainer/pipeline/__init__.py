@@ -19,6 +19,7 @@ from pytest_mlcontainer.pipeline.publishing import Publishing
 from pytest_mlcontainer.pipeline.runs import Runs, require
 from pytest_mlcontainer.pipeline.searches import Searches
 from pytest_mlcontainer.pipeline.servers import Servers
+from pytest_mlcontainer.pipeline.slimming import Slimming
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import UnfinishedSearches
 from pytest_mlcontainer.secrets import Redactor
@@ -54,7 +55,6 @@ class Pipeline:
         unfinished = UnfinishedSearches(surroundings.cache)
         self.arithmetic: Arithmetic = Arithmetic(context, probes)
         self.images: Images = Images(context, probes)
-        self.checks: Checks = Checks(context, self.images)
         self.publishing: Publishing = Publishing(context, self.images)
         self.openings: Openings = Openings(context, probes, self.images)
         self.runs: Runs = Runs(
@@ -64,6 +64,8 @@ class Pipeline:
             context, self.arithmetic, self.images, provisions, self.runs
         )
         self.comparisons: Comparisons = Comparisons(options, self.runs, self.openings)
+        slimming = Slimming(context, self.images, self.runs, self.comparisons)
+        self.checks: Checks = Checks(context, self.images, slimming)
         self.baselines: Baselines = Baselines(options, self.runs, self.openings)
         self.experiments: ExperimentRuns = ExperimentRuns(
             self.images.make,

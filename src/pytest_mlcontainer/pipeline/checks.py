@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from pytest_mlcontainer.config import check_files
 from pytest_mlcontainer.errors import ConfigError, NothingChecked
 from pytest_mlcontainer.image_checks.inputs import CheckInputs, judge
 from pytest_mlcontainer.image_checks.registry import CHECKS
-from pytest_mlcontainer.model import CheckJob, CheckReport, Settings
+from pytest_mlcontainer.image_checks.trials import EntrypointTrials
+from pytest_mlcontainer.matrix import platforms
+from pytest_mlcontainer.model import (
+    HOST,
+    IMAGE_CHECKS,
+    CheckJob,
+    CheckNeeds,
+    CheckReport,
+    Comparator,
+    Settings,
+)
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
+from pytest_mlcontainer.pipeline.slimming import Slimming
 from pytest_mlcontainer.progress.events import Activity
+
+_NEED_RUNS: Final = frozenset(each.name for each in IMAGE_CHECKS if each.needs is CheckNeeds.RUNS)
 
 
 class Checks:
     """Makes checks of the image, each at most once."""
 
-    def __init__(self, context: Context, images: Images) -> None:
+    def __init__(self, context: Context, images: Images, slimming: Slimming) -> None:
         self._context = context
         self._images = images
+        self._slimming = slimming
 
-    def make(self, settings: Settings, job: CheckJob) -> CheckReport:
+    def make(
+        self, settings: Settings, job: CheckJob, comparators: tuple[Comparator, ...] = ()
+    ) -> CheckReport:
         """What a check found, judged as it is set.
+
+        Args:
+            comparators: formats that plugins add, for checks that hold runs against one another.
 
         Raises:
             NothingChecked: there is nothing to look at.
             MlContainerError: the image cannot be had, or the check cannot be made.
         """
-        return self._context.work.result((settings.file, job), partial(self._make, settings, job))
+        make = partial(self._make, settings, job, comparators)
+        return self._context.work.result((settings.file, job), make)
 
-    def _make(self, settings: Settings, job: CheckJob) -> CheckReport:
+    def _make(
+        self, settings: Settings, job: CheckJob, comparators: tuple[Comparator, ...]
+    ) -> CheckReport:
         if job.skipped:
             remedy = "leave out --container-image, so that the image is built"
             raise NothingChecked(f"{job} has nothing to check", job.skipped, remedy)
@@ -55,5 +78,15 @@ class Checks:
                 report_folder=context.options.report,
                 log=progress.say,
                 hidden=context.secrets.hidden_of(settings),
+                trials=self._trials(settings, job, comparators),
+                with_host=HOST in platforms(settings, context.options),
             )
             return judge(CHECKS[job.check.name](inputs), job.check)
+
+    def _trials(
+        self, settings: Settings, job: CheckJob, comparators: tuple[Comparator, ...]
+    ) -> EntrypointTrials | None:
+        """For a check that needs runs."""
+        if job.image is None or job.check.name not in _NEED_RUNS:
+            return None
+        return self._slimming.trials(settings, job.image, comparators)

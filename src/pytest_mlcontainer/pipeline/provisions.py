@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from pytest_mlcontainer.engines import Runner
+from pytest_mlcontainer.inside import file_watcher
 from pytest_mlcontainer.model import Entrypoint, Image, Knobs, Settings
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.repeating import repeated
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
 from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
+from pytest_mlcontainer.runs.opened_files import PROGRAM
 from pytest_mlcontainer.runs.recording import recorder_tar
 from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.variations.preload import NAME, library
@@ -26,8 +28,9 @@ class Provisions:
         """What some knobs take."""
         network = engine.internal_network() if knobs.network == INTERNAL_NETWORK else None
         recorder = self._recorder(settings, engine, image) if knobs.recording else None
+        watcher = self._watcher(settings, engine, image) if knobs.opens else None
         if not knobs.preload:
-            return Means(network=network, recorder=recorder)
+            return Means(network=network, recorder=recorder, watcher=watcher)
         architecture = image.platform.architecture
         content = library(architecture)
         assert content is not None  # no variation asks for it elsewhere
@@ -40,7 +43,7 @@ class Provisions:
 
         place = digest([engine.identity(), architecture])[:16]
         self._context.store(settings).session_value(f"preload-{place}", fill)
-        return Means(name, network, recorder)
+        return Means(name, network, recorder, watcher)
 
     def _recorder(self, settings: Settings, engine: Runner, image: Image) -> str:
         """The volume with the recorder."""
@@ -53,6 +56,26 @@ class Provisions:
 
         place = digest([engine.identity()])[:16]
         self._context.store(settings).session_value(f"recorder-{place}", fill)
+        return name
+
+    def _watcher(self, settings: Settings, engine: Runner, image: Image) -> str:
+        """The volume with the program that watches which files are opened.
+
+        It is one of the engine's own architecture, whatever the image's: what is emulated opens
+        files through its emulator.
+        """
+        architecture = engine.native().architecture
+        content = file_watcher(architecture)
+        assert content is not None  # nobody asks for it elsewhere
+        name = self._context.session_name(f"watcher-{architecture}")
+
+        def fill() -> str:
+            tar = partial(content_tar, {PROGRAM: content})
+            repeated(lambda: engine.volume(name, image, tar()), self._context.logger("watcher"))
+            return name
+
+        place = digest([engine.identity(), architecture])[:16]
+        self._context.store(settings).session_value(f"watcher-{place}", fill)
         return name
 
     def inputs(

@@ -107,7 +107,8 @@ def _image(job: ImageJob, here: Surrounding) -> None:
 def _check(job: CheckJob, here: Surrounding) -> None:
     if job.image is not None:
         here.begin_beside(ImageJob)
-    report = here.session.pipeline.checks.make(here.settings, job)
+    session = here.session
+    report = session.pipeline.checks.make(here.settings, job, session.comparators)
     here.record(Result(check=report))
     if report.failing:
         raise CheckFailedError(report)

@@ -49,6 +49,7 @@ from pytest_mlcontainer.runs.inputs import (
     needs_tar,
 )
 from pytest_mlcontainer.runs.knobs import Means, outermost, turn
+from pytest_mlcontainer.runs.opened_files import TOLD, take_opened_files
 from pytest_mlcontainer.runs.programs import why_not_executed
 from pytest_mlcontainer.runs.recording import INTO, asked_tar, take_recording
 from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
@@ -112,6 +113,7 @@ class ContainerRun:
             given += [posixpath.dirname(each.path) for each in plan_handed(run, self.home).files]
         made = [posixpath.join(self.home, path) for path in self.entry.writable]
         made += [INTO] if self.knobs.recording is not None else []
+        made += [TOLD] if self.knobs.opens else []
         return outermost((*declared.folders(), *given, *made))
 
 
@@ -137,6 +139,8 @@ def execute(job: ContainerRun) -> Run:
         collected, refusal = take_outputs(container, declared, into, job.entry, before, hidden, far)
         if job.knobs.recording is not None:
             take_recording(container, job.folder, hidden)
+        if job.knobs.opens:
+            take_opened_files(container, job.folder)
         if job.needed:
             refine_times(container, declared, collected)
         missing = collected.missing(job.entry.outputs)
@@ -250,6 +254,8 @@ def _fill(container: Container, job: ContainerRun) -> None:
     if job.knobs.recording is not None:
         container.put("/", folders_tar((INTO,)))
         container.put(INTO, asked_tar(job.knobs.recording))
+    if job.knobs.opens:
+        container.put("/", folders_tar((TOLD,)))
 
 
 def _put(container: Container, job: ContainerRun, made: tuple[str, ...]) -> None:

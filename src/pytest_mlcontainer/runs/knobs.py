@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.model import Image, Knobs, Limits
+from pytest_mlcontainer.runs.opened_files import WATCHER, watched_command
 from pytest_mlcontainer.runs.recording import FOLDER as RECORDER
 from pytest_mlcontainer.runs.recording import recorder_env
 from pytest_mlcontainer.variations.preload import FOLDER, preload_env
@@ -23,11 +24,13 @@ class Means:
         preload: the volume that holds the preloaded library.
         recorder: the volume that holds the recorder.
         network: the network without a way out.
+        watcher: the volume that holds the program that watches which files are opened.
     """
 
     preload: str | None = None
     network: str | None = None
     recorder: str | None = None
+    watcher: str | None = None
 
 
 def turn(
@@ -65,7 +68,8 @@ def turn(
     if knobs.read_only:
         scratch = (each for each in folders if each != knobs.workdir)
         spec = replace(spec, read_only=True, scratch=outermost((*spec.scratch, *scratch)))
-    return _wrapped(spec, knobs.wrapper, image) if knobs.wrapper else spec
+    wrapper = (*(watched_command() if knobs.opens else ()), *knobs.wrapper)
+    return _wrapped(spec, wrapper, image) if wrapper else spec
 
 
 def outermost(folders: Iterable[str]) -> tuple[str, ...]:
@@ -113,6 +117,8 @@ def _volumes(
         volumes.append((means.preload, FOLDER))
     if knobs.recording is not None and means.recorder is not None:
         volumes.append((means.recorder, RECORDER))
+    if knobs.opens and means.watcher is not None:
+        volumes.append((means.watcher, WATCHER))
     return tuple(volumes)
 
 

@@ -13,12 +13,14 @@ from pytest_mlcontainer.image_checks.environment.choosing import (
 from pytest_mlcontainer.image_checks.environment.comparing import (
     age_findings,
     broken_findings,
+    host_findings,
     lock_findings,
     platform_findings,
 )
 from pytest_mlcontainer.image_checks.environment.installed import (
     InstalledSet,
     conda_set,
+    look_at_host,
     look_inside,
 )
 from pytest_mlcontainer.image_checks.environment.materials import MISSING, write_materials
@@ -57,10 +59,23 @@ def check_environment(inputs: CheckInputs) -> CheckReport:
     if other is not None:
         findings += platform_findings(installed, other, str(reference), chosen.lock)
     notes = [chosen.note] if chosen.note else []
+    if inputs.with_host and platform == reference:
+        findings += _against_host(inputs, installed, notes)
     figures: list[tuple[str, Scalar]] = [("packages", len(installed.packages))]
     for name in _written(inputs, installed, platform, notes):
         figures.append((name.partition("-")[0], name))
     return replace(inputs.report(tuple(findings), tuple(notes)), figures=tuple(figures))
+
+
+def _against_host(
+    inputs: CheckInputs, installed: InstalledSet, notes: list[str]
+) -> tuple[ImageFinding, ...]:
+    """Told once, at the reference."""
+    host = look_at_host(inputs.processes, inputs.environ, inputs.settings.root)
+    if host is None:
+        notes.append("no Python on PATH answers here, so that host is not held against the image")
+        return ()
+    return tuple(host_findings(installed, host))
 
 
 def _written(

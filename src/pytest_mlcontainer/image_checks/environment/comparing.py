@@ -162,6 +162,29 @@ def platform_findings(
         )
 
 
+def host_findings(installed: InstalledSet, host: InstalledSet) -> Iterator[ImageFinding]:
+    """In what this machine's Python differs from the image's.
+
+    What it has beside is no finding: tools of whoever works there.
+    """
+    theirs = {each.name: each.version for each in host.packages}
+    said = [
+        f"{each.name} {each.version} ({theirs.get(each.name, 'missing')} there)"
+        for each in installed.packages
+        if theirs.get(each.name) != each.version
+        and not (each.name in _TOOLS and each.name not in theirs)
+    ]
+    if said:
+        yield ImageFinding(
+            rule="ENV008",
+            severity=Severity.WARNING,
+            what=f"other packages than this machine's Python: {first_and_count(said, _SHOWN)}",
+            why="runs on host that differ from those in containers may do so for these alone",
+            mend="install both from one lock (uv sync --frozen), and run pytest in what that makes",
+            link=_LOCKS,
+        )
+
+
 def _missing(lock: Lock, wanted: LockedPackage) -> ImageFinding:
     return ImageFinding(
         rule="ENV001",

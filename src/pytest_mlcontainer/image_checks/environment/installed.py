@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_mlcontainer.engines import ContainerSpec, Engine
+from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.inside import source
 from pytest_mlcontainer.inside.installed import MARKER
@@ -102,6 +104,24 @@ def look_inside(
     return None
 
 
+def look_at_host(
+    processes: Processes, environ: Mapping[str, str], folder: Path
+) -> InstalledSet | None:
+    """What this machine's Python has, the first on PATH, as runs on `host` use it; None for none.
+
+    Args:
+        folder: that it is asked in.
+    """
+    path = environ.get("PATH")
+    python = shutil.which("python3", path=path) or shutil.which("python", path=path)
+    if python is None:
+        return None
+    argv = [python, "-c", source("installed.py")]
+    done = processes.run(argv, cwd=folder, env=environ, timeout_s=_LIMITS.timeout_s)
+    raw = _told(done.output)
+    return None if raw is None else parse_installed(raw)
+
+
 def parse_installed(raw: Mapping[str, Any]) -> InstalledSet:
     """What the program told; whatever has another form counts as not said."""
     packages = (_package(each) for each in _list(raw.get("distributions")))
@@ -179,9 +199,13 @@ def _ask(engine: Engine, image: Image, python: str, program: str) -> Mapping[str
         container.write_logs(out, err)
         if out.stat().st_size > _LARGEST_BYTES:
             return None
-        for line in out.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(MARKER):
-                with suppress(ValueError, RecursionError):
-                    raw = json.loads(line[len(MARKER) :])
-                    return raw if isinstance(raw, dict) else None
+        return _told(out.read_text(encoding="utf-8", errors="replace"))
+
+
+def _told(printed: str) -> Mapping[str, Any] | None:
+    for line in printed.splitlines():
+        if line.startswith(MARKER):
+            with suppress(ValueError, RecursionError):
+                raw = json.loads(line[len(MARKER) :])
+                return raw if isinstance(raw, dict) else None
     return None
