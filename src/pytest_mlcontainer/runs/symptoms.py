@@ -33,7 +33,7 @@ _LAST_LINES: Final = 10  # of a program that prints no traceback
 _SHM: Final = re.compile(
     r"insufficient shared memory|shared memory (object|file|segment)|/dev/shm/\S*.*No space left"
     r"|No space left on device.*/dev/shm|(write|allocate|mmap|resize|open|creating).* shared memory"
-    r"|unable to write to file </torch_\d+"
+    r"|unable to write to file </torch_\d+|exceeds /dev/shm size"
     r"|DataLoader worker .*killed by signal: Bus error",
     re.I,
 )
@@ -44,7 +44,7 @@ _NO_DRIVER: Final = re.compile(
     r"|No CUDA GPUs are available|CUDA_ERROR_NO_DEVICE|cudaErrorNoDevice|Driver Not Loaded"
     r"|NVML Shared Library Not Found|torch\.cuda\.is_available\(\) is False"
     r"|No visible GPU devices|couldn't communicate with the NVIDIA driver"
-    r"|nvidia-smi: (command )?not found"
+    r"|nvidia-smi: (command )?not found|Failed to infer device type"
 )
 _OLD_DRIVER: Final = re.compile(
     r"CUDA driver version is insufficient|NVIDIA driver on your system is too old"
@@ -53,7 +53,7 @@ _OLD_DRIVER: Final = re.compile(
 _NO_MEMORY: Final = re.compile(
     r"^(\w+\.)*_?(Array)?MemoryError\b|bad_alloc|DefaultCPUAllocator: (not enough|can't allocate)"
     r"|Cannot allocate memory|Unable to allocate .* for an array|java\.lang\.OutOfMemoryError"
-    r"|JavaScript heap out of memory"
+    r"|JavaScript heap out of memory|due to the node running low on memory"
 )
 _GPU_MEMORY: Final = re.compile(
     r"CUDA out of memory|CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemoryError: CUDA"
