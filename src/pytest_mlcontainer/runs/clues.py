@@ -67,6 +67,8 @@ _HOME: Final = (
     'env = {{ HOME = "/tmp", USER = "app" }} in {table}, or `RUN useradd` in the Dockerfile'
 )
 
+_HIDDEN: Final = r"(/[^/']+)*/\.(cache|config|local|conda|npm|keras|torch)"
+
 CLUES: Final[tuple[Clue, ...]] = (
     # Connections
     _clue(
@@ -177,8 +179,8 @@ CLUES: Final[tuple[Clue, ...]] = (
         _HOME,
     ),
     _clue(
-        r"'(?P<name>(/[^/']+)*/\.(cache|config|local|conda|npm|keras|torch))[/'].*Permission denied"
-        r"|Permission denied.*'(?P<other>(/[^/']+)*/\.(cache|config|local|conda|npm|keras|torch))[/']",
+        rf"'(?P<name>{_HIDDEN})[/'].*Permission denied"
+        rf"|Permission denied.*'(?P<other>{_HIDDEN})[/']",
         "its user may not write to {name}",
         'let it have another place: env = {{ HOME = "/tmp" }} in {table}, and XDG_CACHE_HOME, '
         "HF_HOME or UV_CACHE_DIR where the image sets them; or chown {name} in the Dockerfile",
@@ -251,8 +253,8 @@ CLUES: Final[tuple[Clue, ...]] = (
     _clue(
         r"Run 'conda init' before 'conda activate'|configured to use 'conda activate'",
         "no shell is set up for conda activate in a container",
-        'let conda start it: command = ["conda", "run", "--no-capture-output", "-n", "…", "python", '
-        "…] in {table}; or put the environment first in the Dockerfile: "
+        'let conda start it: command = ["conda", "run", "--no-capture-output", "-n", "…", '
+        '"python", "…"] in {table}; or put the environment first in the Dockerfile: '
         "`ENV PATH=/opt/conda/envs/…/bin:$PATH`",
     ),
     _clue(
@@ -268,11 +270,11 @@ CLUES: Final[tuple[Clue, ...]] = (
     ),
     # Packages
     _clue(
-        r"No module named '?encodings\b|Fatal Python error: (init_fs_encoding|Py_Initialize: Unable)",
+        r"No module named '?encodings\b|Fatal Python error: (init_fs_encoding|Py_Initialize: U)",
         "Python does not find its own standard library",
-        "look at PYTHONHOME, and at PYTHONPATH, in the image and in `env`: neither may name another "
-        "Python; a Python or venv that was copied from another stage needs the library that it "
-        "was made with, and its user has to be able to read it",
+        "look at PYTHONHOME, and at PYTHONPATH, in the image and in `env`: neither may name "
+        "another Python; a Python or venv that was copied from another stage needs the library "
+        "that it was made with, and its user has to be able to read it",
     ),
     _clue(
         r"\[E050\] Can't find model '(?P<name>[\w.-]+)'",
@@ -367,7 +369,8 @@ CLUES: Final[tuple[Clue, ...]] = (
         "the image",
     ),
     _clue(
-        r": undefined symbol: |Descriptors cannot (not )?be created directly|cannot import name '(?P<name>\w+)' from '(?P<other>[\w.]+)' "
+        r": undefined symbol: |Descriptors cannot (not )?be created directly"
+        r"|cannot import name '(?P<name>\w+)' from '(?P<other>[\w.]+)' "
         r"\(\S*(site|dist)-packages/",
         "two packages do not fit each other",
         _PINS,
