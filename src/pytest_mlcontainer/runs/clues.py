@@ -251,7 +251,8 @@ CLUES: Final[tuple[Clue, ...]] = (
         "install it in the Dockerfile (in its last stage)",
     ),
     _clue(
-        r"Run 'conda init' before 'conda activate'|configured to use 'conda activate'",
+        r"Run 'conda init' before 'conda activate'|configured to use 'conda activate'"
+        r"|(sh|bash): (line \d+: )?activate: No such file",
         "no shell is set up for conda activate in a container",
         'let conda start it: command = ["conda", "run", "--no-capture-output", "-n", "…", '
         '"python", "…"] in {table}; or put the environment first in the Dockerfile: '
@@ -310,7 +311,14 @@ CLUES: Final[tuple[Clue, ...]] = (
         _VERSIONS,
     ),
     _clue(
-        r"No module named '?(?P<name>src|app|lib|utils|config|models?|data|common|helpers)\b",
+        r"requires the (?P<name>[\w.-]+) (library|package) but it was not found"
+        r"|make sure you have '(?P<other>[\w.-]+)' installed",
+        "the package {name} is not in the image",
+        "install it in the image: another package asks for it only where it is used",
+    ),
+    _clue(
+        r"Error loading ASGI app\. Could not import module \"(?P<name>[\w.]+)\""
+        r"|No module named '?(?P<other>src|app|lib|utils|config|models?|data|common|helpers)\b",
         "the project's own {name} is not found",
         'copy it into the image and let Python find it: env = {{ PYTHONPATH = "…" }} in {table}, '
         'command = ["python", "-m", …] or an installed package',
@@ -319,7 +327,7 @@ CLUES: Final[tuple[Clue, ...]] = (
         # Python names the first part that is missing: what stands before the dot is there. Several
         # distributions share the folders that are left out here.
         r"No module named '(?P<name>(?!google\.|azure\.|ruamel\.|zope\.)\w+\.[\w.]+)'",
-        "the image has another version of a package, without {name}",
+        "a package in the image is without {name}",
         "install the version that the program is written for (pin it, by a lock file, in the "
         "image); where it is the project's own, copy the whole package",
     ),

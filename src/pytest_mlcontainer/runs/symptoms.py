@@ -45,6 +45,7 @@ _NO_DRIVER: Final = re.compile(
     r"|NVML Shared Library Not Found|torch\.cuda\.is_available\(\) is False"
     r"|No visible GPU devices|couldn't communicate with the NVIDIA driver"
     r"|nvidia-smi: (command )?not found|Failed to infer device type"
+    r"|No supported gpu backend found|(GPU|CUDA)Accelerator can ?not run on your system"
 )
 _OLD_DRIVER: Final = re.compile(
     r"CUDA driver version is insufficient|NVIDIA driver on your system is too old"
