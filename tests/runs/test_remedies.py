@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.model import Entrypoint, Facts, Limits, Platform, Run, Target
+from pytest_mlcontainer.errors import MlContainerError
+from pytest_mlcontainer.model import HOST, Entrypoint, Facts, Limits, Platform, Run, Target
 from pytest_mlcontainer.runs.failures import Ending, explain, explain_unstarted
 
 RUNS: list[dict[str, Any]] = [
@@ -77,13 +78,19 @@ KINDS = {
     "git": r"GIT_COMMIT",
     "arguments": r"correct `command`",
 }
+LINUX = Platform("linux", "amd64")
 _NOTHING_KNOWN = re.compile(
     r"the program's own words are above(; if this code is a success for it, declare .*)?"
 )
 
 
-def remedy_for(run: dict[str, Any]) -> str:
+def remedy_for(run: dict[str, Any], platform: Platform = LINUX) -> str:
     """The remedy for a run with these last words."""
+    return failure_of(run, platform).remedy
+
+
+def failure_of(run: dict[str, Any], platform: Platform) -> MlContainerError:
+    """What is said of a run with these last words."""
     limits = Limits(network=run.get("network", "none"), gpus=run.get("gpus"))
     entry = Entrypoint(
         name="train",
@@ -92,9 +99,7 @@ def remedy_for(run: dict[str, Any]) -> str:
         inputs=(("data", "/data"),),
         limits=limits,
     )
-    target = Target(
-        Platform("linux", "amd64"), emulated=run.get("emulated", False), gpus=run.get("gpus")
-    )
+    target = Target(platform, emulated=run.get("emulated", False), gpus=run.get("gpus"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "out").touch()
@@ -108,7 +113,7 @@ def remedy_for(run: dict[str, Any]) -> str:
         unstarted = explain_unstarted(made.exit_code, logs, target.platform, works=True)
         failure = unstarted or explain(made, ending, entry, ())
     assert failure is not None
-    return failure.remedy
+    return failure
 
 
 def verdict(run: dict[str, Any], said: str) -> str:
@@ -131,6 +136,17 @@ def test_the_remedy_of_most_failures_arrives_and_none_misleads() -> None:
     assert len(RUNS) >= 300
     assert [id for id, verdict in found.items() if verdict == "wrong"] == []
     assert counted["right"] >= 0.9 * len(RUNS), [id for id in found if found[id] == "missed"]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run["id"])
+def test_a_run_on_this_machine_itself_is_told_of_no_image(run: dict[str, Any]) -> None:
+    """There is none there, nor a Dockerfile in which anything could be installed."""
+    if run["exit_code"] > 125:
+        return  # as engines and emulators end what they could not start
+    failure = failure_of({**run, "gpus": None, "emulated": False}, HOST)
+
+    assert not re.search(r"\bimage|Dockerfile|\bcontainer|`RUN ", failure.remedy), failure.remedy
+    assert not re.search(r"\(.*\b(image|container)\b.*\):", str(failure).splitlines()[0])
 
 
 def test_each_kind_of_failure_is_known_at_least_once() -> None:

@@ -12,6 +12,7 @@ from pytest_mlcontainer.engines.failures import FULL_DISK_REMEDY, GPU_REMEDY, is
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import memory_remedy, size_text
 from pytest_mlcontainer.runs.libraries import missing_library
+from pytest_mlcontainer.runs.on_host import on_host
 from pytest_mlcontainer.runs.remedies import Case, Symptom, remedy_of
 
 _ILLEGAL, _TRAP, _ABORT, _BUS, _ARITHMETIC, _KILLED, _SEGMENT = 132, 133, 134, 135, 136, 137, 139
@@ -71,6 +72,13 @@ def recognise(case: Case) -> Symptom | None:
 
     A crash is known from the exit code; for other failures the last telling line counts.
     """
+    found = _recognise(case)
+    if found is None or case.in_container:
+        return found
+    return Symptom(on_host(found.cause), on_host(found.remedy))
+
+
+def _recognise(case: Case) -> Symptom | None:
     if case.exit_code in (_ILLEGAL, _ARITHMETIC, _SEGMENT):
         return _by_code(case)
     lines = telling_lines(case.printed)
@@ -110,10 +118,7 @@ def _by_line(case: Case, line: str, lines: list[str]) -> Symptom | None:
     if shared and "Too many open files" not in line:
         return _shm(case)
     return (
-        _gpu(case, line)
-        or _library(case, line)
-        or _resources(case, line)
-        or remedy_of(case, line, lines)
+        _gpu(case, line) or _library(line) or _resources(case, line) or remedy_of(case, line, lines)
     )
 
 
@@ -158,12 +163,11 @@ def _gpu(case: Case, line: str) -> Symptom | None:
     return Symptom("there is no NVIDIA driver that it can use", remedy)
 
 
-def _library(case: Case, line: str) -> Symptom | None:
+def _library(line: str) -> Symptom | None:
     found = missing_library(line)
     if found is None:
         return None
-    cause, remedy = found
-    return Symptom(cause, remedy if case.in_container else remedy.replace("in the Dockerfile", ""))
+    return Symptom(*found)
 
 
 def _shm(case: Case) -> Symptom:
