@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import HOST, Entrypoint, Facts, Limits, Platform, Run, Target
-from pytest_mlcontainer.runs.failures import Ending, explain, explain_unstarted
+from pytest_mlcontainer.runs.failures import Ending, Failure, explain, explain_unstarted
 
 RUNS: list[dict[str, Any]] = [
     json.loads(line)
@@ -89,7 +88,7 @@ def remedy_for(run: dict[str, Any], platform: Platform = LINUX) -> str:
     return failure_of(run, platform).remedy
 
 
-def failure_of(run: dict[str, Any], platform: Platform) -> MlContainerError:
+def failure_of(run: dict[str, Any], platform: Platform) -> Failure:
     """What is said of a run with these last words."""
     limits = Limits(network=run.get("network", "none"), gpus=run.get("gpus"))
     entry = Entrypoint(
