@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from pytest_mlcontainer.model import HOST, Entrypoint, Facts, Limits, Platform, Run, Target
-from pytest_mlcontainer.runs.failures import Ending, Failure, explain, explain_unstarted
+from pytest_mlcontainer.model.results import Failure
+from pytest_mlcontainer.runs.failures import Ending, explain, explain_unstarted
 
 RUNS: list[dict[str, Any]] = [
     json.loads(line)
