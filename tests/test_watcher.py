@@ -165,6 +165,20 @@ def test_killed_while_it_runs(
     until(lambda: not list(cache.glob("session-*")), 30, "its notes are left")
 
 
+@pytest.mark.parametrize("args", [("-k", "lint"), ("-n", "1")], ids=["a check", "workers"])
+def test_killed_before_anything_is_on_an_engine(
+    project: MakeProject, start: Any, tmp_path: Path, monkeypatch: Any, args: tuple[str, ...]
+) -> None:
+    """Its temporary folder, which comes first, goes too."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    session = start(project.write("[tool.mlcontainer.image]\nlint = true\n"), *args)
+    ours = f"temporary/mlcontainer-*-{session.process.pid}-*"
+    until(lambda: list(tmp_path.glob(ours)), 60, "it makes none")
+    session.kill()
+    until(lambda: not list(tmp_path.glob(ours)), DEAD_S, "it is left")
+
+
 def current_owner_of(pid: int) -> str:
     """A process as `this_maker` would name it."""
     return f"{pid}:{start_time(pid)}"

@@ -66,6 +66,7 @@ ROWS = (
     Row("python:3.13-slim", ("numpy==2.4.4", "scipy==1.17.1", "lightgbm==4.6.0")),
     Row("python:3.13-slim", ("numpy==2.5.5", "scipy==1.18.1")),
     Row("python:3.14-slim", ("numpy==2.5.5", "scipy==1.18.1")),
+    Row("python:3.15-slim", ("numpy==2.5.5", "scipy==1.18.1", "scikit-learn==1.9.1")),
     Row("python:3.13-alpine", ("numpy==2.3.5", "scipy==1.16.3")),
     Row("python:3.11-slim", ("tensorflow-cpu==2.17.1",)),
     Row("debian:bookworm-slim", setup="apt-get update -q && apt-get install -qy python3-numpy "

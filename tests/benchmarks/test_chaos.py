@@ -42,6 +42,14 @@ def test_a_killed_session_leaves_nothing_and_harms_nobody(tmp_path: Path, engine
     assert "| 1 | 1 |" in table, table
 
 
+def test_what_was_survived_leaves_no_folder(engine: object) -> None:
+    """The folder of a run is there for a look at what failed."""
+    done = chaos("cache", "--trials", "8")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "what failed is in" not in done.stderr
+
+
 def test_a_fault_that_does_not_exist_names_those_that_do() -> None:
     done = chaos("kill")
 

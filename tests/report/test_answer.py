@@ -87,6 +87,14 @@ def test_a_failure_ends_with_the_rest() -> None:
     ]
 
 
+def test_of_many_that_were_not_exercised_for_one_reason_the_first_are_named() -> None:
+    """Ninety packages that one side alone has would push all else from the screen."""
+    only_there = tuple((f"package-{number}", "not in the image") for number in range(90))
+    lines = failure_lines(explained(not_exercised=only_there), "")
+
+    assert "not exercised: package-0, package-1, package-2 and 87 more (not in the image)" in lines
+
+
 def test_after_an_unfinished_search_nothing_is_said_to_have_no_effect() -> None:
     """What is open is said instead."""
     lines = failure_lines(explained(open=("the budget of 6 runs ended",)), "")

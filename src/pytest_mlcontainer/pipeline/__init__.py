@@ -88,6 +88,14 @@ class Pipeline:
         """Containers that stay on their engine for a look, those of workers too."""
         return self._context.kept()
 
+    def enter(self) -> None:
+        """Have somebody who cleans up after this process; what makes things here does it itself.
+
+        Raises:
+            EngineError: this machine starts no more processes.
+        """
+        self._context.enter()
+
     def close(self) -> None:
         """End what still runs. What others of this session use stays; see `clean_up`."""
         self._context.close()

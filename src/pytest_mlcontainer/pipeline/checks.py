@@ -61,6 +61,7 @@ class Checks:
         if problems:
             raise ConfigError(str(settings.file), problems)
         context, images = self._context, self._images
+        context.enter()  # a check of the Dockerfile makes a folder before any engine is asked
         jobs = {each.target.platform: each for each in job.images}
         with context.task(settings, Activity.LOOKING, str(job)) as progress:
             inputs = CheckInputs(

@@ -48,7 +48,7 @@ class Context:
             surroundings.cache, surroundings.owner, surroundings.environ, options.keep
         )
         self._connections = Connections(
-            surroundings, self.ledger, self.work, self._enter, keep=options.keep
+            surroundings, self.ledger, self.work, self.enter, keep=options.keep
         )
         self._lock = threading.RLock()
         self._entering = threading.Lock()
@@ -77,7 +77,7 @@ class Context:
         with self._lock:
             store = self._stores.get(settings.file)
             if store is None:
-                self._enter()
+                self.enter()
                 name = digest([str(settings.file)])[:16]
                 store = Store(self.cache / name, self.surroundings.owner, self.log)
                 store.open()
@@ -118,6 +118,21 @@ class Context:
         """Containers that stay on their engine for a look, those of workers too."""
         return tuple(entry["kept"] for entry in self.ledger.entries() if "kept" in entry)
 
+    def enter(self) -> None:
+        """Before the first thing is made, be it a folder: note whose it is, and have a watcher.
+
+        Raises:
+            EngineError: this machine starts no more processes.
+        """
+        self.ledger.enter(self.surroundings.owner)
+        self.ledger.add(maker=this_maker())
+        try:
+            with self._entering:
+                self._watch.ensure()
+        except OSError as error:
+            what = "the process that cleans up after this one cannot be started"
+            raise EngineError(what, str(error), "free memory or processes of this user") from error
+
     def close(self) -> None:
         """End what still runs. What others of this session use stays; see `clean_up`."""
         self.processes.kill_all()
@@ -152,14 +167,3 @@ class Context:
             self._watch.leave()
         else:
             self._watch.end()
-
-    def _enter(self) -> None:
-        """Before the first thing is made: note whose it is, and have a watcher."""
-        self.ledger.enter(self.surroundings.owner)
-        self.ledger.add(maker=this_maker())
-        try:
-            with self._entering:
-                self._watch.ensure()
-        except OSError as error:
-            what = "the process that cleans up after this one cannot be started"
-            raise EngineError(what, str(error), "free memory or processes of this user") from error

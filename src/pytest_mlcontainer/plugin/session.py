@@ -112,6 +112,7 @@ class ContainerSession:
 
     def for_workers(self) -> dict[str, Any]:
         """What workers are told, in a form that execnet can carry."""
+        self.pipeline.enter()  # workers are not there yet that would see this process die
         folder = str(self.results.folder_for_workers())
         self.progress.listen(Path(folder))
         return {"mlcontainer_owner": asdict(self._owner), "mlcontainer_journal": folder}

@@ -18,6 +18,7 @@ UNVARIED = "nothing varied"
 REPEATS = "other repeats"
 _CAUSES = 5
 _FINDINGS = 20
+_MOST_ALIKE = 8  # names that are listed whole
 _HELPS = "usually helps"
 _KINDS = {"flaky": "failed, and worked again"}
 _APART, _LEAVES_OUT = "apart", "a rule leaves it out"
@@ -265,6 +266,13 @@ def _reasons(explained: Explanation) -> str:
     for name, reason in explained.not_exercised:
         names.setdefault(reason, []).append(name)
     return ", ".join(
-        f"{' and '.join(alike)} ({reason})" if reason else " and ".join(alike)
+        f"{_first(alike)} ({reason})" if reason else _first(alike)
         for reason, alike in names.items()
     )
+
+
+def _first(names: list[str]) -> str:
+    """All names, or the first of many: those of packages that one side alone has fill a page."""
+    if len(names) <= _MOST_ALIKE:
+        return " and ".join(names)
+    return f"{', '.join(names[:3])} and {len(names) - 3} more"

@@ -67,6 +67,8 @@ _HOME: Final = (
     'env = {{ HOME = "/tmp", USER = "app" }} in {table}, or `RUN useradd` in the Dockerfile'
 )
 
+_HIDDEN: Final = r"(/[^/']+)*/\.(cache|config|local|conda|npm|keras|torch)"
+
 CLUES: Final[tuple[Clue, ...]] = (
     # Connections
     _clue(
@@ -96,6 +98,18 @@ CLUES: Final[tuple[Clue, ...]] = (
         "start that service in the command, or leave it out of the run; one that runs elsewhere "
         "has an address that is not localhost, and needs its network named: "
         'network = "…" in {table}',
+    ),
+    _clue(
+        r"outgoing traffic has been disabled|OfflineModeIsEnabled|[Oo]ffline mode is enabled",
+        "it is told to stay offline, and what it asks for is not in its cache",
+        "bring that into the image (download it in the Dockerfile, into the cache that the run "
+        "has: HOME, HF_HOME), or declare it as inputs in {table}",
+    ),
+    _clue(
+        r"Unable to find address for: \S",
+        "its own host name has no address, as is so without a network",
+        'let its processes talk through the loopback: env = {{ GLOO_SOCKET_IFNAME = "lo" }}, or '
+        'network = "bridge", in {table}',
     ),
     # Ports
     _clue(
@@ -132,6 +146,13 @@ CLUES: Final[tuple[Clue, ...]] = (
         'set them: env = {{ NAME = "…" }} in {table}, or secrets where they must not be seen',
     ),
     _clue(
+        r"CUDA_HOME (environment variable is not set|does not exist)|nvcc: (command )?not found"
+        r"|No such file or directory: '(\S*/)?nvcc'",
+        "it compiles for the GPU, and the image has no CUDA compiler",
+        "begin the image's last stage with a base that has one (nvidia/cuda:…-devel-…), or install "
+        "a wheel that is compiled already",
+    ),
+    _clue(
         r"^\S*(Error|Exception): .*(?P<name>\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b).*(?i:environment "
         r"variable|env var)|^\S*(Error|Exception): .*(?i:environment variable)s? [`'\"]?(?P<other>"
         r"[A-Z][A-Z0-9_]+)[`'\"]? (is|was|must|not)",
@@ -146,10 +167,23 @@ CLUES: Final[tuple[Clue, ...]] = (
         _HOME,
     ),
     _clue(
+        r"No user exists for uid \d|look up current user in the passwd file",
+        "its user has no name",
+        "ssh and git look it up in /etc/passwd, where no variable helps: `RUN useradd --uid …` for "
+        "the number that it runs as, in the Dockerfile",
+    ),
+    _clue(
         r"(PermissionError|OSError|Permission denied).*'/(\.cache|\.config|\.local|root|home/\w+"
         r"|nonexistent)\b",
         "its home cannot be written to",
         _HOME,
+    ),
+    _clue(
+        rf"'(?P<name>{_HIDDEN})[/'].*Permission denied"
+        rf"|Permission denied.*'(?P<other>{_HIDDEN})[/']",
+        "its user may not write to {name}",
+        'let it have another place: env = {{ HOME = "/tmp" }} in {table}, and XDG_CACHE_HOME, '
+        "HF_HOME or UV_CACHE_DIR where the image sets them; or chown {name} in the Dockerfile",
     ),
     _clue(
         r"cannot cache function .*no locator available",
@@ -198,6 +232,33 @@ CLUES: Final[tuple[Clue, ...]] = (
         "install it in the Dockerfile (in its last stage), or correct its name or PATH",
     ),
     _clue(
+        r"Java gateway process exited before|^JAVA_HOME is not set|Unable to locate a Java Runtime",
+        "Java did not start",
+        "where it is not there, install it in the Dockerfile (in its last stage): "
+        "`default-jre-headless`; else its own words are above",
+    ),
+    _clue(
+        r"Failed to find C compiler|No working C\+\+ compiler found|command '\S*(gcc|g\+\+|cc)' "
+        r"failed: No such file",
+        "it compiles while it runs, and the image has no compiler",
+        "install it in the Dockerfile (in its last stage): `gcc g++`; or let it run without "
+        "compiling (TORCH_COMPILE_DISABLE, TORCHDYNAMO_DISABLE)",
+    ),
+    _clue(
+        r"(?P<name>[\w.+-]+) is not installed or it's not in your (?i:path)|Is (?P<other>poppler) "
+        r"installed and in PATH|(?P<third>Graphviz) executables are on your systems' PATH",
+        "{name}, which it starts, is not in the image",
+        "install it in the Dockerfile (in its last stage)",
+    ),
+    _clue(
+        r"Run 'conda init' before 'conda activate'|configured to use 'conda activate'"
+        r"|(sh|bash): (line \d+: )?activate: No such file",
+        "no shell is set up for conda activate in a container",
+        'let conda start it: command = ["conda", "run", "--no-capture-output", "-n", "…", '
+        '"python", "…"] in {table}; or put the environment first in the Dockerfile: '
+        "`ENV PATH=/opt/conda/envs/…/bin:$PATH`",
+    ),
+    _clue(
         r"^qemu-\S+: Could not open '/lib",
         "a program that it starts is for another platform",
         "install its build for this platform, in the Dockerfile",
@@ -209,6 +270,24 @@ CLUES: Final[tuple[Clue, ...]] = (
         "use a wheel for the baseline, or a machine (an emulated CPU: QEMU_CPU) that has them",
     ),
     # Packages
+    _clue(
+        r"No module named '?encodings\b|Fatal Python error: (init_fs_encoding|Py_Initialize: U)",
+        "Python does not find its own standard library",
+        "look at PYTHONHOME, and at PYTHONPATH, in the image and in `env`: neither may name "
+        "another Python; a Python or venv that was copied from another stage needs the library "
+        "that it was made with, and its user has to be able to read it",
+    ),
+    _clue(
+        r"\[E050\] Can't find model '(?P<name>[\w.-]+)'",
+        "spaCy's model {name} is not in the image",
+        "install it in the image: `RUN python -m spacy download {name}`",
+    ),
+    _clue(
+        r"No such kernel named (?P<name>[\w.-]+)",
+        "the notebook's kernel {name} is not in the image",
+        "install it in the image: `RUN pip install ipykernel && python -m ipykernel install "
+        "--name {name}`; or name a kernel that is there",
+    ),
     _clue(
         r"No module named '?(?P<name>distutils|pkg_resources)\b",
         "{name} is not part of this Python any more",
@@ -232,10 +311,25 @@ CLUES: Final[tuple[Clue, ...]] = (
         _VERSIONS,
     ),
     _clue(
-        r"No module named '?(?P<name>src|app|lib|utils|config|models?|data|common|helpers)\b",
+        r"requires the (?P<name>[\w.-]+) (library|package) but it was not found"
+        r"|make sure you have '(?P<other>[\w.-]+)' installed",
+        "the package {name} is not in the image",
+        "install it in the image: another package asks for it only where it is used",
+    ),
+    _clue(
+        r"Error loading ASGI app\. Could not import module \"(?P<name>[\w.]+)\""
+        r"|No module named '?(?P<other>src|app|lib|utils|config|models?|data|common|helpers)\b",
         "the project's own {name} is not found",
         'copy it into the image and let Python find it: env = {{ PYTHONPATH = "…" }} in {table}, '
         'command = ["python", "-m", …] or an installed package',
+    ),
+    _clue(
+        # Python names the first part that is missing: what stands before the dot is there. Several
+        # distributions share the folders that are left out here.
+        r"No module named '(?P<name>(?!google\.|azure\.|ruamel\.|zope\.)\w+\.[\w.]+)'",
+        "a package in the image is without {name}",
+        "install the version that the program is written for (pin it, by a lock file, in the "
+        "image); where it is the project's own, copy the whole package",
     ),
     _clue(
         r"No module named '?(?P<name>[\w.]+)|(?P<other>pyarrow|fastparquet|openpyxl|lxml) is "
@@ -283,7 +377,8 @@ CLUES: Final[tuple[Clue, ...]] = (
         "the image",
     ),
     _clue(
-        r": undefined symbol: |cannot import name '(?P<name>\w+)' from '(?P<other>[\w.]+)' "
+        r": undefined symbol: |Descriptors cannot (not )?be created directly"
+        r"|cannot import name '(?P<name>\w+)' from '(?P<other>[\w.]+)' "
         r"\(\S*(site|dist)-packages/",
         "two packages do not fit each other",
         _PINS,
@@ -377,7 +472,8 @@ CLUES: Final[tuple[Clue, ...]] = (
     ),
     _clue(
         r"error: (unrecognized arguments: |the following arguments are required|argument \S+: )"
-        r"|^Error: (No such (option|command)|Missing (option|argument|parameter))",
+        r"|^Error: (No such (option|command)|Missing (option|argument|parameter))"
+        r"|MissingMandatoryValue: |^Could not override '",
         "its command line is not understood",
         "correct `command` in {table}: it follows the image's ENTRYPOINT",
     ),

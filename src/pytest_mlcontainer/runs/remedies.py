@@ -39,7 +39,9 @@ _NETWORK: Final = re.compile(
 )
 _UNEXPANDED: Final = re.compile(r"\$(?:\{[A-Za-z_]\w*\}|[A-Z_][A-Z0-9_]*)")
 _READ_ONLY: Final = re.compile(r"Read-only file system")
-_READ_ONLY_DATABASE: Final = re.compile(r"attempt to write a readonly database")
+_CLOSED_DATABASE: Final = re.compile(
+    r"attempt to write a readonly database|OperationalError\W+unable to open database file"
+)
 _PERMISSION: Final = re.compile(
     r"\[Errno 13\]|[Pp]ermission denied|PermissionDeniedError|PermissionError"
 )
@@ -131,7 +133,7 @@ def _network(case: Case, line: str) -> Symptom | None:
 def _denied(case: Case, line: str) -> Symptom | None:
     if _READ_ONLY.search(line):
         return Symptom("", "inputs are read-only: let it copy them, or write elsewhere")
-    if _READ_ONLY_DATABASE.search(line):
+    if _CLOSED_DATABASE.search(line):
         return Symptom("", _folder_remedy(case, "outputs"))
     permission, privilege = _PERMISSION.search(line), _PRIVILEGE.search(line)
     if not _ERROR.search(line) and not privilege and "denied" not in line.lower():

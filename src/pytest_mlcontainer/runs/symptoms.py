@@ -12,6 +12,7 @@ from pytest_mlcontainer.engines.failures import FULL_DISK_REMEDY, GPU_REMEDY, is
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.runs.breaches import memory_remedy, size_text
 from pytest_mlcontainer.runs.libraries import missing_library
+from pytest_mlcontainer.runs.on_host import on_host
 from pytest_mlcontainer.runs.remedies import Case, Symptom, remedy_of
 
 _ILLEGAL, _TRAP, _ABORT, _BUS, _ARITHMETIC, _KILLED, _SEGMENT = 132, 133, 134, 135, 136, 137, 139
@@ -33,7 +34,7 @@ _LAST_LINES: Final = 10  # of a program that prints no traceback
 _SHM: Final = re.compile(
     r"insufficient shared memory|shared memory (object|file|segment)|/dev/shm/\S*.*No space left"
     r"|No space left on device.*/dev/shm|(write|allocate|mmap|resize|open|creating).* shared memory"
-    r"|unable to write to file </torch_\d+"
+    r"|unable to write to file </torch_\d+|exceeds /dev/shm size"
     r"|DataLoader worker .*killed by signal: Bus error",
     re.I,
 )
@@ -44,7 +45,8 @@ _NO_DRIVER: Final = re.compile(
     r"|No CUDA GPUs are available|CUDA_ERROR_NO_DEVICE|cudaErrorNoDevice|Driver Not Loaded"
     r"|NVML Shared Library Not Found|torch\.cuda\.is_available\(\) is False"
     r"|No visible GPU devices|couldn't communicate with the NVIDIA driver"
-    r"|nvidia-smi: (command )?not found"
+    r"|nvidia-smi: (command )?not found|Failed to infer device type"
+    r"|No supported gpu backend found|(GPU|CUDA)Accelerator can ?not run on your system"
 )
 _OLD_DRIVER: Final = re.compile(
     r"CUDA driver version is insufficient|NVIDIA driver on your system is too old"
@@ -53,7 +55,7 @@ _OLD_DRIVER: Final = re.compile(
 _NO_MEMORY: Final = re.compile(
     r"^(\w+\.)*_?(Array)?MemoryError\b|bad_alloc|DefaultCPUAllocator: (not enough|can't allocate)"
     r"|Cannot allocate memory|Unable to allocate .* for an array|java\.lang\.OutOfMemoryError"
-    r"|JavaScript heap out of memory"
+    r"|JavaScript heap out of memory|due to the node running low on memory"
 )
 _GPU_MEMORY: Final = re.compile(
     r"CUDA out of memory|CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemoryError: CUDA"
@@ -70,6 +72,13 @@ def recognise(case: Case) -> Symptom | None:
 
     A crash is known from the exit code; for other failures the last telling line counts.
     """
+    found = _recognise(case)
+    if found is None or case.in_container:
+        return found
+    return Symptom(on_host(found.cause), on_host(found.remedy))
+
+
+def _recognise(case: Case) -> Symptom | None:
     if case.exit_code in (_ILLEGAL, _ARITHMETIC, _SEGMENT):
         return _by_code(case)
     lines = telling_lines(case.printed)
@@ -109,10 +118,7 @@ def _by_line(case: Case, line: str, lines: list[str]) -> Symptom | None:
     if shared and "Too many open files" not in line:
         return _shm(case)
     return (
-        _gpu(case, line)
-        or _library(case, line)
-        or _resources(case, line)
-        or remedy_of(case, line, lines)
+        _gpu(case, line) or _library(line) or _resources(case, line) or remedy_of(case, line, lines)
     )
 
 
@@ -157,12 +163,11 @@ def _gpu(case: Case, line: str) -> Symptom | None:
     return Symptom("there is no NVIDIA driver that it can use", remedy)
 
 
-def _library(case: Case, line: str) -> Symptom | None:
+def _library(line: str) -> Symptom | None:
     found = missing_library(line)
     if found is None:
         return None
-    cause, remedy = found
-    return Symptom(cause, remedy if case.in_container else remedy.replace("in the Dockerfile", ""))
+    return Symptom(*found)
 
 
 def _shm(case: Case) -> Symptom:
