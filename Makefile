@@ -9,6 +9,10 @@ ENGINE := $(PYTHON) scripts/engine
 # Exports DOCKER_HOST for the rest of a recipe's line; stderr shows what is going on.
 WITH_ENGINE = lines="$$($(ENGINE) up)" && eval "$$lines"
 
+# Tests, benchmarks and the chaos suite start hundreds of Pythons: with this set in the environment
+# each of them compiles the package anew, which doubles how long it takes to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test bench chaos lint docs engine-up engine-down clean
 
