@@ -151,6 +151,7 @@ def _explain_project(arguments: argparse.Namespace) -> int:
             report=arguments.report,
             verbose=arguments.verbose,
             locate=arguments.locate,
+            cure=arguments.cure,
         )
     )
 
@@ -306,6 +307,12 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--locate",
         action="store_true",
         help="find the line of the project's Python code at which the runs part, too",
+    )
+    parser.add_argument(
+        "--cure",
+        action="store_true",
+        help="find the smallest set of settings with which the runs agree, or try a change of the "
+        "program, confirmed by three runs a side",
     )
     parser.add_argument(
         "--report",

@@ -19,6 +19,7 @@ from pytest_mlcontainer.model import (
     publication_to_json,
 )
 from pytest_mlcontainer.report.acceptance import acceptance
+from pytest_mlcontainer.report.cure import cure_to_json
 from pytest_mlcontainer.report.html_pictures import choose_pictures
 from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
@@ -55,8 +56,9 @@ def report_json(session: Session) -> str:
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
     because there are more than 500), `outputs` (each with its verdict and its counts of what is
     listed), `causes`, `explanation` (null where no cause was looked for), `location` (as of
-    `where`; null where that was not asked for), `facts` that differ, `notes`, `repeat` (a command,
-    or null).
+    `where`; null where that was not asked for), `cure` (as of `cure`, with the lines for a
+    `dockerfile`; null where that was not asked for), `facts` that differ, `notes`, `repeat` (a
+    command, or null).
 
     An explanation: `runs`, `tried`, `not_exercised` (`name` and `why`), `findings` (`kind`,
     `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`,
@@ -157,6 +159,7 @@ def _context(outcome: Outcome) -> dict[str, Any]:
             for name, expected, actual in outcome.facts
         ],
         "location": location_to_json(outcome.location),
+        "cure": cure_to_json(outcome.cure),
         "notes": list(outcome.notes),
     }
 
