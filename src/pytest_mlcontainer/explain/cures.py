@@ -17,10 +17,12 @@ from pytest_mlcontainer.explain.trials import Observation, Observations, Plan, R
 
 ROUNDS: Final = 3
 """Trials that have to agree before a set is named, of two sides that each repeat themselves."""
-MOST_ROUNDS: Final = 6
+MOST_ROUNDS: Final = 4
 """The same where repeats disagree, and luck has to be ruled out."""
-MOST_TRIALS: Final = 20
-"""Sets that are tried while a smallest one is looked for."""
+MOST_SETTINGS: Final = 12
+"""Sets of settings that are tried while a smallest one is looked for."""
+MOST_CHANGES: Final = 4
+"""The same of changes of the program."""
 LUCK: Final = 0.02
 _ATTEMPTS: Final = 2
 
@@ -54,9 +56,17 @@ CureSearch = Generator[Plan, Observations, CureFindings]
 
 
 def most_trials(*, repeats: bool) -> int:
-    """The most trials that a search asks for."""
-    rounds = MOST_ROUNDS if repeats else ROUNDS
-    return MOST_TRIALS + (_ATTEMPTS + 1) * rounds
+    """The most trials that both searches ask for, that for settings and that for changes.
+
+    Runs as they are are made once for both.
+    """
+    again = (MOST_ROUNDS if repeats else ROUNDS) - 1
+    return ROUNDS + MOST_SETTINGS + MOST_CHANGES + 2 * _ATTEMPTS * again
+
+
+def most_runs(*, repeats: bool, runs_a_trial: int) -> int:
+    """The most runs that looking for a cure takes, but for those that locate."""
+    return most_trials(repeats=repeats) * (runs_a_trial if repeats else 2)
 
 
 def rounds_needed(runs: int, alike: int, each: int) -> int:
@@ -76,24 +86,27 @@ def rounds_needed(runs: int, alike: int, each: int) -> int:
     return max(1, ceil((1 + log(LUCK) / log(chance)) / each))
 
 
-def search_cure(pools: Sequence[Measures], *, runs_a_trial: int = 0) -> CureSearch:
+def search_cure(
+    pools: Sequence[Measures], most: int = MOST_SETTINGS, *, runs_a_trial: int = 0
+) -> CureSearch:
     """Find the smallest set of measures with which runs agree.
 
     Args:
         pools: sets to try, the first that helps is made smaller; in each the preferred ones first.
+        most: sets that are tried before the smallest so far has to do.
         runs_a_trial: of repeats, how many runs a trial has; 0 where two sides are compared.
     """
-    return _Search(tuple(pools), runs_a_trial).run()
+    return _Search(tuple(pools), most, runs_a_trial).run()
 
 
 class _Search:
-    def __init__(self, pools: tuple[Measures, ...], runs_a_trial: int) -> None:
+    def __init__(self, pools: tuple[Measures, ...], most: int, runs_a_trial: int) -> None:
         self._pools = tuple(dict.fromkeys(pool for pool in pools if pool))
         self._each = runs_a_trial
         self._seen: dict[Trial, Observation] = {}
         self._rounds: dict[Measures, int] = {}  # trials of a set that agreed
         self._lucky: set[Measures] = set()  # agreed once, and not again
-        self._left = MOST_TRIALS
+        self._left = most
 
     def run(self) -> CureSearch:
         yield from self._as_it_is(1)

@@ -85,6 +85,7 @@ class Cure:
         place: the line to change, where one was located.
         advice: what usually helps there; "" where nothing is known.
         agreeing: runs of each side that agreed with all others, with the cure.
+        sides: 2, or 1 where it is repeats that disagree.
         together: whether both sides are one and the same then, as the settings leave nothing of
             what made them differ.
         needless: what was tried beside it and is not needed.
@@ -102,6 +103,7 @@ class Cure:
     place: SourceLine | None = None
     advice: str = ""
     agreeing: int = 0
+    sides: int = 2
     together: bool = False
     needless: tuple[str, ...] = ()
     vain: tuple[str, ...] = ()

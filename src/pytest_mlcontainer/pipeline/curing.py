@@ -12,7 +12,7 @@ from pytest_mlcontainer.experiments.comparison import RunComparison
 from pytest_mlcontainer.experiments.cure_judge import CureJudge
 from pytest_mlcontainer.experiments.driver import Experiment, RunsOnce, worked_or_failed
 from pytest_mlcontainer.explain.cure_changes import changes_for
-from pytest_mlcontainer.explain.cures import CureFindings, search_cure
+from pytest_mlcontainer.explain.cures import MOST_CHANGES, MOST_SETTINGS, CureFindings, search_cure
 from pytest_mlcontainer.explain.trials import Trial
 from pytest_mlcontainer.model import (
     HOST,
@@ -170,7 +170,6 @@ class Curing:
             RunsOnce(lambda job: worked_or_failed(partial(lab.run, job), *blamed)),
             lab.prefetch,
             self._judge,
-            advance=lab.advance,
         )
 
     def cured(self) -> Outcome:
@@ -193,15 +192,17 @@ class Curing:
         changes = self._measures.changes(causes, kind)
         if changes:
             settings = pools[0]
-            more = self._search([changes, (*settings, *changes)] if settings else [changes])
+            more = self._search(
+                [changes, (*settings, *changes)] if settings else [changes], MOST_CHANGES
+            )
             found = replace(more, vain=_together(found.vain, more.vain))
         return replace(outcome, cure=self._told(found, outcome))
 
-    def _search(self, pools: list[tuple[str, ...]]) -> CureFindings:
+    def _search(self, pools: list[tuple[str, ...]], most: int = MOST_SETTINGS) -> CureFindings:
         if not any(pools):
             return CureFindings()
         each = _EACH if self._repeats else 0
-        return self._experiment.drive(lambda: search_cure(pools, runs_a_trial=each))
+        return self._experiment.drive(lambda: search_cure(pools, most, runs_a_trial=each))
 
     def _tasks(self, trial: Trial) -> tuple[RunJob, ...]:
         expected, actual = self._drifting.expected, self._drifting.actual
@@ -238,6 +239,7 @@ class Curing:
             settings=self._measures.chosen(found.names),
             changes=changes,
             agreeing=found.rounds * (_EACH if self._repeats else 1),
+            sides=1 if self._repeats else 2,
             together=self._is_together(found.names),
             is_smallest=found.is_smallest,
             prices=self._prices(found.names),

@@ -21,7 +21,6 @@ from pytest_mlcontainer.wording import first_and_count
 
 Below = tuple[tuple[str, str], ...]
 _SHOWN: Final = 6
-_SAME: Final = 1.05  # a ratio of times below it says nothing
 
 
 def cure_statement(cure: Cure, advice: str = "") -> tuple[str, str, Below]:
@@ -51,10 +50,8 @@ def _settings_text(cure: Cure) -> str:
 
 def _proof(cure: Cure) -> str:
     tried = "".join(f" ({each.tried})" for each in cure.changes)
-    runs = f"with it{tried} {cure.agreeing} runs of each side agree"
-    if len(cure.prices) == 1 and not cure.together and not cure.changes and not cure.settings:
-        runs = f"with it {cure.agreeing} runs agree"
-    parts = [runs]
+    each = " of each side" if cure.sides > 1 else ""
+    parts = [f"with it{tried} {cure.agreeing} runs{each} agree"]
     parts.append("without it they do not" if _count(cure) == 1 else "without any of it they do not")
     if cure.together:
         parts[0] += ", which nothing makes differ then"
@@ -126,12 +123,18 @@ def _yaml(setting: CureSetting) -> str:
 
 
 def _price(price: CurePrice) -> str:
-    ratio = price.ratio or 1.0
-    factor = f"{ratio:.2f} times as long" if ratio >= _SAME or ratio <= 1 / _SAME else "as long"
+    factor = f"{price.ratio:.2f} times as long"
+    if _overlap(price.cured, price.plain):
+        factor = "as long, as far as their spread tells"
     return (
         f"runs on {price.side} take {factor}: median {_seconds(price.cured)} with it, "
         f"{_seconds(price.plain)} without"
     )
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether the median of either lies within the other."""
+    return min(one) <= median(other) <= max(one) or min(other) <= median(one) <= max(other)
 
 
 def _seconds(times: tuple[float, ...]) -> str:
@@ -184,6 +187,7 @@ def cure_from_json(raw: Mapping[str, Any] | None) -> Cure | None:
         place=None if place is None else SourceLine(**{**place, "calls": tuple(place["calls"])}),
         advice=str(raw["advice"]),
         agreeing=int(raw["agreeing"]),
+        sides=int(raw["sides"]),
         together=bool(raw["together"]),
         needless=tuple(raw["needless"]),
         vain=tuple(raw["vain"]),
