@@ -160,6 +160,12 @@ def _explain_images(arguments: argparse.Namespace) -> int:
     from pytest_mlcontainer.cli.explain_images import BUDGET, ImageArgs, explain_images
     from pytest_mlcontainer.config import parse_options
 
+    if arguments.cure:
+        raise MlContainerError(
+            "what differs between two images is not cured by a setting",
+            "--cure with --image given twice",
+            "leave --cure out; where a package is the cause, pin its version",
+        )
     budget = parse_options(machine(), prefix="--", budget=arguments.budget).budget
     return explain_images(
         ImageArgs(
