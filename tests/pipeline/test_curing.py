@@ -116,8 +116,13 @@ def test_generators_are_seeded_from_outside(project: MakeProject) -> None:
 
 
 BROKEN = {
-    "it fails": ('if utc: raise SystemExit("no such zone")', "hour", "exit code 1"),
-    "nothing is written": ("if utc: raise SystemExit(0)", "hour", "hour.json"),
+    "it fails": ('if utc: raise SystemExit("no such zone")', "hour", "exited with code 1"),
+    "nothing is written": (
+        "os.makedirs('outputs', exist_ok=True); open('outputs/a.txt', 'w').write('a')\n"
+        "if utc: raise SystemExit(0)",
+        "hour",
+        "outputs/hour.json is not written with it",
+    ),
     "no value is written": ("", 'float("nan") if utc else hour', "has no value with it: nan"),
     "it is too slow": ("if utc: time.sleep(60)", "hour", "TZ: "),
 }
@@ -134,7 +139,7 @@ def test_agreement_that_says_nothing_is_no_cure(project: MakeProject, case: str)
     )
     text, cure = _cured(project, "timezone")
     assert "cured by" not in text
-    assert "not cured: no setting that was tried makes the runs agree" in text
+    assert "not cured: nothing that was tried makes the runs agree" in text
     (broken,) = cure["broken"]
     assert why in f"{broken['names']}: {broken['why']}"
     assert "advice: this was not tried" in text
@@ -198,7 +203,8 @@ def test_one_line_that_makes_two_entrypoints_drift_is_one_finding(project: MakeP
     table += 'outputs = ["outputs/{0}.json"]\n'
     program = (
         "import json, os, common\nos.makedirs('outputs', exist_ok=True)\n"
-        "json.dump({names}, open('outputs/{0}.json', 'w'))\n"
+        "names = {names}\n"
+        "with open('outputs/{0}.json', 'w') as file:\n    json.dump(names, file)\n"
     )
     project.write(
         table.format("train") + table.format("infer"),

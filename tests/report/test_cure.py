@@ -96,7 +96,7 @@ def test_a_change_says_where_and_how_it_was_tried() -> None:
 def test_advice_is_told_from_what_was_tried() -> None:
     """And what a program prints is escaped."""
     text = _said(VAIN)
-    assert "not cured: no setting that was tried makes the runs agree; 4 runs" in text
+    assert "not cured: nothing that was tried makes the runs agree; 4 runs" in text
     assert "tried in vain: TZ" in text
     assert "no cure: TZ: exit code 1" in text
     assert "usually helps: raise max_iter (advice: this was not tried)" in text

@@ -309,17 +309,7 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--vary", metavar="NAMES", default="all", help="variations to try: threads,simd,…"
     )
     parser.add_argument("--budget", metavar="N", help="the most runs that may be made")
-    parser.add_argument(
-        "--locate",
-        action="store_true",
-        help="find the line of the project's Python code at which the runs part, too",
-    )
-    parser.add_argument(
-        "--cure",
-        action="store_true",
-        help="find the smallest set of settings with which the runs agree, or try a change of the "
-        "program, confirmed by three runs a side",
-    )
+    _add_looking_further(parser)
     parser.add_argument(
         "--report",
         type=Path,
@@ -332,6 +322,20 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--list", action="store_true", help="only list the variations there are")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is being run")
     _add_command(parser)
+
+
+def _add_looking_further(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--locate",
+        action="store_true",
+        help="find the line of the project's Python code at which the runs part, too",
+    )
+    parser.add_argument(
+        "--cure",
+        action="store_true",
+        help="find the smallest set of settings with which the runs agree, or try a change of the "
+        "program, confirmed by three runs a side",
+    )
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -224,7 +224,7 @@ class Curing:
             CureKind.NOTHING,
             place=place,
             needless=found.needless,
-            vain=found.vain,
+            vain=tuple(name for name in found.vain if name not in dict(broken)),
             broken=tuple(dict.fromkeys(broken)),
             runs=self._experiment.made,
             notes=(found.why,) if found.why else (),

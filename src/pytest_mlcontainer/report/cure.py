@@ -36,7 +36,7 @@ def cure_statement(cure: Cure, advice: str = "") -> tuple[str, str, Below]:
         where = "" if cure.place is None else f"{place_text(cure.place)}: "
         also = f", with {_settings_text(cure)}" if cure.settings else ""
         return "cured by a change", f"{where}{what}{also} — {_proof(cure)}", _below(cure)
-    text = f"no setting that was tried makes the runs agree; {_runs(cure.runs)}"
+    text = f"nothing that was tried makes the runs agree; {_runs(cure.runs)}"
     if not cure.vain and not cure.broken:
         text = "no setting is known that could make the runs agree"
     if cure.notes:
