@@ -115,6 +115,18 @@ def test_generators_are_seeded_from_outside(project: MakeProject) -> None:
     assert cure["sides"] == 1
 
 
+def test_lots_and_the_order_of_a_set_take_both(project: MakeProject) -> None:
+    """Neither helps alone: a setting and a change, each of them needed."""
+    both = SET.replace("import json, os", "import json, os, random")
+    project.write(train=both.replace("json.dump(codes", "json.dump([codes, random.random()]"))
+    text, cure = _cured(project, "hash-seed")
+    assert "constant: random.seed(0), numpy.random.default_rng(0), with PYTHONHASHSEED=0" in text
+    assert "without any of it they do not" in text
+    assert cure["kind"] == "change"
+    assert cure["is_smallest"] is True
+    assert cure["dockerfile"] == ["ENV PYTHONHASHSEED=0"]
+
+
 BROKEN = {
     "it fails": ('if utc: raise SystemExit("no such zone")', "hour", "exited with code 1"),
     "nothing is written": (

@@ -19,9 +19,9 @@ ROUNDS: Final = 3
 """Trials that have to agree before a set is named, of two sides that each repeat themselves."""
 MOST_ROUNDS: Final = 4
 """The same where repeats disagree, and luck has to be ruled out."""
-MOST_SETTINGS: Final = 12
+MOST_SETTINGS: Final = 10
 """Sets of settings that are tried while a smallest one is looked for."""
-MOST_CHANGES: Final = 4
+MOST_CHANGES: Final = 6
 """The same of changes of the program."""
 LUCK: Final = 0.02
 _ATTEMPTS: Final = 2

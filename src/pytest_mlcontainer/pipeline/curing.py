@@ -13,6 +13,7 @@ from pytest_mlcontainer.experiments.cure_judge import CureJudge
 from pytest_mlcontainer.experiments.driver import Experiment, RunsOnce, worked_or_failed
 from pytest_mlcontainer.explain.cure_changes import changes_for
 from pytest_mlcontainer.explain.cures import MOST_CHANGES, MOST_SETTINGS, CureFindings, search_cure
+from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.explain.trials import Trial
 from pytest_mlcontainer.model import (
     HOST,
@@ -35,6 +36,7 @@ from pytest_mlcontainer.pipeline.preparing import look_around
 from pytest_mlcontainer.variations.cure_settings import numeric_families, settings_for
 
 NAME: Final = "cure"
+_BESIDE_LOTS: Final = frozenset({"hash-seed", "threads"})
 _EACH: Final = 3  # runs of one trial, where repeats are what disagrees
 _MOST: Final = 24  # of what leaks from machines
 _PLATFORMS: Final = frozenset({"hash-seed", "timezone", "locale", "encoding", "cpus", "home"})
@@ -191,10 +193,10 @@ class Curing:
         kind = "" if outcome.location is None else outcome.location.kind
         changes = self._measures.changes(causes, kind)
         if changes:
-            settings = pools[0]
-            more = self._search(
-                [changes, (*settings, *changes)] if settings else [changes], MOST_CHANGES
-            )
+            # What draws lots may hide what else disagrees, so that only both together help.
+            beside = _BESIDE_LOTS if RANDOMNESS in causes else frozenset[str]()
+            settings = self._measures.settings(causes | beside)
+            more = self._search([changes, (*changes, *settings)], MOST_CHANGES)
             found = replace(more, vain=_together(found.vain, more.vain))
         return replace(outcome, cure=self._told(found, outcome))
 
