@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_mlcontainer.explain.cure_changes import TRIABLE
+from pytest_mlcontainer.variations.cure_settings import KNOWN
+
 CASES = Path(__file__).parent / "cases"
 SETS = ("development", "measuring")
 CLASSES = ("numeric", "process", "files", "supply", "intrinsic", "interaction", "control")
@@ -24,8 +27,8 @@ VARIATIONS = (
 OF_IMAGES = ("base-image", "project", "env")
 
 _LABEL = "label.toml"
-_KEYS = {"what", "set", "class", "verdict", "causes", "kind", "origins"}
-_OPTIONAL = {"kind", "origins"}
+_KEYS = {"what", "set", "class", "verdict", "causes", "kind", "origins", "cures"}
+_OPTIONAL = {"kind", "origins", "cures"}
 _DOCKERFILES = {
     "one": ("Dockerfile",),
     "pair": ("a.Dockerfile", "b.Dockerfile"),
@@ -51,6 +54,8 @@ class Case:
         entrypoint: the one that is run.
         origins: `file:line` of the statement at which the difference comes in; of several, any.
             Empty where that is not labelled.
+        cures: every smallest set of settings, or of changes that can be tried from outside, that
+            stops the drift by its first cause; empty where none does, None where not labelled.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Case:
     causes: Sets
     entrypoint: str
     origins: tuple[str, ...] = ()
+    cures: Sets | None = None
 
     @property
     def drifts(self) -> bool:
@@ -114,6 +120,8 @@ def find_problems(folder: Path) -> Iterator[str]:
         return
     yield from _label_problems(label, _known_names(folder, kind))
     origins = label.get("origins", ())
+    known = {*(each.name for each in KNOWN), *(each.change.name for each in TRIABLE)}
+    yield from (f"cure {each}" for each in label.get("cures", ()) if not {*each} <= known)
     yield from (f"no line {each}" for each in origins if not _is_code(folder, each))
     for name in (*_DOCKERFILES[kind], "pyproject.toml"):
         if not (folder / name).is_file():
@@ -182,6 +190,7 @@ def _case(folder: Path) -> Case:
         causes=frozenset(frozenset(names) for names in label["causes"]),
         entrypoint=entrypoint,
         origins=tuple(label.get("origins", ())),
+        cures=frozenset(map(frozenset, label["cures"])) if "cures" in label else None,
     )
 
 

@@ -21,11 +21,12 @@ from platform import machine
 
 from benchmarks.driftbench.cases import CASES, RANDOMNESS, Case, load_cases, select
 from benchmarks.driftbench.images import build_bases, staged
+from benchmarks.locatebench.cures import CureAnswer, cure_table
 from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.matrix import plan
-from pytest_mlcontainer.model import Location, VariesJob
+from pytest_mlcontainer.model import Location, Outcome, VariesJob
 from pytest_mlcontainer.pipeline import Pipeline
 from pytest_mlcontainer.variations import FAMILIES
 
@@ -65,9 +66,23 @@ class Answer:
 
 def answer(case: Case, folder: Path) -> Answer:
     """Locate a case's drift in a copy of it below `folder`."""
+    outcome, wall_s, error = _outcome(case, folder, locate=True)
+    return Answer(case, None if outcome is None else outcome.location, wall_s, error)
+
+
+def cure_answer(case: Case, folder: Path) -> CureAnswer:
+    """Cure a case's drift in a copy of it below `folder`."""
+    outcome, wall_s, error = _outcome(case, folder, cure=True)
+    return CureAnswer(case, None if outcome is None else outcome.cure, wall_s, error)
+
+
+def _outcome(
+    case: Case, folder: Path, *, locate: bool = False, cure: bool = False
+) -> tuple[Outcome | None, float, str]:
+    """What varying a case by its own cause comes to, how long it took, and what failed."""
     names = sorted({name for names in sorted(case.causes, key=sorted)[:1] for name in names})
     vary = _ANY if names == [RANDOMNESS] else ",".join(names)
-    options = parse_options(machine(), prefix="--", vary=vary, locate=True)
+    options = parse_options(machine(), prefix="--", vary=vary, locate=locate, cure=cure)
     started = time.monotonic()
     with staged(case, folder) as project:
         settings = load(project.project / "pyproject.toml", machine())
@@ -76,9 +91,9 @@ def answer(case: Case, folder: Path) -> Answer:
         pipeline = Pipeline(surroundings(os.environ, lambda _event: None), options)
         try:
             outcome = pipeline.searches.vary(settings, job, FAMILIES)
-            return Answer(case, outcome.location, time.monotonic() - started)
+            return outcome, time.monotonic() - started, ""
         except MlContainerError as error:
-            return Answer(case, None, time.monotonic() - started, error.what)
+            return None, time.monotonic() - started, error.what
         finally:
             pipeline.close()
             pipeline.clean_up(last=True)
@@ -117,10 +132,13 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.locatebench", description=__doc__)
     parser.add_argument("--set", default="all", choices=("development", "measuring", "all"))
     parser.add_argument("--case", action="append", default=[])
+    parser.add_argument("--cures", action="store_true", help="what stops the drift, instead")
     asked = parser.parse_args(arguments)
-    cases = (*load_cases(CASES), *load_cases(OWN))
-    cases = tuple(each for each in cases if each.origins and each.kind == "one")
+    every = (*load_cases(CASES), *load_cases(OWN))
     build_bases()
+    if asked.cures:
+        return _cures(every, asked)
+    cases = tuple(each for each in every if each.origins and each.kind == "one")
     answers = []
     with tempfile.TemporaryDirectory() as folder:
         for case in select(cases, asked.set, tuple(asked.case)):
@@ -128,6 +146,18 @@ def main(arguments: Sequence[str]) -> int:
             print(_line(answers[-1]), flush=True)
     print("\n".join(table(answers)))
     return int(any(each.proven_wrong for each in answers))
+
+
+def _cures(every: tuple[Case, ...], asked: argparse.Namespace) -> int:
+    """Cure the cases; 1 where anything is said to cure what nothing does."""
+    cases = tuple(each for each in every if each.cures is not None and each.kind == "one")
+    answers = []
+    with tempfile.TemporaryDirectory() as folder:
+        for case in select(cases, asked.set, tuple(asked.case)):
+            answers.append(cure_answer(case, Path(folder)))
+            print(answers[-1].line, flush=True)
+    print("\n".join(cure_table(answers)))
+    return int(any(each.is_wrong for each in answers))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.driftbench.cases import CASES, Case, find_problems, load_cases
 from benchmarks.locatebench.__main__ import OWN, Answer, table
-from pytest_mlcontainer.model import Location, SourceLine
+from benchmarks.locatebench.cures import CureAnswer, cure_table
+from pytest_mlcontainer.model import Cure, CureKind, CureSetting, Location, SourceLine
 
 
 def _case(*origins: str) -> Case:
@@ -54,3 +56,38 @@ def test_only_the_first_line_counts_and_what_is_proved_wrong_is_counted() -> Non
     ]  # fmt: skip
     row = list(table([right, wrong]))[-1]
     assert row == "| measuring | 2 | 0.50 | 1.00 | 1 | 4 |"
+
+
+def test_every_case_that_drifts_says_what_cures_it() -> None:
+    cases = [each for each in (*load_cases(CASES), *load_cases(OWN)) if each.kind == "one"]
+    assert {each.name for each in cases if (each.cures is not None) != each.drifts} == set()
+    assert len([each for each in cases if each.cures]) >= 50
+
+
+def test_a_label_names_a_cure_that_is_known(tmp_path: Path) -> None:
+    folder = CASES / "ride-hours"
+    for name in ("Dockerfile", "pyproject.toml", "train.py"):
+        (tmp_path / name).write_text((folder / name).read_text())
+    label = (folder / "label.toml").read_text()
+    (tmp_path / "label.toml").write_text(label.replace('[["TZ"]]', '[["TIMEZONE"]]'))
+    assert list(find_problems(tmp_path)) == ["cure ['TIMEZONE']"]
+
+
+def _cured(cures: set[frozenset[str]], *names: str) -> CureAnswer:
+    kind = CureKind.SETTINGS if names else CureKind.NOTHING
+    settings = tuple(CureSetting(name, "1", "threads", "x") for name in names)
+    case = replace(_case("train.py:3"), cures=frozenset(cures))
+    return CureAnswer(case, Cure(kind, settings, runs=12), 1.0)
+
+
+def test_a_cure_has_to_be_the_labelled_one_and_none_where_nothing_cures() -> None:
+    label = {frozenset({"A"})}
+    right, larger, missed = _cured(label, "A"), _cured(label, "A", "B"), _cured(label)
+    none, wrong = _cured(set()), _cured(set(), "A")
+    answers = [right, larger, missed, none, wrong]
+    assert [each.is_right for each in answers] == [True, False, False, True, False]
+    assert [each.is_wrong for each in answers] == [False, False, False, False, True]
+    steady = CureAnswer(right.case, None, 1.0)
+    assert "does not drift here" in steady.line
+    row = list(cure_table([*answers, steady]))[-1]
+    assert row == "| measuring | 5 | 3 | 0.33 | 1 of 2 | 1 | 12 |"

@@ -50,6 +50,7 @@ def watch(
     dense: bool = False,
     packages: tuple[str, ...] = (),
     arguments: tuple[str, ...] = (),
+    changes: tuple[str, ...] = (),
 ) -> Watched:
     """Run a program of this Python, `program.py` in a new folder below `folder`, watched."""
     number = len(list(folder.iterdir()))
@@ -67,6 +68,7 @@ def watch(
         "put": values is not None,
         "records": records,
         "dense": dense,
+        "changes": list(changes),
     }
     (into / "asked.json").write_text(json.dumps(asked))
     if values is not None:

@@ -19,11 +19,17 @@ from pytest_mlcontainer.model import (
     CheckRow,
     CheckTable,
     Confusion,
+    Cure,
+    CureChange,
+    CureKind,
+    CurePrice,
+    CureSetting,
     Difference,
     Element,
     Explanation,
     Failure,
     ImageFinding,
+    Location,
     Outcome,
     Pictures,
     Platform,
@@ -35,6 +41,7 @@ from pytest_mlcontainer.model import (
     SearchFinding,
     SearchTrial,
     Severity,
+    SourceLine,
     Target,
     TextLine,
     TextLines,
@@ -92,6 +99,18 @@ EXPLAINED = Explanation(
     suspects=("libm",),
     trials=(SearchTrial((), 2), SearchTrial(("libm", "threads"), 1, 2, 1)),
 )
+LINE = SourceLine("train.py", 3, 3, "", "x = f()", ("f",))
+CURE = Cure(
+    CureKind.CHANGE,
+    (CureSetting("TZ", "UTC", "timezone", "POSIX", ("linux/arm64",)),),
+    (CureChange("seed", "seed it", "seeded"),),
+    LINE,
+    agreeing=3,
+    broken=(("TZ", "exit code 1"),),
+    prices=(CurePrice("linux/arm64", (1.0, 2.5), (1.5,)),),
+    runs=12,
+    notes=("n",),
+)
 WHOLE = Outcome(
     "train",
     ARM64,
@@ -102,6 +121,8 @@ WHOLE = Outcome(
     facts=(("cpu.flags", "avx2", None), ("load", 1.5, True)),
     causes=(Cause(("threads",), 5, "2 → 1"),),
     explanation=EXPLAINED,
+    location=Location(origins=(LINE,)),
+    cure=CURE,
 )
 BARE = Outcome("train", AMD64, AMD64, Verdict.IDENTICAL, ())
 SPAN = TimelineSpan("running", "train[host]", 1.0, 2.5, "gw0", worked=False)

@@ -151,6 +151,7 @@ def _explain_project(arguments: argparse.Namespace) -> int:
             report=arguments.report,
             verbose=arguments.verbose,
             locate=arguments.locate,
+            cure=arguments.cure,
         )
     )
 
@@ -159,6 +160,12 @@ def _explain_images(arguments: argparse.Namespace) -> int:
     from pytest_mlcontainer.cli.explain_images import BUDGET, ImageArgs, explain_images
     from pytest_mlcontainer.config import parse_options
 
+    if arguments.cure:
+        raise MlContainerError(
+            "what differs between two images is not cured by a setting",
+            "--cure with --image given twice",
+            "leave --cure out; where a package is the cause, pin its version",
+        )
     budget = parse_options(machine(), prefix="--", budget=arguments.budget).budget
     return explain_images(
         ImageArgs(
@@ -308,11 +315,7 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--vary", metavar="NAMES", default="all", help="variations to try: threads,simd,…"
     )
     parser.add_argument("--budget", metavar="N", help="the most runs that may be made")
-    parser.add_argument(
-        "--locate",
-        action="store_true",
-        help="find the line of the project's Python code at which the runs part, too",
-    )
+    _add_looking_further(parser)
     parser.add_argument(
         "--report",
         type=Path,
@@ -325,6 +328,20 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--list", action="store_true", help="only list the variations there are")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is being run")
     _add_command(parser)
+
+
+def _add_looking_further(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--locate",
+        action="store_true",
+        help="find the line of the project's Python code at which the runs part, too",
+    )
+    parser.add_argument(
+        "--cure",
+        action="store_true",
+        help="find the smallest set of settings with which the runs agree, or try a change of the "
+        "program, confirmed by three runs a side",
+    )
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

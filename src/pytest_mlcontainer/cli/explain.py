@@ -37,6 +37,7 @@ class ExplainArguments:
         report: folder for report.json and its like.
         verbose: whether each step is shown.
         locate: whether the line at which runs part is looked for, too.
+        cure: whether what makes them agree is looked for, too.
     """
 
     config: Path = Path("pyproject.toml")
@@ -49,6 +50,7 @@ class ExplainArguments:
     report: Path | None = None
     verbose: bool = False
     locate: bool = False
+    cure: bool = False
 
 
 def explain(asked: ExplainArguments) -> int:
@@ -71,6 +73,7 @@ def explain(asked: ExplainArguments) -> int:
         vary=asked.vary,
         budget=asked.budget,
         locate=asked.locate,
+        cure=asked.cure,
     )
     settings = _settings(asked)
     jobs = tuple(_jobs(settings, options, asked.entrypoint))

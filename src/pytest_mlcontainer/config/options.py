@@ -44,6 +44,7 @@ def parse_options(
     vary: str | None = None,
     budget: str | None = None,
     locate: bool = False,
+    cure: bool = False,
     push: str | None = None,
 ) -> Options:
     """The checked options; None stands for an option that was not given.
@@ -63,7 +64,7 @@ def parse_options(
         repeat: `--container-repeat`.
         vary: `--container-vary`: names, separated by commas, or `all`.
         budget: `--container-budget`.
-        locate: `--container-locate`.
+        locate, cure: `--container-locate`, `--container-cure`.
         push: `--container-push`: a name with a registry, or an account of Docker Hub.
 
     Raises:
@@ -90,6 +91,7 @@ def parse_options(
         vary=check(f"{prefix}vary", _parse_vary, vary),
         budget=check(f"{prefix}budget", lambda text: parse_budget(_number(text)), budget),
         locate=locate,
+        cure=cure,
         push=check(f"{prefix}push", lambda text: parse_push_name(parse_filled_text(text)), push),
     )
     if update and baseline is None:

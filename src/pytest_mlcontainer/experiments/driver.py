@@ -7,7 +7,7 @@ or the packages of an image. That is given as functions; the rest is here, once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
@@ -15,17 +15,16 @@ from typing import Final, Generic, Protocol, TypeVar
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.last_words import failure_line
 from pytest_mlcontainer.explain.trials import (
-    Findings,
     Observation,
     Observations,
     Plan,
     Reading,
-    Search,
     Trial,
 )
 from pytest_mlcontainer.model import Failure, Run, SearchTrial
 
 Task = TypeVar("Task", bound=Hashable)
+Told = TypeVar("Told")  # what a search returns
 _NAMED: Final = 4
 
 
@@ -137,7 +136,7 @@ class Experiment(Generic[Task]):
         """How many runs were made; one that several trials take counts once."""
         return len(self._runs)
 
-    def drive(self, begin: Callable[[], Search]) -> Findings:
+    def drive(self, begin: Callable[[], Generator[Plan, Observations, Told]]) -> Told:
         """Make what a search asks for until it ends, from the start where its judge says so.
 
         Args:
@@ -193,14 +192,14 @@ class Experiment(Generic[Task]):
     def _read_as(self, reading: Reading) -> list[Trial]:
         return [each.trial for each in self._results if each.seen.reading is reading]
 
-    def _drive(self, search: Search) -> Findings:
+    def _drive(self, search: Generator[Plan, Observations, Told]) -> Told:
         try:
             plan = next(search)
             while True:
                 plan = search.send(self._observe_all(plan))
         except StopIteration as end:
-            findings: Findings = end.value
-            return findings
+            told: Told = end.value
+            return told
 
     def _observe_all(self, plan: Plan) -> Observations:
         tasks = tuple(dict.fromkeys(task for trial in plan for task in self._tasks(trial)))

@@ -102,6 +102,8 @@ class _Tracer:
         self._given: dict[Pair, list[PairedEvent]] = {}
         self._ended: list[PairedEvent] = []
         self._hidden = HiddenValues(pairing)
+        # Asked for by each statement on the way: of all that there are, few write.
+        self._writers = [each for each in pairing.nodes if each.read and _writes(each)]
         for node in pairing.nodes:
             for name, pair in node.bound.items():
                 self._bound.setdefault(pair, []).append(node)
@@ -206,10 +208,8 @@ class _Tracer:
         names = self._files_of(node)
         return [
             each
-            for each in self._pairing.nodes
+            for each in self._writers
             if (each.number < node.number or each.stream != node.stream)
-            and each.read
-            and _writes(each)
             and names & self._files_of(each)
         ][-1:]
 

@@ -41,6 +41,13 @@ from pytest_mlcontainer.model.checks import (
     check_report_from_json,
     check_report_to_json,
 )
+from pytest_mlcontainer.model.cures import (
+    Cure,
+    CureChange,
+    CureKind,
+    CurePrice,
+    CureSetting,
+)
 from pytest_mlcontainer.model.explanations import Cause, Explanation, SearchFinding, SearchTrial
 from pytest_mlcontainer.model.image_names import ImageName
 from pytest_mlcontainer.model.jobs import (
@@ -153,6 +160,11 @@ __all__ = [
     "Comparator",
     "CompareJob",
     "Confusion",
+    "Cure",
+    "CureChange",
+    "CureKind",
+    "CurePrice",
+    "CureSetting",
     "Difference",
     "Element",
     "EmulatedCpu",

@@ -55,6 +55,8 @@ class Recording:
         values: a file with the values to put at the aims; None to keep those that are there.
         records: whether everything is recorded; else nothing but what the aims need.
         dense: whether the beginning is recorded whole, as far as there is room, and not the rest.
+        changes: names of changes that are made of what Python does, to try a mend from outside:
+            `sort-listings`, `seed`, `fix-processors`.
     """
 
     packages: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class Recording:
     values: Path | None = None
     records: bool = True
     dense: bool = False
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
+from pytest_mlcontainer.model.cures import Cure
 from pytest_mlcontainer.model.explanations import Cause, Explanation
 from pytest_mlcontainer.model.plots import Plots
 from pytest_mlcontainer.model.recordings import Location
@@ -301,6 +302,7 @@ class Outcome:
             "the baseline", "other repeats", "A's record".
         explanation: of a comparison whose cause was looked for.
         location: where the two runs part, where that was asked for.
+        cure: what makes them agree, where that was asked for.
     """
 
     entrypoint: str
@@ -314,6 +316,7 @@ class Outcome:
     against: str = ""
     explanation: Explanation | None = None
     location: Location | None = None
+    cure: Cure | None = None
 
 
 class ChangeKind(enum.Enum):

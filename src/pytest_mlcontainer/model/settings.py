@@ -277,6 +277,7 @@ class Options:
         vary: names of variations for every entrypoint, as `Entrypoint.vary`.
         budget: as `Entrypoint.vary_budget`.
         locate: look for the statement at which two runs part, where outputs drift.
+        cure: look for what makes them agree, where they drift.
         push: publish the images under this name when everything has passed.
     """
 
@@ -293,4 +294,5 @@ class Options:
     vary: tuple[str, ...] | None = None
     budget: int | None = None
     locate: bool = False
+    cure: bool = False
     push: ImageName | None = None

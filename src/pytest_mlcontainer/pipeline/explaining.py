@@ -6,7 +6,8 @@ from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import Observation, Search, Trial
-from pytest_mlcontainer.model import Comparator, Family, Outcome, VariesJob
+from pytest_mlcontainer.model import Comparator, Family, Outcome, VariesJob, Verdict
+from pytest_mlcontainer.pipeline.curing import Drifting, try_to_cure
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.locating import try_to_locate
 from pytest_mlcontainer.pipeline.preparing import Prepared, prepare
@@ -41,10 +42,29 @@ def explain_variations(
         # Ids that no pin explains hide all else: without them there may be more to find.
         if not random or not trials.set_apart_more():
             outcome = outcome_of(lab, job, prepared, trials, findings)
-            sides = trials.sides(findings.causes[0].names if findings.causes else ())
-            if not lab.locates or sides is None or outcome.verdict.passes:
-                return outcome
-            return try_to_locate(sides, outcome)
+            return _looked_into(lab, job, prepared, trials, outcome)
+
+
+def _looked_into(
+    lab: Laboratory, job: VariesJob, prepared: Prepared, trials: VariationTrials, outcome: Outcome
+) -> Outcome:
+    """The outcome with where its runs part, and what makes them agree, as far as is asked for."""
+    sides = trials.sides(outcome.causes[0].names if outcome.causes else ())
+    if sides is None or outcome.verdict.passes or outcome.verdict is Verdict.FAILED:
+        return outcome
+    if lab.locates:
+        outcome = try_to_locate(sides, outcome)
+    if not lab.cures:
+        return outcome
+    names = tuple(dict.fromkeys(name for cause in outcome.causes for name in cause.names))
+    known = prepared.known(names)
+    # Of several causes, each on its own, all are to be cured.
+    actual = job.run.varied(known) if len(outcome.causes) > 1 and known else sides.actual
+    drifting = Drifting(
+        lab, sides.expected, actual, sides.comparison, frozenset(names),
+        lambda found: try_to_locate(sides, found),
+    )  # fmt: skip
+    return try_to_cure(drifting, outcome)
 
 
 def _search(

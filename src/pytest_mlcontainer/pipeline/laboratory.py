@@ -44,6 +44,7 @@ class Laboratory:
         environ: this machine's variables.
         root: the project's folder.
         capabilities: of a target's engine.
+        cures: whether what makes runs agree is looked for, where they drift.
         locates: whether the statement at which runs part is looked for, too; `packages` are the
             import names of the project's own installed packages.
         advance: told how many runs were made so far, and what is known by now.
@@ -58,6 +59,7 @@ class Laboratory:
     root: Path
     capabilities: Callable[[Target], Capabilities] = lambda _target: EVERYTHING
     locates: bool = False
+    cures: bool = False
     packages: tuple[str, ...] = ()
     advance: Advance = lambda _done, _text: None
 

@@ -25,6 +25,7 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
 from pytest_mlcontainer.pipeline.context import Context
+from pytest_mlcontainer.pipeline.curing import Drifting, try_to_cure
 from pytest_mlcontainer.pipeline.explaining import explain_variations
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
@@ -89,36 +90,58 @@ class Searches:
         """A comparison that drifts, with its cause, where variations are asked for."""
         entry, options = job.actual.entrypoint, self._context.options
         names = varied_names(entry, options)
-        if outcome.verdict is not Verdict.DRIFT or (names == () and not options.locate):
+        looks_into = options.locate or options.cure
+        if outcome.verdict is not Verdict.DRIFT or (names == () and not looks_into):
             return outcome
         if names == ():
-            return self._located(settings, job, outcome, comparators)
+            return self._looked_into(settings, job, outcome, comparators)
         asked = VariesJob(job.expected, names, budget(entry, options))
         search = self._unfinished.begin(settings, entry)
         with search as kept, self._task(settings, asked) as progress:
             lab = self._laboratory(settings)
-            lab = replace(lab, advance=progress.advance, locates=False)  # of both platforms, below
+            # Both platforms are looked into below, not the reference alone.
+            lab = replace(lab, advance=progress.advance, locates=False, cures=False)
             software = SoftwareSearch(
                 self._experiments, settings, options, job, outcome, asked.budget // 2, comparators
             )
             outcome = explain_platforms(lab, job, outcome, asked, families, comparators, software)
         outcome = _with_resumed(_told_from_randomness(outcome), kept)
-        return self._located(settings, job, outcome, comparators)
+        return self._looked_into(settings, job, outcome, comparators)
 
-    def _located(
+    def _looked_into(
         self,
         settings: Settings,
         job: CompareJob,
         outcome: Outcome,
         comparators: tuple[Comparator, ...],
     ) -> Outcome:
-        """The outcome with the statement at which the two platforms part, where asked for."""
-        if not self._context.options.locate or outcome.verdict.passes:
+        """The outcome with where the two platforms part, and what makes them agree, where asked."""
+        options = self._context.options
+        if outcome.verdict.passes:
             return outcome
         lab, entry = self._laboratory(settings), as_repeats(job.actual.entrypoint)
         comparison = RunComparison(lab.open, entry, comparators)
-        with self._context.task(settings, Activity.SEARCHING, f"{job.actual}: where it drifts"):
-            return try_to_locate(TwoSides(lab, job.expected, job.actual, comparison), outcome)
+        sides = TwoSides(lab, job.expected, job.actual, comparison)
+        if options.locate:
+            title = f"{job.actual}: where it drifts"
+            with self._context.task(settings, Activity.SEARCHING, title):
+                outcome = try_to_locate(sides, outcome)
+        if options.cure:
+            title = f"{job.actual}: what makes it agree"
+            with self._context.task(settings, Activity.SEARCHING, title) as progress:
+                return self._cured(replace(lab, advance=progress.advance), sides, outcome)
+        return outcome
+
+    def _cured(self, lab: Laboratory, sides: TwoSides, outcome: Outcome) -> Outcome:
+        """The outcome with what makes two platforms agree, by the rules for platforms."""
+        entry = sides.actual.entrypoint
+        comparison = replace(sides.less_clocks().comparison, entry=entry)
+        names = frozenset(name for cause in outcome.causes for name in cause.names)
+        drifting = Drifting(
+            lab, sides.expected, sides.actual, comparison, names,
+            lambda found: try_to_locate(sides, found),
+        )  # fmt: skip
+        return try_to_cure(drifting, outcome)
 
     def run_varied(
         self,
@@ -145,6 +168,7 @@ class Searches:
             environ=self._context.environ,
             root=settings.root,
             locates=self._context.options.locate,
+            cures=self._context.options.cure,
             packages=own_packages(settings.root),
             capabilities=lambda target: self._context.engine(target).capabilities,
         )

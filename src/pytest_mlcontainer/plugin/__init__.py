@@ -100,6 +100,12 @@ def _add_searching(group: pytest.OptionGroup) -> None:
         "part, by watching both and exchanging values; takes mostly four more runs a drift, ten "
         "at most",
     )
+    group.addoption(
+        "--container-cure",
+        action="store_true",
+        help="where outputs drift, find the smallest set of settings with which the runs agree, or "
+        "try a change of the program from outside, confirmed by three runs a side",
+    )
 
 
 def _add_showing(group: pytest.OptionGroup) -> None:

@@ -170,6 +170,7 @@ def options_of(config: pytest.Config) -> Options:
             vary=config.getoption("container_vary"),
             budget=config.getoption("container_budget"),
             locate=config.getoption("container_locate"),
+            cure=config.getoption("container_cure"),
             push=config.getoption("container_push"),
         )
     except MlContainerError as error:

@@ -49,7 +49,8 @@ class Wording:
         for name in _OPTIONS:
             value = self._config.getoption(f"container_{name}")
             words += [f"--container-{name}={value}"] if value else []
-        words += ["--container-locate"] if self._config.getoption("container_locate") else []
+        for flag in ("locate", "cure"):
+            words += [f"--container-{flag}"] if self._config.getoption(f"container_{flag}") else []
         engines = self._config.getoption("container_engine")
         words += [f"--container-engine={engine}" for engine in engines]
         file, colons, item = nodeid.partition("::")

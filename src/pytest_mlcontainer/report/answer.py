@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pytest_mlcontainer.model import Cause, Explanation, Outcome, SearchFinding, Verdict
 from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
+from pytest_mlcontainer.report.cure import cure_statement
 from pytest_mlcontainer.report.where import where_statements
 
 UNVARIED = "nothing varied"
@@ -95,7 +96,7 @@ def _verb(outcome: Outcome) -> str:
 
 def answer(outcome: Outcome) -> tuple[Statement, ...]:
     """Cause, then what it explains of the drift, what it amounts to, and what makes it large."""
-    return (*_explained(outcome), *_located(outcome))
+    return (*_explained(outcome), *_located(outcome), *_cured(outcome))
 
 
 def _located(outcome: Outcome) -> Iterator[Statement]:
@@ -103,6 +104,15 @@ def _located(outcome: Outcome) -> Iterator[Statement]:
     if outcome.location is not None:
         for label, text, below in where_statements(outcome.location):
             yield Statement(label, text, below=below)
+
+
+def _cured(outcome: Outcome) -> Iterator[Statement]:
+    """What makes the runs agree, where that was looked for."""
+    if outcome.cure is not None:
+        names = dict.fromkeys(name for cause in outcome.causes for name in cause.names)
+        known = "; or ".join(each for each in map(advice, names) if each)
+        label, text, below = cure_statement(outcome.cure, known)
+        yield Statement(label, text, below=below)
 
 
 def _explained(outcome: Outcome) -> tuple[Statement, ...]:

@@ -28,6 +28,7 @@ from pytest_mlcontainer.report.html_where import where_html
 from pytest_mlcontainer.report.publication import publication_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
+from pytest_mlcontainer.report.shared_causes import shared_html
 
 _SECTIONS = 60
 _LEAVES = 300
@@ -102,6 +103,7 @@ def _body(session: Session) -> Iterator[str]:
         numbered.sort(key=lambda each: -each[1].tree.outcome.verdict.severity)
     sections = numbered[:_SECTIONS]
     yield from _overview(session, numbered, {number for number, _each in sections})
+    yield from shared_html(session.shared, {number for number, _each in sections})
     yield from _failures(session.failures)
     yield from publication_html(session.publication)
     yield from checks_html(session.checks)

@@ -19,10 +19,12 @@ from pytest_mlcontainer.model import (
     publication_to_json,
 )
 from pytest_mlcontainer.report.acceptance import acceptance
+from pytest_mlcontainer.report.cure import cure_to_json
 from pytest_mlcontainer.report.html_pictures import choose_pictures
 from pytest_mlcontainer.report.plots_json import plots_to_json
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session, longest
+from pytest_mlcontainer.report.shared_causes import shared_json
 from pytest_mlcontainer.report.tree import FEW_ELEMENTS, LISTED, Counts, ReportLeaf
 from pytest_mlcontainer.report.where import location_to_json
 
@@ -39,7 +41,9 @@ def report_json(session: Session) -> str:
 
     JSON has no infinity and no NaN, so such a number is the string "inf", "-inf" or "nan".
 
-    The report: `schema`, `version` (of this package), `results`, `failures` (runs that failed),
+    The report: `schema`, `version` (of this package), `results`, `shared_causes` (located drifts,
+    those of one reason and one line together: `causes`, `origin`, `proven`, `results` (their places
+    in `results`, from 0), `outputs`), `failures` (runs that failed),
     `notes`, `checks` (of images), `published` (null where nothing was to be), `runs` (one that
     several tests used counts once), `verdicts`
     (comparisons by verdict), `duration_s`, `unfinished` (why this is not all of a session; ""
@@ -55,8 +59,9 @@ def report_json(session: Session) -> str:
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
     because there are more than 500), `outputs` (each with its verdict and its counts of what is
     listed), `causes`, `explanation` (null where no cause was looked for), `location` (as of
-    `where`; null where that was not asked for), `facts` that differ, `notes`, `repeat` (a command,
-    or null).
+    `where`; null where that was not asked for), `cure` (as of `cure`, with the lines for a
+    `dockerfile`; null where that was not asked for), `facts` that differ, `notes`, `repeat` (a
+    command, or null).
 
     An explanation: `runs`, `tried`, `not_exercised` (`name` and `why`), `findings` (`kind`,
     `names`, `text`, `advice`, `source`), `materiality`, `open`, `suspects`,
@@ -80,6 +85,7 @@ def report_json(session: Session) -> str:
         "schema": SCHEMA,
         "version": session.version or importlib.metadata.version(PACKAGE),
         "results": [_comparison(each, plotted, pictured) for each in session.comparisons],
+        "shared_causes": shared_json(session.shared),
         "failures": [_failure(run) for run in session.failures],
         "notes": list(session.notes),
         "checks": [_check(each) for each in session.checks],
@@ -157,6 +163,7 @@ def _context(outcome: Outcome) -> dict[str, Any]:
             for name, expected, actual in outcome.facts
         ],
         "location": location_to_json(outcome.location),
+        "cure": cure_to_json(outcome.cure),
         "notes": list(outcome.notes),
     }
 

@@ -24,6 +24,7 @@ from pytest_mlcontainer.model import (
     check_report_from_json,
     publication_from_json,
 )
+from pytest_mlcontainer.report.cure import cure_from_json
 from pytest_mlcontainer.report.json import SCHEMA
 from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.results import Result, RunResult
@@ -131,6 +132,7 @@ def _result(raw: Mapping[str, Any]) -> Result:
         against=str(raw["against"]),
         explanation=None if explained is None else _explanation(explained),
         location=location_from_json(raw.get("location")),
+        cure=cure_from_json(raw.get("cure")),
     )
     unlisted = tuple((Verdict(verdict), int(count)) for verdict, count in raw["unlisted"].items())
     return Result(outcome=outcome, unlisted=unlisted, repeat=raw["repeat"] or "")

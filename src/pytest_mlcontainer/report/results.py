@@ -25,6 +25,7 @@ from pytest_mlcontainer.model import (
     check_report_to_json,
 )
 from pytest_mlcontainer.report.checks import severity_counts
+from pytest_mlcontainer.report.cure import cure_from_json, cure_to_json
 from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.tree import Counts, cut
 from pytest_mlcontainer.report.where import location_from_json
@@ -103,6 +104,8 @@ class Result:
 def result_to_json(result: Result) -> dict[str, Any]:
     """The result as mappings, lists and scalars, for a worker to send to its controller."""
     raw: dict[str, Any] = _plain(asdict(replace(result, check=None)))
+    if result.outcome is not None:
+        raw["outcome"]["cure"] = cure_to_json(result.outcome.cure)
     raw["check"] = None if result.check is None else check_report_to_json(result.check)
     return raw
 
@@ -156,6 +159,7 @@ def _outcome(raw: Mapping[str, Any]) -> Outcome:
             "notes": tuple(raw["notes"]),
             "explanation": None if explanation is None else _explanation(explanation),
             "location": location_from_json(raw["location"]),
+            "cure": cure_from_json(raw["cure"]),
         }
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_mlcontainer.model import CheckReport, Publication, TimelineSpan, Verdict
 from pytest_mlcontainer.report.answer import remarks
 from pytest_mlcontainer.report.results import Result, RunResult
+from pytest_mlcontainer.report.shared_causes import SharedCause, share_causes
 from pytest_mlcontainer.report.tree import Counts, Tree, add_counts, build_tree
 
 
@@ -34,6 +35,7 @@ class Session:
         counts: comparisons by verdict, the worst first.
         checks: of images, each once.
         timeline: what was done, and when; empty where that is not known.
+        shared: located drifts, those of one reason and one line together.
         unfinished: why this is not all of a session; "" where it is.
         publication: what was published; None where nothing was to be.
         version: of this package, where another one made the session; "" for this one.
@@ -52,6 +54,7 @@ class Session:
     timeline: tuple[TimelineSpan, ...] = ()
     unfinished: str = ""
     publication: Publication | None = None
+    shared: tuple[SharedCause, ...] = ()
 
     @property
     def passes(self) -> bool:
@@ -96,4 +99,5 @@ def gather(results: Iterable[Result], duration_s: float) -> Session:
         counts=add_counts(tuple(ones)),
         duration_s=duration_s,
         checks=tuple(dict.fromkeys(each.check for each in found if each.check is not None)),
+        shared=share_causes([each.tree.outcome for each in comparisons]),
     )

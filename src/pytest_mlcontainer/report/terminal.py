@@ -14,6 +14,7 @@ from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.overview import alike, overview, representatives
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
+from pytest_mlcontainer.report.shared_causes import shared_lines
 from pytest_mlcontainer.report.tree import ReportLeaf, Tree, build_tree
 from pytest_mlcontainer.wording import first_and_count, truncate
 
@@ -31,6 +32,7 @@ _SUMMARY = 200
 _ACCEPTED = 3
 _KINDS = 10
 _PART = "if that is meant to pass, these accept a part of it:"
+CURE_OFFER = "look for what stops it (mostly 12 more runs, at most 54; 93 where repeats disagree):"
 _ALL = "report.json of --container-report (--report) has them"
 
 
@@ -80,7 +82,9 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
     session = gather(results, 0.0)
     rows = [_failed_row(run) for run in session.failures]
     rows += [_row(comparison.tree) for comparison in session.comparisons]
-    notes = [*check_summary(session.checks), *_remarks(session.remarks), *_notes(session.notes)]
+    shared = [wrapped for line in shared_lines(session.shared) for wrapped in _remarks((line,))]
+    notes = [*shared, *check_summary(session.checks), *_remarks(session.remarks)]
+    notes += _notes(session.notes)
     if not rows:
         return notes
     # The worst of very many; else all of them, in the order in which they were made.
@@ -100,14 +104,25 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
 def _further(outcome: Outcome, repeat: str) -> list[str]:
     """The command that looks for the cause, or for the line, whichever is not known."""
     located = outcome.location is not None
+    offers = []
     if _is_unexplained(outcome):
         head = "look for the cause:" if located else "look for the cause, and for the line:"
         options = "--container-vary" if located else "--container-vary --container-locate"
-    elif outcome.explanation is not None and not located and not outcome.verdict.passes:
-        head, options = "look for the line (mostly 4 more runs, at most 10):", "--container-locate"
-    else:
-        return []
-    return [head, f"  {repeat.replace('pytest --container', f'pytest --container {options}', 1)}"]
+        offers.append((head, options))
+    elif outcome.explanation is not None and not outcome.verdict.passes:
+        if not located:
+            head = "look for the line (mostly 4 more runs, at most 10):"
+            offers.append((head, "--container-locate"))
+        if outcome.cure is None and outcome.causes and outcome.verdict is not Verdict.FAILED:
+            offers.append((CURE_OFFER, "--container-cure"))
+    return [
+        line
+        for head, options in offers
+        for line in (
+            head,
+            f"  {repeat.replace('pytest --container', f'pytest --container {options}', 1)}",
+        )
+    ]
 
 
 def _is_unexplained(outcome: Outcome) -> bool:

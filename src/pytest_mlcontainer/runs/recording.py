@@ -59,6 +59,7 @@ def asked_tar(recording: Recording) -> Iterator[bytes]:
         "put": recording.values is not None,
         "records": recording.records,
         "dense": recording.dense,
+        "changes": list(recording.changes),
     }
     files = {_ASKED: json.dumps(asked).encode()}
     if recording.values is not None:

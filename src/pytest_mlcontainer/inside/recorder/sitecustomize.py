@@ -11,9 +11,17 @@ import sys
 def _begin():
     here = os.path.dirname(os.path.abspath(__file__))
     try:
-        from mlcontainer_recorder.starting import start
+        from mlcontainer_recorder.asking import asked
 
-        start()
+        wanted = asked()
+        if wanted.get("changes"):
+            from mlcontainer_recorder import changes
+
+            changes.make(wanted["changes"])
+        if wanted.get("records", True) or wanted.get("aims"):
+            from mlcontainer_recorder.starting import start
+
+            start(wanted)
     except Exception as error:
         sys.stderr.write("mlcontainer: nothing is recorded: %r\n" % (error,))
     sys.path[:] = [each for each in sys.path if os.path.abspath(each or ".") != here]

@@ -1,7 +1,6 @@
 """Begins to watch, by what this Python has for it."""
 
 import atexit
-import json
 import opcode
 import os
 import sys
@@ -9,10 +8,10 @@ import threading
 
 from . import streams
 from .aiming import Aiming
+from .asking import FOLDER
 from .sketches import Sketcher
 from .watching import Watcher
 
-ASKED = "asked.json"
 _TOOL = 4
 _NAME = "mlcontainer"
 _GIVEN_UP = 1 << 22  # lines of one frame
@@ -20,10 +19,13 @@ _GENERATORS = 0x20 | 0x80 | 0x200  # of code: generators, coroutines, and both a
 _YIELDS = {opcode.opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM") if name in opcode.opmap}
 
 
-def start():
-    """Watch this process from here on."""
-    folder = os.environ[streams.FOLDER]
-    asked = _asked(os.path.join(folder, ASKED))
+def start(asked):
+    """Watch this process from here on.
+
+    Args:
+        asked: what the recorder is to do, as of `asking`.
+    """
+    folder = os.environ[FOLDER]
     stream = streams.RecordStream(folder)
     stream.claim()
     aims = Aiming(asked["aims"], asked["put"], stream, folder) if asked.get("aims") else None
@@ -44,14 +46,6 @@ def start():
         stream.end()
 
     atexit.register(end)
-
-
-def _asked(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return {}
 
 
 def _monitoring_is_free():

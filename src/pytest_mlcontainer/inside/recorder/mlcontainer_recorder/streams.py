@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 
-FOLDER = "MLCONTAINER_RECORDING"
 PARENT = "MLCONTAINER_RECORDING_PARENT"
 _FLUSHED = 1 << 16
 _MOST = 24 << 20

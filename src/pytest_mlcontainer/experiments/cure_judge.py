@@ -1,0 +1,81 @@
+"""Reads trials of a cure: whether all runs of one set of measures agree, and wrote something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_mlcontainer.experiments.comparison import RunComparison
+from pytest_mlcontainer.explain.trials import Observation, Reading, Trial
+from pytest_mlcontainer.model import Difference, Run
+
+_LOST = "missing in the actual run"
+_NOT_NUMBERS = ("nan", "inf", "-inf", "None", "null", "")
+
+
+class CureJudge:
+    """Holds all runs of one set of measures against the first of them.
+
+    Runs as they are are told apart by their results: a trial's group is how many of all runs as
+    they are had the one that came most often.
+    """
+
+    def __init__(self, comparison: RunComparison) -> None:
+        self._comparison = comparison
+        self._plain: list[list[Run]] = []
+        self._first: dict[tuple[str, ...], Run] = {}
+        self.hollow: dict[tuple[str, ...], str] = {}
+        """Sets with which runs agree and say nothing, with why."""
+
+    def before_changes(self) -> None:
+        """Nothing: a set is held against itself."""
+
+    def read(self, trial: Trial, runs: tuple[Run, ...], /) -> Observation:
+        """See `Judge.read`."""
+        if not trial.changes:
+            return self._read_plain(runs)
+        first = self._first.setdefault(trial.changes, runs[0])
+        agree = all(run is first or self._agree(run, first) for run in runs)
+        why = self._why_hollow(first) if agree else ""
+        if why:
+            self.hollow[trial.changes] = why
+        return Observation(Reading.AGREES if agree and not why else Reading.DRIFTS)
+
+    def forget(self) -> None:
+        """See `Judge.forget`."""
+        self._plain, self._first = [], {}
+
+    def _read_plain(self, runs: tuple[Run, ...]) -> Observation:
+        for run in runs:
+            group = next((each for each in self._plain if self._agree(run, each[0])), None)
+            if group is None:
+                self._plain.append([run])
+            else:
+                group.append(run)
+        agree = all(self._agree(run, runs[0]) for run in runs[1:])
+        most = max(len(group) for group in self._plain)
+        return Observation(Reading.AGREES if agree else Reading.DRIFTS, most)
+
+    def _agree(self, actual: Run, expected: Run) -> bool:
+        return not self._comparison.failing(actual, expected)
+
+    def _why_hollow(self, run: Run) -> str:
+        """Why a run with measures says less than one without; "" where it does not."""
+        plain = self._plain[0][0] if self._plain else None
+        if plain is None:
+            return ""
+        empty = {each.name for each in run.written if not each.size_bytes}
+        full = {each.name for each in plain.written if each.size_bytes}
+        lost = sorted(full - {each.name for each in run.written if each.size_bytes})
+        if lost:
+            what = "is empty" if lost[0] in empty else "is not written"
+            return f"{lost[0]} {what} with it"
+        return _lost_values(self._comparison.failing(run, plain))
+
+
+def _lost_values(differences: Iterable[Difference]) -> str:
+    for each in differences:
+        if _LOST in each.note:
+            return f"{each.where} is missing with it"
+        if each.worst_actual in _NOT_NUMBERS and each.worst_expected not in _NOT_NUMBERS:
+            return f"{each.where} has no value with it: {each.worst_actual or 'nothing'}"
+    return ""
