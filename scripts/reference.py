@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_mlcontainer import plugin
-from pytest_mlcontainer.cli import command_parser
+from pytest_mlcontainer.cli.command_line import command_parser
 from pytest_mlcontainer.config import keys
 from pytest_mlcontainer.hooks import Specification
 from pytest_mlcontainer.model import IMAGE_CHECKS

@@ -121,6 +121,7 @@ def test_a_container_is_explained_from_any_folder(
         (("--config", "nowhere.toml"), "there is no such file: nowhere.toml"),
         (("--entrypoint", "broken"), "no data"),
         (("--image", "a", "--image", "b", "--cure"), "--cure with --image given twice"),
+        (("--image", "a", "--image", "b", "--locate"), "--locate with --image given twice"),
         (
             ("--entrypoint", "steady", "--vary", "timezone", "--report", "program.py"),
             "the report cannot be written: program.py",
