@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -181,7 +182,10 @@ def test_what_is_missing_is_told(
 ) -> None:
     """Without Hadolint, and with an engine that is away, rules of our own are applied."""
     project.write(image("lint = true"))
-    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))  # Hadolint is beside this one
+    interpreter = tmp_path / "python"  # Hadolint is looked for beside it
+    interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    interpreter.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(interpreter))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     result = project.run("-k", "lint", "--container-engine=tcp://127.0.0.1:1")
     result.assert_outcomes(passed=1)
