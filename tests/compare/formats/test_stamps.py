@@ -18,7 +18,8 @@ PDF = (
     "trailer\n<< /Size 9 /ID [<{id}> <{id}>] >>\n%%EOF\n"
 )
 SVG = (
-    '<?xml version="1.0" encoding="utf-8"?>\n<svg xmlns="http://www.w3.org/2000/svg">\n'
+    '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN"\n'
+    '  "svg11.dtd">\n<!-- by a program -->\n<svg xmlns="http://www.w3.org/2000/svg">\n'
     "<dc:date>{day}T10:15:00.1</dc:date>\n"
     '<defs><path id="m{id}" d="M 0 {drawn}"/><clipPath id="p{id}"/></defs>\n'
     '<g clip-path="url(#p{id})"><use xlink:href="#m{id}" fill="#1f77b4"/></g>\n</svg>\n'
@@ -104,9 +105,20 @@ def test_when_a_model_of_keras_was_saved_does_not_count(compare: Compare) -> Non
     assert verdict_of(drifting) is Verdict.DRIFT
 
 
-def test_a_date_elsewhere_is_one_of_the_content(only: Only) -> None:
-    one, other = (f"<report><dc:date>{day['day']}</dc:date></report>".encode() for day in DAYS)
-    assert only("report.xml", one, other).verdict is Verdict.DRIFT
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("report.xml", "<report><dc:date>{}</dc:date></report>"),
+        ("results_meta.xml", "<results><dc:date>{}</dc:date></results>"),
+        ("core.xml", "<dcterms:created>{}</dcterms:created>"),
+        ("page.html", '<html><svg/><tr id="a{}"><a href="#a{}"/></tr></html>'),
+        ("page.xml", "<?xml version='1.0'?><page><svg><dc:date>{}</dc:date></svg></page>"),
+        ("metadata.json", '{{"date_saved": "{}"}}'),
+    ],
+)
+def test_a_date_or_id_elsewhere_is_one_of_the_content(only: Only, name: str, text: str) -> None:
+    one, other = (text.format(day["day"], day["day"]).encode() for day in DAYS)
+    assert only(name, one, other).verdict is Verdict.DRIFT
 
 
 def test_the_head_of_a_matlab_file_is_no_content(only: Only) -> None:

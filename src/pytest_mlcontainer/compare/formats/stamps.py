@@ -37,6 +37,12 @@ _OFFICE: Final = re.compile(
     rb"<(dcterms:(?:created|modified)|meta:creation-date|dc:date)\b[^>]{0,200}>[^<]{0,80}</\1>"
 )
 
+# Its root: a page or a report that holds a drawing somewhere is none.
+_SVG_ROOT: Final = re.compile(
+    rb"\A(?:\xef\xbb\xbf)?\s*"
+    rb"(?:(?:<\?xml[^>]{0,200}\?>|<!--.{0,2000}?-->|<!DOCTYPE svg[^>]{0,500}>)\s*){0,5}<svg\b",
+    re.DOTALL,
+)
 _KERAS: Final = re.compile(rb'"date_saved"\s*:\s*"[^"]{0,40}"')
 
 
@@ -75,7 +81,10 @@ _KINDS: Final = (
     _Stamped("MATLAB", _begins(b"MATLAB 5.0 MAT-file"), _removed(_MAT)),
     _Stamped(
         "a document's properties",
-        lambda name, _head: name.endswith(("docProps/core.xml", "meta.xml")),
+        lambda name, head: (
+            (name.endswith("docProps/core.xml") and b"coreProperties" in head)
+            or (name.endswith("meta.xml") and b"office:document-meta" in head)
+        ),
         _removed(_OFFICE),
     ),
     _Stamped(
@@ -83,7 +92,7 @@ _KINDS: Final = (
         lambda name, head: name.endswith("metadata.json") and b'"keras_version"' in head,
         _removed(_KERAS),
     ),
-    _Stamped("SVG", lambda _name, head: b"<svg" in head, _svg),
+    _Stamped("SVG", lambda _name, head: _SVG_ROOT.match(head) is not None, _svg),
 )
 
 
