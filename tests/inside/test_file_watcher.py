@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer import inside
-from scripts.file_watcher import SOURCE, SUMS, sums
+from scripts.file_watcher import WATCHER
+from scripts.native import SUMS
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "")
 needs_linux = pytest.mark.skipif(
@@ -55,8 +56,8 @@ def test_there_is_one_for_both_architectures_made_of_this_source() -> None:
     assert inside.file_watcher("riscv64") is None
     assert inside.file_watcher("../amd64") is None
     folder = resources.files(inside).joinpath("file_watcher")
-    assert folder.joinpath(SUMS).read_text() == sums()
-    assert SOURCE.name == "watcher.c"
+    assert folder.joinpath(SUMS).read_text() == WATCHER.sums()
+    assert WATCHER.source.name == "watcher.c"
 
 
 @needs_linux

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import shutil
@@ -10,12 +9,13 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import docker
 import pytest
 
 from pytest_mlcontainer.variations import preload
+from scripts.native import COMPILERS
+from scripts.preload import PRELOAD
 
 BASE = "python:3.13-slim"
 # QEMU's own default CPU for arm64 computes pointer authentication in software, six times slower.
@@ -34,6 +34,8 @@ def loaded(engine: docker.APIClient) -> Iterator[Loaded]:
 
     def run(platform: str, *command: str, library: bytes | None = None, **env: str) -> str:
         environment = {**QUICKLY, **env, **dict([preload.preload_env(None)])}
+        # The other platform's may be missing: no test before has to have needed it.
+        engine.pull(BASE, platform=platform)
         container = engine.create_container(
             BASE, list(command), platform=platform, environment=environment
         )["Id"]
@@ -94,7 +96,7 @@ def test_what_an_image_preloads_stays(existing: str | None, value: str) -> None:
 def test_the_libraries_are_those_of_the_source() -> None:
     """Nobody edits the source without compiling it: `scripts/preload.py` writes the digest."""
     sums = SOURCE.with_name("SHA256SUMS").read_text(encoding="ascii")
-    assert sums == script_of("preload").sums()
+    assert sums == PRELOAD.sums()
     assert [line.split()[1] for line in sums.splitlines()] == ["preload.c", "amd64.so", "arm64.so"]
 
 
@@ -130,25 +132,13 @@ def is_shifted(printed: str) -> bool:
 def test_a_library_compiled_here_does_the_same(loaded: Loaded, native: str, tmp_path: Path) -> None:
     """The committed libraries can be made again, by whoever has a compiler."""
     architecture = native.partition("/")[2]
-    script = script_of("preload")
-    if shutil.which(script.COMPILERS[architecture][0]) is None:
-        pytest.skip(f"no {script.COMPILERS[architecture][0]} here")
-    library = script.compile_for(architecture, tmp_path).read_bytes()
+    if shutil.which(COMPILERS[architecture][0]) is None:
+        pytest.skip(f"no {COMPILERS[architecture][0]} here")
+    library = PRELOAD.compile_for(architecture, tmp_path).read_bytes()
     shift = {"MLCONTAINER_CLOCK_OFFSET_S": str(OFFSET_S)}
     assert is_shifted(loaded(native, "python", "-c", TIMES, library=library, **shift))
     assert os.fsencode(tmp_path) not in library
     assert os.fsencode(SOURCE.parent) not in library
-
-
-def script_of(name: str) -> ModuleType:
-    """A script of this repository, as a module."""
-    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"script_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_a_pinned_clock_shows_the_same_in_every_run(loaded: Loaded, native: str) -> None:
