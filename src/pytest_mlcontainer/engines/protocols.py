@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_mlcontainer.engines.containers import Container, ContainerSpec, Stream
+from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import (
     BuildSettings,
     Capabilities,
+    ClusterSettings,
     Image,
+    ImageName,
     Keep,
     Owner,
     Pairs,
@@ -262,6 +265,20 @@ class Engine(Builder, Runner, Launcher, Janitor, Protocol):
         """Let go of connections, after the last request."""
 
 
+# Sends an image that a store has to a registry, under a name with a tag; returns the digest of its
+# manifest.
+SendImage = Callable[[ImageName, Image, ImageStore, LogLine], str]
+
+
+def refuse_to_send(_name: ImageName, image: Image, _store: ImageStore, _log: LogLine) -> str:
+    """Where nothing is run, nothing is sent.
+
+    Raises:
+        EngineError: always.
+    """
+    raise EngineError("no image can be sent to a registry here", image.reference, "")
+
+
 @dataclass(frozen=True)
 class EngineRequest:
     """Which engine is to be opened, and for whom.
@@ -272,6 +289,8 @@ class EngineRequest:
         owner: of the session: everything made on the engine has to be found by it.
         keep: which containers stay after their `with` block.
         on_keep: called with the id of each container that stays.
+        cluster: what the project says of clusters, for an engine that is one.
+        send: for an engine that runs what a registry has.
     """
 
     endpoint: str | None
@@ -279,6 +298,8 @@ class EngineRequest:
     owner: Owner
     keep: Keep = Keep.NONE
     on_keep: Callable[[str], None] = lambda _container: None
+    cluster: ClusterSettings = ClusterSettings()
+    send: SendImage = refuse_to_send
 
 
 @dataclass(frozen=True)

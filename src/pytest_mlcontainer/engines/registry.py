@@ -17,12 +17,32 @@ from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds, LogLine
 from pytest_mlcontainer.engines.trial_builds import TrialBuild, TrialBuilt
 from pytest_mlcontainer.errors import EngineError, MlContainerError
-from pytest_mlcontainer.model import DOCKER_SCHEMES, BuildSettings, ImageName, Platform
+from pytest_mlcontainer.model import (
+    DOCKER_SCHEMES,
+    KUBERNETES_SCHEME,
+    BuildSettings,
+    ImageName,
+    Platform,
+)
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 
 def _open_docker(asked: EngineRequest) -> Engine:
     return DockerEngine(asked.endpoint, asked.environ, asked.owner, asked.keep, asked.on_keep)
+
+
+def _open_cluster(asked: EngineRequest) -> Engine:
+    try:
+        from pytest_mlcontainer.engines.kubernetes.engine import ClusterEngine
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("kubernetes", "websocket"):
+            raise
+        raise EngineError(
+            "the client of Kubernetes is not installed",
+            str(asked.endpoint),
+            "install it: pip install 'pytest-mlcontainer[kubernetes]'",
+        ) from error
+    return ClusterEngine(asked)
 
 
 __all__ = [
@@ -36,6 +56,8 @@ __all__ = [
 ]
 
 DOCKER: Final = EngineKind("docker", DOCKER_SCHEMES, _open_docker)
+
+KUBERNETES: Final = EngineKind("kubernetes", (KUBERNETES_SCHEME,), _open_cluster)
 
 
 def is_docker(endpoint: str | None) -> bool:
@@ -111,6 +133,8 @@ def open_engine(asked: EngineRequest, kinds: Kinds = lambda: ()) -> Engine:
     if is_docker(asked.endpoint):
         return DOCKER.open(asked)
     scheme = str(asked.endpoint).partition("://")[0]
+    if scheme in KUBERNETES.schemes:
+        return KUBERNETES.open(asked)
     for kind in kinds():
         if scheme in kind.schemes:
             return _opened(kind, asked)

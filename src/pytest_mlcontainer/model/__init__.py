@@ -41,6 +41,7 @@ from pytest_mlcontainer.model.checks import (
     check_report_from_json,
     check_report_to_json,
 )
+from pytest_mlcontainer.model.clusters import HELPER_IMAGE, KUBERNETES_SCHEME, ClusterSettings
 from pytest_mlcontainer.model.cures import (
     Cure,
     CureChange,
@@ -134,9 +135,11 @@ __all__ = [
     "DEFAULT_BUDGET",
     "DOCKER_SCHEMES",
     "EVERYTHING",
+    "HELPER_IMAGE",
     "HOST",
     "IMAGE_CHECKS",
     "KEPT_BYTES",
+    "KUBERNETES_SCHEME",
     "LABEL",
     "NAMED_PATTERNS",
     "NOT_LISTED",
@@ -157,6 +160,7 @@ __all__ = [
     "CheckTable",
     "CheckValue",
     "Choice",
+    "ClusterSettings",
     "Comparator",
     "CompareJob",
     "Confusion",

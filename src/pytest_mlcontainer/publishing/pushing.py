@@ -80,6 +80,18 @@ def push_image(
     return published, tuple(entries)
 
 
+def push_tagged(repository: Repository, image: Image, engine: ImageStore, log: LogLine) -> str:
+    """Send one platform under the repository's tag; returns the digest of its manifest.
+
+    Raises:
+        EngineError, RegistryError: see `push_image`.
+    """
+    published, _entries = push_image(repository, CheckedImage(image, engine), (), log)
+    sent = repository.read_manifest(published.manifest)
+    repository.push_manifest(sent.content, sent.media_type, repository.name.tag)
+    return published.manifest
+
+
 def push_index(repository: Repository, entries: tuple[Descriptor, ...]) -> str:
     """Send the index under the repository's tag; returns its digest."""
     content = as_json(

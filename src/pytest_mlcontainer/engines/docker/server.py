@@ -5,9 +5,7 @@ The second is what testcontainers knows, for engines beside us, elsewhere, and a
 
 from __future__ import annotations
 
-import io
 import socket
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,6 +19,7 @@ from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.docker.client import CUT_REMEDY, innermost
 from pytest_mlcontainer.engines.docker.connect import is_url
 from pytest_mlcontainer.engines.docker.container import DockerContainer
+from pytest_mlcontainer.engines.given_files import readable_tar
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _LOOPBACK = "127.0.0.1"
@@ -129,17 +128,7 @@ def fill_server(container: DockerContainer, files: Iterable[bytes] | None) -> No
         container.put("/", files)
     secrets = container.spec.secrets.files
     if secrets:
-        container.put("/", [_readable_tar(secrets)])
-
-
-def _readable_tar(files: Iterable[tuple[str, bytes]]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in files:
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), 0o444
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+        container.put("/", [readable_tar(secrets)])
 
 
 @contextmanager

@@ -28,18 +28,27 @@ def own_reference(pinned: str, platform: Platform, environ: Mapping[str, str]) -
         None where the registry cannot be asked from here, or has no such platform.
     """
     text, _at, digest = pinned.partition("@")
-    host, repository = resolve_repository_name(text)
-    if host == _HUB and "/" not in repository:
-        repository = f"library/{repository}"
     try:
-        with closing(HttpRepository(ImageName(host, repository), environ)) as opened:
+        with closing(HttpRepository(registry_name(pinned), environ)) as opened:
             raw = json.loads(opened.read_manifest(digest).content)
     except (RegistryError, ValueError):
         return None
-    return next((f"{text}@{each}" for each in _digests(raw, platform)), None)
+    return next((f"{text}@{each}" for each in own_digests(raw, platform)), None)
 
 
-def _digests(raw: Any, platform: Platform) -> Iterator[str]:
+def registry_name(reference: str) -> ImageName:
+    """Where a reference's image is looked for, as docker reads it."""
+    text, _at, digest = reference.partition("@")
+    name, slash, last = text.rpartition("/")
+    last, _colon, tag = last.partition(":")
+    host, repository = resolve_repository_name(f"{name}{slash}{last}")
+    if host == _HUB and "/" not in repository:
+        repository = f"library/{repository}"
+    return ImageName(host, repository, tag, digest)
+
+
+def own_digests(raw: Any, platform: Platform) -> Iterator[str]:
+    """The digests of a platform's manifests in an index."""
     manifests = raw.get("manifests") if isinstance(raw, dict) else None
     for each in manifests if isinstance(manifests, list) else ():
         found = each.get("platform") or {}

@@ -1,0 +1,105 @@
+"""`kubernetes://CONTEXT/NAMESPACE` → how the cluster's API is reached, and as whom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+
+from pytest_mlcontainer.errors import EngineError
+
+_INSIDE: Final = "KUBERNETES_SERVICE_HOST"
+_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_REMEDY: Final = (
+    "name one that `kubectl config get-contexts` lists, as kubernetes://CONTEXT/NAMESPACE, with "
+    "what is no letter, digit, - or . of it in percent-encoding; or point KUBECONFIG to its file"
+)
+
+
+@dataclass(frozen=True)
+class ClusterAddress:
+    """A cluster's namespace.
+
+    Args:
+        name: as the user chose it.
+        context: as the kubeconfig calls it; "" inside a cluster.
+        server: the API's URL.
+        configuration: of the client library: certificates, logins, proxies.
+    """
+
+    name: str
+    context: str
+    namespace: str
+    server: str
+    configuration: Any
+
+    @property
+    def identity(self) -> str:
+        """The same for everybody who means the same namespace."""
+        return f"{self.server}/{self.namespace}"
+
+
+def find_cluster(url: str, environ: Mapping[str, str]) -> ClusterAddress:
+    """Where a URL leads; parts that it leaves out are those of the kubeconfig.
+
+    Without a kubeconfig, inside a cluster, it is that cluster, as the pod's service account.
+
+    Raises:
+        EngineError: there is no kubeconfig, it has no such context, or it cannot be read.
+    """
+    context, _slash, namespace = (unquote(part) for part in url.partition("://")[2].partition("/"))
+    files = environ.get("KUBECONFIG") or str(Path(environ.get("HOME", "~"), ".kube", "config"))
+    there = [file for file in files.split(os.pathsep) if file and Path(file).expanduser().exists()]
+    configuration = client.Configuration()
+    if not there:
+        return _from_inside(url, context, namespace, configuration, environ, files)
+    try:
+        contexts, current = config.list_kube_config_contexts(os.pathsep.join(there))
+        chosen = _choose(contexts, current, context)
+        config.load_kube_config(
+            os.pathsep.join(there), chosen["name"], configuration, persist_config=False
+        )
+    except (ConfigException, ValueError, OSError, KeyError, TypeError) as error:
+        what = f"the kubeconfig does not lead to a cluster: {files}"
+        raise EngineError(what, f"{url}: {error}", _REMEDY) from error
+    space = namespace or str((chosen.get("context") or {}).get("namespace") or "default")
+    return ClusterAddress(url, chosen["name"], space, str(configuration.host), configuration)
+
+
+def _choose(contexts: list[Any], current: Any, name: str) -> dict[str, Any]:
+    if not name:
+        if not current:
+            raise ValueError("it has no current context")
+        return dict(current)
+    for each in contexts:
+        if each["name"] == name:
+            return dict(each)
+    listed = ", ".join(str(each["name"]) for each in contexts)
+    raise ValueError(f"it has no context {name!r}, but {listed or 'none'}")
+
+
+def _from_inside(
+    url: str,
+    context: str,
+    namespace: str,
+    configuration: Any,
+    environ: Mapping[str, str],
+    files: str,
+) -> ClusterAddress:
+    if _INSIDE not in environ or context:
+        raise EngineError("there is no kubeconfig", f"{url}: {files}", _REMEDY)
+    try:
+        config.load_incluster_config(configuration)
+        own = _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    except (ConfigException, OSError) as error:
+        what = "this pod's service account cannot be used"
+        remedy = "let the pod have a token (`automountServiceAccountToken: true`)"
+        raise EngineError(what, str(error), remedy) from error
+    server = str(configuration.host)
+    return ClusterAddress(url, "", namespace or own, server, configuration)

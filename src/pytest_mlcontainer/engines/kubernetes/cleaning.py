@@ -1,0 +1,114 @@
+"""Finding and removing what sessions made in a namespace, by label. Nothing without ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from pytest_mlcontainer.engines import Leftover, LeftoverKind
+from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
+from pytest_mlcontainer.engines.kubernetes.labels import (
+    KEEP,
+    MAKER,
+    NAME,
+    SESSION,
+    as_label,
+    of_session,
+    owner_notes,
+)
+from pytest_mlcontainer.engines.kubernetes.volumes import forget_volumes
+from pytest_mlcontainer.errors import EngineError
+from pytest_mlcontainer.model import LABEL
+from pytest_mlcontainer.owners import host_name, is_alive
+
+_KINDS: Final = {
+    "jobs": LeftoverKind.CONTAINER,
+    "networkpolicies": LeftoverKind.NETWORK,
+    "configmaps": LeftoverKind.VOLUME,
+    "secrets": LeftoverKind.VOLUME,
+}
+# A Job's pod is removed by the cluster, unless somebody has let go of it.
+_TOLD: Final = tuple(_KINDS)
+
+
+def remove_session(api: ClusterApi, session: str, *, keep_containers: bool) -> bool:
+    """Remove everything of a session, but what is to stay for a look; returns whether there was
+    anything."""
+    removed = False
+    for kind, thing in _of(api, of_session(session)):
+        if keep_containers and KEEP in owner_notes(thing):
+            continue
+        removed = api.delete(kind, str(thing["metadata"]["name"])) or removed
+    forget_volumes(session)
+    return removed
+
+
+def remove_made(api: ClusterApi, session: str, maker: str) -> bool:
+    """Remove the Jobs that one process of a session made, but none to keep."""
+    removed = False
+    ours = f"{of_session(session)},{MAKER}={as_label(maker)}"
+    for kind in ("jobs", "secrets"):
+        for thing in api.list(kind, ours)["items"]:
+            told = owner_notes(thing)
+            if told.get(MAKER) == maker and KEEP not in told:
+                removed = api.delete(kind, str(thing["metadata"]["name"])) or removed
+    return removed
+
+
+def remove_dead(api: ClusterApi) -> tuple[str, ...]:
+    """Remove what owners of this host left that do not live any more; returns their sessions."""
+    dead = set()
+    for _kind, thing in _of(api, SESSION):
+        told = owner_notes(thing)
+        if told.get(f"{LABEL}.host") == host_name() and not _lives(told):
+            dead.add(str(told.get(SESSION)))
+    return tuple(
+        session for session in sorted(dead) if remove_session(api, session, keep_containers=True)
+    )
+
+
+def find_leftovers(api: ClusterApi) -> tuple[Leftover, ...]:
+    """Everything of any session, in the order in which it can be removed."""
+    return tuple(_judge(kind, thing) for kind, thing in _of(api, SESSION))
+
+
+def remove_leftover(api: ClusterApi, thing: Leftover) -> Leftover:
+    """Remove one thing; returns it with `left` set when the cluster does not let it go."""
+    kind, _slash, name = thing.id.partition("/")
+    try:
+        api.delete(kind, name)
+    except EngineError as error:
+        return replace(thing, left=f"the cluster keeps it: {error.value}")
+    return thing
+
+
+def is_ours(thing: Leftover) -> bool:
+    """Whether a leftover is a cluster's, and not an image of the engine beside it."""
+    return thing.id.partition("/")[0] in _TOLD
+
+
+def _of(api: ClusterApi, selector: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for kind in _TOLD:
+        for thing in api.list(kind, selector)["items"]:
+            yield kind, thing
+
+
+def _judge(kind: str, thing: Mapping[str, Any]) -> Leftover:
+    told, name = owner_notes(thing), str(thing["metadata"]["name"])
+    session, pid = str(told.get(SESSION, ""))[:8], str(told.get(f"{LABEL}.pid", ""))
+    host = str(told.get(f"{LABEL}.host", ""))
+    found = Leftover(_KINDS[kind], f"{kind}/{name}", told.get(NAME, name), f"session {session}")
+    if host != host_name():
+        left = f"only there is it known whether process {pid} still runs: run this there"
+        why = f"session {session} on {host or 'another machine'}"
+        return replace(found, why=why, left=left)
+    if _lives(told):
+        return replace(found, left=f"process {pid} still runs")
+    why = "kept by --container-keep" if KEEP in told else f"process {pid} is gone"
+    return replace(found, why=f"session {session}, {why}")
+
+
+def _lives(told: Mapping[str, str]) -> bool:
+    pid = told.get(f"{LABEL}.pid", "")
+    return pid.isdigit() and is_alive(int(pid), told.get(f"{LABEL}.pid-start", ""))

@@ -1,0 +1,144 @@
+# Runs the program of a pod, and keeps its file system until what it wrote was fetched.
+#
+# A pod's container loses its files when its first process ends, and a log mixes what a program
+# prints to its two streams. So this is the first process: it waits for the files that the program
+# is given, starts it when told, and tells in the container's log how it ended, one line a fact:
+#
+#   ready                  files can be put in
+#   network-open           the network that it must not have can still be reached: not started
+#   refused WHY            the program cannot be executed: missing, not-allowed, format
+#   started
+#   full                   it has printed more than it may
+#   exit CODE OOM-KILLS    the code as a shell gives it (128 + the signal)
+#
+# For busybox's shell; $1 is its statically linked program, $2 the folder beside it that all
+# containers of the pod share, $3 how much may be printed, $4 the number of files that may be open
+# or "-", $5 the host and port that must be out of reach, or "-", $6 the machines whose programs the
+# platform runs, as the two bytes of an ELF header in hexadecimal, or "-". The rest is the command.
+B=$1 D=$2 MOST=$3 OPEN=$4 LOOK=$5 MACHINES=$6
+shift 6
+trap : TERM INT HUP
+
+# How often memory has run out in this container, as its control group (version 1 or 2) counts.
+oom_kills() {
+    found=0
+    for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+        [ -r "$file" ] || continue
+        while read -r key count; do
+            [ "$key" = oom_kill ] && found=$count
+        done <"$file"
+    done
+    echo "$found"
+}
+
+# Where PATH leads; the name itself where it has a slash.
+resolve() {
+    case $1 in
+    */*) echo "$1"; return ;;
+    esac
+    rest=$PATH:
+    while [ -n "$rest" ]; do
+        folder=${rest%%:*}
+        rest=${rest#*:}
+        if [ -f "${folder:-.}/$1" ] && [ -x "${folder:-.}/$1" ]; then
+            echo "${folder:-.}/$1"
+            return
+        fi
+    done
+}
+
+# A kernel executes what has a program's first bytes, of its own machine, or names an interpreter.
+# The shell would take anything else for a script of its own.
+format_of() {
+    magic=$("$B" head -c 4 "$1" 2>/dev/null | "$B" od -An -tx1 | "$B" tr -d ' \n')
+    case $magic in
+    2321*) echo script ;;
+    7f454c46) "$B" od -An -tx1 -j 18 -N 2 "$1" | "$B" tr -d ' \n' ;;
+    *) echo other ;;
+    esac
+}
+
+reaches() {
+    "$B" nc -w 1 "${LOOK%:*}" "${LOOK##*:}" </dev/null >/dev/null 2>&1
+}
+
+interpreter_of() {
+    "$B" head -n 1 "$1" | "$B" sed -e 's/^#![ 	]*//' -e 's/[ 	].*//'
+}
+
+# Until the pod is removed: what is in its file system can be fetched, and looked at.
+hold() {
+    while :; do
+        read -r _ <"$D/go"
+    done
+}
+
+[ -p "$D/go" ] || "$B" mkfifo -m 622 "$D/go"
+echo ready
+read -r _ <"$D/go"
+
+if [ "$LOOK" != - ]; then
+    tries=0
+    while reaches; do
+        tries=$((tries + 1))
+        if [ $tries -gt 100 ]; then
+            echo network-open
+            hold
+        fi
+        "$B" usleep 100000
+    done
+fi
+
+program=$(resolve "$1")
+why=
+if [ -z "$program" ] || [ ! -e "$program" ]; then
+    why=missing
+elif [ -d "$program" ] || [ ! -x "$program" ]; then
+    why=not-allowed
+else
+    format=$(format_of "$program")
+    case $format in
+    script) [ -e "$(interpreter_of "$program")" ] || why=missing ;;
+    other) [ ! -r "$program" ] || why=format ;;
+    *)
+        case " $MACHINES " in
+        *" - "* | *" $format "*) ;;
+        *) why=format ;;
+        esac
+        ;;
+    esac
+fi
+if [ -n "$why" ]; then
+    echo "refused $why"
+    hold
+fi
+
+[ "$OPEN" = - ] || ulimit -n "$OPEN"
+shift
+before=$(oom_kills)
+(exec "$program" "$@") </dev/null >"$D/stdout" 2>"$D/stderr" &
+child=$!
+echo "$child" >"$D/child"
+echo started
+
+# Beside it: what it prints is bounded by whoever reads this.
+(
+    while "$B" kill -0 "$child" 2>/dev/null; do
+        "$B" usleep 1000000
+        size=$(($("$B" stat -c %s "$D/stdout") + $("$B" stat -c %s "$D/stderr")))
+        if [ "$size" -gt "$MOST" ]; then
+            echo full
+            break
+        fi
+    done
+) &
+
+while :; do
+    wait "$child"
+    code=$?
+    "$B" kill -0 "$child" 2>/dev/null || break
+done
+# Whatever it left running would go on writing.
+"$B" kill -9 -1 2>/dev/null
+echo "exit $code $(($(oom_kills) - before))"
+hold

@@ -1,0 +1,32 @@
+"""What every engine promises, held by a real cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_mlcontainer.engines import Engine, EngineRequest
+from pytest_mlcontainer.engines.registry import open_engine
+from pytest_mlcontainer.model import Keep, Owner
+from pytest_mlcontainer.testing import EngineContract
+from tests.kubernetes.conftest import TestCluster
+
+
+class TestClusterEngine(EngineContract):
+    base = "python:3.13-slim"
+
+    @pytest.fixture(autouse=True)
+    def _there(self, test_cluster: TestCluster) -> None:
+        self._cluster = test_cluster
+
+    def open(self, request: EngineRequest) -> Engine:
+        return open_engine(request)
+
+    def request(
+        self,
+        owner: Owner,
+        keep: Keep = Keep.NONE,
+        on_keep: Callable[[str], None] = lambda _id: None,
+    ) -> EngineRequest:
+        return self._cluster.request(owner, keep=keep, on_keep=on_keep)
