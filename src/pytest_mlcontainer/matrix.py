@@ -80,7 +80,7 @@ def image_job(settings: Settings, options: Options, platform: Platform) -> Image
             str(platform),
             "ask for a container platform, such as linux/amd64",
         )
-    return ImageJob(Target(platform, engine_of(settings, options, platform)), options.image)
+    return ImageJob(target_of(settings, options, platform), options.image)
 
 
 def check_jobs(settings: Settings, options: Options) -> Iterator[CheckJob]:
@@ -167,12 +167,16 @@ def _target(settings: Settings, options: Options, entry: Entrypoint, platform: P
     if platform == HOST:
         return Target(HOST)
     gpus = entry.limits.gpus if options.gpus is None else options.gpus
-    return Target(
-        platform, engine_of(settings, options, platform), None if gpus == "none" else gpus
-    )
+    return replace(target_of(settings, options, platform), gpus=None if gpus == "none" else gpus)
 
 
-def engine_of(settings: Settings, options: Options, platform: Platform) -> str | None:
+def target_of(settings: Settings, options: Options, platform: Platform) -> Target:
+    """A platform on the engine that runs it, without GPUs."""
+    engine = _engine_of(settings, options, platform)
+    return Target(platform, engine, cluster=settings.cluster)
+
+
+def _engine_of(settings: Settings, options: Options, platform: Platform) -> str | None:
     """The engine that runs a platform: what the command line says wins; None is the default."""
     asked = dict(options.engines)
     return asked.get(platform) or asked.get(None) or dict(settings.engines).get(platform)

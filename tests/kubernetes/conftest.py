@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ class TestCluster:
 
 
 @pytest.fixture(scope="session")
-def test_cluster() -> Iterator[TestCluster]:
+def test_cluster() -> TestCluster:
     """Of the environment's variables; without them these tests are skipped."""
     missing = [name for name in ("KUBECONFIG", REGISTRY) if not os.environ.get(name)]
     if missing:
@@ -64,9 +64,9 @@ def test_cluster() -> Iterator[TestCluster]:
         registry=os.environ[REGISTRY],
         node_registry=os.environ.get(NODE_REGISTRY) or None,
         emulated=tuple(Platform(*each.split("/")) for each in emulated),
-        **({"helper_image": os.environ[HELPER_IMAGE]} if os.environ.get(HELPER_IMAGE) else {}),
+        helper_image=os.environ.get(HELPER_IMAGE) or ClusterSettings.helper_image,
     )
     platforms = os.environ.get(PLATFORMS, "linux/amd64").split()
-    yield TestCluster(
+    return TestCluster(
         settings, os.environ, "default", tuple(Platform(*each.split("/")) for each in platforms)
     )

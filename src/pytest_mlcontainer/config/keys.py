@@ -22,6 +22,24 @@ BUILD_KEYS: Final = (
     "keep-images",
 )
 MATRIX_KEYS: Final = ("platforms", "reference", "emulation", "engines", "baseline-limit")
+CLUSTER_KEYS: Final = (
+    "registry",
+    "node-registry",
+    "helper-image",
+    "node-selector",
+    "platform-node-selector",
+    "emulated",
+    "tolerations",
+    "pod",
+    "service-account",
+    "priority-class",
+    "queue",
+    "pull-secrets",
+    "claims",
+    "gpu-resource",
+    "pending-timeout",
+    "trust-network-policy",
+)
 RUN_KEYS: Final = (
     "timeout",
     "memory",
@@ -49,7 +67,7 @@ RUN_KEYS: Final = (
     "vary",
     "vary-budget",
 )
-TOP_KEYS: Final = (*BUILD_KEYS, *MATRIX_KEYS, *RUN_KEYS, "image", "entrypoints")
+TOP_KEYS: Final = (*BUILD_KEYS, *MATRIX_KEYS, *RUN_KEYS, "image", "kubernetes", "entrypoints")
 CHECK_KEYS: Final = ("threshold", "ignore")
 ENTRYPOINT_KEYS: Final = (
     "command",
@@ -96,6 +114,8 @@ def top_remedy(key: str, value: object) -> str | None:
         return f"an entrypoint is a table [tool.mlcontainer.entrypoints.{show_key(key)}]"
     if key in ENTRYPOINT_KEYS:
         return f"{key} belongs to an entrypoint: set it in [tool.mlcontainer.entrypoints.NAME]"
+    if key in CLUSTER_KEYS:
+        return f"{key} is for clusters: set it in [tool.mlcontainer.kubernetes]"
     return None
 
 

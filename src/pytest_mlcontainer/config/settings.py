@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pytest_mlcontainer.config.clusters import read_cluster
 from pytest_mlcontainer.config.entrypoints import read_entrypoints, read_run_keys
 from pytest_mlcontainer.config.host import check_host
 from pytest_mlcontainer.config.image_checks import read_image_checks
@@ -78,6 +79,7 @@ def parse_settings(
         kept_bytes=top.read("keep-images", parse_kept, Settings.kept_bytes),
         baseline_limit_bytes=top.read("baseline-limit", parse_size, Settings.baseline_limit_bytes),
         checks=read_image_checks(top),
+        cluster=read_cluster(top, machine),
     )
     if HOST in platforms:
         top.problems.extend(check_host(settings))

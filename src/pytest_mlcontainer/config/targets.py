@@ -12,7 +12,7 @@ from typing import Final
 
 from pytest_mlcontainer.config.words import nearest, show, suggest
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.model import DOCKER_SCHEMES, HOST, Platform
+from pytest_mlcontainer.model import DOCKER_SCHEMES, HOST, KUBERNETES_SCHEME, Platform
 
 Schemes = Callable[[], Iterable[str]]
 
@@ -66,9 +66,10 @@ _GPU_REMEDY: Final = (
 )
 
 _ENGINE_REMEDY: Final = (
-    'give a URL ("unix:///var/run/docker.sock", "tcp://host:2376", "ssh://user@host") '
-    "or the name of a docker context"
+    'give a URL ("unix:///var/run/docker.sock", "tcp://host:2376", "ssh://user@host", '
+    '"kubernetes://CONTEXT/NAMESPACE") or the name of a docker context'
 )
+_OWN_SCHEMES: Final = (*DOCKER_SCHEMES, KUBERNETES_SCHEME)
 
 
 def parse_platform(text: str, machine: str) -> Platform:
@@ -165,13 +166,13 @@ def parse_engine(text: str, schemes: Schemes = lambda: ()) -> str:
     """
     scheme, separator, rest = text.partition("://")
     if separator:
-        if scheme not in DOCKER_SCHEMES and scheme not in (added := tuple(schemes())):
+        if scheme not in _OWN_SCHEMES and scheme not in (added := tuple(schemes())):
             raise MlContainerError(
                 "an engine's URL cannot begin like this",
                 show(text),
-                suggest(scheme, (*DOCKER_SCHEMES, *added)),
+                suggest(scheme, (*_OWN_SCHEMES, *added)),
             )
-        if rest and not re.search(r"\s", rest):
+        if (rest or scheme == KUBERNETES_SCHEME) and not re.search(r"\s", rest):
             return text
     elif re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", text):
         return text

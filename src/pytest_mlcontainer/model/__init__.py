@@ -12,7 +12,6 @@ from pytest_mlcontainer.model.basics import (
     LABEL,
     PRINTED,
     Better,
-    EmulatedCpu,
     Emulation,
     Free,
     Keep,
@@ -22,7 +21,6 @@ from pytest_mlcontainer.model.basics import (
     Platform,
     ReadAs,
     Scalar,
-    Target,
     Verdict,
     architecture_of,
 )
@@ -116,6 +114,7 @@ from pytest_mlcontainer.model.settings import (
     Settings,
     Tolerance,
 )
+from pytest_mlcontainer.model.targets import EmulatedCpu, Target
 from pytest_mlcontainer.model.text_patterns import NAMED_PATTERNS
 from pytest_mlcontainer.model.timeline import TimelineSpan
 from pytest_mlcontainer.model.variations import (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Union
 
-from pytest_mlcontainer.model.basics import Platform, Target
+from pytest_mlcontainer.model.basics import Platform
 from pytest_mlcontainer.model.checks import CheckSettings, check_name
 from pytest_mlcontainer.model.settings import DEFAULT_BUDGET, Entrypoint
+from pytest_mlcontainer.model.targets import Target
 from pytest_mlcontainer.model.variations import Knobs, Variation
 
 

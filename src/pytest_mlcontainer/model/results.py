@@ -9,11 +9,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pytest_mlcontainer.errors import NoSuchOutputError
-from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Target, Verdict
+from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Verdict
 from pytest_mlcontainer.model.cures import Cure
 from pytest_mlcontainer.model.explanations import Cause, Explanation
 from pytest_mlcontainer.model.plots import Plots
 from pytest_mlcontainer.model.recordings import Location
+from pytest_mlcontainer.model.targets import Target
 
 BY_DTYPE = "dtype is part of the value"  # the rule of a difference in type
 NOT_LISTED = "; not listed: "  # in a note: what follows are items by verdict that are only counted

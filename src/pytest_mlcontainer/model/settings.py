@@ -17,6 +17,7 @@ from pytest_mlcontainer.model.basics import (
     ReadAs,
 )
 from pytest_mlcontainer.model.checks import CheckSettings
+from pytest_mlcontainer.model.clusters import ClusterSettings
 from pytest_mlcontainer.model.image_names import ImageName
 
 ALL_VARIATIONS = ("all",)
@@ -241,6 +242,7 @@ class Settings:
         baseline_limit_bytes: larger outputs are kept in a baseline as a summary.
         kept_bytes: how much disk images may take that stay for the next session.
         checks: those of the image that are to be made.
+        cluster: for engines that are clusters.
     """
 
     file: Path
@@ -254,6 +256,7 @@ class Settings:
     baseline_limit_bytes: int = 1 << 20
     kept_bytes: int = KEPT_BYTES
     checks: tuple[CheckSettings, ...] = ()
+    cluster: ClusterSettings = ClusterSettings()
 
     @property
     def root(self) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_mlcontainer import images
 from pytest_mlcontainer.engines import Runner
-from pytest_mlcontainer.matrix import engine_of
+from pytest_mlcontainer.matrix import target_of
 from pytest_mlcontainer.model import (
     HOST,
     Entrypoint,
@@ -75,7 +75,7 @@ class Arithmetic:
         if platform == HOST:
             seen = self._probes.host_facts(settings, entry)
             return self.check_host(settings, entry, seen)
-        target = Target(platform, engine_of(settings, self._context.options, platform))
+        target = target_of(settings, self._context.options, platform)
         engine = self._context.engine(target)
         image = engine.find_kept_image(images.repository(settings), platform)
         if image is None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 
 from pytest_mlcontainer.cleanup import sweep
-from pytest_mlcontainer.engines import Engine, EngineRequest
-from pytest_mlcontainer.engines.registry import open_engine
+from pytest_mlcontainer.engines import Engine, EngineRequest, ImageStore, LogLine
+from pytest_mlcontainer.engines.registry import open_engine, open_repository
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.model import Keep, Target
+from pytest_mlcontainer.model import ClusterSettings, Image, ImageName, Keep, Target
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.progress.events import Said
+from pytest_mlcontainer.publishing.pushing import push_tagged
 from pytest_mlcontainer.sharing.ledger import Ledger
+
+Place = tuple["str | None", ClusterSettings]  # an engine, and what it is told of clusters
 
 _BELIEVED_S = 60.0  # that an engine cannot be reached
 
@@ -44,8 +48,8 @@ class Connections:
         self._enter = enter
         self._keep = keep
         self._lock = threading.RLock()
-        self._engines: dict[str | None, Engine] = {}
-        self._unreachable: dict[str | None, tuple[float, EngineError]] = {}
+        self._engines: dict[Place, Engine] = {}
+        self._unreachable: dict[Place, tuple[float, EngineError]] = {}
 
     def __iter__(self) -> Iterator[Engine]:
         return iter(tuple(self._engines.values()))
@@ -56,21 +60,21 @@ class Connections:
         Raises:
             EngineError: it cannot be reached.
         """
+        place = (target.engine, target.cluster)
         with self._lock:
-            engine = self._engines.get(target.engine)
+            engine = self._engines.get(place)
             if engine is None:
                 self._enter()
-                engine = self._open(target.engine)
-                self._engines[target.engine] = engine
+                engine = self._open(place)
+                self._engines[place] = engine
                 self._ledger.add(endpoint=target.engine or "")
-                self._work.begin(
-                    ("greeting", target.engine), partial(self._greet, engine, target.engine)
-                )
+                self._work.begin(("greeting", *place), partial(self._greet, engine, target.engine))
             return engine
 
-    def _open(self, endpoint: str | None) -> Engine:
+    def _open(self, place: Place) -> Engine:
         """Connect; where that failed shortly before, it fails again without another wait."""
-        failed_at, error = self._unreachable.get(endpoint, (0.0, None))
+        endpoint, cluster = place
+        failed_at, error = self._unreachable.get(place, (0.0, None))
         if error is not None and time.monotonic() < failed_at + _BELIEVED_S:
             raise EngineError(error.what, error.value, error.remedy) from error
         world = self._surroundings
@@ -81,11 +85,19 @@ class Connections:
                 world.owner,
                 self._keep,
                 lambda container: self._ledger.add(kept=container[:12]),
+                cluster,
+                self._send,
             )
             return open_engine(asked, world.kinds)
         except EngineError as error:
-            self._unreachable[endpoint] = (time.monotonic(), error)
+            self._unreachable[place] = (time.monotonic(), error)
             raise
+
+    def _send(self, name: ImageName, image: Image, store: ImageStore, log: LogLine) -> str:
+        """Send an image to a registry, for an engine that runs what one has."""
+        environ = self._surroundings.environ
+        with closing(open_repository(name, environ, push=True)) as repository:
+            return push_tagged(repository, image, store, log)
 
     def _greet(self, engine: Engine, endpoint: str | None) -> None:
         """What has to be done once for an engine, beside the build that waits for it anyway."""

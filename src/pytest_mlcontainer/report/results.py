@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pytest_mlcontainer.model import (
     Cause,
     CheckReport,
+    ClusterSettings,
     Difference,
     Element,
     EmulatedCpu,
@@ -104,6 +105,8 @@ class Result:
 def result_to_json(result: Result) -> dict[str, Any]:
     """The result as mappings, lists and scalars, for a worker to send to its controller."""
     raw: dict[str, Any] = _plain(asdict(replace(result, check=None)))
+    for each in _targets(raw):
+        del each["cluster"]  # how it was run, which results do not tell
     if result.outcome is not None:
         raw["outcome"]["cure"] = cure_to_json(result.outcome.cure)
     raw["check"] = None if result.check is None else check_report_to_json(result.check)
@@ -201,6 +204,18 @@ def _difference(raw: Mapping[str, Any]) -> Difference:
     )
 
 
+def _targets(raw: Any) -> Iterator[dict[str, Any]]:
+    """Every target in plain values, at any depth."""
+    if isinstance(raw, list):
+        for each in raw:
+            yield from _targets(each)
+    elif isinstance(raw, dict):
+        if raw.keys() >= {"platform", "engine", "cluster"}:
+            yield raw
+        for each in raw.values():
+            yield from _targets(each)
+
+
 def _target(raw: Mapping[str, Any]) -> Target:
     return Target(
         **{
@@ -208,5 +223,6 @@ def _target(raw: Mapping[str, Any]) -> Target:
             "platform": Platform(**raw["platform"]),
             "variations": tuple(raw["variations"]),
             "cpu": None if raw["cpu"] is None else EmulatedCpu(**raw["cpu"]),
+            "cluster": ClusterSettings(),
         }
     )

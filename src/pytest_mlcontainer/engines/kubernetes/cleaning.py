@@ -39,7 +39,9 @@ def remove_session(api: ClusterApi, session: str, *, keep_containers: bool) -> b
     for kind, thing in _of(api, of_session(session)):
         if keep_containers and KEEP in owner_notes(thing):
             continue
-        removed = api.delete(kind, str(thing["metadata"]["name"])) or removed
+        there = api.delete(kind, str(thing["metadata"]["name"]))
+        # A policy is the session's own and stays to its end, with nothing that it applies to.
+        removed = removed or (there and kind != "networkpolicies")
     forget_volumes(session)
     return removed
 

@@ -23,8 +23,8 @@ from pytest_mlcontainer.engines.kubernetes.executing import PodPlace
 from pytest_mlcontainer.engines.kubernetes.manifests import BUSYBOX, SHARED, PodPlan, volume_path
 from pytest_mlcontainer.engines.kubernetes.pod_states import KEEPER, PROGRAM
 from pytest_mlcontainer.engines.kubernetes.pod_watch import PodWatch
-from pytest_mlcontainer.engines.kubernetes.supervised import Following, Told
-from pytest_mlcontainer.engines.kubernetes.transfers import TarPieces, Transfers
+from pytest_mlcontainer.engines.kubernetes.supervised import SupervisorLog, Told
+from pytest_mlcontainer.engines.kubernetes.transfers import PodFiles, TarPieces
 from pytest_mlcontainer.engines.printed import STDERR, STDOUT, LogFiles
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
@@ -89,14 +89,14 @@ class PodContainer:
         self._plan = plan
         self._volumes = volumes
         self._pod = ""
-        self._following: Following | None = None
+        self._following: SupervisorLog | None = None
         self._on_full: Callable[[], None] = lambda: None
         self._ended: Exit | None = None
         self._files_gone = False
 
     def put(self, path: str, tar: Iterable[bytes], *, copy: bool = False) -> None:
         if not copy:
-            self._transfers().put(path, tar)
+            self._files().put(path, tar)
 
     def start(self) -> None:
         following = self._follow()
@@ -173,11 +173,11 @@ class PodContainer:
         with LogFiles(stdout, stderr, most, hidden) as files:
             for kind, name, size in zip((STDOUT, STDERR), ("stdout", "stderr"), sizes, strict=True):
                 if size and not files.is_over:
-                    _take_file(files, kind, self._transfers(KEEPER).get(f"{SHARED}/{name}"))
+                    _take_file(files, kind, self._files(KEEPER).get(f"{SHARED}/{name}"))
         return max(files.seen_bytes, sum(sizes))
 
     def get(self, path: str) -> Stream | None:
-        return None if self._files_gone else self._transfers().get(path)
+        return None if self._files_gone else self._files().get(path)
 
     def changed_ns(self, path: str) -> int | None:  # noqa: ARG002 - the protocol's
         return None
@@ -255,26 +255,26 @@ class PodContainer:
             raise self._api.not_admitted(str(failed[-1].get("message") or ""))
 
     def _fill(self) -> None:
-        keeper = self._transfers(KEEPER)
+        keeper = self._files(KEEPER)
         for index, content in enumerate(self._volumes):
             keeper.put(volume_path(index), content())
 
-    def _follow(self) -> Following:
+    def _follow(self) -> SupervisorLog:
         if self._following is None:
-            self._following = Following(self._api, self.pod())
+            self._following = SupervisorLog(self._api, self.pod())
         return self._following
 
-    def _transfers(self, container: str = PROGRAM) -> Transfers:
+    def _files(self, container: str = PROGRAM) -> PodFiles:
         place = PodPlace(self._api, self.pod(), container)
-        return Transfers(place, BUSYBOX, SHARED)
+        return PodFiles(place, BUSYBOX, SHARED)
 
     def _script(
         self, container: str, text: str, *arguments: str, limit_s: float = _SILENCE_S
     ) -> bytes:
         """What a script of the helper's shell prints, executed in one of the pod's containers."""
-        transfers = self._transfers(container)
+        files = self._files(container)
         place = PodPlace(self._api, self.pod(), container)
-        execution, printed = place.run(transfers.script(text, *arguments), limit_s=limit_s)
+        execution, printed = place.run(files.script(text, *arguments), limit_s=limit_s)
         if execution.code:
             raise EngineError("the pod does not do what it is told", execution.words(), "")
         return printed

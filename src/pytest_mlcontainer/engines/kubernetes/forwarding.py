@@ -6,6 +6,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from contextlib import closing, suppress
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
 _LOOPBACK: Final = "127.0.0.1"
 _PROTOCOL: Final = "v4.channel.k8s.io"
 _PIECE_BYTES: Final = 1 << 16
+_END_S, _LOOK_S = 5.0, 0.02
 
 
 class PortForwarding:
@@ -58,8 +60,10 @@ class PortForwarding:
                 forwarded = self._connect()
             except (WebSocketException, ApiException, OSError, ValueError):
                 return
-            with closing(forwarded):
+            try:
                 _exchange(connection, forwarded.socket(self._port))
+            finally:
+                _end(forwarded)
 
     def _connect(self) -> Any:
         url = f"{self._api.url('pods', self._pod, 'portforward')}?ports={self._port}"
@@ -68,6 +72,15 @@ class PortForwarding:
         headers["sec-websocket-protocol"] = _PROTOCOL
         opened = create_websocket(self._api.configuration, url, headers)
         return PortForward(opened, [self._port])
+
+
+def _end(forwarded: Any) -> None:
+    """Close it, with the socket that the library leaves open when the pod's side was first."""
+    forwarded.close()
+    deadline = time.monotonic() + _END_S
+    while forwarded.connected and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+    forwarded.websocket.shutdown()
 
 
 def _exchange(here: socket.socket, there: Any) -> None:

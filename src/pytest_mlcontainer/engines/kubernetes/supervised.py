@@ -54,7 +54,7 @@ def parse_told(log: bytes) -> Told:
     )
 
 
-class Following:
+class SupervisorLog:
     """A thread that reads what the supervisor of one pod tells, until that is all.
 
     Args:

@@ -45,14 +45,14 @@ cd "$1"
 _GET: Final = """
 [ -e "$1" ] || [ -L "$1" ] || exit 44
 P=${1%/}
-if [ -z "$P" ]; then F=/ N=.; else F=${P%/*} N=./${P##*/}; fi
+if [ -z "$P" ]; then F=/ N=.; else F=${P%/*} N=${P##*/}; fi
 cd "${F:-/}" || exit 44
 Q=$D/out.$$
 "$B" mkfifo "$Q" || exit 46
 trap '"$B" rm -f "$Q"' EXIT
 "$B" sha256sum <"$Q" >"$Q.sum" &
 S=$!
-"$B" tar -c -f - "$N" | "$B" tee "$Q" | "$B" tail -c "+$2"
+"$B" tar -c -f - -- "$N" | "$B" tee "$Q" | "$B" tail -c "+$2"
 wait $S
 read -r SUM _ <"$Q.sum"
 "$B" rm -f "$Q.sum"
@@ -60,7 +60,7 @@ echo "sha256 $SUM" >&2
 """
 
 
-class Transfers:
+class PodFiles:
     """Files into and out of one container of a pod.
 
     Args:
