@@ -52,7 +52,7 @@ def _findings(here: Here, engine: str | None) -> Iterator[Finding]:
     main = engine if settings is None else engines.get(settings.reference, engine)
     yield from check_engine(here, main, settings)
     for name in sorted(set(engines.values()) - {main}):
-        yield check_other_engine(here, name)
+        yield from check_other_engine(here, name, settings)
     yield _check_cache(here.cache)
     yield project
     if settings is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
+from pytest_mlcontainer.cli.doctor_cluster import check_cluster
 from pytest_mlcontainer.cli.findings import Finding, Status, finding_of
 from pytest_mlcontainer.cli.surroundings import Here
 from pytest_mlcontainer.engines import EngineRequest
@@ -18,7 +19,7 @@ from pytest_mlcontainer.engines.docker.diagnosis import (
 )
 from pytest_mlcontainer.engines.docker.kept_images import LONGEST_S
 from pytest_mlcontainer.engines.failures import GPU_REMEDY, emulation_remedy
-from pytest_mlcontainer.engines.registry import is_docker, open_engine
+from pytest_mlcontainer.engines.registry import is_cluster, is_docker, open_engine
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_engines
 from pytest_mlcontainer.model import KEPT_BYTES, Platform, Settings
@@ -31,6 +32,9 @@ _ENOUGH_BYTES = 5 * _GIB
 
 
 def check_engine(here: Here, engine: str | None, settings: Settings | None) -> Iterator[Finding]:
+    if is_cluster(engine):
+        yield from check_cluster(here, str(engine), settings)
+        return
     if not is_docker(engine):
         yield _check_added_engine(here, str(engine), "engine", Status.MISSING)
         return
@@ -130,7 +134,15 @@ def _check_added_engine(here: Here, name: str, what: str, otherwise: Status) -> 
         return finding_of(what, otherwise, error)
 
 
-def check_other_engine(here: Here, name: str) -> Finding:
+def check_other_engine(here: Here, name: str, settings: Settings | None) -> Iterator[Finding]:
+    """What there is to say of an engine that some platforms have."""
+    if is_cluster(name):
+        yield from check_cluster(here, name, settings, Status.WARNING)
+    else:
+        yield _check_other(here, name)
+
+
+def _check_other(here: Here, name: str) -> Finding:
     if not is_docker(name):
         return _check_added_engine(here, name, "other engine", Status.WARNING)
     try:

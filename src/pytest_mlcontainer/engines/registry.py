@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from inspect import get_annotations
 from typing import Final
 
@@ -13,6 +14,7 @@ from pytest_mlcontainer.engines.docker.buildx import Buildx
 from pytest_mlcontainer.engines.docker.contexts import context_files
 from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.engines.docker.registries.repository import HttpRepository
+from pytest_mlcontainer.engines.kubernetes.rights import ClusterFacts
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds, LogLine
 from pytest_mlcontainer.engines.trial_builds import TrialBuild, TrialBuilt
@@ -32,23 +34,43 @@ def _open_docker(asked: EngineRequest) -> Engine:
 
 
 def _open_cluster(asked: EngineRequest) -> Engine:
-    try:
+    with _client_installed(str(asked.endpoint)):
         from pytest_mlcontainer.engines.kubernetes.engine import ClusterEngine
+    return ClusterEngine(asked)
+
+
+@contextmanager
+def _client_installed(endpoint: str) -> Iterator[None]:
+    """Say of a missing library of clusters how it is installed."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("kubernetes", "websocket"):
             raise
         raise EngineError(
             "the client of Kubernetes is not installed",
-            str(asked.endpoint),
+            endpoint,
             "install it: pip install 'pytest-mlcontainer[kubernetes]'",
         ) from error
-    return ClusterEngine(asked)
+
+
+def describe_cluster(url: str, environ: Mapping[str, str], gpu_resource: str) -> ClusterFacts:
+    """Ask a cluster what it is, and what it lets us do.
+
+    Raises:
+        EngineError: there is none, or it does not answer.
+    """
+    with _client_installed(url):
+        from pytest_mlcontainer.engines.kubernetes import diagnosis
+    return diagnosis.describe_cluster(url, environ, gpu_resource)
 
 
 __all__ = [
     "DOCKER",
     "check_dockerfile",
     "context_files",
+    "describe_cluster",
+    "is_cluster",
     "is_docker",
     "open_engine",
     "open_repository",
@@ -66,6 +88,16 @@ def is_docker(endpoint: str | None) -> bool:
     return not separator or scheme in DOCKER.schemes
 
 
+def is_cluster(endpoint: str | None) -> bool:
+    """Whether this is a Kubernetes cluster."""
+    return (endpoint or "").partition("://")[0] in KUBERNETES.schemes
+
+
+def _builder_of(endpoint: str | None) -> str | None:
+    """The engine that builds for an engine: for a cluster it is this machine's own."""
+    return None if is_cluster(endpoint) else endpoint
+
+
 def check_dockerfile(
     endpoint: str | None,
     environ: Mapping[str, str],
@@ -78,6 +110,7 @@ def check_dockerfile(
     Raises:
         EngineError: it cannot; the value says why.
     """
+    endpoint = _builder_of(endpoint)
     if not is_docker(endpoint):
         what = "the engine has no `docker build --check`"
         raise EngineError(what, f"{endpoint} is none of Docker's", "ask an engine of Docker's")
@@ -100,6 +133,7 @@ def try_build(
         EngineError: it cannot; the value says why.
         BuildError: a step failed.
     """
+    endpoint = _builder_of(endpoint)
     if not is_docker(endpoint):
         what = "the engine has no BuildKit to try builds with"
         raise EngineError(what, f"{endpoint} is none of Docker's", "ask an engine of Docker's")
@@ -132,9 +166,9 @@ def open_engine(asked: EngineRequest, kinds: Kinds = lambda: ()) -> Engine:
     """
     if is_docker(asked.endpoint):
         return DOCKER.open(asked)
-    scheme = str(asked.endpoint).partition("://")[0]
-    if scheme in KUBERNETES.schemes:
+    if is_cluster(asked.endpoint):
         return KUBERNETES.open(asked)
+    scheme = str(asked.endpoint).partition("://")[0]
     for kind in kinds():
         if scheme in kind.schemes:
             return _opened(kind, asked)

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KubeConfigMerger
 
 from pytest_mlcontainer.errors import EngineError
 
@@ -60,26 +61,24 @@ def find_cluster(url: str, environ: Mapping[str, str]) -> ClusterAddress:
     if not there:
         return _from_inside(url, context, namespace, configuration, environ, files)
     try:
-        contexts, current = config.list_kube_config_contexts(os.pathsep.join(there))
-        chosen = _choose(contexts, current, context)
+        merged = KubeConfigMerger(os.pathsep.join(there)).config.value
+        chosen = _choose(merged.get("contexts") or [], context or merged.get("current-context"))
         config.load_kube_config(
             os.pathsep.join(there), chosen["name"], configuration, persist_config=False
         )
-    except (ConfigException, ValueError, OSError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever YAML, and what the library makes of it, comes to
         what = f"the kubeconfig does not lead to a cluster: {files}"
         raise EngineError(what, f"{url}: {error}", _REMEDY) from error
     space = namespace or str((chosen.get("context") or {}).get("namespace") or "default")
     return ClusterAddress(url, chosen["name"], space, str(configuration.host), configuration)
 
 
-def _choose(contexts: list[Any], current: Any, name: str) -> dict[str, Any]:
+def _choose(contexts: list[Any], name: str | None) -> dict[str, Any]:
     if not name:
-        if not current:
-            raise ValueError("it has no current context")
-        return dict(current)
+        raise ValueError("it has no current context")
     for each in contexts:
         if each["name"] == name:
-            return dict(each)
+            return dict(each.value)
     listed = ", ".join(str(each["name"]) for each in contexts)
     raise ValueError(f"it has no context {name!r}, but {listed or 'none'}")
 
