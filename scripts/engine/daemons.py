@@ -16,7 +16,7 @@ from typing import Any
 
 from . import network, processes, tools
 from .layout import Layout, write_whole
-from .problems import EngineError
+from .problems import SetupError
 
 START_S = 60
 
@@ -75,7 +75,7 @@ def free_port(preferred: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise EngineError("No free TCP port on the loopback interface", preferred, "Free one.")
+    raise SetupError("No free TCP port on the loopback interface", preferred, "Free one.")
 
 
 def start_registry(layout: Layout, preferred_port: int) -> tuple[processes.Daemon, int]:
@@ -184,7 +184,7 @@ def _wait(ready: Any, daemon: processes.Daemon, log: Path, name: str) -> None:
         time.sleep(0.05)
     processes.stop(daemon, 5)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-    raise EngineError(f"{name} did not start", tail or "(no log)", f"Its whole log: {log}")
+    raise SetupError(f"{name} did not start", tail or "(no log)", f"Its whole log: {log}")
 
 
 def mounts_below(folder: Path) -> tuple[str, ...]:

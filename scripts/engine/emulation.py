@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .problems import EngineError
+from .problems import SetupError
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # An ELF header: 64 bit, little endian, type EXEC or DYN (the mask lets both pass).
@@ -44,7 +44,7 @@ def native() -> Architecture:
     for architecture in ARCHITECTURES:
         if platform.machine() in (architecture.machine, architecture.debian):
             return architecture
-    raise EngineError(
+    raise SetupError(
         "A private engine cannot be set up on this CPU architecture",
         platform.machine(),
         "Use a machine with an x86_64 or aarch64 CPU, or set DOCKER_HOST to an engine there.",
@@ -92,7 +92,7 @@ def mount() -> bool:
     except FileNotFoundError as error:
         failure = str(error)
     if failure:
-        raise EngineError(
+        raise SetupError(
             "Mounting binfmt_misc failed",
             failure,
             "Load the kernel module (`modprobe binfmt_misc`) or run outside of a container.",

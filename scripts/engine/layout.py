@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .problems import EngineError, say
+from .problems import SetupError, say
 
 STORES = ("containerd", "overlay2")
 # A unix socket's path has at most 107 bytes, and containerd appends this much to ours.
@@ -84,7 +84,7 @@ def layout_from(environ: Mapping[str, str]) -> Layout:
     base = Path(chosen).resolve() if chosen else repository / ".engine"
     longest = len(os.fsencode(base)) + len(LONGEST_SOCKET)
     if longest > MAX_SOCKET_PATH:
-        raise EngineError(
+        raise SetupError(
             "The engine's directory has too long a path for unix sockets",
             base,
             f"Set ENGINE_DIR to one at least {longest - MAX_SOCKET_PATH} bytes shorter.",
@@ -96,7 +96,7 @@ def store_from(environ: Mapping[str, str]) -> str | None:
     """The image store asked for with ENGINE_STORE, or None when none was named."""
     store = environ.get("ENGINE_STORE")
     if store and store not in STORES:
-        raise EngineError("Unknown ENGINE_STORE", store, f"Use one of: {', '.join(STORES)}.")
+        raise SetupError("Unknown ENGINE_STORE", store, f"Use one of: {', '.join(STORES)}.")
     return store or None
 
 
@@ -126,7 +126,7 @@ def check_ours(layout: Layout) -> None:
     """Refuse a directory that holds something else: `down` deletes the whole of it."""
     used = layout.base.exists() and any(layout.base.iterdir())
     if used and not (layout.base / MARKER).exists():
-        raise EngineError(
+        raise SetupError(
             "ENGINE_DIR is in use for something else",
             layout.base,
             "Name a directory that is empty or does not exist.",

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .problems import EngineError
+from .problems import SetupError
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 Network = ipaddress.IPv4Network
@@ -51,7 +51,7 @@ def free_range(taken: Iterable[Network], start: int) -> Network:
         candidate = Network(f"10.{60 + (start + step) % 190}.0.0/16")
         if not any(candidate.overlaps(network) for network in busy):
             return candidate
-    raise EngineError(
+    raise SetupError(
         "No free address range for the engine's bridge",
         "10.60.0.0 to 10.249.0.0",
         "Remove a network or route that is not needed (`ip route` lists them).",
@@ -186,7 +186,7 @@ def _iptables(
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> str:
     done = subprocess.run(command, env=dict(environ), capture_output=True, text=True)
     if done.returncode:
-        raise EngineError(
+        raise SetupError(
             f"Setting up the engine's network failed: {' '.join(command)}",
             done.stderr.strip(),
             "The kernel needs bridges, NAT and the right to use them (root, CAP_NET_ADMIN).",

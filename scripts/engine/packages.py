@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .problems import EngineError
+from .problems import SetupError
 
 APT_ETC = Path("/etc/apt")
 
@@ -110,7 +110,7 @@ def release_sources(sources: Sequence[Source], codename: str) -> tuple[Source, .
     names = {codename, f"{codename}-updates", f"{codename}-security"}
     found = tuple(s for s in sources if names & set(s.suites))
     if not any(codename in s.suites for s in found):
-        raise EngineError(
+        raise SetupError(
             "apt's configuration names no source for this release",
             codename,
             f"Add the distribution's mirror for {codename} to {APT_ETC}/sources.list.d/.",
@@ -180,7 +180,7 @@ class Apt:
         environ.pop("APT_CONFIG", None)
         done = subprocess.run(line, capture_output=True, text=True, cwd=cwd, env=environ)
         if done.returncode:
-            raise EngineError(
+            raise SetupError(
                 f"{' '.join((command, *arguments))[:300]} failed",
                 (done.stderr.strip() or done.stdout.strip())[-1500:],
                 "Check that this machine's own `apt-get update` works, then try again.",
@@ -224,7 +224,7 @@ def unpack_all(packages: Sequence[Path], root: Path) -> None:
 def _unpack(package: Path, root: Path) -> None:
     done = subprocess.run(("dpkg-deb", "-x", package, root), capture_output=True, text=True)
     if done.returncode:
-        raise EngineError(
+        raise SetupError(
             f"Unpacking {package.name} failed",
             done.stderr.strip(),
             "Free space on the disk, or `make engine-down` to fetch everything anew.",

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import bases, daemons, emulation, links, network, processes, tools
 from .layout import Layout, read_state, store_from, write_state
-from .problems import EngineError, say
+from .problems import SetupError, say
 
 OS_RELEASE = Path("/etc/os-release")
 HOW_TO_GET_ONE = (
@@ -33,7 +33,7 @@ def wish_from(environ: Mapping[str, str]) -> Wish:
     """Read ENGINE_STORE and ENGINE_GPU_HOOK."""
     hook = environ.get("ENGINE_GPU_HOOK")
     if hook not in (None, "", "0", "1"):
-        raise EngineError("Unknown ENGINE_GPU_HOOK", hook, "Use 1 or 0.")
+        raise SetupError("Unknown ENGINE_GPU_HOOK", hook, "Use 1 or 0.")
     return Wish(store_from(environ), hook == "1" if hook else None)
 
 
@@ -59,7 +59,7 @@ def check_machine(why: str, os_release: Path = OS_RELEASE) -> str:
     if os.geteuid() != 0:
         missing.append(f"root (this is user {os.geteuid()})")
     if missing:
-        raise EngineError(
+        raise SetupError(
             "No working container engine, and a private one cannot be set up here",
             f"{why}; a private one needs {' and '.join(missing)}",
             HOW_TO_GET_ONE,
@@ -156,7 +156,7 @@ def _dockerd(
 def down(layout: Layout) -> None:
     """Remove everything that `up` made, and nothing else."""
     if os.geteuid() != 0:
-        raise EngineError(
+        raise SetupError(
             "Only root can remove the private engine",
             layout.base,
             "Run `make engine-down` as root.",

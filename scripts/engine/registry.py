@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from .problems import EngineError
+from .problems import SetupError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -59,7 +59,7 @@ def pack(root: Path, path: Path) -> Layer:
             size += _write(output, packed, compressor.compress(chunk))
         size += _write(output, packed, compressor.flush())
     if tar.returncode:
-        raise EngineError("Packing a base image failed", root, "Free disk space and try again.")
+        raise SetupError("Packing a base image failed", root, "Free disk space and try again.")
     digest = f"sha256:{packed.hexdigest()}"
     return Layer(path, Descriptor(LAYER, digest, size), f"sha256:{plain.hexdigest()}")
 
@@ -86,7 +86,7 @@ class Repository:
             answer = connection.getresponse()
             return answer, answer.read()
         except OSError as error:
-            raise EngineError(
+            raise SetupError(
                 "The loopback registry does not answer", f"{method} {url}: {error}", _RETRY
             ) from error
         finally:
@@ -136,7 +136,7 @@ class Repository:
 
     def _expect(self, status: int, answer: HTTPResponse, text: bytes) -> None:
         if answer.status != status:
-            raise EngineError(
+            raise SetupError(
                 f"The loopback registry refused an upload to {self.name}",
                 f"{answer.status} {text[:300].decode(errors='replace')}",
                 _RETRY,

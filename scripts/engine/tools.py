@@ -12,7 +12,7 @@ from . import network
 from .emulation import foreign, native
 from .layout import Layout
 from .packages import Apt, empty, machine_sources, main_source, release_sources, unpack_all
-from .problems import EngineError, say
+from .problems import SetupError, say
 
 # Debian 12's own docker.io is 20.10 and has no buildx; these releases' packages need no newer
 # libc than Debian 12 has. Every other release takes its own.
@@ -146,7 +146,7 @@ def _check(layout: Layout) -> None:
         else:
             failure = done.stderr.strip() if done.returncode else ""
         if failure:
-            raise EngineError(
+            raise SetupError(
                 f"The program {name} from the distribution's packages does not run here",
                 failure,
                 "Install Docker Engine yourself and start it, then run this again.",

@@ -31,7 +31,7 @@ from scripts.engine import (
     registry,
     rootfs,
 )
-from scripts.engine.problems import EngineError
+from scripts.engine.problems import SetupError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -108,7 +108,7 @@ class TestSources:
         assert [source.suites[0] for source in own] == ["bookworm", "bookworm-security"]
 
     def test_a_machine_without_its_release_in_the_sources_is_told_so(self) -> None:
-        with pytest.raises(EngineError, match="names no source for this release: trixie"):
+        with pytest.raises(SetupError, match="names no source for this release: trixie"):
             packages.release_sources(packages.parse_deb822(DEB822), "trixie")
 
     def test_discs_are_no_sources(self, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ class TestNetwork:
         assert network.free_range(taken, 0) == network.Network("10.62.0.0/16")
 
     def test_a_machine_that_uses_all_of_10_is_told_so(self) -> None:
-        with pytest.raises(EngineError, match="No free address range"):
+        with pytest.raises(SetupError, match="No free address range"):
             network.free_range([network.Network("10.0.0.0/8")], 7)
 
     def test_bridge_and_networks_share_the_range_without_overlap(self) -> None:
@@ -237,17 +237,17 @@ class TestLayout:
         assert len(one.ident) < 16, "a network interface's name has at most 15 characters"
 
     def test_a_path_too_long_for_sockets_is_refused_before_anything_is_made(self) -> None:
-        with pytest.raises(EngineError, match=r"Set ENGINE_DIR to one at least \d+ bytes shorter"):
+        with pytest.raises(SetupError, match=r"Set ENGINE_DIR to one at least \d+ bytes shorter"):
             layout.layout_from({"ENGINE_DIR": "/tmp/" + "x" * 90})
 
     def test_an_unknown_store_is_refused(self) -> None:
-        with pytest.raises(EngineError, match="Unknown ENGINE_STORE: zfs"):
+        with pytest.raises(SetupError, match="Unknown ENGINE_STORE: zfs"):
             layout.store_from({"ENGINE_STORE": "zfs"})
 
     def test_a_folder_with_other_things_in_it_is_never_taken(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()
         with (
-            pytest.raises(EngineError, match="in use for something else"),
+            pytest.raises(SetupError, match="in use for something else"),
             layout.only_one(layout.Layout(tmp_path)),
         ):
             pass
@@ -292,13 +292,13 @@ class TestPrivateEngine:
         assert private.wish_from({}) == private.Wish(None, None)
         wish = private.wish_from({"ENGINE_STORE": "overlay2", "ENGINE_GPU_HOOK": "0"})
         assert wish == private.Wish("overlay2", False)
-        with pytest.raises(EngineError, match="Unknown ENGINE_GPU_HOOK: maybe"):
+        with pytest.raises(SetupError, match="Unknown ENGINE_GPU_HOOK: maybe"):
             private.wish_from({"ENGINE_GPU_HOOK": "maybe"})
 
     def test_everything_that_is_in_the_way_is_named_at_once(self, tmp_path: Path) -> None:
         release = tmp_path / "os-release"
         release.write_text('ID=fedora\nPRETTY_NAME="Fedora 44"\n')
-        with pytest.raises(EngineError) as caught:
+        with pytest.raises(SetupError) as caught:
             private.check_machine("no engine answers at unix:///x", release)
         message = str(caught.value)
         assert "no engine answers at unix:///x" in message
