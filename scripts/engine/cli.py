@@ -7,8 +7,9 @@ import os
 import sys
 
 from . import private
+from .folders import only_one
 from .found import Absence, Endpoint, find_endpoint
-from .layout import Layout, layout_from, only_one
+from .layout import Layout, layout_from
 from .problems import SetupError, say
 
 HELP = """\

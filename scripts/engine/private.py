@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from . import bases, daemons, emulation, links, network, processes, tools
-from .layout import Layout, read_state, store_from, write_state
+from .folders import read_state, write_state
+from .layout import Layout, store_from
 from .problems import SetupError, say
 
 OS_RELEASE = Path("/etc/os-release")
@@ -107,14 +108,15 @@ def _connect(layout: Layout, state: dict[str, Any]) -> network.Network:
         pool = network.bridge_range(layout.ident, environ)
         if pool is None:
             if state.get("pool"):
-                network.remove_rules(network.Network(state["pool"]), layout.ident, environ)
+                old = network.rules(network.Network(state["pool"]), layout.ident)
+                network.remove_rules(old, environ)
             pool = network.free_range(network.taken_ranges(), int(layout.ident[4:], 16))
-            network.make_bridge(layout.ident, pool, environ)
+            network.make_bridge(layout.ident, network.bridge_network(pool), environ)
     state["pool"] = str(pool)
     if network.forward_packets():
         state["forwarding_was_off"] = True
     write_state(layout, state)
-    network.add_rules(pool, layout.ident, environ)
+    network.add_rules(network.rules(pool, layout.ident), environ)
     return pool
 
 
@@ -182,7 +184,8 @@ def down(layout: Layout) -> None:
 def _disconnect(layout: Layout, state: Mapping[str, Any]) -> None:
     environ = tools.environ(layout)
     if state.get("pool") and shutil.which("iptables", path=environ["PATH"]):
-        network.remove_rules(network.Network(state["pool"]), layout.ident, environ)
+        ours = network.rules(network.Network(state["pool"]), layout.ident)
+        network.remove_rules(ours, environ)
     if shutil.which("ip", path=environ["PATH"]):
         network.remove_bridge(layout.ident, environ)
     if state.get("forwarding_was_off") and not network.other_bridges():

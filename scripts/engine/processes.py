@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .problems import SetupError
+
+START_S = 60
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -88,6 +91,26 @@ def stop(daemon: Daemon | None, wait_s: float) -> None:
     if not _gone_within(daemon, wait_s):
         os.killpg(daemon.pid, signal.SIGKILL)
         _gone_within(daemon, 5)
+
+
+def wait_until(
+    ready: Callable[[], bool], daemon: Daemon, log: Path, name: str, limit_s: float = START_S
+) -> None:
+    """Wait until a daemon that was started is of use.
+
+    Raises:
+        SetupError: it ended, or was not ready in time and is ended; its last lines are named.
+    """
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        if ready():
+            return
+        if not is_running(daemon):
+            break
+        time.sleep(0.05)
+    stop(daemon, 5)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+    raise SetupError(f"{name} did not start", tail or "(no log)", f"Its whole log: {log}")
 
 
 def _gone_within(daemon: Daemon, wait_s: float) -> bool:

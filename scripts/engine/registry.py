@@ -1,15 +1,16 @@
-"""Pushing images to the loopback registry through its API."""
+"""Pushing images to a registry on the loopback interface through its API."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,21 @@ def _write(output: Any, digest: Any, data: bytes) -> int:
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository of the registry on a loopback port."""
+    """One repository of the registry on a loopback port; with `tls`, by HTTPS."""
 
     port: int
     name: str
+    tls: ssl.SSLContext | None = None
+
+    def _connection(self) -> HTTPConnection:
+        if self.tls is None:
+            return HTTPConnection("127.0.0.1", self.port, timeout=120)
+        return HTTPSConnection("127.0.0.1", self.port, timeout=120, context=self.tls)
 
     def _call(
         self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[HTTPResponse, bytes]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = self._connection()
         try:
             connection.request(method, url, body=body, headers=dict(headers or {}))
             answer = connection.getresponse()
@@ -143,7 +150,7 @@ class Repository:
             )
 
 
-_RETRY = "Run `make engine-down`, then `make engine-up` again."
+_RETRY = "Take down the engine or cluster that it belongs to, and bring it up again."
 
 
 def describe(data: bytes, media_type: str) -> Descriptor:

@@ -20,6 +20,7 @@ from scripts.engine import (
     daemons,
     emulation,
     environment,
+    folders,
     layout,
     links,
     machine,
@@ -248,7 +249,7 @@ class TestLayout:
         (tmp_path / "thesis.tex").touch()
         with (
             pytest.raises(SetupError, match="in use for something else"),
-            layout.only_one(layout.Layout(tmp_path)),
+            folders.only_one(layout.Layout(tmp_path)),
         ):
             pass
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
@@ -260,10 +261,10 @@ class TestLayout:
         order = []
 
         def second() -> None:
-            with layout.only_one(where):
+            with folders.only_one(where):
                 order.append("second")
 
-        with layout.only_one(where):
+        with folders.only_one(where):
             other = threading.Thread(target=second)
             other.start()
             other.join(0.2)
@@ -271,14 +272,14 @@ class TestLayout:
             daemons.remove_folder(where.base)
         other.join(10)
         assert order == ["first", "second"]
-        assert (where.base / layout.MARKER).exists()
+        assert (where.base / where.marker).exists()
 
     def test_a_broken_state_file_counts_as_none(self, tmp_path: Path) -> None:
         where = layout.Layout(tmp_path)
-        layout.write_state(where, {"store": "overlay2"})
-        assert layout.read_state(where) == {"store": "overlay2"}
+        folders.write_state(where, {"store": "overlay2"})
+        assert folders.read_state(where) == {"store": "overlay2"}
         where.state_file.write_text('{"store": ')
-        assert layout.read_state(where) == {}
+        assert folders.read_state(where) == {}
 
 
 class TestPrivateEngine:
@@ -337,8 +338,8 @@ class TestPrivateEngine:
         assert [path.name for path in folder.iterdir()] == ["theirs"]
 
     def test_the_free_port_is_the_preferred_one_unless_it_is_taken(self) -> None:
-        first = daemons.free_port(0)
-        assert daemons.free_port(first) == first
+        first = network.free_port(0)
+        assert network.free_port(first) == first
 
 
 class TestBaseImages:
