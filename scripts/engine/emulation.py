@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from .folders import CLUSTER_PREFIX, ENGINE_PREFIX
 from .problems import SetupError
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
@@ -71,11 +72,17 @@ def handles(entry: str, architecture: Architecture) -> bool:
     )
 
 
-def handler(architecture: Architecture) -> str | None:
-    """The name of the entry that serves containers, or None."""
-    if not BINFMT.is_dir():
+def handler(architecture: Architecture, folder: Path = BINFMT, own: str = "") -> str | None:
+    """The name of the entry that serves containers, or None.
+
+    With `own`, the name of the caller's entry, those of other private engines and clusters do
+    not count: they go when these are taken down.
+    """
+    if not folder.is_dir():
         return None
-    for path in sorted(BINFMT.iterdir()):
+    for path in sorted(folder.iterdir()):
+        if own and path.name != own and path.name.startswith((ENGINE_PREFIX, CLUSTER_PREFIX)):
+            continue
         if path.name not in ("register", "status") and handles(path.read_text(), architecture):
             return path.name
     return None

@@ -16,6 +16,8 @@ from .problems import SetupError, say
 
 # A unix socket's path has at most this many bytes.
 MAX_SOCKET_PATH = 107
+# What the names of all that an engine, or a cluster, makes outside its directory begin with.
+ENGINE_PREFIX, CLUSTER_PREFIX = "mlc-", "mlk-"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -30,7 +32,6 @@ class StateFolder:
     owner: ClassVar[str]
     # Its presence says that a directory is ours, and `down` may delete it.
     marker: ClassVar[str]
-    # What the names of all that lies outside `base` begin with.
     prefix: ClassVar[str]
     # The longest of the sockets' paths below `base`.
     longest_socket: ClassVar[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .folders import StateFolder, chosen_base
+from .folders import ENGINE_PREFIX, StateFolder, chosen_base
 from .problems import SetupError
 
 STORES = ("containerd", "overlay2")
@@ -17,7 +17,7 @@ class Layout(StateFolder):
     variable = "ENGINE_DIR"
     owner = "engine"
     marker = "engine.lock"
-    prefix = "mlc-"
+    prefix = ENGINE_PREFIX
     # containerd appends this much to our paths.
     longest_socket = "/exec/containerd/containerd-debug.sock"
 

@@ -95,7 +95,7 @@ def _emulate(layout: Layout, state: dict[str, Any]) -> None:
     other = emulation.foreign()
     if emulation.mount():
         state["mounted_binfmt"] = True
-    if emulation.handler(other) is None:
+    if emulation.handler(other, own=layout.ident) is None:
         emulation.register(layout.ident, other, (layout.bin / other.qemu).resolve())
         say(f"registered emulation of linux/{other.debian}")
     write_state(layout, state)

@@ -192,6 +192,18 @@ class TestEmulation:
     def test_other_handlers_do_not(self, entry: str) -> None:
         assert not emulation.handles(entry, ARM64)
 
+    def test_an_entry_that_goes_with_another_engine_or_cluster_does_not_do(
+        self, tmp_path: Path
+    ) -> None:
+        """Two checkouts: the one that is taken down first must not end the other's emulation."""
+        for name in ("mlc-00000001", "mlk-00000001"):
+            (tmp_path / name).write_text(ENTRY.format(flags="F", machine="b700"))
+        assert emulation.handler(ARM64, tmp_path) == "mlc-00000001"
+        assert emulation.handler(ARM64, tmp_path, own="mlc-00000002") is None
+        assert emulation.handler(ARM64, tmp_path, own="mlk-00000001") == "mlk-00000001"
+        (tmp_path / "qemu-aarch64").write_text(ENTRY.format(flags="POCF", machine="b700"))
+        assert emulation.handler(ARM64, tmp_path, own="mlc-00000002") == "qemu-aarch64"
+
     def test_magic_and_mask_have_the_length_of_an_elf_header(self) -> None:
         assert {len(a.magic) for a in emulation.ARCHITECTURES} == {len(emulation.MASK)} == {40}
 
