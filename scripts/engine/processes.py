@@ -88,9 +88,9 @@ def stop(daemon: Daemon | None, wait_s: float) -> None:
     if daemon is None or not is_running(daemon):
         return
     os.kill(daemon.pid, signal.SIGTERM)
-    if not _gone_within(daemon, wait_s):
+    if not wait_gone(daemon, wait_s):
         os.killpg(daemon.pid, signal.SIGKILL)
-        _gone_within(daemon, 5)
+        wait_gone(daemon, 5)
 
 
 def wait_until(
@@ -113,7 +113,8 @@ def wait_until(
     raise SetupError(f"{name} did not start", tail or "(no log)", f"Its whole log: {log}")
 
 
-def _gone_within(daemon: Daemon, wait_s: float) -> bool:
+def wait_gone(daemon: Daemon, wait_s: float) -> bool:
+    """Wait until a process has ended; False when it still runs after `wait_s` seconds."""
     until = time.monotonic() + wait_s
     while time.monotonic() < until:
         with contextlib.suppress(ChildProcessError):
@@ -126,17 +127,31 @@ def _gone_within(daemon: Daemon, wait_s: float) -> bool:
 
 def running_with(program: str, argument: str) -> tuple[Daemon, ...]:
     """Processes of this program that were started with exactly this argument."""
+    return _matching(
+        lambda given: (
+            given[0].rpartition(b"/")[2] == os.fsencode(program) and os.fsencode(argument) in given
+        )
+    )
+
+
+def started_with(*arguments: str) -> tuple[Daemon, ...]:
+    """Processes of any program that were started with exactly one of these arguments."""
+    wanted = {os.fsencode(argument) for argument in arguments}
+    return _matching(lambda given: not wanted.isdisjoint(given))
+
+
+def _matching(is_wanted: Callable[[list[bytes]], bool]) -> tuple[Daemon, ...]:
+    """Processes whose program and arguments are wanted, but never this one."""
     found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            given = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        named = arguments[0].rpartition(b"/")[2] == os.fsencode(program)
-        daemon = identify(int(entry.name))
-        if named and os.fsencode(argument) in arguments and daemon is not None:
+        daemon = identify(int(entry.name)) if is_wanted(given) else None
+        if daemon is not None:
             found.append(daemon)
     return tuple(found)
 

@@ -1,0 +1,60 @@
+"""Whether this machine can have a private cluster, and what it would need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.engine.private import OS_RELEASE, parse_os_release
+from scripts.engine.problems import SetupError
+
+from . import programs
+
+HOW_ELSE = (
+    "Provide that, or set KUBECONFIG to a cluster that you have (kind, k3s, a cloud's), then run "
+    "this again."
+)
+_NEEDED = ("unshare", "nsenter", "mount", "dpkg-deb", "apt-get")
+
+
+def check_machine(
+    environ: Mapping[str, str], cache: Path, os_release: Path = OS_RELEASE, user: int | None = None
+) -> str:
+    """The release's code name, or an error that names everything that is in the way.
+
+    Args:
+        environ: The environment; PATH says which programs there are.
+        cache: The folder of all clusters' programs: with these built, no Go is needed.
+        os_release: Says which distribution this is.
+        user: The id of the user who asks; by default this process's.
+
+    Raises:
+        SetupError: this machine cannot have a private cluster.
+    """
+    try:
+        fields = parse_os_release(os_release.read_text())
+    except OSError:
+        fields = {}
+    distribution = fields.get("ID", "unknown")
+    user = os.geteuid() if user is None else user
+    missing = []
+    if distribution not in ("debian", "ubuntu"):
+        missing.append(f"Debian or Ubuntu (this is {fields.get('PRETTY_NAME', distribution)})")
+    if user != 0:
+        missing.append(f"root (this is user {user})")
+    path = f"{environ.get('PATH', '')}:/usr/sbin:/sbin"
+    lacking = [name for name in _NEEDED if shutil.which(name, path=path) is None]
+    if lacking:
+        missing.append(f"the programs {', '.join(lacking)}")
+    go = programs.missing_go(environ, cache)
+    if go:
+        missing.append(go)
+    if missing:
+        raise SetupError(
+            "A private Kubernetes cluster cannot be set up here",
+            f"it needs {', and '.join(missing)}",
+            HOW_ELSE,
+        )
+    return fields.get("VERSION_CODENAME", "")
