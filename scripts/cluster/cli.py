@@ -29,7 +29,8 @@ commands:
   up, down             set up, remove
   env                  print the lines of `up` for the cluster that is up, without starting one
   status               say what is there
-  check                0 where `up` can work on this machine; else say what is missing
+  check                end with 0 where `up` can work on this machine, and with 3 where something
+                       is missing for it, which is said
   stop NAME            kill a part of the cluster, as a crash would, and wait until it is gone
   start NAME           start it again with the same arguments, and wait until it is of use
                        (without a NAME: list the names)
@@ -40,6 +41,10 @@ environment:
   XDG_CACHE_HOME=DIR   where pytest-mlcontainer/cluster/ holds what was built and unpacked
   ENGINE_DEBIAN_MIRROR=URL   where Debian's packages are, when apt's configuration does not say
 """
+
+
+# The exit status of `check` on a machine that cannot have a cluster.
+UNFIT = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -153,8 +158,13 @@ def status() -> int:
 
 def check() -> int:
     """Say what is missing for a cluster, if anything is; nothing is set up."""
-    if not _other_cluster(layout_from(os.environ)):
+    if _other_cluster(layout_from(os.environ)):
+        return 0
+    try:
         machine.check_machine(os.environ, cache.cache_root(os.environ))
+    except machine.UnfitMachineError as lacking:
+        print(lacking, file=sys.stderr)
+        return UNFIT
     return 0
 
 

@@ -256,7 +256,7 @@ def clear(layout: ClusterLayout, root: Path) -> None:
         environ = packages.program_path(cluster.packages, cluster.programs)
         if shutil.which("iptables", path=environ["PATH"]):
             network.remove_rules(nodes.rules(cluster), environ)
-    _remove_bridge(layout.ident)
+    _remove_interfaces(layout.ident)
     emulation.unregister(layout.ident)
     if state.get("mounted_binfmt"):
         emulation.unmount_if_unused()
@@ -280,9 +280,14 @@ def _end_processes(
         processes.end_orphans(layout.base / node.name / "containerd.sock")
 
 
-def _remove_bridge(ident: str) -> None:
-    """Remove the bridge, with all routes by it; also without any program unpacked."""
-    network.remove_bridge(ident, {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"})
+def _remove_interfaces(ident: str) -> None:
+    """Remove the nodes' cables and the bridge, with all routes; also without programs unpacked."""
+    environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    for path in Path("/sys/class/net").glob(f"{ident}-*"):
+        # One whose other end goes with its namespace may be gone by itself meanwhile.
+        command = ("ip", "link", "delete", "dev", path.name)
+        subprocess.run(command, env=environ, capture_output=True)
+    network.remove_bridge(ident, environ)
 
 
 def _other_clusters() -> bool:

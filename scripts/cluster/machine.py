@@ -12,6 +12,11 @@ from scripts.engine.problems import SetupError
 
 from . import programs
 
+
+class UnfitMachineError(SetupError):
+    """This machine lacks what a private cluster needs: nobody's mistake."""
+
+
 HOW_ELSE = (
     "Provide that, or set KUBECONFIG to a cluster that you have (kind, k3s, a cloud's), then run "
     "this again."
@@ -31,7 +36,7 @@ def check_machine(
         user: The id of the user who asks; by default this process's.
 
     Raises:
-        SetupError: this machine cannot have a private cluster.
+        UnfitMachineError: this machine cannot have a private cluster.
     """
     try:
         fields = parse_os_release(os_release.read_text())
@@ -52,7 +57,7 @@ def check_machine(
     if go:
         missing.append(go)
     if missing:
-        raise SetupError(
+        raise UnfitMachineError(
             "A private Kubernetes cluster cannot be set up here",
             f"it needs {', and '.join(missing)}",
             HOW_ELSE,

@@ -31,8 +31,11 @@ OWN_FOLDERS = {
     Path("/run/containerd"): "containerd-run",
 }
 # A kubelet wants to hand mounts on to containerd, so inside of the node they are shared.
+# A connection whose process was killed keeps a network namespace, with its interfaces, until the
+# kernel gives up telling the other end, which may be gone: that is minutes unless it is told less.
 _ENTER = """\
 set -e
+echo 1 > /proc/sys/net/ipv4/tcp_orphan_retries
 mount --make-rshared /
 while [ $# -gt 2 ]; do mount --bind "$1" "$2"; shift 2; done
 exec "$1" "$2"

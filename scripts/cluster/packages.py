@@ -19,8 +19,6 @@ from scripts.engine.tools import find, program_environ
 from . import versions
 from .cache import made_once
 
-# Debian's release that the helper image's busybox is from; static, so that any kernel runs it.
-_BUSYBOX_RELEASE = "bookworm"
 _LINKED = (
     *("containerd", "containerd-shim-runc-v2", "ctr", "runc", "etcd", "docker-registry"),
     *("ipset", "conntrack", "nft"),
@@ -58,7 +56,9 @@ def ensure(cache: Path, codename: str, environ: Mapping[str, str]) -> Path:
 
 
 def _digest(selection: Selection) -> str:
-    return hashlib.sha256(f"{selection} {versions.RECIPE}".encode()).hexdigest()[:8]
+    return hashlib.sha256(
+        f"{selection} {versions.BUSYBOX_RELEASE} {versions.RECIPE}".encode()
+    ).hexdigest()[:8]
 
 
 def program_path(packages: Path, programs: Path) -> dict[str, str]:
@@ -92,7 +92,7 @@ def busybox(
     """A file system with nothing but Debian's static busybox in it."""
     home = work / f"busybox-{architecture.debian}"
     apt = Apt(home / "apt", architecture.debian)
-    apt.configure(debian_sources(codename, _BUSYBOX_RELEASE, environ), {})
+    apt.configure(debian_sources(codename, versions.BUSYBOX_RELEASE, environ), {})
     apt.run("apt-get", "update", "-q")
     debs = apt.download(("busybox-static",), home / "debs")
     unpack_all(debs, home / "unpacked")

@@ -8,6 +8,9 @@ from scripts.engine.packages import Selection
 KUBERNETES = "v1.34.4"
 # For this private cluster only: nothing of it is ever shipped.
 KUBE_ROUTER = "v2.1.0"
+# Debian's release that the helper image's static busybox is from: the wget of the one before it
+# ends with a segmentation fault.
+BUSYBOX_RELEASE = "trixie"
 # To be raised when the same versions are built in another way.
 RECIPE = 1
 
