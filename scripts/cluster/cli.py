@@ -107,7 +107,7 @@ def up() -> int:
     if other:
         say(f"KUBECONFIG is set: its cluster is used as it is ({other})")
         return _export(KUBECONFIG=other)
-    if not lifecycle.is_up(layout):
+    if not (lifecycle.is_anything_there(layout) and lifecycle.is_up(layout)):
         # Before anything is made: on a machine that cannot have one, nothing is left.
         machine.check_machine(os.environ, cache.cache_root(os.environ))
     with only_one(layout):
@@ -118,7 +118,7 @@ def up() -> int:
 def down() -> int:
     """Remove the private cluster; others are left alone."""
     layout = layout_from(os.environ)
-    if not layout.base.exists():
+    if not lifecycle.is_anything_there(layout):
         say(f"no private cluster in {layout.base}")
         return 0
     with only_one(layout):

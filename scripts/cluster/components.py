@@ -6,13 +6,22 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from scripts.engine.folders import write_whole
+from scripts.engine.network import Network
 
 from . import api
 from .certificates import SERVICE_ACCOUNTS
-from .layout import LOOPBACK_REGISTRY, Cluster, ClusterNode
+from .layout import (
+    LOOPBACK_REGISTRY,
+    PREFERRED_PORTS,
+    Addresses,
+    Cluster,
+    ClusterLayout,
+    ClusterNode,
+)
 
 # A node is given up soon, so that tests of lost nodes are short; its kubelet reports in time.
 NODE_GRACE = "12s"
@@ -214,6 +223,9 @@ def _router(cluster: Cluster, node: ClusterNode) -> Component:
     return Component(f"kube-router-{node.name}", command, own, ready, node)
 
 
-def marks(cluster: Cluster) -> frozenset[str]:
-    """Arguments by which processes of a killed run are known."""
+def marks(layout: ClusterLayout) -> frozenset[str]:
+    """Arguments by which the processes of any cluster in this directory are known."""
+    # Marks are paths: whatever the addresses and ports, they are the same.
+    ports = dict.fromkeys((*PREFERRED_PORTS, LOOPBACK_REGISTRY), 0)
+    cluster = Cluster(layout, Path(), Path(), Addresses(Network("10.0.0.0/16")), ports)
     return frozenset(component.mark for component in plan_components(cluster))

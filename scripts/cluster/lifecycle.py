@@ -142,10 +142,22 @@ def up(layout: ClusterLayout, environ: Mapping[str, str]) -> Cluster:
     codename = machine.check_machine(environ, root)
     if any(path.name != layout.marker for path in layout.base.iterdir()):
         say("removing what is left of a cluster that is not whole")
-        clear(layout, root)
+    clear(layout, root)
     built = programs.ensure(root, environ)
     unpacked = packages.ensure(root, codename, environ)
     return _up_anew(layout, root, built, unpacked)
+
+
+def is_anything_there(layout: ClusterLayout) -> bool:
+    """Whether there is something to take down.
+
+    A directory that was deleted by hand, or partly, below a running cluster is still ours: that
+    cluster's bridge is named after it.
+    """
+    if network.has_bridge(layout.ident):
+        layout.base.mkdir(parents=True, exist_ok=True)
+        (layout.base / layout.marker).touch()
+    return layout.base.exists()
 
 
 def _has_namespaces(known: Starter) -> bool:
@@ -250,7 +262,7 @@ def clear(layout: ClusterLayout, root: Path) -> None:
     """End all processes of a cluster, whole or not, and remove all but the directory's marker."""
     state = read_state(layout)
     cluster = cluster_from_state(layout, state)
-    _end_processes(layout, state, cluster)
+    _end_processes(layout, state)
     control_groups.end_all(layout.ident)
     if cluster is not None:
         environ = packages.program_path(cluster.packages, cluster.programs)
@@ -268,14 +280,11 @@ def clear(layout: ClusterLayout, root: Path) -> None:
             remove_folder(path) if path.is_dir() else path.unlink()
 
 
-def _end_processes(
-    layout: ClusterLayout, state: Mapping[str, Any], cluster: Cluster | None
-) -> None:
+def _end_processes(layout: ClusterLayout, state: Mapping[str, Any]) -> None:
     """Kill what is recorded, and what a run that was killed had no time to record."""
     recorded = map(processes.daemon_from_json, state.get("daemons", {}).values())
     holders = [str(layout.base / node.name) for node in plan_nodes()]
-    known = (*(marks(cluster) if cluster else ()), *holders)
-    kill((*filter(None, recorded), *processes.started_with(*known)))
+    kill((*filter(None, recorded), *processes.started_with(*marks(layout), *holders)))
     for node in plan_nodes():
         processes.end_orphans(layout.base / node.name / "containerd.sock")
 
