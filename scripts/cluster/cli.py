@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import sys
@@ -63,8 +64,15 @@ def main(arguments: list[str] | None = None) -> int:
             return commands[given.command]()
         return change(given.command, given.name)
     except SetupError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        problem = error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        problem = SetupError(
+            "The disk is full", error.filename or error, "Free room there, then run this again."
+        )
+    print(f"error: {problem}", file=sys.stderr)
+    return 1
 
 
 def _other_cluster(layout: ClusterLayout) -> str:

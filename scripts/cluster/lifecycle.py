@@ -40,6 +40,7 @@ from .layout import (
 )
 
 _KILL_S = 10
+_FULL_BYTES = 32 << 20
 
 
 class Starter:
@@ -143,6 +144,7 @@ def up(layout: ClusterLayout, environ: Mapping[str, str]) -> Cluster:
     if any(path.name != layout.marker for path in layout.base.iterdir()):
         say("removing what is left of a cluster that is not whole")
     clear(layout, root)
+    machine.check_room(layout.base)
     built = programs.ensure(root, environ)
     unpacked = packages.ensure(root, codename, environ)
     return _up_anew(layout, root, built, unpacked)
@@ -178,8 +180,12 @@ def _up_anew(layout: ClusterLayout, root: Path, built: Path, unpacked: Path) -> 
     control_groups.make(layout.ident, tuple(node.name for node in cluster.nodes))
     certificates.make_all(cluster, environ)
     write_registry_configurations(cluster)
-    known = Starter(cluster, state)
-    _start_all(known, root)
+    try:
+        _start_all(Starter(cluster, state), root)
+    except SetupError:
+        # A full disk shows in no log, for these are on it as well.
+        machine.check_room(layout.base, _FULL_BYTES)
+        raise
     state["complete"] = True
     write_state(layout, state)
     say(f"cluster ready: {len(cluster.nodes)} nodes, {cluster.url('apiserver')}")

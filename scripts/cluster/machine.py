@@ -21,6 +21,8 @@ HOW_ELSE = (
     "Provide that, or set KUBECONFIG to a cluster that you have (kind, k3s, a cloud's), then run "
     "this again."
 )
+# For etcd's log, images, and what pods write.
+ROOM_BYTES = 1 << 30
 _NEEDED = ("unshare", "nsenter", "mount", "dpkg-deb", "apt-get")
 
 
@@ -63,3 +65,18 @@ def check_machine(
             HOW_ELSE,
         )
     return fields.get("VERSION_CODENAME", "")
+
+
+def check_room(folder: Path, least_bytes: int = ROOM_BYTES) -> None:
+    """See that a cluster has room on the disk of its directory.
+
+    Raises:
+        SetupError: there are less than `least_bytes` bytes.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < least_bytes:
+        raise SetupError(
+            "There is too little room for a cluster",
+            f"{free >> 20} MiB free in {folder}",
+            f"Free {least_bytes >> 20} MiB there, or name a directory elsewhere with CLUSTER_DIR.",
+        )

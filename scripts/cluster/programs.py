@@ -114,7 +114,7 @@ class _Build:
             ) from error
         if done.returncode:
             words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
-            raise SetupError(f"`go {' '.join(arguments)[:120]}` failed", words, _remedy(words))
+            raise SetupError(f"`go {' '.join(arguments)[:120]}` failed", words, remedy(words))
         return done.stdout
 
 
@@ -124,7 +124,8 @@ HOW_TO_GET_GO = (
 )
 
 
-def _remedy(words: str) -> str:
+def remedy(words: str) -> str:
+    """The next step where Go's last words were these."""
     if "no space left" in words:
         return "Free 6 GiB for the programs and Go's caches (`go env GOCACHE GOMODCACHE`)."
     if re.search(r"requires go|toolchain", words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -109,8 +110,17 @@ def wait_until(
             break
         time.sleep(0.05)
     stop(daemon, 5)
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-    raise SetupError(f"{name} did not start", tail or "(no log)", f"Its whole log: {log}")
+    words = last_words(log.read_text(errors="replace")) or "(no log)"
+    raise SetupError(f"{name} did not start", words, f"Its whole log: {log}")
+
+
+def last_words(log: str) -> str:
+    """The last lines of a log before its end, or before the stack of what broke the program."""
+    lines = log.splitlines()
+    stacks = [i for i, line in enumerate(lines) if re.match(r"goroutine \d+ \[", line)]
+    # Of several stacks, which follow one another, the first one's.
+    end = stacks[0] if stacks else len(lines)
+    return "\n".join(lines[max(0, end - 8) : end]).strip()
 
 
 def wait_gone(daemon: Daemon, wait_s: float) -> bool:

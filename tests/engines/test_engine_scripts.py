@@ -228,6 +228,13 @@ class TestProcesses:
         assert processes.daemon_from_json({"pid": 1}) is None
         assert processes.daemon_from_json(None) is None
 
+    def test_the_last_words_are_those_before_the_end_or_before_a_stack(self) -> None:
+        lines = [f"line {n}" for n in range(20)]
+        assert processes.last_words("\n".join(lines)).splitlines() == lines[12:]
+        broken = [*lines, "panic: no space left", "", "goroutine 1 [running]:", "main.main()"]
+        assert processes.last_words("\n".join(broken)).splitlines()[-1] == "panic: no space left"
+        assert processes.last_words("") == ""
+
     def test_a_started_daemon_is_found_by_its_argument_and_stopped(self, tmp_path: Path) -> None:
         command = ("sleep", "61.25")
         daemon = processes.start(command, os.environ, tmp_path / "log")
@@ -238,6 +245,8 @@ class TestProcesses:
                 time.sleep(0.01)
             assert daemon in processes.running_with("sleep", "61.25")
             assert daemon not in processes.running_with("dockerd", "61.25")
+            assert daemon in processes.started_with("61.25", "another")
+            assert daemon not in processes.started_with("61.2", "another")
         finally:
             processes.stop(daemon, 5)
         assert not processes.is_running(daemon)
