@@ -98,12 +98,15 @@ def _export(**variables: object) -> int:
 
 
 def _export_ours(cluster: Cluster) -> int:
+    platforms = [f"linux/{node.architecture.debian}" for node in cluster.nodes]
     return _export(
         KUBECONFIG=cluster.layout.kubeconfig,
         MLCONTAINER_TEST_REGISTRY=cluster.host_registry,
         MLCONTAINER_TEST_NODE_REGISTRY=NODE_REGISTRY,
         MLCONTAINER_TEST_REGISTRY_CA=cluster.layout.authority,
         MLCONTAINER_TEST_HELPER_IMAGE=HELPER_IMAGE,
+        MLCONTAINER_TEST_PLATFORMS=" ".join(platforms),
+        MLCONTAINER_TEST_EMULATED=" ".join(platforms[1:]),
         MLCONTAINER_TEST_KUBECTL=cluster.programs / "kubectl",
     )
 
