@@ -50,10 +50,18 @@ def interface(cluster: Cluster, node: ClusterNode) -> str:
 
 
 def rules(cluster: Cluster) -> tuple[network.Rule, ...]:
-    """What lets nodes talk where a firewall of the machine drops what it does not know."""
-    pool, ident = str(cluster.addresses.pool), cluster.layout.ident
-    ours = ("-s", pool, "-d", pool, "-m", "comment", "--comment", ident, "-j", "ACCEPT")
-    return tuple(("filter", chain, *ours) for chain in ("FORWARD", "INPUT"))
+    """Nodes may talk, also where the machine drops what it does not know; others may not enter.
+
+    Without the latter a neighbour of this machine could reach the registry, which asks nobody
+    for a password: the kernel takes packets for any address of its own on every interface.
+    """
+    pool = str(cluster.addresses.pool)
+    ours = ("-m", "comment", "--comment", cluster.layout.ident)
+    inside = ("-s", pool, "-d", pool, *ours, "-j", "ACCEPT")
+    outside = ("!", "-s", pool, "-d", pool, *ours, "-j", "DROP")
+    return tuple(
+        ("filter", chain, *match) for chain in ("FORWARD", "INPUT") for match in (inside, outside)
+    )
 
 
 def start_holder(
@@ -95,7 +103,7 @@ def entering(holder: processes.Daemon) -> tuple[str, ...]:
 
 
 def _connect(cluster: Cluster, node: ClusterNode, pid: int, environ: Mapping[str, str]) -> None:
-    """Give the node an interface on the bridge, and routes to other nodes' pods."""
+    """Give the node an interface on the bridge, and routes to other nodes' pods; no way out."""
     addresses, bridge = cluster.addresses, cluster.layout.ident
     cable, inside = interface(cluster, node), ("nsenter", "--target", str(pid), "--net", "--")
     mtu = str(network.default_mtu())
@@ -115,7 +123,6 @@ def _connect(cluster: Cluster, node: ClusterNode, pid: int, environ: Mapping[str
         "ip link set lo up",
         f"ip address add {own}/{addresses.nodes.prefixlen} dev eth0",
         "ip link set eth0 up",
-        f"ip route add default via {addresses.host}",
         *routes,
     ):
         network.run((*inside, *line.split()), environ)

@@ -334,7 +334,6 @@ class TestComponents:
         assert components.marks(one).isdisjoint(components.marks(two))
 
     def test_nothing_listens_on_all_addresses_of_this_machine(self, tmp_path: Path) -> None:
-        """Whoever can reach this machine by its network reaches no part of the cluster."""
         cluster = cluster_in(tmp_path)
         components.write_registry_configurations(cluster)
         for component in components.plan_components(cluster):
@@ -374,6 +373,15 @@ class TestComponents:
         with pytest.raises(SetupError, match="no such part: kubelet-node3") as caught:
             lifecycle.component(known, "kubelet-node3")
         assert "kubelet-node2" in str(caught.value)
+
+
+    def test_whoever_is_not_of_the_cluster_is_kept_out(self, tmp_path: Path) -> None:
+        rules = nodes.rules(cluster_in(tmp_path))
+        for chain in ("INPUT", "FORWARD"):
+            of_chain = [" ".join(rule[2:]) for rule in rules if rule[:2] == ("filter", chain)]
+            assert any(rule.startswith(f"-s {POOL} -d {POOL} ") for rule in of_chain)
+            (drop,) = (rule for rule in of_chain if rule.endswith("DROP"))
+            assert drop.startswith(f"! -s {POOL} -d {POOL} ")
 
 
 class TestControlGroups:
