@@ -374,7 +374,6 @@ class TestComponents:
             lifecycle.component(known, "kubelet-node3")
         assert "kubelet-node2" in str(caught.value)
 
-
     def test_whoever_is_not_of_the_cluster_is_kept_out(self, tmp_path: Path) -> None:
         rules = nodes.rules(cluster_in(tmp_path))
         for chain in ("INPUT", "FORWARD"):
