@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from . import emulation, packages, python_layer, registry, rootfs, tools
-from .layout import Layout, write_whole
+from .folders import write_whole
+from .layout import Layout
 from .machine import acquire_settings, debian_sources, pip_settings, split_certificates
 from .problems import say
 

@@ -7,9 +7,10 @@ import os
 import sys
 
 from . import private
+from .folders import only_one
 from .found import Absence, Endpoint, find_endpoint
-from .layout import Layout, layout_from, only_one
-from .problems import EngineError, say
+from .layout import Layout, layout_from
+from .problems import SetupError, say
 
 HELP = """\
 Find a working container engine or set up a private one (Debian or Ubuntu, as root).
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = parser.parse_args(arguments).command
     try:
         return {"up": up, "down": down, "env": env, "status": status}[command]()
-    except EngineError as error:
+    except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
@@ -97,7 +98,7 @@ def env() -> int:
         return _export(other.url)
     if private.is_up(layout):
         return _export(layout.docker_host)
-    raise EngineError("No engine is up", layout.base, "Run `make engine-up` first.")
+    raise SetupError("No engine is up", layout.base, "Run `make engine-up` first.")
 
 
 def status() -> int:

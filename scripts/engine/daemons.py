@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import socket
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -15,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from . import network, processes, tools
-from .layout import Layout, write_whole
-from .problems import EngineError
-
-START_S = 60
+from .folders import write_whole
+from .layout import Layout
 
 
 @dataclass(frozen=True)
@@ -65,23 +62,10 @@ def registry_answers(port: int) -> bool:
         return False
 
 
-def free_port(preferred: int) -> int:
-    """The preferred port if it is free, else any free one."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise EngineError("No free TCP port on the loopback interface", preferred, "Free one.")
-
-
 def start_registry(layout: Layout, preferred_port: int) -> tuple[processes.Daemon, int]:
     """Start the registry; returns it and its port."""
     path = stop_registry(layout)
-    port = free_port(preferred_port)
+    port = network.free_port(preferred_port)
     config = {
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},
@@ -93,8 +77,9 @@ def start_registry(layout: Layout, preferred_port: int) -> tuple[processes.Daemo
     }
     write_whole(path, json.dumps(config, indent=1))
     command = ("docker-registry", "serve", str(path))
-    daemon = processes.start(command, tools.environ(layout), layout.logs / "registry.log")
-    _wait(lambda: registry_answers(port), daemon, layout.logs / "registry.log", "The registry")
+    log = layout.logs / "registry.log"
+    daemon = processes.start(command, tools.environ(layout), log)
+    processes.wait_until(lambda: registry_answers(port), daemon, log, "The registry")
     return daemon, port
 
 
@@ -146,7 +131,7 @@ def start_dockerd(layout: Layout, config: dict[str, Any], gpu_hook: bool) -> pro
     log = layout.logs / "dockerd.log"
     command = ("dockerd", "--config-file", str(path))
     daemon = processes.start(command, environ, log)
-    _wait(lambda: answers(layout.socket), daemon, log, "dockerd")
+    processes.wait_until(lambda: answers(layout.socket), daemon, log, "dockerd")
     return daemon
 
 
@@ -172,19 +157,6 @@ def _gpu_hook(layout: Layout) -> Path:
     write_whole(hook, "#!/bin/sh\nexit 0\n")
     hook.chmod(0o755)
     return hook.parent
-
-
-def _wait(ready: Any, daemon: processes.Daemon, log: Path, name: str) -> None:
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
-        if ready():
-            return
-        if not processes.is_running(daemon):
-            break
-        time.sleep(0.05)
-    processes.stop(daemon, 5)
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-    raise EngineError(f"{name} did not start", tail or "(no log)", f"Its whole log: {log}")
 
 
 def mounts_below(folder: Path) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .problems import EngineError
+from .folders import CLUSTER_PREFIX, ENGINE_PREFIX
+from .problems import SetupError
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # An ELF header: 64 bit, little endian, type EXEC or DYN (the mask lets both pass).
@@ -44,7 +45,7 @@ def native() -> Architecture:
     for architecture in ARCHITECTURES:
         if platform.machine() in (architecture.machine, architecture.debian):
             return architecture
-    raise EngineError(
+    raise SetupError(
         "A private engine cannot be set up on this CPU architecture",
         platform.machine(),
         "Use a machine with an x86_64 or aarch64 CPU, or set DOCKER_HOST to an engine there.",
@@ -71,11 +72,17 @@ def handles(entry: str, architecture: Architecture) -> bool:
     )
 
 
-def handler(architecture: Architecture) -> str | None:
-    """The name of the entry that serves containers, or None."""
-    if not BINFMT.is_dir():
+def handler(architecture: Architecture, folder: Path = BINFMT, own: str = "") -> str | None:
+    """The name of the entry that serves containers, or None.
+
+    With `own`, the name of the caller's entry, those of other private engines and clusters do
+    not count: they go when these are taken down.
+    """
+    if not folder.is_dir():
         return None
-    for path in sorted(BINFMT.iterdir()):
+    for path in sorted(folder.iterdir()):
+        if own and path.name != own and path.name.startswith((ENGINE_PREFIX, CLUSTER_PREFIX)):
+            continue
         if path.name not in ("register", "status") and handles(path.read_text(), architecture):
             return path.name
     return None
@@ -92,7 +99,7 @@ def mount() -> bool:
     except FileNotFoundError as error:
         failure = str(error)
     if failure:
-        raise EngineError(
+        raise SetupError(
             "Mounting binfmt_misc failed",
             failure,
             "Load the kernel module (`modprobe binfmt_misc`) or run outside of a container.",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .packages import Source, machine_sources, release_sources
-from .problems import EngineError
+from .problems import SetupError
 
 DEBIAN_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PIP_CONFIGS = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
@@ -23,7 +23,7 @@ def debian_sources(codename: str, release: str, environ: Mapping[str, str]) -> t
     machine = machine_sources()
     own = release_sources(machine, codename)
     if not any("debian" in uri for source in own for uri in source.uris):
-        raise EngineError(
+        raise SetupError(
             "Stand-in base images need a mirror of Debian, and apt's configuration names none",
             codename,
             "Set ENGINE_DEBIAN_MIRROR to one (and install debian-archive-keyring), "

@@ -1,4 +1,4 @@
-"""The private engine's own bridge, addresses and packet filter rules.
+"""Bridges of our own, their addresses, and the private engine's packet filter rules.
 
 dockerd runs with `iptables: false`: two daemons share the chains DOCKER and DOCKER-FORWARD and
 the later one empties them. Three rules of our own, each naming our address range, do what an
@@ -11,15 +11,18 @@ import fcntl
 import ipaddress
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .problems import EngineError
+from .problems import SetupError
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 Network = ipaddress.IPv4Network
+# A packet filter rule: its table, its chain, and what it matches and does.
+Rule = tuple[str, ...]
 
 
 def parse_routes(table: str) -> tuple[Network, ...]:
@@ -51,8 +54,8 @@ def free_range(taken: Iterable[Network], start: int) -> Network:
         candidate = Network(f"10.{60 + (start + step) % 190}.0.0/16")
         if not any(candidate.overlaps(network) for network in busy):
             return candidate
-    raise EngineError(
-        "No free address range for the engine's bridge",
+    raise SetupError(
+        "No free address range for a bridge",
         "10.60.0.0 to 10.249.0.0",
         "Remove a network or route that is not needed (`ip route` lists them).",
     )
@@ -77,6 +80,19 @@ def networks_pool(pool: Network) -> Network:
     return list(pool.subnets(new_prefix=17))[1]
 
 
+def free_port(preferred: int, address: str = "127.0.0.1") -> int:
+    """The preferred port of an address of this machine if it is free, else any free one."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise SetupError(f"No free TCP port at {address}", preferred, "End what uses it.")
+
+
 def default_mtu() -> int:
     """The MTU of the way out: larger packets from containers would vanish silently."""
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
@@ -86,8 +102,8 @@ def default_mtu() -> int:
     return 1500
 
 
-def rules(pool: Network, ident: str) -> tuple[tuple[str, ...], ...]:
-    """The rules as (table, chain, match...): out by NAT, forwarding out, and the answers in."""
+def rules(pool: Network, ident: str) -> tuple[Rule, ...]:
+    """An engine's rules: out by NAT, forwarding out, and the answers in."""
     ours = ("-m", "comment", "--comment", ident)
     inside = str(pool)
     return (
@@ -124,7 +140,7 @@ def bridge_range(name: str, environ: Mapping[str, str]) -> Network | None:
     """The range of a bridge that an earlier run made, or None when there is none."""
     if not has_bridge(name):
         return None
-    listing = _run(("ip", "-json", "address", "show", "dev", name), environ)
+    listing = run(("ip", "-json", "address", "show", "dev", name), environ)
     for link in json.loads(listing or "[]"):
         for info in link.get("addr_info", ()):
             if info.get("family") == "inet":
@@ -132,32 +148,31 @@ def bridge_range(name: str, environ: Mapping[str, str]) -> Network | None:
     return None
 
 
-def make_bridge(name: str, pool: Network, environ: Mapping[str, str]) -> None:
-    """Make the bridge anew; a half-made one is replaced."""
+def make_bridge(name: str, subnet: Network, environ: Mapping[str, str]) -> None:
+    """Make the bridge anew, with the subnet's first address; a half-made one is replaced."""
     remove_bridge(name, environ)
-    subnet = bridge_network(pool)
-    _run(("ip", "link", "add", "name", name, "type", "bridge"), environ)
-    _run(("ip", "link", "set", "dev", name, "mtu", str(default_mtu())), environ)
+    run(("ip", "link", "add", "name", name, "type", "bridge"), environ)
+    run(("ip", "link", "set", "dev", name, "mtu", str(default_mtu())), environ)
     address = f"{subnet.network_address + 1}/{subnet.prefixlen}"
-    _run(("ip", "address", "add", address, "dev", name), environ)
-    _run(("ip", "link", "set", "dev", name, "up"), environ)
+    run(("ip", "address", "add", address, "dev", name), environ)
+    run(("ip", "link", "set", "dev", name, "up"), environ)
 
 
 def remove_bridge(name: str, environ: Mapping[str, str]) -> None:
     if has_bridge(name):
-        _run(("ip", "link", "delete", "dev", name), environ)
+        run(("ip", "link", "delete", "dev", name), environ)
 
 
-def add_rules(pool: Network, ident: str, environ: Mapping[str, str]) -> None:
+def add_rules(wanted: Iterable[Rule], environ: Mapping[str, str]) -> None:
     """Add what is missing, in front: an engine beside ours may set a policy of DROP."""
-    for table, chain, *match in rules(pool, ident):
+    for table, chain, *match in wanted:
         if not _holds(table, "-C", chain, match, environ):
             _iptables(table, "-I", chain, match, environ)
 
 
-def remove_rules(pool: Network, ident: str, environ: Mapping[str, str]) -> None:
-    """Remove ours only; each may be there more than once."""
-    for table, chain, *match in rules(pool, ident):
+def remove_rules(ours: Iterable[Rule], environ: Mapping[str, str]) -> None:
+    """Remove just these; each may be there more than once."""
+    for table, chain, *match in ours:
         while _holds(table, "-D", chain, match, environ):
             pass
 
@@ -180,14 +195,19 @@ def _holds(
 def _iptables(
     table: str, verb: str, chain: str, match: Sequence[str], environ: Mapping[str, str]
 ) -> None:
-    _run(("iptables", "-w", "10", "-t", table, verb, chain, *match), environ)
+    run(("iptables", "-w", "10", "-t", table, verb, chain, *match), environ)
 
 
-def _run(command: Sequence[str], environ: Mapping[str, str]) -> str:
+def run(command: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Run a program that changes or reads the network; what it printed.
+
+    Raises:
+        SetupError: it failed.
+    """
     done = subprocess.run(command, env=dict(environ), capture_output=True, text=True)
     if done.returncode:
-        raise EngineError(
-            f"Setting up the engine's network failed: {' '.join(command)}",
+        raise SetupError(
+            f"Setting up the network failed: {' '.join(command)}",
             done.stderr.strip(),
             "The kernel needs bridges, NAT and the right to use them (root, CAP_NET_ADMIN).",
         )

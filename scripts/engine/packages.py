@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .problems import EngineError
+from .problems import SetupError, say
 
 APT_ETC = Path("/etc/apt")
 
@@ -110,7 +110,7 @@ def release_sources(sources: Sequence[Source], codename: str) -> tuple[Source, .
     names = {codename, f"{codename}-updates", f"{codename}-security"}
     found = tuple(s for s in sources if names & set(s.suites))
     if not any(codename in s.suites for s in found):
-        raise EngineError(
+        raise SetupError(
             "apt's configuration names no source for this release",
             codename,
             f"Add the distribution's mirror for {codename} to {APT_ETC}/sources.list.d/.",
@@ -180,7 +180,7 @@ class Apt:
         environ.pop("APT_CONFIG", None)
         done = subprocess.run(line, capture_output=True, text=True, cwd=cwd, env=environ)
         if done.returncode:
-            raise EngineError(
+            raise SetupError(
                 f"{' '.join((command, *arguments))[:300]} failed",
                 (done.stderr.strip() or done.stdout.strip())[-1500:],
                 "Check that this machine's own `apt-get update` works, then try again.",
@@ -224,11 +224,52 @@ def unpack_all(packages: Sequence[Path], root: Path) -> None:
 def _unpack(package: Path, root: Path) -> None:
     done = subprocess.run(("dpkg-deb", "-x", package, root), capture_output=True, text=True)
     if done.returncode:
-        raise EngineError(
+        raise SetupError(
             f"Unpacking {package.name} failed",
             done.stderr.strip(),
-            "Free space on the disk, or `make engine-down` to fetch everything anew.",
+            "Free space on the disk, and run this again: everything is fetched anew.",
         )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Packages to unpack: programs, and the libraries that they need."""
+
+    programs: tuple[str, ...]
+    # Only those that the machine does not have itself.
+    libraries: tuple[str, ...]
+    # Packages that are taken from another release than the machine's.
+    releases: Mapping[str, str]
+
+    def names(self, offered: frozenset[str]) -> tuple[str, ...]:
+        """The packages as apt is asked for them, of those that the release has."""
+        installed = subprocess.run(
+            ("dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"),
+            capture_output=True,
+            text=True,
+        ).stdout.split("\n")
+        present = {line[3:] for line in installed if line.startswith("ii")}
+        names = [name for name in self.programs if name in offered or name in self.releases]
+        names += [name for name in self.libraries if name in offered and name not in present]
+        return tuple(
+            f"{name}/{self.releases[name]}" if name in self.releases else name for name in names
+        )
+
+
+def unpack_selection(selection: Selection, apt: Apt, codename: str, root: Path) -> None:
+    """Fetch the packages from this machine's mirrors and unpack them below `root`, made anew."""
+    own = release_sources(machine_sources(), codename)
+    main = main_source(own, codename)
+    others = sorted(set(selection.releases.values()))
+    apt.configure(
+        [*own, *(main.for_release(codename, other) for other in others)],
+        {codename: 900, **dict.fromkeys(others, 100)},
+    )
+    apt.run("apt-get", "update", "-q")
+    offered = apt.offered((*selection.programs, *selection.libraries), codename)
+    packages = apt.download(selection.names(offered), empty(apt.home / "debs"))
+    say(f"unpacking {len(packages)} packages")
+    unpack_all(packages, empty(root))
 
 
 def empty(folder: Path) -> Path:

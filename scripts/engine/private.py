@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from . import bases, daemons, emulation, links, network, processes, tools
-from .layout import Layout, read_state, store_from, write_state
-from .problems import EngineError, say
+from .folders import read_state, write_state
+from .layout import Layout, store_from
+from .problems import SetupError, say
 
 OS_RELEASE = Path("/etc/os-release")
 HOW_TO_GET_ONE = (
@@ -33,7 +34,7 @@ def wish_from(environ: Mapping[str, str]) -> Wish:
     """Read ENGINE_STORE and ENGINE_GPU_HOOK."""
     hook = environ.get("ENGINE_GPU_HOOK")
     if hook not in (None, "", "0", "1"):
-        raise EngineError("Unknown ENGINE_GPU_HOOK", hook, "Use 1 or 0.")
+        raise SetupError("Unknown ENGINE_GPU_HOOK", hook, "Use 1 or 0.")
     return Wish(store_from(environ), hook == "1" if hook else None)
 
 
@@ -59,7 +60,7 @@ def check_machine(why: str, os_release: Path = OS_RELEASE) -> str:
     if os.geteuid() != 0:
         missing.append(f"root (this is user {os.geteuid()})")
     if missing:
-        raise EngineError(
+        raise SetupError(
             "No working container engine, and a private one cannot be set up here",
             f"{why}; a private one needs {' and '.join(missing)}",
             HOW_TO_GET_ONE,
@@ -94,7 +95,7 @@ def _emulate(layout: Layout, state: dict[str, Any]) -> None:
     other = emulation.foreign()
     if emulation.mount():
         state["mounted_binfmt"] = True
-    if emulation.handler(other) is None:
+    if emulation.handler(other, own=layout.ident) is None:
         emulation.register(layout.ident, other, (layout.bin / other.qemu).resolve())
         say(f"registered emulation of linux/{other.debian}")
     write_state(layout, state)
@@ -107,14 +108,15 @@ def _connect(layout: Layout, state: dict[str, Any]) -> network.Network:
         pool = network.bridge_range(layout.ident, environ)
         if pool is None:
             if state.get("pool"):
-                network.remove_rules(network.Network(state["pool"]), layout.ident, environ)
+                old = network.rules(network.Network(state["pool"]), layout.ident)
+                network.remove_rules(old, environ)
             pool = network.free_range(network.taken_ranges(), int(layout.ident[4:], 16))
-            network.make_bridge(layout.ident, pool, environ)
+            network.make_bridge(layout.ident, network.bridge_network(pool), environ)
     state["pool"] = str(pool)
     if network.forward_packets():
         state["forwarding_was_off"] = True
     write_state(layout, state)
-    network.add_rules(pool, layout.ident, environ)
+    network.add_rules(network.rules(pool, layout.ident), environ)
     return pool
 
 
@@ -156,7 +158,7 @@ def _dockerd(
 def down(layout: Layout) -> None:
     """Remove everything that `up` made, and nothing else."""
     if os.geteuid() != 0:
-        raise EngineError(
+        raise SetupError(
             "Only root can remove the private engine",
             layout.base,
             "Run `make engine-down` as root.",
@@ -182,7 +184,8 @@ def down(layout: Layout) -> None:
 def _disconnect(layout: Layout, state: Mapping[str, Any]) -> None:
     environ = tools.environ(layout)
     if state.get("pool") and shutil.which("iptables", path=environ["PATH"]):
-        network.remove_rules(network.Network(state["pool"]), layout.ident, environ)
+        ours = network.rules(network.Network(state["pool"]), layout.ident)
+        network.remove_rules(ours, environ)
     if shutil.which("ip", path=environ["PATH"]):
         network.remove_bridge(layout.ident, environ)
     if state.get("forwarding_was_off") and not network.other_bridges():

@@ -8,7 +8,7 @@ import time
 STARTED = time.monotonic()
 
 
-class EngineError(Exception):
+class SetupError(Exception):
     """Something the person at the keyboard has to know: what failed, the value, the next step."""
 
     def __init__(self, what: str, value: object, remedy: str) -> None:

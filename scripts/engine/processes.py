@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .problems import SetupError
+
+START_S = 60
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -85,12 +89,42 @@ def stop(daemon: Daemon | None, wait_s: float) -> None:
     if daemon is None or not is_running(daemon):
         return
     os.kill(daemon.pid, signal.SIGTERM)
-    if not _gone_within(daemon, wait_s):
+    if not wait_gone(daemon, wait_s):
         os.killpg(daemon.pid, signal.SIGKILL)
-        _gone_within(daemon, 5)
+        wait_gone(daemon, 5)
 
 
-def _gone_within(daemon: Daemon, wait_s: float) -> bool:
+def wait_until(
+    ready: Callable[[], bool], daemon: Daemon, log: Path, name: str, limit_s: float = START_S
+) -> None:
+    """Wait until a daemon that was started is of use.
+
+    Raises:
+        SetupError: it ended, or was not ready in time and is ended; its last lines are named.
+    """
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        if ready():
+            return
+        if not is_running(daemon):
+            break
+        time.sleep(0.05)
+    stop(daemon, 5)
+    words = last_words(log.read_text(errors="replace")) or "(no log)"
+    raise SetupError(f"{name} did not start", words, f"Its whole log: {log}")
+
+
+def last_words(log: str) -> str:
+    """The last lines of a log before its end, or before the stack of what broke the program."""
+    lines = log.splitlines()
+    stacks = [i for i, line in enumerate(lines) if re.match(r"goroutine \d+ \[", line)]
+    # Of several stacks, which follow one another, the first one's.
+    end = stacks[0] if stacks else len(lines)
+    return "\n".join(lines[max(0, end - 8) : end]).strip()
+
+
+def wait_gone(daemon: Daemon, wait_s: float) -> bool:
+    """Wait until a process has ended; False when it still runs after `wait_s` seconds."""
     until = time.monotonic() + wait_s
     while time.monotonic() < until:
         with contextlib.suppress(ChildProcessError):
@@ -103,17 +137,31 @@ def _gone_within(daemon: Daemon, wait_s: float) -> bool:
 
 def running_with(program: str, argument: str) -> tuple[Daemon, ...]:
     """Processes of this program that were started with exactly this argument."""
+    return _matching(
+        lambda given: (
+            given[0].rpartition(b"/")[2] == os.fsencode(program) and os.fsencode(argument) in given
+        )
+    )
+
+
+def started_with(*arguments: str) -> tuple[Daemon, ...]:
+    """Processes of any program that were started with exactly one of these arguments."""
+    wanted = {os.fsencode(argument) for argument in arguments}
+    return _matching(lambda given: not wanted.isdisjoint(given))
+
+
+def _matching(is_wanted: Callable[[list[bytes]], bool]) -> tuple[Daemon, ...]:
+    """Processes whose program and arguments are wanted, but never this one."""
     found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            given = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        named = arguments[0].rpartition(b"/")[2] == os.fsencode(program)
-        daemon = identify(int(entry.name))
-        if named and os.fsencode(argument) in arguments and daemon is not None:
+        daemon = identify(int(entry.name)) if is_wanted(given) else None
+        if daemon is not None:
             found.append(daemon)
     return tuple(found)
 

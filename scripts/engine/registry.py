@@ -1,19 +1,20 @@
-"""Pushing images to the loopback registry through its API."""
+"""Pushing images to a registry on the loopback interface through its API."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-from .problems import EngineError
+from .problems import SetupError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -59,7 +60,7 @@ def pack(root: Path, path: Path) -> Layer:
             size += _write(output, packed, compressor.compress(chunk))
         size += _write(output, packed, compressor.flush())
     if tar.returncode:
-        raise EngineError("Packing a base image failed", root, "Free disk space and try again.")
+        raise SetupError("Packing a base image failed", root, "Free disk space and try again.")
     digest = f"sha256:{packed.hexdigest()}"
     return Layer(path, Descriptor(LAYER, digest, size), f"sha256:{plain.hexdigest()}")
 
@@ -72,21 +73,27 @@ def _write(output: Any, digest: Any, data: bytes) -> int:
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository of the registry on a loopback port."""
+    """One repository of the registry on a loopback port; with `tls`, by HTTPS."""
 
     port: int
     name: str
+    tls: ssl.SSLContext | None = None
+
+    def _connection(self) -> HTTPConnection:
+        if self.tls is None:
+            return HTTPConnection("127.0.0.1", self.port, timeout=120)
+        return HTTPSConnection("127.0.0.1", self.port, timeout=120, context=self.tls)
 
     def _call(
         self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[HTTPResponse, bytes]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = self._connection()
         try:
             connection.request(method, url, body=body, headers=dict(headers or {}))
             answer = connection.getresponse()
             return answer, answer.read()
         except OSError as error:
-            raise EngineError(
+            raise SetupError(
                 "The loopback registry does not answer", f"{method} {url}: {error}", _RETRY
             ) from error
         finally:
@@ -136,14 +143,14 @@ class Repository:
 
     def _expect(self, status: int, answer: HTTPResponse, text: bytes) -> None:
         if answer.status != status:
-            raise EngineError(
+            raise SetupError(
                 f"The loopback registry refused an upload to {self.name}",
                 f"{answer.status} {text[:300].decode(errors='replace')}",
                 _RETRY,
             )
 
 
-_RETRY = "Run `make engine-down`, then `make engine-up` again."
+_RETRY = "Take down the engine or cluster that it belongs to, and bring it up again."
 
 
 def describe(data: bytes, media_type: str) -> Descriptor:

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .problems import EngineError
+from .problems import SetupError
 
 # Documentation and translations are a third of the size, and slim images have none either.
 EXCLUDED = (
@@ -57,7 +57,7 @@ def run(command: Sequence[str | Path], purpose: str, stdin: int | None = None) -
         [str(part) for part in command], stdin=stdin, capture_output=True, text=True
     )
     if done.returncode:
-        raise EngineError(
+        raise SetupError(
             f"{purpose} failed", done.stderr.strip()[-800:], "Free disk space and try again."
         )
     return done.stdout

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import network
 from .emulation import foreign, native
 from .layout import Layout
-from .packages import Apt, empty, machine_sources, main_source, release_sources, unpack_all
-from .problems import EngineError, say
+from .packages import Apt, Selection, empty, unpack_selection
+from .problems import SetupError, say
 
 # Debian 12's own docker.io is 20.10 and has no buildx; these releases' packages need no newer
 # libc than Debian 12 has. Every other release takes its own.
@@ -58,19 +58,9 @@ def install(layout: Layout, codename: str) -> None:
     say("fetching Docker Engine, containerd, runc, buildx, registry and qemu as packages")
     apt = Apt(layout.base / "apt-tools", native().debian)
     releases = FROM_OTHER_RELEASE.get(codename, {})
-    main = main_source(release_sources(machine_sources(), codename), codename)
-    others = sorted(set(releases.values()))
-    own = release_sources(machine_sources(), codename)
-    apt.configure(
-        [*own, *(main.for_release(codename, other) for other in others)],
-        {codename: 900, **dict.fromkeys(others, 100)},
-    )
-    apt.run("apt-get", "update", "-q")
-    offered = apt.offered((*PROGRAMS, *QEMU, *LIBRARIES), codename)
-    packages = apt.download(_chosen(offered, releases), empty(apt.home / "debs"))
-    say(f"unpacking {len(packages)} packages")
-    root = empty(layout.base / "root.new")
-    unpack_all(packages, root)
+    root = layout.base / "root.new"
+    selection = Selection((*PROGRAMS, *QEMU), LIBRARIES, releases)
+    unpack_selection(selection, apt, codename, root)
     (root / "complete").touch()
     shutil.rmtree(layout.root, ignore_errors=True)
     root.rename(layout.root)
@@ -79,22 +69,9 @@ def install(layout: Layout, codename: str) -> None:
     _check(layout)
 
 
-def _chosen(offered: frozenset[str], releases: Mapping[str, str]) -> tuple[str, ...]:
-    """Package names for apt: only libraries that the machine does not have itself."""
-    installed = subprocess.run(
-        ("dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"),
-        capture_output=True,
-        text=True,
-    ).stdout.split("\n")
-    present = {line[3:] for line in installed if line.startswith("ii")}
-    names = [name for name in (*PROGRAMS, *QEMU) if name in offered or name in releases]
-    names += [name for name in LIBRARIES if name in offered and name not in present]
-    return tuple(f"{name}/{releases[name]}" if name in releases else name for name in names)
-
-
-def find(layout: Layout, name: str) -> Path | None:
+def find(unpacked: Path, name: str) -> Path | None:
     """A program below the unpacked root; links to the machine's own programs do not count."""
-    root = layout.root.resolve()
+    root = unpacked.resolve()
     for folder in FOLDERS:
         path = (root / folder / name).resolve()
         if path.is_file() and root in path.parents:
@@ -106,14 +83,14 @@ def _link(layout: Layout) -> None:
     """Put exactly the programs that are needed into one folder for PATH."""
     folder = empty(layout.base / "bin.new")
     qemu = foreign().qemu
-    targets = {name: find(layout, name) for name in LINKED}
-    targets["docker-init"] = find(layout, "tini-static") or find(layout, "docker-init")
-    targets[qemu] = find(layout, qemu) or find(layout, qemu.replace("-static", ""))
+    targets = {name: find(layout.root, name) for name in LINKED}
+    targets["docker-init"] = find(layout.root, "tini-static") or find(layout.root, "docker-init")
+    targets[qemu] = find(layout.root, qemu) or find(layout.root, qemu.replace("-static", ""))
     if not network.machine_has("iptables"):
         for name in ("iptables", "ip6tables", "iptables-save", "iptables-restore"):
-            targets[name] = find(layout, "xtables-nft-multi")
+            targets[name] = find(layout.root, "xtables-nft-multi")
     if not network.machine_has("ip"):
-        targets["ip"] = find(layout, "ip")
+        targets["ip"] = find(layout.root, "ip")
     for name, target in targets.items():
         if target is not None:
             (folder / name).symlink_to(target.resolve())
@@ -123,14 +100,19 @@ def _link(layout: Layout) -> None:
 
 def environ(layout: Layout) -> dict[str, str]:
     """The environment in which the unpacked programs find each other and their libraries."""
+    return {**program_environ(layout.root, (layout.bin,)), "DOCKER_HOST": layout.docker_host}
+
+
+def program_environ(root: Path, folders: Sequence[Path]) -> dict[str, str]:
+    """The environment for programs in `folders` whose libraries are below an unpacked root."""
     triplet = native().triplet
-    folders = [layout.root / "usr/lib" / triplet, layout.root / "lib" / triplet]
+    libraries = (root / "usr/lib" / triplet, root / "lib" / triplet)
+    path = (*folders, os.environ["PATH"], "/usr/local/sbin", "/usr/sbin", "/sbin")
     return {
         **os.environ,
-        "PATH": f"{layout.bin}:{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin",
-        "LD_LIBRARY_PATH": ":".join(str(folder) for folder in folders),
-        "XTABLES_LIBDIR": str(layout.root / "usr/lib" / triplet / "xtables"),
-        "DOCKER_HOST": layout.docker_host,
+        "PATH": ":".join(str(folder) for folder in path),
+        "LD_LIBRARY_PATH": ":".join(str(folder) for folder in libraries),
+        "XTABLES_LIBDIR": str(root / "usr/lib" / triplet / "xtables"),
     }
 
 
@@ -146,7 +128,7 @@ def _check(layout: Layout) -> None:
         else:
             failure = done.stderr.strip() if done.returncode else ""
         if failure:
-            raise EngineError(
+            raise SetupError(
                 f"The program {name} from the distribution's packages does not run here",
                 failure,
                 "Install Docker Engine yourself and start it, then run this again.",

@@ -20,6 +20,7 @@ from scripts.engine import (
     daemons,
     emulation,
     environment,
+    folders,
     layout,
     links,
     machine,
@@ -31,7 +32,7 @@ from scripts.engine import (
     registry,
     rootfs,
 )
-from scripts.engine.problems import EngineError
+from scripts.engine.problems import SetupError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -108,7 +109,7 @@ class TestSources:
         assert [source.suites[0] for source in own] == ["bookworm", "bookworm-security"]
 
     def test_a_machine_without_its_release_in_the_sources_is_told_so(self) -> None:
-        with pytest.raises(EngineError, match="names no source for this release: trixie"):
+        with pytest.raises(SetupError, match="names no source for this release: trixie"):
             packages.release_sources(packages.parse_deb822(DEB822), "trixie")
 
     def test_discs_are_no_sources(self, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ class TestNetwork:
         assert network.free_range(taken, 0) == network.Network("10.62.0.0/16")
 
     def test_a_machine_that_uses_all_of_10_is_told_so(self) -> None:
-        with pytest.raises(EngineError, match="No free address range"):
+        with pytest.raises(SetupError, match="No free address range"):
             network.free_range([network.Network("10.0.0.0/8")], 7)
 
     def test_bridge_and_networks_share_the_range_without_overlap(self) -> None:
@@ -191,6 +192,18 @@ class TestEmulation:
     def test_other_handlers_do_not(self, entry: str) -> None:
         assert not emulation.handles(entry, ARM64)
 
+    def test_an_entry_that_goes_with_another_engine_or_cluster_does_not_do(
+        self, tmp_path: Path
+    ) -> None:
+        """Two checkouts: the one that is taken down first must not end the other's emulation."""
+        for name in ("mlc-00000001", "mlk-00000001"):
+            (tmp_path / name).write_text(ENTRY.format(flags="F", machine="b700"))
+        assert emulation.handler(ARM64, tmp_path) == "mlc-00000001"
+        assert emulation.handler(ARM64, tmp_path, own="mlc-00000002") is None
+        assert emulation.handler(ARM64, tmp_path, own="mlk-00000001") == "mlk-00000001"
+        (tmp_path / "qemu-aarch64").write_text(ENTRY.format(flags="POCF", machine="b700"))
+        assert emulation.handler(ARM64, tmp_path, own="mlc-00000002") == "qemu-aarch64"
+
     def test_magic_and_mask_have_the_length_of_an_elf_header(self) -> None:
         assert {len(a.magic) for a in emulation.ARCHITECTURES} == {len(emulation.MASK)} == {40}
 
@@ -215,6 +228,13 @@ class TestProcesses:
         assert processes.daemon_from_json({"pid": 1}) is None
         assert processes.daemon_from_json(None) is None
 
+    def test_the_last_words_are_those_before_the_end_or_before_a_stack(self) -> None:
+        lines = [f"line {n}" for n in range(20)]
+        assert processes.last_words("\n".join(lines)).splitlines() == lines[12:]
+        broken = [*lines, "panic: no space left", "", "goroutine 1 [running]:", "main.main()"]
+        assert processes.last_words("\n".join(broken)).splitlines()[-1] == "panic: no space left"
+        assert processes.last_words("") == ""
+
     def test_a_started_daemon_is_found_by_its_argument_and_stopped(self, tmp_path: Path) -> None:
         command = ("sleep", "61.25")
         daemon = processes.start(command, os.environ, tmp_path / "log")
@@ -225,6 +245,8 @@ class TestProcesses:
                 time.sleep(0.01)
             assert daemon in processes.running_with("sleep", "61.25")
             assert daemon not in processes.running_with("dockerd", "61.25")
+            assert daemon in processes.started_with("61.25", "another")
+            assert daemon not in processes.started_with("61.2", "another")
         finally:
             processes.stop(daemon, 5)
         assert not processes.is_running(daemon)
@@ -237,18 +259,18 @@ class TestLayout:
         assert len(one.ident) < 16, "a network interface's name has at most 15 characters"
 
     def test_a_path_too_long_for_sockets_is_refused_before_anything_is_made(self) -> None:
-        with pytest.raises(EngineError, match=r"Set ENGINE_DIR to one at least \d+ bytes shorter"):
+        with pytest.raises(SetupError, match=r"Set ENGINE_DIR to one at least \d+ bytes shorter"):
             layout.layout_from({"ENGINE_DIR": "/tmp/" + "x" * 90})
 
     def test_an_unknown_store_is_refused(self) -> None:
-        with pytest.raises(EngineError, match="Unknown ENGINE_STORE: zfs"):
+        with pytest.raises(SetupError, match="Unknown ENGINE_STORE: zfs"):
             layout.store_from({"ENGINE_STORE": "zfs"})
 
     def test_a_folder_with_other_things_in_it_is_never_taken(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()
         with (
-            pytest.raises(EngineError, match="in use for something else"),
-            layout.only_one(layout.Layout(tmp_path)),
+            pytest.raises(SetupError, match="in use for something else"),
+            folders.only_one(layout.Layout(tmp_path)),
         ):
             pass
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
@@ -260,10 +282,10 @@ class TestLayout:
         order = []
 
         def second() -> None:
-            with layout.only_one(where):
+            with folders.only_one(where):
                 order.append("second")
 
-        with layout.only_one(where):
+        with folders.only_one(where):
             other = threading.Thread(target=second)
             other.start()
             other.join(0.2)
@@ -271,14 +293,14 @@ class TestLayout:
             daemons.remove_folder(where.base)
         other.join(10)
         assert order == ["first", "second"]
-        assert (where.base / layout.MARKER).exists()
+        assert (where.base / where.marker).exists()
 
     def test_a_broken_state_file_counts_as_none(self, tmp_path: Path) -> None:
         where = layout.Layout(tmp_path)
-        layout.write_state(where, {"store": "overlay2"})
-        assert layout.read_state(where) == {"store": "overlay2"}
+        folders.write_state(where, {"store": "overlay2"})
+        assert folders.read_state(where) == {"store": "overlay2"}
         where.state_file.write_text('{"store": ')
-        assert layout.read_state(where) == {}
+        assert folders.read_state(where) == {}
 
 
 class TestPrivateEngine:
@@ -292,13 +314,13 @@ class TestPrivateEngine:
         assert private.wish_from({}) == private.Wish(None, None)
         wish = private.wish_from({"ENGINE_STORE": "overlay2", "ENGINE_GPU_HOOK": "0"})
         assert wish == private.Wish("overlay2", False)
-        with pytest.raises(EngineError, match="Unknown ENGINE_GPU_HOOK: maybe"):
+        with pytest.raises(SetupError, match="Unknown ENGINE_GPU_HOOK: maybe"):
             private.wish_from({"ENGINE_GPU_HOOK": "maybe"})
 
     def test_everything_that_is_in_the_way_is_named_at_once(self, tmp_path: Path) -> None:
         release = tmp_path / "os-release"
         release.write_text('ID=fedora\nPRETTY_NAME="Fedora 44"\n')
-        with pytest.raises(EngineError) as caught:
+        with pytest.raises(SetupError) as caught:
             private.check_machine("no engine answers at unix:///x", release)
         message = str(caught.value)
         assert "no engine answers at unix:///x" in message
@@ -337,8 +359,8 @@ class TestPrivateEngine:
         assert [path.name for path in folder.iterdir()] == ["theirs"]
 
     def test_the_free_port_is_the_preferred_one_unless_it_is_taken(self) -> None:
-        first = daemons.free_port(0)
-        assert daemons.free_port(first) == first
+        first = network.free_port(0)
+        assert network.free_port(first) == first
 
 
 class TestBaseImages:

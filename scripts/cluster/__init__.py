@@ -1,0 +1,1 @@
+"""A private Kubernetes cluster under .cluster/, for tests that need a real one."""
