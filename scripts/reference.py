@@ -36,6 +36,7 @@ _SECTIONS = (
     ("A run", keys.RUN_KEYS, "project, entrypoint"),
     ("An entrypoint", keys.ENTRYPOINT_KEYS, "entrypoint"),
     ("Comparison rules", keys.RULE_KEYS, "rule"),
+    ("Kubernetes", ("kubernetes", *keys.CLUSTER_KEYS), "kubernetes"),
     ("Checks of the image", ("image", *keys.CHECK_KEYS, *_OF_CHECKS), "image"),
 )
 

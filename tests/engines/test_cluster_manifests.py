@@ -96,9 +96,10 @@ def test_the_command_is_put_together_as_docker_does(spec: ContainerSpec, argv: l
 
 
 def test_variables_are_what_they_are() -> None:
-    """A cluster would put another variable in the place of `$(NAME)`."""
-    spec = ContainerSpec("tests:1", ARM64, env=(("A", "$(PATH) $HOME $$"),))
-    assert program(spec)["env"] == [{"name": "A", "value": "$$(PATH) $HOME $$"}]
+    """A cluster would put another variable in the place of `$(NAME)`, and `$` in that of `$$`."""
+    spec = ContainerSpec("tests:1", ARM64, env=(("A", "$(PATH) $$"),), command=("echo $$",))
+    assert program(spec)["env"] == [{"name": "A", "value": "$$(PATH) $$$$"}]
+    assert program(spec)["command"][-1] == "echo $$$$"
 
 
 def test_a_node_is_chosen_by_platform_and_by_what_the_project_says() -> None:

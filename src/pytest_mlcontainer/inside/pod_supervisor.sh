@@ -58,8 +58,9 @@ format_of() {
     esac
 }
 
+# Whether a connection comes about; nothing is said over it.
 reaches() {
-    "$B" nc -w 1 "${LOOK%:*}" "${LOOK##*:}" </dev/null >/dev/null 2>&1
+    "$B" nc -w 1 "${LOOK%:*}" "${LOOK##*:}" -e "$B" true </dev/null >/dev/null 2>&1
 }
 
 interpreter_of() {

@@ -137,6 +137,10 @@ class ClusterApi:
         """Ask the API a question, such as for an access review."""
         return self._ask("POST", f"{self.address.server}{path}", thing)
 
+    def remove(self, path: str) -> None:
+        """Remove anything else that the API has, by its path."""
+        self._ask("DELETE", f"{self.address.server}{path}")
+
     def read(self, path: str) -> dict[str, Any]:
         """Anything else that the API has, by its path."""
         return self._ask("GET", f"{self.address.server}{path}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import select
+import ssl
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import websocket
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream.ws_client import ERROR_CHANNEL, WSClient
+from kubernetes.stream.ws_client import create_websocket
 from websocket import WebSocketException
 
 from pytest_mlcontainer.engines.kubernetes.api import AWAY_REMEDY, ClusterApi
@@ -20,7 +21,10 @@ from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _PIECE_BYTES: Final = 1 << 17
 _LOOK_S: Final = 1.0
+_ANSWER_S: Final = 60.0  # for the rest of a frame that has begun
 _MOST_STDERR_BYTES: Final = 1 << 16
+# https://kubernetes.io/docs/reference/using-api: the first byte of a message says its channel.
+_STDIN, _STDOUT, _STDERR, _STATUS = b"\0", b"\1", b"\2", b"\3"
 
 
 @dataclass
@@ -67,18 +71,16 @@ class PodPlace:
             EngineLostError: the connection broke, so that how it ended is not known.
             EngineError: the cluster refuses to execute it.
         """
-        stream = self._open(command, reads=stdin != b"")
+        sock = self._open(command, reads=stdin != b"")
         try:
             for piece in (stdin,) if isinstance(stdin, bytes) else stdin:
                 for start in range(0, len(piece), _PIECE_BYTES):
-                    stream.write_stdin(piece[start : start + _PIECE_BYTES])
-            yield from self._printed(stream, execution, silence_s)
+                    sock.send_binary(_STDIN + piece[start : start + _PIECE_BYTES])
+            yield from self._printed(sock, execution, silence_s)
         except (WebSocketException, OSError) as error:
             raise self._broken(str(error)) from error
         finally:
-            with suppress(WebSocketException, OSError):
-                stream.close()
-            stream.sock.shutdown()  # `close` leaves the socket open when the other side was first
+            sock.shutdown()
 
     def run(
         self, command: Sequence[str], stdin: bytes = b"", *, limit_s: float = 60.0
@@ -88,26 +90,26 @@ class PodPlace:
         printed = b"".join(self.execute(command, execution, stdin, silence_s=limit_s))
         return execution, printed
 
-    def _printed(self, stream: Any, execution: Execution, silence_s: float) -> Iterator[bytes]:
-        heard = time.monotonic()
+    def _printed(self, sock: Any, execution: Execution, silence_s: float) -> Iterator[bytes]:
+        """What comes on stdout; the library's own reader gathers all that has come, by copying."""
+        status, heard = b"", time.monotonic()
         while True:
-            open_still = stream.is_open()
-            if open_still:
-                stream.update(timeout=_LOOK_S)
-            # Without waiting: `update` has taken what there is.
-            errors = stream.read_stderr(timeout=0)
-            execution.errors += errors[: _MOST_STDERR_BYTES - len(execution.errors)]
-            piece = stream.read_stdout(timeout=0)
-            if piece:
-                yield piece
-            said = errors[:1] + piece[:1]
-            if said:
-                heard = time.monotonic()
-            elif not open_still:
+            if not _has_come(sock):
+                if time.monotonic() > heard + silence_s or self.api.ending.is_set():
+                    raise self._broken(f"silent for {time.monotonic() - heard:.0f} s")
+                continue
+            heard = time.monotonic()
+            kind, frame = sock.recv_data_frame(True)
+            if kind == websocket.ABNF.OPCODE_CLOSE:
                 break
-            elif time.monotonic() > heard + silence_s or self.api.ending.is_set():
-                raise self._broken(f"silent for {time.monotonic() - heard:.0f} s")
-        execution.code = self._code(stream.read_channel(ERROR_CHANNEL))
+            channel, data = frame.data[:1], frame.data[1:]
+            if channel == _STDOUT and data:
+                yield data
+            elif channel == _STDERR:
+                execution.errors += data[: _MOST_STDERR_BYTES - len(execution.errors)]
+            elif channel == _STATUS:
+                status += data
+        execution.code = self._code(status)
 
     def _code(self, status: bytes) -> int:
         """The exit code, from what the API sends of it at the end."""
@@ -131,10 +133,10 @@ class PodPlace:
         url = url.replace("https://", "wss://", 1).replace("http://", "ws://", 1)
         headers = {key.lower(): value for key, value in self.api.headers().items()}
         try:
-            opened = WSClient(self.api.configuration, url, headers, False, binary=True)
+            opened = create_websocket(self.api.configuration, url, headers)
         except (WebSocketException, ApiException, OSError) as error:
             raise self._refused(error) from error
-        opened.sock.settimeout(60.0)
+        opened.settimeout(_ANSWER_S)
         return opened
 
     def _refused(self, error: Exception) -> EngineError:
@@ -152,3 +154,13 @@ class PodPlace:
 
     def _broken(self, said: str) -> EngineLostError:
         return EngineLostError("the connection to a pod broke", f"{self.pod}: {said}", AWAY_REMEDY)
+
+
+def _has_come(sock: Any) -> bool:
+    """Wait a moment for something to read; TLS may have decrypted more than was asked for."""
+    plain = sock.sock
+    if isinstance(plain, ssl.SSLSocket) and plain.pending():
+        return True
+    poll = select.poll()
+    poll.register(plain, select.POLLIN)
+    return bool(poll.poll(_LOOK_S * 1000))

@@ -172,11 +172,11 @@ def _program(plan: PodPlan) -> dict[str, Any]:
         plan.forbidden or "-",
         _MACHINES.get(spec.platform.architecture, "-"),
     )
-    script = source("pod_supervisor.sh")
+    command = ("sh", "-c", source("pod_supervisor.sh"), "mlcontainer", *supervisor, *plan.argv)
     found: dict[str, Any] = {
         "name": PROGRAM,
         "image": plan.reference,
-        "command": [BUSYBOX, "sh", "-c", script, "mlcontainer", *supervisor, *plan.argv],
+        "command": [BUSYBOX, *map(_escaped, command)],
         "env": [{"name": name, "value": _escaped(value)} for name, value in spec.env],
         "volumeMounts": [{"name": "shared", "mountPath": SHARED}, *(at for _, at in _mounts(plan))],
         "resources": _resources(plan),
@@ -190,8 +190,8 @@ def _program(plan: PodPlan) -> dict[str, Any]:
 
 
 def _escaped(value: str) -> str:
-    """A cluster replaces `$(NAME)` in values; here it stays as it is."""
-    return value.replace("$(", "$$(")
+    """Text that stays as it is: a cluster takes `$(NAME)` for a variable, and `$$` for `$`."""
+    return value.replace("$", "$$")
 
 
 def _mounts(plan: PodPlan) -> list[tuple[dict[str, Any], dict[str, Any]]]:

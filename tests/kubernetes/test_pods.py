@@ -1,0 +1,387 @@
+"""Pods of a real cluster: what goes in and comes out, what they may do, and how they fail."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from pytest_mlcontainer.engines import ContainerSpec
+from pytest_mlcontainer.engines.kubernetes.engine import ClusterEngine
+from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError
+from pytest_mlcontainer.model import Limits, Platform
+from pytest_mlcontainer.secrets import Disclosed, Redactor, Value
+from tests.kubernetes.conftest import AMD64, ARM64, TestCluster, finish, script_spec
+from tests.sample_project import BASE
+
+Run = Callable[..., tuple[int | None, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _base(engine: docker.APIClient) -> None:
+    """The base image, on the engine that sends it."""
+
+
+def untar(stream: Iterable[bytes] | None) -> dict[str, bytes]:
+    assert stream is not None
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        for entry in tar:
+            content = tar.extractfile(entry)
+            found[entry.name] = b"" if content is None else content.read()
+    return found
+
+
+def pax(files: dict[str, bytes]) -> list[bytes]:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode, entry.mtime = len(content), 0o644, 1.5
+            tar.addfile(entry, io.BytesIO(content))
+    return [buffer.getvalue()]
+
+
+def remove_pods(cluster: TestCluster, container: str) -> None:
+    for pod in cluster.api.list("pods", f"batch.kubernetes.io/job-name={container}")["items"]:
+        cluster.api.delete("pods", pod["metadata"]["name"], grace_s=1)
+
+
+# Files
+
+NAMES = (
+    "plain.txt",
+    "with blank and 'quotes' \"too\"",
+    "new\nline",
+    "-dash",
+    "ünï.txt",
+    "long/" + "/".join("x" * 60 for _ in range(4)),
+)
+
+
+def test_files_with_any_name_go_in_and_come_out(cluster_engine: ClusterEngine) -> None:
+    given = {name: f"content of {name}".encode() for name in NAMES}
+    with cluster_engine.container(script_spec("cp -r /in /tmp/out")) as container:
+        container.put("/", pax({f"in/{name}": content for name, content in given.items()}))
+        assert finish(container) == 0
+        found = untar(container.get("/tmp/out"))
+        assert container.get("/tmp/out/missing") is None
+        assert container.get("/tmp/out/plain.txt/below") is None
+    files = {name.removeprefix("out/"): content for name, content in found.items() if content}
+    assert files == given
+
+
+def test_many_bytes_come_out_as_they_are(cluster_engine: ClusterEngine) -> None:
+    """Through an API server, in thousands of frames."""
+    size = 200 << 20
+    script = f"head -c {size} /dev/urandom > /tmp/big; sha256sum < /tmp/big > /tmp/sum"
+    with cluster_engine.container(script_spec(script)) as container:
+        assert finish(container) == 0
+        told = untar(container.get("/tmp/sum"))["sum"].split()[0].decode()
+        found = untar(container.get("/tmp/big"))["big"]
+    assert len(found) == size
+    assert hashlib.sha256(found).hexdigest() == told
+
+
+def test_many_files_come_out(cluster_engine: ClusterEngine) -> None:
+    script = (
+        "mkdir /tmp/many; cd /tmp/many; i=0; "
+        "while [ $i -lt 10000 ]; do echo $i > $i; i=$((i+1)); done"
+    )
+    with cluster_engine.container(script_spec(script)) as container:
+        assert finish(container) == 0
+        found = untar(container.get("/tmp/many"))
+    assert {f"many/{i}": f"{i}\n".encode() for i in range(10000)} == {
+        name: content for name, content in found.items() if content
+    }
+
+
+def test_what_a_program_left_running_writes_no_more(cluster_engine: ClusterEngine) -> None:
+    script = "(while :; do echo x >> /tmp/log; done) & sleep 0.2"
+    with cluster_engine.container(script_spec(script)) as container:
+        assert finish(container) == 0
+        first = untar(container.get("/tmp/log"))
+        assert untar(container.get("/tmp/log")) == first
+
+
+def test_a_folder_that_is_not_there_takes_no_files(cluster_engine: ClusterEngine) -> None:
+    with (
+        cluster_engine.container(script_spec("true")) as container,
+        pytest.raises(EngineError, match="cannot be put") as raised,
+    ):
+        container.put("/there/is/none", pax({"a": b"1"}))
+    assert "/there/is/none" in raised.value.value
+
+
+def test_inputs_are_read_only(cluster_engine: ClusterEngine, run: Run) -> None:
+    name = f"tests-{uuid.uuid4().hex}"
+    image = cluster_engine.find_image(BASE, AMD64)
+    assert image is not None
+    cluster_engine.volume(name, image, pax({"x/y.txt": b"given"}))
+    script = "cat /data/x/y.txt; echo other > /data/x/y.txt"
+    code, out, _err = run(cluster_engine, script, volumes=((name, "/data"),))
+    assert out == "given"
+    assert code != 0
+
+
+# What a program sees, and may do
+
+
+def test_both_platforms_run_at_once(
+    test_cluster: TestCluster, cluster_engine: ClusterEngine, tmp_path: Path
+) -> None:
+    if ARM64 not in test_cluster.platforms:
+        pytest.skip("the cluster has no arm64")
+    import docker as client
+
+    client.from_env().images.pull(BASE, platform="linux/arm64")
+    found: dict[Platform, str] = {}
+
+    def look(platform: Platform) -> None:
+        out = tmp_path / platform.architecture
+        with cluster_engine.container(script_spec("uname -m", platform)) as container:
+            assert finish(container) == 0
+            container.write_logs(out, tmp_path / f"{platform.architecture}-err")
+        found[platform] = out.read_text().strip()
+
+    threads = [threading.Thread(target=look, args=(each,)) for each in (AMD64, ARM64) * 2]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert found == {AMD64: "x86_64", ARM64: "aarch64"}
+
+
+def test_a_program_without_a_network_reaches_nothing(
+    test_cluster: TestCluster, cluster_engine: ClusterEngine, run: Run
+) -> None:
+    """From its first moment on; with one, it reaches what others reach."""
+    host, _colon, port = test_cluster.api.address.server.rpartition("//")[2].partition(":")
+    connect = (
+        f"import socket\nsocket.create_connection(('{host}', {port or 443}), 2)\nprint('reached')"
+    )
+    for network, expected in (("none", ""), ("bridge", "reached\n")):
+        spec = {"entrypoint": ("python3", "-c", connect), "command": ()}
+        limits = Limits(network=network)
+        assert run(cluster_engine, "", limits=limits, **spec)[1] == expected
+
+
+def test_secrets_are_seen_inside_alone(
+    test_cluster: TestCluster, cluster_engine: ClusterEngine, run: Run
+) -> None:
+    value = "s3cret-of-this-test"
+    hidden = Redactor((Value("TOKEN", value.encode()),))
+    given = Disclosed((("TOKEN", value),), hidden=hidden)
+    spec = script_spec(f"[ ${{#TOKEN}} = {len(value)} ] && sleep 2", secrets=given)
+    with cluster_engine.container(spec) as container:
+        container.start()
+        for kind in ("jobs", "pods", "configmaps", "events"):
+            assert value not in str(test_cluster.api.list(kind))
+        ended = container.wait(60.0)
+        assert ended is not None
+        assert ended.code == 0
+    left = [each["metadata"]["name"] for each in test_cluster.api.list("secrets")["items"]]
+    assert container.id not in left
+
+
+def test_the_nodes_token_is_not_given(cluster_engine: ClusterEngine, run: Run) -> None:
+    assert run(cluster_engine, "ls /var/run/secrets/kubernetes.io 2>/dev/null; true")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143), ("exec sleep 0", 0)],
+)
+def test_how_a_program_ended(
+    cluster_engine: ClusterEngine, run: Run, script: str, code: int
+) -> None:
+    assert run(cluster_engine, script)[0] == code
+
+
+def test_a_program_past_its_memory_is_told_as_such(cluster_engine: ClusterEngine) -> None:
+    eat = "x = []\nwhile True: x.append(b'1' * (1 << 20))"
+    spec = script_spec("", entrypoint=("python3", "-c", eat), command=(),
+                       limits=Limits(memory_bytes=64 << 20))  # fmt: skip
+    with cluster_engine.container(spec) as container:
+        assert finish(container) == 137
+        assert container.inspect_exit().oom_killed
+
+
+def test_a_program_that_prints_too_much_is_bounded(
+    cluster_engine: ClusterEngine, tmp_path: Path
+) -> None:
+    full = threading.Event()
+    spec = script_spec("yes | head -c 30000000; sleep 60", limits=Limits(log_bytes=1 << 20))
+    files = (tmp_path / "out", tmp_path / "err")
+    with cluster_engine.container(spec) as container:
+        container.follow(*files, full.set)
+        container.start()
+        assert full.wait(30.0)
+        container.kill(0.0)
+        assert container.wait(30.0) is not None
+        assert container.write_logs(*files) >= 30000000
+    assert files[0].stat().st_size <= 1 << 20
+
+
+def test_what_cannot_be_executed(cluster_engine: ClusterEngine) -> None:
+    cases = {
+        "there-is-no-such": "not found",
+        "/etc/passwd": "permission denied",
+        "/etc": "permission denied",
+        "/tmp/noformat": "exec format error",
+        "/tmp/badline": "not found",
+    }
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name, content in (("noformat", b"no program\n"), ("badline", b"#!/none/sh\n")):
+            entry = tarfile.TarInfo(f"tmp/{name}")
+            entry.size, entry.mode = len(content), 0o755
+            tar.addfile(entry, io.BytesIO(content))
+    for program, words in cases.items():
+        spec = script_spec("", entrypoint=(program,), command=())
+        with cluster_engine.container(spec) as container:
+            container.put("/", [made.getvalue()])
+            with pytest.raises(Exception, match=program) as raised:
+                container.start()
+            assert words in str(raised.value), program
+            assert not container.started
+            assert container.get("/etc/hostname") is not None, "it can be looked at"
+
+
+# What fails, by name
+
+
+def fails(
+    cluster: TestCluster, spec: ContainerSpec, kind: type[EngineError], **settings: Any
+) -> EngineError:
+    """The error of a pod that never runs."""
+    changed = replace(cluster.settings, **{"pending_s": 6.0, **settings})
+    with cluster.opened(changed) as engine, pytest.raises(kind) as raised:  # noqa: SIM117
+        with engine.container(spec) as container:
+            container.start()
+    assert raised.value.remedy or isinstance(raised.value, EngineLostError)
+    return raised.value
+
+
+def test_a_platform_without_a_node(test_cluster: TestCluster) -> None:
+    settings = {"node_selector": (("kubernetes.io/arch", "s390x"),)}
+    error = fails(test_cluster, script_spec("true"), PlatformError, **settings)
+    assert "affinity/selector" in error.value
+
+
+def test_more_memory_than_any_node_has(test_cluster: TestCluster) -> None:
+    spec = script_spec("true", limits=Limits(memory_bytes=1 << 50))
+    assert "has room" in fails(test_cluster, spec, EngineError).what
+
+
+def test_a_gpu_where_there_is_none(test_cluster: TestCluster) -> None:
+    spec = script_spec("true", limits=Limits(gpus="1"))
+    fails(test_cluster, spec, GpuError, gpu_resource="example.com/gpu")
+
+
+def test_a_helper_image_that_is_nowhere(test_cluster: TestCluster) -> None:
+    nowhere = test_cluster.settings.helper_image.rpartition(":")[0] + ":none"
+    error = fails(
+        test_cluster,
+        script_spec("true", limits=Limits(network="bridge")),
+        EngineError,
+        helper_image=nowhere,
+        pending_s=90.0,
+    )
+    assert "does not find the image" in error.what
+    assert "helper-image" in error.remedy
+
+
+def test_a_registry_that_is_not_named(test_cluster: TestCluster) -> None:
+    error = fails(test_cluster, script_spec("true"), EngineError, registry=None)
+    assert "registry = " in error.remedy
+
+
+def test_a_namespace_that_is_not_there(test_cluster: TestCluster) -> None:
+    with (
+        test_cluster.opened(endpoint="kubernetes:///there-is-none") as engine,
+        pytest.raises(EngineError, match="no such namespace"),
+        engine.container(script_spec("true", limits=Limits(network="bridge"))),
+    ):
+        pass
+
+
+def test_a_pod_that_somebody_removes_is_lost_and_no_verdict(
+    test_cluster: TestCluster, cluster_engine: ClusterEngine
+) -> None:
+    with cluster_engine.container(script_spec("sleep 60")) as container:
+        container.start()
+        begun = time.monotonic()
+        remove_pods(test_cluster, container.id)
+        with pytest.raises(EngineLostError, match="removed"):
+            container.wait(60.0)
+        assert time.monotonic() - begun < 15.0
+
+
+def test_a_policy_that_admits_no_pod_is_told_in_its_words(test_cluster: TestCluster) -> None:
+    name = f"{test_cluster.namespace}-strict"
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api = test_cluster.api
+    api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": level}})
+    strict = replace(test_cluster, namespace=name)
+    try:
+        spec = script_spec("true", limits=Limits(network="bridge", user="0"))
+        error = fails(strict, spec, EngineError, pending_s=60.0)
+        assert "do not admit" in error.what
+        assert "PodSecurity" in error.value
+        assert "USER 1000" in error.remedy
+        # One that is not root passes, network policy and all.
+        with strict.opened() as engine:
+            spec = script_spec("id -u", limits=Limits(user="1000:1000"))
+            with engine.container(spec) as container:
+                assert finish(container) == 0
+    finally:
+        api.remove(f"/api/v1/namespaces/{name}")
+
+
+def test_a_quota_that_is_used_up_is_named(test_cluster: TestCluster) -> None:
+    name = f"{test_cluster.namespace}-quota"
+    api = test_cluster.api
+    api.post("/api/v1/namespaces", {"metadata": {"name": name}})
+    quota = {"metadata": {"name": "small"}, "spec": {"hard": {"requests.memory": "64Mi"}}}
+    api.post(f"/api/v1/namespaces/{name}/resourcequotas", quota)
+    small = replace(test_cluster, namespace=name)
+    try:
+        spec = script_spec("true", limits=Limits(network="bridge", memory_bytes=1 << 30))
+        error = fails(small, spec, EngineError, pending_s=60.0)
+        assert "exceeded quota" in error.value
+        assert "ResourceQuota" in error.remedy
+    finally:
+        api.remove(f"/api/v1/namespaces/{name}")
+
+
+# Leaving nothing
+
+
+def test_of_an_ended_session_nothing_is_left(test_cluster: TestCluster, run: Run) -> None:
+    before = _things(test_cluster)
+    with test_cluster.opened() as engine:
+        run(engine, "true")
+    deadline = time.monotonic() + 10.0
+    while _things(test_cluster) - before and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert _things(test_cluster) - before == set()
+
+
+def _things(cluster: TestCluster) -> set[str]:
+    kinds = ("jobs", "pods", "secrets", "configmaps", "networkpolicies")
+    return {
+        f"{kind}/{each['metadata']['name']}"
+        for kind in kinds
+        for each in cluster.api.list(kind)["items"]
+    }
