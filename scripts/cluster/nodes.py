@@ -136,7 +136,8 @@ def write_configurations(cluster: Cluster, node: ClusterNode) -> None:
     write_whole(folder / "cni" / "10-pods.conflist", json.dumps(_pod_network(cluster, node)))
     registry = cluster.url("registry")
     hosts = (
-        f'server = "{registry}"\n[host."{registry}"]\ncapabilities = ["pull", "resolve"]\n'
+        f'server = "{registry}"\nca = "{cluster.layout.authority}"\n'
+        f'[host."{registry}"]\ncapabilities = ["pull", "resolve"]\n'
         f'ca = "{cluster.layout.authority}"\n'
     )
     write_whole(folder / "certs.d" / NODE_REGISTRY / "hosts.toml", hosts)

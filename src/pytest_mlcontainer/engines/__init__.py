@@ -13,9 +13,11 @@ from pytest_mlcontainer.engines.containers import (
     Exit,
     FirstProcess,
     HealthState,
+    LogLine,
     ObservedContainer,
     Stream,
     Usage,
+    quiet,
 )
 from pytest_mlcontainer.engines.protocols import (
     Builder,
@@ -30,9 +32,7 @@ from pytest_mlcontainer.engines.protocols import (
     Launcher,
     Leftover,
     LeftoverKind,
-    LogLine,
     Runner,
-    quiet,
 )
 
 __all__ = [

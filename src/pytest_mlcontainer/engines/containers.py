@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,11 @@ from pytest_mlcontainer.model import Limits, Pairs, Platform
 from pytest_mlcontainer.secrets import Disclosed
 
 Stream = Generator[bytes, None, None]
+LogLine = Callable[[str], None]
+
+
+def quiet(line: str) -> None:
+    """Tell nobody of a line."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class ContainerSpec:
             otherwise forbid.
         secrets: what it is given of them, and what must not be in its logs; not inherited by
             containers made for its sake.
+        log: told what it waits for, by engines whose containers have to wait for a machine.
     """
 
     image: str
@@ -61,6 +67,7 @@ class ContainerSpec:
     personality: bool = False
     nofile: int | None = None
     secrets: Disclosed = Disclosed()
+    log: LogLine = field(default=quiet, compare=False)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pytest_mlcontainer.engines.protocols import LogLine, quiet
+from pytest_mlcontainer.engines.containers import LogLine, quiet
 from pytest_mlcontainer.model import ImageName, Pairs, Platform
 from pytest_mlcontainer.secrets import Redactor
 

@@ -8,7 +8,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from pytest_mlcontainer.engines.containers import Container, ContainerSpec, Stream
+from pytest_mlcontainer.engines.containers import (
+    Container,
+    ContainerSpec,
+    LogLine,
+    Stream,
+    quiet,
+)
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import (
     BuildSettings,
@@ -22,12 +28,6 @@ from pytest_mlcontainer.model import (
     Platform,
 )
 from pytest_mlcontainer.secrets import NOTHING, Redactor
-
-LogLine = Callable[[str], None]
-
-
-def quiet(line: str) -> None:
-    """Tell nobody of a line."""
 
 
 @dataclass(frozen=True)

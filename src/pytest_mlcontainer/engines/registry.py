@@ -8,6 +8,7 @@ from inspect import get_annotations
 from typing import Final
 
 from pytest_mlcontainer.engines.build_checks import BuildCheck
+from pytest_mlcontainer.engines.containers import LogLine
 from pytest_mlcontainer.engines.distribution import Repository
 from pytest_mlcontainer.engines.docker.build_checks import check_build
 from pytest_mlcontainer.engines.docker.buildx import Buildx
@@ -16,7 +17,7 @@ from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.engines.docker.registries.repository import HttpRepository
 from pytest_mlcontainer.engines.kubernetes.rights import ClusterFacts
 from pytest_mlcontainer.engines.process import Processes
-from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds, LogLine
+from pytest_mlcontainer.engines.protocols import Engine, EngineKind, EngineRequest, Kinds
 from pytest_mlcontainer.engines.trial_builds import TrialBuild, TrialBuilt
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.model import (

@@ -237,6 +237,7 @@ def _spec(job: ContainerRun) -> ContainerSpec:
         limits=replace(job.entry.limits, gpus=job.target.gpus),
         volumes=job.volumes,
         secrets=job.secrets,
+        log=job.log,
     )
     written = (*job.written, *secret_folders(job.secrets))
     spec = with_cpu(spec, job.target)

@@ -220,45 +220,49 @@ class ClusterApi:
             headers["Content-Type"] = "application/merge-patch+json"
         sent = None if body is None else dict(body)
         try:
-            return self._client.call_api(method, url, headers, sent, _request_timeout=limit)
-        except ApiException as error:
-            if not error.status or error.status in _PASSING:
-                raise _lost(self.address, error) from error
-            raise refused(error, self.address, f"{method} {url}") from error
+            answer = self._client.call_api(method, url, headers, sent, _request_timeout=limit)
+        except ApiException as error:  # no answer at all
+            raise _lost(self.address, error) from error
+        if 200 <= answer.status < 300:
+            return answer
+        said = answer.response.data.decode("utf-8", "replace")
+        if answer.status in _PASSING:
+            raise _lost(self.address, OSError(f"{answer.status} {answer.reason}: {said}"))
+        raise refused(answer.status, said, self.address, f"{method} {url}")
 
 
-def refused(error: ApiException, address: ClusterAddress, asked: str) -> EngineError:
+def refused(status: int, body: str, address: ClusterAddress, asked: str) -> EngineError:
     """What the API did not do, and what to do about it."""
-    said = _message(error.body) or str(error.reason)
+    said = _message(body) or f"status {status}"
     where = f"{address.name} (namespace {address.namespace})"
-    if error.status == 401:
+    if status == 401:
         return EngineError(
             "the cluster does not know who asks: the login is missing, wrong or has expired",
             f"{where}: {said}",
             "log in again as you do for kubectl (`kubectl auth whoami` shows as whom), then run "
             "this again",
         )
-    if error.status == 403 and "is forbidden: User" in said:
+    if status == 403 and "is forbidden: User" in said:
         return EngineError(
             "a right is missing in the cluster's namespace",
             f"{where}: {said}",
             "`mlcontainer doctor --engine=URL` prints the smallest Role that is enough",
         )
-    if error.status == 404 and "namespaces" in said:
+    if status == 404 and "namespaces" in said:
         return EngineError(
             "the cluster has no such namespace",
             f"{where}: {said}",
             f"`kubectl create namespace {address.namespace}`, or name another: "
             "kubernetes://CONTEXT/NAMESPACE",
         )
-    if error.status == 404:
+    if status == 404:
         return NotThereError("the cluster has no such thing", f"{asked}: {said}", "")
-    if error.status == 409 and "being deleted" not in said and "AlreadyExists" in str(error.body):
+    if status == 409 and "being deleted" not in said and "AlreadyExists" in body:
         return AlreadyThereError("the cluster has such a thing already", f"{asked}: {said}", "")
     if "being terminated" in said:
         remedy = "wait until it is gone and make it again, or name another"
         return EngineError("the cluster's namespace is being deleted", f"{where}: {said}", remedy)
-    if error.status == 403:
+    if status == 403:
         return EngineError(
             "the cluster's rules do not admit this", f"{where}: {said}", _admission_remedy(said)
         )
@@ -281,17 +285,17 @@ def _admission_remedy(said: str) -> str:
     return "ask whoever runs the cluster about the policy that is named"
 
 
-def _message(body: object) -> str:
+def _message(body: str) -> str:
     with suppress(ValueError, TypeError, AttributeError):
-        return str(json.loads(str(body)).get("message") or "")
-    return str(body or "")
+        return str(json.loads(body).get("message") or "")
+    return body
 
 
 def _lost(address: ClusterAddress, error: BaseException) -> EngineLostError:
     said = error
     while said.__cause__ is not None:
         said = said.__cause__
-    text = str(getattr(error, "body", "") or said)
+    text = str(said)
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
         raise EngineError(
             "the cluster's certificate is signed by nobody who is known",

@@ -27,6 +27,7 @@ from pytest_mlcontainer.engines.kubernetes.supervised import SupervisorLog, Told
 from pytest_mlcontainer.engines.kubernetes.transfers import PodFiles, TarPieces
 from pytest_mlcontainer.engines.printed import STDERR, STDOUT, LogFiles
 from pytest_mlcontainer.errors import EngineError, EngineLostError
+from pytest_mlcontainer.progress.far import HowFar
 
 _JOB_S: Final = 3.0  # until its controller has made the pod; past it, its events are looked at
 _START_S: Final = 120.0
@@ -201,7 +202,8 @@ class PodContainer:
 
     def _await_running(self) -> dict[str, Any]:
         platform, pending_s = self._plan.spec.platform, self._plan.settings.pending_s
-        deadline = time.monotonic() + pending_s
+        deadline, far = time.monotonic() + pending_s, HowFar(self._plan.spec.log)
+        far.tell(lambda: "queued")
         pod = self._watch.wait_until(self.id, bool, min(deadline, time.monotonic() + _JOB_S))
         while pod is None:
             self._check_job()
@@ -210,6 +212,8 @@ class PodContainer:
             pod = self._watch.wait_until(self.id, bool, time.monotonic() + _JOB_S)
 
         def settled(pod: dict[str, Any] | None) -> bool:
+            if pod is not None:
+                far.tell(lambda: pod_states.phase_of(pod).told())
             return (
                 pod is None
                 or pod_states.is_running(pod)

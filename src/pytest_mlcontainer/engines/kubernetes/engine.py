@@ -229,7 +229,7 @@ class ClusterEngine:
                 self._remove(made.id)
 
     def _create(self, spec: ContainerSpec, about: Mapping[str, Any]) -> PodContainer:
-        image = self._images.node_image(spec.image, spec.platform)
+        image = self._images.node_image(spec.image, spec.platform, spec.log)
         forbidden = None
         if spec.limits.network == "none":
             forbidden = self._networks.forbid(spec.platform)

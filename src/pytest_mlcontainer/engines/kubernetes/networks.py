@@ -15,12 +15,14 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pytest_mlcontainer.engines.kubernetes import pod_states
 from pytest_mlcontainer.engines.kubernetes.api import AlreadyThereError, ClusterApi
 from pytest_mlcontainer.engines.kubernetes.labels import NETWORK, metadata, of_session
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import ClusterSettings, Owner, Platform
 
-_PATIENCE_S: Final = 90.0
+_AROUND_S: Final = 90
+_LOOK_S: Final = 0.3
 
 
 class Networks:
@@ -93,7 +95,7 @@ class Networks:
         name = f"mlcontainer-look-{uuid.uuid4().hex[:16]}"
         self._api.create("jobs", self._look(name, target, platform))
         try:
-            if self._outcome(name) != "Complete":
+            if not self._succeeds(name, platform):
                 raise EngineError(
                     "whether the cluster keeps pods from the network cannot be seen from inside",
                     f"a pod with a network does not reach {target} either",
@@ -137,19 +139,30 @@ class Networks:
             "metadata": {**about, "labels": labels},
             "spec": {
                 "backoffLimit": 0,
-                "activeDeadlineSeconds": int(self._settings.pending_s + _PATIENCE_S),
+                "activeDeadlineSeconds": int(self._settings.pending_s) + _AROUND_S,
                 "ttlSecondsAfterFinished": 60,
                 "template": {"metadata": {"labels": labels}, "spec": pod},
             },
         }
 
-    def _outcome(self, name: str) -> str:
-        """How a Job ended."""
-        deadline = time.monotonic() + self._settings.pending_s + _PATIENCE_S
-        while time.monotonic() < deadline and not self._api.ending.is_set():
-            job = self._api.get("jobs", name)
-            for each in (job.get("status") or {}).get("conditions") or ():
-                if each.get("status") == "True" and each["type"] in ("Complete", "Failed"):
-                    return str(each["type"])
-            time.sleep(0.3)
-        return "nothing"
+    def _succeeds(self, name: str, platform: Platform) -> bool:
+        """Whether a Job's pod ends well.
+
+        Raises:
+            EngineError: it will not run, or has waited for too long.
+        """
+        pending_s = self._settings.pending_s
+        deadline = time.monotonic() + pending_s
+        while not self._api.ending.is_set():
+            pods = self._api.list("pods", f"batch.kubernetes.io/job-name={name}")["items"]
+            for pod in pods:
+                if pod["status"].get("phase") in ("Succeeded", "Failed"):
+                    return bool(pod["status"]["phase"] == "Succeeded")
+                never = pod_states.why_never(pod, platform)
+                if never is not None:
+                    raise never
+            if time.monotonic() > deadline:
+                said = pod_states.phase_of(pods[0]).told() if pods else "the Job has no pod"
+                raise pod_states.unscheduled(said, platform, pending_s)
+            time.sleep(_LOOK_S)
+        return False

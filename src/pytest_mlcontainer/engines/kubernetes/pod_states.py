@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytest_mlcontainer.engines.failures import FULL_DISK_REMEDY
+from pytest_mlcontainer.engines.failures import FULL_DISK_REMEDY, cut_line
 from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError
 from pytest_mlcontainer.model import Platform
 
@@ -44,6 +44,11 @@ class PodPhase:
 
     step: str
     why: str = ""
+
+    def told(self) -> str:
+        """In one line."""
+        why = " ".join(self.why.split())
+        return f"{self.step}: {cut_line(why)}" if why else self.step
 
 
 def phase_of(pod: Mapping[str, Any]) -> PodPhase:

@@ -15,6 +15,7 @@ import requests
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from pytest_mlcontainer.engines.containers import LogLine, quiet
 from pytest_mlcontainer.engines.distribution import (
     INDEXES,
     MANIFESTS,
@@ -28,7 +29,6 @@ from pytest_mlcontainer.engines.docker.registries.connection import (
     RegistryPatience,
     RegistryRequest,
 )
-from pytest_mlcontainer.engines.protocols import LogLine, quiet
 from pytest_mlcontainer.errors import RegistryError
 from pytest_mlcontainer.model import ImageName
 from pytest_mlcontainer.progress.far import HowFar, Transfers
