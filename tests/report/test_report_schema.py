@@ -88,6 +88,7 @@ DRIFT = Difference(
         Pictures("aGk=", "aGk=", "aGk=", 3, 4),
         TextLines((TextLine("same", 1, "a"), TextLine("gap", 0, "")), True),
     ),
+    clock=True,
 )
 EXPLAINED = Explanation(
     runs=7,

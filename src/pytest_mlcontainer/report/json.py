@@ -75,8 +75,8 @@ def report_json(session: Session) -> str:
     five, of what has `plots` up to twenty: `index`, `actual`, `expected`, `error`, and `excess`
     where there is a bound: the error ÷ what that allows), `noise` (between repeats of the
     reference; null where it was not measured), `typical`, `accept` (`line` of configuration that
-    would let it pass, and what that `hides`; or null), and where there are any `excuses`, `renames`
-    and `plots`.
+    would let it pass, and what that `hides`; or null), and where there are any `excuses`,
+    `renames`, `plots` and `clock`.
     `model.Difference` says what each means.
     """
     plotted = _plotted(session)
@@ -242,6 +242,7 @@ def _difference(leaf: ReportLeaf, is_plotted: bool, is_pictured: bool) -> dict[s
         **({"excuses": list(difference.excuses)} if difference.excuses else {}),
         **({"renames": [list(pair) for pair in difference.renames]} if difference.renames else {}),
         **({} if plots is None else {"plots": plots_to_json(plots)}),
+        **({} if difference.clock is None else {"clock": difference.clock}),
     }
 
 
