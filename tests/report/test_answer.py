@@ -324,3 +324,21 @@ def test_text_of_findings_cannot_act_on_the_terminal() -> None:
             each = replace(VARIED, verdict=verdict, explanation=whole, causes=found)
             for line in [*failure_lines(each, ""), *summary_lines([Result(outcome=each)])]:
                 assert line.isprintable(), line
+
+
+def test_what_one_run_lacks_is_said_with_that_runs_name() -> None:
+    """A reader knows no "actual run": the columns of values have other names."""
+    gone = Difference("outputs/m.json", "auc", Verdict.DRIFT, note="missing in the actual run")
+    across = Outcome("train", ARM64, AMD64, Verdict.DRIFT, (gone,))
+    baseline = replace(across, reference=ARM64, against="the baseline")
+    varied = replace(VARIED, differences=(gone,))
+    for outcome, said in (
+        (across, "missing on linux/arm64"),
+        (baseline, "missing in this run"),
+        (varied, "missing in the varied run"),
+    ):
+        session = gather([Result(outcome=outcome)], 1.0)
+        texts = ["\n".join(failure_lines(outcome, "")), report_json(session), report_html(session)]
+        for text in texts:
+            assert said in text
+            assert "actual run" not in text
