@@ -94,14 +94,21 @@ def depends_on_neighbours(name: str) -> bool:
     return bool(parts) and any(each.fullmatch(parts[-1]) for each in (_LONE, _IN_LOGS))
 
 
+def is_counter(name: str) -> bool:
+    """Whether a column of this name counts the steps of something."""
+    parts = _parts(name)
+    return bool(parts) and _COUNTERS.fullmatch(parts[-1]) is not None
+
+
 def are_of_training(names: Iterable[str]) -> bool:
     """Whether columns of these names are a log of training: what counts its steps, and what only
     training has, as Ultralytics, fastai, Lightning and CatBoost call it: `train/box_loss`, `lr`.
     """
+    names = tuple(names)
+    if not any(map(is_counter, names)):
+        return False
     paths = [parts for parts in map(_parts, names) if parts]
     ends = {parts[-1] for parts in paths}
-    if not any(_COUNTERS.fullmatch(end) for end in ends):
-        return False
     if any(end.startswith("passed") for end in ends) and any(
         end.startswith("remaining") for end in ends
     ):

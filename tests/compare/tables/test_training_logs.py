@@ -105,6 +105,33 @@ def test_times_of_folds_are_a_clocks_as_they_do_not_only_rise(compare: Compare) 
     assert all(set_apart((each,), ()) for each in found)
 
 
+def test_a_log_whose_losses_are_nested_is_one(compare: Compare) -> None:
+    sides = [
+        [
+            {"epoch": n, "time": at, "size": 3, "train": {"loss": 1 / (n + 1)}}
+            for n, at in enumerate(side)
+        ]
+        for side in BOTH
+    ]
+    found = differing(compare, as_json, *sides)
+    assert all(set_apart((each,), ()) for each in found)
+
+
+def test_times_of_what_happened_are_a_clocks(compare: Compare) -> None:
+    """They rise, and there is nothing over which they could be an axis."""
+    sides = [[{"step": n, "event": "e", "time": at} for n, at in enumerate(side)] for side in BOTH]
+    found = differing(compare, as_json, *sides)
+    assert all(set_apart((each,), ()) for each in found)
+
+
+def test_keys_that_are_no_names_are_no_matter(compare: Compare) -> None:
+    """In YAML a key may be a number, or nothing."""
+    sides = (f"- {{1: 2, time: {at}, null: 3}}\n- {{1: 2, time: 9.5, true: 4}}\n" for at in (3, 4))
+    actual, expected = (side.encode() for side in sides)
+    found = [each for each in compare("a.yaml", actual, expected)[0] if not each.verdict.passes]
+    assert [each.item for each in found] == ["[0].time"]
+
+
 def test_a_log_with_more_than_its_times_off_still_differs(compare: Compare) -> None:
     """What is set apart is the column of times alone."""
     mine = rows(MINE, "time", "train/loss", counter="epoch")

@@ -9,12 +9,17 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from pytest_mlcontainer.compare.tables.columns import Column, Table, load, mask_of
 from pytest_mlcontainer.compare.tables.record_lists import Record
-from pytest_mlcontainer.model.clock_names import are_of_training, depends_on_neighbours
+from pytest_mlcontainer.model.clock_names import (
+    are_of_training,
+    depends_on_neighbours,
+    is_counter,
+    is_measured,
+)
 
 _FEWEST: Final = 3
 _MOST_ROWS: Final = 1 << 20
@@ -35,20 +40,32 @@ def clock_in_table(name: str, actual: Table, expected: Table) -> bool | None:
 def clocks_in_records(actual: Sequence[Record], expected: Sequence[Record]) -> dict[str, bool]:
     """The fields of records of which their neighbours tell whether a clock said them.
 
-    A field that only rises, outside a log of training, is an axis: it is False.
+    A field that only rises, beside numbers and outside a log of training, is an axis: it is False.
     """
-    names = [name for name in expected[0] if depends_on_neighbours(name)]
+    called = [name for name in expected[0] if type(name) is str]  # in YAML a key may be a number
+    names = [name for name in called if depends_on_neighbours(name)]
     if not names:
         return {}
-    trained = are_of_training(key for record in expected[:_FEWEST] for key in record)
+    trained = are_of_training(_leaf_names(expected[:_FEWEST]))
+    beside = [name for name in called if not (is_counter(name) or is_measured(name, 1))]
+    over = any(_is_number(expected[0][name]) for name in beside)
     found: dict[str, bool] = {}
     for name in names:
         sides = [[each[name] for each in side if name in each] for side in (actual, expected)]
         if trained and _are_clocks(*sides):
             found[name] = True
-        elif all(map(_rises, sides)):
+        elif over and all(map(_rises, sides)):
             found[name] = False
     return found
+
+
+def _leaf_names(records: Sequence[Record]) -> Iterator[str]:
+    """The names of fields, and of those in a field: `{"epoch": 1, "train": {"loss": 0.1}}`."""
+    for record in records:
+        for name, value in record.items():
+            inner = value if type(value) is dict else {}
+            yield from (f"{name}/{each}" for each in inner)
+            yield str(name)
 
 
 def _cells(column: Column) -> list[Any]:
