@@ -42,13 +42,14 @@ def clocks_in_records(actual: Sequence[Record], expected: Sequence[Record]) -> d
 
     A field that only rises, beside numbers and outside a log of training, is an axis: it is False.
     """
-    called = [name for name in expected[0] if type(name) is str]  # in YAML a key may be a number
+    first = expected[0] if expected else {}  # of records that are curves alone nothing is left
+    called = [name for name in first if type(name) is str]  # in YAML a key may be a number
     names = [name for name in called if depends_on_neighbours(name)]
     if not names:
         return {}
     trained = are_of_training(_leaf_names(expected[:_FEWEST]))
     beside = [name for name in called if not (is_counter(name) or is_measured(name, 1))]
-    over = any(_is_number(expected[0][name]) for name in beside)
+    over = any(_is_number(first[name]) for name in beside)
     found: dict[str, bool] = {}
     for name in names:
         sides = [[each[name] for each in side if name in each] for side in (actual, expected)]
