@@ -53,6 +53,20 @@ def test_what_is_excused_and_renamed_is_so_in_the_merged_report(tmp_path: Path) 
     assert read.comparisons[0].tree.leaves[0].difference == excused
 
 
+def test_a_clock_told_by_its_neighbours_is_one_in_the_merged_report(tmp_path: Path) -> None:
+    """What stood beside it is not in a report, so the report says what came of that."""
+    times = Difference("results.csv", "time", Verdict.DRIFT, max_abs=0.2, size=7, clock=True)
+    write_reports(
+        tmp_path / "a",
+        [Result(outcome=replace(BARE, verdict=Verdict.DRIFT, differences=(times,)))],
+        3.0,
+    )
+    assert main(["report", str(tmp_path / "a"), "--into", str(tmp_path / "c")]) == 1
+    report = json.loads((tmp_path / "c" / "report.json").read_text())
+    ((found,),) = (each["differences"] for each in report["results"])
+    assert found["accept"]["line"] == '"results.csv:time" = { ignore = true }'
+
+
 def test_jobs_with_different_versions_are_named(tmp_path: Path) -> None:
     for name, version in (("a", "0.1.0"), ("b", "0.9.0")):
         write_reports(tmp_path / name, [Result(outcome=BARE)], 3.0)

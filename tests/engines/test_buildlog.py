@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,13 @@ def started(digest: str, name: str, **more: str) -> str:
 def printed(digest: str, data: bytes, stream: int = 1) -> str:
     text = base64.b64encode(data).decode()
     return json.dumps({"logs": [{"vertex": digest, "stream": stream, "data": text}]})
+
+
+UNREAD_CACHE = started(
+    "c",
+    "importing cache manifest from r.example/a:c",
+    error="failed to configure registry cache importer: failed to do request: no such host",
+)
 
 
 @pytest.fixture
@@ -239,6 +247,15 @@ class TestBuildLog:
         assert told == []
         assert seen.plain == ["{", "ERROR: x", ""]
 
+    def test_a_cache_that_could_not_be_read_is_noted_with_its_key(self) -> None:
+        """Unless it is not there yet, as before the first build."""
+        (note,) = fed([UNREAD_CACHE], exit_code=0)[0].notes
+        assert "r.example/a:c, of `cache-from` in [tool.mlcontainer]" in note
+        assert "no such host" in note
+        new = json.loads(UNREAD_CACHE)
+        new["vertexes"][0]["error"] = "failed to configure registry cache importer: a:c: not found"
+        assert fed([json.dumps(new)], exit_code=0)[0].notes == ()
+
 
 class TestExplain:
     def test_a_failing_step(self, build: BuildSettings) -> None:
@@ -278,6 +295,41 @@ class TestExplain:
         """A build context called `docker.io/library/python` would replace nothing."""
         text = MISSING_BASE.replace("nowhere.example/x:1", "docker.io/library/python:3.99-slim")
         assert '"python:3.99-slim" = "docker-image://' in explained(text, build).remedy
+
+    def test_a_cache_that_cannot_be_read_is_not_why_a_step_fails(
+        self, build: BuildSettings
+    ) -> None:
+        """BuildKit says so first, and goes on without it."""
+        lines = [UNREAD_CACHE, *FAILING_STEP.strip().splitlines()]
+        error = explained(lines, build)
+        assert "Dockerfile, [2/2] RUN echo one" in error.value
+        assert "the lines above are the step's own" in error.remedy
+
+    @pytest.mark.parametrize(
+        ("said", "key"),
+        [
+            ("ERROR: failed to build: registry cache importer requires ref", "cache-from"),
+            ("ERROR: failed to build: registry cache exporter requires ref", "cache-to"),
+            (
+                "ERROR: failed to build: Cache export is not supported for the docker driver.",
+                "cache-to",
+            ),
+        ],
+    )
+    def test_a_cache_that_cannot_be_used_is_named_by_its_key(
+        self, build: BuildSettings, said: str, key: str
+    ) -> None:
+        value = "type=registry,ref=r.example/a:c,secret=s3cret"
+        remedy = explained([said], replace(build, cache_from=(value,), cache_to=(value,))).remedy
+        assert remedy.startswith(f"correct or leave out `{key}` in [tool.mlcontainer]")
+        assert '["type=registry,ref=r.example/a:c"]' in remedy
+
+    def test_a_cache_that_cannot_be_written_is_named_by_its_key(self, build: BuildSettings) -> None:
+        error = "error writing layer blob: failed to do request: Head: connection refused"
+        lines = [started("a", "exporting cache to registry", error=error)]
+        found = explained(lines, replace(build, cache_to=("type=registry,ref=r.example/a:c",)))
+        assert "connection refused" in found.value
+        assert '`cache-to` in [tool.mlcontainer]: it is ["type=registry,ref=r.exa' in found.remedy
 
     def test_a_typo(self, build: BuildSettings) -> None:
         """No step has run; the closing words name the line."""

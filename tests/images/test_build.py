@@ -75,3 +75,18 @@ def test_a_cache_can_be_kept_elsewhere_where_the_builder_can(project: MakeProjec
     else:
         # The classic image store cannot export a cache; the engine's own word says so.
         result.stdout.fnmatch_lines(["*Cache export is not supported for the docker driver*"])
+
+
+def test_a_cache_that_cannot_be_reached_is_done_without_and_said(project: MakeProject) -> None:
+    """A registry that is down takes time, not the build; what fails beside it is what is shown."""
+    key = 'cache-from = ["type=registry,ref=localhost:1/team/model:cache"]\n'
+    project.write(key + RUN, dockerfile="FROM python:3.13-slim\nRUN touch /made\n")
+    result = project.run("-k", "image")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*without the cache localhost:1/team/model:cache*cache-from*"])
+
+    project.write(key + RUN, dockerfile="FROM python:3.13-slim\nRUN echo so; exit 7\n")
+    result = project.run("-k", "image")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*RUN echo so; exit 7*"])
+    result.stdout.no_fnmatch_line("*correct or leave out `cache-from`*")

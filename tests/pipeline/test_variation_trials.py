@@ -21,6 +21,7 @@ from pytest_mlcontainer.explain.trials import (
     Trial,
 )
 from pytest_mlcontainer.model import (
+    Cause,
     Entrypoint,
     Failure,
     Output,
@@ -290,6 +291,27 @@ def test_what_is_shown_has_as_few_changes_as_there_are(tmp_path: Path) -> None:
     assert trials.outcome(B).verdict is Verdict.EQUIVALENT
     assert [each.max_abs for each in trials.differences(A)] == [0.25]
     assert trials.differences(Trial(("a",), 9)) == ()
+
+
+def test_of_several_causes_each_says_what_it_alone_moves(tmp_path: Path) -> None:
+    """The worst three, and how many more; nothing where no run has just these changes."""
+
+    def program(names: frozenset[str], _repeat: int) -> Any:
+        moved = {f"{number}": 1.0 + 0.1 * number * ("b" in names) for number in range(6)}
+        first = {} if "a" in names else {"loss": 0.5}
+        return {"a.json": first, "b.json": moved}
+
+    trials = Runs(tmp_path, program).trials()
+    observed(trials, CONTROL, AB, A, B)
+    causes = [Cause(names, 3, "e") for names in (("a",), ("b",), ("a", "b", "c"))]
+    first, second, neither = (trials.with_effect(cause) for cause in causes)
+    assert [(each.where, each.note) for each in first.moves] == [
+        ("a.json:loss", "missing in the varied run; expected 0.5")
+    ]
+    assert first.moves_more == 0
+    assert [each.where for each in second.moves] == ["b.json:5", "b.json:4", "b.json:3"]
+    assert second.moves_more == 2
+    assert neither == causes[2]
 
 
 def test_a_trial_that_fails_is_told_in_one_line(tmp_path: Path) -> None:

@@ -207,6 +207,11 @@ class TestHowFar:
             f"{FAR}56.0 MB",
         ]
 
+    def test_what_has_come_whole_is_said_once(self) -> None:
+        told: list[str] = []
+        Transfers(HowFar(told.append)).take("context", 262, 262)
+        assert told == [f"{FAR}262 bytes"]
+
     def test_it_stands_beside_the_step_until_the_next_one(self) -> None:
         board = Board(Estimates(None))
         states = []

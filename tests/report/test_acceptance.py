@@ -56,6 +56,48 @@ def test_the_line_that_is_proposed_accepts_the_difference(
     assert proposal.hides.startswith("changes of up to")
 
 
+def accepted(folder: Path, actual: np.ndarray, expected: np.ndarray) -> str:
+    """The line that is proposed, which was tried; "" for none."""
+    both = sides(folder, actual=actual, expected=expected)
+    ((difference,), _notes) = compare_outputs(both[0], both[1], ())
+    proposal = acceptance(difference)
+    if proposal is None:
+        return ""
+    ((_key, rule),) = tomllib.loads(proposal.line).items()
+    rules = (Rule("outputs/a.npy", None, Tolerance(**rule)),)
+    assert verdict_of(compare_outputs(both[0], both[1], rules)[0]).passes
+    return proposal.line.partition(" = ")[2]
+
+
+@pytest.mark.parametrize(
+    ("off", "rule"), [(1, "{ atol = 1 }"), (23, "{ atol = 23 }"), (63, "{ atol = 63 }")]
+)
+def test_pixels_are_accepted_by_whole_steps_as_many_as_they_are_off(
+    tmp_path: Path, off: int, rule: str
+) -> None:
+    """Twice as many, rounded up, was 200 of 255 for the last: that accepts any picture."""
+    expected = np.full((20, 20), 192, np.uint8)
+    actual = expected.copy()
+    expected[0, 0], actual[0, 1] = 255, 192 + off
+    actual[0, 0] = 255
+    assert accepted(tmp_path, actual, expected) == rule
+
+
+def test_a_mask_is_accepted_by_the_share_that_agrees(tmp_path: Path) -> None:
+    """A bound of 255 accepts any other mask."""
+    expected = np.zeros((40, 50), np.uint8)
+    expected[:20] = 255
+    actual = expected.copy()
+    actual[20, :6] = 255
+    assert accepted(tmp_path, actual, expected) == "{ agreement = 0.997 }"
+    assert accepted(tmp_path, 255 - expected, expected) == ""
+
+
+def test_large_counts_are_accepted_by_a_share_of_each(tmp_path: Path) -> None:
+    expected = np.arange(1, 100) * 100_000
+    assert accepted(tmp_path, expected + expected // 1000, expected) == "{ rtol = 0.002 }"
+
+
 def test_labels_are_accepted_by_the_share_that_agrees(tmp_path: Path) -> None:
     expected = np.arange(1000)
     actual = expected.copy()

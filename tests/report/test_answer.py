@@ -12,6 +12,7 @@ from pytest_mlcontainer.model import (
     Cause,
     Difference,
     Explanation,
+    MovedItem,
     Outcome,
     Platform,
     SearchFinding,
@@ -24,6 +25,7 @@ from pytest_mlcontainer.report.answer import answer, in_brief, remarks, rest
 from pytest_mlcontainer.report.html import report_html
 from pytest_mlcontainer.report.json import report_json
 from pytest_mlcontainer.report.markdown import summary_md
+from pytest_mlcontainer.report.reading import read_report
 from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
 from pytest_mlcontainer.variations import FAMILIES
@@ -324,3 +326,37 @@ def test_text_of_findings_cannot_act_on_the_terminal() -> None:
             each = replace(VARIED, verdict=verdict, explanation=whole, causes=found)
             for line in [*failure_lines(each, ""), *summary_lines([Result(outcome=each)])]:
                 assert line.isprintable(), line
+
+
+def test_what_one_run_lacks_is_said_with_that_runs_name() -> None:
+    """A reader knows no "actual run": the columns of values have other names."""
+    gone = Difference("outputs/m.json", "auc", Verdict.DRIFT, note="missing in the actual run")
+    across = Outcome("train", ARM64, AMD64, Verdict.DRIFT, (gone,))
+    baseline = replace(across, reference=ARM64, against="the baseline")
+    varied = replace(VARIED, differences=(gone,))
+    for outcome, said in (
+        (across, "missing on linux/arm64"),
+        (baseline, "missing in this run"),
+        (varied, "missing in the varied run"),
+    ):
+        session = gather([Result(outcome=outcome)], 1.0)
+        texts = ["\n".join(failure_lines(outcome, "")), report_json(session), report_html(session)]
+        for text in texts:
+            assert said in text
+            assert "actual run" not in text
+
+
+def test_of_several_causes_each_says_what_it_alone_moves() -> None:
+    """On the terminal and on the page; and in the report, for others to read."""
+    items = MovedItem("w.npz:coef", 0.012345, 0.3), MovedItem("m.json:kind", note="another word")
+    causes = (replace(THREADS, moves=items, moves_more=7), Cause(("umask",), 3, "e"))
+    outcome = replace(VARIED, causes=causes)
+    said = "w.npz:coef (max abs 0.0123, max rel 0.3); m.json:kind (another word); and 7 more"
+    session = gather([Result(outcome=outcome)], 1.0)
+    lines = failure_lines(outcome, "")
+    assert f"  alone it moves: {said}" in lines
+    assert sum("alone it moves" in line for line in lines) == 1
+    assert said in report_html(session)
+    read = read_report(report_json(session), "a").comparisons[0].tree.outcome
+    assert read.causes == causes
+    assert result_from_json(result_to_json(Result(outcome=outcome))).outcome == outcome

@@ -30,6 +30,7 @@ from pytest_mlcontainer.model import (
     Failure,
     ImageFinding,
     Location,
+    MovedItem,
     Outcome,
     Pictures,
     Platform,
@@ -88,6 +89,7 @@ DRIFT = Difference(
         Pictures("aGk=", "aGk=", "aGk=", 3, 4),
         TextLines((TextLine("same", 1, "a"), TextLine("gap", 0, "")), True),
     ),
+    clock=True,
 )
 EXPLAINED = Explanation(
     runs=7,
@@ -119,7 +121,7 @@ WHOLE = Outcome(
     (DRIFT, Difference("m.json", "", Verdict.IDENTICAL, size=7, unit="items")),
     notes=("a note",),
     facts=(("cpu.flags", "avx2", None), ("load", 1.5, True)),
-    causes=(Cause(("threads",), 5, "2 → 1"),),
+    causes=(Cause(("threads",), 5, "2 → 1", (MovedItem("w.npz:coef", math.inf),), 2),),
     explanation=EXPLAINED,
     location=Location(origins=(LINE,)),
     cure=CURE,

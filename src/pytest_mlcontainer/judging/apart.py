@@ -24,7 +24,7 @@ from pytest_mlcontainer.model import (
     Tolerance,
     Verdict,
 )
-from pytest_mlcontainer.model.clock_names import is_id, is_measured
+from pytest_mlcontainer.model.clock_names import is_id
 
 MEASURED, IDS, NAMES = "measured", "ids", "names"
 NOUNS: Final = {
@@ -135,8 +135,9 @@ def _one(difference: Difference, rules: tuple[Rule, ...], last_resort: bool) -> 
         return _of_text(difference, rules)
     if difference.differing and is_id(difference.item):
         return _whole(difference, IDS)
-    numbers = difference.max_abs is not None and not difference.rule.startswith("dtype")
-    if numbers and is_measured(difference.item, difference.size):
+    of_type = difference.rule.startswith(("dtype", "the type"))
+    valued = difference.max_abs is not None or difference.clock  # or times as text: 00:12
+    if valued and not of_type and difference.is_measured:
         return _whole(difference, MEASURED)
     return Exclusions()
 

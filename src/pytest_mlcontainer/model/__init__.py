@@ -47,7 +47,13 @@ from pytest_mlcontainer.model.cures import (
     CurePrice,
     CureSetting,
 )
-from pytest_mlcontainer.model.explanations import Cause, Explanation, SearchFinding, SearchTrial
+from pytest_mlcontainer.model.explanations import (
+    Cause,
+    Explanation,
+    MovedItem,
+    SearchFinding,
+    SearchTrial,
+)
 from pytest_mlcontainer.model.image_names import ImageName
 from pytest_mlcontainer.model.jobs import (
     BaselineJob,
@@ -190,6 +196,7 @@ __all__ = [
     "Limits",
     "Link",
     "Location",
+    "MovedItem",
     "NeedsFrom",
     "NotExercised",
     "Options",

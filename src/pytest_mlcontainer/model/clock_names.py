@@ -7,6 +7,7 @@ They are narrow on purpose: `fit_time` is how long a program took whatever it co
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _WORK: Final = (
@@ -28,7 +29,7 @@ _MEMORY: Final = (
 # Of any number of values: nothing else is called so.
 _SURE: Final = re.compile(
     rf"(?:(?:{_HOW}|{_WORK})_)*(?:(?:{_WORK})_(?:time|duration|latency|seconds|secs|ms)"
-    r"|elapsed(?:_time)?|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
+    r"|elapsed(?:_time)?|time_elapsed|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
     r"|(?:[a-z]+_)?(?:samples|steps|tokens|items|iterations|iters|examples|images|records|rows"
     r"|batches|it|words|frames|requests)_per_(?:s|secs?|seconds?|mins?|minutes?))"
     rf"{_UNIT}"
@@ -49,6 +50,21 @@ _ID: Final = re.compile(
     r"(?:[a-z]+_)?(?:run|session|trace|span|job|request|experiment|process|invocation"
     r"|correlation)_?(?:id|uuid|uid)|uuid|guid|p?pid|nonce"
 )
+# In a log of training, where they are how long it took so far; else they are data.
+_IN_LOGS: Final = re.compile(r"passed(?:_time)?|remaining(?:_time)?|time_left|time_passed")
+_COUNTERS: Final = re.compile(
+    r"(?:global_|train_|training_)?(?:step|epoch|iter|iteration|batch|round|episode|update)s?"
+)
+_SPLITS: Final = "train|training|learn|val|valid|validation|eval|test"
+_SCORES: Final = (
+    "loss|logloss|acc|accuracy|error|err|auc|f1|mse|rmse|mae|perplexity|ppl|score|reward|iou|map"
+)
+# `acc` alone may be an acceleration, and `error` that of a sensor: those take more of a name.
+_OF_TRAINING: Final = re.compile(
+    rf"loss|perplexity|grad_norm|lr|learning_rate|(?:{_SPLITS})_(?:\w+_)?(?:{_SCORES})"
+    rf"|(?:avg|mean|total|running)_loss|(?:ep|episode|mean)_(?:rew|reward|return)(?:_mean)?"
+)
+_SECTIONS: Final = re.compile(rf"{_SPLITS}|metrics|lr|loss|losses|rollout")
 _PARTS: Final = re.compile(r"[^.\[\]/]+")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _INDEX: Final = re.compile(r"[0-9*]+")
@@ -70,6 +86,36 @@ def is_measured(item: str, size: int) -> bool:
     if size != 1:
         return False
     return bool(_LONE.fullmatch(parts[-1])) or any(_ABOVE.fullmatch(each) for each in parts[:-1])
+
+
+def depends_on_neighbours(name: str) -> bool:
+    """Whether a column of this name is a clock's in a log of training, and data elsewhere."""
+    parts = _parts(name)
+    return bool(parts) and any(each.fullmatch(parts[-1]) for each in (_LONE, _IN_LOGS))
+
+
+def is_counter(name: str) -> bool:
+    """Whether a column of this name counts the steps of something."""
+    parts = _parts(name)
+    return bool(parts) and _COUNTERS.fullmatch(parts[-1]) is not None
+
+
+def are_of_training(names: Iterable[str]) -> bool:
+    """Whether columns of these names are a log of training: what counts its steps, and what only
+    training has, as Ultralytics, fastai, Lightning and CatBoost call it: `train/box_loss`, `lr`.
+    """
+    names = tuple(names)
+    if not any(map(is_counter, names)):
+        return False
+    paths = [parts for parts in map(_parts, names) if parts]
+    ends = {parts[-1] for parts in paths}
+    if any(end.startswith("passed") for end in ends) and any(
+        end.startswith("remaining") for end in ends
+    ):
+        return True
+    return any(_OF_TRAINING.fullmatch(end) for end in ends) or any(
+        _SECTIONS.fullmatch(parts[0]) for parts in paths if len(parts) > 1
+    )
 
 
 def is_id(item: str) -> bool:

@@ -8,6 +8,16 @@ from pytest_mlcontainer.model.basics import Pairs
 
 
 @dataclass(frozen=True)
+class MovedItem:
+    """An item that drifts, in short; `where`, and numbers as those of a difference."""
+
+    where: str
+    max_abs: float | None = None
+    max_rel: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Cause:
     """A smallest set of changes that makes a drift come and go, and how that was shown.
 
@@ -15,11 +25,15 @@ class Cause:
         names: of the changes, sorted; `randomness` alone where no change of the environment does.
         runs: how many runs show it: with just these changes, and with all others but these.
         evidence: in a sentence.
+        moves: of several causes, the worst few items that this one alone makes drift.
+        moves_more: how many there are besides these.
     """
 
     names: tuple[str, ...]
     runs: int
     evidence: str
+    moves: tuple[MovedItem, ...] = ()
+    moves_more: int = 0
 
 
 @dataclass(frozen=True)

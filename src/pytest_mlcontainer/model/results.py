@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import NoSuchOutputError
 from pytest_mlcontainer.model.basics import Pairs, Platform, Scalar, Verdict
+from pytest_mlcontainer.model.clock_names import is_measured
 from pytest_mlcontainer.model.cures import Cure
 from pytest_mlcontainer.model.explanations import Cause, Explanation
 from pytest_mlcontainer.model.plots import Plots
@@ -238,6 +239,8 @@ class Difference:
         excuses: of text that differs in nothing else: names of what differs, "time", "duration".
         plots: what a report can draw of it; None for few elements and for what is identical.
         renames: of outputs that have another name in either run: `names` that bring them together.
+        clock: whether what stands beside it says that a clock gave it (True, in a log of training)
+            or that it is an axis of time (False); None where its name alone has to tell.
     """
 
     output: str
@@ -264,10 +267,16 @@ class Difference:
     excuses: tuple[str, ...] = ()
     renames: Pairs = ()
     plots: Plots | None = None
+    clock: bool | None = None
 
     @property
     def where(self) -> str:
         return f"{self.output}:{self.item}" if self.item else self.output
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a clock or the system gave it, by what stands beside it or by its name."""
+        return is_measured(self.item, self.size) if self.clock is None else self.clock
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,9 @@ def outcome_of(
         raise trials.control_failure()
     outcome = _drawn(trials, findings)
     causes = tuple(_shown(lab, job, prepared, cause) for cause in findings.causes)
+    if len(causes) > 1 and findings.kind is SearchOutcome.DRIFT:
+        # The differences of the outcome are those of one run.
+        causes = tuple(trials.with_effect(cause) for cause in causes)
     serious = tuple(each for each in _crashes(findings)[0] if _is_serious(job, prepared, each))
     if findings.kind is SearchOutcome.CLEAN and serious:
         outcome = replace(outcome, verdict=Verdict.FAILED)

@@ -12,9 +12,11 @@ from pytest_mlcontainer.experiments.judges import ClockJudge, ControlJudge
 from pytest_mlcontainer.explain.trials import Reading, Trial
 from pytest_mlcontainer.judging.apart import Exclusions
 from pytest_mlcontainer.model import (
+    Cause,
     Comparator,
     Difference,
     Failure,
+    MovedItem,
     Outcome,
     Run,
     RunJob,
@@ -22,6 +24,9 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.locating import TwoSides
+
+_MOVES_SHOWN = 3
+_ITS_NAME = "the actual run", "the varied run"  # what comparing calls it, and what it is here
 
 
 class VariationTrials:
@@ -89,6 +94,21 @@ class VariationTrials:
         """
         runs = self.experiment.runs_of(trial)
         return self._judge.differences(runs[0]) if runs else ()
+
+    def with_effect(self, cause: Cause) -> Cause:
+        """The cause with what it alone moves, where a trial of just these changes drifted.
+
+        As of `differences`: a pickle takes a container to open, and is not opened for this.
+        """
+        trial = self.experiment.drifting(cause.names)
+        if trial is None or trial.changes != cause.names:
+            return cause
+        failing = [each for each in self.differences(trial) if not each.verdict.passes]
+        moves = tuple(
+            MovedItem(each.where, each.max_abs, each.max_rel, each.note.replace(*_ITS_NAME))
+            for each in failing[:_MOVES_SHOWN]
+        )
+        return replace(cause, moves=moves, moves_more=len(failing) - len(moves))
 
     def outcome(self, trial: Trial) -> Outcome:
         """The trial held against the control, in full.

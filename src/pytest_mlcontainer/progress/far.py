@@ -51,4 +51,5 @@ class Transfers:
 
         come = decimal(sum(current for current, _total in self._parts.values()))
         totals = [max(total, current) for current, total in self._parts.values() if total]
-        return f"{come} of {decimal(sum(totals))}" if len(totals) == len(self._parts) else come
+        total = decimal(sum(totals)) if len(totals) == len(self._parts) else come
+        return come if come == total else f"{come} of {total}"

@@ -8,13 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_mlcontainer.item_kinds import is_labels
+from pytest_mlcontainer.item_kinds import is_integer, is_labels
 from pytest_mlcontainer.model import BY_DTYPE, Difference, Verdict
 from pytest_mlcontainer.model.clock_names import is_measured
 
 _MOST_RELATIVE = 0.1
 _ROOM = 2.0
 _LEAST_AGREEMENT = 0.9
+_SMALL_INTEGERS = 1 << 16  # pixels, levels, counts: of those a bound is a whole number
+_TELLING = 0.25
 _TIMES = re.compile(
     r"(^|[._])(time|timestamp|datetime|date|created|started|finished|elapsed|duration|runtime|"
     r"seconds|millis)(_at|_on|_s|_ms|_us|_ns|_sec|_seconds|_utc)?$|_(time|timestamp|at)(_m?s)?$",
@@ -70,9 +72,12 @@ def accept_together(pattern: str, differences: Sequence[Difference]) -> Acceptan
 
 def _of_time(difference: Difference) -> Acceptance | None:
     """A time or duration is another one in every run: no bound for it would say anything."""
+    if difference.clock is False:
+        return None
     lone = difference.size == 1 and _TIMES.search(difference.item)
-    if lone or is_measured(difference.item, difference.size) or _since_1970(difference):
-        hides = "whatever is there, which by its name a clock or the system gives"
+    if lone or difference.is_measured or _since_1970(difference):
+        by = "its name" if difference.clock is None else "its name and the columns beside it"
+        hides = f"whatever is there, which by {by} a clock or the system gives"
         return Acceptance(difference.where, "ignore", "true", hides)
     return None
 
@@ -109,6 +114,8 @@ def _bound(difference: Difference) -> Acceptance | None:
         margin = _round_up(off * _ROOM)
         hides = f"changes of up to {margin:g}, in either direction"
         return Acceptance(name, "margin", f"{margin:g}", hides, margin)
+    if is_integer(difference) and off <= _largest(difference) <= _SMALL_INTEGERS:
+        return _whole_numbers(difference, off)
     if relative is not None and 0 < relative * _ROOM <= _MOST_RELATIVE:
         rtol = _round_up(relative * _ROOM)
         hides = f"changes of up to {rtol:g} of each value"
@@ -120,10 +127,35 @@ def _bound(difference: Difference) -> Acceptance | None:
     return Acceptance(name, "atol", f"{atol:g}", hides, atol)
 
 
+def _largest(difference: Difference) -> float:
+    """The largest finite |expected|; 0 where that is not known."""
+    off, of_scale = difference.max_abs, difference.scale_error
+    return off / of_scale if off and of_scale else 0.0
+
+
+def _whole_numbers(difference: Difference, off: float) -> Acceptance | None:
+    """Of pixels and other small integers: how many steps they may be off.
+
+    A bound that is a good part of all that they can be would hide anything, as of a mask that is 0
+    or 255; there it is the share that has to agree.
+    """
+    largest = _largest(difference)
+    if off > _TELLING * largest:
+        return _share(difference)
+    unit = 10 ** max(len(f"{off:.0f}") - 2, 0)
+    atol = math.ceil(off / unit) * unit
+    hides = f"changes of up to {atol}, where values are up to {largest:.0f}"
+    return Acceptance(difference.where, "atol", str(atol), hides, atol)
+
+
 def _agreement(difference: Difference) -> Acceptance | None:
-    if difference.unit != "elements" or not difference.size:
-        return None
     if difference.max_abs is not None and not is_labels(difference):
+        return None
+    return _share(difference)
+
+
+def _share(difference: Difference) -> Acceptance | None:
+    if difference.unit != "elements" or not difference.size:
         return None
     agreeing = 1 - difference.differing / difference.size
     share = math.floor(agreeing * 1000) / 1000

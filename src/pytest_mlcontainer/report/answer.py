@@ -14,10 +14,12 @@ from pytest_mlcontainer.model import Cause, Explanation, Outcome, SearchFinding,
 from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
 from pytest_mlcontainer.report.cure import cure_statement
 from pytest_mlcontainer.report.where import where_statements
+from pytest_mlcontainer.wording import truncate
 
 UNVARIED = "nothing varied"
 REPEATS = "other repeats"
 _CAUSES = 5
+_NOTE_SHOWN = 80
 _FINDINGS = 20
 _MOST_ALIKE = 8  # names that are listed whole
 _HELPS = "usually helps"
@@ -205,12 +207,25 @@ def _cause(cause: Cause, tried: tuple[str, ...]) -> Statement:
     helps = dict.fromkeys(
         advice(name) or (advice("dependency") if versions else "") for name in cause.names
     )
+    below = [("alone it moves", _moved(cause))] if cause.moves else []
     return Statement(
         "cause",
         f"{head}{cause.evidence.rstrip('.')}; {runs}",
         cause.names,
-        tuple((_HELPS, each) for each in helps if each),
+        (*below, *((_HELPS, each) for each in helps if each)),
     )
+
+
+def _moved(cause: Cause) -> str:
+    """The worst few items that it alone makes drift, each with how far or how."""
+    said = []
+    for each in cause.moves:
+        numbers = [("max abs", each.max_abs), ("max rel", each.max_rel)]
+        far = [f"{name} {number:.3g}" for name, number in numbers if number is not None]
+        how = ", ".join(far) or truncate(each.note, _NOTE_SHOWN)
+        said.append(f"{each.where} ({how})" if how else each.where)
+    more = f"; and {cause.moves_more:,} more" if cause.moves_more else ""
+    return f"{'; '.join(said)}{more}"
 
 
 def _no_cause(explained: Explanation) -> Statement:

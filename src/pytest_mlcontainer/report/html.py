@@ -29,6 +29,7 @@ from pytest_mlcontainer.report.publication import publication_html
 from pytest_mlcontainer.report.results import RunResult
 from pytest_mlcontainer.report.session import Comparison, Session
 from pytest_mlcontainer.report.shared_causes import shared_html
+from pytest_mlcontainer.report.sides import names_of_sides
 
 _SECTIONS = 60
 _LEAVES = 300
@@ -269,7 +270,7 @@ def _facts(outcome: Outcome) -> Iterator[str]:
         return
     yield "<h3>The environments differ</h3>"
     yield '<div class="wide">\n<table class="facts">'
-    yield head_html(("fact", *words.names_of_sides(outcome)))
+    yield head_html(("fact", *names_of_sides(outcome)))
     yield "<tbody>"
     for name, expected, actual in outcome.facts[:_FACTS]:
         cells = f"<td>{_fact(actual)}</td><td>{_fact(expected)}</td>"

@@ -10,6 +10,7 @@ from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.report.html_lines import parts_html
 from pytest_mlcontainer.report.html_text import head_html, t
+from pytest_mlcontainer.report.sides import names_of_sides
 from pytest_mlcontainer.report.tree import FEW_ELEMENTS, ReportLeaf
 from pytest_mlcontainer.word_diff import word_diff
 
@@ -39,7 +40,7 @@ def _table(
     placed = any(each.index for each in shown)
     measured = any(each.error is not None for each in shown)
     bounded = any(each.excess is not None for each in shown)
-    heads = [*(["worst at"] if placed else []), *words.names_of_sides(outcome)]
+    heads = [*(["worst at"] if placed else []), *names_of_sides(outcome)]
     heads += ["off by"] if measured else []
     heads += ["of what is allowed"] if bounded else []
     yield f'<div class="wide">\n<table class="elements">\n{head_html(heads)}\n<tbody>'

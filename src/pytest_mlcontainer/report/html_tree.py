@@ -13,6 +13,7 @@ from pytest_mlcontainer.report.html_elements import elements_html
 from pytest_mlcontainer.report.html_pictures import pictures_html
 from pytest_mlcontainer.report.html_plots import plots_html
 from pytest_mlcontainer.report.html_text import t
+from pytest_mlcontainer.report.sides import names_of_sides
 from pytest_mlcontainer.report.tree import Bins, Node, ReportLeaf, Tree
 
 _OPEN = 3
@@ -127,7 +128,7 @@ def _details(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     yield from rule_html(difference)
     yield from _pictures(leaf, view)
     if in_full and difference.plots is not None:
-        yield from plots_html(difference, difference.plots, words.names_of_sides(view.outcome))
+        yield from plots_html(difference, difference.plots, names_of_sides(view.outcome))
     elif leaf.has_more and not in_full:
         why = "Plots, and more than the worst few values, are shown of the worst items alone."
         yield f'<p class="quiet">{why}</p>'
@@ -138,7 +139,7 @@ def _pictures(leaf: ReportLeaf, view: _View) -> Iterator[str]:
     if plots is None or plots.pictures is None:
         return
     if id(leaf) in view.pictured:
-        yield from pictures_html(plots.pictures, words.names_of_sides(view.outcome))
+        yield from pictures_html(plots.pictures, names_of_sides(view.outcome))
     else:
         yield '<p class="quiet">Its pictures are left out: this page has those of worse items.</p>'
 

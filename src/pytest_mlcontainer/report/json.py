@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pytest_mlcontainer.model import (
+    Cause,
     CheckReport,
     Element,
     Explanation,
@@ -58,7 +59,8 @@ def report_json(session: Session) -> str:
     A result: `entrypoint`, `target`, `reference`, `verdict`, `differences` (the worst first),
     `counts` (items by verdict, all of them), `unlisted` (those of them that are only counted,
     because there are more than 500), `outputs` (each with its verdict and its counts of what is
-    listed), `causes`, `explanation` (null where no cause was looked for), `location` (as of
+    listed), `causes` (`names`, `runs`, `evidence`; of several what each alone `moves`, and how many
+    more: `moves_more`), `explanation` (null where no cause was looked for), `location` (as of
     `where`; null where that was not asked for), `cure` (as of `cure`, with the lines for a
     `dockerfile`; null where that was not asked for), `facts` that differ, `notes`, `repeat` (a
     command, or null).
@@ -75,8 +77,8 @@ def report_json(session: Session) -> str:
     five, of what has `plots` up to twenty: `index`, `actual`, `expected`, `error`, and `excess`
     where there is a bound: the error ÷ what that allows), `noise` (between repeats of the
     reference; null where it was not measured), `typical`, `accept` (`line` of configuration that
-    would let it pass, and what that `hides`; or null), and where there are any `excuses`, `renames`
-    and `plots`.
+    would let it pass, and what that `hides`; or null), and where there are any `excuses`,
+    `renames`, `plots` and `clock`.
     `model.Difference` says what each means.
     """
     plotted = _plotted(session)
@@ -151,12 +153,27 @@ def _comparison(
     }
 
 
+def _cause(cause: Cause) -> dict[str, Any]:
+    moves = [
+        {
+            "where": each.where,
+            "max_abs": _number(each.max_abs),
+            "max_rel": _number(each.max_rel),
+            "note": each.note,
+        }
+        for each in cause.moves
+    ]
+    return {
+        "names": list(cause.names),
+        "runs": cause.runs,
+        "evidence": cause.evidence,
+        **({"moves": moves, "moves_more": cause.moves_more} if moves else {}),
+    }
+
+
 def _context(outcome: Outcome) -> dict[str, Any]:
     return {
-        "causes": [
-            {"names": list(cause.names), "runs": cause.runs, "evidence": cause.evidence}
-            for cause in outcome.causes
-        ],
+        "causes": [_cause(cause) for cause in outcome.causes],
         "explanation": _explanation(outcome.explanation),
         "facts": [
             {"name": name, "expected": _number(expected), "actual": _number(actual)}
@@ -242,6 +259,7 @@ def _difference(leaf: ReportLeaf, is_plotted: bool, is_pictured: bool) -> dict[s
         **({"excuses": list(difference.excuses)} if difference.excuses else {}),
         **({"renames": [list(pair) for pair in difference.renames]} if difference.renames else {}),
         **({} if plots is None else {"plots": plots_to_json(plots)}),
+        **({} if difference.clock is None else {"clock": difference.clock}),
     }
 
 

@@ -14,6 +14,7 @@ from pytest_mlcontainer.model import (
     EmulatedCpu,
     Explanation,
     Failure,
+    MovedItem,
     Outcome,
     Platform,
     SearchFinding,
@@ -124,9 +125,7 @@ def _result(raw: Mapping[str, Any]) -> Result:
         reference=_target(raw["reference"]),
         verdict=Verdict(raw["verdict"]),
         differences=tuple(_difference(each) for each in raw["differences"]),
-        causes=tuple(
-            Cause(tuple(each["names"]), each["runs"], each["evidence"]) for each in raw["causes"]
-        ),
+        causes=tuple(_cause(each) for each in raw["causes"]),
         facts=tuple((each["name"], each["expected"], each["actual"]) for each in raw["facts"]),
         notes=tuple(raw["notes"]),
         against=str(raw["against"]),
@@ -156,6 +155,20 @@ def _target(raw: Mapping[str, Any]) -> Target:
         variations=tuple(raw["variations"]),
         cpu=cpu,
     )
+
+
+def _cause(raw: Mapping[str, Any]) -> Cause:
+    moves = tuple(
+        MovedItem(each["where"], _float(each["max_abs"]), _float(each["max_rel"]), each["note"])
+        for each in raw.get("moves", ())
+    )
+    return Cause(
+        tuple(raw["names"]), raw["runs"], raw["evidence"], moves, int(raw.get("moves_more", 0))
+    )
+
+
+def _float(raw: Any) -> float | None:
+    return None if raw is None else float(raw)
 
 
 def _difference(raw: Mapping[str, Any]) -> Difference:

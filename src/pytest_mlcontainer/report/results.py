@@ -15,6 +15,7 @@ from pytest_mlcontainer.model import (
     EmulatedCpu,
     Explanation,
     Failure,
+    MovedItem,
     Outcome,
     Platform,
     Run,
@@ -155,9 +156,7 @@ def _outcome(raw: Mapping[str, Any]) -> Outcome:
             "reference": _target(raw["reference"]),
             "verdict": Verdict(raw["verdict"]),
             "differences": tuple(_difference(each) for each in raw["differences"]),
-            "causes": tuple(
-                Cause(**{**each, "names": tuple(each["names"])}) for each in raw["causes"]
-            ),
+            "causes": tuple(_cause(each) for each in raw["causes"]),
             "facts": tuple((name, left, right) for name, left, right in raw["facts"]),
             "notes": tuple(raw["notes"]),
             "explanation": None if explanation is None else _explanation(explanation),
@@ -165,6 +164,11 @@ def _outcome(raw: Mapping[str, Any]) -> Outcome:
             "cure": cure_from_json(raw["cure"]),
         }
     )
+
+
+def _cause(raw: Mapping[str, Any]) -> Cause:
+    moves = tuple(MovedItem(**each) for each in raw["moves"])
+    return Cause(**{**raw, "names": tuple(raw["names"]), "moves": moves})
 
 
 def _explanation(raw: Mapping[str, Any]) -> Explanation:

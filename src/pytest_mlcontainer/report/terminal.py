@@ -15,6 +15,7 @@ from pytest_mlcontainer.report.overview import alike, overview, representatives
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.report.shared_causes import shared_lines
+from pytest_mlcontainer.report.sides import names_of_sides
 from pytest_mlcontainer.report.tree import ReportLeaf, Tree, build_tree
 from pytest_mlcontainer.wording import first_and_count, truncate
 
@@ -173,7 +174,7 @@ def _spread(difference: Difference) -> list[str]:
 
 def _elements(leaf: ReportLeaf, outcome: Outcome) -> list[str]:
     """The worst few side by side; where they are long, the worst alone, in full."""
-    difference, names = leaf.difference, words.names_of_sides(outcome)
+    difference, names = leaf.difference, names_of_sides(outcome)
     rows = [
         (
             words.place(difference, each.index),
@@ -236,7 +237,7 @@ def _statement(statement: Statement) -> list[str]:
 def _facts(outcome: Outcome) -> list[str]:
     if not outcome.facts:
         return []
-    rows = [("", *words.names_of_sides(outcome))]
+    rows = [("", *names_of_sides(outcome))]
     rows += [
         (escape(name, _FACT_WIDTH), _fact(actual), _fact(expected))
         for name, expected, actual in outcome.facts[:_FACTS]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_mlcontainer.model import Difference, Element, Outcome, Verdict
+from pytest_mlcontainer.report.sides import name_the_run
 
 LISTED = 500
 BINS = 64
@@ -141,7 +142,7 @@ def build_tree(outcome: Outcome, unlisted: Counts = ()) -> Tree:
     Args:
         unlisted: items that were cut from the outcome before.
     """
-    outcome, more = cut(outcome)
+    outcome, more = cut(name_the_run(outcome))
     unlisted = add_counts(unlisted, more)
     leaves = tuple(_leaf(difference) for difference in outcome.differences)
     return Tree(

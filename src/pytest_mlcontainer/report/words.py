@@ -13,7 +13,7 @@ from pytest_mlcontainer.model import (
     Target,
     Verdict,
 )
-from pytest_mlcontainer.report.answer import UNVARIED, is_varied, why
+from pytest_mlcontainer.report.answer import is_varied, why
 from pytest_mlcontainer.report.tree import Bins, Counts, merge_bins
 
 LEGEND = (
@@ -109,15 +109,6 @@ def runs(count: int) -> str:
 def session_runs(count: int, more: int) -> str:
     """How many there were, and how many of them, or besides, searches for causes asked for."""
     return f"{runs(count)}, {runs(more)} in search of causes" if more else runs(count)
-
-
-def names_of_sides(outcome: Outcome) -> tuple[str, str]:
-    """What the two columns of values are called."""
-    if is_varied(outcome) and outcome.against == UNVARIED:
-        return "varied", UNVARIED
-    target, reference = str(outcome.target.platform), str(outcome.reference.platform)
-    other = outcome.against or f"{reference} (reference)"
-    return ("this run" if target == reference else target), other
 
 
 def name_of_reference(outcome: Outcome) -> str:

@@ -326,6 +326,13 @@ def test_an_encrypted_member_fails_and_the_others_are_compared(compare: Compare)
     assert found["b"].verdict is Verdict.DRIFT
 
 
+def test_a_member_without_a_name_is_a_file(compare: Compare) -> None:
+    """As a damaged directory has it."""
+    sides = [zipped({"": data, "b": b"2"}) for data in (b"1", b"3")]
+    differences, _notes = compare("a.zip", *sides)
+    assert {each.verdict for each in differences} == {Verdict.DRIFT, Verdict.IDENTICAL}
+
+
 def test_a_member_twice_is_ambiguous_and_fails(only: Only) -> None:
     twice = zipped({"a": b"1", "b": b"2"}).replace(b"b", b"a")
     found = only("a.zip", twice, zipped({"a": b"2"}))

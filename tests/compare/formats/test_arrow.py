@@ -130,6 +130,13 @@ def test_a_file_that_cannot_be_read_fails_and_says_why(
     assert found.note.startswith(f"actual run: t.arrow {reason}")
 
 
+def test_a_name_that_is_no_text_is_damage(only: Only) -> None:
+    whole = ipc(pa.table({"column": [1, 2]}))
+    found = only("t.arrow", whole.replace(b"column", b"col\xc4mn"), whole)
+    assert found.verdict is Verdict.FAILED
+    assert found.note.startswith("actual run: t.arrow cannot be read, it is damaged or truncated")
+
+
 @settings(PROPERTY, max_examples=200)
 @given(st.integers(8, len(GOOD) - 8), st.binary(min_size=1, max_size=4))
 def test_no_damage_crashes(compare: Compare, place: int, bytes_: bytes) -> None:

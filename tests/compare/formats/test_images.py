@@ -221,6 +221,20 @@ def test_a_huge_picture_is_refused_with_what_to_do(only: Only) -> None:
     assert "ignore it by a rule" in found.note
 
 
+def test_a_huge_frame_of_an_animation_is_refused_as_well(compare: Compare) -> None:
+    """Its size is its own, and read when the ones before it have been compared."""
+    stream = io.BytesIO()
+    frames = [Image.fromarray(PICTURE), Image.fromarray(255 - PICTURE)]
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    whole = bytearray(stream.getvalue())
+    second = whole.rindex(b"," + bytes(4) + whole[6:10])  # where, and as large as the screen
+    bomb = whole.copy()
+    bomb[second + 5 : second + 9] = b"\xff" * 4
+    differences, _notes = compare("a.gif", bytes(bomb), bytes(whole))
+    (found,) = (each for each in differences if each.verdict is Verdict.FAILED)
+    assert "pixels, as many as Pillow opens" in found.note
+
+
 def test_text_that_begins_like_a_bitmap_is_text(only: Only) -> None:
     assert only("a.txt", "BM is a road\n" * 3, "BM is a path\n" * 3).unit == "lines"
 

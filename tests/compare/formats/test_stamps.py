@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from pytest_mlcontainer.compare import verdict_of
-from pytest_mlcontainer.model import NAMED_PATTERNS, Tolerance, Verdict
+from pytest_mlcontainer.model import NAMED_PATTERNS, Comparator, Tolerance, Verdict
 from tests.fixture_types import Compare, Only
 
 PDF = (
@@ -32,6 +34,12 @@ CORE = (
 )
 MAT = "MATLAB 5.0 MAT-file Platform: posix, Created on: {day:<24}"
 DAYS = {"day": "20261128"}, {"day": "20261129"}
+
+
+def read_properties(path: Path) -> dict[str, object]:
+    """What a plugin reads that is about documents themselves."""
+    (day,) = re.findall(r"/CreationDate \(D:([0-9]{8})", path.read_text())
+    return {"created": day, "pages": 1}
 
 
 def book(day: str, cell: str) -> bytes:
@@ -149,3 +157,16 @@ def test_dates_beside_numbers_that_do_not_agree_excuse_nothing(only: Only) -> No
     found = only("a.log", b"2026-11-28 10:15:00 loss 0.51\n", b"2026-11-29 10:15:00 loss 0.5\n")
     assert found.verdict is Verdict.DRIFT
     assert "only dates" not in found.note
+
+
+@pytest.mark.parametrize("by_content", [True, False])
+def test_a_plugins_format_judges_what_it_reads_dates_too(
+    compare: Compare, by_content: bool
+) -> None:
+    """It is asked before anything of this package, stamps among it."""
+    recognises = (lambda _path, head: head.startswith(b"%PDF")) if by_content else None
+    plugin = Comparator("pdf-properties", read_properties, (".pdf",), recognises)
+    sides = [PDF.format(drawn=7, id="0a", **day).encode() for day in DAYS]
+    differences, _notes = compare("a.pdf", *sides, comparators=(plugin,))
+    verdicts = {each.item: each.verdict for each in differences}
+    assert verdicts == {"created": Verdict.DRIFT, "pages": Verdict.IDENTICAL}

@@ -19,6 +19,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmarks.chaos import reader_faults
@@ -200,6 +201,32 @@ def test_a_format_that_needs_too_much_says_the_limit(
         found = only("a.json", *sides, pool=small)
     assert found.verdict is Verdict.FAILED
     assert "unreadable: the reader took more than 0.146 GiB of memory" in found.note
+
+
+def promising(size_bytes: int) -> bytes:
+    """An Arrow file with a compressed column that says that it unpacks to so much."""
+    values = pa.array(np.zeros(5000))
+    stream = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_file(stream, pa.schema([("x", values.type)]), options=options) as writer:
+        writer.write_batch(pa.record_batch([values], names=["x"]))
+    said, promised = (size.to_bytes(8, "little") for size in (values.nbytes, size_bytes))
+    assert said in stream.getvalue()
+    return stream.getvalue().replace(said, promised)
+
+
+def test_a_reader_outlives_files_that_promise_more_than_there_may_be(
+    tmp_path: Path, readers: Pool
+) -> None:
+    """It was refused that, and holds nothing: starting another takes longer than to compare."""
+    where = [tmp_path / name for name in ("before", "after")]
+    faults(tmp_path / "first", readers, f"where {where[0]}")
+    sides = [outputs(tmp_path / f"{n}", a__arrow=promising(1 << n)) for n in (45, 46)]
+    differences, _notes = compare_outputs(sides[0], sides[1], (), pool=readers)
+    assert [each.verdict for each in differences] == [Verdict.FAILED]
+    assert "unreadable: the reader took more than 2 GiB of memory" in differences[0].note
+    faults(tmp_path / "second", readers, f"where {where[1]}")
+    assert where[0].read_text() == where[1].read_text()
 
 
 def test_files_that_are_mapped_are_no_memory(tmp_path: Path, readers: Pool) -> None:

@@ -24,6 +24,7 @@ def format_of(comparator: Comparator) -> Format:
         partial(_compare, comparator),
         partial(_recognises, comparator) if comparator.recognises is not None else None,
         tuple(suffix.lower() for suffix in comparator.suffixes),
+        added=True,
     )
 
 

@@ -315,15 +315,15 @@ class _ArrowFile:
         pa = self._pa
         with self._reader(()) as (schema, _):
             fields = [schema.field(place) for place in range(len(schema))]
+            leaves = [
+                (place, leaf)
+                for place, name in enumerate(unique_names([field.name for field in fields]))
+                for leaf in leaves_of(pa, name, fields[place].type)
+            ]
         rows = 0
         with self._reader((0,) if fields else ()) as (_, batches):
             for batch in batches:
                 rows += batch.num_rows
-        leaves = [
-            (place, leaf)
-            for place, name in enumerate(unique_names([field.name for field in fields]))
-            for leaf in leaves_of(pa, name, fields[place].type)
-        ]
         names = unique_names([leaf.name for _, leaf in leaves])
         return Table(
             {

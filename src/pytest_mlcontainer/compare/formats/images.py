@@ -142,8 +142,8 @@ def _looks(actual: Frame, expected: Frame) -> str:
 class _FrameReader:
     """The frames of one side, one after the other."""
 
-    def __init__(self, side: ComparedFile, image: Any, kind: str) -> None:
-        self._side, self._image, self._kind = side, image, kind
+    def __init__(self, side: ComparedFile, image: Any, kind: str, pillow: ModuleType) -> None:
+        self._side, self._image, self._kind, self._pillow = side, image, kind, pillow
         self._next = self._pixels = 0
         self.is_animated = bool(getattr(image, "is_animated", False))
 
@@ -163,6 +163,10 @@ class _FrameReader:
                 self._next += 1
                 self._check()
                 return self._frame()
+        except _bombs(
+            self._pillow
+        ) as error:  # a frame of an animation may be larger than the first
+            raise _too_many_pixels(self._side, self._pillow, error) from error
         except WRONG_BYTES as error:
             raise self._side.unreadable(
                 f"is damaged or truncated: {self._kind} frame {self._next - 1} ({error:})"
@@ -217,17 +221,21 @@ def _opened(kind: str, side: ComparedFile) -> Iterator[_FrameReader]:
         try:
             with _quiet():
                 image = pillow.open(stream, formats=[kind])
+                reader = _FrameReader(side, image, kind, pillow)
         except _bombs(pillow) as error:
-            most = pillow.MAX_IMAGE_PIXELS
-            raise side.unreadable(
-                f"has more than {most} pixels, as many as Pillow opens, and may be made to fill "
-                f"memory ({error}); write it as an array, or ignore it by a rule"
-            ) from error
+            raise _too_many_pixels(side, pillow, error) from error
         except WRONG_BYTES as error:
             reason = f"is damaged or truncated: no readable {kind} ({error})"
             raise side.unreadable(reason) from error
         with image:
-            yield _FrameReader(side, image, kind)
+            yield reader
+
+
+def _too_many_pixels(side: ComparedFile, pillow: ModuleType, error: Exception) -> UnreadableError:
+    return side.unreadable(
+        f"has more than {pillow.MAX_IMAGE_PIXELS} pixels, as many as Pillow opens, and may be made "
+        f"to fill memory ({error}); write it as an array, or ignore it by a rule"
+    )
 
 
 def _bombs(pillow: ModuleType) -> tuple[type[Exception], ...]:

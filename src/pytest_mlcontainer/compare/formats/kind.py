@@ -31,6 +31,7 @@ class Format:
         textual: whether two files of different textual formats can still be compared as text.
         arrays: every array in a file, by name, for as long as it is open; None for a format that
             cannot name its arrays.
+        added: whether a plugin brings it, and so judges all that is in a file, dates too.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Format:
     textual: bool = False
     fits: Callable[[ComparedFile], bool] | None = None
     arrays: Callable[[ComparedFile], AbstractContextManager[tuple[Named, ...]]] | None = None
+    added: bool = False
 
     def may_be(self, side: ComparedFile) -> bool:
         """Whether a file with one of the suffixes can be taken at its name."""

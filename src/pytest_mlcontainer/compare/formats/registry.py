@@ -168,7 +168,7 @@ def _told(found: Iterator[Difference], book: RuleBook) -> Iterator[Difference]:
 def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:
     """What the format finds; whatever goes wrong in it becomes a difference that fails."""
     try:
-        if (same := _same_but_stamps(pair, book)) is not None:
+        if not format.added and (same := _same_but_stamps(pair, book)) is not None:
             yield same
         else:
             yield from _as_found(pair, book, format)

@@ -55,7 +55,7 @@ def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArchiveMember:
     open_member = partial(_open_member, file, info)
     bounded = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     step = CHUNK_BYTES if bounded else _SMALL_STEP_BYTES
-    if info.is_dir():
+    if info.filename.endswith("/"):  # `is_dir` fails for an empty name
         return ArchiveMember(ArchiveMemberKind.FOLDER, open_member, step)
     if info.create_system == _UNIX and stat.S_ISLNK(info.external_attr >> 16):
         return ArchiveMember(ArchiveMemberKind.LINK, open_member, step, _target(open_member, step))

@@ -22,6 +22,7 @@ from pytest_mlcontainer.compare.readers.process import (
     ReaderProcess,
     Serve,
     TooLongError,
+    TooMuchError,
 )
 from pytest_mlcontainer.compare.readers.protocol import (
     Calibrate,
@@ -93,7 +94,7 @@ class PendingPair:
         try:
             try:
                 return reader.run(self.job, self._serve, self._given_up.is_set)
-            except TooLongError:
+            except (TooLongError, TooMuchError):
                 raise
             except DeadError:
                 # It may have died of what an earlier pair did to its memory. Its place is kept:

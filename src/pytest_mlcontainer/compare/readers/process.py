@@ -65,6 +65,7 @@ _SAID: Final = 200
 _MOST_PARTS: Final = 256  # 64 MiB, more than a summary has
 _MEGA: Final = 1e6
 _RESIDENT: Final = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
+_LITTLE: Final = 8  # of the memory, as its part
 _ALLOWED_FOR_LATE: Final = 1.1  # where the system limits it, that comes first
 
 Serve = Callable[[Message], object]
@@ -82,6 +83,10 @@ class DeadError(Exception):
 
 class TooLongError(DeadError):
     """It was ended because a job took too long."""
+
+
+class TooMuchError(DeadError):
+    """It lives on: the job asked at once for more memory than there may be, and got none of it."""
 
 
 class ReaderProcess:
@@ -142,6 +147,7 @@ class ReaderProcess:
 
         Raises:
             DeadError: the reader died of it, or was ended, and cannot be used again.
+            TooMuchError: it did not, and can be.
         """
         self.served += 1
         self._parts = 0
@@ -158,7 +164,7 @@ class ReaderProcess:
                 if isinstance(message, Done):
                     return message
                 if isinstance(message, Exhausted):
-                    raise self._exhausted()
+                    raise self._refused()
                 began = time.monotonic()
                 answer = serve(message)
                 deadline += time.monotonic() - began
@@ -172,6 +178,8 @@ class ReaderProcess:
             raise DeadError(f"crashed (what it said makes no sense: {error})") from error
         except _GoneError:
             raise DeadError(self._death()) from None
+        except TooMuchError:
+            raise
         except BaseException:
             self.kill()
             raise
@@ -314,10 +322,22 @@ class ReaderProcess:
             return f": {words[:_SAID]}" if words else ""
         return ""
 
+    def _refused(self) -> DeadError:
+        """Where it holds next to nothing, what it was refused is what the file promises.
+
+        Damaged files promise terabytes. Starting another reader takes longer than most of them.
+        """
+        if _resident_bytes(self._process.pid) > self._limits.memory_bytes // _LITTLE:
+            return self._exhausted()
+        return TooMuchError(self._too_much())
+
     def _exhausted(self) -> DeadError:
         self.kill()
+        return DeadError(self._too_much())
+
+    def _too_much(self) -> str:
         most = self._limits.memory_bytes / GIB
-        return DeadError(f"took more than {most:.3g} GiB of memory, the most that it may")
+        return f"took more than {most:.3g} GiB of memory, the most that it may"
 
     def _too_long(self, job: Job, seconds: float) -> str:
         size, pace = _bytes_of(job), self._limits.bytes_per_s / _MEGA

@@ -18,6 +18,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import Column, Table
 from pytest_mlcontainer.compare.tables.pairs import compare_columns
 from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows
+from pytest_mlcontainer.compare.tables.training_logs import clock_in_table
 from pytest_mlcontainer.compare.tables.typed import NUMBERS, cast, column_array
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
@@ -62,11 +63,14 @@ def compare_tables(
         note = f"rows: {actual.rows}, expected {expected.rows}"
         yield from drift(output, under, note, book)
         return
+    sides = meeting.actual, meeting.expected
     for name, right in meeting.expected.columns.items():
         left = meeting.actual.columns.get(name)
         if left is not None:
             place = replace(place_of(output, under, name), met=meeting.numbers is not None)
             for found in compare_columns(place, left, right, meeting.expected.rows, book):
+                if not found.verdict.passes:
+                    found = replace(found, clock=clock_in_table(name, *sides))
                 yield meeting.say(found)
 
 

@@ -9,6 +9,7 @@ one type of number: 1 and 1.0 are the same value, with a note. The order of keys
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ from pytest_mlcontainer.compare.tables.record_lists import (
     say_moved,
     without,
 )
+from pytest_mlcontainer.compare.tables.training_logs import clocks_in_records
 from pytest_mlcontainer.compare.text.excuses import excuse_all
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_numbers
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
@@ -69,6 +71,7 @@ _NAMED = 50
 _EXCUSED = 1000
 _READ_IN_VAIN_BYTES = 1 << 28
 _ATTEMPT_BYTES = 200
+_FIELD = re.compile(r"(.*)\[[0-9]+\](\..+)", re.DOTALL)
 
 
 def compare_trees(
@@ -97,8 +100,15 @@ class _TreeComparison:
         self._unnamed = _NAMED
         self._excusable = _EXCUSED
         self._left_bytes = _READ_IN_VAIN_BYTES
+        self._clocks: dict[tuple[str, str], bool] = {}  # of lists of records, by the list and field
 
     def compare(self, top: PairNode) -> Iterator[Difference]:
+        for found in self._compare(top):
+            field = None if found.verdict.passes else _FIELD.fullmatch(found.item)
+            clock = None if field is None else self._clocks.get((field[1], field[2]))
+            yield found if clock is None else replace(found, clock=clock)
+
+    def _compare(self, top: PairNode) -> Iterator[Difference]:
         waiting = [iter((top,))]
         while waiting:
             node = next(waiting[-1], None)
@@ -189,6 +199,8 @@ class _TreeComparison:
                 yield from self._drift(node, note)
                 self._book.leave_unread(self._output)
                 return
+            clocks = clocks_in_records(node.actual, node.expected).items()
+            self._clocks |= {(node.item, step_to(name)): clock for name, clock in clocks}
         lengths = len(node.actual), len(node.expected)
         if lengths[0] != lengths[1]:
             yield from self._drift(node, f"a list of {lengths[0]}, expected a list of {lengths[1]}")

@@ -37,6 +37,12 @@ _LOST_ENGINE = re.compile(
 # Whose connections break in the same words.
 _REGISTRY = re.compile("do request|source metadata|load metadata|failed to (resolve|copy|fetch)")
 _STEP = re.compile(r"^\[[^\]]*\d+/\d+\]")
+_READ_CACHE = "importing cache manifest from "
+_CACHE_PLACE = re.compile(r"(?:type|ref|src|dest)=[^,]*")
+_CACHE_KEYS = (
+    ("cache-to", re.compile("exporting cache|cache export", re.IGNORECASE)),
+    ("cache-from", re.compile("importing cache|cache import", re.IGNORECASE)),
+)
 
 
 class BuildLog:
@@ -62,6 +68,7 @@ class BuildLog:
         self.last_step: str = ""
         self.exit_code = 0
         self.digest: str | None = None
+        self._unread_caches: dict[str, str] = {}
 
     @property
     def steps(self) -> tuple[BuildStep, ...]:
@@ -76,6 +83,16 @@ class BuildLog:
         """The last lines of the failed step; some come after the news that it has failed."""
         printed = self._printed.get(self._failed)
         return () if printed is None else printed.telling_lines()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known of a build that worked: caches that it did without."""
+        return tuple(
+            f"the build did without the cache {source}, of `cache-from` in [tool.mlcontainer], as "
+            f"it could not be read ({cut_line(error)}): `docker login` where it asks for one, or "
+            "leave it out"
+            for source, error in self._unread_caches.items()
+        )
 
     def feed(self, line: str) -> None:
         """Take one line of what buildx printed; lines that are no JSON are its closing words."""
@@ -134,6 +151,12 @@ class BuildLog:
             self.last_step = name
             self._log(name)
         error = self._hidden.text(vertex.get("error", ""))
+        if error and name.startswith(_READ_CACHE):
+            # BuildKit goes on without it, so it is never why a build fails. One that is not there
+            # yet is made by the first build, and nothing to speak of.
+            if not error.endswith("not found"):
+                self._unread_caches[name.removeprefix(_READ_CACHE)] = error
+            return
         # Steps that run beside the failing one end as "context canceled"; they are not the cause.
         if error and "context canceled" not in error and not self.error:
             self.error, self.failed_step, self._failed = error, name, digest
@@ -231,9 +254,25 @@ def _remedy(seen: BuildLog, build: BuildSettings) -> str:
         return f"the engine's disk is full: {FULL_DISK_REMEDY}"
     if "unknown instruction" in text or "dockerfile parse error" in text:
         return "correct the Dockerfile; `docker buildx build --check` says more"
+    for key, said in _CACHE_KEYS:
+        if said.search(f"{seen.failed_step}\n{seen.error or seen.closing_words}"):
+            return f"correct or leave out `{key}` in [tool.mlcontainer]: {_cache_help(key, build)}"
     if _STEP.match(seen.failed_step):
         return "the lines above are the step's own; change it or what it needs, then run again"
     return "the reason above is the engine's own word"
+
+
+def _cache_help(key: str, build: BuildSettings) -> str:
+    """What it says now, and what a cache needs."""
+    values = build.cache_to if key == "cache-to" else build.cache_from
+    # Other parts of a value may be a password.
+    named = (_CACHE_PLACE.findall(value) or [value.partition("=")[0]] for value in values)
+    shown = ", ".join(f'"{",".join(parts)}"' for parts in named)
+    return (
+        f"it is [{shown}]. A registry has to be reached from the engine, and may ask for a login "
+        "(`docker login`); kinds other than type=inline need containerd's image store or a "
+        "`builder` of their own"
+    )
 
 
 def _familiar(name: str) -> str:

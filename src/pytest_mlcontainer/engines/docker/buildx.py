@@ -114,7 +114,7 @@ class Buildx:
         build, platform = asked.build, asked.platform
         seen = self._build(asked, build.dockerfile)
         if not seen.failed:
-            return seen, ()
+            return seen, seen.notes
         self._check_version()
         syntax = frontend_image(build.dockerfile)
         if syntax is None or not seen.lacks_image(syntax):
@@ -128,7 +128,7 @@ class Buildx:
             f"{build.dockerfile.name}: its `# syntax={syntax}` could not be fetched; "
             "built with the engine's own Dockerfile frontend"
         )
-        return seen, (note,)
+        return seen, (note, *seen.notes)
 
     def _build(self, asked: _BuildRequest, dockerfile: Path) -> BuildLog:
         """Build once; again where only the removal of another image, or the engine, was to blame.
