@@ -135,9 +135,9 @@ def up(layout: ClusterLayout, environ: Mapping[str, str]) -> Cluster:
     """
     known = starter(layout)
     if known is not None and _has_namespaces(known) and is_current(known.cluster):
-        names = tuple(known.components)
-        known.start(*names)
-        known.wait(*names)
+        for name in known.components:  # each when those that it needs are of use
+            known.start(name)
+            known.wait(name)
         return known.cluster
     root = cache.cache_root(environ)
     codename = machine.check_machine(environ, root)
