@@ -100,7 +100,10 @@ class ClusterNode:
 
 
 def plan_nodes() -> tuple[ClusterNode, ...]:
-    """A node of this machine's architecture, and one whose kubelet is emulated."""
+    """A node of this machine's architecture, and one whose kubelet is emulated.
+
+    Tried on amd64 alone; an arm64 machine would emulate amd64's kubelet.
+    """
     return (ClusterNode(1, emulation.native()), ClusterNode(2, emulation.foreign()))
 
 

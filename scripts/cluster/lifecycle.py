@@ -134,15 +134,15 @@ def up(layout: ClusterLayout, environ: Mapping[str, str]) -> Cluster:
         SetupError: this machine cannot have one, or a part of it fails.
     """
     known = starter(layout)
-    if known is not None and _has_namespaces(known):
-        names = tuple(known.components)
-        known.start(*names)
-        known.wait(*names)
+    if known is not None and _has_namespaces(known) and is_current(known.cluster):
+        for name in known.components:  # each when those that it needs are of use
+            known.start(name)
+            known.wait(name)
         return known.cluster
     root = cache.cache_root(environ)
     codename = machine.check_machine(environ, root)
     if any(path.name != layout.marker for path in layout.base.iterdir()):
-        say("removing what is left of a cluster that is not whole")
+        say("removing a cluster that is not whole, or of other versions")
     clear(layout, root)
     machine.check_room(layout.base)
     built = programs.ensure(root, environ)
@@ -160,6 +160,12 @@ def is_anything_there(layout: ClusterLayout) -> bool:
         layout.base.mkdir(parents=True, exist_ok=True)
         (layout.base / layout.marker).touch()
     return layout.base.exists()
+
+
+def is_current(cluster: Cluster) -> bool:
+    """Whether its programs are those that these scripts would build, and are still there."""
+    are_there = cluster.programs.exists() and cluster.packages.exists()
+    return are_there and cluster.programs.name == programs.folder_name()
 
 
 def _has_namespaces(known: Starter) -> bool:

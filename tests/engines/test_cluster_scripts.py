@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -381,6 +382,22 @@ class TestComponents:
             assert any(rule.startswith(f"-s {POOL} -d {POOL} ") for rule in of_chain)
             (drop,) = (rule for rule in of_chain if rule.endswith("DROP"))
             assert drop.startswith(f"! -s {POOL} -d {POOL} ")
+
+
+class TestVersions:
+    @pytest.mark.parametrize(
+        ("name", "current"), [(None, True), ("programs-kubernetes-v1.0", False)]
+    )
+    def test_a_cluster_of_other_versions_is_not_taken_for_this_one(
+        self, name: str | None, current: bool, tmp_path: Path
+    ) -> None:
+        """After a change of versions in the checkout; it is taken down and set up anew."""
+        built, unpacked = tmp_path / (name or programs.folder_name()), tmp_path / "packages"
+        cluster = replace(cluster_in(tmp_path), programs=built, packages=unpacked)
+        built.mkdir()
+        assert not lifecycle.is_current(cluster), "somebody removed the cache"
+        unpacked.mkdir()
+        assert lifecycle.is_current(cluster) is current
 
 
 class TestControlGroups:
