@@ -95,7 +95,7 @@ def test_fragments_become_the_changelog(tmp_path: Path) -> None:
 
     assert re.search(r"^## 9\.9\.9 \(\d{4}-\d\d-\d\d\)$", made, re.MULTILINE), made
     assert made.index("What is verdict.") < made.index("What is security.")
-    assert made.count("What is ") == 7
+    assert len(re.findall(r"What is \w+\.", made)) == 7
 
 
 def test_the_sdist_has_all_that_the_tests_need(tmp_path: Path) -> None:
