@@ -21,6 +21,7 @@ WORKFLOWS = [
     for file in (
         ROOT / "action.yml",
         *sorted((ROOT / "examples" / "github-workflow").glob("*.yml")),
+        *sorted((ROOT / "examples" / "kubernetes").glob("*.yml")),
         *sorted((ROOT / ".github" / "workflows").glob("*.yml")),
     )
     if file.exists()  # the sdist has no .github

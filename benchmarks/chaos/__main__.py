@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.chaos import floods, fuzz, hostile, kills, many_runs, readers, restarts, sharing
+from benchmarks.chaos import (
+    floods,
+    fuzz,
+    hostile,
+    kills,
+    many_runs,
+    pods,
+    readers,
+    restarts,
+    sharing,
+)
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.session import end_all
 from benchmarks.chaos.suites import SECRETS, SHARING, rows_of
@@ -23,7 +33,7 @@ from pytest_mlcontainer.errors import MlContainerError
 FAULTS: dict[str, Callable[[Plan], Iterable[Row]]] = {
     **{
         module.NAME: module.rows
-        for module in (kills, restarts, floods, many_runs, sharing, hostile, readers, fuzz)
+        for module in (kills, restarts, floods, many_runs, sharing, hostile, readers, fuzz, pods)
     },
     **{suite.name: partial(rows_of, suite=suite) for suite in (SECRETS, SHARING)},
 }

@@ -87,7 +87,7 @@ class PodFiles:
         """
         with tempfile.SpooledTemporaryFile(_SPOOLED_BYTES) as spooled:
             file = cast("IO[bytes]", spooled)
-            _as_gnu(tar, file)
+            as_gnu(tar, file)
             size = file.tell()
             digest = _sha256(file)
             execution = self._again(lambda: self._put_once(path, file, size, digest))
@@ -198,7 +198,7 @@ class TarPieces:
         return taken
 
 
-def _as_gnu(tar: Iterable[bytes], into: IO[bytes]) -> None:
+def as_gnu(tar: Iterable[bytes], into: IO[bytes]) -> None:
     """Write a tar stream anew as busybox reads it: long names as GNU's tar has them."""
     source = cast("IO[bytes]", TarPieces(tar))
     with (
