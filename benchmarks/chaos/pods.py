@@ -44,7 +44,7 @@ _KINDS = (*_PARTS, "pod removed", "connections cut")
 _PROGRAM = """
 i=0; mkdir /tmp/out
 while [ $i -lt 200 ]; do echo line $i; echo other $i >&2; i=$((i+1)); sleep 0.02; done
-head -c 20000000 /dev/zero | tr '\\\\0' x > /tmp/out/large
+head -c 20000000 /dev/zero | tr '\\0' x > /tmp/out/large
 i=0; while [ $i -lt 500 ]; do echo $i > /tmp/out/$i; i=$((i+1)); done
 exit 7
 """

@@ -288,7 +288,7 @@ class EngineRequest:
         environ: environment variables for the connection.
         owner: of the session: everything made on the engine has to be found by it.
         keep: which containers stay after their `with` block.
-        on_keep: called with the id of each container that stays.
+        on_keep: called with a command to look at each container that stays.
         cluster: what the project says of clusters, for an engine that is one.
         send: for an engine that runs what a registry has.
     """

@@ -84,7 +84,7 @@ class Connections:
                 world.environ,
                 world.owner,
                 self._keep,
-                lambda container: self._ledger.add(kept=container[:12]),
+                lambda container: self._ledger.add(kept=container),
                 cluster,
                 self._send,
             )

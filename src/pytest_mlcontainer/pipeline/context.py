@@ -115,7 +115,7 @@ class Context:
         return task(tell, activity, title, project=project, limit_s=limit_s, most=most)
 
     def kept(self) -> tuple[str, ...]:
-        """Containers that stay on their engine for a look, those of workers too."""
+        """Commands to look at containers that stay on their engine, those of workers too."""
         return tuple(entry["kept"] for entry in self.ledger.entries() if "kept" in entry)
 
     def enter(self) -> None:

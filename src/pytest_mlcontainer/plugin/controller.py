@@ -104,8 +104,8 @@ class Controller:
             )
         if not self._session.selected and self._has_collected_all(terminal):
             lines += _nothing_to_do(self._session.config.rootpath)
-        for container in self._session.pipeline.kept():
-            lines.append(f"kept: docker logs {container} (`mlcontainer clean` removes it)")
+        for look in self._session.pipeline.kept():
+            lines.append(f"kept: {look} (`mlcontainer clean` removes it)")
         return lines
 
     def _has_collected_all(self, terminal: pytest.TerminalReporter) -> bool:

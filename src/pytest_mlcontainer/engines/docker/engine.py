@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from docker.errors import APIError, ImageNotFound
 
@@ -59,6 +59,7 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.owners import is_alive
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
+_SHOWN_ID: Final = 12  # as `docker ps` shows it
 # A processor that runs 32-bit programs of its own family needs no emulator for them.
 _COMPATIBLE = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm")}
 
@@ -71,7 +72,7 @@ class DockerEngine:
         environ: environment variables for the connection and for `docker buildx`.
         owner: whose labels everything made here carries.
         keep: which containers stay after their `with` block.
-        on_keep: called with the id of each container that stays.
+        on_keep: called with a command to look at each container that stays.
         patience: how long the engine is waited for.
     """
 
@@ -172,7 +173,7 @@ class DockerEngine:
                 self._remove(made.carrier.id, volumes=False)
             wanted = self._keep is Keep.ALL or (self._keep is Keep.FAILED and failed)
             if wanted and not spec.passing:
-                self._on_keep(made.id)
+                self._on_keep(f"docker logs {made.id[:_SHOWN_ID]}")
             else:
                 self._remove(made.id)
             if copy is not None:

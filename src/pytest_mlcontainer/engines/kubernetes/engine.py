@@ -17,8 +17,9 @@ from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
 from pytest_mlcontainer.engines.kubernetes.container import PodAccess, PodContainer
 from pytest_mlcontainer.engines.kubernetes.images import ClusterImages
 from pytest_mlcontainer.engines.kubernetes.labels import MAKER, as_label, metadata, of_session
-from pytest_mlcontainer.engines.kubernetes.manifests import PodPlan, plan_job
+from pytest_mlcontainer.engines.kubernetes.manifests import BUSYBOX, PodPlan, plan_job
 from pytest_mlcontainer.engines.kubernetes.networks import Networks
+from pytest_mlcontainer.engines.kubernetes.pod_states import PROGRAM
 from pytest_mlcontainer.engines.kubernetes.pod_watch import PodWatch
 from pytest_mlcontainer.engines.kubernetes.server import LaunchedPod, server_spec
 from pytest_mlcontainer.engines.kubernetes.volumes import make_volume, volume_content
@@ -224,7 +225,7 @@ class ClusterEngine:
         finally:
             made.close()
             if may_stay and (keep is Keep.ALL or failed):
-                self._request.on_keep(made.id)
+                self._request.on_keep(self._look_at(made.id))
             else:
                 self._remove(made.id)
 
@@ -264,6 +265,13 @@ class ClusterEngine:
         with suppress(EngineError):
             self._api.delete("jobs", name)
             self._api.delete("secrets", name)
+
+    def _look_at(self, job: str) -> str:
+        namespace = self._api.address.namespace
+        return (
+            f"kubectl --namespace {namespace} exec --stdin --tty job/{job} --container {PROGRAM} "
+            f"-- {BUSYBOX} sh"
+        )
 
     def _check_open(self) -> None:
         if self._closed:

@@ -15,7 +15,8 @@ from pytest_mlcontainer.engines.kubernetes.api import ClusterApi, NotThereError
 from pytest_mlcontainer.engines.kubernetes.pod_states import PROGRAM
 from pytest_mlcontainer.errors import EngineError
 
-_SILENCE_S: Final = 3600.0
+# A node's kubelet that dies may leave the connection open. To ask again costs one request.
+_SILENCE_S: Final = 20.0
 _PAUSE_S, _MOST_PAUSE_S = 0.1, 2.0
 
 
