@@ -28,8 +28,8 @@ _KINDS: Final = {
     "configmaps": LeftoverKind.VOLUME,
     "secrets": LeftoverKind.VOLUME,
 }
-# A Job's pod is removed by the cluster, unless somebody has let go of it.
 _TOLD: Final = tuple(_KINDS)
+_GRACE_S: Final = 1
 
 
 def remove_session(api: ClusterApi, session: str, *, keep_containers: bool) -> bool:
@@ -39,11 +39,22 @@ def remove_session(api: ClusterApi, session: str, *, keep_containers: bool) -> b
     for kind, thing in _of(api, of_session(session)):
         if keep_containers and KEEP in owner_notes(thing):
             continue
-        there = api.delete(kind, str(thing["metadata"]["name"]))
+        there = _delete(api, kind, str(thing["metadata"]["name"]))
         # A policy is the session's own and stays to its end, with nothing that it applies to.
         removed = removed or (there and kind != "networkpolicies")
     forget_volumes(session)
     return removed
+
+
+def remove_job(api: ClusterApi, name: str) -> bool:
+    """Remove a Job with its pod; returns whether there was one.
+
+    A cluster removes the pod by itself, but takes its time when its controllers were away.
+    """
+    there = api.delete("jobs", name)
+    for pod in api.list("pods", f"batch.kubernetes.io/job-name={name}")["items"]:
+        api.delete("pods", str(pod["metadata"]["name"]), grace_s=_GRACE_S)
+    return there
 
 
 def remove_made(api: ClusterApi, session: str, maker: str) -> bool:
@@ -54,7 +65,7 @@ def remove_made(api: ClusterApi, session: str, maker: str) -> bool:
         for thing in api.list(kind, ours)["items"]:
             told = owner_notes(thing)
             if told.get(MAKER) == maker and KEEP not in told:
-                removed = api.delete(kind, str(thing["metadata"]["name"])) or removed
+                removed = _delete(api, kind, str(thing["metadata"]["name"])) or removed
     return removed
 
 
@@ -79,7 +90,7 @@ def remove_leftover(api: ClusterApi, thing: Leftover) -> Leftover:
     """Remove one thing; returns it with `left` set when the cluster does not let it go."""
     kind, _slash, name = thing.id.partition("/")
     try:
-        api.delete(kind, name)
+        _delete(api, kind, name)
     except EngineError as error:
         return replace(thing, left=f"the cluster keeps it: {error.value}")
     return thing
@@ -88,6 +99,10 @@ def remove_leftover(api: ClusterApi, thing: Leftover) -> Leftover:
 def is_ours(thing: Leftover) -> bool:
     """Whether a leftover is a cluster's, and not an image of the engine beside it."""
     return thing.id.partition("/")[0] in _TOLD
+
+
+def _delete(api: ClusterApi, kind: str, name: str) -> bool:
+    return remove_job(api, name) if kind == "jobs" else api.delete(kind, name)
 
 
 def _of(api: ClusterApi, selector: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -263,7 +263,7 @@ class ClusterEngine:
 
     def _remove(self, name: str) -> None:
         with suppress(EngineError):
-            self._api.delete("jobs", name)
+            cleaning.remove_job(self._api, name)
             self._api.delete("secrets", name)
 
     def _look_at(self, job: str) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pytest_mlcontainer.engines.kubernetes import pod_states
 from pytest_mlcontainer.engines.kubernetes.api import AlreadyThereError, ClusterApi
+from pytest_mlcontainer.engines.kubernetes.cleaning import remove_job
 from pytest_mlcontainer.engines.kubernetes.labels import NETWORK, metadata, of_session
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import ClusterSettings, Owner, Platform
@@ -103,7 +104,7 @@ class Networks:
                     'hold; network = "bridge" lets the program have one',
                 )
         finally:
-            self._api.delete("jobs", name)
+            remove_job(self._api, name)
 
     def _look(self, name: str, target: str, platform: Platform) -> dict[str, Any]:
         host, _colon, port = target.rpartition(":")
