@@ -77,6 +77,7 @@ hold() {
 [ -p "$D/go" ] || "$B" mkfifo -m 622 "$D/go"
 echo ready
 read -r _ <"$D/go"
+: >"$D/going"
 
 if [ "$LOOK" != - ]; then
     tries=0

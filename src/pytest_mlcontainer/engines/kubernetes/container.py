@@ -36,7 +36,8 @@ _KILLED_CODE: Final = 137
 _RECENT_BYTES: Final = 4000
 _SILENCE_S: Final = 120.0
 
-_GO: Final = 'echo go >"$D/go"'
+# Executed once more where a connection broke: who has gone does not go again.
+_GO: Final = '[ -e "$D/going" ] || echo go >"$D/go"'
 # $1 seconds of grace. The supervisor ends what is left itself.
 _KILL: Final = """
 read -r CHILD <"$D/child" || exit 0
@@ -126,19 +127,20 @@ class PodContainer:
     def wait(self, timeout_s: float) -> Exit | None:
         deadline = time.monotonic() + timeout_s
         following = self._follow()
-        while True:
-            try:
-                told = following.wait_until(_has_ended, deadline, self._check)
-            except _MemoryOverError:
-                # With its first process its file system went.
-                self._files_gone = True
-                self._ended = Exit(_KILLED_CODE, oom_killed=True)
-                return self._ended
-            if told.exit_code is not None:
-                self._ended = Exit(told.exit_code, oom_killed=bool(told.oom_kills))
-                return self._ended
-            if time.monotonic() >= deadline:
-                return None
+        try:
+            told = following.wait_until(_has_ended, deadline, self._check)
+            if told.exit_code is None:
+                # Whether it still runs has to be known: past its time is a verdict.
+                told = following.ask()
+        except _MemoryOverError:
+            # With its first process its file system went.
+            self._files_gone = True
+            self._ended = Exit(_KILLED_CODE, oom_killed=True)
+            return self._ended
+        if told.exit_code is None:
+            return None
+        self._ended = Exit(told.exit_code, oom_killed=bool(told.oom_kills))
+        return self._ended
 
     def kill(self, grace_s: float) -> None:
         if not self.started or self._ended is not None:

@@ -6,9 +6,9 @@ import json
 import select
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import websocket
@@ -19,6 +19,9 @@ from websocket import WebSocketException
 from pytest_mlcontainer.engines.kubernetes.api import AWAY_REMEDY, ClusterApi
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
+T = TypeVar("T")
+
+PATIENCE_S, PAUSE_S = 60.0, 0.5
 _PIECE_BYTES: Final = 1 << 17
 _LOOK_S: Final = 1.0
 _ANSWER_S: Final = 60.0  # for the rest of a frame that has begun
@@ -82,13 +85,15 @@ class PodPlace:
         finally:
             sock.shutdown()
 
-    def run(
-        self, command: Sequence[str], stdin: bytes = b"", *, limit_s: float = 60.0
-    ) -> tuple[Execution, bytes]:
-        """The same for a program that prints little; returns that, too."""
-        execution = Execution()
-        printed = b"".join(self.execute(command, execution, stdin, silence_s=limit_s))
-        return execution, printed
+    def run(self, command: Sequence[str], *, limit_s: float = 60.0) -> tuple[Execution, bytes]:
+        """The same for a program that prints little, and may be executed twice where a connection
+        broke; returns what it printed, too."""
+
+        def once() -> tuple[Execution, bytes]:
+            execution = Execution()
+            return execution, b"".join(self.execute(command, execution, silence_s=limit_s))
+
+        return patiently(self.api, once)
 
     def _printed(self, sock: Any, execution: Execution, silence_s: float) -> Iterator[bytes]:
         """What comes on stdout; the library's own reader gathers all that has come, by copying."""
@@ -143,17 +148,31 @@ class PodPlace:
         status = getattr(error, "status_code", None)
         body = getattr(error, "resp_body", b"") or b""
         said = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
-        if isinstance(error, websocket.WebSocketBadStatusException) and status in (403, 404, 400):
-            remedy = "`mlcontainer doctor --engine=URL` prints the smallest Role that is enough"
+        if isinstance(error, websocket.WebSocketBadStatusException) and status == 403:
             return EngineError(
                 "the cluster does not let programs be executed in pods",
                 f"{self.pod}: {said or error}",
-                remedy if status == 403 else "",
+                "`mlcontainer doctor --engine=URL` prints the smallest Role that is enough",
             )
         return self._broken(said or str(error))
 
     def _broken(self, said: str) -> EngineLostError:
         return EngineLostError("the connection to a pod broke", f"{self.pod}: {said}", AWAY_REMEDY)
+
+
+def patiently(api: ClusterApi, once: Callable[[], T]) -> T:
+    """Try something again while a cluster's parts are away; a kubelet takes its time to be back.
+
+    Raises:
+        EngineLostError: they stay away.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return once()
+        except EngineLostError:
+            if time.monotonic() > deadline or api.ending.wait(PAUSE_S):
+                raise
 
 
 def _has_come(sock: Any) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_mlcontainer.engines.kubernetes.api import ClusterApi, NotThereError
+from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
+from pytest_mlcontainer.engines.kubernetes.executing import patiently
 from pytest_mlcontainer.engines.kubernetes.pod_states import PROGRAM
 from pytest_mlcontainer.errors import EngineError
 
@@ -97,6 +98,20 @@ class SupervisorLog:
                         self._changed.acquire()
             return self._told
 
+    def ask(self) -> Told:
+        """What has been told by now, whatever became of the connection that is listened to.
+
+        Raises:
+            EngineLostError: the log cannot be had.
+        """
+        url = self._api.url("pods", self._pod, "log")
+
+        def once() -> Told:
+            return parse_told(b"".join(self._api.stream(url, {"container": PROGRAM}, _SILENCE_S)))
+
+        self._take(patiently(self._api, once))
+        return self._told
+
     def close(self) -> None:
         """Stop reading: at once where the log has its end, or the pod is removed."""
         self._closed = True
@@ -114,10 +129,10 @@ class SupervisorLog:
                     pause = _PAUSE_S
                     if self._closed or self._told.exit_code is not None:
                         return
-            except NotThereError:
-                return
             except EngineError:
-                pass  # who waits sees by the pod whether there is anything left to be read
+                # A kubelet that was just started again does not know its pods at first. Who waits
+                # sees by the pod whether there is anything left to be read.
+                pass
             time.sleep(pause)
             pause = min(pause * 2, _MOST_PAUSE_S)
 

@@ -12,19 +12,23 @@ import shlex
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import IO, Final, cast
 
 from pytest_mlcontainer.engines import Stream
-from pytest_mlcontainer.engines.kubernetes.executing import Execution, PodPlace
+from pytest_mlcontainer.engines.kubernetes.executing import (
+    PATIENCE_S,
+    PAUSE_S,
+    Execution,
+    PodPlace,
+    patiently,
+)
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _SPOOLED_BYTES: Final = 16 << 20
 _PIECE_BYTES: Final = 1 << 20
 _SILENCE_S: Final = 120.0
-_TRIES: Final = 5
-_PAUSE_S: Final = 0.5
 _NOT_THERE, _NOT_WHOLE = 44, 45
 _BLOCK: Final = tarfile.BLOCKSIZE
 _CUT_REMEDY: Final = "see what the cluster's API server and the pod's node have logged, and repeat"
@@ -90,7 +94,7 @@ class PodFiles:
             as_gnu(tar, file)
             size = file.tell()
             digest = _sha256(file)
-            execution = self._again(lambda: self._put_once(path, file, size, digest))
+            execution = patiently(self._place.api, lambda: self._put_once(path, file, size, digest))
         if execution.code:
             raise EngineError(
                 "files cannot be put into the pod",
@@ -111,16 +115,6 @@ class PodFiles:
             raise EngineLostError("files did not come whole into the pod", path, _CUT_REMEDY)
         return execution
 
-    def _again(self, once: Callable[[], Execution]) -> Execution:
-        for left in reversed(range(_TRIES)):
-            try:
-                return once()
-            except EngineLostError:
-                if not left:
-                    raise
-                time.sleep(_PAUSE_S)
-        raise AssertionError
-
     def get(self, path: str) -> Stream | None:
         """A tar stream of a file or folder; None where there is none.
 
@@ -133,11 +127,10 @@ class PodFiles:
         return None if first is None else _chained(first, stream)
 
     def _received(self, path: str) -> Stream:
-        digest, seen, tries = hashlib.sha256(), 0, 0
+        digest, seen, heard = hashlib.sha256(), 0, time.monotonic()
         while True:
             execution = Execution()
             command = self.script(_GET, path, str(seen + 1))
-            before = seen
             try:
                 with closing(
                     cast("Stream", self._place.execute(command, execution, silence_s=_SILENCE_S))
@@ -146,12 +139,12 @@ class PodFiles:
                         digest.update(piece)
                         seen += len(piece)
                         yield piece
+                        heard = time.monotonic()
                 break
             except EngineLostError:
-                tries = tries + 1 if seen == before else 1
-                if tries >= _TRIES:
+                past = time.monotonic() > heard + PATIENCE_S
+                if past or self._place.api.ending.wait(PAUSE_S):
                     raise
-                time.sleep(_PAUSE_S)
         self._check(path, execution, digest.hexdigest(), seen)
 
     def _check(self, path: str, execution: Execution, digest: str, seen: int) -> None:
