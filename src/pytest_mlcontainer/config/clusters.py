@@ -66,28 +66,25 @@ def parse_repository(value: object) -> str:
 
 def parse_name(value: object) -> str:
     """The name of a thing in a cluster."""
-    text = parse_word(value)
-    if not _NAME.fullmatch(text):
-        remedy = "small letters, digits, `-` and `.`, as `kubectl get` shows it"
-        raise MlContainerError("not a name in a cluster", show(text), remedy)
-    return text
+    remedy = "small letters, digits, `-` and `.`, as `kubectl get` shows it"
+    return _written_as(_NAME, parse_word(value), "not a name in a cluster", remedy)
 
 
 def parse_label(value: object) -> str:
     """The key of a label, or the name of a resource."""
-    text = parse_word(value)
-    if not _LABEL.fullmatch(text):
-        remedy = "write it as `kubectl get nodes --show-labels` does: example.com/pool"
-        raise MlContainerError("not the key of a label", show(text), remedy)
-    return text
+    remedy = "write it as `kubectl get nodes --show-labels` does: example.com/pool"
+    return _written_as(_LABEL, parse_word(value), "not the key of a label", remedy)
 
 
 def parse_label_value(value: object) -> str:
     """The value of a label."""
-    text = parse_text(value)
-    if not _LABEL_VALUE.fullmatch(text):
-        remedy = "up to 63 letters, digits, `-`, `_` and `.`"
-        raise MlContainerError("not the value of a label", show(text), remedy)
+    remedy = "up to 63 letters, digits, `-`, `_` and `.`"
+    return _written_as(_LABEL_VALUE, parse_text(value), "not the value of a label", remedy)
+
+
+def _written_as(pattern: re.Pattern[str], text: str, otherwise: str, remedy: str) -> str:
+    if not pattern.fullmatch(text):
+        raise MlContainerError(otherwise, show(text), remedy)
     return text
 
 
