@@ -248,9 +248,9 @@ def test_a_password_is_on_no_command_line_and_in_no_log(
     def watch() -> None:
         while not ended.is_set():
             # Not by `glob`, which looks into each folder, and fails for one that has just gone.
-            for pid in filter(str.isdigit, os.listdir("/proc")):
+            for folder in Path("/proc").iterdir():
                 try:
-                    file = Path("/proc", pid, "cmdline")
+                    file = folder / "cmdline"
                     seen.add(file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
                 except OSError:
                     continue
