@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 pytest.importorskip("kubernetes")
 
 from pytest_mlcontainer.engines.kubernetes.addresses import find_cluster
-from pytest_mlcontainer.errors import EngineError
+from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
+from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -97,3 +99,29 @@ def test_without_a_kubeconfig(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="there is no kubeconfig") as raised:
         find_cluster("kubernetes://", {"HOME": str(tmp_path)})
     assert ".kube/config" in raised.value.value
+
+
+def test_a_program_for_logging_in_that_fails(
+    environ: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client library only logs that, and asks as nobody."""
+    login = "exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-login}"
+    (tmp_path / "config").write_text(KUBECONFIG.replace("token: secret", login))
+    with pytest.raises(EngineError, match="logging in fails") as raised:
+        find_cluster("kubernetes://", environ)
+    assert "no-such-login" in raised.value.value
+    assert caplog.text == ""
+
+
+def test_a_cluster_that_does_not_answer_is_not_waited_for(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    closed = KUBECONFIG.replace("https://here.example:6443", "https://127.0.0.1:1")
+    (tmp_path / "config").write_text(closed)
+    api = ClusterApi(find_cluster("kubernetes://", environ))
+    begun = time.monotonic()
+    with pytest.raises(EngineLostError, match="does not answer") as raised:
+        api.read("/version")
+    api.disconnect()
+    assert "127.0.0.1:1" in raised.value.value
+    assert time.monotonic() - begun < 10.0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -63,14 +65,42 @@ def find_cluster(url: str, environ: Mapping[str, str]) -> ClusterAddress:
     try:
         merged = KubeConfigMerger(os.pathsep.join(there)).config.value
         chosen = _choose(merged.get("contexts") or [], context or merged.get("current-context"))
-        config.load_kube_config(
-            os.pathsep.join(there), chosen["name"], configuration, persist_config=False
-        )
+        with _heard() as said:
+            config.load_kube_config(
+                os.pathsep.join(there), chosen["name"], configuration, persist_config=False
+            )
     except Exception as error:  # whatever YAML, and what the library makes of it, comes to
         what = f"the kubeconfig does not lead to a cluster: {files}"
         raise EngineError(what, f"{url}: {error}", _REMEDY) from error
+    if said:
+        # The library goes on without a login, and would be refused as nobody.
+        what = "the kubeconfig's program for logging in fails"
+        remedy = "run it by hand; `kubectl config view --minify` shows which it is"
+        raise EngineError(what, f"{url}: {' '.join(said)}", remedy)
     space = namespace or str((chosen.get("context") or {}).get("namespace") or "default")
     return ClusterAddress(url, chosen["name"], space, str(configuration.host), configuration)
+
+
+class _Collecting(logging.Handler):
+    """Keeps the texts of what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What the library logs as errors meanwhile, where others would raise them."""
+    handler, root = _Collecting(), logging.getLogger()
+    others, root.handlers = root.handlers, [handler]
+    try:
+        yield handler.texts
+    finally:
+        root.handlers = others
 
 
 def _choose(contexts: list[Any], name: str | None) -> dict[str, Any]:

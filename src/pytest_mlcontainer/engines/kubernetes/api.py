@@ -69,6 +69,9 @@ class ClusterApi:
         self._patience = patience
         self._client = ApiClient(self.configuration)
         self._streams: set[Any] = set()
+        self._has_answered = False  # until then, nothing is waited for that is away
+        if not self.configuration.verify_ssl:  # the kubeconfig says so
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self.ending = threading.Event()
 
     def url(self, resource: str, name: str = "", below: str = "") -> str:
@@ -198,6 +201,8 @@ class ClusterApi:
         """One for each try that there is time for, with pauses that grow."""
         deadline, pause = time.monotonic() + self._patience.away_s, _PAUSE_S
         yield
+        if not self._has_answered:
+            return
         while time.monotonic() + pause < deadline and not self.ending.wait(pause):
             yield
             pause = min(pause * 2, _MOST_PAUSE_S)
@@ -205,6 +210,7 @@ class ClusterApi:
     def _once(self, method: str, url: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
             answer = self._call(method, url, body, (_CONNECT_S, _ANSWER_S))
+            self._has_answered = True
             try:
                 return dict(json.loads(answer.response.data or b"{}"))
             finally:
