@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 import time
 from contextlib import closing, suppress
 from typing import Any, Final
 
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream.ws_client import PortForward, create_websocket
-from websocket import WebSocketException
+from kubernetes.stream.ws_client import create_websocket
+from websocket import ABNF, WebSocketException
 
 from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
 
 _LOOPBACK: Final = "127.0.0.1"
 _PROTOCOL: Final = "v4.channel.k8s.io"
 _PIECE_BYTES: Final = 1 << 16
-_END_S, _LOOK_S = 5.0, 0.02
+_ANSWER_S, _LOOK_S = 2.0, 0.5
+_DATA, _ERROR = b"\0", b"\1"
 
 
 class PortForwarding:
@@ -29,6 +31,7 @@ class PortForwarding:
         self._api = api
         self._pod = pod
         self._port = port
+        self._ending = threading.Event()
         self._listener = socket.create_server((_LOOPBACK, 0))
         name = f"port {port} of {pod}"
         self._thread = threading.Thread(target=self._accept, name=name, daemon=True)
@@ -40,7 +43,8 @@ class PortForwarding:
         return f"http://{_LOOPBACK}:{self._listener.getsockname()[1]}"
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Take no more connections, and end those that there are."""
+        self._ending.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -57,43 +61,54 @@ class PortForwarding:
         """Both ways, until one side ends; a pod that refuses is a port that nobody listens on."""
         with closing(connection):
             try:
-                forwarded = self._connect()
+                opened = self._connect()
             except (WebSocketException, ApiException, OSError, ValueError):
                 return
             try:
-                _exchange(connection, forwarded.socket(self._port))
+                _exchange(connection, opened, self._ending)
+            except (WebSocketException, OSError, ValueError):
+                pass  # one side has gone, which the other sees by its connection's end
             finally:
-                _end(forwarded)
+                opened.shutdown()
 
     def _connect(self) -> Any:
         url = f"{self._api.url('pods', self._pod, 'portforward')}?ports={self._port}"
         url = url.replace("https://", "wss://", 1).replace("http://", "ws://", 1)
         headers = {key.lower(): value for key, value in self._api.headers().items()}
         headers["sec-websocket-protocol"] = _PROTOCOL
-        opened = create_websocket(self._api.configuration, url, headers)
-        return PortForward(opened, [self._port])
+        return create_websocket(self._api.configuration, url, headers)
 
 
-def _end(forwarded: Any) -> None:
-    """Close it, with the socket that the library leaves open when the pod's side was first."""
-    forwarded.close()
-    deadline = time.monotonic() + _END_S
-    while forwarded.connected and time.monotonic() < deadline:
-        time.sleep(_LOOK_S)
-    forwarded.websocket.shutdown()
+def _exchange(here: socket.socket, there: Any, ending: threading.Event) -> None:
+    """Hand on what comes from each side; two channels, the second of which is for errors, begin
+    with the number of the port."""
+    begun: set[bytes] = set()
+    ended_at: float | None = None
+    while not ending.is_set():
+        if ended_at is not None and time.monotonic() > ended_at + _ANSWER_S:
+            return
+        ready = _ready([] if ended_at is not None else [here], there)
+        if here in ready:
+            data = here.recv(_PIECE_BYTES)
+            if data:
+                there.send_binary(_DATA + data)
+            else:
+                # A request may have its end long before its answer.
+                ended_at = time.monotonic()
+        if there in ready:
+            kind, frame = there.recv_data_frame(True)
+            channel, data = frame.data[:1], frame.data[1:]
+            if kind == ABNF.OPCODE_CLOSE or (channel == _ERROR and channel in begun):
+                return
+            if channel == _DATA and channel in begun:
+                here.sendall(data)
+            begun.add(channel)
 
 
-def _exchange(here: socket.socket, there: Any) -> None:
-    # One direction may be done long before the other: a request has its end before its answer.
-    other = {here: there, there: here}
-    with suppress(OSError):
-        while True:
-            ready, _, _ = select.select([*other], [], [])
-            for side in ready:
-                data = side.recv(_PIECE_BYTES)
-                if data:
-                    (here if side is there else there).sendall(data)
-                elif side is there:
-                    return
-                else:
-                    del other[here]
+def _ready(here: list[socket.socket], there: Any) -> list[Any]:
+    """Which sides have something to read; TLS may have decrypted more than was asked for."""
+    plain = there.sock
+    if isinstance(plain, ssl.SSLSocket) and plain.pending():
+        return [there]
+    found, _, _ = select.select([*here, plain], [], [], _LOOK_S)
+    return [there if each is plain else each for each in found]
