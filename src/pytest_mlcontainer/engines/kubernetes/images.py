@@ -232,5 +232,7 @@ def _one_at_a_time(name: str) -> Iterator[None]:
             raise MlContainerError(
                 "a lock cannot be taken", f"{place}: {error}", "remove that file"
             ) from error
-        yield
-        place.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
