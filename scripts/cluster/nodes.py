@@ -103,7 +103,8 @@ def entering(holder: processes.Daemon) -> tuple[str, ...]:
 
 
 def _connect(cluster: Cluster, node: ClusterNode, pid: int, environ: Mapping[str, str]) -> None:
-    """Give the node an interface on the bridge, and routes to other nodes' pods; no way out."""
+    """Give the node an interface on the bridge, and routes to other nodes' pods and to the API;
+    no way out."""
     addresses, bridge = cluster.addresses, cluster.layout.ident
     cable, inside = interface(cluster, node), ("nsenter", "--target", str(pid), "--net", "--")
     mtu = str(network.default_mtu())
@@ -119,7 +120,11 @@ def _connect(cluster: Cluster, node: ClusterNode, pid: int, environ: Mapping[str
         for other in cluster.nodes
         if other != node
     ]
+    api = f"{addresses.host}:{cluster.ports['apiserver']}"
+    # What kube-proxy would do, for the one service that every cluster has.
+    service = f"--destination {addresses.services[1]} --protocol tcp --dport 443"
     for line in (
+        f"iptables -t nat -A PREROUTING {service} -j DNAT --to-destination {api}",
         "ip link set lo up",
         f"ip address add {own}/{addresses.nodes.prefixlen} dev eth0",
         "ip link set eth0 up",

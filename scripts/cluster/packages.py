@@ -14,7 +14,7 @@ from scripts.engine.machine import debian_sources
 from scripts.engine.network import machine_has
 from scripts.engine.packages import Apt, Selection, empty, unpack_all, unpack_selection
 from scripts.engine.problems import SetupError, say
-from scripts.engine.tools import find, program_environ
+from scripts.engine.tools import check_programs, find, program_environ
 
 from . import versions
 from .cache import made_once
@@ -144,19 +144,7 @@ def _link(folder: Path) -> None:
 
 
 def _check(folder: Path) -> None:
-    """Run each program once: a package from another release may not fit this machine."""
-    environ = program_path(folder, folder)
-    for name in _CHECKED:
-        command = (name, "version" if name == "openssl" else "--version")
-        try:
-            done = subprocess.run(command, env=environ, capture_output=True, text=True)
-        except OSError as error:
-            failure = str(error)
-        else:
-            failure = done.stderr.strip() if done.returncode else ""
-        if failure:
-            raise SetupError(
-                f"The program {name} from the distribution's packages does not run here",
-                failure,
-                "Set KUBECONFIG to a cluster that you have, then run this again.",
-            )
+    remedy = "Set KUBECONFIG to a cluster that you have, then run this again."
+    options = {"openssl": "version"}
+    commands = tuple((name, options.get(name, "--version")) for name in _CHECKED)
+    check_programs(commands, program_path(folder, folder), remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import network
@@ -117,19 +117,27 @@ def program_environ(root: Path, folders: Sequence[Path]) -> dict[str, str]:
 
 
 def _check(layout: Layout) -> None:
-    """Run each program once: a package from another release may not fit this machine."""
+    remedy = "Install Docker Engine yourself and start it, then run this again."
     options = {"ip": "-V"}
-    for name in CHECKED:
-        command = (name, options.get(name, "--version"))
+    commands = tuple((name, options.get(name, "--version")) for name in CHECKED)
+    check_programs(commands, environ(layout), remedy)
+
+
+def check_programs(
+    commands: Sequence[tuple[str, ...]], environ: Mapping[str, str], remedy: str
+) -> None:
+    """Run each program once: a package from another release may not fit this machine.
+
+    Raises:
+        SetupError: one does not run.
+    """
+    for command in commands:
         try:
-            done = subprocess.run(command, env=environ(layout), capture_output=True, text=True)
+            done = subprocess.run(command, env=environ, capture_output=True, text=True)
         except OSError as error:
             failure = str(error)
         else:
             failure = done.stderr.strip() if done.returncode else ""
         if failure:
-            raise SetupError(
-                f"The program {name} from the distribution's packages does not run here",
-                failure,
-                "Install Docker Engine yourself and start it, then run this again.",
-            )
+            what = f"The program {command[0]} from the distribution's packages does not run here"
+            raise SetupError(what, failure, remedy)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import select
+import socket
+import socketserver
 import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +177,53 @@ def test_a_program_without_a_network_reaches_nothing(
         spec = {"entrypoint": ("python3", "-c", connect), "command": ()}
         limits = Limits(network=network)
         assert run(cluster_engine, "", limits=limits, **spec)[1] == expected
+
+
+@pytest.fixture
+def tunnel(test_cluster: TestCluster) -> Iterator[str]:
+    """The API on a loopback of this machine, as kind, k3s and tunnels have it."""
+    host, _colon, port = test_cluster.api.address.server.rpartition("//")[2].partition(":")
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((host, int(port or 443))) as there:
+                sides = {self.request: there, there: self.request}
+                while True:
+                    for side in select.select([*sides], [], [])[0]:
+                        data = side.recv(1 << 16)
+                        if not data:
+                            return
+                        sides[side].sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_network_is_looked_for_at_the_clusters_own_service(
+    test_cluster: TestCluster, tunnel: str, tmp_path: Path, run: Run
+) -> None:
+    """A loopback is another one in a pod, so that nothing there is reached in any case."""
+    file = tmp_path / "kubeconfig"
+    server = test_cluster.api.address.server
+    file.write_text(Path(test_cluster.environ["KUBECONFIG"]).read_text().replace(server, tunnel))
+    beyond = replace(test_cluster, environ={**test_cluster.environ, "KUBECONFIG": str(file)})
+    connect = (
+        "import os, socket\n"
+        "at = os.environ['KUBERNETES_SERVICE_HOST'], os.environ['KUBERNETES_SERVICE_PORT']\n"
+        "socket.create_connection(at, 2)\nprint('reached')"
+    )
+    with beyond.opened() as engine:
+        for network, expected in (("none", ""), ("bridge", "reached\n")):
+            spec = {"entrypoint": ("python3", "-c", connect), "command": ()}
+            assert run(engine, "", limits=Limits(network=network), **spec)[1] == expected
+        with engine.container(script_spec("true")) as container:
+            command = str(test_cluster.api.get("jobs", container.id)["spec"]["template"])
+            assert "'service'" in command, "that is what was looked at from inside"
 
 
 def test_secrets_are_seen_inside_alone(

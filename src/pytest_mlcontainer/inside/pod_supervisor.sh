@@ -13,10 +13,12 @@
 #
 # For busybox's shell; $1 is its statically linked program, $2 the folder beside it that all
 # containers of the pod share, $3 how much may be printed, $4 the number of files that may be open
-# or "-", $5 the host and port that must be out of reach, or "-", $6 the machines whose programs the
+# or "-", $5 the host and port that must be out of reach, "service" for the cluster's own API as the
+# pod's variables have it, or "-", $6 the machines whose programs the
 # platform runs, as the two bytes of an ELF header in hexadecimal, or "-". The rest is the command.
 B=$1 D=$2 MOST=$3 OPEN=$4 LOOK=$5 MACHINES=$6
 shift 6
+[ "$LOOK" != service ] || LOOK=$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT
 trap : TERM INT HUP
 
 # How often memory has run out in this container, as its control group (version 1 or 2) counts.

@@ -51,7 +51,7 @@ done
 exit 0
 """
 _RECENT: Final = '"$B" tail -q -c "$1" "$D/stdout" "$D/stderr" 2>/dev/null; exit 0'
-# $1 the most of each that is wanted. Sizes first: what is cut off is counted.
+# How much was printed on each: what is cut off is counted, too.
 _PRINTED: Final = """
 for NAME in stdout stderr; do
     [ -e "$D/$NAME" ] || { echo 0; continue; }
@@ -297,8 +297,10 @@ class PodContainer:
         if ended is not None:
             raise ended
         terminated = pod_states.terminated(pod)
-        if terminated is not None and not _is_decided(self._follow().told):
-            raise EngineLostError("the pod's first process ended", str(dict(terminated)), "")
+        if terminated is not None and self._follow().ask().exit_code is None:
+            # It never ends by itself, so that how the program would have ended is not known.
+            what = "something ended the pod's first process"
+            raise EngineLostError(what, str(dict(terminated)), "run it again")
 
     def _refused(self, why: str) -> Exception:
         argv = self._plan.argv

@@ -45,7 +45,8 @@ class PodPlan:
         metadata: of the Job, as `labels.metadata` gives it.
         image: as its configuration says; `reference` is what nodes pull.
         secret: name of the Secret with its variables; None for none.
-        forbidden: host and port that must be out of reach before the program starts, or None.
+        forbidden: host and port that must be out of reach before the program starts, or
+            `networks.SERVICE`, or None.
     """
 
     metadata: Mapping[str, Any]
@@ -176,8 +177,8 @@ def _program(plan: PodPlan) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": PROGRAM,
         "image": plan.reference,
-        "command": [BUSYBOX, *map(_escaped, command)],
-        "env": [{"name": name, "value": _escaped(value)} for name, value in spec.env],
+        "command": [BUSYBOX, *map(escaped, command)],
+        "env": [{"name": name, "value": escaped(value)} for name, value in spec.env],
         "volumeMounts": [{"name": "shared", "mountPath": SHARED}, *(at for _, at in _mounts(plan))],
         "resources": _resources(plan),
         "securityContext": _security(plan),
@@ -189,7 +190,7 @@ def _program(plan: PodPlan) -> dict[str, Any]:
     return found
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
     """Text that stays as it is: a cluster takes `$(NAME)` for a variable, and `$$` for `$`."""
     return value.replace("$", "$$")
 

@@ -3,6 +3,9 @@
 A policy takes hold a moment after a pod has begun, and on clusters whose network plugin knows none
 of them never. So a program starts only after an address that other pods reach was out of reach for
 its own; where no pod reaches it, that says nothing, and is refused.
+
+That address is the API's: the kubeconfig's, or, where that is a loopback (kind, k3s, a tunnel) or
+out of the pods' reach, the one of the cluster's own service, which every pod knows.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,9 +23,21 @@ from pytest_mlcontainer.engines.kubernetes import pod_states
 from pytest_mlcontainer.engines.kubernetes.api import AlreadyThereError, ClusterApi
 from pytest_mlcontainer.engines.kubernetes.cleaning import remove_job
 from pytest_mlcontainer.engines.kubernetes.labels import NETWORK, metadata, of_session
+from pytest_mlcontainer.engines.kubernetes.manifests import escaped
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import ClusterSettings, Owner, Platform
 
+SERVICE: Final = "service"  # for the supervisor: the address in the pod's own variables
+# What a pod with a network reaches: by its exit code the address that it is given, or the service.
+_GIVEN, _SERVICE = 0, 3
+_REACH: Final = """
+B=/bin/busybox
+if [ "$1" != - ]; then
+    "$B" nc -w 5 "$1" "$2" -e "$B" true && exit 0
+fi
+"$B" nc -w 5 "$KUBERNETES_SERVICE_HOST" "$KUBERNETES_SERVICE_PORT" -e "$B" true && exit 3
+exit 1
+"""
 _AROUND_S: Final = 90
 _LOOK_S: Final = 0.3
 
@@ -35,14 +51,14 @@ class Networks:
         self._settings = settings
         self._lock = threading.Lock()
         self._made = False
-        self._reached: set[Platform] = set()
+        self._targets: dict[Platform, str] = {}
 
     def forbid(self, platform: Platform) -> str | None:
         """See to it that pods of the session without a network have none.
 
         Returns:
-            The host and port that such a pod must not reach; None where the project trusts the
-            policy without a look.
+            The host and port that such a pod must not reach, or `SERVICE`; None where the project
+            trusts the policy without a look.
 
         Raises:
             EngineError: whether a policy holds cannot be seen from inside.
@@ -53,11 +69,9 @@ class Networks:
                 self._made = True
             if self._settings.trust_network_policy:
                 return None
-            target = self._target()
-            if platform not in self._reached:
-                self._check_reached(target, platform)
-                self._reached.add(platform)
-            return target
+            if platform not in self._targets:
+                self._targets[platform] = self._reached(self._address(), platform)
+            return self._targets[platform]
 
     def _make(self) -> None:
         name = f"mlcontainer-{self._owner.session[:12].lower()}-no-network"
@@ -77,43 +91,47 @@ class Networks:
     def _session_label(self) -> str:
         return of_session(self._owner.session).partition("=")[2]
 
-    def _target(self) -> str:
-        """The API's own address: of all, the one that is there for certain."""
+    def _address(self) -> str | None:
+        """Where the kubeconfig has the API; None for a loopback, which is another one in a pod."""
         parts = urlsplit(self._api.address.server)
         port = parts.port or (80 if parts.scheme == "http" else 443)
         try:
             found = socket.getaddrinfo(str(parts.hostname), port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise EngineError(
-                "the cluster's API has no address", f"{parts.hostname}: {error}", ""
-            ) from error
+        except OSError:
+            return None  # a proxy knows the name
         addresses = [str(each[4][0]) for each in found]
-        v4 = [each for each in addresses if ":" not in each]
-        return f"{(v4 or addresses)[0]}:{port}"
+        outside = [each for each in addresses if not ip_address(each).is_loopback]
+        v4 = [each for each in outside if ":" not in each]
+        return f"{(v4 or outside)[0]}:{port}" if outside else None
 
-    def _check_reached(self, target: str, platform: Platform) -> None:
-        """See that a pod with a network reaches it, on a node for the platform."""
+    def _reached(self, address: str | None, platform: Platform) -> str:
+        """Which address of the API a pod with a network reaches, on a node for the platform."""
         name = f"mlcontainer-look-{uuid.uuid4().hex[:16]}"
-        self._api.create("jobs", self._look(name, target, platform))
+        self._api.create("jobs", self._look(name, address, platform))
         try:
-            if not self._succeeds(name, platform):
-                raise EngineError(
-                    "whether the cluster keeps pods from the network cannot be seen from inside",
-                    f"a pod with a network does not reach {target} either",
-                    "trust-network-policy = true under [tool.mlcontainer.kubernetes] takes it to "
-                    'hold; network = "bridge" lets the program have one',
-                )
+            code = self._exit_code(name, platform)
         finally:
             remove_job(self._api, name)
+        if code == _GIVEN and address is not None:
+            return address
+        if code == _SERVICE:
+            return SERVICE
+        raise EngineError(
+            "whether the cluster keeps pods from the network cannot be seen from inside",
+            f"a pod with a network reaches neither {address or 'an address of the API'} nor the "
+            "cluster's own service",
+            "trust-network-policy = true under [tool.mlcontainer.kubernetes] takes it to "
+            'hold; network = "bridge" lets the program have one',
+        )
 
-    def _look(self, name: str, target: str, platform: Platform) -> dict[str, Any]:
-        host, _colon, port = target.rpartition(":")
+    def _look(self, name: str, address: str | None, platform: Platform) -> dict[str, Any]:
+        host, _colon, port = (address or "-:0").rpartition(":")
         about = metadata(self._owner, name)
         labels = {**about["labels"], NETWORK: "bridge"}
         container = {
             "name": "look",
             "image": self._settings.helper_image,
-            "command": ["/bin/busybox", "nc", "-w", "5", host, port, "-e", "/bin/busybox", "true"],
+            "command": ["/bin/busybox", "sh", "-c", escaped(_REACH), "look", host, port],
             "securityContext": {
                 "allowPrivilegeEscalation": False,
                 "capabilities": {"drop": ["ALL"]},
@@ -146,8 +164,8 @@ class Networks:
             },
         }
 
-    def _succeeds(self, name: str, platform: Platform) -> bool:
-        """Whether a Job's pod ends well.
+    def _exit_code(self, name: str, platform: Platform) -> int | None:
+        """How a Job's pod of one container ends; None where that is not known.
 
         Raises:
             EngineError: it will not run, or has waited for too long.
@@ -158,7 +176,7 @@ class Networks:
             pods = self._api.list("pods", f"batch.kubernetes.io/job-name={name}")["items"]
             for pod in pods:
                 if pod["status"].get("phase") in ("Succeeded", "Failed"):
-                    return bool(pod["status"]["phase"] == "Succeeded")
+                    return pod_states.exit_code_of_one(pod)
                 never = pod_states.why_never(pod, platform)
                 if never is not None:
                     raise never
@@ -166,4 +184,4 @@ class Networks:
                 said = pod_states.phase_of(pods[0]).told() if pods else "the Job has no pod"
                 raise pod_states.unscheduled(said, platform, pending_s)
             time.sleep(_LOOK_S)
-        return False
+        return None

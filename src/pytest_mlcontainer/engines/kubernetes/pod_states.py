@@ -154,6 +154,15 @@ def terminated(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
+def exit_code_of_one(pod: Mapping[str, Any]) -> int | None:
+    """How the only container of a pod ended; None where that is not known."""
+    for each in (pod.get("status") or {}).get("containerStatuses") or ():
+        ended = (each.get("state") or {}).get("terminated")
+        if ended is not None:
+            return int(ended["exitCode"])
+    return None
+
+
 def unscheduled(message: str, platform: Platform, pending_s: float) -> EngineError:
     """No node takes the pod, in the scheduler's words."""
     said = message or "the scheduler has not looked at it"

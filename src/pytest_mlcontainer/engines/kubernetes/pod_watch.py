@@ -29,7 +29,6 @@ class PodWatch:
         self._changed = threading.Condition()
         self._pods: dict[str, dict[str, Any]] = {}
         self._error: EngineError | None = None
-        self._failing_since = 0.0
         self._thread: threading.Thread | None = None
 
     def pod_of(self, job: str) -> dict[str, Any] | None:
@@ -59,11 +58,6 @@ class PodWatch:
                     break
                 self._changed.wait(min(left, 1.0))
             return pod
-
-    def changed_after(self, wait_s: float) -> None:
-        """Wait for any change, or that long."""
-        with self._changed:
-            self._changed.wait(wait_s)
 
     def join(self) -> None:
         """Wait for its end, once the API is closed."""
