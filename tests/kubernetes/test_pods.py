@@ -378,6 +378,25 @@ def test_a_pod_that_somebody_removes_is_lost_and_no_verdict(
         assert time.monotonic() - begun < 15.0
 
 
+def test_a_job_that_a_queue_suspends_waits(test_cluster: TestCluster) -> None:
+    """Longer than a pod may wait for its node: Kueue lets it go when there is room."""
+    api, waits = test_cluster.api, replace(test_cluster.settings, pending_s=8.0)
+    told: list[str] = []
+    spec = script_spec("true", limits=Limits(network="bridge"), log=told.append)
+    with test_cluster.opened(waits) as engine, engine.container(spec) as container:
+        api.merge("jobs", container.id, {"spec": {"suspend": True}})
+        selector = f"batch.kubernetes.io/job-name={container.id}"
+        while api.list("pods", selector)["items"]:
+            time.sleep(0.2)
+        resumed = threading.Timer(
+            14.0, api.merge, ("jobs", container.id, {"spec": {"suspend": False}})
+        )
+        resumed.start()
+        assert finish(container) == 0
+        resumed.join()
+    assert any("suspended" in line for line in told)
+
+
 def test_a_policy_that_admits_no_pod_is_told_in_its_words(test_cluster: TestCluster) -> None:
     name = f"{test_cluster.namespace}-strict"
     level = {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -208,8 +208,10 @@ class PodContainer:
         far.tell(lambda: "queued")
         pod = self._watch.wait_until(self.id, bool, min(deadline, time.monotonic() + _JOB_S))
         while pod is None:
-            self._check_job()
-            if time.monotonic() > deadline:
+            if self._is_suspended():
+                far.tell(lambda: "suspended: a queue has not let it go yet")
+                deadline = time.monotonic() + pending_s  # as long as it takes
+            elif time.monotonic() > deadline:
                 raise pod_states.unscheduled("the Job has no pod", platform, pending_s)
             pod = self._watch.wait_until(self.id, bool, time.monotonic() + _JOB_S)
 
@@ -248,10 +250,14 @@ class PodContainer:
             "[tool.mlcontainer.kubernetes]",
         )
 
-    def _check_job(self) -> None:
-        """Raise what keeps the Job from having a pod, as its events tell."""
+    def _is_suspended(self) -> bool:
+        """Whether the Job has no pod because a queue keeps it.
+
+        Raises:
+            EngineError: something else keeps it from having one, as its events tell.
+        """
         try:
-            self._api.get("jobs", self.id)
+            job = self._api.get("jobs", self.id)
         except NotThereError as error:
             what = "somebody removed the Job"
             raise EngineLostError(what, self.id, "run it again") from error
@@ -259,6 +265,7 @@ class PodContainer:
         failed = [each for each in events if each.get("reason") == "FailedCreate"]
         if failed:
             raise self._api.not_admitted(str(failed[-1].get("message") or ""))
+        return bool(job["spec"].get("suspend"))
 
     def _fill(self) -> None:
         keeper = self._files(KEEPER)
