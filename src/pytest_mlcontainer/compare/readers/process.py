@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -17,11 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.compare.formats.opened_tree import ARRAYS, TREE
+from pytest_mlcontainer.compare.readers.framing import FramedPipe, GoneError, LateError
 from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits
 from pytest_mlcontainer.compare.readers.protocol import (
-    FRAME_BYTES,
-    HEAD_BYTES,
-    SHORT_FRAME_BYTES,
     Calibrate,
     ComparatorCall,
     ComparedItem,
@@ -34,8 +30,6 @@ from pytest_mlcontainer.compare.readers.protocol import (
     Ready,
     SummaryChunk,
     Work,
-    decode,
-    frame_bytes,
 )
 from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.temporary import temporary_folder
@@ -56,9 +50,6 @@ _ENVIRONMENT: Final = (
     ("ARROW_DEFAULT_MEMORY_POOL", "system"),
     ("ARROW_NUM_THREADS", "1"),
 )
-_LOOK_S: Final = 0.2
-_READ_BYTES: Final = 1 << 16
-_WRITTEN_BYTES: Final = select.PIPE_BUF  # so much is written at once where a pipe is ready
 _SAID_BYTES: Final = 2000
 _MOST_SAID_BYTES: Final = 1 << 26
 _SAID: Final = 200
@@ -102,7 +93,6 @@ class ReaderProcess:
     def __init__(self, limits: ReaderLimits) -> None:
         self._limits = limits
         self._stack = ExitStack()
-        self._buffer = bytearray()
         self._started = False
         self._is_over = _never
         self._parts = 0
@@ -111,6 +101,7 @@ class ReaderProcess:
             self.scratch: Path = self._stack.enter_context(temporary_folder())
             self._said = self.scratch / "stderr"
             self._process = self._start()
+            self._pipe = self._framed()
         except OSError as error:
             self._stack.close()
             raise DeadError(f"could not be started ({error.strerror or error})") from error
@@ -127,7 +118,7 @@ class ReaderProcess:
             flags += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
         words = [sys.executable, "-I", *flags, "-c", _BOOT, json.dumps(given)]
         with self._said.open("ab") as said:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -135,9 +126,12 @@ class ReaderProcess:
                 bufsize=0,
                 start_new_session=True,  # Ctrl-C is the session's
             )
+
+    def _framed(self) -> FramedPipe:
+        process = self._process
         assert process.stdin is not None
-        os.set_blocking(process.stdin.fileno(), False)
-        return process
+        assert process.stdout is not None
+        return FramedPipe(process.stdin.fileno(), process.stdout.fileno(), self._look)
 
     def run(self, job: Job, serve: Serve, is_over: Callable[[], bool] = _never) -> Done:
         """What the reader finds; `serve` is asked whatever it wants to know on the way.
@@ -157,9 +151,9 @@ class ReaderProcess:
             if not self._started:
                 self._await_start()
             deadline = time.monotonic() + seconds
-            self._send(job, deadline)
+            self._pipe.send(job, deadline)
             while True:
-                message = self._receive(deadline)
+                message = self._pipe.receive(deadline)
                 self._check(job, message)
                 if isinstance(message, Done):
                     return message
@@ -169,14 +163,14 @@ class ReaderProcess:
                 answer = serve(message)
                 deadline += time.monotonic() - began
                 if answer is not NO_ANSWER:
-                    self._send(answer, deadline)
-        except _LateError:
+                    self._pipe.send(answer, deadline)
+        except LateError:
             self.kill()
             raise TooLongError(self._too_long(job, seconds)) from None
         except GarbledError as error:
             self.kill()
             raise DeadError(f"crashed (what it said makes no sense: {error})") from error
-        except _GoneError:
+        except GoneError:
             raise DeadError(self._death()) from None
         except TooMuchError:
             raise
@@ -209,53 +203,10 @@ class ReaderProcess:
         self._stack.close()
 
     def _await_start(self) -> None:
-        message = self._receive(time.monotonic() + self._limits.start_s)
+        message = self._pipe.receive(time.monotonic() + self._limits.start_s)
         if not isinstance(message, Ready):
             raise GarbledError(f"{type(message).__name__} before it was ready")
         self._started = True
-
-    def _send(self, message: object, deadline: float) -> None:
-        assert self._process.stdin is not None
-        payload = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        view = memoryview(len(payload).to_bytes(HEAD_BYTES, "little") + payload)
-        file = self._process.stdin.fileno()
-        try:
-            while view:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise _LateError
-                if _is_ready(file, select.POLLOUT, min(left, _LOOK_S)):
-                    view = view[os.write(file, view[:_WRITTEN_BYTES]) :]
-        except (BrokenPipeError, ConnectionError, ValueError):
-            raise _GoneError from None
-
-    def _receive(self, deadline: float) -> Message:
-        head = self._take(HEAD_BYTES, deadline)
-        size = frame_bytes(head)
-        if size > FRAME_BYTES:
-            raise GarbledError(f"a message of {size} bytes")
-        message = decode(self._take(size, deadline))
-        if size > SHORT_FRAME_BYTES and not isinstance(message, Done):
-            raise GarbledError(f"{type(message).__name__} of {size} bytes")
-        return message
-
-    def _take(self, count: int, deadline: float) -> bytes:
-        assert self._process.stdout is not None
-        while len(self._buffer) < count:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise _LateError
-            file = self._process.stdout.fileno()
-            if not _is_ready(file, select.POLLIN, min(left, _LOOK_S)):
-                self._look()
-                continue
-            chunk = os.read(file, _READ_BYTES)
-            if not chunk:
-                raise _GoneError
-            self._buffer += chunk
-        found = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return found
 
     def _check(self, job: Job, message: Message) -> None:
         """Whether a reader may say so of this job: of its output, its rules and its files alone.
@@ -355,14 +306,6 @@ def _is_result_of(job: Job, done: Done) -> bool:
     )
 
 
-class _LateError(Exception):
-    """The time is up."""
-
-
-class _GoneError(Exception):
-    """The other end of the pipe is closed."""
-
-
 def _resident_bytes(pid: int) -> int:
     """Memory that the process has and no file stands behind; 0 where the system does not say."""
     try:
@@ -370,13 +313,6 @@ def _resident_bytes(pid: int) -> int:
     except OSError:
         return 0
     return sum(int(size) for size in _RESIDENT.findall(lines)) * 1024
-
-
-def _is_ready(file: int, event: int, timeout_s: float) -> bool:
-    # Not select(), which takes no descriptor past 1024.
-    poll = select.poll()
-    poll.register(file, event)
-    return bool(poll.poll(timeout_s * 1000))
 
 
 def _bytes_of(job: Job) -> int:
