@@ -135,9 +135,12 @@ class _Hdf5Reader:
             return f"nothing, of the type {held.dtype}"
         declared = math.prod(held.shape) * held.dtype.itemsize
         self._spend(declared)
-        objects = held.dtype.hasobject and held.dtype.names is None
+        dtype = held.dtype
+        if dtype.kind == "S":  # text of a fixed width, as netCDF's attributes are
+            dtype = np.dtype(object)
+        objects = dtype.hasobject and dtype.names is None
         values = np.asarray(owner.attrs[name], dtype=object if objects else None)
-        found = plain(self._h5py, self._file, values, held.dtype)
+        found = plain(self._h5py, self._file, values, dtype)
         if not found.shape and found.dtype.hasobject:
             leaf: Leaf = found.item()
             return leaf

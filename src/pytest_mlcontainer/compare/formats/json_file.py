@@ -44,7 +44,7 @@ def _read(side: ComparedFile) -> Any:
         raise side.malformed(f"is broken JSON: {error}") from error
 
 
-def _is_json(side: ComparedFile) -> bool:
+def is_json(side: ComparedFile) -> bool:
     """An object or list that reads as JSON. What is only called .json is JSON by its name."""
     if side.size_bytes() > _GUESS_LIMIT_BYTES:
         return False
@@ -59,4 +59,4 @@ def _is_json(side: ComparedFile) -> bool:
     return True
 
 
-FORMAT = Format("json", tree_comparison(_read), _is_json, (".json",), folds=True, textual=True)
+FORMAT = Format("json", tree_comparison(_read), is_json, (".json",), folds=True, textual=True)

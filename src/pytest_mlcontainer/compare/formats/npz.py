@@ -41,6 +41,7 @@ from pytest_mlcontainer.compare.sources import (
     read_both,
 )
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.excused import excused_array
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
 
@@ -243,7 +244,8 @@ def _compare_member(
             yield _compare_raw(output, item, actual, expected, reason)
             return
         place = ItemLocation(output, item, note=void_note(right.dtype))
-        yield from compare_arrays(place, left, right, book)
+        for found in compare_arrays(place, left, right, book):
+            yield excused_array(found, left, right, place, book)
     except UnreadableError as error:
         yield Difference(output, item, Verdict.FAILED, note=str(error))
 

@@ -29,6 +29,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.tree_values import plainly_equal
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.excused import excused_array
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
 from pytest_mlcontainer.wording import truncate
@@ -129,7 +130,8 @@ class _OpenedComparison:
             yield from self._say(place, Verdict.IDENTICAL)
             return
         left, right = array_of_item(self._actual, mine), array_of_item(self._expected, theirs)
-        yield from compare_arrays(place, left, right, self._book)
+        for found in compare_arrays(place, left, right, self._book):
+            yield excused_array(found, left, right, place, self._book)
 
     def _say(self, place: ItemLocation, verdict: Verdict, note: str = "") -> Iterator[Difference]:
         if not self._book.find(place.output, place.item, place.above).tolerance.ignore:

@@ -16,6 +16,7 @@ from pytest_mlcontainer.compare.formats import (
     jsonl,
     lightgbm_file,
     matlab_file,
+    notebook,
     npy,
     npz,
     number_table,
@@ -62,6 +63,7 @@ _KNOWN = (
     matlab_file.FORMAT,
     wav_file.FORMAT,
     jsonl.FORMAT,
+    notebook.FORMAT,  # before JSON, which it is
     json.FORMAT,
     csv.FORMAT,
     *images.FORMATS,

@@ -8,6 +8,8 @@ such stamps agree, unless a rule wants them exact.
     SVG        the date in its RDF, and ids of hexadecimal digits, by the order of their definition
     MAT        the text that files of MATLAB 5 begin with
     Keras      date_saved in the metadata.json of a `.keras` file
+    Stata      the time in a .dta file's head (releases 113 to 119)
+    HTML       ids of Plotly's, Bokeh's and folium's plots, and of pandas's styled tables
     xlsx, …    created and modified in docProps/core.xml (Dublin Core terms), and ODF's meta.xml
 """
 
@@ -43,6 +45,25 @@ _SVG_ROOT: Final = re.compile(
     rb"(?:(?:<\?xml[^>]{0,200}\?>|<!--.{0,2000}?-->|<!DOCTYPE svg[^>]{0,500}>)\s*){0,5}<svg\b",
     re.DOTALL,
 )
+_DTA: Final = re.compile(
+    rb"(?<=<timestamp>)[^<]{0,40}(?=</timestamp>)|(?<=\A.{91}).{18}", re.DOTALL
+)
+_OLD_DTA: Final = re.compile(rb"[\x71-\x73][\x01\x02]\x01\x00")
+_UUID: Final = rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Where a page of a known library defines an id that it drew at random.
+_HTML_ID: Final = re.compile(
+    rb'<div id="(?P<plotly>%b)" class="plotly-graph-div"'
+    rb'|\bid="(?P<bokeh>%b)"(?= data-root-id|>)|"docid":"(?P<document>%b)"'
+    rb'|\b(?P<folium>[a-z_]{2,40}_[0-9a-f]{32})\b|<table id="(?P<pandas>T_[0-9a-f]{5})"'
+    % (_UUID, _UUID, _UUID)
+)
+_HTML_REFERENCE: Final = re.compile(
+    rb"\b(?:%b|[a-z_]{2,40}_[0-9a-f]{32}|T_[0-9a-f]{5}(?=_|\b))" % _UUID
+)
+_HTML: Final = re.compile(
+    rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|style|div|table)\b", re.IGNORECASE
+)
+_DRAWN_BY: Final = re.compile(rb"plotly-graph-div|data-root-id=|folium-map|#T_[0-9a-f]{5}[ _]")
 _KERAS: Final = re.compile(rb'"date_saved"\s*:\s*"[^"]{0,40}"')
 
 
@@ -65,6 +86,14 @@ def _svg(data: bytes) -> bytes:
     names = dict.fromkeys(_SVG_ID.findall(data))
     numbered = {name: b"\0%d" % number for number, name in enumerate(names)}
     return _SVG_REFERENCE.sub(lambda found: numbered.get(found[0], found[0]), data)
+
+
+def _html(data: bytes) -> bytes:
+    if not _DRAWN_BY.search(data):
+        return data
+    names = (name for found in _HTML_ID.finditer(data) for name in found.groups() if name)
+    numbered = {name: b"\0%d" % number for number, name in enumerate(dict.fromkeys(names))}
+    return _HTML_REFERENCE.sub(lambda found: numbered.get(found[0], found[0]), data)
 
 
 def _begins(magic: bytes) -> Callable[[str, bytes], bool]:
@@ -92,6 +121,12 @@ _KINDS: Final = (
         lambda name, head: name.endswith("metadata.json") and b'"keras_version"' in head,
         _removed(_KERAS),
     ),
+    _Stamped(
+        "Stata",
+        lambda _name, head: head.startswith(b"<stata_dta>") or bool(_OLD_DTA.match(head)),
+        _removed(_DTA),
+    ),
+    _Stamped("HTML", lambda _name, head: _HTML.match(head) is not None, _html),
     _Stamped("SVG", lambda _name, head: _SVG_ROOT.match(head) is not None, _svg),
 )
 

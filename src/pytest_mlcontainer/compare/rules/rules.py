@@ -6,6 +6,7 @@ import copy
 import difflib
 import itertools
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from heapq import heappush, heappushpop
 from typing import TypeVar
@@ -25,6 +26,7 @@ _NAMES_KEPT = 5000
 _SPELLINGS_KEPT = 8
 _WAYS = 64
 _MET_KEPT = 20
+_EXCUSED_CHARACTERS = 2_000_000
 _NAMES_CHARACTERS = 1 << 20
 _DEFAULT = Tolerance()
 
@@ -39,6 +41,9 @@ class RuleBook:
     Args:
         names: replacements made before names are matched; a rule may use either name.
         study: how this comparison belongs to others.
+
+    Attributes:
+        characters: of text of each output that may still be looked at for what explains it.
     """
 
     def __init__(self, rules: tuple[Rule, ...], names: Pairs = (), study: Study = ALONE) -> None:
@@ -57,6 +62,7 @@ class RuleBook:
         self._renamed: set[str] = set()
         self._inside: tuple[str, ...] = ()
         self._drawn: dict[str, list[tuple[int, float]]] = {}
+        self.characters: dict[str, int] = defaultdict(lambda: _EXCUSED_CHARACTERS)
 
     def inside(self, member: str) -> RuleBook:
         """The same rules for a file within the output, an archive's member: items begin with it."""

@@ -13,6 +13,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import Column, mask_of, reblock, take
 from pytest_mlcontainer.compare.tables.rows import moved
 from pytest_mlcontainer.compare.tables.typed import TypedColumns, meet_columns
+from pytest_mlcontainer.compare.values.excused import excused_array
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.wholes import compare_texts_with_numbers, compare_with_wholes
 from pytest_mlcontainer.model import Difference, Verdict
@@ -67,7 +68,10 @@ def compare_columns(
     if isinstance(met, str):
         yield Difference(place.output, place.item, Verdict.DRIFT, size=size, note=met)
         return
+    whole = not (inner.count or lost.count or met.drift)
     for found in _compare_met(met, expected.type, book):
+        if whole:
+            found = excused_array(found, met.actual, met.expected, met.place, book)
         found = _force(found, met.drift)
         found = _move(_add_lost(_locate(found, expected), _located(inner, expected)), numbers)
         yield replace(_add_lost(found, lost), size=size + rows - expected.rows)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from pytest_mlcontainer.model import NAMED_PATTERNS, Rule
 
-_MOST_TEXTS = 500
+_MOST_SEARCHES = 500
 _MOST_CHARACTERS = 500_000
 _LONGEST = 20_000
 # Those that claim most come last: a path may hold a time, and an id look like one.
@@ -36,13 +36,18 @@ class Excuses:
     Args:
         near: whether texts that are not equal agree all the same, by their numbers; None where
             texts have to be equal.
+        characters: how many may be looked at.
     """
 
-    def __init__(self, near: Callable[[str, str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        near: Callable[[str, str], bool] | None = None,
+        characters: int = _MOST_CHARACTERS,
+    ) -> None:
         self._near = near
         self._names: set[str] = set()
-        self._left = _MOST_TEXTS
-        self._characters = _MOST_CHARACTERS
+        self._searches = _MOST_SEARCHES
+        self._characters = characters
         self._beyond = False
         self.hopeless: bool = False
 
@@ -50,8 +55,10 @@ class Excuses:
         """Two texts that differ."""
         if self.hopeless or self._is_full:
             return
-        self._left -= 1
         self._characters -= len(actual) + len(expected)
+        if self._names and self._are_known(actual, expected):
+            return
+        self._searches -= 1
         found = _needed(actual, expected, operator.eq)
         if found is None and self._near is not None:
             found = _needed(actual, expected, self._near)
@@ -62,8 +69,18 @@ class Excuses:
             self._names |= found
 
     @property
+    def characters_left(self) -> int:
+        return self._characters
+
+    def _are_known(self, actual: str, expected: str) -> bool:
+        """Whether what was found of others is enough: cheaper than to look for what is needed."""
+        names = tuple(name for name in _ORDER if name in self._names)
+        short = max(len(actual), len(expected)) <= _LONGEST
+        return short and _masked(actual, names) == _masked(expected, names)
+
+    @property
     def _is_full(self) -> bool:
-        return self._left <= 0 or self._characters <= 0
+        return self._searches <= 0 or self._characters <= 0
 
     def names(self) -> tuple[str, ...]:
         """The patterns without which nothing differs; empty where something else does, or may."""
@@ -93,9 +110,9 @@ class Excuses:
         return f'{what}, which a rule leaves out: "{key}" = {{ ignore = [{listed}] }}'
 
 
-def excuse_all(pairs: Iterable[tuple[str, str]]) -> Excuses:
-    """The excuses of all texts that differ."""
-    found = Excuses()
+def excuse_all(pairs: Iterable[tuple[str, str]], characters: int = _MOST_CHARACTERS) -> Excuses:
+    """The excuses of all texts that differ; so many characters are looked at."""
+    found = Excuses(characters=characters)
     for actual, expected in pairs:
         if actual != expected:
             found.add(actual, expected)

@@ -14,6 +14,7 @@ from pytest_mlcontainer.compare.numeric.numbers import integers
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
+from pytest_mlcontainer.compare.values.excused import excused_array
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
 from pytest_mlcontainer.model import Difference, Verdict
@@ -84,7 +85,8 @@ def _compare(
         note = f"{_describe(actual)}, expected {_describe(expected)}"
         yield from drift(place.output, place.item, note, book)
         return
-    yield from compare_arrays(place, left, right, book)
+    for found in compare_arrays(place, left, right, book):
+        yield excused_array(found, left, right, place, book)
 
 
 def _describe(leaf: Leaf) -> str:

@@ -26,7 +26,6 @@ from pytest_mlcontainer.compare.tables.record_lists import (
     without,
 )
 from pytest_mlcontainer.compare.tables.training_logs import clocks_in_records
-from pytest_mlcontainer.compare.text.excuses import excuse_all
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_numbers
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.trees.nodes import (
@@ -51,6 +50,7 @@ from pytest_mlcontainer.compare.trees.tree_values import (
     texts_of,
     values_of,
 )
+from pytest_mlcontainer.compare.values.excused import excused
 from pytest_mlcontainer.compare.values.few import MOST, Few
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift, join_notes
@@ -68,7 +68,6 @@ from pytest_mlcontainer.compare.values.wholes import (
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 
 _NAMED = 50
-_EXCUSED = 1000
 _READ_IN_VAIN_BYTES = 1 << 28
 _ATTEMPT_BYTES = 200
 _FIELD = re.compile(r"(.*)\[[0-9]+\](\..+)", re.DOTALL)
@@ -98,7 +97,6 @@ class _TreeComparison:
         self._masks = Masks()
         self._few = Few()
         self._unnamed = _NAMED
-        self._excusable = _EXCUSED
         self._left_bytes = _READ_IN_VAIN_BYTES
         self._clocks: dict[tuple[str, str], bool] = {}  # of lists of records, by the list and field
 
@@ -305,14 +303,9 @@ class _TreeComparison:
         few = self._few_answer(expected.kind, place, sides, expected.shape, applied)
         each = self._compare_many(place, actual, expected, applied) if few is None else (few,)
         for found in each:
-            if expected.kind == "strings" and not found.verdict.passes and self._excusable > 0:
-                self._excusable -= 1
-                excuses = excuse_all(zip(*sides, strict=True))
-                said = excuses.say(self._book.key(place.output, place.item), applied.rule)
-                note = join_notes(found.note, said)
-                yield replace(found, note=note, excuses=excuses.names())
-            else:
-                yield found
+            if expected.kind == "strings":
+                found = excused(found, zip(*sides, strict=True), place, self._book)
+            yield found
 
     def _few_answer(
         self,

@@ -1,0 +1,69 @@
+"""Text that drifts: without what would it be the same? Times, durations, ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from pytest_mlcontainer.compare.numeric.measure import Array
+from pytest_mlcontainer.compare.rules.rules import RuleBook
+from pytest_mlcontainer.compare.text.excuses import excuse_all
+from pytest_mlcontainer.compare.values.location import ItemLocation
+from pytest_mlcontainer.compare.values.notes import join_notes
+from pytest_mlcontainer.compare.values.numbers_in_text import agree_by_numbers
+from pytest_mlcontainer.model import Difference, Tolerance
+
+_MOST_TEXTS: Final = 1_000_000
+_MOST_CHARACTERS: Final = 500_000
+
+
+def excused(
+    found: Difference, pairs: Iterable[tuple[str, str]], place: ItemLocation, book: RuleBook
+) -> Difference:
+    """The difference, with what the texts would need to be without, and a rule that leaves it out.
+
+    Args:
+        pairs: all texts of the item, those that differ among them.
+    """
+    left = book.characters[place.output]
+    if found.verdict.passes or not found.beyond or left <= 0:
+        return found
+    rule = book.peek(place.output, place.item, place.above).rule
+    most = min(left, _MOST_CHARACTERS)
+    excuses = excuse_all(pairs, most)
+    book.characters[place.output] -= most - excuses.characters_left
+    said = excuses.say(book.key(place.output, place.item), rule)
+    return replace(found, note=join_notes(found.note, said), excuses=excuses.names())
+
+
+def excused_array(
+    found: Difference, actual: Array, expected: Array, place: ItemLocation, book: RuleBook
+) -> Difference:
+    """The same of two arrays; as it is where they are not text, or of several shapes."""
+    if found.verdict.passes or not (_is_text(actual) and _is_text(expected)):
+        return found
+    if actual.shape != expected.shape or expected.size > _MOST_TEXTS:
+        return found
+    tolerance = book.peek(place.output, place.item, place.above).tolerance
+    if tolerance.free or (tolerance.unordered and not place.met):
+        return found
+    left, right = (side.values().reshape(-1).tolist() for side in (actual, expected))
+    pairs = zip(left, right, strict=True)
+    differing = [(mine, its) for mine, its in pairs if not _agree(mine, its, tolerance)]
+    if not all(isinstance(text, str) for pair in differing for text in pair):
+        return found
+    return excused(found, differing, place, book)
+
+
+def _is_text(array: Array) -> bool:
+    return array.dtype.kind in "OU"
+
+
+def _agree(actual: Any, expected: Any, tolerance: Tolerance) -> bool:
+    """Whether two cells are no difference: equal, or nearly so by the numbers in them."""
+    if actual is expected or (type(actual) is type(expected) and actual == expected):
+        return True
+    texts = isinstance(actual, str) and isinstance(expected, str)
+    near = texts and not (tolerance.exact or tolerance.patterns)
+    return near and agree_by_numbers(actual, expected, tolerance)

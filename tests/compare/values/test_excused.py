@@ -1,0 +1,158 @@
+"""Text in tables and arrays that differs in times and ids alone: said, with a rule that works."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_mlcontainer.judging.apart import set_apart
+from pytest_mlcontainer.model import NAMED_PATTERNS, Difference, Rule, Tolerance, Verdict
+from tests.fixture_types import Compare
+
+Rows = list[tuple[str, str]]
+ONLY_TIMES = "only dates and times differ, which a rule leaves out"
+
+
+def as_csv(rows: Rows, _folder: Path) -> bytes:
+    return "".join(f"{at},{run}\n" for at, run in [("at", "run"), *rows]).encode()
+
+
+def as_jsonl(rows: Rows, _folder: Path) -> bytes:
+    return "".join(f'{{"at": "{at}", "run": "{run}"}}\n' for at, run in rows).encode()
+
+
+def as_npz(rows: Rows, _folder: Path) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, at=np.array([row[0] for row in rows]), run=np.array([row[1] for row in rows]))
+    return stream.getvalue()
+
+
+def as_h5(rows: Rows, folder: Path) -> bytes:
+    h5py = pytest.importorskip("h5py")
+    path = folder / f"{uuid.uuid4()}.h5"
+    with h5py.File(path, "w") as file:
+        file["at"] = np.array([row[0] for row in rows], object)
+        file["run"] = np.array([row[1] for row in rows], object)
+    return path.read_bytes()
+
+
+def as_parquet(rows: Rows, _folder: Path) -> bytes:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    stream = io.BytesIO()
+    columns = {"at": [row[0] for row in rows], "run": [row[1] for row in rows]}
+    parquet.write_table(pyarrow.table(columns), stream)
+    return stream.getvalue()
+
+
+def as_db(rows: Rows, folder: Path) -> bytes:
+    path = folder / f"{uuid.uuid4()}.db"
+    with sqlite3.connect(path) as file:
+        file.execute("create table t (at text, run text)")
+        file.executemany("insert into t values (?, ?)", rows)
+    file.close()
+    return path.read_bytes()
+
+
+FORMATS: dict[str, Callable[[Rows, Path], bytes]] = {
+    "a.csv": as_csv,
+    "a.jsonl": as_jsonl,
+    "a.npz": as_npz,
+    "a.h5": as_h5,
+    "a.parquet": as_parquet,
+    "a.db": as_db,
+}
+
+
+def rows_of(day: int, count: int = 3) -> Rows:
+    return [(f"2026-11-{day} 10:{place % 60:02}:00", str(uuid.uuid4())) for place in range(count)]
+
+
+def of_item(found: tuple[Difference, ...], name: str) -> Difference:
+    (one,) = [each for each in found if each.item.endswith(name)]
+    return one
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_differs_is_said_and_the_rule_leaves_it_out(
+    compare: Compare, tmp_path: Path, name: str
+) -> None:
+    sides = [FORMATS[name](rows_of(day), tmp_path) for day in (28, 29)]
+    found, _notes = compare(name, *sides)
+    at, run = of_item(found, "at"), of_item(found, "run")
+    assert (at.verdict, run.verdict) == (Verdict.DRIFT, Verdict.DRIFT)
+    assert (at.excuses, run.excuses) == (("time",), ("uuid",))
+    assert f'{ONLY_TIMES}: "{at.where}" = {{ ignore = ["time"] }}' in at.note
+    rules = [
+        Rule(name, each.item, Tolerance(patterns=(NAMED_PATTERNS[each.excuses[0]],)))
+        for each in (at, run)
+    ]
+    found, _notes = compare(name, *sides, rules=rules)
+    assert all(each.verdict.passes for each in found)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_word_that_differs_is_no_excuse(compare: Compare, tmp_path: Path, name: str) -> None:
+    actual, expected = rows_of(28), rows_of(29)
+    actual[1] = ("never", actual[1][1])
+    sides = [FORMATS[name](rows, tmp_path) for rows in (actual, expected)]
+    at = of_item(compare(name, *sides)[0], "at")
+    assert (at.verdict, at.excuses) == (Verdict.DRIFT, ())
+    assert "only" not in at.note
+
+
+def test_between_repeats_a_column_of_times_is_set_apart(compare: Compare, tmp_path: Path) -> None:
+    found, _notes = compare("a.csv", *(as_csv(rows_of(day), tmp_path) for day in (28, 29)))
+    assert {part.where for part in set_apart(found, ()).parts} == {"a.csv:at", "a.csv:run"}
+
+
+def test_a_column_of_thousands_is_looked_at_to_its_end(compare: Compare, tmp_path: Path) -> None:
+    sides = [rows_of(day, 3000) for day in (28, 29)]
+    found, _notes = compare("a.csv", *(as_csv(rows, tmp_path) for rows in sides))
+    assert of_item(found, "at").excuses == ("time",)
+    sides[0][2999] = ("2026-11-28 10:59:00 failed", sides[0][2999][1])
+    found, _notes = compare("a.csv", *(as_csv(rows, tmp_path) for rows in sides))
+    assert of_item(found, "at").excuses == ()
+
+
+def test_what_is_too_long_to_be_looked_at_has_no_excuse(compare: Compare, tmp_path: Path) -> None:
+    sides = [rows_of(day, 40_000) for day in (28, 29)]
+    found, _notes = compare("a.csv", *(as_csv(rows, tmp_path) for rows in sides))
+    at = of_item(found, "at")
+    assert at.excuses == ()
+    assert "as far as was looked" in at.note
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        (["2026-11-28", ""], ["2026-11-29", "2026-11-29"]),  # a cell that is missing
+        (["2026-11-28", "0.5"], ["2026-11-29", "0.7"]),  # a number beside it
+        (["2026-11-28", "2026-11-28"], ["2026-11-29"]),
+    ],
+)
+def test_nor_where_anything_else_drifts(
+    compare: Compare, actual: list[str], expected: list[str]
+) -> None:
+    sides = [
+        "".join(f"{cell},x\n" for cell in ["at", *side]).encode() for side in (actual, expected)
+    ]
+    found, _notes = compare("a.csv", *sides)
+    failing = [each for each in found if not each.verdict.passes]
+    assert failing
+    assert all(each.excuses == () for each in failing)
+
+
+def test_a_rule_that_is_there_already_is_named(compare: Compare, tmp_path: Path) -> None:
+    rule = Rule("a.csv", "at", Tolerance(patterns=(NAMED_PATTERNS["uuid"],)))
+    found, _notes = compare(
+        "a.csv", *(as_csv(rows_of(day), tmp_path) for day in (28, 29)), rules=[rule]
+    )
+    note = of_item(found, "at").note
+    assert "could leave them out with ignore" in note
