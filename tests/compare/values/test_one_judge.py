@@ -97,6 +97,8 @@ def nearly(value: Any, other: Any) -> bool:
 @example([(BIG, -BIG)], Tolerance())
 @example([(BIG, -BIG)], Tolerance(margin=1e308))
 @example([(0.0, 5e-324)], Tolerance())
+@example([(0.0, 2.0**-149)], Tolerance())
+@example([(0.5, 0.5), (3 * 2.0**-149, 2.0**-149)], Tolerance())
 @example([(-0.0, 0.0)], Tolerance(exact=True))
 def test_few_numbers_are_judged_as_arrays_are(
     pairs: list[tuple[float, float]], tolerance: Tolerance
@@ -133,6 +135,9 @@ def test_huge_integers_are_judged_as_arrays_are(
 
 @settings(deadline=None, max_examples=400)
 @given(FLOATS, FLOATS, TOLERANCES)
+@example(0.0, 2.0**-149, Tolerance())
+@example(2.0**-149, 5 * 2.0**-149, Tolerance())
+@example(0.0, 2.0**-149, Tolerance(scale=1.0))
 def test_one_number_in_a_text_is_judged_as_an_array_is(
     actual: float, expected: float, tolerance: Tolerance
 ) -> None:
@@ -191,6 +196,7 @@ def test_the_dense_way_judges_as_element_by_element(
     TOLERANCES,
     st.sampled_from(((-1,), (1, -1), (-1, 1))),
 )
+@example("bfloat16", [(0.0, 1e-9)] * 4, Tolerance(), (-1,))  # a bin around a power of ten
 def test_what_is_shown_never_contradicts_itself(
     dtype: str, pairs: list[tuple[float, float]], tolerance: Tolerance, shape: tuple[int, ...]
 ) -> None:

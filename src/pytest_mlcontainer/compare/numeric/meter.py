@@ -131,7 +131,7 @@ class Meter:
             quantiles=tuple(
                 (share, min(error, self._max_abs)) for share, error in self._spread.quantiles()
             ),
-            histogram=self._spread.histogram(),
+            histogram=self._spread.histogram(self._max_abs),
             largest=self._largest,
             typical=self._typical if self._beyond and math.isfinite(self._typical) else 0.0,
             beside_one=self._beside_one,

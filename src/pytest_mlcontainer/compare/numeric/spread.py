@@ -77,12 +77,18 @@ class ErrorDistribution:
             found = [_middle(int(bin)) for bin in np.searchsorted(np.cumsum(self._counts), ranks)]
         return tuple(zip(SHARES, found, strict=True))
 
-    def histogram(self) -> tuple[tuple[float, float, int], ...]:
-        """(low, high, count) for each power of ten that holds errors, and those between."""
+    def histogram(self, largest: float = math.inf) -> tuple[tuple[float, float, int], ...]:
+        """(low, high, count) for each power of ten that holds errors, and those between.
+
+        Args:
+            largest: of the errors; a bin around a power of ten may hold none that is above it.
+        """
         if self._total < 4:
             return ()
         bins = np.flatnonzero(self._counts)
         powers = np.floor(np.log10([_middle(int(bin)) for bin in bins])).astype(int)
+        if 0 < largest < math.inf:
+            powers = np.minimum(powers, math.floor(math.log10(largest)))
         decades = range(int(powers.min()), int(powers.max()) + 1)
         counts = {power: int(self._counts[bins[powers == power]].sum()) for power in decades}
         return tuple((_ten_to(power), _ten_to(power + 1), counts[power]) for power in decades)

@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pytest_mlcontainer.compare.numeric.numbers import whole_pairs
+import numpy as np
+
+from pytest_mlcontainer.compare.numeric.measure import array_of
+from pytest_mlcontainer.compare.numeric.numbers import hold_float32, whole_pairs
 from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.tolerance import (
     FLOAT32,
@@ -82,9 +85,10 @@ class Few:
                 note = "written with decimals, expected whole numbers"
             place = replace(place, note=note)
         left, right = list(map(float, actual)), list(map(float, expected))
-        if whole_pairs(left, right) and applied.is_default:
+        both = (*left, *right)
+        if applied.is_default and (whole_pairs(left, right) or _hold_small_float32(both)):
             return None
-        judged_as = FLOAT32 if were_float32((*left, *right)) else FLOAT64
+        judged_as = FLOAT32 if were_float32(both) else FLOAT64
         return self._judge(place, left, right, shape, applied, judged_as)
 
     def compare_texts(
@@ -202,7 +206,8 @@ def passes(actual: Number, expected: Number, tolerance: Tolerance) -> bool:
         pair = float(actual), float(expected)
         if whole_pairs(pair[:1], pair[1:]) and is_default(tolerance):
             return False
-        judged_as = FLOAT32 if were_float32(pair) else FLOAT64
+        narrow = were_float32(pair) or (is_default(tolerance) and _hold_small_float32(pair))
+        judged_as = FLOAT32 if narrow else FLOAT64
     bound = make_bound(tolerance, judged_as)
     if actual == expected:
         return not (bound.exact and _signs_differ(actual, expected))
@@ -226,6 +231,17 @@ def were_float32(values: Sequence[float]) -> bool:
             return False
         long += 1
     return 0 < long >= rounded
+
+
+def _hold_small_float32(values: Sequence[float]) -> bool:
+    """Whether all are float32, one of them below its smallest normal number.
+
+    Of those `were_float32` says nothing, and `numbers.hold_float32` does.
+    """
+    if not any(0 < abs(value) < _FLOAT32_TINY for value in values):
+        return False
+    small = all(abs(value) <= _FLOAT32_MAX for value in values)
+    return small and hold_float32(array_of(np.array(values)))
 
 
 def _is_written(magnitude: float, narrow: float) -> bool:
