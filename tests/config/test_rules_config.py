@@ -172,6 +172,9 @@ def test_all_problems_come_at_once() -> None:
         ),
         ("id", "in tmpab12cd_8, tmpfiles1 and tmp", "in |, tmpfiles1 and tmp"),
         ("id", "process id 12 of job idle", "| of job idle"),
+        ("id", "x:32 [31809] INFO: loss [12] of 3", "x:32 | INFO: loss [12] of 3"),
+        ("id", "t - 31809 - WARNING - 12 - 7 rows", "t - | - WARNING - 12 - 7 rows"),
+        ("id", "weights [12] INFORMATION [3]", "weights [12] INFORMATION [3]"),
     ],
 )
 def test_a_named_pattern_finds_what_it_is_called_after(name: str, text: str, left: str) -> None:

@@ -43,7 +43,7 @@ _SURE: Final = re.compile(
 _LONE: Final = re.compile(
     rf"(?:time|duration|seconds|secs|latency|timings?){_UNIT}"
     rf"|(?:created|started|finished|updated|saved|trained|generated|exported){_UNIT}"
-    rf"|(?:start|end|begin|finish|creation)_time{_UNIT}|ts"
+    rf"|(?:start|end|begin|finish|creation|(?:last_)?(?:update|modified|modification))_time{_UNIT}|ts"
 )
 _ABOVE: Final = re.compile(r"(?:(?:timings?|durations?|latency|latencies|elapsed)(?:_[a-z]{1,7})?)")
 _ID: Final = re.compile(

@@ -179,12 +179,15 @@ _ID_LABEL: Final = (
     r"|[Ii]nvocation|RUN|SESSION|JOB|REQUEST)[ _-]?(?:id|ID|Id|uid|UID)"
 )
 _IS: Final = r"[\"']?(?: ?[:=#] ?| (?:is )?)[\"']?"
+_LEVEL: Final = r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
 _IDS: Final = (
     rf"(?<![A-Za-z0-9]){_ID_LABEL}{_IS}(?=[A-Za-z_-]{{0,63}}[0-9])[0-9A-Za-z][0-9A-Za-z_-]{{0,63}}"
     rf"|(?<![A-Za-z0-9])(?:p?pid|P?PID|tid|TID){_IS}[0-9]{{1,19}}(?![0-9A-Za-z]|\.[0-9])"
     r"|(?<![A-Za-z])[Pp]rocess \[[0-9]{1,10}\]"
-    # The process in gunicorn's lines, and the thread in those of glog and absl.
-    r"|(?<![0-9A-Za-z])\[[0-9]{1,10}\](?= \[(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\])"
+    # The process as formats of logging have it, gunicorn's among them: before the level.
+    rf"|(?<![0-9A-Za-z])\[[0-9]{{1,10}}\](?=:? ?\[?{_LEVEL}(?![A-Za-z]))"
+    rf"|(?<=[-|] )[0-9]{{1,10}}(?= [-|] {_LEVEL} ?[-|:])"
+    # The thread in lines of glog and absl.
     rf"|{_PAD}(?<![0-9A-Za-z.])[0-9]{{1,19}}(?= [\w./-]{{1,80}}\.(?:py|cc|cpp|go|h):[0-9]{{1,6}}\])"
     # ULIDs of the years 2004 to 2039.
     r"|(?<![0-9A-Za-z])01(?=[0-9]{0,23}[A-Za-z])(?:[0-9A-HJKMNP-TV-Z]{24}|[0-9a-hjkmnp-tv-z]{24})"

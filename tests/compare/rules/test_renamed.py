@@ -209,3 +209,24 @@ def test_what_a_rule_ignores_is_neither_listed_nor_counted(compare_files: Compar
     differences, notes = compare_files(*sides, rules=rules)
     assert differences == ()
     assert notes == ("not compared: 52 items by rule mlruns/** (ignore)",)
+
+
+def test_a_run_in_an_experiment_that_both_have_new_ids(compare_files: CompareFiles) -> None:
+    """As MLflow keeps them: the experiment's own file lies a folder above those of the run."""
+
+    def folder(seed: int) -> dict[str, bytes]:
+        at = random.Random(seed)
+        experiment = f"mlruns/{at.randrange(10**17, 10**18)}"
+        run = f"{experiment}/{at.getrandbits(128):032x}"
+        return {
+            f"{experiment}/meta.yaml": f"experiment_id: {seed}\n".encode(),
+            f"{run}/meta.yaml": f"run_id: {seed}\n".encode(),
+            f"{run}/metrics/loss": b"0.5\n",
+            f"{run}/params/a": b"1",
+        }
+
+    (found,), _notes = compare_files(folder(1), folder(2))
+    names = proposed(found.note)
+    differences, _notes = compare_files(folder(1), folder(2), names)
+    assert len(differences) >= 4
+    assert not [each for each in differences if "missing" in each.note or "only in" in each.note]

@@ -162,3 +162,31 @@ def differing(
 def _proposal(difference: Difference) -> str:
     found = acceptance(difference)
     return "" if found is None else f"{found.key} = {found.text}"
+
+
+def test_the_times_in_mlflows_metrics_are_a_clocks(compare: Compare) -> None:
+    """One a line, before the value and its step; in a table without names."""
+    at = 1_796_003_422_482
+    sides = [
+        "".join(f"{at + day + step * 7} {1 / (step + 1)} {step}\n" for step in range(4)).encode()
+        for day in (0, 86_400_000)
+    ]
+    found, _notes = compare("metrics/loss", *sides)
+    (times,) = [each for each in found if not each.verdict.passes]
+    assert (times.item, times.clock) == ("0", True)
+    assert set_apart(found, ()).parts
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["1796003422482", "1796003422483"],  # alone: what the file is for
+        ["1796003422483 0.5", "1796003422482 0.5"],  # not in order
+        ["1796003.5 0.5", "1796004.5 0.5"],
+        ["4711 0.5", "4712 0.5"],
+    ],
+)
+def test_a_first_column_of_other_numbers_is_data(compare: Compare, rows: list[str]) -> None:
+    data = "".join(f"{row}\n" for row in rows).encode()
+    found, _notes = compare("numbers", data, data.replace(b"1", b"2"))
+    assert not any(each.clock for each in found)

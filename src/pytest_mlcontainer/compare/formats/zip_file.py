@@ -31,7 +31,7 @@ _UNIX = 3
 def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Format:
     return Format(
         "zip",
-        partial(archives.compare, _open, inside, allowance),
+        partial(archives.compare, open_members, inside, allowance),
         lambda side: begins(side, b"PK\x03\x04", b"PK\x05\x06") and has_directory(side),
         (".zip", ".whl", ".jar"),
         folds=True,
@@ -39,7 +39,8 @@ def format_of(inside: CompareInside, allowance: UnpackingBudget | None) -> Forma
 
 
 @contextmanager
-def _open(side: ComparedFile, most_members: int) -> Iterator[Members]:
+def open_members(side: ComparedFile, most_members: int) -> Iterator[Members]:
+    """What is in the archive, by name; `most_members` at most."""
     with open_zip(side, "zip", most_members) as file:
         members: Members = {}
         for info in file.infolist():

@@ -40,11 +40,13 @@ class Proposal:
     Args:
         is_sure: whether what it replaces looks made anew by each run. If not (`ckpt_499` and
             `ckpt_500`), only equal bytes show that it means nothing.
+        words: how many words it replaces.
     """
 
     pattern: str
     replacement: str
     is_sure: bool
+    words: int
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,17 @@ def propose(actual: Sequence[str], expected: Sequence[str]) -> tuple[Proposal, .
             proposal = _proposal(mine, theirs)
             if proposal is not None:
                 found.setdefault(proposal.pattern, proposal)
-    # Where one covers what another does, the shorter will do.
     kept: list[Proposal] = []
     for each in sorted(found.values(), key=lambda proposal: len(proposal.pattern)):
-        if not any(each.pattern.startswith(other.pattern) for other in kept):
+        if not any(_covers(other, each) for other in kept):
             kept.append(each)
-    return tuple(kept[:_MOST_PROPOSALS])
+    # They are applied one after the other: a run's folder before that of its experiment.
+    return tuple(kept[:_MOST_PROPOSALS][::-1])
+
+
+def _covers(shorter: Proposal, longer: Proposal) -> bool:
+    """Whether one does all that another does, which goes on to words that both sides have."""
+    return longer.pattern.startswith(shorter.pattern) and shorter.words == longer.words
 
 
 def paired_by(
@@ -173,7 +180,7 @@ def _proposal(actual: list[_Name], expected: list[_Name]) -> Proposal | None:
             replacement += rf"\g<{groups}>"
     if not rest[anew[-1] + 1]:
         pattern += "$"
-    return Proposal(pattern, replacement, is_sure)
+    return Proposal(pattern, replacement, is_sure, len(anew))
 
 
 def _is_anew(actual: list[_Word], expected: list[_Word]) -> bool:
