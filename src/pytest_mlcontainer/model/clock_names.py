@@ -28,8 +28,8 @@ _MEMORY: Final = (
 )
 # Of any number of values: nothing else is called so.
 _SURE: Final = re.compile(
-    rf"(?:(?:{_HOW}|{_WORK})_)*(?:(?:{_WORK})_(?:time|duration|latency|seconds|secs|ms)"
-    r"|elapsed(?:_time)?|time_elapsed|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
+    rf"(?:(?:{_HOW}|{_WORK})_)*(?:(?:{_WORK})_(?:times?|durations?|latency|seconds|secs|ms)"
+    r"|time_(?:this_iter|since_restore)|elapsed(?:_time)?|time_elapsed|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
     r"|(?:[a-z]+_)?(?:samples|steps|tokens|items|iterations|iters|examples|images|records|rows"
     r"|batches|it|words|frames|requests)_per_(?:s|secs?|seconds?|mins?|minutes?))"
     rf"{_UNIT}"
@@ -37,7 +37,7 @@ _SURE: Final = re.compile(
     rf"_(?:at|on|time|ts){_UNIT}|time_?stamps?{_UNIT}"
     rf"|(?:start|end|begin|finish|creation)_(?:time_?stamp|ts){_UNIT}"
     rf"|(?:(?:{_HOW}|peak|max|current|used)_)*{_MEMORY}(?:_(?:allocated|reserved|used|usage|peak))?"
-    r"(?:_(?:k|m|g)i?b|_bytes|_percent|_pct)?|(?:cpu|gpu)_(?:percent|util(?:i[sz]ation)?)",
+    r"(?:_(?:k|m|g)i?b|_bytes|_percent|_pct)?|(?:cpu|gpu|ram|vram)_(?:util(?:i[sz]ation)?_)?(?:percent|pct|util(?:i[sz]ation)?)",
 )
 # Of one value alone: a column of such may well be data.
 _LONE: Final = re.compile(
@@ -51,7 +51,9 @@ _ID: Final = re.compile(
     r"|correlation)_?(?:id|uuid|uid)|uuid|guid|p?pid|nonce"
 )
 # In a log of training, where they are how long it took so far; else they are data.
-_IN_LOGS: Final = re.compile(r"passed(?:_time)?|remaining(?:_time)?|time_left|time_passed")
+_IN_LOGS: Final = re.compile(
+    r"passed(?:_time)?|remaining(?:_time)?|time_left|time_passed|times|durs?|durations"
+)
 _COUNTERS: Final = re.compile(
     r"(?:global_|train_|training_)?(?:step|epoch|iter|iteration|batch|round|episode|update)s?"
 )
@@ -105,10 +107,12 @@ def are_of_training(names: Iterable[str]) -> bool:
     training has, as Ultralytics, fastai, Lightning and CatBoost call it: `train/box_loss`, `lr`.
     """
     names = tuple(names)
-    if not any(map(is_counter, names)):
-        return False
     paths = [parts for parts in map(_parts, names) if parts]
     ends = {parts[-1] for parts in paths}
+    if {"loss", "val_loss"} <= ends:  # Keras counts no steps in its history
+        return True
+    if not any(map(is_counter, names)):
+        return False
     if any(end.startswith("passed") for end in ends) and any(
         end.startswith("remaining") for end in ends
     ):

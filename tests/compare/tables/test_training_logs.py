@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import h5py
 import pytest
 
 from pytest_mlcontainer.judging.apart import set_apart
@@ -33,6 +35,25 @@ def as_json(records: Sequence[Record]) -> tuple[str, bytes]:
     return "history.json", json.dumps({"history": list(records)}).encode()
 
 
+def as_lists(records: Sequence[Record]) -> tuple[str, bytes]:
+    return "history.json", json.dumps({"history": _columns(records)}).encode()
+
+
+def as_arrays(records: Sequence[Record]) -> tuple[str, bytes]:
+    sink = io.BytesIO()
+    with h5py.File(sink, "w") as file:
+        for name, values in _columns(records).items():
+            file[name] = values
+    return "history.h5", sink.getvalue()
+
+
+def _columns(records: Sequence[Record]) -> dict[str, list[Any]]:
+    return {name: [each[name] for each in records] for name in records[0]}
+
+
+WAYS = [as_csv, as_lines, as_json, as_lists, as_arrays]
+
+
 def rows(times: Sequence[object], time: str, *beside: str, counter: str) -> list[Record]:
     """A table as a tool writes it; what stands beside the time is the same on both sides."""
     return [
@@ -58,7 +79,7 @@ AXES_OF_TIME = {
 }
 
 
-@pytest.mark.parametrize("write", [as_csv, as_lines, as_json])
+@pytest.mark.parametrize("write", WAYS)
 @pytest.mark.parametrize("log", LOGS)
 def test_how_long_training_took_is_set_apart_with_the_rule_that_leaves_it_out(
     compare: Compare, log: str, write: Write
@@ -72,7 +93,7 @@ def test_how_long_training_took_is_set_apart_with_the_rule_that_leaves_it_out(
 BOTH = (MINE, THEIRS)
 
 
-@pytest.mark.parametrize("write", [as_csv, as_lines, as_json])
+@pytest.mark.parametrize("write", WAYS)
 @pytest.mark.parametrize("axis", AXES_OF_TIME)
 def test_an_axis_of_time_is_data(compare: Compare, axis: str, write: Write) -> None:
     counter, time, beside = AXES_OF_TIME[axis]
@@ -81,7 +102,7 @@ def test_an_axis_of_time_is_data(compare: Compare, axis: str, write: Write) -> N
     assert "ignore = true" not in {_proposal(each) for each in found}
 
 
-@pytest.mark.parametrize("write", [as_csv, as_lines, as_json])
+@pytest.mark.parametrize("write", WAYS)
 def test_an_even_grid_is_an_axis_also_beside_a_loss(compare: Compare, write: Write) -> None:
     """No clock is as even as that, on both sides."""
     found = differing(compare, write, *(rows(s, "time", "loss", counter="step") for s in AXES))
@@ -122,6 +143,18 @@ def test_times_of_what_happened_are_a_clocks(compare: Compare) -> None:
     sides = [[{"step": n, "event": "e", "time": at} for n, at in enumerate(side)] for side in BOTH]
     found = differing(compare, as_json, *sides)
     assert all(set_apart((each,), ()) for each in found)
+
+
+@pytest.mark.parametrize("time", ["time", "times", "dur"])
+def test_a_history_of_keras_counts_no_steps(compare: Compare, time: str) -> None:
+    """Lists beside each other, of which a validation loss says that they are of training."""
+    sides = [
+        [{"loss": 1 / n, "val_loss": 2 / n, time: at} for n, at in enumerate(s, 1)] for s in BOTH
+    ]
+    found = differing(compare, as_lists, *sides)
+    assert [(each.item, bool(set_apart((each,), ()))) for each in found] == [
+        (f"history.{time}", True)
+    ]
 
 
 def test_keys_that_are_no_names_are_no_matter(compare: Compare) -> None:

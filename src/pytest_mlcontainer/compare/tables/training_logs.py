@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pytest_mlcontainer.compare.tables.columns import Column, Table, load, mask_of
@@ -62,6 +62,21 @@ def clocks_in_records(actual: Sequence[Record], expected: Sequence[Record]) -> d
         elif over and all(map(_rises, sides)):
             found[name] = False
     return found
+
+
+def clocks_in_lists(actual: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[str]:
+    """The names of lists that a clock gave, in a log of training that is kept column by column.
+
+    Args:
+        actual, expected: what stands beside each other, of which lists count.
+    """
+    beside = [name for name, value in expected.items() if type(value) is list]
+    names = [name for name in beside if type(name) is str]  # in YAML a key may be a number
+    if are_of_training(names):
+        for name in filter(depends_on_neighbours, names):
+            other = actual.get(name)
+            if type(other) is list and _are_clocks(other, expected[name]):
+                yield name
 
 
 def _leaf_names(records: Sequence[Record]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from pytest_mlcontainer.compare.tables.record_lists import (
     say_moved,
     without,
 )
-from pytest_mlcontainer.compare.tables.training_logs import clocks_in_records
+from pytest_mlcontainer.compare.tables.training_logs import clocks_in_lists, clocks_in_records
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_numbers
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.trees.nodes import (
@@ -98,13 +98,19 @@ class _TreeComparison:
         self._few = Few()
         self._unnamed = _NAMED
         self._left_bytes = _READ_IN_VAIN_BYTES
-        self._clocks: dict[tuple[str, str], bool] = {}  # of lists of records, by the list and field
+        # Of lists of records by the list and field, of other lists by their own name and "".
+        self._clocks: dict[tuple[str, str], bool] = {}
 
     def compare(self, top: PairNode) -> Iterator[Difference]:
         for found in self._compare(top):
-            field = None if found.verdict.passes else _FIELD.fullmatch(found.item)
-            clock = None if field is None else self._clocks.get((field[1], field[2]))
+            clock = None if found.verdict.passes else self._clock(found.item)
             yield found if clock is None else replace(found, clock=clock)
+
+    def _clock(self, item: str) -> bool | None:
+        """Whether a clock gave a list beside others, or a field of records; None for all else."""
+        field = _FIELD.fullmatch(item)
+        of_list = self._clocks.get((item, ""))
+        return of_list if field is None else self._clocks.get((field[1], field[2]), of_list)
 
     def _compare(self, top: PairNode) -> Iterator[Difference]:
         waiting = [iter((top,))]
@@ -123,6 +129,8 @@ class _TreeComparison:
                 node, found = self._prepare(node)
                 yield from found
                 yield from self._compare_keys(node)
+                clocks = clocks_in_lists(node.actual, node.expected)
+                self._clocks |= {(path_to(node, name), ""): True for name in clocks}
                 waiting.append(shared_keys(node))
             elif kinds[0] is Tagged:
                 yield from self._compare_tags(node)
