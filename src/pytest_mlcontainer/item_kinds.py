@@ -28,6 +28,8 @@ _PLACES = frozenset({
     "sizes", "offset", "offsets", "length", "lengths", "id", "ids", "shape", "shapes", "rank",
     "ranks", "order", "tree", "trees", "threshold", "thresholds", "samples",
 })  # fmt: skip
+_NAMING = frozenset({"id", "ids", "category", "class", "label"})
+_COUNTING = frozenset({"n", "num", "number", "count", "counts", "total", "max", "min"})
 # What a format calls an array that nobody named.
 _NAMELESS = frozenset({
     "arr", "array", "data", "values", "value", "x", "y", "out", "output", "result", "results",
@@ -89,6 +91,12 @@ def is_labels(difference: Difference) -> bool:
     words = {each for each in own if not each.isdigit()}
     named_by_file = words <= _NAMELESS or not difference.item
     return not _LABELS.isdisjoint(words_of(difference) if named_by_file else own)
+
+
+def is_identifier(difference: Difference) -> bool:
+    """Whether its whole numbers name things, so that there is no distance between two of them."""
+    named = own_words(difference)
+    return is_integer(difference) and not named.isdisjoint(_NAMING) and named.isdisjoint(_COUNTING)
 
 
 def is_metric(difference: Difference) -> bool:

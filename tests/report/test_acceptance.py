@@ -203,6 +203,40 @@ def test_what_only_sounds_like_a_time_is_bounded(item: str) -> None:
     assert "ignore" not in proposal.line
 
 
+@pytest.mark.parametrize(
+    ("item", "texts", "accepts"),
+    [
+        ("run_id", ("99aabbcc", "a1b2c3d4"), "ignore = true"),
+        ("hostname", ("d3e4", "b1c2"), "ignore = true"),
+        ("node_ip", ("172.17.0.3", "172.17.0.2"), "ignore = true"),
+        ("pid", ("12", "11"), "ignore = true"),
+        ("0", ("1764486400893", "1764400000123"), "ignore = true"),
+        ("[3].category_id", ("4", "3"), ""),
+        ("image_id", ("17", "3"), ""),
+        ("session_id", ("17", "3"), ""),
+    ],
+)
+def test_what_has_no_distance_is_given_no_bound(
+    item: str, texts: tuple[str, str], accepts: str
+) -> None:
+    """An id of the run is left out; that of a class is never close to another."""
+    numbers = [int(text) for text in texts if text.isdecimal()]
+    off = float(abs(numbers[0] - numbers[1])) if numbers else None
+    actual, expected = texts
+    difference = Difference(
+        "m.json",
+        item,
+        Verdict.DRIFT,
+        max_abs=off,
+        size=1,
+        differing=1,
+        worst_actual=actual,
+        worst_expected=expected,
+    )
+    proposal = acceptance(difference)
+    assert accepts == ("" if proposal is None else f"{proposal.key} = {proposal.text}")
+
+
 def texts(folder: Path, actual: str, expected: str, *rules: Rule) -> Difference:
     found: list[tuple[Output, ...]] = []
     for side, said in (("actual", actual), ("expected", expected)):
@@ -220,12 +254,22 @@ def texts(folder: Path, actual: str, expected: str, *rules: Rule) -> Difference:
         ("loss 0.51\nnew\n", "loss 0.5\nold\n", False),
         ("loss 0.51\n", "loss 0.5\nend\n", False),
         (
-            "".join(f"x {n}.5\n" for n in range(50)),
+            "".join(f"x {n}.26\n" for n in range(50)),
             "".join(f"x {n}.25\n" for n in range(50)),
             True,
         ),
+        ("| rf | 0.912 | 1.53 |\n", "| rf | 0.912 | 1.23 |\n", False),
+        ("t0 1764486400.8\n3.1 0.04\n", "t0 1764400000.1\n3.1 0.01\n", False),
     ],
-    ids=["numbers", "words", "words elsewhere", "a line", "more than is listed"],
+    ids=[
+        "numbers",
+        "words",
+        "words elsewhere",
+        "a line",
+        "more than is listed",
+        "a time beside an accuracy",
+        "a moment above a table",
+    ],
 )
 def test_of_text_a_bound_is_proposed_where_numbers_alone_differ(
     tmp_path: Path, actual: str, expected: str, is_proposed: bool

@@ -50,6 +50,7 @@ _ID: Final = re.compile(
     r"(?:[a-z]+_)?(?:run|session|trace|span|job|request|experiment|process|invocation"
     r"|correlation)_?(?:id|uuid|uid)|uuid|guid|p?pid|nonce"
 )
+_HOST: Final = re.compile(r"(?:host|node|machine)_?(?:name|ip|address)|host|fqdn|ip_address")
 # In a log of training, where they are how long it took so far; else they are data.
 _IN_LOGS: Final = re.compile(
     r"passed(?:_time)?|remaining(?:_time)?|time_left|time_passed|times|durs?|durations"
@@ -126,6 +127,18 @@ def is_id(item: str) -> bool:
     """Whether an item is called as what tells one run from another."""
     parts = _parts(item)
     return bool(parts) and _ID.fullmatch(parts[-1]) is not None
+
+
+def is_process(item: str) -> bool:
+    """Whether an item is called as the number of a process."""
+    parts = _parts(item)
+    return bool(parts) and parts[-1] in ("pid", "ppid", "process_id")
+
+
+def is_host(item: str) -> bool:
+    """Whether an item is called as the machine is on which something ran."""
+    parts = _parts(item)
+    return bool(parts) and _HOST.fullmatch(parts[-1]) is not None
 
 
 def _parts(item: str) -> list[str]:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_mlcontainer.item_kinds import is_integer, is_labels
+from pytest_mlcontainer.item_kinds import is_identifier, is_integer, is_labels
 from pytest_mlcontainer.model import BY_DTYPE, Difference, Verdict
-from pytest_mlcontainer.model.clock_names import is_measured
+from pytest_mlcontainer.model.clock_names import is_host, is_id, is_measured, is_process
 
 _MOST_RELATIVE = 0.1
 _ROOM = 2.0
@@ -22,6 +22,9 @@ _TIMES = re.compile(
     r"seconds|millis)(_at|_on|_s|_ms|_us|_ns|_sec|_seconds|_utc)?$|_(time|timestamp|at)(_m?s)?$",
     re.I,
 )
+_DECIMAL = re.compile(r"[0-9]{1,300}\.[0-9]{1,300}(?:[eE][-+]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[0-9]{1,300}")
+_COLUMN = re.compile(r"[0-9]{1,9}")  # of a table of numbers alone, whose columns have no names
 _SINCE_1970 = re.compile(r"1[4-9][0-9]{8}(?:[0-9]{3}){0,3}(?:\.[0-9]+)?")
 
 
@@ -57,7 +60,7 @@ def acceptance(difference: Difference) -> Acceptance | None:
     """
     if difference.verdict not in (Verdict.DRIFT, Verdict.NONDETERMINISTIC) or difference.excuses:
         return None
-    found = _of_time(difference) or _bound(difference)
+    found = _of_time(difference) or _of_run(difference) or _bound(difference)
     return _of_any_dtype(difference, found) if difference.rule == BY_DTYPE else found
 
 
@@ -75,16 +78,31 @@ def _of_time(difference: Difference) -> Acceptance | None:
     if difference.clock is False:
         return None
     lone = difference.size == 1 and _TIMES.search(difference.item)
-    if lone or difference.is_measured or _since_1970(difference):
+    moment = _since_1970(difference)
+    if lone or difference.is_measured or moment:
         by = "its name" if difference.clock is None else "its name and the columns beside it"
+        by = "its numbers" if moment and _COLUMN.fullmatch(difference.item) else by
         hides = f"whatever is there, which by {by} a clock or the system gives"
         return Acceptance(difference.where, "ignore", "true", hides)
     return None
 
 
+def _of_run(difference: Difference) -> Acceptance | None:
+    """What is called an id of the run, a process or a host is another one in every run, too."""
+    if difference.max_abs is None:
+        if not difference.differing or not (is_id(difference.item) or is_host(difference.item)):
+            return None
+    elif not is_process(difference.item):
+        return None
+    hides = "whatever is there, which by its name tells one run from another"
+    return Acceptance(difference.where, "ignore", "true", hides)
+
+
 def _since_1970(difference: Difference) -> bool:
-    """Whether many values are called as a time alone may be, and are seconds of today on."""
-    if not is_measured(difference.item, 1) or difference.max_abs is None:
+    """Whether many values are called as a time alone may be, or are a column without a name as in
+    MLflow's files of metrics, and are seconds of today on."""
+    item = difference.item
+    if not (_COLUMN.fullmatch(item) or is_measured(item, 1)) or difference.max_abs is None:
         return False
     worst = difference.worst_actual, difference.worst_expected
     return all(_SINCE_1970.fullmatch(text) for text in worst)
@@ -103,10 +121,14 @@ def _of_any_dtype(difference: Difference, values: Acceptance | None) -> Acceptan
 
 def _bound(difference: Difference) -> Acceptance | None:
     off, relative, name = difference.max_abs, difference.max_rel, difference.where
+    if is_identifier(difference):
+        return _share(difference)
     if is_labels(difference):  # numbers, too: between two classes there is no distance
         return _agreement(difference)
     if off is None or not math.isfinite(off) or not off:
         return _agreement(difference)
+    if difference.unit == "lines" and off * _ROOM > _TELLING * _smallest(difference):
+        return None  # it would hold for every number of the text
     if difference.noise is not None and 0 < off <= difference.noise:
         hides = "changes no larger than what repeats of the reference differ by"
         return Acceptance(name, "tolerance", '"calibrated"', hides)
@@ -125,6 +147,14 @@ def _bound(difference: Difference) -> Acceptance | None:
     if difference.typical:
         hides += f"; half of those that differ are below {difference.typical:.2g}"
     return Acceptance(name, "atol", f"{atol:g}", hides, atol)
+
+
+def _smallest(difference: Difference) -> float:
+    """The smallest number but 0 in the lines that are shown: a decimal, where there are any."""
+    lines = [each.expected for each in difference.elements]
+    numbers = [float(text) for line in lines for text in _NUMBER.findall(line)]
+    decimals = [float(text) for line in lines for text in _DECIMAL.findall(line)]
+    return min(filter(None, decimals or numbers), default=math.inf)
 
 
 def _largest(difference: Difference) -> float:
