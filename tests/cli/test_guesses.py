@@ -261,3 +261,63 @@ def test_a_folder_is_named_where_a_path_is_expected(
 def test_the_health_path_is_one_that_says_so(tmp_path: Path, text: str, health: str) -> None:
     found = guessed(tmp_path, f"{ALL}EXPOSE 8000\nCMD serve-it\n", {"api/main.py": text})
     assert found["serve"].health == health
+
+
+FLASK = """app = Flask("rides")
+@app.route("/predict", methods=["POST"])
+def predict():
+    with open("seen.json", "w") as file:
+        file.write("1")
+"""
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        'ENTRYPOINT ["gunicorn", "--bind=0.0.0.0:9696", "predict:app"]',
+        'EXPOSE 9696\nCMD ["uvicorn", "predict:app", "--host", "0.0.0.0"]',
+    ],
+)
+def test_a_module_that_the_images_server_loads_is_no_program_that_ends(
+    tmp_path: Path, own: str
+) -> None:
+    assert [*guessed(tmp_path, f"{ALL}{own}\n", {"predict.py": FLASK})] == ["serve"]
+
+
+def test_the_health_path_is_none_of_another_server(tmp_path: Path) -> None:
+    """A module that has all of its routes has no health path that stands elsewhere."""
+    files = {"serving.py": FLASK, "simple.py": '@app.route("/ping", methods=["GET"])\n'}
+    own = 'ENTRYPOINT ["gunicorn", "serving:app"]'
+    assert guessed(tmp_path, f"{ALL}{own}\n", files)["serve"].health == "/"
+    files["serving.py"] = f"{FLASK}app.register_blueprint(simple)\n"
+    assert guessed(tmp_path, f"{ALL}{own}\n", files)["serve"].health == "/ping"
+
+
+def test_a_function_that_the_base_image_calls_is_no_command(tmp_path: Path) -> None:
+    """As in AWS Lambda's images, whose own program then waits for requests."""
+    files = {"lambda_function.py": "def lambda_handler(event, context):\n    return event\n"}
+    own = f'{ALL}CMD ["lambda_function.lambda_handler"]\n'
+    assert guessed(tmp_path, own, files) == {}
+    found = guess_entrypoints(tmp_path, {}, parse_dockerfile(own))
+    assert found.notes == (
+        "lambda_function.lambda_handler is a function, which the base image's own program calls",
+    )
+    assert [*guessed(tmp_path, f'{ALL}CMD ["run.sh"]\n', {"run.py": "def main():\n    pass\n"})]
+
+
+@pytest.mark.parametrize(
+    ("code", "outputs"),
+    [
+        ('open("metrics.json", "w")\ndf.to_csv("loss.csv", index=False)',
+         ("metrics.json", "loss.csv")),
+        ('with open("data/in.csv") as f: pass\nnp.savez("w.npz", w=w)', ("w.npz",)),
+        ('joblib.dump(model, "model.joblib")\nplt.savefig("cm.png")', ("model.joblib", "cm.png")),
+        ('pickle.dump(model, open("model.pkl", mode="wb"))', ("model.pkl",)),
+        ('open("/tmp/x.json", "w")\nopen(f"{run}.json", "w")\nopen("in.json")', ()),
+        ('df.to_csv("outputs/loss.csv")\ndf.to_csv("other.csv")', ("outputs/*",)),
+    ],
+)  # fmt: skip
+def test_files_that_a_program_writes_by_name_are_its_outputs(
+    tmp_path: Path, code: str, outputs: tuple[str, ...]
+) -> None:
+    assert guessed(tmp_path, ALL, {"train.py": f"{code}\n"})["train"].outputs == outputs

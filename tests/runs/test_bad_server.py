@@ -115,6 +115,20 @@ def test_a_server_that_does_not_serve_is_explained_by_how_it_failed(
     assert "GET /health" not in unhealthy
 
 
+def test_a_server_without_a_page_at_its_root_is_ready_once_it_says_so(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None
+) -> None:
+    """As a Flask application that only takes predictions; a path that was named has to be there."""
+    servers = SERVER.format(name="root", limit=30).replace("/health", "/")
+    project.write(
+        servers + SERVER.format(name="named", limit=4),
+        serve__py=SERVE.replace('503 if sys.argv[1] == "unhealthy" else 200', "404"),
+    )
+    result = project.run("-k", "not image")
+    result.assert_outcomes(passed=1, failed=1)
+    assert "HTTP 404" in failure_of(result, "named[")
+
+
 def test_a_server_whose_command_cannot_be_found_is_explained_like_a_run(
     project: MakeProject, failure_of: FailureOf, leaves_nothing: None
 ) -> None:

@@ -38,6 +38,17 @@ _HEALTH = re.compile(
     r"""|(?:ready|readyz|readiness|ping|live|livez|liveness|alive|heartbeat|status)(?:/[\w/-]*)?"""
     r"""|health[\w/-]*|up))["']"""
 )
+_FILE = r"""["'](?:\./)?(\w[\w.-]*(?:/[\w.-]+)*\.\w+)["']"""
+# What writes a file whose name stands there; a name that is put together may be anything.
+_WRITES = re.compile(
+    rf"""\bopen\(\s*{_FILE}\s*,\s*(?:mode\s*=\s*)?["'][wax]"""
+    rf"""|\.(?:to_(?:csv|json|parquet|pickle|feather|excel)|savefig|save_model)\(\s*{_FILE}"""
+    rf"""|\b(?:np|numpy)\.(?:save|savez|savez_compressed|savetxt)\(\s*{_FILE}"""
+    rf"""|\b(?:joblib\.dump|torch\.save|dump)\(\s*[\w.]+\s*,\s*{_FILE}"""
+)
+_MOST_FILES = 8
+_ROUTES = re.compile(r"^\s*@\w+\.(?:route|get|post|put|api_route)\(", re.MULTILINE)
+_MORE_ROUTES = re.compile(r"include_router|register_blueprint|\.mount\(|add_url_rule|add_resource")
 _WAITS = re.compile(r"(?:python|pypy|ipython|node|julia|R|(?:ba|da|z|c)?sh)[\d.]*")
 _ABSOLUTE = re.compile(
     rf"""["'](/[\w.-]+(?:/[\w.-]+)*?/(?:{"|".join(_WRITTEN)}))(?:/[^"']*)?["']"""
@@ -98,7 +109,10 @@ def guess_entrypoints(
     for each in project_commands(root, document, recipe, notes):
         commands.setdefault(each.kind, each)
     found = {kind: _guess(root, each, recipe) for kind, each in commands.items()}
-    own = _own_command(root, recipe)
+    own = _own_command(root, recipe, notes)
+    if own is not None and own.port is not None and _is_server(recipe):
+        # A module that the image's own server loads is no program that ends.
+        found = {kind: each for kind, each in found.items() if kind == "serve" or _is_other(each)}
     if own is not None and (not found or (own.port is not None and "serve" not in found)):
         found.setdefault(own.name, own)
     ordered = [found[name] for name in (*WORDS, "run") if name in found]
@@ -157,17 +171,34 @@ def _beside(
     return (), argv
 
 
-def _own_command(root: Path, recipe: DockerfileSummary) -> Guess | None:
+def _is_other(guess: Guess) -> bool:
+    """Whether it runs something else than what the image runs by itself."""
+    return guess.command is not None or guess.entrypoint is not None
+
+
+def _is_server(recipe: DockerfileSummary) -> bool:
+    """Whether the image starts a server that loads a module of the project."""
+    words = command_words((*recipe.entrypoint, *recipe.command))
+    return any(file_name(word) in _SERVERS for word in words)
+
+
+def _own_command(root: Path, recipe: DockerfileSummary, notes: list[str]) -> Guess | None:
     """What the image runs by itself; None where its Dockerfile does not say, and for a shell or
     an interpreter that is told nothing."""
     words = command_words((*recipe.entrypoint, *recipe.command))
     if not words or all(_WAITS.fullmatch(file_name(word)) for word in words):
         return None
+    module, _dot, function = words[0].rpartition(".")
+    if not recipe.entrypoint and re.search(
+        rf"\bdef {re.escape(function)}\(", code_of(root, module)
+    ):
+        notes.append(f"{words[0]} is a function, which the base image's own program calls")
+        return None
     source = f"the image's own command: {' '.join(words)}"
     if set(words) & set(_ASKED_FOR_HELP):
         told = f"{source}; a server that another command starts needs `command` and `port`"
         return Guess("run", told if recipe.ports else source)
-    if recipe.ports or any(file_name(word) in _SERVERS for word in words):
+    if recipe.ports or _is_server(recipe):
         port = recipe.ports[0] if recipe.ports else PORT
         served = (code_of(root, word) for word in words if ":" in word)
         code = next((code for code in served if code), "")
@@ -184,7 +215,8 @@ def _outputs(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     absolute = _ABSOLUTE.search(code)
     if absolute is not None:
         return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
-    return (), ""
+    files = tuple(dict.fromkeys(next(filter(None, each)) for each in _WRITES.findall(code)))
+    return files[:_MOST_FILES], f"the code writes {files[0]}" if files else ""
 
 
 def _mentions(code: str, folder: str) -> bool:
@@ -208,5 +240,7 @@ def _health(root: Path, code: str, recipe: DockerfileSummary) -> str:
     own = _HEALTH.search(code)
     if own is not None or recipe.health:
         return own.group(1) if own is not None else recipe.health
+    if _ROUTES.search(code) and not _MORE_ROUTES.search(code):
+        return "/"  # it has all of its routes
     texts = map(read_source, python_files(root))
     return next((found.group(1) for text in texts if (found := _HEALTH.search(text))), "/")

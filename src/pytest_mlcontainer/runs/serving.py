@@ -31,6 +31,7 @@ from pytest_mlcontainer.temporary import temporary_folder
 _POLL_S = 0.1
 _LOOK_S = 3.0  # between two looks at what it has printed so far
 _REQUEST_TIMEOUT_S = 5.0
+_NO_PAGE = (404, 405)  # not found; not by GET
 # An engine notes an end a moment after it, and a test that ends because of it is as fast.
 _NOTED_S = 0.3
 _BUSY_S = 1.0  # in which it is seen whether it works
@@ -239,7 +240,7 @@ def _await(launched: Launched, attended: _Attended, server: Server, started: flo
             raise failure
         url = url or launched.url()
         if url is not None:
-            last = _health(url + server.health)
+            last = _health(url, server.health)
             if last == "":
                 return url
         if time.monotonic() > look_at:
@@ -251,12 +252,15 @@ def _await(launched: Launched, attended: _Attended, server: Server, started: flo
     raise attended.unanswered(server, last)
 
 
-def _health(url: str) -> str:
-    """Empty when the server answers with success, otherwise why not."""
+def _health(url: str, path: str) -> str:
+    """Empty when the server answers with success, otherwise why not.
+
+    A server that says that it has no page at `/` is as ready as one that has one.
+    """
     try:
-        with urllib.request.urlopen(url, timeout=_REQUEST_TIMEOUT_S):
+        with urllib.request.urlopen(url + path, timeout=_REQUEST_TIMEOUT_S):
             return ""
     except urllib.error.HTTPError as error:
-        return f"HTTP {error.code}"
+        return "" if path == "/" and error.code in _NO_PAGE else f"HTTP {error.code}"
     except (OSError, urllib.error.URLError, ValueError) as error:
         return str(getattr(error, "reason", error))
