@@ -106,9 +106,35 @@ def drifting(found: Found) -> dict[str, Difference]:
 
 
 def test_another_order_is_drift_unless_a_rule_lets_it(tables: Tables) -> None:
-    assert drifting(tables(ROWS[::-1], ROWS)).keys() == set(NAMES)
+    moved = drifting(tables(ROWS[::-1], ROWS))
+    assert moved.keys() == {""}
+    assert "the rows stand in another order; here they meet by id." in moved[""].note
+    assert moved[""].note.endswith(' = { key = "id" }')
     assert drifting(tables(ROWS[::-1], ROWS, KEY)) == {}
     assert drifting(tables(ROWS[::-1], ROWS, UNORDERED)) == {}
+
+
+def test_of_rows_that_moved_those_that_belong_together_are_compared(tables: Tables) -> None:
+    """So a value that changed is seen, and where."""
+    changed = [(*row[:2], 9.0) if row[0] == 3 else row for row in ROWS[::-1]]
+    found = drifting(tables(changed, ROWS))
+    assert found.keys() == {"", "score"}
+    assert (found["score"].worst_index, found["score"].differing) == ((2,), 1)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        pytest.param([(2, "a", 0.5), (1, "b", 0.25), (3, "c", 0.125)], id="a rank changed"),
+        pytest.param([(1, "a", 0.25), (2, "b", 0.5), (3, "c", 0.125)], id="values changed places"),
+        pytest.param([(1, "a", 0.5), (1, "b", 0.25), (3, "c", 0.125)], id="a name twice"),
+    ],
+)
+def test_rows_that_did_not_move_are_compared_as_they_stand(tables: Tables, expected: Rows) -> None:
+    rows = [(1, "a", 0.5), (2, "b", 0.25), (3, "c", 0.125)]
+    found = drifting(tables(rows, expected))
+    assert len(found) == 1
+    assert "" not in found
 
 
 @PROPERTY

@@ -7,6 +7,7 @@ are then compared as one array.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,12 +18,12 @@ from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import Column, Table
 from pytest_mlcontainer.compare.tables.pairs import compare_columns
-from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows
+from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows, moved_key
 from pytest_mlcontainer.compare.tables.training_logs import clock_in_table
 from pytest_mlcontainer.compare.tables.typed import NUMBERS, cast, column_array
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
-from pytest_mlcontainer.model import Difference
+from pytest_mlcontainer.model import Difference, Tolerance
 
 
 def compare_tables(
@@ -63,6 +64,43 @@ def compare_tables(
         note = f"rows: {actual.rows}, expected {expected.rows}"
         yield from drift(output, under, note, book)
         return
+    found = _compare_met(output, under, meeting, book)
+    if applied.rule is None and book.study.on_metric is None:
+        found = _by_key_where_rows_moved(output, under, meeting, book, [*found])
+    yield from found
+
+
+def _by_key_where_rows_moved(
+    output: str, under: str, tables: AlignedTables, book: RuleBook, found: list[Difference]
+) -> Iterator[Difference]:
+    """The differences; where rows have only moved, those of the rows that belong together."""
+    failing = _count_failing(found)
+    key = moved_key(tables.actual, tables.expected) if failing else ""
+    if key:
+        by_key = Tolerance(key=(key,))
+        meeting = meet_rows(output, under, tables.actual, tables.expected, book, by_key)
+        met = [*_compare_met(output, under, meeting, book)]
+        if _count_failing(met) < failing:  # else a column of ranks is no name of the rows
+            found = [*drift(output, under, _say_moved(output, under, key, book), book), *met]
+    yield from found
+
+
+def _count_failing(found: list[Difference]) -> int:
+    return sum(not each.verdict.passes for each in found)
+
+
+def _say_moved(output: str, under: str, key: str, book: RuleBook) -> str:
+    name, column = (json.dumps(text, ensure_ascii=False) for text in (book.key(output, under), key))
+    return (
+        f"the rows stand in another order; here they meet by {key}. If their order means nothing, "
+        f"a rule says so: {name} = {{ key = {column} }}"
+    )
+
+
+def _compare_met(
+    output: str, under: str, meeting: AlignedTables, book: RuleBook
+) -> Iterator[Difference]:
+    """All columns, of rows that have met."""
     sides = meeting.actual, meeting.expected
     for name, right in meeting.expected.columns.items():
         left = meeting.actual.columns.get(name)
