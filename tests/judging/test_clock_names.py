@@ -12,7 +12,8 @@ MEASURED = [
     "mean_score_time", "wall_clock", "timestamp", "created_at", "throughput", "inference time",
     "_runtime", "_wandb.runtime", "peak_memory_mb", "max_memory_allocated", "gpu_mem", "rss",
     "memory_usage", "cpu_percent", "gpu_utilization", "peak_gpu_memory_gb",
-    "time/time_elapsed",
+    "time/time_elapsed", "time_total_s", "time_this_iter_s", "timers.learn_time_ms",
+    "timers.learn_throughput", "perf.cpu_util_percent", "rank_data_time", "fit_times",
 ]  # fmt: skip
 OF_ONE = ["time", "duration", "seconds", "latency_p99", "timings.load", "started", "end_time"]
 NEITHER = [

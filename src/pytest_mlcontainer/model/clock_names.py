@@ -15,9 +15,10 @@ _WORK: Final = (
     "|data|dataloader|total|wall|wall_clock|cpu|user|sys|run|exec|execution|infer|inference"
     "|predict|prediction|eval|evaluation|val|validation|test|testing|build|compile|compilation"
     "|startup|setup|preprocess|preprocessing|postprocess|process|processing|forward|backward"
+    "|learn|learning|rollout|encode|encoding|decode|decoding|tokenize|tokenization"
     "|optim|optimizer|search|tune|tuning|refit|compute|io|save|saving|read|write|cross_val"
 )
-_HOW: Final = "mean|std|avg|average|median|max|min|sum|last|first|per|p[0-9]{1,3}"
+_HOW: Final = "rank|mean|std|avg|average|median|max|min|sum|last|first|per|p[0-9]{1,3}"
 _UNIT: Final = (
     r"(?:_(?:s|ms|us|ns|secs?|seconds?|millis|mins?|minutes?|h|hours?|total|per_(?:step|epoch)"
     rf"|{_HOW}))*"
@@ -29,7 +30,7 @@ _MEMORY: Final = (
 # Of any number of values: nothing else is called so.
 _SURE: Final = re.compile(
     rf"(?:(?:{_HOW}|{_WORK})_)*(?:(?:{_WORK})_(?:times?|durations?|latency|seconds|secs|ms)"
-    r"|time_(?:this_iter|since_restore)|elapsed(?:_time)?|time_elapsed|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
+    r"|time_(?:this_iter|since_restore|total)|elapsed(?:_time)?|time_elapsed|runtime|wall_?clock|wall_?time|time_?taken|took|throughput|eta|fps"
     r"|(?:[a-z]+_)?(?:samples|steps|tokens|items|iterations|iters|examples|images|records|rows"
     r"|batches|it|words|frames|requests)_per_(?:s|secs?|seconds?|mins?|minutes?))"
     rf"{_UNIT}"

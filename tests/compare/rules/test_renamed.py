@@ -230,3 +230,14 @@ def test_a_run_in_an_experiment_that_both_have_new_ids(compare_files: CompareFil
     differences, _notes = compare_files(folder(1), folder(2), names)
     assert len(differences) >= 4
     assert not [each for each in differences if "missing" in each.note or "only in" in each.note]
+
+
+def test_the_process_in_a_name_of_tensorboards_counts_nothing(compare_files: CompareFiles) -> None:
+    """Whatever is in the files, which hold when they were written."""
+    theirs = {"runs/events.out.tfevents.1796000866.0a1b2c3d4e5f.7.0": b"loss 0.5"}
+    mine = {"runs/events.out.tfevents.1796090999.ff00aa11bb22.19.0": b"loss 0.75"}
+    (found,) = compare_files(mine, theirs)[0]
+    names = proposed(found.note)
+    (left,) = compare_files(mine, theirs, names)[0]
+    assert left.verdict is Verdict.DRIFT
+    assert left.worst_actual.startswith("loss 0.75")

@@ -28,6 +28,7 @@ _CALLED = {"uuid": "UUID", "time": "TIME", "hex": "ID", "digits": "N", "word": "
 _MOST_NAMES = 20_000
 _LONGEST_NAME = 1000
 _MOST_PROPOSALS = 5
+_EVENTS = "tfevents"  # in the names of TensorBoard's files
 _SURE_DIGITS = 6
 _SURE_LETTERS = 8
 _SHARED = 0.5
@@ -161,16 +162,18 @@ def _proposal(actual: list[_Name], expected: list[_Name]) -> Proposal | None:
         return None
     rest = expected[0].rest
     pattern, replacement, groups, is_sure = "^", "", 0, True
+    in_events = False  # behind it stand a time, a host, a process and the number of its writer
     for place in range(anew[-1] + 1):
         pattern += re.escape(rest[place]).replace(r"\-", "-").replace(r"\ ", " ")
         replacement += rest[place].replace("\\", r"\\")
         words = [*columns[place][0], *columns[place][1]]
         texts = [word.text for word in words]
+        in_events = in_events or {*texts} == {_EVENTS}
         expression, kind = _expression(words)
         if place in anew:
             pattern += expression
             replacement += _CALLED[kind]
-            is_sure = is_sure and _is_made_up(kind, texts)
+            is_sure = is_sure and (in_events or _is_made_up(kind, texts))
         elif len({*texts}) == 1:
             pattern += texts[0]
             replacement += texts[0]
