@@ -321,3 +321,34 @@ def test_files_that_a_program_writes_by_name_are_its_outputs(
     tmp_path: Path, code: str, outputs: tuple[str, ...]
 ) -> None:
     assert guessed(tmp_path, ALL, {"train.py": f"{code}\n"})["train"].outputs == outputs
+
+
+@pytest.mark.parametrize(
+    ("own", "port", "env"),
+    [
+        ("CMD uvicorn a:app --port 5001", 5001, ()),
+        ('EXPOSE 80\nCMD ["gunicorn", "-b", ":5002", "a:app"]', 5002, ()),
+        ('CMD ["gunicorn", "--bind=0.0.0.0:9696", "--workers", "4", "a:app"]', 9696, ()),
+        ("CMD uvicorn a:app --port ${PORT:-5003}", 5003, ()),
+        ("CMD uvicorn a:app --port $PORT", 8000, (("PORT", "8000"),)),
+        ("EXPOSE 7000\nCMD uvicorn a:app --port ${PORT}", 7000, (("PORT", "7000"),)),
+        ("ENV PORT=7001\nEXPOSE 7001\nCMD uvicorn a:app --port $PORT", 7001, ()),
+        ('CMD ["python", "predict.py"]', 9697, ()),
+        ("EXPOSE 7000\nCMD uvicorn predict:app", 7000, ()),
+    ],
+)
+def test_a_server_is_asked_at_the_port_that_its_command_names(
+    tmp_path: Path, own: str, port: int, env: tuple[tuple[str, str], ...]
+) -> None:
+    files = {"predict.py": f'{FLASK}app.run(host="0.0.0.0", port=9697)\n'}
+    found = guessed(tmp_path, f"{ALL}{own}\n", files)
+    assert [*found] == ["serve"]
+    assert (found["serve"].port, found["serve"].env) == (port, env)
+
+
+def test_the_images_own_program_that_needs_arguments_is_none(tmp_path: Path) -> None:
+    files = {"batch.py": "import sys\nyear = int(sys.argv[1])\n"}
+    own = f'{ALL}ENTRYPOINT ["python", "batch.py"]\n'
+    assert guessed(tmp_path, own, files) == {}
+    notes = guess_entrypoints(tmp_path, {}, parse_dockerfile(own)).notes
+    assert notes == ("python batch.py cannot be started without sys.argv[1]",)

@@ -6,7 +6,7 @@ All of it is a guess, and says where from.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pytest_mlcontainer.cli.project_commands import (
     project_commands,
     runs_by_itself,
 )
+from pytest_mlcontainer.cli.scripts import asked_for
 from pytest_mlcontainer.cli.source_files import code_of, python_files, read_source
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 
@@ -46,6 +47,13 @@ _WRITES = re.compile(
     rf"""|\b(?:np|numpy)\.(?:save|savez|savez_compressed|savetxt)\(\s*{_FILE}"""
     rf"""|\b(?:joblib\.dump|torch\.save|dump)\(\s*[\w.]+\s*,\s*{_FILE}"""
 )
+# `--port 80`, `-p 80`, `--bind=0.0.0.0:80`, `${PORT:-80}`.
+_PORT_OF_WORDS = re.compile(
+    r"(?:^|\s)(?:(?:--?p(?:ort)?|--server\.port)[= ]|(?:--bind|-b|--listen)[= ][^\s:]*:)"
+    r"(?:\$\{\w+:-)?([0-9]{2,5})\b"
+)
+_PORT_OF_CODE = re.compile(r"\bport\s*=\s*([0-9]{2,5})\b")
+_PORT_ASKED_FOR = re.compile(r"\$\{?(\w*PORT)\b(?!:)")
 _MOST_FILES = 8
 _ROUTES = re.compile(r"^\s*@\w+\.(?:route|get|post|put|api_route)\(", re.MULTILINE)
 _MORE_ROUTES = re.compile(r"include_router|register_blueprint|\.mount\(|add_url_rule|add_resource")
@@ -70,6 +78,7 @@ class Guess:
         source: where the guess comes from, for a comment.
         outputs: () where nothing tells what it writes.
         output_source: where they come from.
+        env: variables that the command asks for and the image does not give.
     """
 
     name: str
@@ -81,6 +90,7 @@ class Guess:
     needs: tuple[str, ...] = ()
     port: int | None = None
     health: str = "/"
+    env: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,8 @@ def guess_entrypoints(
     found = {kind: _guess(root, each, recipe) for kind, each in commands.items()}
     own = _own_command(root, recipe, notes)
     if own is not None and own.port is not None and _is_server(recipe):
-        # A module that the image's own server loads is no program that ends.
-        found = {kind: each for kind, each in found.items() if kind == "serve" or _is_other(each)}
+        # The image's own is the server, and a module that it loads is no program that ends.
+        found = {k: each for k, each in found.items() if _is_other(each) is (k != "serve")}
     if own is not None and (not found or (own.port is not None and "serve" not in found)):
         found.setdefault(own.name, own)
     ordered = [found[name] for name in (*WORDS, "run") if name in found]
@@ -149,9 +159,10 @@ def _guess(root: Path, found: ProjectCommand, recipe: DockerfileSummary) -> Gues
     name, source = found.kind, found.source
     entrypoint, command = _beside(found.argv, recipe)
     if name == "serve":
-        port = recipe.ports[0] if recipe.ports else PORT
-        health = _health(root, found.code, recipe)
-        return Guess(name, source, command, entrypoint, port=port, health=health)
+        is_own = command is None and entrypoint is None
+        words = command_words((*recipe.entrypoint, *recipe.command)) if is_own else found.argv
+        served = _served(root, words, found.code, recipe)
+        return replace(served, source=source, command=command, entrypoint=entrypoint)
     outputs, told = _outputs(found.code, _WRITTEN if name != "infer" else _PREDICTED)
     return Guess(name, source, command, entrypoint, outputs, told)
 
@@ -199,12 +210,28 @@ def _own_command(root: Path, recipe: DockerfileSummary, notes: list[str]) -> Gue
         told = f"{source}; a server that another command starts needs `command` and `port`"
         return Guess("run", told if recipe.ports else source)
     if recipe.ports or _is_server(recipe):
-        port = recipe.ports[0] if recipe.ports else PORT
-        served = (code_of(root, word) for word in words if ":" in word)
-        code = next((code for code in served if code), "")
-        return Guess("serve", source, port=port, health=_health(root, code, recipe))
+        loaded = (code_of(root, word) for word in words if ":" in word)
+        code = next((code for code in loaded if code), "")
+        return replace(_served(root, words, code, recipe), source=source)
+    asked = asked_for(
+        next((read_source(root / word) for word in words if word.endswith(".py")), "")
+    )
+    if asked:
+        notes.append(f"{' '.join(words)} cannot be started without {asked}")
+        return None
     name = next((kind for kind in map(kind_of, map(file_stem, words)) if kind), "run")
     return Guess(name if name != "serve" else "run", source)
+
+
+def _served(root: Path, words: Sequence[str], code: str, recipe: DockerfileSummary) -> Guess:
+    """A server, by the words that start it: its port, and a variable that the words ask for."""
+    told = _PORT_OF_WORDS.search(" ".join(words))
+    if told is None and any(word.endswith(".py") for word in words):
+        told = _PORT_OF_CODE.search(code)
+    port = int(told[1]) if told else recipe.ports[0] if recipe.ports else PORT
+    asked = _PORT_ASKED_FOR.search(" ".join(words))
+    env = ((asked[1], str(port)),) if asked and asked[1] not in recipe.variables else ()
+    return Guess("serve", "", port=port, health=_health(root, code, recipe), env=env)
 
 
 def _outputs(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -218,6 +218,9 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
         yield "# No command: the image's own."
     else:
         yield f"command = {_list(guess.command)}"
+    for name, value in guess.env:
+        yield f"# The command asks for {name}, which the image does not set."
+        yield f"env = {{ {name} = {_text(value)} }}"
     if guess.needs:
         yield "# Its files are put at the same paths."
         yield f"needs = {_list(guess.needs)}"

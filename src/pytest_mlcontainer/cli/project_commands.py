@@ -16,7 +16,12 @@ from pytest_mlcontainer.cli.image_holds import (
     runner,
     shown_from,
 )
-from pytest_mlcontainer.cli.scripts import asked_for, does_something, serving_command
+from pytest_mlcontainer.cli.scripts import (
+    asked_for,
+    does_something,
+    serving_command,
+    starts_server,
+)
 from pytest_mlcontainer.cli.source_files import code_of, read_source, script_files
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 
@@ -83,6 +88,8 @@ def _commands_of_files(
             continue
         shown = file.relative_to(root).as_posix()
         code = read_source(file)
+        if kind == "infer" and starts_server(code):
+            kind = "serve"
         if file.suffix != ".py":
             if os.access(file, os.X_OK):
                 yield ProjectCommand(kind, (str(place),), f"the script {shown}", code)

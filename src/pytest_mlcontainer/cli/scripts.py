@@ -46,6 +46,11 @@ def does_something(code: str) -> bool:
     return any(_acts(each, defines=defines) for each in body)
 
 
+def starts_server(code: str) -> bool:
+    """Whether a script ends in a server that waits for requests."""
+    return _SERVES.search(code) is not None
+
+
 def asked_for(code: str) -> str:
     """The first argument that a program cannot be started without; "" for none."""
     for pattern in _REQUIRED:
