@@ -97,6 +97,20 @@ def test_what_differs_is_said_and_the_rule_leaves_it_out(
     assert all(each.verdict.passes for each in found)
 
 
+@pytest.mark.parametrize(
+    ("actual", "expected", "kind"),
+    [
+        ("0 days 00:00:00.600000", "0 days 00:00:00.5", "time"),
+        ("epoch 0 done in 1.51s", "epoch 0 done in 1.20s", "duration"),
+    ],
+)
+def test_other_kinds_are_told_as_well(
+    compare: Compare, tmp_path: Path, actual: str, expected: str, kind: str
+) -> None:
+    sides = [as_csv([(text, "x"), ("saved", "x")], tmp_path) for text in (actual, expected)]
+    assert of_item(compare("a.csv", *sides)[0], "at").excuses == (kind,)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_one_word_that_differs_is_no_excuse(compare: Compare, tmp_path: Path, name: str) -> None:
     actual, expected = rows_of(28), rows_of(29)
