@@ -458,6 +458,11 @@ class TestNamesInTar:
         assert names_in_tar(chunks(data), 20) == ("src/", "src/a", "b")
         assert names_in_tar(chunks(data), 2) == ("src/", "src/a")
 
+    def test_hidden_folders_and_bytecode_do_not_crowd_out_the_rest(self) -> None:
+        junk = [directory("app/.git"), regular("app/.git/HEAD"), regular("app/a/__pycache__/b.pyc")]
+        shown = tar(directory("app"), *junk, regular("app/.env"), regular("app/model.bin"))
+        assert names_in_tar(chunks(shown), 20) == (".env", "model.bin")
+
     def test_the_root_folder_has_no_top(self) -> None:
         """Its names start with a slash."""
         data = tar(directory("/"), directory("/etc"), regular("/etc/passwd"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pytest_mlcontainer.outputs.declared import DeclaredOutputs
 from pytest_mlcontainer.outputs.intake import Intake, Survey
 from pytest_mlcontainer.outputs.tar import Content, DamagedTarError, TarMemberKind, read_members
 from pytest_mlcontainer.outputs.tree import walk
+
+_HIDDEN = re.compile(r"(?:^|/)(?:\.[^/]*|__pycache__)/")
 
 
 def collect_tar(
@@ -81,7 +84,8 @@ def _intake(declared: DeclaredOutputs, into: Path | None, collected: Collected) 
 
 
 def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...] | None:
-    """The first names in a tar stream, folders with a trailing slash, without the top one.
+    """The first names in a tar stream, folders with a trailing slash, without the top one and
+    without what lies in hidden folders and those of bytecode.
 
     None where the top one is no folder. A stream that is damaged gives those before the damage.
     """
@@ -92,8 +96,9 @@ def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...] | None:
             rest = member.name.partition("/")[2].rstrip("/")
             if not rest and member.kind is not TarMemberKind.FOLDER:
                 return None
-            if rest:
-                names.append(rest + ("/" if member.kind is TarMemberKind.FOLDER else ""))
+            name = rest + ("/" if member.kind is TarMemberKind.FOLDER else "")
+            if rest and not _HIDDEN.search(name):
+                names.append(name)
             if len(names) >= limit:
                 break
     except (DamagedTarError, OutputError):
