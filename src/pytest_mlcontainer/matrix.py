@@ -216,6 +216,23 @@ def _is_compared(entry: Entrypoint) -> bool:
     return bool(entry.outputs) or any(rule.output in PRINTED for rule in entry.rules)
 
 
+def uncompared(job: RunJob, settings: Settings, options: Options) -> tuple[str, ...]:
+    """That nothing of a run is compared, where the command or the table asks for comparisons."""
+    entry = job.entrypoint
+    asked = (
+        len(platforms(settings, options)) > 1
+        or len(_repeats(job, options)) > 1
+        or varied_names(entry, options) != ()
+        or options.baseline is not None
+    )
+    if _is_compared(entry) or not asked:
+        return ()
+    return (
+        f"{entry.name}: nothing of it is compared, as it declares no outputs: name what it writes "
+        '(outputs = ["outputs/*"]), or compare what it prints (compare = { stdout = {} })',
+    )
+
+
 def _varies_jobs(jobs: list[Job], reference: Platform, options: Options) -> Iterator[VariesJob]:
     """Each of the reference's runs with outputs, where its environment is to be varied."""
     for job in jobs:
@@ -237,10 +254,10 @@ def budget(entry: Entrypoint, options: Options) -> int:
 
 
 def _repeats_jobs(jobs: list[Job], options: Options) -> Iterator[RepeatsJob]:
-    """For each target that runs more than once, its runs; only those that write something."""
+    """For each target that runs more than once, its runs; only those that are compared."""
     expected: dict[str, RunJob] = {}  # the reference comes first
     for job in jobs:
-        if not isinstance(job, RunJob) or not job.entrypoint.outputs:
+        if not isinstance(job, RunJob) or not _is_compared(job.entrypoint):
             continue
         first = expected.setdefault(job.entrypoint.name, job)
         runs = _repeats(job, options)
@@ -291,7 +308,7 @@ def _varied(job: RunJob) -> tuple[RunJob, ...]:
 def _baseline_jobs(jobs: list[Job], options: Options) -> Iterator[BaselineJob]:
     """Each target's own run against what the project keeps of it, where that is asked for."""
     for job in jobs if options.baseline is not None else ():
-        if not isinstance(job, RunJob) or not job.entrypoint.outputs:
+        if not isinstance(job, RunJob) or not _is_compared(job.entrypoint):
             continue
         if not job.repeat and job.seed is None and not job.target.variations:
             yield BaselineJob(job)

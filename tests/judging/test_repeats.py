@@ -483,6 +483,32 @@ def test_workers_make_each_repeat_once(project: MakeProject, leaves_nothing: Non
     assert 0 < got["differences"][0]["noise"] < 1e-9
 
 
+def test_repeats_of_what_is_not_compared_are_said_to_show_nothing(project: MakeProject) -> None:
+    project.write(
+        'platforms = ["host"]\n[tool.mlcontainer.entrypoints.train]\n'
+        'command = ["python", "train.py"]\n'
+    )
+
+    result = project.run("--container-repeat=2")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["note: train: nothing of it is compared, as it declares no *"])
+
+
+def test_repeats_of_what_is_printed_are_compared(
+    project: MakeProject, failure_of: FailureOf
+) -> None:
+    project.write(
+        'platforms = ["host"]\n[tool.mlcontainer.entrypoints.train]\n'
+        'command = ["python", "train.py"]\ncompare = { stdout = {} }\n',
+        train="import random\nprint(random.random())\n",
+    )
+
+    result = project.run("--container-repeat=2")
+
+    assert "stdout" in failure_of(result, "train::repeats[host]")
+
+
 def test_the_command_to_repeat_says_how_often(project: MakeProject) -> None:
     project.write('platforms = ["host"]\n' + ONE, train=RANDOM)
 

@@ -121,6 +121,44 @@ class TestPlan:
         jobs = matrix.plan(settings_with(CHECK), Options())
         assert not any(isinstance(job, CompareJob) for job in jobs)
 
+    @pytest.mark.parametrize(
+        ("options", "asked"),
+        [
+            (Options(), True),  # two platforms
+            (Options(platforms=(AMD64,)), False),
+            (Options(platforms=(AMD64,), repeat=2), True),
+            (Options(platforms=(AMD64,), vary=ALL_VARIATIONS), True),
+            (Options(platforms=(AMD64,), baseline=Path("baseline")), True),
+        ],
+    )
+    def test_what_was_asked_for_and_compares_nothing_is_said(
+        self, options: Options, asked: bool
+    ) -> None:
+        """A pass that tested nothing says so."""
+        settings = settings_with(CHECK, TRAIN)
+        check, train = (
+            matrix.run_job(settings, options, name, AMD64) for name in ("check", "train")
+        )
+        said = matrix.uncompared(check, settings, options)
+        assert bool(said) is asked
+        assert all(note.startswith("check: nothing of it is compared") for note in said)
+        assert matrix.uncompared(train, settings, options) == ()
+
+    def test_what_is_printed_is_compared_between_repeats_and_with_a_baseline(self) -> None:
+        """As between platforms, where a rule names it."""
+        says = replace(CHECK, rules=(Rule("stdout", "", Tolerance()),))
+        options = Options(platforms=(AMD64,), repeat=2, baseline=Path("baseline"))
+        found = names(settings_with(says), options)
+        assert found[-2:] == ["check::repeats[linux/amd64]", "check::baseline[linux/amd64]"]
+        assert (
+            matrix.uncompared(
+                matrix.run_job(settings_with(says), options, "check", AMD64),
+                settings_with(says),
+                options,
+            )
+            == ()
+        )
+
     def test_a_comparison_holds_the_planned_runs(self) -> None:
         """Comparing needs no run beyond those of the plan."""
         jobs = matrix.plan(settings_with(TRAIN, INFER), Options())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
 
+from pytest_mlcontainer.matrix import uncompared
 from pytest_mlcontainer.model import (
     BaselineJob,
     CheckJob,
@@ -120,6 +121,8 @@ def _run(job: RunJob, here: Surrounding) -> None:
     run = here.session.pipeline.runs.make(here.settings, job)
     here.record(Result.of_run(run))
     require(run)
+    for note in uncompared(job, here.settings, here.session.options):
+        here.record(Result(note=note))
 
 
 @carry_out.register
