@@ -275,3 +275,18 @@ def test_projects_do_not_share_a_baseline(project: MakeProject) -> None:
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*records of several projects cannot share a folder*"])
+
+
+def test_what_is_printed_is_held_against_without_outputs_too(project: MakeProject) -> None:
+    table = HOST_ONLY.replace('outputs = ["outputs/*"]', "compare = { stdout = {} }")
+    root = project.write(table, train="print('loss 0.5')\n")
+    project.run(KEEP, UPDATE).assert_outcomes(passed=2)
+
+    result = project.run(KEEP)
+
+    result.assert_outcomes(passed=2)
+    result.stdout.no_fnmatch_line("*no output of*")
+    (root / "train.py").write_text("print('loss 0.6')\n")
+    project.run(KEEP).assert_outcomes(passed=1, failed=1)
+    project.write(table.replace("stdout", "stderr"), train="print('loss 0.5')\n")
+    project.run(KEEP).stdout.fnmatch_lines(["*/stdout, which is no output of train any more"])

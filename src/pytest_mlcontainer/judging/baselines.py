@@ -20,6 +20,7 @@ from pytest_mlcontainer.facts import telling
 from pytest_mlcontainer.globs import covers, names
 from pytest_mlcontainer.judging import compare_runs, printed
 from pytest_mlcontainer.model import (
+    PRINTED,
     BaselineChange,
     ChangeKind,
     Comparator,
@@ -182,8 +183,10 @@ def stale(folder: Path, settings: Settings, selected: tuple[Platform, ...]) -> t
             continue
         if run.target.platform not in known:
             found.append(f"{where}, but {run.target.platform} is none of the platforms")
+        kept = (posixpath.normpath(glob) for glob in entry.outputs)
+        known_outputs = (*kept, *(rule.output for rule in entry.rules if rule.output in PRINTED))
         for output in run.outputs:
-            if not any(covers(posixpath.normpath(glob), output.name) for glob in entry.outputs):
+            if not any(covers(glob, output.name) for glob in known_outputs):
                 found.append(f"{where}/{output.name}, which is no output of {entry.name} any more")
     return tuple(found)
 
