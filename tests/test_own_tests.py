@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +51,17 @@ def test_computing_time_is_compared_with_computing_time_alone() -> None:
     """Seconds that fit a fast machine fail on a slow one; see `growth`."""
     clock = "process" + "_time"
     assert [file.name for file in FILES if clock in file.read_text()] == ["growth.py"]
+
+
+def test_where_the_client_of_clusters_is_not_installed_its_tests_are_skipped() -> None:
+    """The extra `kubernetes` is optional; a module that fails to be collected ends the session."""
+    imports = re.compile(r"^from (tests|pytest_mlcontainer\.engines)\.kubernetes", re.MULTILINE)
+    modules = [each for each in FILES if each.name.startswith("test_")]
+    asked = [str(each) for each in modules if imports.search(each.read_text())]
+    script = (
+        "import sys; sys.modules['kubernetes'] = None; import pytest; "
+        "sys.exit(pytest.main(['--collect-only', '-qrs', '-p', 'no:cacheprovider', *sys.argv[1:]]))"
+    )
+    done = subprocess.run((sys.executable, "-c", script, *asked), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "SKIPPED" in done.stdout

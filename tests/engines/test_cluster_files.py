@@ -7,9 +7,12 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("kubernetes")
 
 from pytest_mlcontainer.engines.kubernetes.rights import smallest_role
 from pytest_mlcontainer.engines.kubernetes.transfers import TarPieces, as_gnu

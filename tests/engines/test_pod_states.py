@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("kubernetes")
+
 from pytest_mlcontainer.engines.kubernetes import pod_states
 from pytest_mlcontainer.engines.kubernetes.supervised import Told, parse_told
 from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+pytest.importorskip("kubernetes")
+
 from pytest_mlcontainer.engines import Engine, EngineRequest
 from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.model import Keep, Owner
 from pytest_mlcontainer.testing import EngineContract
-from tests.kubernetes.conftest import TestCluster
+from tests.kubernetes.clusters import TestCluster
 
 
 class TestClusterEngine(EngineContract):

@@ -19,12 +19,14 @@ from typing import Any
 import docker
 import pytest
 
+pytest.importorskip("kubernetes")
+
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.kubernetes.engine import ClusterEngine
 from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError
 from pytest_mlcontainer.model import Limits, Platform
 from pytest_mlcontainer.secrets import Disclosed, Redactor, Value
-from tests.kubernetes.conftest import AMD64, ARM64, TestCluster, finish, script_spec
+from tests.kubernetes.clusters import AMD64, ARM64, TestCluster, finish, script_spec
 from tests.sample_project import BASE
 
 Run = Callable[..., tuple[int | None, str, str]]

@@ -13,7 +13,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.kubernetes.conftest import TestCluster
+pytest.importorskip("kubernetes")
+
+from tests.kubernetes.clusters import TestCluster
 from tests.sample_project import BASE
 
 _TABLE = """\

@@ -16,6 +16,8 @@ import docker
 import pytest
 import yaml
 
+pytest.importorskip("kubernetes")
+
 from pytest_mlcontainer.engines.given_files import readable_tar
 from pytest_mlcontainer.engines.kubernetes.api import NotThereError
 from pytest_mlcontainer.engines.kubernetes.diagnosis import describe_cluster
@@ -30,7 +32,7 @@ from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Limits
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.secrets import Disclosed, Redactor, Value
-from tests.kubernetes.conftest import TestCluster, finish, script_spec
+from tests.kubernetes.clusters import TestCluster, finish, script_spec
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 
@@ -126,6 +128,7 @@ def test_a_right_that_is_missing_is_named(
     assert facts.missing == (right,)
 
 
+@pytest.mark.usefixtures("engine")
 def test_without_rights_a_run_says_which(limited: TestCluster, test_cluster: TestCluster) -> None:
     test_cluster.api.remove(f"{_RBAC}/{test_cluster.namespace}/rolebindings/tester")
     owner = current_owner(uuid.uuid4().hex)
