@@ -79,15 +79,17 @@ def running_registry(
     login: bool = False,
     read_only: bool = False,
     storage: Path | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[str]:
     """A registry; gives its `127.0.0.1:PORT`.
 
     Args:
         folder: for its configuration and, without `storage`, what it holds.
+        address: of this machine, where it listens instead.
         login: it takes `USER` and `PASSWORD` alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    host = f"127.0.0.1:{free_port()}"
+    host = f"{address}:{free_port()}"
     config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "error", "accesslog": {"disabled": True}},

@@ -59,7 +59,12 @@ def test_a_first_failed_pull_is_waited_for() -> None:
     ("message", "kind", "words"),
     [
         ('failed to resolve reference "r/x": not found', EngineError, "does not find"),
-        ("pull access denied, repository does not exist", EngineError, "does not find"),
+        ("failed to resolve r/x@sha256:a401f403c: not found", EngineError, "does not find"),
+        (
+            "pull access denied, repository does not exist or may require authorization",
+            EngineError,
+            "not allowed",
+        ),
         ("failed to authorize: 401 Unauthorized", EngineError, "not allowed"),
         ("no match for platform in manifest: not satisfied", PlatformError, "not for the platform"),
         ("x509: certificate signed by unknown authority", EngineError, "does not trust"),
@@ -82,6 +87,12 @@ def test_why_an_image_cannot_be_pulled(message: str, kind: type[EngineError], wo
         ("0/2: 2 Insufficient amd.com/gpu.", GpuError, "GPU"),
         ("0/2: 2 node(s) didn't match Pod's node affinity/selector.", PlatformError, "linux/amd64"),
         ("0/1: 1 node(s) had untolerated taint {a: b}.", EngineError, "lets the pod on it"),
+        (
+            "0/2: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated "
+            "taint(s).",
+            PlatformError,
+            "linux/amd64",
+        ),
         ("something else", EngineError, "finds no node"),
     ],
 )
@@ -97,8 +108,10 @@ def test_why_no_node_takes_a_pod(message: str, kind: type[EngineError], words: s
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        ({"reason": "Evicted", "message": "ephemeral local storage"}, EngineError, "disk"),
-        ({"reason": "Evicted", "message": "low on memory"}, EngineLostError, "evicted"),
+        ({"reason": "Evicted", "message": "local storage exceeds the limit"}, EngineError, "disk"),
+        ({"reason": "Evicted", "message": "low on memory"}, EngineLostError, "short of"),
+        ({"reason": "Evicted", "message": "low on resource: ephemeral-storage."},
+         EngineLostError, "short of"),
         ({"reason": "DeadlineExceeded"}, EngineError, "deadline"),
         ({"reason": "NodeLost"}, EngineLostError, "node is lost"),
         (
@@ -111,7 +124,7 @@ def test_why_no_node_takes_a_pod(message: str, kind: type[EngineError], words: s
             {"conditions": [{"type": "DisruptionTarget", "status": "True",
                              "reason": "EvictionByEvictionAPI"}]},
             EngineLostError,
-            "removed",
+            "evicted",
         ),
     ],
 )  # fmt: skip

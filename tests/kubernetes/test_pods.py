@@ -14,16 +14,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 
 pytest.importorskip("kubernetes")
 
-from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.kubernetes.engine import ClusterEngine
-from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError
+from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.model import Limits, Platform
 from pytest_mlcontainer.secrets import Disclosed, Redactor, Value
 from tests.kubernetes.clusters import AMD64, ARM64, TestCluster, finish, script_spec
@@ -55,11 +53,6 @@ def pax(files: dict[str, bytes]) -> list[bytes]:
             entry.size, entry.mode, entry.mtime = len(content), 0o644, 1.5
             tar.addfile(entry, io.BytesIO(content))
     return [buffer.getvalue()]
-
-
-def remove_pods(cluster: TestCluster, container: str) -> None:
-    for pod in cluster.api.list("pods", f"batch.kubernetes.io/job-name={container}")["items"]:
-        cluster.api.delete("pods", pod["metadata"]["name"], grace_s=1)
 
 
 # Files
@@ -308,132 +301,6 @@ def test_what_cannot_be_executed(cluster_engine: ClusterEngine) -> None:
             assert words in str(raised.value), program
             assert not container.started
             assert container.get("/etc/hostname") is not None, "it can be looked at"
-
-
-# What fails, by name
-
-
-def fails(
-    cluster: TestCluster, spec: ContainerSpec, kind: type[EngineError], **settings: Any
-) -> EngineError:
-    """The error of a pod that never runs."""
-    changed = replace(cluster.settings, **{"pending_s": 6.0, **settings})
-    with cluster.opened(changed) as engine, pytest.raises(kind) as raised:  # noqa: SIM117
-        with engine.container(spec) as container:
-            container.start()
-    assert raised.value.remedy or isinstance(raised.value, EngineLostError)
-    return raised.value
-
-
-def test_a_platform_without_a_node(test_cluster: TestCluster) -> None:
-    settings = {"node_selector": (("kubernetes.io/arch", "s390x"),)}
-    error = fails(test_cluster, script_spec("true"), PlatformError, **settings)
-    assert "affinity/selector" in error.value
-
-
-def test_more_memory_than_any_node_has(test_cluster: TestCluster) -> None:
-    spec = script_spec("true", limits=Limits(memory_bytes=1 << 50))
-    assert "has room" in fails(test_cluster, spec, EngineError).what
-
-
-def test_a_gpu_where_there_is_none(test_cluster: TestCluster) -> None:
-    spec = script_spec("true", limits=Limits(gpus="1"))
-    fails(test_cluster, spec, GpuError, gpu_resource="example.com/gpu")
-
-
-def test_a_helper_image_that_is_nowhere(test_cluster: TestCluster) -> None:
-    nowhere = test_cluster.settings.helper_image.rpartition(":")[0] + ":none"
-    error = fails(
-        test_cluster,
-        script_spec("true", limits=Limits(network="bridge")),
-        EngineError,
-        helper_image=nowhere,
-        pending_s=90.0,
-    )
-    assert "does not find the image" in error.what
-    assert "helper-image" in error.remedy
-
-
-def test_a_registry_that_is_not_named(test_cluster: TestCluster) -> None:
-    error = fails(test_cluster, script_spec("true"), EngineError, registry=None)
-    assert "registry = " in error.remedy
-
-
-def test_a_namespace_that_is_not_there(test_cluster: TestCluster) -> None:
-    with (
-        test_cluster.opened(endpoint="kubernetes:///there-is-none") as engine,
-        pytest.raises(EngineError, match="no such namespace"),
-        engine.container(script_spec("true", limits=Limits(network="bridge"))),
-    ):
-        pass
-
-
-def test_a_pod_that_somebody_removes_is_lost_and_no_verdict(
-    test_cluster: TestCluster, cluster_engine: ClusterEngine
-) -> None:
-    with cluster_engine.container(script_spec("sleep 60")) as container:
-        container.start()
-        begun = time.monotonic()
-        remove_pods(test_cluster, container.id)
-        with pytest.raises(EngineLostError, match="removed"):
-            container.wait(60.0)
-        assert time.monotonic() - begun < 15.0
-
-
-def test_a_job_that_a_queue_suspends_waits(test_cluster: TestCluster) -> None:
-    """Longer than a pod may wait for its node: Kueue lets it go when there is room."""
-    api, waits = test_cluster.api, replace(test_cluster.settings, pending_s=8.0)
-    told: list[str] = []
-    spec = script_spec("true", limits=Limits(network="bridge"), log=told.append)
-    with test_cluster.opened(waits) as engine, engine.container(spec) as container:
-        api.merge("jobs", container.id, {"spec": {"suspend": True}})
-        selector = f"batch.kubernetes.io/job-name={container.id}"
-        while api.list("pods", selector)["items"]:
-            time.sleep(0.2)
-        resumed = threading.Timer(
-            14.0, api.merge, ("jobs", container.id, {"spec": {"suspend": False}})
-        )
-        resumed.start()
-        assert finish(container) == 0
-        resumed.join()
-    assert any("suspended" in line for line in told)
-
-
-def test_a_policy_that_admits_no_pod_is_told_in_its_words(test_cluster: TestCluster) -> None:
-    name = f"{test_cluster.namespace}-strict"
-    level = {"pod-security.kubernetes.io/enforce": "restricted"}
-    api = test_cluster.api
-    api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": level}})
-    strict = replace(test_cluster, namespace=name)
-    try:
-        spec = script_spec("true", limits=Limits(network="bridge", user="0"))
-        error = fails(strict, spec, EngineError, pending_s=60.0)
-        assert "do not admit" in error.what
-        assert "PodSecurity" in error.value
-        assert "USER 1000" in error.remedy
-        # One that is not root passes, network policy and all.
-        with strict.opened() as engine:
-            spec = script_spec("id -u", limits=Limits(user="1000:1000"))
-            with engine.container(spec) as container:
-                assert finish(container) == 0
-    finally:
-        api.remove(f"/api/v1/namespaces/{name}")
-
-
-def test_a_quota_that_is_used_up_is_named(test_cluster: TestCluster) -> None:
-    name = f"{test_cluster.namespace}-quota"
-    api = test_cluster.api
-    api.post("/api/v1/namespaces", {"metadata": {"name": name}})
-    quota = {"metadata": {"name": "small"}, "spec": {"hard": {"requests.memory": "64Mi"}}}
-    api.post(f"/api/v1/namespaces/{name}/resourcequotas", quota)
-    small = replace(test_cluster, namespace=name)
-    try:
-        spec = script_spec("true", limits=Limits(network="bridge", memory_bytes=1 << 30))
-        error = fails(small, spec, EngineError, pending_s=60.0)
-        assert "exceeded quota" in error.value
-        assert "ResourceQuota" in error.remedy
-    finally:
-        api.remove(f"/api/v1/namespaces/{name}")
 
 
 # Leaving nothing

@@ -6,7 +6,7 @@
 #
 #   ready                  files can be put in
 #   network-open           the network that it must not have can still be reached: not started
-#   refused WHY            the program cannot be executed: missing, not-allowed, format
+#   refused WHY            the program cannot be executed: missing, not-allowed, format, machine
 #   started
 #   full                   it has printed more than it may
 #   exit CODE OOM-KILLS    the code as a shell gives it (128 + the signal)
@@ -60,6 +60,20 @@ format_of() {
     esac
 }
 
+# Whether the node runs a program, or the one that a script names: as its own, or by emulation. What
+# the kernel does not know the shell reads as a script, in which there is no such command.
+is_of_node() {
+    case " $MACHINES " in
+    *" - "* | *" $(format_of "$B") "*) return 0 ;;
+    esac
+    "$B" head -c 20 "$1" >"$D/header"
+    "$B" chmod 755 "$D/header"
+    "$D/header" >/dev/null 2>&1
+    case $? in
+    2 | 126 | 127) return 1 ;;
+    esac
+}
+
 # Whether a connection comes about; nothing is said over it.
 reaches() {
     "$B" nc -w 1 "${LOOK%:*}" "${LOOK##*:}" -e "$B" true </dev/null >/dev/null 2>&1
@@ -101,8 +115,12 @@ elif [ -d "$program" ] || [ ! -x "$program" ]; then
     why=not-allowed
 else
     format=$(format_of "$program")
+    started=$program
     case $format in
-    script) [ -e "$(interpreter_of "$program")" ] || why=missing ;;
+    script)
+        started=$(interpreter_of "$program")
+        [ -e "$started" ] || why=missing
+        ;;
     other) [ ! -r "$program" ] || why=format ;;
     *)
         case " $MACHINES " in
@@ -111,6 +129,7 @@ else
         esac
         ;;
     esac
+    [ -n "$why" ] || [ ! -r "$started" ] || is_of_node "$started" || why=machine
 fi
 if [ -n "$why" ]; then
     echo "refused $why"

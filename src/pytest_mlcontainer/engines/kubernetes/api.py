@@ -276,6 +276,8 @@ def refused(status: int, body: str, address: ClusterAddress, asked: str) -> Engi
 
 
 def _admission_remedy(said: str) -> str:
+    if "must specify" in said:
+        return "set memory and cpus of the entrypoint: the namespace's ResourceQuota wants limits"
     if "exceeded quota" in said:
         return (
             "ask for less (memory, cpus, gpus), let fewer runs go at once (--container-parallel), "

@@ -316,6 +316,8 @@ class PodContainer:
             return command_not_found(program, argv)
         if why == "not-allowed":
             return command_not_allowed(program, self._plan.image.user)
+        if why == "machine":
+            return pod_states.cannot_run(self._plan.spec.platform, program)
         return cannot_execute(program)
 
 

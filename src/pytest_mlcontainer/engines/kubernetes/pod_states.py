@@ -96,18 +96,8 @@ def why_ended(pod: Mapping[str, Any]) -> EngineError | None:
     status = pod.get("status") or {}
     reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
     disrupted = _condition(status, "DisruptionTarget") or {}
-    if reason == "Evicted" and "ephemeral" in message:
-        return EngineError(
-            "the pod was evicted: it wrote more to its disk than it may, or its node's is full",
-            message,
-            "raise disk of the entrypoint, write less, or free room on the node",
-        )
     if reason == "Evicted":
-        return EngineLostError(
-            "the pod was evicted from its node",
-            message,
-            "set memory of the entrypoint, so that the scheduler finds a node with room for it",
-        )
+        return _evicted(message)
     if reason == "DeadlineExceeded":
         return EngineError(
             "the cluster ended the pod at its deadline",
@@ -115,14 +105,7 @@ def why_ended(pod: Mapping[str, Any]) -> EngineError | None:
             "raise timeout of the entrypoint; its inputs and outputs count for half an hour more",
         )
     if disrupted.get("status") == "True":
-        by = str(disrupted.get("reason"))
-        what = "the pod was preempted" if by == "PreemptionByScheduler" else "the pod was removed"
-        return EngineLostError(
-            what,
-            f"{by}: {disrupted.get('message', '')}",
-            "give it a priority (priority-class of [tool.mlcontainer.kubernetes]), or run it when "
-            "the cluster is less busy",
-        )
+        return _disrupted(status, str(disrupted.get("reason")), str(disrupted.get("message")))
     if reason in ("NodeLost", "NodeShutdown", "Terminated"):
         return node_lost(message)
     if (pod.get("metadata") or {}).get("deletionTimestamp"):
@@ -130,6 +113,45 @@ def why_ended(pod: Mapping[str, Any]) -> EngineError | None:
             "somebody removed the pod", str(pod["metadata"].get("name")), "run it again"
         )
     return None
+
+
+def _evicted(message: str) -> EngineError:
+    """What a kubelet removes: a pod past a limit of its own, or one of many on a node that is short
+    of something, as kubelet's `eviction` package words it."""
+    if "exceed" in message:
+        return EngineError(
+            "the pod was evicted: it wrote more to its disk than it may",
+            message,
+            "raise disk of the entrypoint (shm-size for /dev/shm), or write less",
+        )
+    return EngineLostError(
+        "the pod was evicted: its node is short of something",
+        message,
+        "free disk on the node, or set memory of the entrypoint, so that the scheduler finds a "
+        "node with room for it",
+    )
+
+
+def _disrupted(status: Mapping[str, Any], by: str, message: str) -> EngineError:
+    """What the cluster did to a pod that did nothing itself."""
+    said = f"{by}: {message}"
+    # A node that is not heard of has unready pods; then a taint removes them, or, when the node
+    # itself is removed, the collector of garbage.
+    ready = (_condition(status, "Ready") or {}).get("status")
+    if by == "DeletionByPodGC" or (by == "DeletionByTaintManager" and ready != "True"):
+        return node_lost(said)
+    if by == "PreemptionByScheduler":
+        return EngineLostError(
+            "the pod was preempted",
+            said,
+            "give it a priority (priority-class of [tool.mlcontainer.kubernetes]), or run it when "
+            "the cluster is less busy",
+        )
+    return EngineLostError(
+        "the pod was evicted from its node",
+        said,
+        "see who drains or taints the node (`kubectl describe node`); the run can be repeated",
+    )
 
 
 def node_lost(message: str) -> EngineLostError:
@@ -181,19 +203,18 @@ def unscheduled(message: str, platform: Platform, pending_s: float) -> EngineErr
             "ask for less (memory, cpus, disk of the entrypoint), let fewer runs go at once "
             "(--container-parallel), or wait longer: pending-timeout",
         )
-    if "untolerated taint" in said and "affinity/selector" not in said:
-        return EngineError(
-            "no node of the cluster lets the pod on it",
-            waited,
-            "name the taint under tolerations of [tool.mlcontainer.kubernetes]",
-        )
+    tolerate = "name the taint under tolerations of [tool.mlcontainer.kubernetes]"
     if "affinity/selector" in said:
+        # Nodes of other platforms do not fit in any case, and tainted ones may be of any.
+        tainted = f"; where one of them is tainted, {tolerate}" * ("untolerated taint" in said)
         return PlatformError(
             f"no node of the cluster is free for {platform} with the labels asked for",
             waited,
-            f"`kubectl get nodes --label-columns=kubernetes.io/arch` shows what there is; leave "
-            f"{platform} out, name another engine for it, or correct node-selector",
+            f"`kubectl get nodes --label-columns=kubernetes.io/arch` shows what there is{tainted}; "
+            f"or leave {platform} out, name another engine for it, or correct node-selector",
         )
+    if "untolerated taint" in said:
+        return EngineError("no node of the cluster lets the pod on it", waited, tolerate)
     return EngineError(
         "the pod finds no node", waited, "see `kubectl describe` of it, or raise pending-timeout"
     )
@@ -201,19 +222,21 @@ def unscheduled(message: str, platform: Platform, pending_s: float) -> EngineErr
 
 def image_error(message: str) -> EngineError:
     """A node cannot pull an image, in the words of its runtime."""
+    # A registry may say neither that something is there nor that it is not: both are then told.
+    if re.search(r"unauthorized|denied|authorization|\b40[13]\b|credential", message, re.I):
+        return EngineError(
+            "the cluster's node is not allowed to pull the image",
+            message,
+            "make a Secret of docker's configuration (`kubectl create secret docker-registry …`) "
+            "and name it under pull-secrets of [tool.mlcontainer.kubernetes]; where there is one, "
+            "see whether its registry, user and password, and the image's name, are right",
+        )
     if re.search(r"not found|manifest unknown|NAME_UNKNOWN|does not exist", message):
         return EngineError(
             "the cluster's node does not find the image",
             message,
             "check registry, node-registry and helper-image of [tool.mlcontainer.kubernetes]: the "
             "node's name for a registry may be another than this machine's",
-        )
-    if re.search(r"unauthorized|denied|authorization failed|403|401|credential", message, re.I):
-        return EngineError(
-            "the cluster's node is not allowed to pull the image",
-            message,
-            "make a Secret of docker's configuration (`kubectl create secret docker-registry …`) "
-            "and name it under pull-secrets of [tool.mlcontainer.kubernetes]",
         )
     if re.search(r"no match for platform|no matching manifest", message):
         return PlatformError(
@@ -236,11 +259,7 @@ def image_error(message: str) -> EngineError:
 
 def _not_started(reason: str, message: str, platform: Platform) -> EngineError:
     if "exec format error" in message:
-        return PlatformError(
-            f"the cluster's node cannot run {platform}",
-            message,
-            "its kubernetes.io/arch is another one: correct node-selector",
-        )
+        return cannot_run(platform, message)
     if "non-numeric user" in message or "runAsNonRoot" in message:
         return EngineError(
             "the cluster wants to know that the image's user is not root",
@@ -250,6 +269,15 @@ def _not_started(reason: str, message: str, platform: Platform) -> EngineError:
     if "no space left" in message:
         return EngineError("the node's disk is full", message, FULL_DISK_REMEDY)
     return EngineError(f"the pod's container cannot be started: {reason}", message, "")
+
+
+def cannot_run(platform: Platform, value: str) -> PlatformError:
+    """A node of another architecture, which does not emulate the platform."""
+    return PlatformError(
+        f"the cluster's node cannot run {platform}",
+        value,
+        "its kubernetes.io/arch is another one: correct node-selector, or have the node emulate it",
+    )
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:

@@ -19,6 +19,7 @@ from pytest_mlcontainer.errors import EngineError
 # A node's kubelet that dies may leave the connection open. To ask again costs one request.
 _SILENCE_S: Final = 20.0
 _PAUSE_S, _MOST_PAUSE_S = 0.1, 2.0
+_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,19 @@ class SupervisorLog:
         Args:
             look: called about once a second; raises what ends the waiting.
         """
-        with self._changed:
-            while not good(self._told):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                if not self._changed.wait(min(left, 1.0)):
-                    self._changed.release()
-                    try:
-                        look()
-                    finally:
-                        self._changed.acquire()
-            return self._told
+        looked = time.monotonic()
+        while True:
+            with self._changed:
+                told = self._told
+                if not good(told):
+                    self._changed.wait(max(0.0, min(deadline, looked + _LOOK_S) - time.monotonic()))
+                    told = self._told
+            if good(told) or time.monotonic() >= deadline:
+                return told
+            # By the clock: a log that is read again and again is news each time.
+            if time.monotonic() >= looked + _LOOK_S:
+                look()
+                looked = time.monotonic()
 
     def ask(self) -> Told:
         """What has been told by now, whatever became of the connection that is listened to.
@@ -125,8 +127,10 @@ class SupervisorLog:
             try:
                 for piece in self._api.stream(url, query, _SILENCE_S):
                     log += piece
+                    before = self._told
                     self._take(parse_told(log))
-                    pause = _PAUSE_S
+                    if self._told != before:
+                        pause = _PAUSE_S
                     if self._closed or self._told.exit_code is not None:
                         return
             except EngineError:
