@@ -98,6 +98,9 @@ def _apiserver(cluster: Cluster) -> Component:
         *("--tls-cert-file", certificate, "--tls-private-key-file", key),
         *("--client-ca-file", authority, "--authorization-mode", "Node,RBAC"),
         *("--enable-admission-plugins", "NodeRestriction", "--allow-privileged"),
+        # Tests have pods rewritten by policies of this kind.
+        *("--feature-gates", "MutatingAdmissionPolicy=true"),
+        *("--runtime-config", "admissionregistration.k8s.io/v1beta1=true"),
         *("--etcd-servers", cluster.url("etcd"), "--etcd-cafile", authority),
         *("--etcd-certfile", etcd_certificate, "--etcd-keyfile", etcd_key),
         *("--kubelet-certificate-authority", authority),

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("kubernetes")
 
 from pytest_mlcontainer.engines.kubernetes import pod_states
+from pytest_mlcontainer.engines.kubernetes.rewritten import check_rewritten
 from pytest_mlcontainer.engines.kubernetes.supervised import Told, parse_told
 from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError
 from pytest_mlcontainer.model import Platform
@@ -192,3 +193,17 @@ def test_memory_that_took_the_whole_container() -> None:
 def test_what_the_supervisor_tells(log: bytes, told: Told) -> None:
     """A line that is cut off says nothing yet: `exit 13` may become `exit 137`."""
     assert parse_told(log) == told
+
+
+@pytest.mark.parametrize(
+    ("image", "is_same"),
+    [("r/x@sha256:1", True), ("mirror/x@sha256:1", True), ("r/x@sha256:2", False), ("r/x", False)],
+)
+def test_a_mirror_of_the_registry_has_the_same_image(image: str, is_same: bool) -> None:
+    asked = {"containers": [{"name": "program", "image": "r/x@sha256:1"}]}
+    found = {"spec": {"containers": [{"name": "program", "image": image}]}}
+    if is_same:
+        check_rewritten(asked, found)
+    else:
+        with pytest.raises(EngineError, match="something else"):
+            check_rewritten(asked, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +43,38 @@ class TestCluster:
     @property
     def url(self) -> str:
         return f"kubernetes:///{self.namespace}"
+
+    def as_user(self, user: Mapping[str, str], folder: Path, **cluster: str) -> TestCluster:
+        """The same by a kubeconfig of its own.
+
+        Args:
+            user: as kubeconfigs have one.
+            cluster: what is another about it there.
+        """
+        authority = Path(self.api.configuration.ssl_ca_cert).read_bytes()
+        there = {
+            "server": self.api.address.server,
+            "certificate-authority-data": base64.b64encode(authority).decode(),
+            **cluster,
+        }
+        context = {"cluster": "c", "user": "u", "namespace": self.namespace}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": there}],
+            "users": [{"name": "u", "user": dict(user)}],
+            "contexts": [{"name": "x", "context": context}],
+            "current-context": "x",
+        }
+        (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
+        environ = {**self.environ, "KUBECONFIG": str(folder / "kubeconfig")}
+        return replace(self, environ=environ)
+
+    def token_of(self, account: str, **spec: object) -> str:
+        """A token of a service account, for an hour."""
+        path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{account}/token"
+        answer = self.api.post(path, {"spec": {"expirationSeconds": 3600, **spec}})
+        return str(answer["status"]["token"])
 
     def request(self, owner: Owner, **more: Any) -> EngineRequest:
         """To open the cluster with."""
@@ -145,3 +179,11 @@ def finish(container: Container, limit_s: float = 180.0) -> int | None:
 
 def _platforms(text: str) -> tuple[Platform, ...]:
     return tuple(Platform(*each.split("/")) for each in text.split())
+
+
+def private_folder() -> Path:
+    """Where `make cluster-up` has its cluster; with another one the test is skipped."""
+    folder = Path(os.environ["KUBECONFIG"]).parent
+    if not (folder / "state.json").exists():
+        pytest.skip("KUBECONFIG is not that of `make cluster-up`, whose parts this test needs")
+    return folder

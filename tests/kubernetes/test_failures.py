@@ -31,7 +31,7 @@ from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.kubernetes.engine import ClusterEngine
 from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError
 from pytest_mlcontainer.model import Limits, Platform
-from tests.kubernetes.clusters import ARM64, TestCluster, finish, script_spec
+from tests.kubernetes.clusters import ARM64, TestCluster, finish, private_folder, script_spec
 from tests.loopback_registry import Certificates, docker_config, running_registry
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +102,17 @@ def test_a_helper_image_that_is_nowhere(test_cluster: TestCluster) -> None:
     )
     assert "does not find the image" in error.what
     assert "helper-image" in error.remedy
+
+
+def test_a_pod_whose_helper_fails_is_told_before_its_time_is_over(
+    test_cluster: TestCluster,
+) -> None:
+    other = [{"name": "prepare", "image": test_cluster.settings.helper_image, "command": ["/none"]}]
+    template = json.dumps({"spec": {"initContainers": other}})
+    spec = script_spec("true", limits=Limits(network="bridge"))
+    error = fails(test_cluster, spec, EngineError, pod=template, pending_s=600.0)
+    assert "does not start" in error.what
+    assert "prepare: StartError" in error.value
 
 
 def test_a_registry_that_is_not_named(test_cluster: TestCluster) -> None:
@@ -354,14 +365,6 @@ def test_a_pod_of_a_node_that_is_lost_can_be_run_again(
         finally:
             part("start", f"kubelet-{node}")
     assert "node is lost" in raised.value.what
-
-
-def private_folder() -> Path:
-    """Where `make cluster-up` has its cluster; with another one the test is skipped."""
-    folder = Path(os.environ["KUBECONFIG"]).parent
-    if not (folder / "state.json").exists():
-        pytest.skip("KUBECONFIG is not that of `make cluster-up`, whose parts this test needs")
-    return folder
 
 
 def part(what: str, name: str) -> None:

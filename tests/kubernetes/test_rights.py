@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,25 +58,7 @@ def role(test_cluster: TestCluster) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def limited(test_cluster: TestCluster, role: dict[str, Any], tmp_path: Path) -> TestCluster:
     """The cluster for that service account alone."""
-    space, configuration = test_cluster.namespace, test_cluster.api.configuration
-    path = f"/api/v1/namespaces/{space}/serviceaccounts/tester/token"
-    token = test_cluster.api.post(path, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
-    authority = Path(configuration.ssl_ca_cert).read_bytes()
-    cluster = {
-        "server": test_cluster.api.address.server,
-        "certificate-authority-data": base64.b64encode(authority).decode(),
-    }
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": space}}],
-        "current-context": "x",
-    }
-    file = tmp_path / "kubeconfig"
-    file.write_text(json.dumps(kubeconfig))
-    return replace(test_cluster, environ={**test_cluster.environ, "KUBECONFIG": str(file)})
+    return test_cluster.as_user({"token": test_cluster.token_of("tester")}, tmp_path)
 
 
 def test_the_role_is_enough(limited: TestCluster, engine: docker.APIClient, tmp_path: Path) -> None:

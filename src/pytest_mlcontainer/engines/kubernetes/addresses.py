@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.incluster_config import (
+    SERVICE_CERT_FILENAME,
+    SERVICE_TOKEN_FILENAME,
+    InClusterConfigLoader,
+)
 from kubernetes.config.kube_config import KubeConfigMerger
 
 from pytest_mlcontainer.errors import EngineError
@@ -34,6 +40,7 @@ class ClusterAddress:
         context: as the kubeconfig calls it; "" inside a cluster.
         server: the API's URL.
         configuration: of the client library: certificates, logins, proxies.
+        again: finds the same once more, with logins as they are by then.
     """
 
     name: str
@@ -41,6 +48,7 @@ class ClusterAddress:
     namespace: str
     server: str
     configuration: Any
+    again: Callable[[], ClusterAddress]
 
     @property
     def identity(self) -> str:
@@ -60,8 +68,13 @@ def find_cluster(url: str, environ: Mapping[str, str]) -> ClusterAddress:
     files = environ.get("KUBECONFIG") or str(Path(environ.get("HOME", "~"), ".kube", "config"))
     there = [file for file in files.split(os.pathsep) if file and Path(file).expanduser().exists()]
     configuration = client.Configuration()
+    again = partial(find_cluster, url, environ)
     if not there:
-        return _from_inside(url, context, namespace, configuration, environ, files)
+        if _INSIDE not in environ or context:
+            raise EngineError("there is no kubeconfig", f"{url}: {files}", _REMEDY)
+        own = _load_from_inside(configuration, environ)
+        server = str(configuration.host)
+        return ClusterAddress(url, "", namespace or own, server, configuration, again)
     try:
         merged = KubeConfigMerger(os.pathsep.join(there)).config.value
         chosen = _choose(merged.get("contexts") or [], context or merged.get("current-context"))
@@ -78,7 +91,8 @@ def find_cluster(url: str, environ: Mapping[str, str]) -> ClusterAddress:
         remedy = "run it by hand; `kubectl config view --minify` shows which it is"
         raise EngineError(what, f"{url}: {' '.join(said)}", remedy)
     space = namespace or str((chosen.get("context") or {}).get("namespace") or "default")
-    return ClusterAddress(url, chosen["name"], space, str(configuration.host), configuration)
+    server = str(configuration.host)
+    return ClusterAddress(url, chosen["name"], space, server, configuration, again)
 
 
 class _Collecting(logging.Handler):
@@ -113,22 +127,15 @@ def _choose(contexts: list[Any], name: str | None) -> dict[str, Any]:
     raise ValueError(f"it has no context {name!r}, but {listed or 'none'}")
 
 
-def _from_inside(
-    url: str,
-    context: str,
-    namespace: str,
-    configuration: Any,
-    environ: Mapping[str, str],
-    files: str,
-) -> ClusterAddress:
-    if _INSIDE not in environ or context:
-        raise EngineError("there is no kubeconfig", f"{url}: {files}", _REMEDY)
+def _load_from_inside(configuration: Any, environ: Mapping[str, str]) -> str:
+    """Use the service account of the pod that this runs in; returns the pod's namespace."""
     try:
-        config.load_incluster_config(configuration)
-        own = _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+        loader = InClusterConfigLoader(
+            SERVICE_TOKEN_FILENAME, SERVICE_CERT_FILENAME, environ=dict(environ)
+        )
+        loader.load_and_set(configuration)
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     except (ConfigException, OSError) as error:
         what = "this pod's service account cannot be used"
         remedy = "let the pod have a token (`automountServiceAccountToken: true`)"
         raise EngineError(what, str(error), remedy) from error
-    server = str(configuration.host)
-    return ClusterAddress(url, "", namespace or own, server, configuration)

@@ -14,7 +14,9 @@ from urllib.parse import quote, urlencode
 import urllib3
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
+from kubernetes.stream.ws_client import create_websocket
 from urllib3.exceptions import HTTPError
+from websocket import WebSocketBadStatusException
 
 from pytest_mlcontainer.engines.kubernetes.addresses import ClusterAddress
 from pytest_mlcontainer.errors import EngineError, EngineLostError
@@ -63,15 +65,11 @@ class ClusterApi:
         self, address: ClusterAddress, patience: ClusterPatience = ClusterPatience()
     ) -> None:
         self.address = address
-        self.configuration = address.configuration
-        self.configuration.retries = urllib3.Retry(total=0, redirect=3)
-        self.configuration.connection_pool_maxsize = 64
         self._patience = patience
-        self._client = ApiClient(self.configuration)
+        self._log_in_lock = threading.Lock()
+        self._use(address.configuration)
         self._streams: set[Any] = set()
         self._has_answered = False  # until then, nothing is waited for that is away
-        if not self.configuration.verify_ssl:  # the kubeconfig says so
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self.ending = threading.Event()
 
     def url(self, resource: str, name: str = "", below: str = "") -> str:
@@ -85,6 +83,29 @@ class ClusterApi:
         found: dict[str, str] = {"Content-Type": "application/json"}
         self._client.update_params_for_auth(found, [], ["BearerToken"], "", "GET", None)
         return found
+
+    def open_websocket(self, url: str, headers: Mapping[str, str] | None = None) -> Any:
+        """A WebSocket to what `url` gives.
+
+        Raises:
+            WebSocketException, ApiException, OSError: it is not let in, or gets no answer.
+            EngineError: the login has expired.
+        """
+        url = url.replace("https://", "wss://", 1).replace("http://", "ws://", 1)
+
+        def once(used: Mapping[str, str]) -> Any:
+            given = {key.lower(): value for key, value in used.items()} | dict(headers or {})
+            return create_websocket(self.configuration, url, given)
+
+        used = self.headers()
+        try:
+            return once(used)
+        except WebSocketBadStatusException as error:
+            if error.status_code != 401:
+                raise
+            if not self._log_in_again(used):
+                raise refused(401, "", self.address, url) from error
+        return once(self.headers())
 
     def get(self, resource: str, name: str) -> dict[str, Any]:
         """One thing.
@@ -221,20 +242,47 @@ class ClusterApi:
     def _call(
         self, method: str, url: str, body: Mapping[str, Any] | None, limit: tuple[float, float]
     ) -> Any:
-        headers = self.headers()
-        if method == "PATCH":
-            headers["Content-Type"] = "application/merge-patch+json"
-        sent = None if body is None else dict(body)
-        try:
-            answer = self._client.call_api(method, url, headers, sent, _request_timeout=limit)
-        except ApiException as error:  # no answer at all
-            raise _lost(self.address, error) from error
+        answer = self._sent(method, url, body, limit, used := self.headers())
+        if answer.status == 401 and self._log_in_again(used):
+            answer = self._sent(method, url, body, limit, self.headers())
         if 200 <= answer.status < 300:
             return answer
         said = answer.response.data.decode("utf-8", "replace")
         if answer.status in _PASSING:
             raise _lost(self.address, OSError(f"{answer.status} {answer.reason}: {said}"))
         raise refused(answer.status, said, self.address, f"{method} {url}")
+
+    def _sent(
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, Any] | None,
+        limit: tuple[float, float],
+        headers: Mapping[str, str],
+    ) -> Any:
+        merged = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
+        sent = None if body is None else dict(body)
+        try:
+            return self._client.call_api(
+                method, url, {**headers, **merged}, sent, _request_timeout=limit
+            )
+        except ApiException as error:  # no answer at all
+            raise _lost(self.address, error) from error
+
+    def _use(self, configuration: Any) -> None:
+        configuration.retries = urllib3.Retry(total=0, redirect=3)
+        configuration.connection_pool_maxsize = 64
+        if not configuration.verify_ssl:  # the kubeconfig says so
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self.configuration, self._client = configuration, ApiClient(configuration)
+
+    def _log_in_again(self, used: Mapping[str, str]) -> bool:
+        """Read logins anew: a token in a file, or of a program, is another one by and by, which
+        the library sees by this machine's clock, or not at all; returns whether it is."""
+        with self._log_in_lock:
+            if self.headers() == used:
+                self._use(self.address.again().configuration)
+            return self.headers() != used
 
 
 def refused(status: int, body: str, address: ClusterAddress, asked: str) -> EngineError:
@@ -304,14 +352,25 @@ def _lost(address: ClusterAddress, error: BaseException) -> EngineLostError:
     while said.__cause__ is not None:
         said = said.__cause__
     text = str(said)
-    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
-        raise EngineError(
-            "the cluster's certificate is signed by nobody who is known",
-            f"{address.server}: {text}",
-            "name its authority in the kubeconfig (certificate-authority-data of the cluster)",
-        ) from error
+    if "certificate verify failed" in text:
+        raise EngineError(*_distrust(text, address.server)) from error
     what = "the cluster's API does not answer"
     return EngineLostError(what, f"{address.server}: {text}", AWAY_REMEDY)
+
+
+def _distrust(said: str, server: str) -> tuple[str, str, str]:
+    """What a certificate is not trusted for, as an error's three parts."""
+    value = f"{server}: {said}"
+    if "not yet valid" in said or "has expired" in said:
+        what = "the cluster's certificate is not valid at this machine's time"
+        remedy = "compare clocks (`date -u` here and there), and have the certificate renewed"
+    elif "mismatch" in said:
+        what = "the cluster's certificate is for another name"
+        remedy = "correct server of the cluster in the kubeconfig, or name tls-server-name there"
+    else:
+        what = "the cluster's certificate is signed by nobody who is known"
+        remedy = "name its authority in the kubeconfig (certificate-authority-data of the cluster)"
+    return what, value, remedy
 
 
 def _with(url: str, query: Mapping[str, str]) -> str:

@@ -20,9 +20,16 @@ from pytest_mlcontainer.engines.failures import (
 from pytest_mlcontainer.engines.kubernetes import pod_states
 from pytest_mlcontainer.engines.kubernetes.api import ClusterApi, NotThereError
 from pytest_mlcontainer.engines.kubernetes.executing import PodPlace
-from pytest_mlcontainer.engines.kubernetes.manifests import BUSYBOX, SHARED, PodPlan, volume_path
+from pytest_mlcontainer.engines.kubernetes.manifests import (
+    BUSYBOX,
+    SHARED,
+    PodPlan,
+    plan_job,
+    volume_path,
+)
 from pytest_mlcontainer.engines.kubernetes.pod_states import KEEPER, PROGRAM
 from pytest_mlcontainer.engines.kubernetes.pod_watch import PodWatch
+from pytest_mlcontainer.engines.kubernetes.rewritten import check_rewritten, why_added_fails
 from pytest_mlcontainer.engines.kubernetes.supervised import SupervisorLog, Told
 from pytest_mlcontainer.engines.kubernetes.transfers import PodFiles, TarPieces
 from pytest_mlcontainer.engines.printed import STDERR, STDOUT, LogFiles
@@ -89,6 +96,7 @@ class PodContainer:
         self.started = False
         self._api, self._watch = access.api, access.watch
         self._plan = plan
+        self._asked = plan_job(plan)["spec"]["template"]["spec"]
         self._volumes = volumes
         self._pod = ""
         self._following: SupervisorLog | None = None
@@ -221,10 +229,13 @@ class PodContainer:
             return (
                 pod is None
                 or pod_states.is_running(pod)
-                or pod_states.why_never(pod, platform) is not None
+                or self._why_never(pod) is not None
+                or pod_states.phase_of(pod).step == "ended"
                 or pod_states.terminated(pod) is not None
             )
 
+        for note in check_rewritten(self._asked, pod):
+            self._plan.spec.log(f"the cluster has changed the pod: {note}")
         pod = self._watch.wait_until(self.id, settled, deadline)
         if pod is not None and pod_states.is_running(pod):
             return pod
@@ -235,19 +246,28 @@ class PodContainer:
         platform, pending_s = self._plan.spec.platform, self._plan.settings.pending_s
         if pod is None:
             return EngineLostError("somebody removed the pod", self.id, "run it again")
-        never = pod_states.why_never(pod, platform)
+        never = self._why_never(pod)
         if never is not None:
             return never
         phase = pod_states.phase_of(pod)
         if phase.step == "waiting for a node":
             return pod_states.unscheduled(phase.why, platform, pending_s)
         ended = pod_states.terminated(pod)
-        said = phase.why if ended is None else f"its first process ended: {dict(ended)}"
+        said = f"{phase.step} for {pending_s:g} s: {phase.why}"
+        if ended is not None:
+            said = f"its first process ended: {dict(ended)}"
+        elif phase.step == "ended":
+            said = "; ".join(map(": ".join, pod_states.troubled_containers(pod))) or phase.why
         return EngineError(
             "the pod does not start",
-            f"{phase.step} for {pending_s:g} s: {said}" if ended is None else said,
+            said,
             "see `kubectl describe` of it, or raise pending-timeout of "
             "[tool.mlcontainer.kubernetes]",
+        )
+
+    def _why_never(self, pod: dict[str, Any]) -> EngineError | None:
+        return why_added_fails(self._asked, pod) or pod_states.why_never(
+            pod, self._plan.spec.platform
         )
 
     def _is_suspended(self) -> bool:

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 import websocket
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream.ws_client import create_websocket
 from websocket import WebSocketException
 
 from pytest_mlcontainer.engines.kubernetes.api import AWAY_REMEDY, ClusterApi
@@ -135,10 +134,8 @@ class PodPlace:
         query += [("stdin", "true")] if reads else []
         query += [("command", word) for word in command]
         url = f"{self.api.url('pods', self.pod, 'exec')}?{urlencode(query)}"
-        url = url.replace("https://", "wss://", 1).replace("http://", "ws://", 1)
-        headers = {key.lower(): value for key, value in self.api.headers().items()}
         try:
-            opened = create_websocket(self.api.configuration, url, headers)
+            opened = self.api.open_websocket(url)
         except (WebSocketException, ApiException, OSError) as error:
             raise self._refused(error) from error
         opened.settimeout(_ANSWER_S)

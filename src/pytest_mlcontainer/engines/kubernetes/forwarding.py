@@ -12,10 +12,10 @@ from contextlib import closing, suppress
 from typing import Any, Final
 
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream.ws_client import create_websocket
 from websocket import ABNF, WebSocketException
 
 from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
+from pytest_mlcontainer.errors import EngineError
 
 _LOOPBACK: Final = "127.0.0.1"
 _PROTOCOL: Final = "v4.channel.k8s.io"
@@ -62,7 +62,7 @@ class PortForwarding:
         with closing(connection):
             try:
                 opened = self._connect()
-            except (WebSocketException, ApiException, OSError, ValueError):
+            except (WebSocketException, ApiException, EngineError, OSError, ValueError):
                 return
             try:
                 _exchange(connection, opened, self._ending)
@@ -73,10 +73,7 @@ class PortForwarding:
 
     def _connect(self) -> Any:
         url = f"{self._api.url('pods', self._pod, 'portforward')}?ports={self._port}"
-        url = url.replace("https://", "wss://", 1).replace("http://", "ws://", 1)
-        headers = {key.lower(): value for key, value in self._api.headers().items()}
-        headers["sec-websocket-protocol"] = _PROTOCOL
-        return create_websocket(self._api.configuration, url, headers)
+        return self._api.open_websocket(url, {"sec-websocket-protocol": _PROTOCOL})
 
 
 def _exchange(here: socket.socket, there: Any, ending: threading.Event) -> None:

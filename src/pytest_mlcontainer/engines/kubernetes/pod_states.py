@@ -31,6 +31,7 @@ _NEVER: Final = frozenset(
 )
 # The first try may have met a registry that was just busy.
 _PULL: Final = frozenset({"ImagePullBackOff"})
+_TROUBLE: Final = frozenset({*_NEVER, *_PULL, "CrashLoopBackOff"})
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,19 @@ def terminated(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
+def troubled_containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names of containers that cannot be started, or have ended badly in a pod that has failed, and
+    what is said of each."""
+    status = pod.get("status") or {}
+    for each in _statuses(status):
+        state = each.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        said = waiting if waiting.get("reason") in _TROUBLE else ended
+        if said is waiting or (ended.get("exitCode") and status.get("phase") == "Failed"):
+            words = f"{said.get('reason', '')} {said.get('message', '')}".strip()
+            yield each["name"], words if said is waiting else f"{words} ({ended['exitCode']})"
+
+
 def exit_code_of_one(pod: Mapping[str, Any]) -> int | None:
     """How the only container of a pod ended; None where that is not known."""
     for each in (pod.get("status") or {}).get("containerStatuses") or ():
@@ -285,9 +299,13 @@ def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None
     return next((each for each in found if each.get("type") == kind), None)
 
 
-def _waiting(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _statuses(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     names = ("initContainerStatuses", "containerStatuses")
-    for each in (one for name in names for one in status.get(name) or ()):
+    return (each for name in names for each in status.get(name) or ())
+
+
+def _waiting(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for each in _statuses(status):
         waiting = (each.get("state") or {}).get("waiting")
         if waiting:
             yield waiting

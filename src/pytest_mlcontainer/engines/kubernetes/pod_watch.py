@@ -32,9 +32,15 @@ class PodWatch:
         self._thread: threading.Thread | None = None
 
     def pod_of(self, job: str) -> dict[str, Any] | None:
-        """The newest state of a Job's pod; None as long as, or since, there is none."""
+        """The newest state of a Job's pod; None as long as, or since, there is none.
+
+        Raises:
+            EngineError: the cluster does not let pods be watched any more.
+        """
         with self._changed:
             self._begin()
+            if self._error is not None:
+                raise self._error
             return self._pods.get(job)
 
     def wait_until(
