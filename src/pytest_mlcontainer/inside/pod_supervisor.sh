@@ -9,7 +9,9 @@
 #   refused WHY            the program cannot be executed: missing, not-allowed, format, machine
 #   started
 #   full                   it has printed more than it may
-#   exit CODE OOM-KILLS    the code as a shell gives it (128 + the signal)
+#   exit CODE OOM-KILLS STDOUT STDERR
+#                          the code as a shell gives it (128 + the signal), and how many bytes it
+#                          has printed on each
 #
 # For busybox's shell; $1 is its statically linked program, $2 the folder beside it that all
 # containers of the pod share, $3 how much may be printed, $4 the number of files that may be open
@@ -163,5 +165,5 @@ while :; do
 done
 # Whatever it left running would go on writing.
 "$B" kill -9 -1 2>/dev/null
-echo "exit $code $(($(oom_kills) - before))"
+echo "exit $code $(($(oom_kills) - before))" $("$B" stat -c %s "$D/stdout" "$D/stderr")
 hold

@@ -12,13 +12,16 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import urllib3
-from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream.ws_client import create_websocket
 from urllib3.exceptions import HTTPError
 from websocket import WebSocketBadStatusException
 
 from pytest_mlcontainer.engines.kubernetes.addresses import ClusterAddress
+from pytest_mlcontainer.engines.kubernetes.connections import (
+    open_client,
+    open_websocket,
+    tls_context,
+)
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
@@ -95,7 +98,7 @@ class ClusterApi:
 
         def once(used: Mapping[str, str]) -> Any:
             given = {key.lower(): value for key, value in used.items()} | dict(headers or {})
-            return create_websocket(self.configuration, url, given)
+            return open_websocket(self.configuration, self._sockets, url, given)
 
         used = self.headers()
         try:
@@ -274,7 +277,8 @@ class ClusterApi:
         configuration.connection_pool_maxsize = 64
         if not configuration.verify_ssl:  # the kubeconfig says so
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self.configuration, self._client = configuration, ApiClient(configuration)
+        self.configuration, self._client = configuration, open_client(configuration)
+        self._sockets = tls_context(configuration)
 
     def _log_in_again(self, used: Mapping[str, str]) -> bool:
         """Read logins anew: a token in a file, or of a program, is another one by and by, which

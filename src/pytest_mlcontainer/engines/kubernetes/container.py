@@ -58,6 +58,7 @@ done
 exit 0
 """
 _RECENT: Final = '"$B" tail -q -c "$1" "$D/stdout" "$D/stderr" 2>/dev/null; exit 0'
+_KINDS: Final = {"stdout": STDOUT, "stderr": STDERR}
 # How much was printed on each: what is cut off is counted, too.
 _PRINTED: Final = """
 for NAME in stdout stderr; do
@@ -160,7 +161,7 @@ class PodContainer:
     def inspect_exit(self) -> Exit:
         if self._ended is not None:
             return self._ended
-        told = Told() if self._following is None else self._following.told
+        told = self._told()
         return Exit(told.exit_code, oom_killed=bool(told.oom_kills))
 
     def cpu_seconds(self) -> float | None:
@@ -180,11 +181,14 @@ class PodContainer:
     def write_logs(self, stdout: Path, stderr: Path) -> int:
         spec = self._plan.spec
         most, hidden = spec.limits.log_bytes, spec.secrets.hidden
-        sizes = [int(line) for line in self._script(KEEPER, _PRINTED).split()]
+        sizes = self._told().printed or tuple(map(int, self._script(KEEPER, _PRINTED).split()))
+        keeper = self._files(KEEPER)
         with LogFiles(stdout, stderr, most, hidden) as files:
-            for kind, name, size in zip((STDOUT, STDERR), ("stdout", "stderr"), sizes, strict=True):
-                if size and not files.is_over:
-                    _take_file(files, kind, self._files(KEEPER).get(f"{SHARED}/{name}"))
+            if 0 < sum(sizes) <= most:
+                _take_files(files, keeper.get_all(SHARED, *_KINDS))
+            for name, size in zip(_KINDS, sizes, strict=True):
+                if sum(sizes) > most and size and not files.is_over:
+                    _take_files(files, keeper.get_all(SHARED, name))
         return max(files.seen_bytes, sum(sizes))
 
     def get(self, path: str) -> Stream | None:
@@ -329,6 +333,9 @@ class PodContainer:
             what = "something ended the pod's first process"
             raise EngineLostError(what, str(dict(terminated)), "run it again")
 
+    def _told(self) -> Told:
+        return Told() if self._following is None else self._following.told
+
     def _refused(self, why: str) -> Exception:
         argv = self._plan.argv
         program = argv[0] if argv else ""
@@ -353,8 +360,8 @@ def _has_ended(told: Told) -> bool:
     return told.exit_code is not None
 
 
-def _take_file(files: LogFiles, kind: int, stream: Stream | None) -> None:
-    """Take a file's content out of a tar stream, as far as there is room for it."""
+def _take_files(files: LogFiles, stream: Stream | None) -> None:
+    """Take what was printed out of a tar stream, as far as there is room for it."""
     if stream is None:
         return
     with closing(stream):
@@ -363,7 +370,7 @@ def _take_file(files: LogFiles, kind: int, stream: Stream | None) -> None:
             for entry in tar:
                 content = tar.extractfile(entry) or BytesIO()
                 while piece := content.read(1 << 16):
-                    files.take(kind, piece)
+                    files.take(_KINDS[entry.name], piece)
                     if files.is_over:
                         return
         for _rest in stream:

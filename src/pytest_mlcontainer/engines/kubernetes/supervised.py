@@ -30,6 +30,7 @@ class Told:
         refused: why the program cannot be executed, in the supervisor's word.
         exit_code: the program's; None as long as it runs.
         oom_kills: how often memory ran out while it ran.
+        printed: how many bytes it has printed to stdout and stderr in the end; () until then.
     """
 
     ready: bool = False
@@ -39,13 +40,14 @@ class Told:
     refused: str | None = None
     exit_code: int | None = None
     oom_kills: int = 0
+    printed: tuple[int, ...] = ()
 
 
 def parse_told(log: bytes) -> Told:
     """What whole lines of the log say; a line that is cut off says nothing yet."""
     lines = [line.split() for line in log.decode("utf-8", "replace").split("\n")[:-1]]
     known = {words[0]: words[1:] for words in lines if words}
-    code, kills = (*known.get("exit", ()), "", "")[:2]
+    code, kills, *printed = (*known.get("exit", ()), "", "")[:4]
     return Told(
         ready="ready" in known,
         started="started" in known,
@@ -54,6 +56,7 @@ def parse_told(log: bytes) -> Told:
         refused=(*known["refused"], "")[0] if "refused" in known else None,
         exit_code=int(code) if code.isdigit() else None,
         oom_kills=int(kills) if kills.isdigit() else 0,
+        printed=tuple(int(each) for each in printed if each.isdigit()),
     )
 
 

@@ -45,18 +45,19 @@ cd "$1"
 "$B" tar -x -p -o -f "$T"
 """
 
-# $1 a path, $2 how many bytes are known already. The digest comes last, on stderr.
+# $1 a folder, $2 how many bytes are known already, the rest names there. The digest comes last, on
+# stderr.
 _GET: Final = """
+cd "$1" 2>/dev/null || exit 44
+FROM=$2
+shift 2
 [ -e "$1" ] || [ -L "$1" ] || exit 44
-P=${1%/}
-if [ -z "$P" ]; then F=/ N=.; else F=${P%/*} N=${P##*/}; fi
-cd "${F:-/}" || exit 44
 Q=$D/out.$$
 "$B" mkfifo "$Q" || exit 46
 trap '"$B" rm -f "$Q"' EXIT
 "$B" sha256sum <"$Q" >"$Q.sum" &
 S=$!
-"$B" tar -c -f - -- "$N" | "$B" tee "$Q" | "$B" tail -c "+$2"
+"$B" tar -c -f - -- "$@" | "$B" tee "$Q" | "$B" tail -c "+$FROM"
 wait $S
 read -r SUM _ <"$Q.sum"
 "$B" rm -f "$Q.sum"
@@ -116,21 +117,26 @@ class PodFiles:
         return execution
 
     def get(self, path: str) -> Stream | None:
-        """A tar stream of a file or folder; None where there is none.
+        """A tar stream of a file or folder; None where there is none. See `get_all`."""
+        folder, _slash, name = path.rstrip("/").rpartition("/")
+        return self.get_all(folder or "/", name or ".")
+
+    def get_all(self, folder: str, *names: str) -> Stream | None:
+        """A tar stream of what has these names in a folder; None where the first is not there.
 
         Raises, also in the middle:
             EngineLostError: the connection broke too often, or what came is not what is there.
             EngineError: something there cannot be read.
         """
-        stream = self._received(path)
+        stream = self._received(folder, names)
         first = next(stream, None)
         return None if first is None else _chained(first, stream)
 
-    def _received(self, path: str) -> Stream:
+    def _received(self, folder: str, names: tuple[str, ...]) -> Stream:
         digest, seen, heard = hashlib.sha256(), 0, time.monotonic()
         while True:
             execution = Execution()
-            command = self.script(_GET, path, str(seen + 1))
+            command = self.script(_GET, folder, str(seen + 1), *names)
             try:
                 with closing(
                     cast("Stream", self._place.execute(command, execution, silence_s=_SILENCE_S))
@@ -145,6 +151,7 @@ class PodFiles:
                 past = time.monotonic() > heard + PATIENCE_S
                 if past or self._place.api.ending.wait(PAUSE_S):
                     raise
+        path = f"{folder.rstrip('/')}/{' '.join(names)}"
         self._check(path, execution, digest.hexdigest(), seen)
 
     def _check(self, path: str, execution: Execution, digest: str, seen: int) -> None:
