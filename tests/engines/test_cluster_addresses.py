@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ pytest.importorskip("kubernetes")
 from pytest_mlcontainer.engines.kubernetes.addresses import find_cluster
 from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
 from pytest_mlcontainer.errors import EngineError, EngineLostError
+from tests.loopback_registry import make_certificates
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -125,3 +129,42 @@ def test_a_cluster_that_does_not_answer_is_not_waited_for(
     api.disconnect()
     assert "127.0.0.1:1" in raised.value.value
     assert time.monotonic() - begun < 10.0
+
+
+def test_what_is_read_of_a_stream_that_is_closed_is_what_was_sent(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """By another thread, in the midst of a piece: not the bytes as they were encrypted."""
+    first, rest = b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n8\r\n, tw", b"o, 3\r\n"
+    read, sent = threading.Event(), threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        context = make_certificates(tmp_path / "certificates").context()
+        with context.wrap_socket(listener.accept()[0], server_side=True) as client:
+            client.recv(1 << 16)
+            client.sendall(b"HTTP/1.1 200 OK\r\n" + first)
+            read.wait(30.0)
+            client.sendall(rest)
+            sent.set()
+            client.recv(1)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    here = f"127.0.0.1:{listener.getsockname()[1]}"
+    (tmp_path / "config").write_text(KUBECONFIG.replace("there.example:6443", here))
+    address = find_cluster("kubernetes://arn%3Aaws%3Aeks%3Ax%2Fy", environ)
+    api = ClusterApi(address)
+    pieces = api.stream(api.url("pods"), {}, 30.0)
+    assert next(pieces) == b"one"
+    read.set()
+    assert sent.wait(30.0)
+    api.close()
+    found = b""
+    with suppress(EngineLostError):
+        for piece in pieces:
+            found += piece
+    assert b", two, 3".startswith(found)
+    api.disconnect()
+    thread.join()
+    listener.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -205,8 +206,12 @@ class ClusterApi:
         """Let nothing be tried again, and end what is listened to."""
         self.ending.set()
         for stream in tuple(self._streams):
-            with suppress(OSError, ValueError, RuntimeError):
-                stream.shutdown()
+            sock = getattr(stream.connection, "sock", None)  # None once it has ended by itself
+            if sock is not None:
+                # Python's own end of a TLS socket lets whoever reads it go on without TLS, so that
+                # what is left comes as it was encrypted.
+                with suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def disconnect(self) -> None:
         """Let go of connections, after the last request."""
