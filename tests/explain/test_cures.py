@@ -157,6 +157,19 @@ def test_agreement_by_luck_is_no_cure() -> None:
     assert found.why == "agreement came by luck"
 
 
+@pytest.mark.parametrize("lucky", [1, 2])
+def test_sides_that_agree_now_and_then_are_not_called_cured(lucky: int) -> None:
+    """That all three trials with it agreed may be luck as well."""
+
+    def oracle(trial: Trial) -> Observation:
+        agrees = trial.changes == ("a",) or (not trial.changes and trial.repeat == lucky)
+        return Observation(Reading.AGREES if agrees else Reading.DRIFTS, trial.repeat)
+
+    found = searched(oracle, ("a",)).found
+    assert found.names is None
+    assert found.why == "runs as they are disagree too rarely to tell whether a helps"
+
+
 def test_runs_that_agree_as_they_are_need_no_cure() -> None:
     found = searched(lambda _trial: Observation(Reading.AGREES), ("a",)).found
     assert found.names is None

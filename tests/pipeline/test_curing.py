@@ -235,3 +235,114 @@ def test_one_line_that_makes_two_entrypoints_drift_is_one_finding(project: MakeP
     assert shared["results"] == [0, 1]
     assert shared["proven"] is True
     assert "One cause, many drifts" in (project.root / "report" / "report.html").read_text()
+
+
+# Files that arrive as a network delivers them, in a folder that lists them as they arrived.
+ARRIVING = """\
+import json, os, random, tempfile, time
+from concurrent.futures import ThreadPoolExecutor
+folder = tempfile.mkdtemp(dir="/dev/shm")
+def fetch(name):
+    time.sleep(random.SystemRandom().random() / 5)
+    open(os.path.join(folder, name), "w").close()
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(fetch, ["cat", "dog", "emu", "owl", "ant", "bee", "cow"]))
+names = os.listdir(folder)
+os.makedirs("outputs", exist_ok=True)
+with open("outputs/codes.json", "w") as file:
+    json.dump({name: code for code, name in enumerate(names)}, file)
+"""
+LOTS = "import random\n" + SET.replace("json.dump(codes", "json.dump(random.random()")
+ALL = """\
+repeat = 3
+[tool.mlcontainer.entrypoints.train]
+command = ["python", "train.py"]
+outputs = ["outputs/*"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "said", "kind"),
+    [
+        (SET, "cured by: PYTHONHASHSEED=0 — with it 6 runs agree, without it", "settings"),
+        (LOTS, "seed the generators with a constant", "change"),
+        (ARRIVING, "sort the listing: sorted(…)", "change"),
+    ],
+    ids=["the order of a set", "random numbers", "the order of files"],
+)
+def test_repeats_that_were_asked_for_are_cured(
+    project: MakeProject, program: str, said: str, kind: str
+) -> None:
+    """With no variation asked for: what makes runs of the very same agree."""
+    project.write(ALL, train=program)
+    text = project.run(
+        "-k", "repeats", "--container-cure", "--container-report=report"
+    ).stdout.str()  # fmt: skip
+    cure = _cure(project.root)
+    assert said in text
+    assert cure["kind"] == kind
+    assert cure["sides"] == 1
+    assert cure["agreeing"] >= 6
+
+
+def test_repeats_that_nothing_cures_name_the_line(project: MakeProject) -> None:
+    """And the usual change there, which was not tried."""
+    program = SET.replace("json.dump(codes", "json.dump(drawn").replace(
+        "os.makedirs", "drawn = int.from_bytes(os.urandom(4), 'big')\nos.makedirs"
+    )
+    project.write(ALL, train=program)
+    text = project.run(
+        "-k", "repeats", "--container-cure", "--container-locate", "--container-report=report"
+    ).stdout.str()  # fmt: skip
+    assert "located: train.py:3: drawn = " in text
+    assert "not cured: nothing that was tried makes the runs agree" in text
+    assert "the line: train.py:3: drawn = " in text
+    assert "advice: this was not tried" in text
+
+
+def _held(project: MakeProject, train: str, then: str, now: str) -> str:
+    """What is printed of a run whose baseline was kept with other variables."""
+    entry = 'command = ["python", "train.py"]\noutputs = ["outputs/*"]\n'
+    for env in (then, now):
+        project.write(
+            f"[tool.mlcontainer.entrypoints.train]\n{entry}env = {{{env}}}\n", train=train
+        )
+        args = ("--container-update",) if env == then else ("--container-cure",)
+        result = project.run("--container-baseline=baseline", "--container-report=report", *args)
+    return result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "setting"),
+    [
+        ('TZ = "Asia/Tokyo", PYTHONHASHSEED = "1"', 'PYTHONHASHSEED = "1"', "TZ=Asia/Tokyo"),
+        ("", 'TZ = "Asia/Tokyo"', "TZ=UTC"),
+        ('TZ = "Asia/Tokyo"', 'TZ = "Europe/Rome"', "TZ=Asia/Tokyo"),
+    ],
+    ids=["it was set", "it was not set", "it was set otherwise"],
+)
+def test_a_baseline_is_met_again_with_the_setting_of_then(
+    project: MakeProject, then: str, now: str, setting: str
+) -> None:
+    """Three runs with it agree with what is kept, and three without do not."""
+    text = _held(project, _hour(), then, now)
+    assert f"cured by: {setting} — with it 3 runs agree with the baseline, without it they" in text
+    cure = _cure(project.root)
+    assert [each["name"] for each in cure["settings"]] == ["TZ"]
+    assert (cure["agreeing"], cure["runs"]) == (3, 6)
+
+
+def test_a_run_that_does_not_repeat_itself_is_cured_before_its_baseline(
+    project: MakeProject,
+) -> None:
+    """What is kept cannot be met but by chance: first its runs have to agree, then it is kept."""
+    text = _held(project, SET, 'A = "1"', 'A = "2"')
+    assert "cured by: PYTHONHASHSEED=0 — with it 6 runs agree, without it they do not" in text
+    assert "it does not agree with itself when it is run again" in text
+
+
+def test_a_baseline_that_no_setting_explains_is_not_cured(project: MakeProject) -> None:
+    """The program itself became another one."""
+    program = _hour(value="os.environ['A']")
+    text = _held(project, program, 'A = "1"', 'A = "2"')
+    assert "not cured: nothing that a setting decides differs from the environment of the" in text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
-from pytest_mlcontainer.experiments.comparison import RunComparison
 from pytest_mlcontainer.explain.trials import Observation, Reading, Trial
 from pytest_mlcontainer.model import Difference, Run
 
@@ -12,15 +12,26 @@ _LOST = "missing in the actual run"
 _NOT_NUMBERS = ("nan", "inf", "-inf", "None", "null", "")
 
 
+class FindsDifferences(Protocol):
+    """What holds runs against each other, as `RunComparison` does."""
+
+    def failing(self, actual: Run, expected: Run) -> tuple[Difference, ...]:
+        """The differences that do not pass; none where both agree."""
+
+
 class CureJudge:
-    """Holds all runs of one set of measures against the first of them.
+    """Holds all runs of one set of measures against the first of them, or against what is kept.
 
     Runs as they are are told apart by their results: a trial's group is how many of all runs as
     they are had the one that came most often.
+
+    Args:
+        kept: the run of a baseline, which all runs have to agree with; None where there is none.
     """
 
-    def __init__(self, comparison: RunComparison) -> None:
+    def __init__(self, comparison: FindsDifferences, kept: Run | None = None) -> None:
         self._comparison = comparison
+        self._kept = kept
         self._plain: list[list[Run]] = []
         self._first: dict[tuple[str, ...], Run] = {}
         self.hollow: dict[tuple[str, ...], str] = {}
@@ -33,9 +44,9 @@ class CureJudge:
         """See `Judge.read`."""
         if not trial.changes:
             return self._read_plain(runs)
-        first = self._first.setdefault(trial.changes, runs[0])
+        first = self._kept or self._first.setdefault(trial.changes, runs[0])
         agree = all(run is first or self._agree(run, first) for run in runs)
-        why = self._why_hollow(first) if agree else ""
+        why = self._why_hollow(first) if agree and self._kept is None else ""
         if why:
             self.hollow[trial.changes] = why
         return Observation(Reading.AGREES if agree and not why else Reading.DRIFTS)
@@ -51,7 +62,7 @@ class CureJudge:
                 self._plain.append([run])
             else:
                 group.append(run)
-        agree = all(self._agree(run, runs[0]) for run in runs[1:])
+        agree = all(self._agree(run, self._kept or runs[0]) for run in runs)
         most = max(len(group) for group in self._plain)
         return Observation(Reading.AGREES if agree else Reading.DRIFTS, most)
 

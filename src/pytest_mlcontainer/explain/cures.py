@@ -94,7 +94,8 @@ def search_cure(
     Args:
         pools: sets to try, the first that helps is made smaller; in each the preferred ones first.
         most: sets that are tried before the smallest so far has to do.
-        runs_a_trial: of repeats, how many runs a trial has; 0 where two sides are compared.
+        runs_a_trial: of repeats, how many runs a trial has; 0 where two sides are compared, or
+            one with what is kept.
     """
     return _Search(tuple(pools), most, runs_a_trial).run()
 
@@ -119,7 +120,8 @@ class _Search:
             found = yield from self._made_smaller(pool)
             if (yield from self._confirmed(found)):
                 if not self._is_enough(found):
-                    why = f"repeats disagree too rarely to tell whether {', '.join(found)} helps"
+                    what = "repeats" if self._each else "runs as they are"
+                    why = f"{what} disagree too rarely to tell whether {', '.join(found)} helps"
                     return self._nothing(why)
                 return self._told(pool, found)
             self._lucky.add(found)
@@ -197,7 +199,10 @@ class _Search:
         return True
 
     def _is_enough(self, found: Measures) -> bool:
-        return self._rounds[found] >= self._needed()
+        """Whether luck is no explanation: of two sides, no trial agrees as it is."""
+        plain = (each for trial, each in self._seen.items() if not trial.changes)
+        by_luck = not self._each and any(each.reading is Reading.AGREES for each in plain)
+        return self._rounds[found] >= self._needed() and not by_luck
 
     def _most(self) -> int:
         return MOST_ROUNDS if self._each else ROUNDS

@@ -8,8 +8,7 @@ from functools import cached_property, partial
 from typing import Final
 
 from pytest_mlcontainer.errors import EngineError, MlContainerError, RunError
-from pytest_mlcontainer.experiments.comparison import RunComparison
-from pytest_mlcontainer.experiments.cure_judge import CureJudge
+from pytest_mlcontainer.experiments.cure_judge import CureJudge, FindsDifferences
 from pytest_mlcontainer.experiments.driver import Experiment, RunsOnce, worked_or_failed
 from pytest_mlcontainer.explain.cure_changes import changes_for
 from pytest_mlcontainer.explain.cures import MOST_CHANGES, MOST_SETTINGS, CureFindings, search_cure
@@ -33,7 +32,11 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.preparing import look_around
-from pytest_mlcontainer.variations.cure_settings import numeric_families, settings_for
+from pytest_mlcontainer.variations.cure_settings import (
+    numeric_families,
+    settings_as_then,
+    settings_for,
+)
 
 NAME: Final = "cure"
 _BESIDE_LOTS: Final = frozenset({"hash-seed", "threads"})
@@ -47,18 +50,21 @@ class Drifting:
     """A drift that is to be cured.
 
     Args:
-        expected, actual: the jobs of both sides; of repeats, the second is not run.
+        expected, actual: the jobs of both sides; of repeats, and of a run that is held against a
+            baseline, only one of them is run.
         comparison: by which they drift.
         causes: names of what makes them drift.
         locate: gives the outcome with where the runs part.
+        kept: the run of the baseline that is drifted from.
     """
 
     lab: Laboratory
     expected: RunJob
     actual: RunJob
-    comparison: RunComparison
+    comparison: FindsDifferences
     causes: frozenset[str]
     locate: Callable[[Outcome], Outcome]
+    kept: Run | None = None
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -102,6 +108,12 @@ class Measures:
             found |= self._leaked()
         self._settings |= found
         return tuple(found)
+
+    def as_then(self, kept: Run) -> tuple[str, ...]:
+        """Names of settings with which the environment is as it was when a baseline was kept."""
+        found = settings_as_then(kept.facts, self._drifting.situations[0])
+        self._settings |= {each.name: (each, each) for each in found}
+        return tuple(each.name for each in found)
 
     def changes(self, causes: frozenset[str], kind: str) -> tuple[str, ...]:
         """Names of changes that may help; none where Python is not ours to change."""
@@ -163,8 +175,9 @@ class Curing:
         self._drifting = drifting
         self._outcome = outcome
         self._repeats = outcome.verdict is Verdict.NONDETERMINISTIC
+        self._is_alone = self._repeats or drifting.kept is not None  # all runs are of one side
         self._measures = Measures(drifting)
-        self._judge = CureJudge(drifting.comparison)
+        self._judge = CureJudge(drifting.comparison, drifting.kept)
         lab = drifting.lab
         blamed = (RunError, EngineError)
         self._experiment: Experiment[RunJob] = Experiment(
@@ -180,7 +193,10 @@ class Curing:
         Raises:
             MlContainerError: a run cannot be made.
         """
-        causes = self._drifting.causes
+        causes, kept = self._drifting.causes, self._drifting.kept
+        if kept is not None:
+            found = self._search([self._measures.as_then(kept)])
+            return replace(self._outcome, cure=self._told(found, self._outcome))
         pools = [self._measures.settings(causes)]
         if not causes or len(self._drifting.platforms) > 1:
             pools.append(self._measures.settings(causes | numeric_families() | _PLATFORMS))
@@ -212,6 +228,8 @@ class Curing:
         if self._repeats:
             first = trial.repeat * _EACH
             return tuple(make(expected, side=0, repeat=first + each) for each in range(_EACH))
+        if self._is_alone:
+            return (make(actual, side=1, repeat=trial.repeat),)
         return (
             make(expected, side=0, repeat=trial.repeat),
             make(actual, side=1, repeat=trial.repeat),
@@ -241,7 +259,7 @@ class Curing:
             settings=self._measures.chosen(found.names),
             changes=changes,
             agreeing=found.rounds * (_EACH if self._repeats else 1),
-            sides=1 if self._repeats else 2,
+            sides=1 if self._is_alone else 2,
             together=self._is_together(found.names),
             is_smallest=found.is_smallest,
             prices=self._prices(found.names),
@@ -249,7 +267,7 @@ class Curing:
 
     def _is_together(self, names: tuple[str, ...]) -> bool:
         """Whether the settings leave nothing of what makes the two sides differ."""
-        if self._repeats or len(self._drifting.platforms) > 1:
+        if self._is_alone or len(self._drifting.platforms) > 1:
             return False
         knobs = self._drifting.actual.knobs
         left = tuple(pair for pair in knobs.env if pair[0] not in names)
@@ -259,8 +277,8 @@ class Curing:
         """Of the reference, and of the other side where that is another platform."""
         return tuple(
             CurePrice(
-                side, _times(self._runs(names), at, whole=self._repeats),
-                _times(self._runs(()), at, whole=self._repeats),
+                side, _times(self._runs(names), at, whole=self._is_alone),
+                _times(self._runs(()), at, whole=self._is_alone),
             )
             for at, side in enumerate(self._drifting.platforms)
         )  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlcontainer.judging.baselines import (
+    BaselineRecord,
     find_kept,
     hold_against,
     remove_stale,
@@ -17,13 +18,37 @@ from pytest_mlcontainer.model import (
     BaselineChange,
     BaselineJob,
     Comparator,
+    Difference,
     Options,
     Outcome,
+    Run,
     Settings,
 )
 from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.runs import Runs, require
+
+
+@dataclass(frozen=True)
+class BaselineComparison:
+    """Holds runs of one entrypoint against the record that is kept of it."""
+
+    settings: Settings
+    job: BaselineJob
+    kept: BaselineRecord
+    openings: Openings
+    comparators: tuple[Comparator, ...] = ()
+
+    def compare(self, run: Run) -> Outcome:
+        """In full."""
+        entry, expected = self.job.actual.entrypoint, self.kept.record.run
+        run, expected = self.openings.open_differing(self.settings, run, expected, entry.rules)
+        kept = replace(self.kept, record=replace(self.kept.record, run=expected))
+        return hold_against(run, kept, entry, self.comparators)
+
+    def failing(self, actual: Run, _expected: Run) -> tuple[Difference, ...]:
+        """The differences from what is kept that do not pass."""
+        return tuple(each for each in self.compare(actual).differences if not each.verdict.passes)
 
 
 class Baselines:
@@ -36,17 +61,15 @@ class Baselines:
 
     def compare(
         self, settings: Settings, job: BaselineJob, comparators: tuple[Comparator, ...] = ()
-    ) -> Outcome | None:
+    ) -> tuple[Outcome, BaselineComparison] | None:
         """One entrypoint's outputs on one target, against what is kept; None if nothing is."""
         run = require(self._runs.make(settings, job.actual))
         conditions = conditions_of(settings, job.actual)
         kept = find_kept(self._folder, run, conditions, settings.reference)
         if kept is None:
             return None
-        entry = job.actual.entrypoint
-        run, expected = self._openings.open_differing(settings, run, kept.record.run, entry.rules)
-        kept = replace(kept, record=replace(kept.record, run=expected))
-        return hold_against(run, kept, entry, comparators)
+        comparison = BaselineComparison(settings, job, kept, self._openings, comparators)
+        return comparison.compare(run), comparison
 
     def update(
         self, settings: Settings, job: BaselineJob, comparators: tuple[Comparator, ...] = ()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
+from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.comparison import RunComparison, as_repeats
 from pytest_mlcontainer.explain.pins import RANDOMNESS
 from pytest_mlcontainer.judging.evidence import nondeterministic
@@ -24,17 +26,27 @@ from pytest_mlcontainer.model import (
     Verdict,
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
+from pytest_mlcontainer.pipeline.comparisons import again_of
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.curing import Drifting, try_to_cure
 from pytest_mlcontainer.pipeline.explaining import explain_variations
+from pytest_mlcontainer.pipeline.held_baselines import BaselineComparison
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.locating import TwoSides, own_packages, try_to_locate
 from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.preparing import varied_run
-from pytest_mlcontainer.pipeline.runs import Runs
+from pytest_mlcontainer.pipeline.runs import Runs, require
 from pytest_mlcontainer.pipeline.unfinished import Unfinished, UnfinishedSearches
 from pytest_mlcontainer.progress.events import Activity, Progress
+
+_AGREES: Final = "what makes it agree"
+_UNSTEADY: Final = (
+    "it does not agree with itself when it is run again, so that no baseline can be held: make it "
+    "repeat itself first, then keep what it writes with --container-update"
+)
+# What may make runs of the very same differ, and something can be done about.
+_BETWEEN_REPEATS: Final = frozenset({"hash-seed", "threads", "file-order", RANDOMNESS})
 
 
 class Searches:
@@ -91,10 +103,12 @@ class Searches:
         entry, options = job.actual.entrypoint, self._context.options
         names = varied_names(entry, options)
         looks_into = options.locate or options.cure
+        if outcome.verdict is Verdict.NONDETERMINISTIC and not job.repeats:
+            return self.of_repeats(settings, job.expected, outcome, comparators)
         if outcome.verdict is not Verdict.DRIFT or (names == () and not looks_into):
             return outcome
         if names == ():
-            return self._looked_into(settings, job, outcome, comparators)
+            return self._looked_into(settings, (job.expected, job.actual), outcome, comparators)
         asked = VariesJob(job.expected, names, budget(entry, options))
         search = self._unfinished.begin(settings, entry)
         with search as kept, self._task(settings, asked) as progress:
@@ -106,42 +120,75 @@ class Searches:
             )
             outcome = explain_platforms(lab, job, outcome, asked, families, comparators, software)
         outcome = _with_resumed(_told_from_randomness(outcome), kept)
-        return self._looked_into(settings, job, outcome, comparators)
+        return self._looked_into(settings, (job.expected, job.actual), outcome, comparators)
+
+    def of_repeats(
+        self,
+        settings: Settings,
+        job: RunJob,
+        outcome: Outcome,
+        comparators: tuple[Comparator, ...] = (),
+    ) -> Outcome:
+        """Runs of the same that disagree, with where they part and what makes them agree, where
+        that is asked for."""
+        if outcome.verdict is not Verdict.NONDETERMINISTIC:
+            return outcome
+        return self._looked_into(settings, (job, again_of(job)), outcome, comparators)
+
+    def of_baseline(self, outcome: Outcome, held: BaselineComparison) -> Outcome:
+        """A run that drifts from what is kept, with what makes it agree, where that is asked for.
+
+        Of one that does not repeat itself, what makes it do so, and where its runs part.
+        """
+        job, settings, options = held.job.actual, held.settings, self._context.options
+        if outcome.verdict is not Verdict.DRIFT or not (options.locate or options.cure):
+            return outcome
+        lab, again = self._laboratory(settings), again_of(job)
+        comparison = RunComparison(lab.open, as_repeats(job.entrypoint), held.comparators)
+        try:
+            sides = TwoSides(lab, job, again, comparison).less_clocks()
+            seen = sides.comparison.compare(require(lab.run(again)), lab.run(job))
+        except MlContainerError as error:
+            note = f"what makes it agree was not looked for: it fails when run again, {error.what}"
+            return replace(outcome, notes=(note, *outcome.notes))
+        if not seen.verdict.passes:
+            outcome = _unsteady(replace(outcome, notes=(_UNSTEADY, *outcome.notes)))
+            return self.of_repeats(settings, job, outcome, held.comparators)
+        if not options.cure:
+            return outcome
+        with self._context.task(settings, Activity.SEARCHING, f"{job}: {_AGREES}") as progress:
+            lab = replace(lab, advance=progress.advance)
+            kept = held.kept.record.run
+            drifting = Drifting(lab, job, job, held, frozenset(), lambda found: found, kept)
+            return try_to_cure(drifting, outcome)
 
     def _looked_into(
         self,
         settings: Settings,
-        job: CompareJob,
+        jobs: tuple[RunJob, RunJob],
         outcome: Outcome,
         comparators: tuple[Comparator, ...],
     ) -> Outcome:
-        """The outcome with where the two platforms part, and what makes them agree, where asked."""
+        """The outcome with where two runs part, and what makes them agree, where that is asked for.
+
+        Args:
+            jobs: the expected and the actual one: of two platforms, or twice the same.
+        """
         options = self._context.options
         if outcome.verdict.passes:
             return outcome
-        lab, entry = self._laboratory(settings), as_repeats(job.actual.entrypoint)
-        comparison = RunComparison(lab.open, entry, comparators)
-        sides = TwoSides(lab, job.expected, job.actual, comparison)
+        expected, actual = jobs
+        lab, entry = self._laboratory(settings), as_repeats(actual.entrypoint)
+        sides = TwoSides(lab, expected, actual, RunComparison(lab.open, entry, comparators))
         if options.locate:
-            title = f"{job.actual}: where it drifts"
+            title = f"{actual}: where it drifts"
             with self._context.task(settings, Activity.SEARCHING, title):
                 outcome = try_to_locate(sides, outcome)
         if options.cure:
-            title = f"{job.actual}: what makes it agree"
+            title = f"{actual}: {_AGREES}"
             with self._context.task(settings, Activity.SEARCHING, title) as progress:
-                return self._cured(replace(lab, advance=progress.advance), sides, outcome)
+                return _cured(replace(lab, advance=progress.advance), sides, outcome)
         return outcome
-
-    def _cured(self, lab: Laboratory, sides: TwoSides, outcome: Outcome) -> Outcome:
-        """The outcome with what makes two platforms agree, by the rules for platforms."""
-        entry = sides.actual.entrypoint
-        comparison = replace(sides.less_clocks().comparison, entry=entry)
-        names = frozenset(name for cause in outcome.causes for name in cause.names)
-        drifting = Drifting(
-            lab, sides.expected, sides.actual, comparison, names,
-            lambda found: try_to_locate(sides, found),
-        )  # fmt: skip
-        return try_to_cure(drifting, outcome)
 
     def run_varied(
         self,
@@ -174,10 +221,30 @@ class Searches:
         )
 
 
+def _cured(lab: Laboratory, sides: TwoSides, outcome: Outcome) -> Outcome:
+    """The outcome with what makes both sides agree: two platforms, or repeats, by their rules."""
+    comparison = sides.less_clocks().comparison
+    names = frozenset(name for cause in outcome.causes for name in cause.names)
+    if outcome.verdict is not Verdict.NONDETERMINISTIC:
+        comparison = replace(comparison, entry=sides.actual.entrypoint)
+    elif not comparison.failing(lab.run(sides.actual), lab.run(sides.expected)):
+        comparison = sides.comparison  # a clock or an id is all that there is to cure
+    drifting = Drifting(
+        lab, sides.expected, sides.actual, comparison,
+        names or (_BETWEEN_REPEATS if outcome.verdict is Verdict.NONDETERMINISTIC else names),
+        lambda found: try_to_locate(sides, found),
+    )  # fmt: skip
+    return try_to_cure(drifting, outcome)
+
+
 def _told_from_randomness(outcome: Outcome) -> Outcome:
     """Where randomness is the cause the runs of one platform disagree: that is no drift of two."""
     if (RANDOMNESS,) not in (cause.names for cause in outcome.causes):
         return outcome
+    return _unsteady(outcome)
+
+
+def _unsteady(outcome: Outcome) -> Outcome:
     marked = tuple(nondeterministic(each) for each in outcome.differences)
     return replace(outcome, verdict=Verdict.NONDETERMINISTIC, differences=marked)
 

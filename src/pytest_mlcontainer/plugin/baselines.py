@@ -26,10 +26,10 @@ def hold(
         for change in baselines.update(settings, job, session.comparators):
             session.results.record_update(update_lines(change, _shown(change.place)))
         return None
-    outcome = baselines.compare(settings, job, session.comparators)
+    held = baselines.compare(settings, job, session.comparators)
     for note in baselines.stale(settings):
         session.results.record(Result(note=note))
-    if outcome is None:
+    if held is None:
         assert session.options.baseline is not None
         entry, platform = job.actual.entrypoint.name, job.actual.target.platform
         raise RecordError(
@@ -38,6 +38,7 @@ def hold(
             f"look at what the run wrote; if that is right, keep it:\n"
             f"{session.wording.repeat(nodeid)} --container-update",
         )
+    outcome = session.pipeline.searches.of_baseline(*held)
     step = () if outcome.verdict.passes else ("if this run is right, --container-update keeps it",)
     return replace(outcome, notes=(*step, *outcome.notes))
 

@@ -141,7 +141,9 @@ def _baseline(job: BaselineJob, here: Surrounding) -> None:
 @carry_out.register
 def _repeats(job: RepeatsJob, here: Surrounding) -> None:
     session = here.session
-    outcome = session.pipeline.comparisons.repeats(here.settings, job, session.comparators)
+    pipeline, comparators = session.pipeline, session.comparators
+    outcome = pipeline.comparisons.repeats(here.settings, job, comparators)
+    outcome = pipeline.searches.of_repeats(here.settings, job.runs[0], outcome, comparators)
     here.record_runs(job.runs[1:])
     here.judge(outcome)
 

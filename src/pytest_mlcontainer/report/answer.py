@@ -113,7 +113,8 @@ def _cured(outcome: Outcome) -> Iterator[Statement]:
     if outcome.cure is not None:
         names = dict.fromkeys(name for cause in outcome.causes for name in cause.names)
         known = "; or ".join(each for each in map(advice, names) if each)
-        label, text, below = cure_statement(outcome.cure, known)
+        against = outcome.against if outcome.verdict is Verdict.DRIFT else ""
+        label, text, below = cure_statement(outcome.cure, known, against)
         yield Statement(label, text, below=below)
 
 

@@ -21,16 +21,19 @@ from pytest_mlcontainer.wording import first_and_count
 
 Below = tuple[tuple[str, str], ...]
 _SHOWN: Final = 6
+_BASELINE: Final = "the baseline"
 
 
-def cure_statement(cure: Cure, advice: str = "") -> tuple[str, str, Below]:
+def cure_statement(cure: Cure, advice: str = "", against: str = "") -> tuple[str, str, Below]:
     """Label, text and what is said under it.
 
     Args:
         advice: what usually helps against the cause; said where nothing better is known.
+        against: what the runs were held against, as in `Outcome`, where they drift from it.
     """
+    kept = against if against.startswith(_BASELINE) else ""
     if cure.kind is CureKind.SETTINGS:
-        return "cured by", f"{_settings_text(cure)} — {_proof(cure)}", _below(cure)
+        return "cured by", f"{_settings_text(cure)} — {_proof(cure, kept)}", _below(cure)
     if cure.kind is CureKind.CHANGE:
         what = " and ".join(each.what for each in cure.changes)
         where = "" if cure.place is None else f"{place_text(cure.place)}: "
@@ -39,6 +42,8 @@ def cure_statement(cure: Cure, advice: str = "") -> tuple[str, str, Below]:
     text = f"nothing that was tried makes the runs agree; {_runs(cure.runs)}"
     if not cure.vain and not cure.broken:
         text = "no setting is known that could make the runs agree"
+        if kept:
+            text = f"nothing that a setting decides differs from the environment of {kept}"
     if cure.notes:
         text = f"not told: {cure.notes[0]}; {_runs(cure.runs)}"
     return "not cured", text, _uncured(cure, cure.advice or advice)
@@ -48,10 +53,10 @@ def _settings_text(cure: Cure) -> str:
     return ", ".join(_named(each, f"{each.name}={each.value}") for each in cure.settings)
 
 
-def _proof(cure: Cure) -> str:
+def _proof(cure: Cure, kept: str = "") -> str:
     tried = "".join(f" ({each.tried})" for each in cure.changes)
     each = " of each side" if cure.sides > 1 else ""
-    parts = [f"with it{tried} {cure.agreeing} runs{each} agree"]
+    parts = [f"with it{tried} {cure.agreeing} runs{each} agree{kept and f' with {kept}'}"]
     parts.append("without it they do not" if _count(cure) == 1 else "without any of it they do not")
     if cure.together:
         parts[0] += ", which nothing makes differ then"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_mlcontainer.model import CureSetting, Situation
+from pytest_mlcontainer.model import CureSetting, Facts, Situation
 from pytest_mlcontainer.variations.choosing import architecture, has_fact, has_package
 
 RANDOMNESS: Final = "randomness"
@@ -189,6 +189,15 @@ _JOINED: Final = {"GLIBC_TUNABLES": ":", "XLA_FLAGS": " "}
 _OLD_TUNABLE: Final = "glibc.cpu.hwcaps=-AVX2_Usable,-FMA_Usable"
 _RENAMED: Final = (2, 33)  # of glibc, since which features are called as here
 _NUMERIC: Final = ("threads", "blas-kernel", "simd", "libm", "precision")
+# The facts that variables decide, where these tell a value that can be given to them.
+_SETS: Final = {
+    "OPENBLAS_NUM_THREADS": "blas.threads",
+    "OMP_NUM_THREADS": "openmp.threads",
+    "MKL_NUM_THREADS": "mkl.threads",
+    "OPENBLAS_CORETYPE": "blas.kernel",
+    "PYTHON_CPU_COUNT": "cpu.usable",
+    "LOKY_MAX_CPU_COUNT": "cpu.usable",
+}
 
 
 def settings_for(families: frozenset[str], situation: Situation) -> tuple[CureSetting, ...]:
@@ -210,6 +219,28 @@ def settings_for(families: frozenset[str], situation: Situation) -> tuple[CureSe
     return tuple(found.values())
 
 
+def settings_as_then(then: Facts, situation: Situation) -> tuple[CureSetting, ...]:
+    """Variables that make this environment in their concern what it was when a run was made.
+
+    Args:
+        then: what is known of the environment of that run.
+    """
+    now, found = situation.facts, dict[str, CureSetting]()
+    for row in KNOWN:
+        fact = f"env.{row.name}"
+        value = then.get(fact)
+        if value is None and now.get(fact) is None:
+            fact = _SETS.get(row.name, fact)
+            value = then.get(fact)
+        if value is None and now.get(fact) is not None:
+            value = _value(row, situation)  # it was not set then, and is now
+        if value is not None and value != now.get(fact) and _is_read(row, situation):
+            found.setdefault(
+                row.name, CureSetting(row.name, str(value), row.families[0], row.source)
+            )
+    return tuple(found.values())
+
+
 def numeric_families() -> frozenset[str]:
     """Those that change how numbers are computed, between any two machines."""
     return frozenset(_NUMERIC)
@@ -220,8 +251,6 @@ def _value(row: KnownSetting, situation: Situation) -> str | None:
     if row.gpu and situation.entry.limits.gpus is None:
         return None
     if not _is_read(row, situation):
-        return None
-    if row.python and _version(situation.facts.get("python.version")) < row.python:
         return None
     if row.name == "GLIBC_TUNABLES":
         return _tunable(row, situation)
@@ -234,6 +263,8 @@ def _value(row: KnownSetting, situation: Situation) -> str | None:
 
 def _is_read(row: KnownSetting, situation: Situation) -> bool:
     """Whether something is there that reads the variable."""
+    if row.python and _version(situation.facts.get("python.version")) < row.python:
+        return False
     if not row.packages and not row.facts:
         return True
     if any(has_fact(situation, fact) for fact in row.facts):
