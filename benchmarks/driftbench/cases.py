@@ -27,8 +27,8 @@ VARIATIONS = (
 OF_IMAGES = ("base-image", "project", "env")
 
 _LABEL = "label.toml"
-_KEYS = {"what", "set", "class", "verdict", "causes", "kind", "origins", "cures"}
-_OPTIONAL = {"kind", "origins", "cures"}
+_KEYS = {"what", "set", "class", "verdict", "causes", "kind", "origins", "cures", "issue"}
+_OPTIONAL = {"kind", "origins", "cures", "issue"}
 _DOCKERFILES = {
     "one": ("Dockerfile",),
     "pair": ("a.Dockerfile", "b.Dockerfile"),
@@ -56,6 +56,7 @@ class Case:
             Empty where that is not labelled.
         cures: every smallest set of settings, or of changes that can be tried from outside, that
             stops the drift by its first cause; empty where none does, None where not labelled.
+        issue: of whom it is rebuilt, as `owner/repository#number`; "" where it is made up.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Case:
     entrypoint: str
     origins: tuple[str, ...] = ()
     cures: Sets | None = None
+    issue: str = ""
 
     @property
     def drifts(self) -> bool:
@@ -191,6 +193,7 @@ def _case(folder: Path) -> Case:
         entrypoint=entrypoint,
         origins=tuple(label.get("origins", ())),
         cures=frozenset(map(frozenset, label["cures"])) if "cures" in label else None,
+        issue=label.get("issue", ""),
     )
 
 

@@ -19,17 +19,20 @@ _MOST_SECONDS = 1800
 _COMMAND = "import sys; from pytest_mlcontainer.cli import main; sys.exit(main())"
 
 
-def ask(staged: Staged) -> tuple[Answer, tuple[str, ...]]:
+def ask(staged: Staged, *options: str) -> tuple[Answer, tuple[str, ...]]:
     """The answer, and the names of variations that took effect.
 
     Nothing is known from earlier: the cache is a new one each time.
+
+    Args:
+        options: further ones of pytest; not for a pair of images, which it does not compare.
     """
     with tempfile.TemporaryDirectory(prefix="driftbench-") as folder:
         report = Path(folder) / "report"
         started = time.monotonic()
         try:
             done = subprocess.run(
-                _command(staged, report),
+                _command(staged, report, options),
                 cwd=staged.project,
                 env={**os.environ, "MLCONTAINER_CACHE_DIR": str(Path(folder) / "cache")},
                 capture_output=True,
@@ -45,7 +48,7 @@ def ask(staged: Staged) -> tuple[Answer, tuple[str, ...]]:
         return read_report(json.loads((report / "report.json").read_text()), staged, seconds)
 
 
-def _command(staged: Staged, report: Path) -> list[str]:
+def _command(staged: Staged, report: Path, options: tuple[str, ...]) -> list[str]:
     project = staged.project / "pyproject.toml"
     if staged.images:
         a, b = staged.images
@@ -55,6 +58,7 @@ def _command(staged: Staged, report: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "pytest", str(project), "-q", "-p", "no:cacheprovider", *chosen),
         *("-p", "no:randomly", "--container", "--container-vary", f"--container-report={report}"),
+        *options,
     ]
 
 
@@ -67,6 +71,9 @@ def read_report(
         if result["entrypoint"] == staged.case.entrypoint and explained is not None:
             causes = tuple(frozenset(cause["names"]) for cause in result["causes"])
             tried = tuple(dict.fromkeys(each.partition("=")[0] for each in explained["tried"]))
-            return Answer(result["verdict"], causes, explained["runs"], seconds), tried
+            where = result["location"] or {"origins": [], "proven": False}
+            lines = tuple(f"{each['file']}:{each['line']}" for each in where["origins"])
+            runs, verdict = explained["runs"], result["verdict"]
+            return Answer(verdict, causes, runs, seconds, lines, where["proven"]), tried
     failures = [failure["what"] for failure in report["failures"]]
     return Answer(f"failed: {'; '.join(failures)[:200]}", seconds=seconds), ()

@@ -18,12 +18,15 @@ class Answer:
         causes: sets of names, the first being what it names first; () where it names none.
         runs: of the entrypoint that it took; 0 where that is not known.
         seconds: of wall clock, without building images.
+        lines: `file:line` of where it says that the drift comes in; `located`, whether proved.
     """
 
     verdict: str
     causes: tuple[frozenset[str], ...] = ()
     runs: int = 0
     seconds: float = 0.0
+    lines: tuple[str, ...] = ()
+    located: bool = False
 
     @property
     def alarms(self) -> bool:

@@ -22,6 +22,7 @@ from platform import machine
 from benchmarks.driftbench.cases import CASES, RANDOMNESS, Case, load_cases, select
 from benchmarks.driftbench.images import build_bases, staged
 from benchmarks.locatebench.cures import CureAnswer, cure_table
+from benchmarks.locatebench.wild import WILD, wild_answer, wild_table
 from pytest_mlcontainer.cli.surroundings import surroundings
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError
@@ -133,11 +134,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--set", default="all", choices=("development", "measuring", "all"))
     parser.add_argument("--case", action="append", default=[])
     parser.add_argument("--cures", action="store_true", help="what stops the drift, instead")
+    parser.add_argument("--wild", action="store_true", help="rebuilt public issues, instead")
     asked = parser.parse_args(arguments)
     every = (*load_cases(CASES), *load_cases(OWN))
     build_bases()
     if asked.cures:
         return _cures(every, asked)
+    if asked.wild:
+        return _wild(asked)
     cases = tuple(each for each in every if each.origins and each.kind == "one")
     answers = []
     with tempfile.TemporaryDirectory() as folder:
@@ -158,6 +162,17 @@ def _cures(every: tuple[Case, ...], asked: argparse.Namespace) -> int:
             print(answers[-1].line, flush=True)
     print("\n".join(cure_table(answers)))
     return int(any(each.is_wrong for each in answers))
+
+
+def _wild(asked: argparse.Namespace) -> int:
+    """Ask about public issues; 1 where a wrong cause is named."""
+    answers = []
+    with tempfile.TemporaryDirectory() as folder:
+        for case in select(load_cases(WILD), "all", tuple(asked.case)):
+            answers.append(wild_answer(case, Path(folder)))
+            print(answers[-1].row, flush=True)
+    print("\n".join(wild_table(answers)))
+    return int(any(each.cause == "wrong" for each in answers))
 
 
 if __name__ == "__main__":

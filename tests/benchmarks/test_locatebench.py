@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.driftbench.cases import CASES, Case, find_problems, load_cases
+from benchmarks.driftbench.scoring import Answer as Said
 from benchmarks.locatebench.__main__ import OWN, Answer, table
 from benchmarks.locatebench.cures import CureAnswer, cure_table
+from benchmarks.locatebench.wild import WILD, WildAnswer, wild_table
 from pytest_mlcontainer.model import Cure, CureKind, CureSetting, Location, SourceLine
 
 
@@ -91,3 +93,28 @@ def test_a_cure_has_to_be_the_labelled_one_and_none_where_nothing_cures() -> Non
     assert "does not drift here" in steady.line
     row = list(cure_table([*answers, steady]))[-1]
     assert row == "| measuring | 5 | 3 | 0.33 | 1 of 2 | 1 | 12 |"
+
+
+def test_each_wild_case_is_of_a_public_issue_and_names_a_line() -> None:
+    """But those of two images and of two platforms, where no line is to be named."""
+    cases = load_cases(WILD)
+    assert len(cases) >= 12
+    assert len({each.issue for each in cases}) == len(cases)
+    assert [each.name for each in cases if "#" not in each.issue] == []
+    assert [each.name for each in cases if bool(each.origins) != (each.kind == "one")] == []
+
+
+def test_a_wild_case_is_right_wrong_or_abstained_from() -> None:
+    case = replace(_case("train.py:3"), issue="a/b#1")
+    threads, other = (frozenset({"threads"}),), (frozenset({"simd"}),)
+    right = WildAnswer(case, Said("drift", threads, 9, 1.0, ("train.py:3",)))
+    wrong = WildAnswer(case, Said("drift", other, 9, 1.0, ("train.py:4", "train.py:3")))
+    none = WildAnswer(case, Said("drift"))
+    missed = WildAnswer(case, Said("identical"))
+    answers = [right, wrong, none, missed]
+    assert [each.cause for each in answers] == ["right", "wrong", "abstains", "wrong"]
+    assert [each.line for each in answers] == ["right", "wrong", "abstains", "abstains"]
+    assert list(wild_table(answers))[-2:] == [
+        "right cause: 1 of 4 (0.25), wrong: 2",
+        "right line: 1 of 4 (0.25), wrong: 1",
+    ]
