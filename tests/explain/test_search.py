@@ -142,6 +142,22 @@ def test_a_single_cause_among_the_suspected_takes_eight_runs_as_a_rule() -> None
     assert median(runs) <= 8
 
 
+@pytest.mark.parametrize(("size", "most"), [(1, 10), (2, 20), (3, 24)])
+def test_what_several_do_together_takes_few_runs(size: int, most: int) -> None:
+    """Among 20 changes, the more suspected ones being causes more often: the median of 40."""
+    runs = []
+    for seed in range(40):
+        rng = random.Random(seed)
+        weights = {name: rng.lognormvariate(0, 1.2) for name in NAMES}
+        cause: set[str] = set()
+        while len(cause) < size:
+            cause.add(rng.choices(NAMES[:18], [weights[name] for name in NAMES[:18]])[0])
+        found, _ = drive(search_causes(NAMES, weights, budget=60), faulty(cause))
+        assert named(found) == {tuple(sorted(cause))}
+        runs.append(found.runs)
+    assert median(runs) <= most
+
+
 CAUSES: dict[str, list[tuple[str, ...]]] = {
     "pair": [("v03", "v11")],
     "triple": [("v02", "v09", "v15")],
@@ -354,7 +370,7 @@ def test_rounds_that_a_cause_is_in_are_run_without_it_only() -> None:
     findings, plans = drive(search_causes(NAMES, FLAT, apart=apart), faulty(["v07"], ["v03"]))
 
     assert named(findings) == {("v03",), ("v07",)}
-    most = [set(trial.changes) for plan in plans for trial in plan if len(trial.changes) > 10]
+    most = [set(trial.changes) for plan in plans for trial in plan if len(trial.changes) > 17]
     assert sum({"v07", "v02"} <= each for each in most) == 1
     assert not any({"v07", "v03"} <= each for each in most)
     assert all("agrees with all others but" in cause.evidence for cause in findings.causes)
@@ -429,8 +445,8 @@ def test_the_end_of_the_budget_says_what_is_known() -> None:
     findings, _ = drive(search_causes(names, {}, budget=4), faulty(["e"]))
     assert findings.kind is SearchOutcome.DRIFT
     assert not findings.causes
-    assert findings.suspects == ("d", "e", "f")
+    assert findings.suspects == ("e", "f")
     assert findings.open == (
-        "it drifts with a, b, c, d, e, f changed at once; not with a, b, c; where one change alone"
-        " causes it, it is among d, e, f; the budget of 4 runs ended there",
+        "it drifts with a, b, c, d, e, f changed at once; not with a, b, c, d; where one change"
+        " alone causes it, it is among e, f; the budget of 4 runs ended there",
     )

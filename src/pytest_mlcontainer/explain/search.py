@@ -20,13 +20,13 @@ from pytest_mlcontainer.explain.search_crashes import (
     WithoutCrashes,
     clear_crashes,
 )
+from pytest_mlcontainer.explain.search_probable import narrow_probable
 from pytest_mlcontainer.explain.search_rounds import plan_rounds
 from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
     Drifts,
     Prior,
     minimal,
-    narrow,
     suspicion,
 )
 from pytest_mlcontainer.explain.search_words import LeftOut, evidence_of, what_is_known
@@ -204,7 +204,10 @@ class CauseSearch:
         self.scope = rest
         drifts = Drifts(self.book)
         prior = self._prior(rest)
-        cause = yield from narrow(drifts, prior, rest, CONTROL)
+        cause = yield from narrow_probable(drifts, prior, rest)
+        if len(cause) > 1:
+            # That larger sets agree says little of these, where some changes hide others.
+            yield from self.book.settle([cause - {name} for name in sorted(cause)])
         cause = yield from minimal(drifts, cause)
         if cause <= self.aims.natural:
             # Any two runs differ in it: that those with nothing changed agree may be luck.

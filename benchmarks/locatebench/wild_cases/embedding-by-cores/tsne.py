@@ -13,13 +13,15 @@ class Embedding:
     def fit(self, near, steps):
         rng = np.random.default_rng(0)
         places = rng.normal(size=(len(near), 2)).astype(np.float32)
+        speed = np.zeros_like(places)
         parts = np.array_split(np.arange(len(near)), self.jobs)
         with ThreadPoolExecutor(self.jobs) as pool:
             for _ in range(steps):
                 forces = list(
                     pool.map(self.forces, [places] * self.jobs, [near] * self.jobs, parts)
                 )
-                places = places - np.float32(0.5) * sum(forces)
+                speed = np.float32(0.8) * speed - np.float32(4) * sum(forces)
+                places = places + speed
         return places
 
     def forces(self, places, near, part):

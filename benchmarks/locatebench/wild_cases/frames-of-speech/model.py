@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 rng = np.random.default_rng(28609)
 nodes, weights, given = [], [], "frames"
 for layer in range(6):
-    matrix = rng.normal(size=(96, 96)).astype(np.float32) / 9
+    matrix = rng.normal(size=(96, 96)).astype(np.float32) / 600
     whole = rng.integers(-100, 100, size=(96, 96)).astype(np.int8)
     names = {name: f"{name}{layer}" for name in ("m", "w", "f", "q", "s", "z", "i", "c", "d", "o")}
     weights += [
