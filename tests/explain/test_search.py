@@ -158,6 +158,16 @@ def test_what_several_do_together_takes_few_runs(size: int, most: int) -> None:
     assert median(runs) <= most
 
 
+@pytest.mark.parametrize("count", [20, 45])
+@pytest.mark.parametrize("size", [2, 4])
+def test_larger_causes_and_more_changes_are_searched_as_well(count: int, size: int) -> None:
+    """Four that only together matter, and more changes than all sets are counted of."""
+    names = [f"v{number:02}" for number in range(count)]
+    cause = tuple(names[:: count // size][:size])
+    findings, _ = drive(search_causes(names, dict.fromkeys(names, 1.0), budget=90), faulty(cause))
+    assert named(findings) == {cause}
+
+
 CAUSES: dict[str, list[tuple[str, ...]]] = {
     "pair": [("v03", "v11")],
     "triple": [("v02", "v09", "v15")],
