@@ -141,3 +141,22 @@ def test_json_holds_all_of_it(cure: Cure | None) -> None:
     assert cure_from_json(json.loads(text)) == cure
     result = Result(outcome=replace(OUTCOME, cure=cure))
     assert result_from_json(json.loads(json.dumps(result_to_json(result)))) == result
+
+
+def test_repeats_that_disagree_are_offered_a_cure() -> None:
+    """With how many runs it takes at most; not once that was looked for."""
+    repeats = replace(OUTCOME, verdict=Verdict.NONDETERMINISTIC, causes=(), against="other repeats")
+    offered = "\n".join(failure_lines(repeats, "pytest --container x::repeats"))
+    assert "  pytest --container --container-cure x::repeats" in offered
+    looked_for = "\n".join(failure_lines(replace(repeats, cure=VAIN), "pytest --container x"))
+    assert "--container-cure" not in looked_for
+
+
+def test_what_a_baseline_is_met_with_is_said_to_agree_with_it() -> None:
+    """And where nothing in the environment differs from that of then, that is said."""
+    held = replace(OUTCOME, against="the baseline", cure=replace(SETTINGS, sides=1))
+    text = "\n".join(failure_lines(held, ""))
+    assert "with it 3 runs agree with the baseline, without any of it they do not" in text
+    nothing = replace(held, cure=Cure(CureKind.NOTHING))
+    text = "\n".join(failure_lines(nothing, ""))
+    assert "nothing that a setting decides differs from the environment of the baseline" in text

@@ -8,7 +8,7 @@ from textwrap import wrap
 from pytest_mlcontainer.model import Difference, Outcome, Scalar, Target, Verdict
 from pytest_mlcontainer.report import words
 from pytest_mlcontainer.report.acceptance import accept_together
-from pytest_mlcontainer.report.answer import Statement, answer, in_brief, is_varied, rest
+from pytest_mlcontainer.report.answer import REPEATS, Statement, answer, in_brief, is_varied, rest
 from pytest_mlcontainer.report.checks import check_summary
 from pytest_mlcontainer.report.escape import cut_inside, escape
 from pytest_mlcontainer.report.overview import alike, overview, representatives
@@ -116,6 +116,8 @@ def _further(outcome: Outcome, repeat: str) -> list[str]:
             offers.append((head, "--container-locate"))
         if outcome.cure is None and outcome.causes and outcome.verdict is not Verdict.FAILED:
             offers.append((CURE_OFFER, "--container-cure"))
+    elif outcome.against == REPEATS and not outcome.verdict.passes and outcome.cure is None:
+        offers.append((CURE_OFFER, "--container-cure"))
     return [
         line
         for head, options in offers
