@@ -248,19 +248,21 @@ def test_the_page_counts_the_cases_that_there_are() -> None:
 
 
 def test_the_answer_is_the_explained_result_of_the_entrypoint() -> None:
-    """Verdict, causes in their order and runs are read; another entrypoint's are not."""
+    """Verdict, causes in their order, runs and lines are read; another entrypoint's are not."""
     staged = Staged(CLOCK, Path("clock"))
     result = {
         "entrypoint": "train",
         "verdict": "drift",
         "causes": [{"names": ["clock"]}, {"names": ["home", "user"]}],
+        "location": {"origins": [{"file": "train.py", "line": 3}], "proven": True},
         "explanation": {"runs": 7, "tried": ["threads=1", "clock=+401d"]},
     }
     other = {**result, "entrypoint": "infer", "verdict": "identical"}
     plain = {**result, "verdict": "identical", "explanation": None}
     report = {"results": [other, plain, result], "failures": []}
     answer, tried = read_report(report, staged, 2.0)
-    assert answer == Answer("drift", (frozenset({"clock"}), frozenset({"home", "user"})), 7, 2.0)
+    causes = (frozenset({"clock"}), frozenset({"home", "user"}))
+    assert answer == Answer("drift", causes, 7, 2.0, ("train.py:3",), located=True)
     assert tried == ("threads", "clock")
     failed, _none = read_report({"results": [], "failures": [{"what": "no"}]}, staged, 2.0)
     assert failed.verdict == "failed: no"
