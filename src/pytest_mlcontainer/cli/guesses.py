@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_mlcontainer.cli.declared_commands import DVC, dvc_stages
+from pytest_mlcontainer.cli.image_holds import place_in_image
 from pytest_mlcontainer.cli.project_commands import (
     PORT,
     WORDS,
@@ -20,6 +22,7 @@ from pytest_mlcontainer.cli.project_commands import (
     kind_of,
     project_commands,
     runs_by_itself,
+    start_in_image,
 )
 from pytest_mlcontainer.cli.scripts import asked_for
 from pytest_mlcontainer.cli.source_files import code_of, python_files, read_source
@@ -134,7 +137,61 @@ def guess_entrypoints(
             guess if guess is train else _after(train, guess, trained, codes.get(guess.name, ""))
             for guess in ordered
         ]
+    stages = _stages(root, recipe, notes)
+    if stages:
+        known = {stage.name for stage in stages}
+        served = (each for each in ordered if each.port is not None and each.name not in known)
+        needs = ("train",) if "train" in known else ()
+        ordered = [*stages, *(replace(each, needs=needs) for each in served)]
     return Guesses(tuple(ordered), tuple(notes))
+
+
+def _stages(root: Path, recipe: DockerfileSummary, notes: list[str]) -> list[Guess]:
+    """DVC's stages, each with the ones whose files it reads; [] where the image cannot run all."""
+    found: list[Guess] = []
+    stages = dvc_stages(root, notes)
+    made = {glob.removesuffix("/**"): stage.name for stage in stages for glob in stage.writes}
+    for stage in stages:
+        started = start_in_image(root, stage.words, recipe)
+        missing = [each for each in stage.depends if not _is_there(root, each, made, recipe)]
+        if started is None or missing:
+            lacks = missing[0] if missing else " ".join(stage.words)
+            notes.append(f"{stage.source} is not run: the image has no {lacks}")
+            return []
+        needs = dict.fromkeys(
+            made[key] for each in stage.depends for key in made if _is_in(each, key)
+        )
+        entrypoint, command = _beside(started[1], recipe)
+        found.append(
+            Guess(
+                _key(stage.name),
+                stage.source,
+                command,
+                entrypoint,
+                stage.writes or ("stdout",),
+                f"declared in {DVC}" if stage.writes else f"{DVC} declares none",
+                tuple(_key(name) for name in needs if name != stage.name),
+            )
+        )
+    return found
+
+
+def _key(name: str) -> str:
+    """A stage's name as one of an entrypoint."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
+
+
+def _is_there(root: Path, path: str, made: Mapping[str, str], recipe: DockerfileSummary) -> bool:
+    """Whether a stage finds what it reads: of a stage before it, in the image, or as an input."""
+    if any(_is_in(path, each) for each in made):
+        return True
+    file = root / path
+    inside = file.exists() and place_in_image(root, file, recipe) is not None
+    return inside or (file.exists() and Path(path).parts[:1] == ("data",))
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder) or Path(folder).is_relative_to(path)
 
 
 def _after(train: Guess, guess: Guess, trained: str, code: str) -> Guess:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pytest_mlcontainer.cli.declared_commands import other_commands
 from pytest_mlcontainer.cli.image_holds import (
     installs_project,
     interpreter,
@@ -31,6 +32,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "serve": ("serve", "server", "serving", "api", "app"),
 }
 PORT = 8000
+_MOST_BEFORE = 7  # words in front of a script, and its own: `jupyter nbconvert --to notebook …`
 _USUAL_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
@@ -59,6 +61,7 @@ def project_commands(
         document: what `pyproject.toml` holds.
         notes: to which it adds what looks like one and does not start without more.
     """
+    yield from _commands_declared(root, recipe, notes)
     yield from _commands_of_scripts(root, document, recipe)
     yield from _commands_of_files(root, recipe, notes)
     yield from _programs_on_path(root, recipe)
@@ -76,6 +79,54 @@ def _commands_of_scripts(
         for script, target in scripts.items():
             if installed or script in map(file_name, started):
                 yield from _console_commands(root, script, str(target), runner(recipe))
+
+
+def _commands_declared(
+    root: Path, recipe: DockerfileSummary, notes: list[str]
+) -> Iterator[ProjectCommand]:
+    """What MLflow's or Make's file starts, called as what it does."""
+    for each in other_commands(root, notes):
+        started = start_in_image(root, each.words, recipe)
+        if started is not None:
+            script, argv, code = started
+            kind = kind_of(each.name) or kind_of(script.stem)
+            if kind in ("train", "infer"):
+                yield ProjectCommand(kind, argv, each.source, code)
+
+
+def start_in_image(
+    root: Path, words: tuple[str, ...], recipe: DockerfileSummary
+) -> tuple[Path, tuple[str, ...], str] | None:
+    """The script that a command line of the project starts, how the image starts it, and its code;
+    None where the image does not hold it, or it is none of the project's."""
+    if not ("/" in words[0] or _starts_scripts(root, words[0], recipe)):
+        return None
+    for at, word in enumerate(words[:_MOST_BEFORE]):
+        module = at > 0 and words[at - 1] == "-m"
+        file = root / (word.replace(".", "/") + ".py" if module else word)
+        if not file.is_file():
+            continue
+        place = place_in_image(root, file, recipe)
+        shown = None if place is None else shown_from(recipe.workdir, place)
+        if shown is None or (module and shown != file.relative_to(root).as_posix()):
+            return None
+        code = read_source(file)
+        argv = list(words)
+        argv[at] = word if module else f"./{shown}" if at == 0 and "/" not in shown else shown
+        if re.fullmatch(r"python[\d.]*", words[0]):
+            argv = [*runner(recipe), interpreter(recipe), *argv[1:]]
+        return file, tuple(argv), code
+    return None
+
+
+def _starts_scripts(root: Path, program: str, recipe: DockerfileSummary) -> bool:
+    """Whether a program starts the script that it is given, and the image has it."""
+    if re.fullmatch(r"python[\d.]*|(?:ba)?sh", program):
+        return True
+    named = (*recipe.runs, *(read_source(each) for each in root.glob("requirements*.txt")))
+    texts = (*named, read_source(root / "pyproject.toml"), read_source(root / "environment.yml"))
+    package = {"papermill": "papermill", "jupyter": r"jupyter|nbconvert"}.get(program)
+    return package is not None and any(re.search(rf"\b(?:{package})\b", text) for text in texts)
 
 
 def _commands_of_files(
