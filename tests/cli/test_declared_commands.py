@@ -79,6 +79,13 @@ def test_a_pipeline_that_cannot_run_as_a_whole_is_none(
     assert any(lacks in note for note in found.notes)
 
 
+def test_a_stage_that_lacks_its_data_is_not_guessed_by_its_file_either(tmp_path: Path) -> None:
+    files = {**FILES, "src/train.py": "print(1)\n", "predict.py": "print(2)\n"}
+    pipeline = PIPELINE.replace("data/raw.csv", "data/gone.csv")
+    found = by_name(guesses(tmp_path, {**files, "dvc.yaml": pipeline}))
+    assert set(found) == {"infer"}
+
+
 @pytest.mark.parametrize("text", ["stages: [", "- 1", "stages: 3", "", "stages: {a: {foreach: x}}"])
 def test_a_file_that_says_nothing_is_passed_over(tmp_path: Path, text: str) -> None:
     found = guesses(tmp_path, {"dvc.yaml": text, "train.py": "print(1)\n"})

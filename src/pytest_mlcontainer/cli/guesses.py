@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.cli.declared_commands import DVC, dvc_stages
+from pytest_mlcontainer.cli.declared_commands import DVC, DeclaredCommand, dvc_stages
 from pytest_mlcontainer.cli.image_holds import place_in_image
 from pytest_mlcontainer.cli.project_commands import (
     PORT,
@@ -121,7 +121,12 @@ def guess_entrypoints(
     commands: dict[str, ProjectCommand] = {}
     for each in project_commands(root, document, recipe, notes):
         commands.setdefault(each.kind, each)
-    found = {kind: _guess(root, each, recipe) for kind, each in commands.items()}
+    stages, refused = _stages(root, recipe, notes)
+    found = {
+        kind: _guess(root, each, recipe)
+        for kind, each in commands.items()
+        if not refused & set(each.argv)
+    }
     own = _own_command(root, recipe, notes)
     if own is not None and own.port is not None and _is_server(recipe):
         # The image's own is the server, and a module that it loads is no program that ends.
@@ -137,7 +142,6 @@ def guess_entrypoints(
             guess if guess is train else _after(train, guess, trained, codes.get(guess.name, ""))
             for guess in ordered
         ]
-    stages = _stages(root, recipe, notes)
     if stages:
         known = {stage.name for stage in stages}
         served = (each for each in ordered if each.port is not None and each.name not in known)
@@ -146,34 +150,45 @@ def guess_entrypoints(
     return Guesses(tuple(ordered), tuple(notes))
 
 
-def _stages(root: Path, recipe: DockerfileSummary, notes: list[str]) -> list[Guess]:
-    """DVC's stages, each with the ones whose files it reads; [] where the image cannot run all."""
-    found: list[Guess] = []
+def _stages(
+    root: Path, recipe: DockerfileSummary, notes: list[str]
+) -> tuple[list[Guess], frozenset[str]]:
+    """DVC's stages, each with the ones whose files it reads; none where the image cannot run all,
+    and then the scripts that do not start without what others make, or is not there.
+    """
     stages = dvc_stages(root, notes)
     made = {glob.removesuffix("/**"): stage.name for stage in stages for glob in stage.writes}
+    found: list[Guess] = []
     for stage in stages:
         started = start_in_image(root, stage.words, recipe)
         missing = [each for each in stage.depends if not _is_there(root, each, made, recipe)]
         if started is None or missing:
             lacks = missing[0] if missing else " ".join(stage.words)
             notes.append(f"{stage.source} is not run: the image has no {lacks}")
-            return []
+            return [], _unready(root, stages, recipe)
         needs = dict.fromkeys(
             made[key] for each in stage.depends for key in made if _is_in(each, key)
         )
         entrypoint, command = _beside(started[1], recipe)
+        outputs = stage.writes or ("stdout",)
+        told = f"declared in {DVC}" if stage.writes else f"{DVC} declares none"
+        after = tuple(_key(name) for name in needs if name != stage.name)
         found.append(
-            Guess(
-                _key(stage.name),
-                stage.source,
-                command,
-                entrypoint,
-                stage.writes or ("stdout",),
-                f"declared in {DVC}" if stage.writes else f"{DVC} declares none",
-                tuple(_key(name) for name in needs if name != stage.name),
-            )
+            Guess(_key(stage.name), stage.source, command, entrypoint, outputs, told, after)
         )
-    return found
+    return found, frozenset()
+
+
+def _unready(
+    root: Path, stages: Sequence[DeclaredCommand], recipe: DockerfileSummary
+) -> frozenset[str]:
+    """What commands call the scripts of those stages that read what the image does not have."""
+    found: set[str] = set()
+    for stage in stages:
+        if not all(_is_there(root, each, {}, recipe) for each in stage.depends):
+            started = start_in_image(root, stage.words, recipe)
+            found |= set() if started is None else {w for w in started[1] if w.endswith(".py")}
+    return frozenset(found)
 
 
 def _key(name: str) -> str:
