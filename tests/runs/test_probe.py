@@ -44,6 +44,9 @@ def look(engine: docker.APIClient, native: str, tmp_path: Path) -> Iterator[Call
     def read(reference: str = BASE, platform: str = native, **fields: object) -> Facts:
         wanted = Platform(*platform.split("/"))
         image = docker_engine.find_image(reference, wanted)
+        if reference == BASE and (image is None or image.platform != wanted):
+            docker_engine.pull(reference, wanted)  # no test before has built for it
+            image = docker_engine.find_image(reference, wanted)
         assert image is not None, f"{reference} for {platform} is not on the engine"
         given: dict[str, object] = {"env": (), "key": "key", "cache": tmp_path / "facts", **fields}
         return read_facts(Probe(docker_engine, image, Target(wanted), **given))  # type: ignore[arg-type]
