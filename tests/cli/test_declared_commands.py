@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,16 @@ def test_a_stage_that_lacks_its_data_is_not_guessed_by_its_file_either(tmp_path:
     pipeline = PIPELINE.replace("data/raw.csv", "data/gone.csv")
     found = by_name(guesses(tmp_path, {**files, "dvc.yaml": pipeline}))
     assert set(found) == {"infer"}
+
+
+def test_without_a_reader_of_yaml_no_stage_is_guessed_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    files = {**FILES, "src/train.py": "print(1)\n", "predict.py": "print(2)\n"}
+    found = guesses(tmp_path, {**files, "dvc.yaml": PIPELINE})
+    assert set(by_name(found)) == {"infer"}
+    assert "dvc.yaml is not read without pytest-mlcontainer[yaml]" in found.notes
 
 
 @pytest.mark.parametrize("text", ["stages: [", "- 1", "stages: 3", "", "stages: {a: {foreach: x}}"])

@@ -68,6 +68,11 @@ def dvc_stages(root: Path, notes: list[str]) -> tuple[DeclaredCommand, ...]:
     return tuple(found)
 
 
+def scripts_named(root: Path) -> frozenset[str]:
+    """Python files that `dvc.yaml` names, where it cannot be read as what it is."""
+    return frozenset(re.findall(r"[\w./-]+\.py\b", read_source(root / DVC)))
+
+
 def other_commands(root: Path, notes: list[str]) -> Iterator[DeclaredCommand]:
     """MLflow's entry points, then Make's targets."""
     yield from _of_mlflow(root, notes)

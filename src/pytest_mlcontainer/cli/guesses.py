@@ -11,7 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.cli.declared_commands import DVC, DeclaredCommand, dvc_stages
+from pytest_mlcontainer.cli.declared_commands import (
+    DVC,
+    DeclaredCommand,
+    dvc_stages,
+    scripts_named,
+)
 from pytest_mlcontainer.cli.image_holds import place_in_image
 from pytest_mlcontainer.cli.project_commands import (
     PORT,
@@ -153,10 +158,12 @@ def guess_entrypoints(
 def _stages(
     root: Path, recipe: DockerfileSummary, notes: list[str]
 ) -> tuple[list[Guess], frozenset[str]]:
-    """DVC's stages, each with the ones whose files it reads; none where the image cannot run all,
-    and then the scripts that do not start without what others make, or is not there.
+    """DVC's stages, each with the ones whose files it reads; none where they are not understood or
+    the image cannot run all, and then the scripts that may not start without the others.
     """
     stages = dvc_stages(root, notes)
+    if not stages:
+        return [], scripts_named(root)
     made = {glob.removesuffix("/**"): stage.name for stage in stages for glob in stage.writes}
     found: list[Guess] = []
     for stage in stages:
