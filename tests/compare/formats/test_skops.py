@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pytest_mlcontainer.compare import verdict_of
-from pytest_mlcontainer.model import Verdict
+from pytest_mlcontainer.compare.formats.registry import Formats
+from pytest_mlcontainer.compare.sources import make_pair
+from pytest_mlcontainer.model import Output, Verdict
 from tests.fixture_types import Compare
 
 
@@ -84,7 +88,22 @@ def test_another_schema_makes_it_a_zip(compare: Compare, schema: bytes) -> None:
     assert {each.note for each in found} >= {"missing in the actual run", "only in the actual run"}
 
 
-def test_a_tree_of_any_depth_is_read(compare: Compare) -> None:
+def test_a_tree_that_is_too_deep_leaves_a_zip(compare: Compare) -> None:
     deep = b'{"__loader__": "x", "content": ' + b"[" * 5000 + b"1" + b"]" * 5000 + b"}"
-    found, _notes = compare("m.skops", model(ONE, schema=deep), model(ONE + 48, schema=deep))
-    assert found
+    found, _notes = compare("m.skops", model(ONE, schema=deep), model(OTHER, schema=deep))
+    assert Verdict.FAILED not in {each.verdict for each in found}
+    assert {each.note for each in found} >= {"missing in the actual run", "only in the actual run"}
+
+
+def test_no_more_is_read_of_a_schema_than_one_may_have(tmp_path: Path) -> None:
+    """Before anything is unpacked to compare it; a few kilobytes promise 200 MB."""
+    path = tmp_path / "m.skops"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("schema.json", b" " * 200_000_000)
+    side = make_pair("m.skops", *[Output("m.skops", path, path.stat().st_size)] * 2).actual
+    tracemalloc.start()
+    try:
+        assert Formats().recognise(side).name == "zip"
+        assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    finally:
+        tracemalloc.stop()

@@ -78,8 +78,9 @@ def old_stata(at: str, value: bytes) -> bytes:
     return head + at.encode().ljust(18, b"\0") + value
 
 
-def new_stata(at: str, value: bytes) -> bytes:
-    head = b"<stata_dta><header><release>118</release><label></label>"
+def new_stata(at: str, value: bytes, label: str = "") -> bytes:
+    head = b"<stata_dta><header><release>118</release><byteorder>LSF</byteorder><K>\x01\x00</K>"
+    head += b"<N>\x02\0\0\0\0\0\0\0</N><label>%b</label>" % label.encode()
     return head + b"<timestamp>\x11%b</timestamp></header>" % at.encode() + value
 
 
@@ -90,4 +91,10 @@ def test_when_statas_file_was_written_does_not_count(only: Only, write: object) 
     found = only("a.dta", *(write(at, b"\x07\x00") for at in times))
     assert (found.verdict, found.differing) == (Verdict.EQUIVALENT, 0)
     sides = (write(at, value) for at, value in zip(times, (b"\x07\0", b"\x08\0"), strict=True))
+    assert only("a.dta", *sides).verdict is Verdict.DRIFT
+
+
+def test_what_a_new_file_of_stata_says_of_itself_counts(only: Only) -> None:
+    """It has no time at the place where older ones have theirs."""
+    sides = (new_stata("29 Nov 2026 11:16", b"7", label) for label in ("first", "other"))
     assert only("a.dta", *sides).verdict is Verdict.DRIFT

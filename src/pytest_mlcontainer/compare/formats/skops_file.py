@@ -70,7 +70,9 @@ def _tree_of(members: Members) -> dict[str, Any] | None:
         return None
     try:
         with schema.open() as stream:
-            data = b"".join(iter(partial(stream.read, schema.step), b""))
+            data = bytearray()
+            while len(data) <= _MOST_BYTES and (chunk := stream.read(schema.step)):
+                data += chunk
         tree = json_file.parse(data.decode()) if len(data) <= _MOST_BYTES else None
     except (JsonError, UnicodeDecodeError, UnreadableError):
         return None
@@ -80,7 +82,10 @@ def _tree_of(members: Members) -> dict[str, Any] | None:
 def _renamed(members: Members, tree: dict[str, Any]) -> Members:
     names: dict[str, str] = {}
     without = _without_addresses(tree, names)
-    data = json.dumps(without).encode()
+    try:
+        data = json.dumps(without).encode()
+    except RecursionError:
+        return members
     found = {names.get(name, name): member for name, member in members.items()}
     if len(found) < len(members):
         return members
@@ -91,10 +96,7 @@ def _renamed(members: Members, tree: dict[str, Any]) -> Members:
 
 
 def _without_addresses(tree: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """A copy of the tree; `names` gets what each file that is called by its address is called.
-
-    Without recursion, so of any depth.
-    """
+    """A copy of the tree; `names` gets what each file that is called by its address is called."""
     copy: dict[str, Any] = {}
     waiting: list[tuple[Any, Any, str]] = [(tree, copy, "")]
     while waiting:

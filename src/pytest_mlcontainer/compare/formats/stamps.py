@@ -45,9 +45,8 @@ _SVG_ROOT: Final = re.compile(
     rb"(?:(?:<\?xml[^>]{0,200}\?>|<!--.{0,2000}?-->|<!DOCTYPE svg[^>]{0,500}>)\s*){0,5}<svg\b",
     re.DOTALL,
 )
-_DTA: Final = re.compile(
-    rb"(?<=<timestamp>)[^<]{0,40}(?=</timestamp>)|(?<=\A.{91}).{18}", re.DOTALL
-)
+_DTA: Final = re.compile(rb"(?<=<timestamp>)[^<]{0,40}(?=</timestamp>)")
+_DTA_HEAD: Final = re.compile(rb"(?<=\A.{91}).{18}", re.DOTALL)  # behind the label of 81 bytes
 _OLD_DTA: Final = re.compile(rb"[\x71-\x73][\x01\x02]\x01\x00")
 _UUID: Final = rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Where a page of a known library defines an id that it drew at random.
@@ -121,11 +120,8 @@ _KINDS: Final = (
         lambda name, head: name.endswith("metadata.json") and b'"keras_version"' in head,
         _removed(_KERAS),
     ),
-    _Stamped(
-        "Stata",
-        lambda _name, head: head.startswith(b"<stata_dta>") or bool(_OLD_DTA.match(head)),
-        _removed(_DTA),
-    ),
+    _Stamped("Stata", _begins(b"<stata_dta>"), _removed(_DTA)),
+    _Stamped("Stata", lambda _name, head: _OLD_DTA.match(head) is not None, _removed(_DTA_HEAD)),
     _Stamped("HTML", lambda _name, head: _HTML.match(head) is not None, _html),
     _Stamped("SVG", lambda _name, head: _SVG_ROOT.match(head) is not None, _svg),
 )
