@@ -11,13 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.cli.declared_commands import (
-    DVC,
-    DeclaredCommand,
-    dvc_stages,
-    scripts_named,
-)
-from pytest_mlcontainer.cli.image_holds import place_in_image
+from pytest_mlcontainer.cli.declared_commands import DVC
+from pytest_mlcontainer.cli.pipeline_stages import PipelineStage, find_stages
 from pytest_mlcontainer.cli.project_commands import (
     PORT,
     WORDS,
@@ -27,7 +22,6 @@ from pytest_mlcontainer.cli.project_commands import (
     kind_of,
     project_commands,
     runs_by_itself,
-    start_in_image,
 )
 from pytest_mlcontainer.cli.scripts import asked_for
 from pytest_mlcontainer.cli.source_files import code_of, python_files, read_source
@@ -126,7 +120,8 @@ def guess_entrypoints(
     commands: dict[str, ProjectCommand] = {}
     for each in project_commands(root, document, recipe, notes):
         commands.setdefault(each.kind, each)
-    stages, refused = _stages(root, recipe, notes)
+    pipeline, refused = find_stages(root, recipe, notes)
+    stages = [_guess_of(stage, recipe) for stage in pipeline]
     found = {
         kind: _guess(root, each, recipe)
         for kind, each in commands.items()
@@ -155,65 +150,11 @@ def guess_entrypoints(
     return Guesses(tuple(ordered), tuple(notes))
 
 
-def _stages(
-    root: Path, recipe: DockerfileSummary, notes: list[str]
-) -> tuple[list[Guess], frozenset[str]]:
-    """DVC's stages, each with the ones whose files it reads; none where they are not understood or
-    the image cannot run all, and then the scripts that may not start without the others.
-    """
-    stages = dvc_stages(root, notes)
-    if not stages:
-        return [], scripts_named(root)
-    made = {glob.removesuffix("/**"): stage.name for stage in stages for glob in stage.writes}
-    found: list[Guess] = []
-    for stage in stages:
-        started = start_in_image(root, stage.words, recipe)
-        missing = [each for each in stage.depends if not _is_there(root, each, made, recipe)]
-        if started is None or missing:
-            lacks = missing[0] if missing else " ".join(stage.words)
-            notes.append(f"{stage.source} is not run: the image has no {lacks}")
-            return [], _unready(root, stages, recipe)
-        needs = dict.fromkeys(
-            made[key] for each in stage.depends for key in made if _is_in(each, key)
-        )
-        entrypoint, command = _beside(started[1], recipe)
-        outputs = stage.writes or ("stdout",)
-        told = f"declared in {DVC}" if stage.writes else f"{DVC} declares none"
-        after = tuple(_key(name) for name in needs if name != stage.name)
-        found.append(
-            Guess(_key(stage.name), stage.source, command, entrypoint, outputs, told, after)
-        )
-    return found, frozenset()
-
-
-def _unready(
-    root: Path, stages: Sequence[DeclaredCommand], recipe: DockerfileSummary
-) -> frozenset[str]:
-    """What commands call the scripts of those stages that read what the image does not have."""
-    found: set[str] = set()
-    for stage in stages:
-        if not all(_is_there(root, each, {}, recipe) for each in stage.depends):
-            started = start_in_image(root, stage.words, recipe)
-            found |= set() if started is None else {w for w in started[1] if w.endswith(".py")}
-    return frozenset(found)
-
-
-def _key(name: str) -> str:
-    """A stage's name as one of an entrypoint."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
-
-
-def _is_there(root: Path, path: str, made: Mapping[str, str], recipe: DockerfileSummary) -> bool:
-    """Whether a stage finds what it reads: of a stage before it, in the image, or as an input."""
-    if any(_is_in(path, each) for each in made):
-        return True
-    file = root / path
-    inside = file.exists() and place_in_image(root, file, recipe) is not None
-    return inside or (file.exists() and Path(path).parts[:1] == ("data",))
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return Path(path).is_relative_to(folder) or Path(folder).is_relative_to(path)
+def _guess_of(stage: PipelineStage, recipe: DockerfileSummary) -> Guess:
+    entrypoint, command = _beside(stage.argv, recipe)
+    outputs = stage.writes or ("stdout",)
+    told = f"declared in {DVC}" if stage.writes else f"{DVC} declares none"
+    return Guess(stage.name, stage.source, command, entrypoint, outputs, told, stage.needs)
 
 
 def _after(train: Guess, guess: Guess, trained: str, code: str) -> Guess:
