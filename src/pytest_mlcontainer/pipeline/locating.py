@@ -56,8 +56,9 @@ class TwoSides:
         Raises:
             MlContainerError: a run cannot be made.
         """
-        if HOST in (self.expected.target.platform, self.actual.target.platform):
-            return Location(notes=("runs on host are not watched: only those in containers are",))
+        why = self._why_unwatched()
+        if why:
+            return Location(notes=(why,))
         watched = self._watch(Recording(self.lab.packages))
         random = outcome.verdict is Verdict.NONDETERMINISTIC
         sides = self if random else self.less_clocks(watched.runs[0])
@@ -95,6 +96,16 @@ class TwoSides:
         sides = self.expected, self.actual
         self.lab.prefetch(tuple(_watched(each, recording) for each in sides))
         return Watched(tuple(self.run(each, recording) for each in sides))
+
+    def _why_unwatched(self) -> str:
+        """Why their runs cannot be watched; "" where they can."""
+        for target in (self.expected.target, self.actual.target):
+            if target.platform == HOST:
+                return "runs on host are not watched: only those in containers are"
+            asked = Knobs(recording=Recording())
+            if self.lab.capabilities(target).missing_knobs(asked):
+                return f"the engine of {target.platform} cannot have a program watched"
+        return ""
 
     def _why_not(self, sides: Sequence[Run], *, random: bool) -> str:
         """Why the watched runs say nothing of those that are not watched."""

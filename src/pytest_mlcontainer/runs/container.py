@@ -48,8 +48,8 @@ from pytest_mlcontainer.runs.inputs import (
     folders_tar,
     needs_tar,
 )
-from pytest_mlcontainer.runs.knobs import Means, outermost, turn
-from pytest_mlcontainer.runs.opened_files import TOLD, take_opened_files
+from pytest_mlcontainer.runs.knobs import Means, outermost, turn, watched_folders
+from pytest_mlcontainer.runs.opened_files import take_opened_files
 from pytest_mlcontainer.runs.programs import why_not_executed
 from pytest_mlcontainer.runs.recording import INTO, asked_tar, take_recording
 from pytest_mlcontainer.runs.secret_files import secret_folders, secrets_tar
@@ -112,8 +112,6 @@ class ContainerRun:
         for run in self.needs:
             given += [posixpath.dirname(each.path) for each in plan_handed(run, self.home).files]
         made = [posixpath.join(self.home, path) for path in self.entry.writable]
-        made += [INTO] if self.knobs.recording is not None else []
-        made += [TOLD] if self.knobs.opens else []
         return outermost((*declared.folders(), *given, *made))
 
 
@@ -252,11 +250,11 @@ def _fill(container: Container, job: ContainerRun) -> None:
         # First: what is mounted inside the copy needs its folder there.
         _fill_copy(container, job, job.knobs.workdir, made)
     _put(container, job, made)
+    told = watched_folders(job.knobs)
+    if told:
+        container.put("/", folders_tar(told))  # which every user may write to
     if job.knobs.recording is not None:
-        container.put("/", folders_tar((INTO,)))
         container.put(INTO, asked_tar(job.knobs.recording))
-    if job.knobs.opens:
-        container.put("/", folders_tar((TOLD,)))
 
 
 def _put(container: Container, job: ContainerRun, made: tuple[str, ...]) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.model import Image, Knobs, Limits
-from pytest_mlcontainer.runs.opened_files import WATCHER, watched_command
+from pytest_mlcontainer.runs.opened_files import TOLD, WATCHER, watched_command
 from pytest_mlcontainer.runs.recording import FOLDER as RECORDER
-from pytest_mlcontainer.runs.recording import recorder_env
+from pytest_mlcontainer.runs.recording import INTO, recorder_env
 from pytest_mlcontainer.variations.preload import FOLDER, preload_env
 
 INTERNAL_NETWORK = "mlcontainer-internal"
@@ -59,6 +59,7 @@ def turn(
         personality=knobs.personality,
         nofile=knobs.nofile,
         volumes=_volumes(spec, knobs, workdir, means),
+        scratch=(*spec.scratch, *watched_folders(knobs)),
     )
     folders = tuple(written)
     if knobs.workdir is not None:
@@ -70,6 +71,15 @@ def turn(
         spec = replace(spec, read_only=True, scratch=outermost((*spec.scratch, *scratch)))
     wrapper = (*(watched_command() if knobs.opens else ()), *knobs.wrapper)
     return _wrapped(spec, wrapper, image) if wrapper else spec
+
+
+def watched_folders(knobs: Knobs) -> tuple[str, ...]:
+    """Absolute folders in which those that watch a run tell what they saw.
+
+    They are the run's own volumes: not every user may make a folder at the root.
+    """
+    recording = () if knobs.recording is None else (INTO,)
+    return (*recording, *((TOLD,) if knobs.opens else ()))
 
 
 def outermost(folders: Iterable[str]) -> tuple[str, ...]:

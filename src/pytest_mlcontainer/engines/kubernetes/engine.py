@@ -51,7 +51,20 @@ CAPABILITIES: Final = Capabilities(
             "privileged",
         }
     ),
-    knobs=frozenset({"env", "wrapper", "hostname", "memory_bytes", "nofile", "shm_size_bytes"}),
+    knobs=frozenset(
+        {
+            "env",
+            "wrapper",
+            "hostname",
+            "memory_bytes",
+            "nofile",
+            "shm_size_bytes",
+            "read_only",
+            "preload",
+            "recording",
+            "opens",
+        }
+    ),
     networks=frozenset({"none", "bridge"}),
     confines=True,
 )
