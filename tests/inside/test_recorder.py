@@ -250,6 +250,57 @@ def test_values_of_one_run_are_put_into_another(tmp_path: Path) -> None:
     assert some.stdout == "1 2.0 ['2'] 2\n"
 
 
+def test_what_is_returned_is_put_where_nothing_binds_it(tmp_path: Path) -> None:
+    """Of functions, methods, those below decorators, closures and recursion; each turn its own."""
+    program = _program("""
+        import functools
+        import os
+        def doubled(function):
+            @functools.wraps(function)
+            def call(*args):
+                return 2 * function(*args)
+            return call
+        class Model:
+            base = 0
+            @classmethod
+            def __lot(cls, n):
+                return cls.base + n * int(os.environ["LOT"])
+            @property
+            def size(self):
+                def inner():
+                    return self.base + int(os.environ["LOT"])
+                return inner()
+            def lots(self):
+                return [self.__lot(n) for n in range(3)]
+        @doubled
+        def draw(n):
+            if n:
+                return draw(n - 1) + int(os.environ["LOT"])
+            return int(
+                os.environ["LOT"]
+            )
+        print(Model().lots(), Model().size, draw(2), [draw(0)])
+    """)
+    lines = [
+        number
+        for number, line in enumerate(program.splitlines(), 1)
+        if "return" in line and "LOT" in (line + program.splitlines()[number])
+    ]
+    assert len(lines) == 4
+    aims = tuple(
+        Aim(number, "0", "program.py", line, ("return",)) for number, line in enumerate(lines)
+    )
+    kept = watch(tmp_path, program, env={"LOT": "3"}, aims=aims, records=False)
+    assert kept.stdout == "[0, 3, 6] 3 42 [6]\n", kept.stderr
+    values = kept.folder / "values.pickle"
+    for records in (False, True):
+        put = watch(tmp_path, program, env={"LOT": "5"}, aims=aims, values=values, records=records)
+        assert put.stdout == kept.stdout
+        assert put.streams[0].unput == []
+    some = watch(tmp_path, program, env={"LOT": "5"}, aims=aims[:1], values=values)
+    assert some.stdout == "[0, 3, 6] 5 70 [10]\n"
+
+
 def test_each_turn_of_a_loop_gets_its_own_value(tmp_path: Path) -> None:
     """A statement computes otherwise each time that it is executed."""
     program = _program("""

@@ -58,6 +58,29 @@ def test_the_line_is_found_and_proved(project: MakeProject, version: str) -> Non
     assert location["runs"] == 4
 
 
+INLINE = """\
+import json
+import os
+
+
+def score(values):
+    return sum(values) * len(os.environ.get("TZ", ""))
+
+
+os.makedirs("outputs", exist_ok=True)
+with open("outputs/score.json", "w") as file:
+    json.dump({"score": score([0.5, 1.5])}, file)
+"""
+
+
+def test_what_is_returned_is_proved_where_it_is_written_at_once(project: MakeProject) -> None:
+    project.write(train=INLINE, dockerfile=DOCKERFILE.format(version="3.13"))
+    result = project.run("-k", "varies", "--container-vary=timezone", "--container-locate")
+    text = result.stdout.str()
+    assert "located: train.py:6, in score: return sum(values)" in text
+    assert "put into the other side's run the outputs agree" in text
+
+
 def test_a_failure_offers_to_look(project: MakeProject) -> None:
     """With the command that does."""
     project.write(train=FOLDERS, dockerfile=DOCKERFILE.format(version="3.13"))

@@ -1,8 +1,9 @@
 """Where the values of one side can be put into a run of the other, so that the sides agree.
 
 A statement's values can be put where it binds them to names. What a function returns is bound by
-the statement that called it. A set cannot be put, as its order is made anew in each process, nor
-can the way that a program takes, or an exception: what is made of them can.
+the statement that called it; where that binds nothing, it is put as it is returned. A set cannot be
+put, as its order is made anew in each process, nor can the way that a program takes, or an
+exception: what is made of them can.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pytest_mlcontainer.model import Aim
 
 _MOST: Final = 500
 _DEEPEST: Final = 8
-_RESULTS: Final = ("return", "yield")
+_RETURNED: Final = "return"
+_RESULTS: Final = (_RETURNED, "yield")
 _Site = tuple[str, str, int]
 
 
@@ -48,6 +50,8 @@ def _site(node: PairedEvent) -> _Site:
 
 
 def _names(node: PairedEvent) -> list[str]:
+    if _RETURNED in node.bound:
+        return [_RETURNED]
     return [name for name in node.bound if name not in _RESULTS]
 
 
@@ -59,15 +63,23 @@ def _bindings(
         return
     if any(name in node.bound for name in _RESULTS):
         caller = calling(pairing, node)
+        above: list[PairedEvent] = []
         if caller is not None and caller.bound:
-            yield from _bindings(pairing, chain, caller, depth + 1)
+            above = list(_bindings(pairing, chain, caller, depth + 1))
+        if not above and _RETURNED in node.bound and not _hold_sets(pairing, node):
+            above = [node]
+        yield from above
         return
-    if _names(node) and not any(_holds_set(pairing.of(pair)[0]) for pair in node.bound.values()):
+    if _names(node) and not _hold_sets(pairing, node):
         yield node
         return
     for other in chain.users.get(node.number, ()):
         if other.number != node.number:
             yield from _bindings(pairing, chain, other, depth + 1)
+
+
+def _hold_sets(pairing: PairedRuns, node: PairedEvent) -> bool:
+    return any(_holds_set(pairing.of(pair)[0]) for pair in node.bound.values())
 
 
 def _holds_set(sketch: Sketch) -> bool:

@@ -3,7 +3,9 @@
 import os
 
 from . import values
+from .returns import Returns
 
+RESULT = "return"
 VALUES = "values.pickle"
 _MOST = 64 << 20
 
@@ -13,7 +15,7 @@ class Aiming:
 
     Args:
         asked: of each, `number` (by which its values are known), `stream` (the process), `file`,
-            `line`, and `names` of the values.
+            `line`, and `names` of the values; `RESULT` alone for what is returned there.
         put: whether the values of `VALUES` are put there, those of the first execution at the
             first; else those that are there are kept. When they are many, only the last are.
         stream: this process's.
@@ -28,6 +30,8 @@ class Aiming:
             if each["stream"] == name
         }
         self._files = {file for file, _line in self._asked}
+        results = {at: number for at, (number, names) in self._asked.items() if RESULT in names}
+        self._returns = Returns(results, self._exchanged)
         self._put, self._stream = put, stream
         self._path = os.path.join(folder, VALUES)
         self._values = values.load(self._path) if put and self._asked else {}
@@ -37,22 +41,52 @@ class Aiming:
         """Whether any of the statements is in this file."""
         return file in self._files
 
+    def read(self, told, file, text):
+        """A file of the project's was read; see `Returns.read`."""
+        self._returns.read(told, file, text)
+
     def wants(self, statement):
         """Whether anything is done at a statement."""
-        return (statement.file, statement.line) in self._asked
+        asked = (statement.file, statement.line) in self._asked
+        return asked or self._returns.defines(statement)
 
     def ends(self, frame, statement):
         """A statement has been executed."""
-        number, names = self._asked[statement.file, statement.line]
-        turn = self._done[number] = self._done.get(number, 0) + 1
-        key = (number, turn)
+        if self._returns.defines(statement):
+            self._returns.replace(frame, statement)
+        number, names = self._asked.get((statement.file, statement.line), (None, (RESULT,)))
+        if RESULT in names:
+            return  # done before it ended
+        key = self._next(number)
         left = self._put_all(frame, key, names) if self._put else self._keep(frame, key, names)
         if left:
             self._stream.write("unput", number, left)
 
+    def _next(self, number):
+        turn = self._done[number] = self._done.get(number, 0) + 1
+        return number, turn
+
+    def _exchanged(self, number, value):
+        """What a function returns in the place of a value."""
+        key = self._next(number)
+        if not self._put:
+            left = self._keep_values(key, {RESULT: value})
+        elif key in self._values and RESULT in self._values[key]:
+            other = values.unpickled(self._values[key][RESULT])
+            return value if values.fill(value, other) else other
+        else:
+            left = [] if number in self._values else [RESULT]
+        if left:
+            self._stream.write("unput", number, left)
+        return value
+
     def _keep(self, frame, key, names):
         found = {name: values.look_up(frame, name) for name in names}
         there = {name: value for name, value in found.items() if value is not values.MISSING}
+        return self._keep_values(key, there) + [name for name in names if name not in there]
+
+    def _keep_values(self, key, there):
+        """Keep what there is; returns the names of what cannot be."""
         kept, left = values.pickled(there)
         number, _turn = key
         if self._bytes > _MOST:
@@ -61,7 +95,7 @@ class Aiming:
             self._values[number] = "thinned"
         self._values[key] = kept
         self._bytes += sum(map(len, kept.values()))
-        return left + [name for name in names if name not in there]
+        return left
 
     def _put_all(self, frame, key, names):
         if key not in self._values:

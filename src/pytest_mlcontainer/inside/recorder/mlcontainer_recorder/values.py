@@ -70,7 +70,7 @@ def put(frame, chain, value):
     are of one kind: then all who hold it see the value.
     """
     here = look_up(frame, chain)
-    if here is not _NOTHING and _fill(here, value):
+    if here is not _NOTHING and fill(here, value):
         return True
     owner, _, name = chain.rpartition(".")
     if owner:
@@ -95,7 +95,8 @@ def put(frame, chain, value):
     return False
 
 
-def _fill(here, value):
+def fill(here, value):
+    """Give what is here what a value holds, where both are of one kind; whether that was done."""
     kind = type(here)
     if kind is not type(value):
         return False

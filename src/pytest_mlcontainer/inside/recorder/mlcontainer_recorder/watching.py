@@ -97,6 +97,8 @@ class Watcher:
             with open(file, "rb") as source:
                 text = source.read().decode("utf-8-sig")
             found = statements_of(told, text)
+            if self.aims is not None:
+                self.aims.read(told, file, text)
         except (OSError, ValueError, SyntaxError, RecursionError):
             self.stream.write("unread", told)
             return None
