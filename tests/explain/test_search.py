@@ -460,3 +460,29 @@ def test_the_end_of_the_budget_says_what_is_known() -> None:
         "it drifts with a, b, c, d, e, f changed at once; not with a, b, c, d; where one change"
         " alone causes it, it is among e, f; the budget of 4 runs ended there",
     )
+
+
+def test_where_a_placebo_drifts_it_alone_is_named() -> None:
+    """Of a program that answers to where things lie in memory, no change is called the cause."""
+    moved = faulty(["v02"], ["v05"], ["v09"], ["v14"], ["placebo"])
+    findings, _ = drive(search_causes(NAMES, FLAT, placebo=("placebo",)), moved)
+    assert findings.kind is SearchOutcome.DRIFT
+    assert named(findings) == {("placebo",)}
+    assert "cannot be told" in " ".join(findings.open)
+    without, _ = drive(search_causes(NAMES, FLAT), moved)
+    assert findings.runs < without.runs
+
+
+def test_causes_stand_where_a_placebo_agrees() -> None:
+    """Two causes are named as without it, at the price of one run."""
+    program = faulty(["v03"], ["v12"])
+    findings, plans = drive(search_causes(NAMES, FLAT, placebo=("placebo",)), program)
+    assert named(findings) == {("v03",), ("v12",)}
+    assert sum("placebo" in trial.changes for plan in plans for trial in plan) == 1
+
+
+def test_a_placebo_is_not_asked_where_a_cause_would_show_it_anyway() -> None:
+    """What prints all variables answers to those that a placebo adds, which tells nothing."""
+    program = faulty(["v03"], ["v12"], ["placebo"])
+    findings, _ = drive(search_causes(NAMES, FLAT, placebo=("placebo", "v03", "v12")), program)
+    assert named(findings) == {("v03",), ("v12",)}

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_mlcontainer.explain.pins import pinning
+from pytest_mlcontainer.explain.search_aims import (
+    Aims,
+    ControlsDisagreeError,
+    PlaceboDriftsError,
+    Reweigh,
+)
 from pytest_mlcontainer.explain.search_book import (
     CONTROL,
     PATIENCE_WHEN_FLAKY,
@@ -19,6 +25,7 @@ from pytest_mlcontainer.explain.search_crashes import (
     CrashWeights,
     WithoutCrashes,
     clear_crashes,
+    crashes_met,
 )
 from pytest_mlcontainer.explain.search_probable import narrow_probable
 from pytest_mlcontainer.explain.search_rounds import plan_rounds
@@ -33,15 +40,11 @@ from pytest_mlcontainer.explain.search_words import LeftOut, evidence_of, what_i
 from pytest_mlcontainer.explain.trials import (
     Crash,
     Findings,
-    Observation,
     Reading,
     Search,
     SearchOutcome,
-    Trial,
 )
 from pytest_mlcontainer.model import Cause
-
-Reweigh = Callable[[Trial, Observation], Mapping[str, float]]
 
 # Sets of changes left out while further causes are looked for, at most.
 MOST_BRANCHES = 24
@@ -50,32 +53,10 @@ MOST_BRANCHES = 24
 CONFIRMED = 2
 CONFIRMED_UNSUSPECTED = 3
 SUSPECTED = 0.1
-# Failures that confirm a change that was met failing while something else was looked for.
-FAILURES = 3
 # Controls that have to agree before a drift under what differs between any two runs is called one.
 CONTROLS_OF_NATURAL = 8
 # So many causes are found sooner where the first control is the one that is not like others.
 MANY = 4
-
-
-class ControlsDisagreeError(Exception):
-    """The same run with nothing changed gave different results."""
-
-
-@dataclass(frozen=True)
-class Aims:
-    """The input of a search: the changes, their weights and constraints; see `search_causes`."""
-
-    names: tuple[str, ...]
-    weights: Mapping[str, float]
-    natural: Names = frozenset()
-    pins: tuple[str, ...] = ()
-    pin_weights: Mapping[str, float] = field(default_factory=dict)
-    apart: tuple[Names, ...] = ()
-    kin: Mapping[Names, float] = field(default_factory=dict)
-    extra_controls: int = 0
-    reweigh: Reweigh | None = None
-    crash_weights: CrashWeights | None = None
 
 
 @dataclass
@@ -108,6 +89,8 @@ class CauseSearch:
             self._cut_short()
         except ControlsDisagreeError:
             return (yield from self._pin())
+        except PlaceboDriftsError:
+            self._name_placebo()
         return self._findings(self._kind())
 
     def _run(self) -> Search:
@@ -220,7 +203,32 @@ class CauseSearch:
         if len(self.found) == MANY:
             yield from self.book.ask([CONTROL, CONTROL])
             self._hold_controls()
+        if len(self.found) == 2 or times > CONFIRMED:
+            yield from self._hold_placebo()
         return cause
+
+    def _hold_placebo(self) -> Asking[None]:
+        """See that the program agrees where nothing is changed that it could ask for.
+
+        Raises:
+            PlaceboDriftsError: it drifts all the same.
+        """
+        placebo = frozenset(self.aims.placebo[:1])
+        if not placebo or any(set(self.aims.placebo) & found for found in self.found):
+            return
+        yield from self.book.repeat(placebo, 1)
+        if self.book.reading(placebo) is Reading.DRIFTS:
+            yield from self.book.ask([placebo, CONTROL, CONTROL])
+            self._hold_controls()
+            raise PlaceboDriftsError
+
+    def _name_placebo(self) -> None:
+        others = frozenset[str]().union(*self.found)
+        self.open.append(
+            f"{listed(others)} made it drift, too; each moves what lies in memory as well, so "
+            "whether it does more cannot be told, nor was anything else looked for"
+        )
+        self.found, self.closed, self.scope = [frozenset(self.aims.placebo[:1])], [[]], frozenset()
 
     def _prior(self, rest: Names) -> Prior:
         weights = self.aims.weights
@@ -299,7 +307,7 @@ class CauseSearch:
         return Findings(
             kind,
             causes=tuple(self._cause(names) for names in self.found),
-            crashes=(*self.crashes, *self._crashes_met()),
+            crashes=(*self.crashes, *crashes_met(self.book, self.crashes)),
             flaky=self.book.flaky,
             chance_failures=tuple(sorted(self.book.chance_failures)),
             runs=self.book.runs,
@@ -320,15 +328,6 @@ class CauseSearch:
         """Whether all sets were looked into, and each agrees with none but these left out."""
         known = all(any(closed <= names for closed in each) for each in self.closed)
         return known and not self.waiting
-
-    def _crashes_met(self) -> list[Crash]:
-        """Single changes that failed again and again while something else was looked for."""
-        known = {crash.names for crash in self.crashes}
-        return [
-            Crash(tuple(names), self.book.failures(names)[0], len(self.book.failures(names)))
-            for names in self.book.sets
-            if len(names) == 1 and tuple(names) not in known and self.book.failing(names, FAILURES)
-        ]
 
     def _cut_short(self) -> None:
         """Say what is known at the end of the budget."""
@@ -364,6 +363,7 @@ def search_causes(
     extra_controls: int = 0,
     reweigh: Reweigh | None = None,
     crash_weights: CrashWeights | None = None,
+    placebo: tuple[str, ...] = (),
 ) -> Search:
     """Find every smallest set of changes that makes a result drift, each shown by intervention.
 
@@ -380,6 +380,9 @@ def search_causes(
         extra_controls: further controls in the first plan.
         reweigh: weights from how a trial of everything, or of all but causes found, came out.
         crash_weights: weights from what a trial failed with.
+        placebo: of a change that no program can ask for, its name, and those of changes under
+            which it would show all the same. It is tried where several causes were found, or one
+            that nothing spoke for: where it drifts, so may anything, and it alone is named.
     """
     aims = Aims(
         tuple(names),
@@ -392,5 +395,6 @@ def search_causes(
         extra_controls,
         reweigh,
         crash_weights,
+        placebo,
     )
     return CauseSearch(aims, Book(max(0, budget))).run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from pytest_mlcontainer.explain.search_book import (
@@ -105,3 +105,17 @@ def _settled_failure(book: Book, names: Names) -> Asking[str]:
         yield from book.ask([names])
         if book.worked(names):
             raise ContradictionError(names, f"with {listed(names)} changed, it fails now and then")
+
+
+def crashes_met(book: Book, known: Collection[Crash]) -> list[Crash]:
+    """Single changes that failed again and again while something else was looked for.
+
+    Args:
+        known: those that need no telling.
+    """
+    told = {crash.names for crash in known}
+    return [
+        Crash(tuple(names), book.failures(names)[0], len(book.failures(names)))
+        for names in book.sets
+        if len(names) == 1 and tuple(names) not in told and book.failing(names, CONFIRMED)
+    ]

@@ -14,6 +14,7 @@ from pytest_mlcontainer.pipeline.preparing import Prepared, prepare
 from pytest_mlcontainer.pipeline.variation_outcome import outcome_of
 from pytest_mlcontainer.pipeline.variation_trials import VariationTrials
 from pytest_mlcontainer.variations import apart_pairs, kin_pairs
+from pytest_mlcontainer.variations.memory_layout import PLACEBO, SHOWN_BY
 
 _UNSUSPECTED = 0.2  # of a failure whose text does not speak of it
 
@@ -92,4 +93,5 @@ def _search(
         extra_controls=prepared.extra_controls,
         reweigh=weights_of_drift,
         crash_weights=weights_of_failure,
+        placebo=(PLACEBO.name, SHOWN_BY),
     )

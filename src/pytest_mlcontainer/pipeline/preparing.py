@@ -29,6 +29,7 @@ from pytest_mlcontainer.variations import (
     together,
     wanted,
 )
+from pytest_mlcontainer.variations.memory_layout import PLACEBO
 
 _PIN = "pin:"  # before the names of pins in trials; see `search_causes`
 _SUSPECTED = 3.0  # so many times its own weight, by hints: natural variation is looked at twice
@@ -84,7 +85,8 @@ class Prepared:
     def changes(self) -> Mapping[str, Variation]:
         """The variations and pins behind the names that trials have."""
         changes = {name: each for name, (each, _text) in self.variations.items()}
-        return changes | {_PIN + name: each for name, each in self.pins.items()}
+        changes |= {_PIN + name: each for name, each in self.pins.items()}
+        return changes | {PLACEBO.name: PLACEBO}
 
 
 def prepare(lab: Laboratory, job: VariesJob, families: tuple[Family, ...]) -> Prepared:

@@ -28,6 +28,7 @@ from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.preparing import Prepared
 from pytest_mlcontainer.pipeline.variation_trials import VariationTrials
 from pytest_mlcontainer.variations import together
+from pytest_mlcontainer.variations.memory_layout import PLACEBO
 
 _VALUE_SHOWN = 40
 _FAILURES_SHOWN = 2
@@ -135,6 +136,8 @@ def _is_serious(job: VariesJob, prepared: Prepared, crash: Crash) -> bool:
 def _shown(lab: Laboratory, job: VariesJob, prepared: Prepared, cause: Cause) -> Cause:
     """The cause with what shows, inside the container, that just these changes took effect."""
     known = [prepared.variations[name][0] for name in cause.names if name in prepared.variations]
+    if cause.names == (PLACEBO.name,):
+        return replace(cause, evidence=f"variables are added that nothing reads: {cause.evidence}")
     if not known:
         return cause
     after = lab.look(job.run, together(known))

@@ -43,6 +43,8 @@ _HELPS: Final[Mapping[str, str]] = MappingProxyType(
         "would be needed",
         "aslr": "do not sort or key by id() or by an address; a race or memory that was never "
         "initialised shows this way, too",
+        "memory-layout": "do not sort or key by id() or by an address, as sets of objects without "
+        "a __hash__ of their own do; or memory is read that was never initialised",
         "workdir": "use paths relative to the program, and keep them out of results",
         "env": "set the variable in the image or in the entrypoint's env, so that it is the same "
         "everywhere",
@@ -81,6 +83,7 @@ _NOUNS: Final[Mapping[str, tuple[str, bool]]] = MappingProxyType(
         "read-only": ("write access", False),
         "network": ("the network", False),
         "aslr": ("the layout of memory", False),
+        "memory-layout": ("nothing but where things lie in memory", False),
         "workdir": ("the working directory", False),
         "env": ("environment variables", True),
         "base-image": ("the base image", False),
