@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_mlcontainer.experiments.sources import read_sources
+import pytest
+
+from pytest_mlcontainer.experiments.sources import read_sources, reads_file_times
 
 
 def test_sources_are_a_projects_own_programs(tmp_path: Path) -> None:
@@ -23,3 +25,19 @@ def test_sources_are_a_projects_own_programs(tmp_path: Path) -> None:
         "run.sh": "# run.sh",
         "train.py": "# train.py",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("newest = max(os.path.getmtime(each) for each in files)", True),
+        ("age = now - path.stat().st_mtime_ns", True),
+        ("size = path.stat().st_size", False),
+    ],
+)
+def test_programs_that_ask_when_a_file_was_changed_are_known(
+    tmp_path: Path, text: str, asks: bool
+) -> None:
+    """What a build makes has another time in each image: no platform is to be blamed for that."""
+    (tmp_path / "train.py").write_text(text)
+    assert reads_file_times(tmp_path) is asks

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_mlcontainer.explain.cure_changes import changes_for
 from pytest_mlcontainer.explain.cures import (
     LUCK,
     MOST_CHANGES,
@@ -211,3 +212,12 @@ def test_rounds_leave_luck_its_share(runs: int, data: st.DataObject) -> None:
     assert chance ** (3 * rounds - 1) <= LUCK
     assert rounds == 1 or chance ** (3 * (rounds - 1) - 1) > LUCK
     assert MOST_ROUNDS >= 1
+
+
+def test_no_seed_is_proposed_for_ids_that_python_draws_itself() -> None:
+    """`tempfile` has a generator of its own, which `random.seed(0)` does not reach."""
+    drawn = changes_for(frozenset({"randomness"}), "an identifier that is made anew in each run")
+    assert drawn == ()
+    assert [each.name for each in changes_for(frozenset({"randomness"}), "random numbers")] == [
+        "seed"
+    ]

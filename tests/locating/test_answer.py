@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer.locating.answer import Found, find, noise_of
+from pytest_mlcontainer.locating.ways import way_in
 from tests.inside.recorded import watch
 
 IMPORTS = "import json, os, random, sys\nLOT = os.environ['LOT']\n"
@@ -340,3 +341,18 @@ def test_a_damaged_recording_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     assert folder.exists()
     found = find(sides[0].streams, sides[1].streams, ("stdout",))
     assert found.location.origins or found.location.notes
+
+
+@pytest.mark.parametrize(
+    ("call", "what", "mend"),
+    [
+        ("time.perf_counter", "how fast it runs", "number of steps"),
+        ("time.monotonic_ns", "how fast it runs", "number of steps"),
+        ("time.time", "the clock or the time zone", "in UTC"),
+    ],
+)
+def test_a_stop_watch_is_no_clock(call: str, what: str, mend: str) -> None:
+    """What it shows has no zone, and no moment to pass in."""
+    way = way_in((call,), "", reordered=False)
+    assert way is not None
+    assert (way.what, mend in way.mend) == (what, True)

@@ -28,6 +28,7 @@ from pytest_mlcontainer.report.markdown import summary_md
 from pytest_mlcontainer.report.reading import read_report
 from pytest_mlcontainer.report.session import gather
 from pytest_mlcontainer.report.terminal import failure_lines, summary_lines
+from pytest_mlcontainer.report.words import brief
 from pytest_mlcontainer.variations import FAMILIES
 
 AMD64 = Target(Platform("linux", "amd64"), emulated=False)
@@ -360,3 +361,12 @@ def test_of_several_causes_each_says_what_it_alone_moves() -> None:
     read = read_report(report_json(session), "a").comparisons[0].tree.outcome
     assert read.causes == causes
     assert result_from_json(result_to_json(Result(outcome=outcome))).outcome == outcome
+
+
+def test_how_many_differ_is_said_before_which_repeats_do() -> None:
+    """That it was repeats 1 and 0 tells a reader less than that all five elements differ."""
+    found = Difference(
+        "a.json", "words", Verdict.NONDETERMINISTIC, differing=5, size=5, rule="exact",
+        note="repeat 1 and repeat 0",
+    )  # fmt: skip
+    assert brief(found).startswith("5 of 5 elements differ")

@@ -122,7 +122,9 @@ def test_values_of_one_platform_say_so() -> None:
     )
     text = _said(replace(SETTINGS, settings=(here, there)))
     assert "ENV OPENBLAS_CORETYPE=ARMV8 (linux/arm64)" in text
-    assert "one stage for each of them" in text
+    assert "a stage for each of them" in text
+    assert "env = {" not in text  # a table with one name twice is none
+    assert 'GitHub workflow: env: { OPENBLAS_CORETYPE: "ARMV8" } (linux/arm64)' in text
     assert "without it they do not" in text  # one variable
 
 
@@ -148,6 +150,8 @@ def test_repeats_that_disagree_are_offered_a_cure() -> None:
     repeats = replace(OUTCOME, verdict=Verdict.NONDETERMINISTIC, causes=(), against="other repeats")
     offered = "\n".join(failure_lines(repeats, "pytest --container x::repeats"))
     assert "  pytest --container --container-cure x::repeats" in offered
+    asked = "\n".join(failure_lines(repeats, "pytest --container --container-cure x"))
+    assert asked.count("--container-cure") == 1  # what could not be said does not help again
     looked_for = "\n".join(failure_lines(replace(repeats, cure=VAIN), "pytest --container x"))
     assert "--container-cure" not in looked_for
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,13 @@ _SKIPPED: Final = {
 _SUFFIXES: Final = (".py", ".sh", ".r", ".R", ".jl", ".pyx")
 _MOST_FILES = 400
 _LARGEST_FILE_BYTES = 400_000
+
+_FILE_TIMES = re.compile(r"\bos\.path\.get[mc]time\(|\bst_[mc]time(?:_ns)?\b")
+
+
+def reads_file_times(root: Path) -> bool:
+    """Whether a program of the project asks when a file was changed."""
+    return any(_FILE_TIMES.search(text) for _name, text in read_sources(root))
 
 
 def read_sources(root: Path) -> tuple[tuple[str, str], ...]:

@@ -53,6 +53,9 @@ TRIABLE: Final = (
     ),
 )
 
+# Python draws these from a generator of its own, which no seed in the program reaches.
+_OF_ITS_OWN: Final = "an identifier that is made anew in each run"
+
 
 def changes_for(causes: frozenset[str], kind: str) -> tuple[CureChange, ...]:
     """What may be tried.
@@ -62,5 +65,7 @@ def changes_for(causes: frozenset[str], kind: str) -> tuple[CureChange, ...]:
         kind: how the difference comes in, where that was located; "" otherwise.
     """
     return tuple(
-        each.change for each in TRIABLE if kind in each.kinds or not causes.isdisjoint(each.causes)
+        each.change
+        for each in TRIABLE
+        if kind in each.kinds or (kind != _OF_ITS_OWN and not causes.isdisjoint(each.causes))
     )

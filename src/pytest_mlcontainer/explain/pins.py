@@ -214,7 +214,7 @@ class Pinning:
         others = self.pinned - found
         text = f"with it pinned, {len(book.worked(found))} of {len(book.worked(found))} runs agree"
         if len(found) > 1:
-            text = text.replace("it", "them", 1)
+            text = text.replace("with it ", "with them ")
         if others and not book.repeatable(others):
             text += ", with all others pinned they disagree"
         elif others:

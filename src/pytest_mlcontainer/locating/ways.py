@@ -27,8 +27,15 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
         Entrance("the order of a folder's listing", "sort the listing: sorted(…)"),
     ),
     (
-        r"(^|\.)(time|time_ns|now|utcnow|today|localtime|gmtime|ctime|strftime|asctime|monotonic"
-        r"|perf_counter|process_time)(_ns)?$|\bTimestamp\.now$",
+        r"(^|\.)(monotonic|perf_counter|process_time|thread_time)(_ns)?$",
+        Entrance(
+            "how fast it runs",
+            "end after a number of steps, not of seconds, and keep durations out of outputs",
+        ),
+    ),
+    (
+        r"(^|\.)(time|time_ns|now|utcnow|today|localtime|gmtime|ctime|strftime|asctime)$"
+        r"|\bTimestamp\.now$",
         Entrance(
             "the clock or the time zone", "pass the moment in, in UTC, and keep it out of outputs"
         ),
@@ -83,7 +90,7 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
         r"(^|\.)(set|frozenset|hash)$",
         Entrance(
             "the order of a set, or a hash of text",
-            "sort it; PYTHONHASHSEED=0 pins it",
+            "sort it; PYTHONHASHSEED=0 pins the order of texts",
         ),
     ),
     (

@@ -16,6 +16,7 @@ from functools import partial
 from pytest_mlcontainer.experiments.comparison import RunComparison, as_repeats
 from pytest_mlcontainer.experiments.driver import Experiment, RunsOnce, worked_or_failed
 from pytest_mlcontainer.experiments.set_apart import apart_findings, as_apart
+from pytest_mlcontainer.experiments.sources import reads_file_times
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import Findings, Observation, Reading, SearchOutcome, Trial
 from pytest_mlcontainer.facts import suspicion, took_effect
@@ -243,7 +244,8 @@ class PlatformDrift:
         runs = self.runs + (0 if alone.explanation is None else alone.explanation.runs)
         causes = (*self.software.causes, *self._comparable(alone, runs))
         remains = self._remains()
-        if not causes and self.repeats.steady and not self.software.may_be_the_cause:
+        known = self.repeats.steady and not self.software.may_be_the_cause
+        if not causes and known and not reads_file_times(self.lab.root):
             platform = self.job.actual.target.platform
             evidence = (
                 f"nothing that was varied makes {platform} and {self.job.expected.target.platform}"
@@ -336,8 +338,14 @@ class PlatformDrift:
         if not self.repeats.steady and not causes:
             platform = self.job.expected.target.platform
             return (f"repeats on {platform} disagree, so that nothing is known of the platforms",)
-        text = self.software.open()
-        return (text,) if text else ()
+        texts = [self.software.open()]
+        if reads_file_times(self.lab.root):
+            texts.append(
+                "the program reads when files were changed, and files that a build makes have "
+                "another time in the image of each platform: as long as that may be it, the "
+                "platform is not known to be the cause"
+            )
+        return tuple(filter(None, texts))
 
     def _emulated(self) -> Iterable[SearchFinding]:
         for side in (self.outcome.target, self.outcome.reference):

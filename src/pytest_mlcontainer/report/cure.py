@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
@@ -75,15 +75,29 @@ def _below(cure: Cure) -> Below:
         )
     if ours:
         said += [("Dockerfile", line) for line in dockerfile_lines(ours)]
-        said.append(("[tool.mlcontainer]", f"env = {{ {', '.join(_toml(e) for e in ours)} }}"))
-        said.append(("GitHub workflow", f"env: {{ {', '.join(_yaml(e) for e in ours)} }}"))
-    if len({each.platforms for each in ours if each.platforms}) > 1:
-        said.append(("to bear in mind", "platforms need other values: one stage for each of them"))
+        said += _elsewhere(ours)
     said += [("price", _price(each)) for each in cure.prices if each.ratio is not None]
     said += _tried(cure)
     sources = dict.fromkeys(f"{each.name}: {each.source}" for each in ours)
     said += [("see", first_and_count(list(sources), _SHOWN))] if sources else []
     return (*said, *(("to bear in mind", each) for each in cure.notes))
+
+
+def _elsewhere(ours: Sequence[CureSetting]) -> Below:
+    """The settings for what takes each once: a table, and a workflow with a job for a platform."""
+    if len({each.name for each in ours}) == len(ours):
+        return (
+            ("[tool.mlcontainer]", f"env = {{ {', '.join(_toml(e) for e in ours)} }}"),
+            ("GitHub workflow", f"env: {{ {', '.join(_yaml(e) for e in ours)} }}"),
+        )
+    return (
+        *(("GitHub workflow", _named(each, f"env: {{ {_yaml(each)} }}")) for each in ours),
+        (
+            "to bear in mind",
+            "platforms need other values, which `env` of [tool.mlcontainer] has not: a stage for "
+            "each of them in the Dockerfile (FROM base AS base-amd64, …, FROM base-${TARGETARCH})",
+        ),
+    )
 
 
 def _uncured(cure: Cure, advice: str) -> Below:

@@ -121,6 +121,7 @@ def _further(outcome: Outcome, repeat: str) -> list[str]:
     return [
         line
         for head, options in offers
+        if options not in repeat
         for line in (
             head,
             f"  {repeat.replace('pytest --container', f'pytest --container {options}', 1)}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Final
 
 from pytest_mlcontainer.model import (
     NOT_LISTED,
@@ -15,6 +17,8 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.report.answer import is_varied, why
 from pytest_mlcontainer.report.tree import Bins, Counts, merge_bins
+
+_WHICH_REPEATS: Final = re.compile(r"repeat \d+ and repeat \d+")
 
 LEGEND = (
     "(scale error: max abs / the largest finite |expected| of an array; in a rule, scale is what "
@@ -236,7 +240,8 @@ def brief(difference: Difference) -> str:
     if difference.verdict is Verdict.IDENTICAL:
         return ""
     found = [f"{name} {text}" for name, text in numbers(difference)[:2]]
-    return ", ".join(found) or difference.note or how_many(difference)
+    note = "" if _WHICH_REPEATS.fullmatch(difference.note) else difference.note
+    return ", ".join(found) or note or how_many(difference) or difference.note
 
 
 def short(value: float | None) -> str | None:
