@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_mlcontainer.model.clock_names import is_id, is_measured
+from pytest_mlcontainer.model.clock_names import is_digest, is_id, is_measured
 
 MEASURED = [
     "fit_time", "metrics.train_time_s", "history[3].epoch_time", "stepTimeMs", "elapsed",
@@ -58,3 +58,16 @@ def test_ids_of_runs_are_told_by_their_names(item: str) -> None:
 def test_ids_of_rows_are_none_of_a_run(item: str) -> None:
     """Which row was drawn is a value."""
     assert not is_id(item)
+
+
+@pytest.mark.parametrize(
+    "item", ["stages.train.outs[0].md5", "sha256", "modelHash", "file_checksum"]
+)
+def test_digests_are_told_by_their_names(item: str) -> None:
+    """What they are made of moved: nobody draws them at random."""
+    assert is_digest(item)
+
+
+@pytest.mark.parametrize("item", ["id", "hashes_per_second", "run_id", ""])
+def test_what_is_no_digest_by_its_name(item: str) -> None:
+    assert not is_digest(item)

@@ -260,6 +260,7 @@ def texts(folder: Path, actual: str, expected: str, *rules: Rule) -> Difference:
         ),
         ("| rf | 0.912 | 1.53 |\n", "| rf | 0.912 | 1.23 |\n", False),
         ("t0 1764486400.8\n3.1 0.04\n", "t0 1764400000.1\n3.1 0.01\n", False),
+        ("##date=20261130\n1\t0.5\n", "##date=20261129\n1\t0.5\n", False),
     ],
     ids=[
         "numbers",
@@ -269,6 +270,7 @@ def texts(folder: Path, actual: str, expected: str, *rules: Rule) -> Difference:
         "more than is listed",
         "a time beside an accuracy",
         "a moment above a table",
+        "a day above a table",
     ],
 )
 def test_of_text_a_bound_is_proposed_where_numbers_alone_differ(

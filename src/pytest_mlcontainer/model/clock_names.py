@@ -51,6 +51,7 @@ _ID: Final = re.compile(
     r"(?:[a-z]+_)?(?:run|session|trace|span|job|request|experiment|process|invocation"
     r"|correlation)_?(?:id|uuid|uid)|uuid|guid|p?pid|nonce"
 )
+_DIGEST: Final = re.compile(r"(?:^|_)(?:md5|sha_?[0-9]{1,3}|digest|checksum|hash|etag)(?:sum)?$")
 _HOST: Final = re.compile(r"(?:host|node|machine)_?(?:name|ip|address)|host|fqdn|ip_address")
 # In a log of training, where they are how long it took so far; else they are data.
 _IN_LOGS: Final = re.compile(
@@ -128,6 +129,12 @@ def is_id(item: str) -> bool:
     """Whether an item is called as what tells one run from another."""
     parts = _parts(item)
     return bool(parts) and _ID.fullmatch(parts[-1]) is not None
+
+
+def is_digest(item: str) -> bool:
+    """Whether an item is called as a digest of contents, which no two runs draw at random."""
+    parts = _parts(item)
+    return bool(parts) and _DIGEST.search(parts[-1]) is not None
 
 
 def is_process(item: str) -> bool:

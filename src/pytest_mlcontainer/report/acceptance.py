@@ -129,6 +129,8 @@ def _bound(difference: Difference) -> Acceptance | None:
         return _agreement(difference)
     if difference.unit == "lines" and off * _ROOM > _TELLING * _smallest(difference):
         return None  # it would hold for every number of the text
+    if difference.unit == "lines" and not _are_decimal(difference):
+        return None  # a day or a count that moved by one: how small others are is not known
     if difference.noise is not None and 0 < off <= difference.noise:
         hides = "changes no larger than what repeats of the reference differ by"
         return Acceptance(name, "tolerance", '"calibrated"', hides)
@@ -147,6 +149,11 @@ def _bound(difference: Difference) -> Acceptance | None:
     if difference.typical:
         hides += f"; half of those that differ are below {difference.typical:.2g}"
     return Acceptance(name, "atol", f"{atol:g}", hides, atol)
+
+
+def _are_decimal(difference: Difference) -> bool:
+    """Whether each line that is shown has a decimal."""
+    return all(_DECIMAL.search(each.expected) for each in difference.elements)
 
 
 def _smallest(difference: Difference) -> float:

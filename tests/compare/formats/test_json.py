@@ -376,3 +376,12 @@ def test_leaves_that_differ_take_time_in_proportion_to_their_number(compare: Com
     assert times_longer(run, 12_500, 100_000, tries=1) < 8 * 4
     differences, notes = found[-1]
     assert (len(differences), notes[0].endswith("not listed: 99950 drift")) == (50, True)
+
+
+def test_a_digest_is_no_id_that_may_be_left_out(only: Only) -> None:
+    """The `md5` of an output in a lock file: where it is another, so is the output."""
+    digests = "0cc175b9c0f1b6a831c399e269772661", "92eb5ffee6ae2fec3ad71c777531578f"
+    found = only("dvc.json", *({"outs": {"md5": each}} for each in digests))
+    assert found.excuses == ()
+    assert "what it was made of is not the same" in found.note
+    assert only("m.json", *({"batch": {"id": each}} for each in digests)).excuses == ("hex",)

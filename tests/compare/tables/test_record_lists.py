@@ -105,3 +105,49 @@ def test_a_rule_for_what_was_not_looked_at_is_not_called_idle(compare: Compare) 
 def test_yaml_is_treated_alike(only: Only) -> None:
     expected = json.dumps({"roc": roc()})
     assert "a list of 400 records" in only("r.yaml", json.dumps({"roc": roc(1)}), expected).note
+
+
+def scores(off: float = 0.0) -> list[dict[str, object]]:
+    return [{"image": f"{n}.png", "rank": n, "score": n / 7 + off * (n == 3)} for n in range(9)]
+
+
+def test_records_in_another_order_meet_by_what_names_them(compare: Compare) -> None:
+    """That they moved is said once, with a rule; what else differs is seen in its record."""
+    turned = [{**each, "rank": 8 - int(str(each["rank"]))} for each in scores(1e-12)[::-1]]
+    for reported in (scores(1e-12)[::-1], json.loads(json.dumps(turned))):
+        found = [
+            each for each in compare("p.json", reported, scores())[0] if not each.verdict.passes
+        ]
+        assert found[0].item == ""
+        assert '"p.json" = { key = "image" }' in found[0].note
+        assert {each.item.partition(".")[2] for each in found[1:]} <= {"rank"}
+
+
+def test_a_key_lets_records_move_and_nothing_else(compare: Compare) -> None:
+    """Also below the top, where a rule for the whole output names the field."""
+    rule = Rule("p.json", None, Tolerance(key=("image",)))
+    runs = [{"run": 1, "images": scores()}], [{"run": 1, "images": scores(0.5)[::-1]}]
+    assert all(
+        each.verdict.passes
+        for each in compare("p.json", scores(1e-12)[::-1], scores(), rules=(rule,))[0]
+    )
+    found = compare("p.json", *runs[::-1], rules=(rule,))[0]
+    (drift,) = [each for each in found if not each.verdict.passes]
+    assert drift.item == "[0].images[3].score"
+
+
+def test_records_without_a_counterpart_are_named(compare: Compare) -> None:
+    rule = Rule("p.json", None, Tolerance(key=("image",)))
+    found = compare("p.json", [*scores()[:8], *scores()[:1]], scores(), rules=(rule,))[0]
+    (drift,) = [each for each in found if not each.verdict.passes]
+    assert drift.note == "records have no counterpart: image = 0.png, image = 8.png"
+
+
+def test_ranks_in_another_order_are_no_names(compare: Compare) -> None:
+    """Where records are named by nothing that brings more of them together, they stay."""
+    left = [{"rank": rank, "score": rank * 1.5} for rank in (1, 2, 3, 4)]
+    right = [
+        {"rank": rank, "score": score} for rank, score in ((2, 1.5), (1, 3.0), (4, 4.5), (3, 6.0))
+    ]
+    found = [each for each in compare("p.json", left, right)[0] if not each.verdict.passes]
+    assert {each.item.rpartition(".")[2] for each in found} == {"rank"}

@@ -12,6 +12,7 @@ import codecs
 import difflib
 import io
 import itertools
+import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from pytest_mlcontainer.compare.formats.text_lines import AROUND, WINDOW, differ
 from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, read_both
-from pytest_mlcontainer.compare.text.excuses import Excuses
+from pytest_mlcontainer.compare.text.excuses import Excuses, bare
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks, shown
 from pytest_mlcontainer.compare.values.numbers_in_text import (
     compare_numbers,
@@ -36,6 +37,10 @@ _BEFORE = 40
 _BLOCK_LINES = 4096
 _NO_LINES: list[str] = []
 _ELEMENTS_KEPT = 20
+_MOST_WEIGHED = 200
+_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+_BY_MORE = "line {} is the first that differs by more than times, ids and paths"
+_BY_A_NUMBER = "in line {} a number moved"
 _HASHED_LINES = 20_000_000
 _ALIGNED_LINES = 2000
 BYTE_ORDER_MARKS = (
@@ -181,6 +186,8 @@ class _Tally:
         self.only_numbers = by_numbers
         self.excuses = Excuses(self._near if by_numbers else None)
         self.elements: list[Element] = []
+        self.telling: tuple[str, Element] | None = None
+        self._weighed = 0
 
     def add(self, actual: list[str], expected: list[str]) -> None:
         start = max(self.counts)
@@ -213,7 +220,23 @@ class _Tally:
                 return
             self.only_numbers = self.only_numbers and error > 0
         self.excuses.add(actual, expected)
+        self._weigh(place, actual, expected)
         self._differ(place, actual, expected)
+
+    def _weigh(self, place: int, actual: str, expected: str) -> None:
+        """Remember the line that says most: a number that moved, else other words than ids."""
+        known = "" if self.telling is None else self.telling[0]
+        if known == _BY_A_NUMBER or self._weighed == _MOST_WEIGHED:
+            return
+        self._weighed += 1
+        left, right = bare(actual), bare(expected)
+        if left == right:
+            return
+        within = self.by_numbers and self._near(left, right)
+        moved = not within and _DECIMAL.sub("", left) == _DECIMAL.sub("", right)
+        if moved or not (known or within):
+            excerpts = _excerpt(actual, expected), _excerpt(expected, actual)
+            self.telling = _BY_A_NUMBER if moved else _BY_MORE, Element((place,), *excerpts)
 
     def _near(self, actual: str, expected: str) -> bool:
         return compare_numbers(actual, expected, self._tolerance)[0]
@@ -271,7 +294,11 @@ def _difference(
     verdict = Verdict.DRIFT
     if not tally.beyond and encodings[0] == encodings[1]:
         verdict = Verdict.EQUIVALENT if tally.differing or tally.masked else Verdict.IDENTICAL
-    worst = tally.elements[0] if tally.elements else None
+    elements = tally.elements
+    if tally.telling is not None and tally.counts[0] == tally.counts[1]:
+        first = tally.telling[1]
+        elements = [first, *(each for each in elements if each.index != first.index)]
+    worst = elements[0] if elements else None
     return Difference(
         output,
         "",
@@ -287,7 +314,7 @@ def _difference(
         rule=_rule(tally, applied),
         unit="lines",
         note="; ".join(text for text in (why, _note(tally, encodings)) if text),
-        elements=tuple(tally.elements),
+        elements=tuple(elements[:_ELEMENTS_KEPT]),
     )
 
 
@@ -326,6 +353,9 @@ def _note(tally: _Tally, encodings: tuple[str, str]) -> str:
         notes.append(f"{tally.counts[0]} lines, expected {tally.counts[1]}")
     if tally.beyond:
         notes.append(f"line {tally.first + 1} is the first that differs")
+        if tally.telling is not None and tally.counts[0] == tally.counts[1]:
+            why, line = tally.telling
+            notes += [why.format(line.index[0] + 1)] * (line.index[0] != tally.first)
         if tally.only_ends:
             notes.append("only line ends differ")
     if tally.masked:

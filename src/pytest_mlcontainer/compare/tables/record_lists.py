@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_mlcontainer.compare.values import few
@@ -71,6 +73,86 @@ def say_lengths(output: str, item: str, actual: list[Record], expected: list[Rec
     if first is None:
         return f"{note}; those that both have are the same"
     return f"{note}; they differ from [{first}] on{_proposal(output, item, actual, expected)}"
+
+
+@dataclass(frozen=True)
+class MetRecords:
+    """Records in the order in which the other side has them.
+
+    Args:
+        actual: in the expected order; as they are where that could not be.
+        key: what they met by, where nobody asked for it; "" otherwise.
+        alone: names that one side alone has, or that are there twice.
+    """
+
+    actual: list[Record]
+    key: str = ""
+    alone: tuple[str, ...] = ()
+
+
+def meet_records(
+    actual: list[Record], expected: list[Record], key: tuple[str, ...]
+) -> MetRecords | None:
+    """The records by `key`; without one, by a field that names them, if that brings more together.
+
+    None for as they stand.
+    """
+    if key and any(set(key) <= each.keys() for each in expected):
+        found = _by_names(actual, expected, key)
+        if found is not None:
+            return MetRecords(found)
+        mine, theirs = (
+            Counter(", ".join(f"{field} = {each.get(field)}" for field in key) for each in side)
+            for side in (actual, expected)
+        )
+        twice = [name for name, count in theirs.items() if count > 1]
+        alone = dict.fromkeys([*(mine - theirs), *(theirs - mine), *twice])
+        return MetRecords(actual, alone=tuple(alone))
+    if len(actual) != len(expected) or len(expected) < 2:
+        return None
+    for field in itertools.islice(expected[0], _MOST_FIELDS):
+        if type(expected[0][field]) not in (str, int):
+            continue
+        found = _by_names(actual, expected, (field,))
+        if found is None or found == actual:
+            continue
+        if _count_alike(found, expected) > _count_alike(actual, expected):
+            return MetRecords(found, field)
+    return None
+
+
+def _name(record: Record, key: tuple[str, ...]) -> tuple[Any, ...]:
+    values = tuple(record.get(field) for field in key)
+    return values if set(map(type, values)) <= {str, int} else ()
+
+
+def _by_names(
+    actual: list[Record], expected: list[Record], key: tuple[str, ...]
+) -> list[Record] | None:
+    """The actual records as the expected ones stand; None where not each is named, and once."""
+    named = {_name(each, key): each for each in actual}
+    order = [_name(each, key) for each in expected]
+    whole = () not in named and len(named) == len(actual) == len(order)
+    return [named[name] for name in order] if whole and set(order) == named.keys() else None
+
+
+def _count_alike(actual: list[Record], expected: list[Record]) -> int:
+    """Values that are the same in records at one place, numbers nearly so."""
+    return sum(
+        value == other
+        or (type(value) is type(other) is float and math.isclose(value, other, rel_tol=1e-6))
+        for left, right in zip(actual, expected, strict=True)
+        for value, other in ((value, left.get(field)) for field, value in right.items())
+    )
+
+
+def say_met(rule_key: str, key: str) -> str:
+    """That records stand in another order, and the rule that lets them."""
+    name, field = (json.dumps(text, ensure_ascii=False) for text in (rule_key, key))
+    return (
+        f"the records stand in another order; here they meet by {key}. If their order means "
+        f"nothing, a rule says so: {name} = {{ key = {field} }}"
+    )
 
 
 def say_moved(output: str, item: str, actual: list[Record], expected: list[Record]) -> str:

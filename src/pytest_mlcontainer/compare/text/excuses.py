@@ -121,6 +121,11 @@ def excuse_all(pairs: Iterable[tuple[str, str]], characters: int = _MOST_CHARACT
     return found
 
 
+def bare(text: str) -> str:
+    """The text without all that may be a time, an id or a path; as it is where it is very long."""
+    return text if len(text) > _LONGEST else _masked(text, _ORDER)
+
+
 def _needed(actual: str, expected: str, agree: Callable[[str, str], bool]) -> frozenset[str] | None:
     """A smallest set of patterns without which both agree; None where there is none."""
     if max(len(actual), len(expected)) > _LONGEST:

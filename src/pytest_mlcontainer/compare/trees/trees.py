@@ -21,7 +21,9 @@ from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.record_lists import (
     are_records,
+    meet_records,
     say_lengths,
+    say_met,
     say_moved,
     without,
 )
@@ -66,6 +68,7 @@ from pytest_mlcontainer.compare.values.wholes import (
     wholes_of_both,
 )
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
+from pytest_mlcontainer.wording import first_of
 
 _NAMED = 50
 _READ_IN_VAIN_BYTES = 1 << 28
@@ -170,6 +173,13 @@ class _TreeComparison:
             if not any(map(any, sides)):
                 return node._replace(actual=[], expected=[]), curves, ""
             node = node._replace(actual=sides[0], expected=sides[1])
+        met = meet_records(node.actual, node.expected, self._find(node).tolerance.key)
+        if met is not None:
+            node = node._replace(actual=met.actual)
+            if met.alone:
+                return node, curves, f"records have no counterpart: {first_of(met.alone, 3)}"
+            moved = say_met(self._book.key(self._output, node.item), met.key) if met.key else ""
+            return node, (*curves, *(self._drift(node, moved) if moved else ())), ""
         both = self._output, node.item, node.actual, node.expected
         if len(node.actual) != len(node.expected):
             return node, curves, say_lengths(*both)
