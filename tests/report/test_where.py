@@ -114,3 +114,9 @@ def test_json_holds_all_of_it(location: Location | None) -> None:
     """Strict JSON, which has no infinity."""
     text = json.dumps(location_to_json(location), allow_nan=False)
     assert location_from_json(json.loads(text)) == location
+
+
+def test_values_that_look_alike_are_not_said_to_be_others() -> None:
+    """A `numpy.longdouble` of 1 has other bytes on arm64: "expected 1.0, is 1.0" is no news."""
+    lines = _lines(replace(LOCATION, values=(Sides("anchor", "1.0", "1.0", 0.0),)))
+    assert "  there: anchor: 1.0 on both sides, as far as is shown, in other bytes" in lines

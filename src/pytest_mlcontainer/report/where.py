@@ -58,6 +58,8 @@ def _proof(location: Location) -> str:
 
 def _sides_text(sides: Sides) -> str:
     apart = ""
+    if sides.expected == sides.actual and not sides.distance:
+        return f"{sides.name}: {sides.actual} on both sides, as far as is shown, in other bytes"
     if sides.distance is not None and math.isfinite(sides.distance):
         apart = f" ({sides.distance:.2g} of its norm apart)"
     return f"{sides.name}: expected {sides.expected}, is {sides.actual}{apart}"

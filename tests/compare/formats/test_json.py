@@ -15,7 +15,7 @@ from pytest_mlcontainer.compare.formats.json_text import parse_carefully
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.trees.trees import compare_trees
 from pytest_mlcontainer.compare.values.few import MOST
-from pytest_mlcontainer.model import Difference, Rule, Tolerance, Verdict
+from pytest_mlcontainer.model import NAMED_PATTERNS, Difference, Rule, Tolerance, Verdict
 from tests.fixture_types import Compare, Compared, Only
 from tests.growth import times_longer
 
@@ -385,3 +385,35 @@ def test_a_digest_is_no_id_that_may_be_left_out(only: Only) -> None:
     assert found.excuses == ()
     assert "what it was made of is not the same" in found.note
     assert only("m.json", *({"batch": {"id": each}} for each in digests)).excuses == ("hex",)
+
+
+def failing(compared: Compared) -> list[Difference]:
+    return [each for each in compared[0] if not each.verdict.passes]
+
+
+def trials(start: int, auc: float = 0.7, version: int = 4) -> dict[str, object]:
+    keys = [f"{start + n:08d}-0000-{version}000-8000-000000000000" for n in range(3)]
+    return {"trials": {key: {"depth": n, "auc": auc} for n, key in enumerate(keys)}, "best": 0.8}
+
+
+def test_keys_that_are_random_uuids_meet_in_their_order(compare: Compare) -> None:
+    """That they are others is one difference, with a rule; what is under them is compared."""
+    (only_keys,) = failing(compare("t.json", trials(10), trials(20)))
+    assert (only_keys.item, only_keys.excuses) == ("trials", ("uuid",))
+    assert '"t.json:trials" = { ignore = ["uuid"] }' in only_keys.note
+    rule = Rule("t.json", "trials", Tolerance(patterns=(NAMED_PATTERNS["uuid"],)))
+    assert not failing(compare("t.json", trials(10), trials(20), rules=(rule,)))
+    moved = failing(compare("t.json", trials(10, 0.6), trials(20), rules=(rule,)))
+    assert {each.item.rpartition(".")[2] for each in moved} == {"auc"}
+
+
+def test_keys_that_are_made_of_contents_stay_apart(compare: Compare) -> None:
+    """A UUID of version 5 is a digest: another one is another thing."""
+    found = failing(compare("t.json", trials(10, version=5), trials(20, version=5)))
+    assert len(found) == 6
+
+
+def test_a_key_more_is_missing_whatever_the_others_are_called(compare: Compare) -> None:
+    more = trials(20)
+    more["trials"] = {**trials(30)["trials"], "last": 1}  # type: ignore[dict-item]
+    assert len(failing(compare("t.json", more, trials(20)))) == 7

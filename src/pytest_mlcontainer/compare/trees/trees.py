@@ -15,8 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_mlcontainer.compare.matching.curves import split, wanted
-from pytest_mlcontainer.compare.numeric.measure import array_of
-from pytest_mlcontainer.compare.numeric.numbers import bring_together, wholes_of
 from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.record_lists import (
@@ -33,11 +31,15 @@ from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.trees.nodes import (
     PairNode,
     lines_of,
+    met_by_id,
     path_to,
     record_lines,
+    say_ids,
     shared_keys,
     shared_places,
+    without_uuids,
 )
+from pytest_mlcontainer.compare.trees.tree_arrays import compare_values
 from pytest_mlcontainer.compare.trees.tree_values import (
     Grid,
     Tagged,
@@ -49,8 +51,6 @@ from pytest_mlcontainer.compare.trees.tree_values import (
     plainly_equal,
     show,
     step_to,
-    texts_of,
-    values_of,
 )
 from pytest_mlcontainer.compare.values.excused import excused
 from pytest_mlcontainer.compare.values.few import MOST, Few
@@ -62,10 +62,7 @@ from pytest_mlcontainer.compare.values.numbers_in_text import (
     tolerates_numbers,
 )
 from pytest_mlcontainer.compare.values.wholes import (
-    Wholes,
     compare_few_with_wholes,
-    compare_with_wholes,
-    wholes_of_both,
 )
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 from pytest_mlcontainer.wording import first_of
@@ -147,6 +144,9 @@ class _TreeComparison:
         under = f"{node.item}." if node.item else ""
         rename = self._book.rename(self._output, node.actual, node.expected, under)
         node, found = node._replace(actual=rename[0], expected=rename[1]), rename[2]
+        if node.actual.keys() != node.expected.keys():
+            node, said = self._meet_ids(node)
+            found = (*found, *said)
         if not self._curved:
             return node, found
         lines = [lines_of(node, side) for side in (node.actual, node.expected)]
@@ -157,6 +157,19 @@ class _TreeComparison:
             for side in (node.actual, node.expected)
         ]
         return node._replace(actual=sides[0], expected=sides[1]), (*found, *curves)
+
+    def _meet_ids(self, node: PairNode) -> tuple[PairNode, tuple[Difference, ...]]:
+        """Keys that are ids of a run, as a rule's patterns say or as random UUIDs are, in order."""
+        patterns = self._find(node).tolerance.patterns
+        mask = (lambda key: self._masks.mask(key, patterns)) if patterns else without_uuids
+        met = met_by_id(node.actual, node.expected, mask)
+        if met is None:
+            return node, ()
+        said = (
+            () if patterns else self._drift(node, say_ids(self._book.key(self._output, node.item)))
+        )
+        found = tuple(replace(each, excuses=("uuid",)) for each in said)
+        return node._replace(actual=met), found
 
     def _prepare_records(self, node: PairNode) -> tuple[PairNode, tuple[Difference, ...], str]:
         """The records without the fields that are curves, and how those differ.
@@ -178,8 +191,8 @@ class _TreeComparison:
             node = node._replace(actual=met.actual)
             if met.alone:
                 return node, curves, f"records have no counterpart: {first_of(met.alone, 3)}"
-            moved = say_met(self._book.key(self._output, node.item), met.key) if met.key else ""
-            return node, (*curves, *(self._drift(node, moved) if moved else ())), ""
+            note = say_met(self._book.key(self._output, node.item), met.key)
+            return node, (*curves, *(self._drift(node, note) if met.key else ())), ""
         both = self._output, node.item, node.actual, node.expected
         if len(node.actual) != len(node.expected):
             return node, curves, say_lengths(*both)
@@ -345,10 +358,10 @@ class _TreeComparison:
         self, place: ItemLocation, actual: Grid, expected: Grid, applied: AppliedTolerance
     ) -> Iterator[Difference]:
         if expected.kind != "strings" or not applied.tolerance.patterns:
-            yield from _compare_values(place, actual, expected, self._book)
+            yield from compare_values(place, actual, expected, self._book)
             return
         masked = [self._masked(grid, applied) for grid in (actual, expected)]
-        for each in _compare_values(place, masked[0], masked[1], self._book):
+        for each in compare_values(place, masked[0], masked[1], self._book):
             mere = each.verdict is Verdict.IDENTICAL and actual.leaves != expected.leaves
             yield replace(each, verdict=Verdict.EQUIVALENT, note=ONLY_MASKED) if mere else each
 
@@ -370,22 +383,3 @@ class _TreeComparison:
 def _may_be_numbers(tolerance: Tolerance) -> bool:
     """Whether a rule leaves it open that strings are compared as numbers."""
     return not (tolerance.exact or tolerance.patterns or tolerance.free)
-
-
-def _compare_values(
-    place: ItemLocation, actual: Grid, expected: Grid, book: RuleBook
-) -> Iterator[Difference]:
-    left, right = values_of(actual), values_of(expected)
-    wholes: Wholes | None = None
-    if left is None or right is None:
-        left, right = texts_of(actual), texts_of(expected)
-    elif "numbers" in (actual.kind, expected.kind):
-        both = bring_together(left, right)
-        left, right = both.actual, both.expected
-        place = replace(place, judged_as=both.judged_as, note=join_notes(place.note, both.note))
-        if left.dtype.kind == "f":
-            wholes = wholes_of_both(wholes_of(actual.leaves), wholes_of(expected.leaves))
-    left, right = left.reshape(actual.shape), right.reshape(expected.shape)
-    if not actual.leaves or not expected.leaves:
-        left, right = left.astype(right.dtype), right
-    yield from compare_with_wholes(place, array_of(left), array_of(right), wholes, book)
