@@ -316,6 +316,26 @@ def test_of_an_ended_session_nothing_is_left(test_cluster: TestCluster, run: Run
     assert _things(test_cluster) - before == set()
 
 
+def test_a_pod_that_its_job_left_behind_is_found_and_removed(test_cluster: TestCluster) -> None:
+    """As where the cluster's API goes away between the removal of the one and of the other."""
+    spec = script_spec("sleep 600", AMD64)
+    with test_cluster.opened() as engine, engine.container(spec) as container:
+        container.start()
+        job = container.id
+        orphaned = {"propagationPolicy": "Orphan"}
+        test_cluster.api._ask("DELETE", test_cluster.api.url("jobs", job), orphaned)
+        deadline = time.monotonic() + 30.0
+        while f"jobs/{job}" in _things(test_cluster) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        (pod,) = (each for each in _things(test_cluster) if each.startswith(f"pods/{job}"))
+        assert pod in {each.id for each in engine.leftovers((), ())}
+        assert engine.remove_session(keep_containers=False)
+    deadline = time.monotonic() + 20.0
+    while pod in _things(test_cluster) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert pod not in _things(test_cluster)
+
+
 def _things(cluster: TestCluster) -> set[str]:
     kinds = ("jobs", "pods", "secrets", "configmaps", "networkpolicies")
     return {

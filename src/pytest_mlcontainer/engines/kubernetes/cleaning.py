@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,9 +27,11 @@ _KINDS: Final = {
     "networkpolicies": LeftoverKind.NETWORK,
     "configmaps": LeftoverKind.VOLUME,
     "secrets": LeftoverKind.VOLUME,
+    "pods": LeftoverKind.CONTAINER,
 }
 _TOLD: Final = tuple(_KINDS)
 _GRACE_S: Final = 1
+_JOB: Final = "batch.kubernetes.io/job-name"
 
 
 def remove_session(api: ClusterApi, session: str, *, keep_containers: bool) -> bool:
@@ -52,7 +54,7 @@ def remove_job(api: ClusterApi, name: str) -> bool:
     A cluster removes the pod by itself, but takes its time when its controllers were away.
     """
     there = api.delete("jobs", name)
-    for pod in api.list("pods", f"batch.kubernetes.io/job-name={name}")["items"]:
+    for pod in api.list("pods", f"{_JOB}={name}")["items"]:
         api.delete("pods", str(pod["metadata"]["name"]), grace_s=_GRACE_S)
     return there
 
@@ -102,13 +104,28 @@ def is_ours(thing: Leftover) -> bool:
 
 
 def _delete(api: ClusterApi, kind: str, name: str) -> bool:
-    return remove_job(api, name) if kind == "jobs" else api.delete(kind, name)
+    if kind == "jobs":
+        return remove_job(api, name)
+    return api.delete(kind, name, grace_s=_GRACE_S if kind == "pods" else None)
 
 
 def _of(api: ClusterApi, selector: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What there is, with its kind; of pods those alone whose Job went without them.
+
+    It does where the cluster's API went away between the two.
+    """
+    jobs = set()
     for kind in _TOLD:
         for thing in api.list(kind, selector)["items"]:
-            yield kind, thing
+            about = thing["metadata"]
+            if kind == "jobs":
+                jobs.add(about["name"])
+            if kind != "pods" or _is_forgotten(about, jobs):
+                yield kind, thing
+
+
+def _is_forgotten(pod: Mapping[str, Any], jobs: Container[str]) -> bool:
+    return pod["labels"].get(_JOB) not in jobs and "deletionTimestamp" not in pod
 
 
 def _judge(kind: str, thing: Mapping[str, Any]) -> Leftover:
