@@ -160,6 +160,19 @@ def test_a_dockerfile_that_cannot_be_read_is_an_error(
     )
 
 
+@pytest.mark.parametrize("base", ["${BASE}", "registry.example/$TEAM/base:1"])
+def test_a_base_whose_name_is_missing_is_asked_for(
+    project: MakeProject, engine: object, failure_of: FailureOf, base: str
+) -> None:
+    """An ARG without a default wants a value, as `docker build --build-arg` gives one."""
+    project.write(image(""), dockerfile=f"ARG BASE\nARG TEAM\nFROM {base}\n")
+    result = project.run("-k", "lint")
+    result.assert_outcomes(failed=1)
+    said = failure_of(result, "image::lint")
+    assert "Dockerfile:3: error ML000" in said
+    assert "build-args" in said
+
+
 def test_a_syntax_line_that_cannot_be_fetched_keeps_nothing_from_being_read(
     project: MakeProject, engine: object
 ) -> None:

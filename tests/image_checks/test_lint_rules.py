@@ -91,6 +91,21 @@ def test_only_stages_of_the_image_count_for_size(tmp_path: Path) -> None:
     assert found_in(tmp_path, text, KIND="gpu") == ()
 
 
+def test_a_project_that_requires_nothing_may_be_installed_after_its_sources(tmp_path: Path) -> None:
+    """What it builds on was installed by name before; of one that requires something it was not."""
+    text = f"{HEAD}RUN pip install --no-cache-dir torch==2.9.0\nCOPY . .\n"
+    text += "RUN pip install --no-cache-dir -v .\n"
+    setup = "from setuptools import setup\nsetup(name='a', packages=['a']%s)\n"
+    write(tmp_path, {"setup.py": setup % ""})
+    assert found_in(tmp_path, text) == ()
+    more = text.replace("-v .", "-v . -r more.txt")
+    assert [each.rule for each in found_in(tmp_path, more)] == ["ML013"]
+    write(tmp_path, {"setup.py": setup % ", install_requires=['b']"})
+    assert [each.rule for each in found_in(tmp_path, text)] == ["ML013"]
+    write(tmp_path, {"setup.py": "setup()", "pyproject.toml": '[project]\ndependencies = ["b"]\n'})
+    assert [each.rule for each in found_in(tmp_path, text)] == ["ML013"]
+
+
 def test_values_of_secrets_are_in_no_finding(tmp_path: Path) -> None:
     token = "hf_" + "aB3" * 11
     text = f"{HEAD}ENV HF_TOKEN={token}\nARG DB_PASSWORD=hunter2\n"

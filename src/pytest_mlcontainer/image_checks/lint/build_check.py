@@ -32,9 +32,19 @@ def build_findings(found: BuildCheck, place: str, directive: str) -> Iterator[Im
             place=place,
             line=found.error_line,
             why="BuildKit cannot build it",
-            mend="correct the line",
+            mend=_mend(found.error),
             link=_LINK,
         )
+
+
+def _mend(error: str) -> str:
+    """Where an ARG names the base, its value is missing more often than the line is wrong."""
+    if re.search(r"base name .* should not be blank|failed to parse stage name", error):
+        return (
+            "where the line has an ARG: declare it before the first FROM, with a default or with a "
+            'value in build-args = { NAME = "value" } of [tool.mlcontainer]; else correct the line'
+        )
+    return "correct the line"
 
 
 def build_note(found: BuildCheck, place: str) -> list[str]:

@@ -105,6 +105,14 @@ def installs_project(command: ShellCommand) -> bool:
     )
 
 
+def installs_folder_alone(command: ShellCommand) -> bool:
+    """Whether what it installs is `.`, and no file that lists more."""
+    arguments = pip_arguments(command) or ()
+    named = [word for word in arguments if not word.startswith("-")]
+    lists = any(re.match(r"-r|--requirement", word) for word in arguments)
+    return not lists and bool(named) and all(word in (".", "./") for word in named)
+
+
 def keeps_no_cache(
     command: ShellCommand,
     cache: PackageCache,

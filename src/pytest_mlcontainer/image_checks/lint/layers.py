@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
@@ -12,10 +13,12 @@ from pytest_mlcontainer.image_checks.lint.installs import (
     UV,
     PackageCache,
     cache_of,
+    installs_folder_alone,
     installs_project,
     is_conda_install,
     keeps_no_cache,
 )
+from pytest_mlcontainer.image_checks.lint.projects import requires_nothing
 from pytest_mlcontainer.image_checks.lint.shell import ShellCommand, shell_commands
 from pytest_mlcontainer.image_checks.lint.stages import Recipe, Stage, pairs
 from pytest_mlcontainer.model import ImageFinding, Severity
@@ -42,10 +45,10 @@ def layer_findings(recipe: Recipe, place: str) -> Iterator[ImageFinding]:
                 yield from _left(each, known, place)
 
 
-def order_findings(recipe: Recipe, place: str) -> Iterator[ImageFinding]:
+def order_findings(recipe: Recipe, place: str, context: Path) -> Iterator[ImageFinding]:
     """Sources that are copied before the dependencies are installed."""
     for stage in recipe.stages:
-        found = _installed_late(stage)
+        found = _installed_late(stage, context)
         if found is None:
             continue
         copied, run = found
@@ -153,19 +156,24 @@ def _leaves_lists(each: Instruction, commands: tuple[ShellCommand, ...], *, brac
     return updates and not removes and not is_mounted(each, (_LISTS,))
 
 
-def _installed_late(stage: Stage) -> tuple[Instruction, Instruction] | None:
+def _installed_late(stage: Stage, context: Path) -> tuple[Instruction, Instruction] | None:
     """The COPY of everything, and the first install after it; None where one came before."""
     before = stage.lineage[:-1]
-    if any(_installs(each) for one in before for each in one.body):
+    if any(_installs(each, context) for one in before for each in one.body):
         return None
     copied: Instruction | None = None
     for each in stage.body:
-        if _installs(each):
+        if _installs(each, context):
             return None if copied is None else (copied, each)
         if copied is None and set(each.copied[0]) & {".", "*", "/"}:
             copied = each
     return None
 
 
-def _installs(each: Instruction) -> bool:
-    return any(map(installs_project, shell_commands(each)))
+def _installs(each: Instruction, context: Path) -> bool:
+    """Whether it installs dependencies that the project declares."""
+    return any(
+        installs_project(command)
+        and not (installs_folder_alone(command) and requires_nothing(context))
+        for command in shell_commands(each)
+    )

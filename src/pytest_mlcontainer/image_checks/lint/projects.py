@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +66,18 @@ def uv_source_findings(file: Path, place: str) -> Iterator[ImageFinding]:
             mend=f'add it to the dependencies: uv add "{name}", or remove the source',
             link=_LINK,
         )
+
+
+def requires_nothing(folder: Path) -> bool:
+    """Whether there is a project in a folder that declares no dependencies."""
+    texts = {}
+    for name in ("pyproject.toml", "setup.py", "setup.cfg"):
+        with suppress(OSError):
+            texts[name] = (folder / name).read_text(encoding="utf-8", errors="replace")
+    words = (
+        r"(?m)^\s*dependencies\s*=|['\"]dependencies['\"]|^\s*\[tool\.poetry|install_requires|\*\*"
+    )
+    return bool(texts) and not any(re.search(words, text) for text in texts.values())
 
 
 def _direct(document: Mapping[str, Any], uv: Mapping[str, Any]) -> Iterator[str]:

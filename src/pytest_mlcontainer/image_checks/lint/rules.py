@@ -52,7 +52,7 @@ def own_findings(
     """
     yield from base_findings(recipe, place, frozenset(name for name, _value in build.contexts))
     yield from layer_findings(recipe, place)
-    yield from order_findings(recipe, place)
+    yield from order_findings(recipe, place, build.context)
     yield from network_findings(recipe, place)
     yield from credential_findings(recipe, place)
     yield from context_findings(recipe, place, listing, large_bytes)
