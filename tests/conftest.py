@@ -72,6 +72,13 @@ def foreign(native: str) -> str:
 
 
 @pytest.fixture
+def containerd_store(engine: docker.APIClient) -> None:
+    """For what Docker's classic image store cannot do: its builder hands out nothing."""
+    if "io.containerd" not in str(engine.info()["DriverStatus"]):
+        pytest.skip("the classic image store hands out no layers and no cache; containerd's does")
+
+
+@pytest.fixture
 def leaves_nothing(engine: docker.APIClient) -> Iterator[None]:
     """Whatever the test makes on the engine is gone when it ends.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,17 +115,3 @@ def test_without_a_dockerfile_there_is_nothing_to_try(project: MakeProject) -> N
     project.write(f"{ENTRY}\n[tool.mlcontainer.image]\n{OFF}cache = true\n", dockerfile=None)
     result = project.run("-k", "cache", "-rs", f"--container-image={BASE}")
     result.assert_outcomes(skipped=1)
-
-
-def test_the_cache_of_a_folder_is_read_and_written_by_a_build(
-    project: MakeProject, tmp_path: Path
-) -> None:
-    """`cache-to` and `cache-from`, with BuildKit's local cache."""
-    kept = tmp_path / "kept"
-    config = (
-        f'cache-to = ["type=local,dest={kept}"]\ncache-from = ["type=local,src={kept}"]\n{ENTRY}\n'
-        f"[tool.mlcontainer.image]\n{OFF}"
-    )
-    project.write(config, dockerfile=f"FROM {BASE}\nWORKDIR /app\nCOPY *.py ./\n")
-    project.run("-k", "image").assert_outcomes(passed=1)
-    assert (kept / "index.json").is_file()

@@ -9,6 +9,8 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.fixture_types import FailureOf
 from tests.image_checks.wheels import write_wheel
 from tests.sample_project import BASE, MakeProject
@@ -51,6 +53,7 @@ def settled(text: str) -> str:
     return text.rstrip() + "\n"
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_a_failure_of_each_check_fits_a_screen_and_reads_as_it_did(
     project: MakeProject, failure_of: FailureOf
 ) -> None:

@@ -14,8 +14,9 @@ from pytest_mlcontainer.config import parse_settings
 from pytest_mlcontainer.engines import EngineRequest, Stream
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import EngineError, MlContainerError, NothingChecked
-from pytest_mlcontainer.image_checks.contents import contents_of
+from pytest_mlcontainer.image_checks.contents import RecentContents
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
+from pytest_mlcontainer.image_checks.reading import contents_of
 from pytest_mlcontainer.model import CheckSettings, Facts, Image, Platform
 from pytest_mlcontainer.owners import current_owner
 from tests.folder_engine import FolderEngine
@@ -57,6 +58,7 @@ def inputs(
         processes=Processes(),
         cache=tmp_path / "checks",
         report_folder=None,
+        recent=RecentContents(),
         engine=lambda _platform: engine,
         image=lambda _platform: image,
         facts=facts,
@@ -72,6 +74,19 @@ def test_an_image_is_sent_once(tmp_path: Path) -> None:
     assert again.inventory == first.inventory
     contents_of(inputs(tmp_path, engine, replace(IMAGE, digest="sha256:2")), AMD64)
     assert engine.sent == 2
+
+
+def test_checks_of_one_session_share_the_contents_of_two_images(tmp_path: Path) -> None:
+    """Which take megabytes each, so that the one not asked for longest makes room for a third."""
+    engine = SendingEngine(tmp_path / "engine")
+    asked = inputs(tmp_path, engine)
+    images = [replace(IMAGE, digest=f"sha256:{number}") for number in range(3)]
+    ways = [replace(asked, image={AMD64: image}.__getitem__) for image in images]
+    reference, second, third = (contents_of(way, AMD64) for way in ways)
+    assert contents_of(ways[1], AMD64) is second
+    assert contents_of(ways[2], AMD64) is third
+    assert contents_of(ways[0], AMD64) is not reference
+    assert engine.sent == 3
 
 
 def test_a_large_image_is_read_where_somebody_asks(tmp_path: Path) -> None:

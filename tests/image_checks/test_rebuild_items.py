@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import docker
 import pytest
 
 from tests.fixture_types import FailureOf
@@ -43,6 +44,7 @@ def checked(project: MakeProject, steps: str, values: str = "interventions = fal
     return check
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_what_is_built_the_same_twice_passes(project: MakeProject) -> None:
     steps = (
         f"# syntax=docker/dockerfile:1\nARG BASE={BASE}\nFROM ${{BASE}}\nWORKDIR /app\nCOPY *.py ./"
@@ -53,6 +55,7 @@ def test_what_is_built_the_same_twice_passes(project: MakeProject) -> None:
     assert check["headline"] == "two builds without a cache have the same 4 layers"
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_each_reason_is_found_at_its_line(project: MakeProject, failure_of: FailureOf) -> None:
     steps = f"FROM {BASE}\nWORKDIR /app\n" + "".join(f"{line}\n" for _rule, line in FAULTS)
     check = checked(project, steps)
@@ -67,6 +70,7 @@ def test_each_reason_is_found_at_its_line(project: MakeProject, failure_of: Fail
     assert len(check["tables"]) == 9
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_bytecode_is_mended_by_the_variable_which_is_shown_by_building(
     project: MakeProject, failure_of: FailureOf
 ) -> None:
@@ -84,6 +88,7 @@ def test_bytecode_is_mended_by_the_variable_which_is_shown_by_building(
     assert checked(project, mended)["passes"]
 
 
+@pytest.mark.usefixtures("containerd_store")
 @pytest.mark.parametrize(
     ("steps", "said"),
     [(f"FROM {BASE}\nRUN false\n", "could not be built"), ("FORM x\n", "unknown instruction")],
@@ -101,6 +106,7 @@ def test_without_a_dockerfile_there_is_nothing_to_build(project: MakeProject) ->
 
 
 @pytest.mark.emulation
+@pytest.mark.usefixtures("containerd_store")
 def test_an_image_of_files_alone_is_rebuilt_for_another_platform(
     project: MakeProject, foreign: str
 ) -> None:
@@ -109,3 +115,16 @@ def test_an_image_of_files_alone_is_rebuilt_for_another_platform(
     project.write(config, dockerfile="FROM scratch\nCOPY train.py /\n")
     result = project.run("-k", "rebuild")
     result.assert_outcomes(passed=1)
+
+
+def test_a_store_that_hands_out_no_layers_is_told(
+    project: MakeProject, engine: docker.APIClient
+) -> None:
+    """Also where the image cannot be built: nothing is built for this check."""
+    if "io.containerd" in str(engine.info()["DriverStatus"]):
+        pytest.skip("containerd's image store hands out layers")
+    config = f"{ENTRY}\n[tool.mlcontainer.image]\n{OFF}rebuild = true\n"
+    project.write(config, dockerfile=f"FROM {BASE}\nRUN false\n")
+    result = project.run("-k", "rebuild", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*docker buildx create --driver docker-container*"])

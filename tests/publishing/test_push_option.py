@@ -23,7 +23,7 @@ from tests.loopback_registry import (
     running_registry,
     tags_of,
 )
-from tests.sample_project import BASE, MakeProject
+from tests.sample_project import MakeProject
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -153,12 +153,11 @@ def test_workers_test_and_their_controller_publishes(
     assert "nothing was pushed" in words(result)
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_an_image_from_buildxs_local_cache_is_published_as_it_is(
-    engine: docker.APIClient, project: MakeProject, registry: str, repository: str, tmp_path: Path
+    project: MakeProject, registry: str, repository: str, tmp_path: Path
 ) -> None:
     """Built from what an earlier build has left in a folder, it has the same configuration."""
-    if engine.info()["Driver"] == "overlay2":
-        pytest.skip("the classic image store exports no cache; containerd's does")
     cache = tmp_path / "cache"
     config = (
         f'cache-to = ["type=local,dest={cache}"]\n'
@@ -288,19 +287,3 @@ def test_verify_insists_on_a_digest(capsys: pytest.CaptureFixture[str]) -> None:
     """And ends with 2: it cannot give an answer."""
     assert main(["verify", "acme/bikes:1"]) == 2
     assert "there is no digest" in capsys.readouterr().err
-
-
-def test_a_build_writes_its_cache_to_a_registry_and_builds_with_it(
-    project: MakeProject, registry: str, repository: str
-) -> None:
-    """`cache-to` and `cache-from` of the kind that CI runners share."""
-    reference = f"{registry}/{repository}:cache"
-    config = (
-        f'cache-to = ["type=registry,ref={reference},mode=max"]\n'
-        f'cache-from = ["type=registry,ref={reference}"]\n'
-        '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n'
-    )
-    project.write(config, dockerfile=f"FROM {BASE}\nWORKDIR /app\nCOPY *.py ./\n")
-    project.run("-k", "image").assert_outcomes(passed=1)
-    assert tags_of(registry, repository) == ["cache"]
-    project.run("-k", "image").assert_outcomes(passed=1)
