@@ -1,30 +1,19 @@
-"""An image's inventory for a check: known from before, or read from its engine once for all."""
+"""What is known of an image's files, and the few images of which that is remembered."""
 
 from __future__ import annotations
 
-from contextlib import closing
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from filelock import FileLock
-
-from pytest_mlcontainer.errors import NothingChecked
-from pytest_mlcontainer.image_checks.inputs import CheckInputs
-from pytest_mlcontainer.image_checks.inventory import (
-    Inventory,
-    StoredLayers,
-    VisibleFiles,
-    read_image,
-    resolve,
-)
+from pytest_mlcontainer.image_checks.inventory import Inventory, VisibleFiles, resolve
 from pytest_mlcontainer.image_checks.size.measure import SizeFigures, measure, visible_texts
 from pytest_mlcontainer.image_checks.size.packages import PackageFiles
 from pytest_mlcontainer.model import Platform
-from pytest_mlcontainer.storage import cache_in_use, digest, shown_size
 
-READ_UNASKED_BYTES: Final = 1_000_000_000
-"""Of the largest image that is read where nothing is configured, as its engine gives its size."""
+_REMEMBERED: Final = 2  # the reference, which all others are held against, and the one that is
 
 
 @dataclass(frozen=True)
@@ -52,41 +41,27 @@ class ImageContents:
         return measure(self.inventory, self.files)
 
 
-def contents_of(inputs: CheckInputs, platform: Platform) -> ImageContents:
-    """What the image for a platform holds.
+class RecentContents:
+    """The contents of the images that were looked at last, which take megabytes each: several
+    checks look at the same image, one after another."""
 
-    Raises:
-        NothingChecked: its engine hands out no images, or it is large and nobody asked.
-        EngineError: it cannot be read.
-    """
-    image = inputs.image(platform)
-    stored = StoredLayers(inputs.cache / "inventories")
-    lock = inputs.cache / f"reading-{digest([image.digest])}.lock"
-    with cache_in_use(inputs.cache, whole=False):
-        inputs.cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
-            inventory = stored.find_image(image.digest, platform)
-            if inventory is None:
-                inventory = _read(inputs, platform, stored)
-                stored.keep_image(image.digest, inventory)
-    return ImageContents(image.digest, inventory)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, Platform], ImageContents] = OrderedDict()
 
+    def find(self, image: str, platform: Platform) -> ImageContents | None:
+        """By the image's digest on its engine."""
+        with self._lock:
+            found = self._known.get((image, platform))
+            if found is not None:
+                self._known.move_to_end((image, platform))
+            return found
 
-def _read(inputs: CheckInputs, platform: Platform, stored: StoredLayers) -> Inventory:
-    image = inputs.image(platform)
-    if image.size_bytes > READ_UNASKED_BYTES and not inputs.check.asked:
-        raise NothingChecked(
-            f"the image is large ({shown_size(image.size_bytes)}), and reading it takes a while",
-            image.reference,
-            f"{inputs.check.name} = true in [tool.mlcontainer.image] reads it",
-        )
-    inputs.log(f"reading the layers of {image.reference}")
-    stream = inputs.engine(platform).save(image.reference, platform)
-    if stream is None:
-        raise NothingChecked(
-            "the engine hands out no images, so that nothing is known of their layers",
-            image.reference,
-            f"{inputs.check.name} = false in [tool.mlcontainer.image] leaves the check out",
-        )
-    with closing(stream):
-        return read_image(stream, platform, known=stored)
+    def keep(self, contents: ImageContents, platform: Platform) -> ImageContents:
+        """Remember it, and no more than two; hand it on."""
+        with self._lock:
+            self._known[contents.digest, platform] = contents
+            self._known.move_to_end((contents.digest, platform))
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return contents

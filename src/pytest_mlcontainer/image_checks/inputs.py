@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_mlcontainer import globs
 from pytest_mlcontainer.engines import Engine, LogLine
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.image_checks.contents import RecentContents
 from pytest_mlcontainer.image_checks.trials import EntrypointTrials
 from pytest_mlcontainer.model import (
     CheckReport,
@@ -37,6 +38,7 @@ class CheckInputs:
         engine, image, facts: those of a platform; facts are what the probe read in its image.
         report_folder: that of the session's reports, for files that belong to them; None for none.
         hidden: what must be in nothing that is said of a build.
+        recent: contents of the images that this session's checks looked at last.
         log: is told what goes on.
         trials: of the entrypoints, for checks that need their runs; None for all others.
     """
@@ -53,6 +55,7 @@ class CheckInputs:
     image: Callable[[Platform], Image]
     facts: Callable[[Platform], Facts]
     report_folder: Path | None
+    recent: RecentContents
     log: LogLine
     hidden: Redactor = NOTHING
     trials: EntrypointTrials | None = None

@@ -7,6 +7,7 @@ from typing import Final
 
 from pytest_mlcontainer.config import check_files
 from pytest_mlcontainer.errors import ConfigError, NothingChecked
+from pytest_mlcontainer.image_checks.contents import RecentContents
 from pytest_mlcontainer.image_checks.inputs import CheckInputs, judge
 from pytest_mlcontainer.image_checks.registry import CHECKS
 from pytest_mlcontainer.image_checks.trials import EntrypointTrials
@@ -35,6 +36,7 @@ class Checks:
         self._context = context
         self._images = images
         self._slimming = slimming
+        self._recent = RecentContents()
 
     def make(
         self, settings: Settings, job: CheckJob, comparators: tuple[Comparator, ...] = ()
@@ -77,6 +79,7 @@ class Checks:
                 image=lambda platform: images.make(settings, jobs[platform]),
                 facts=lambda platform: images.facts(settings, jobs[platform]),
                 report_folder=context.options.report,
+                recent=self._recent,
                 log=progress.say,
                 hidden=context.secrets.hidden_of(settings),
                 trials=self._trials(settings, job, comparators),

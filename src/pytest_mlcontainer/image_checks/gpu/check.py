@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_mlcontainer.image_checks.contents import ImageContents, contents_of
+from pytest_mlcontainer.image_checks.contents import ImageContents
 from pytest_mlcontainer.image_checks.gpu import drivers
 from pytest_mlcontainer.image_checks.gpu.findings import (
     DeclaredGpu,
@@ -18,6 +18,7 @@ from pytest_mlcontainer.image_checks.gpu.findings import (
 )
 from pytest_mlcontainer.image_checks.gpu.stack import GpuStack, read_stack, tensorflow_cudnn
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
+from pytest_mlcontainer.image_checks.reading import contents_of
 from pytest_mlcontainer.model import (
     CheckReport,
     CheckRow,

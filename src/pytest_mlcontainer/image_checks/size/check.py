@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import read_dockerfile
-from pytest_mlcontainer.image_checks.contents import ImageContents, contents_of
+from pytest_mlcontainer.image_checks.contents import ImageContents
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
+from pytest_mlcontainer.image_checks.reading import contents_of
 from pytest_mlcontainer.image_checks.size.base import (
     count_base_layers,
     count_common_layers,

@@ -9,9 +9,10 @@ from typing import Final
 
 from pytest_mlcontainer.dockerfile import read_dockerfile
 from pytest_mlcontainer.errors import NothingChecked
-from pytest_mlcontainer.image_checks.contents import ImageContents, contents_of
+from pytest_mlcontainer.image_checks.contents import ImageContents
 from pytest_mlcontainer.image_checks.environment.installed import look_inside
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
+from pytest_mlcontainer.image_checks.reading import contents_of
 from pytest_mlcontainer.image_checks.slim.dockerfile import SlimDockerfile, slim_dockerfile
 from pytest_mlcontainer.image_checks.slim.opened import OpenedInImage
 from pytest_mlcontainer.image_checks.slim.unneeded import Unneeded, unneeded
