@@ -287,3 +287,29 @@ def test_verify_insists_on_a_digest(capsys: pytest.CaptureFixture[str]) -> None:
     """And ends with 2: it cannot give an answer."""
     assert main(["verify", "acme/bikes:1"]) == 2
     assert "there is no digest" in capsys.readouterr().err
+
+
+def test_verify_makes_the_checks_that_the_project_asks_for(
+    engine: docker.APIClient,
+    project: MakeProject,
+    registry: str,
+    repository: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also of what the image holds and does, and what it could do without."""
+    entry = '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n'
+    entry += 'outputs = ["outputs/*"]\n'
+    project.write(entry)
+    assert push(project, f"{registry}/{repository}:1").ret == 0
+    reference = published(project.root / "report")["reference"]
+    checks = "slim = true\nenvironment = true\nstart = { exit-codes = [0] }\n"
+    project.write(f"{entry}[tool.mlcontainer.image]\nlint = false\n{checks}")
+    capsys.readouterr()
+    try:
+        assert main(["verify", reference]) == 0
+    finally:
+        engine.remove_image(reference, force=True)
+    printed = capsys.readouterr().out
+    for name in ("size", "environment", "start", "slim"):
+        assert f"image::{name}[" in printed, printed
+    assert "an image of" in printed, printed
