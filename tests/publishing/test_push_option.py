@@ -312,4 +312,4 @@ def test_verify_makes_the_checks_that_the_project_asks_for(
     printed = capsys.readouterr().out
     for name in ("size", "environment", "start", "slim"):
         assert f"image::{name}[" in printed, printed
-    assert "an image of" in printed, printed
+    assert "SL001: an image that is" in printed, printed

@@ -30,7 +30,7 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline import Pipeline, require
 from pytest_mlcontainer.report import Result
-from pytest_mlcontainer.report.checks import check_lines, severity_counts
+from pytest_mlcontainer.report.checks import check_lines, check_summary, severity_counts
 from pytest_mlcontainer.report.terminal import failure_lines
 from pytest_mlcontainer.variations import FAMILIES
 
@@ -107,7 +107,8 @@ def _check(job: CheckJob, pipeline: Pipeline, settings: Settings) -> Verified:
     said = severity_counts(report.findings)
     if report.headline:
         said = f"{report.headline}: {said}"
-    more = "\n".join(check_lines(report, "")[1:]) if report.failing else ""
+    lines = check_lines(report, "") if report.failing else [*check_summary((report,))]
+    more = "\n".join(lines[1:])
     return Verified(
         str(job), not report.failing, said, more, job.platform, results=(Result(check=report),)
     )

@@ -92,8 +92,8 @@ def refused(
         return RegistryError(
             "the registry has no such image" if not writes else "the registry has no such place",
             value,
-            "check its name, and whether it is private: some registries say so for what the login "
-            f"may not see ({by})",
+            "check its name and digest, and whether it is private: some registries say so for what "
+            f"the login may not see ({by})",
         )
     if answer.status == 429:
         remedy = f"wait, or log in, which raises the limit: {how_to_log_in(name.host)} ({by})"
