@@ -67,5 +67,6 @@ def changes_for(causes: frozenset[str], kind: str) -> tuple[CureChange, ...]:
     return tuple(
         each.change
         for each in TRIABLE
-        if kind in each.kinds or (kind != _OF_ITS_OWN and not causes.isdisjoint(each.causes))
+        if (kind in each.kinds or not causes.isdisjoint(each.causes))
+        and not (each.change.name == "seed" and kind == _OF_ITS_OWN)
     )
