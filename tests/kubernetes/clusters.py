@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -100,6 +102,28 @@ class TestCluster:
             engine.remove_session(keep_containers=False)
             engine.close()
             engine.disconnect()
+
+    def start(
+        self, project: Path, *arguments: str, everywhere: bool = True, **how: Any
+    ) -> subprocess.Popen[str]:
+        """`mlcontainer test` in a project, as its users start it.
+
+        Args:
+            everywhere: whether all platforms are the cluster's; else those that its table says.
+            how: further arguments of `Popen`.
+        """
+        command = [str(Path(sys.executable).with_name("mlcontainer")), "test", "-p", "no:randomly"]
+        command += [f"--container-engine={self.url}"] * everywhere
+        environ = {**self.environ, "MLCONTAINER_CACHE_DIR": str(project.parent / "cache")}
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=project,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **how,
+        )
 
     def table(self) -> str:
         """What a project says of it."""

@@ -316,7 +316,10 @@ def test_of_an_ended_session_nothing_is_left(test_cluster: TestCluster, run: Run
     assert _things(test_cluster) - before == set()
 
 
-def test_a_pod_that_its_job_left_behind_is_found_and_removed(test_cluster: TestCluster) -> None:
+@pytest.mark.parametrize("by_session", [True, False], ids=["session", "clean"])
+def test_a_pod_that_its_job_left_behind_is_found_and_removed(
+    test_cluster: TestCluster, by_session: bool
+) -> None:
     """As where the cluster's API goes away between the removal of the one and of the other."""
     spec = script_spec("sleep 600", AMD64)
     with test_cluster.opened() as engine, engine.container(spec) as container:
@@ -328,8 +331,11 @@ def test_a_pod_that_its_job_left_behind_is_found_and_removed(test_cluster: TestC
         while f"jobs/{job}" in _things(test_cluster) and time.monotonic() < deadline:
             time.sleep(0.2)
         (pod,) = (each for each in _things(test_cluster) if each.startswith(f"pods/{job}"))
-        assert pod in {each.id for each in engine.leftovers((), ())}
-        assert engine.remove_session(keep_containers=False)
+        (found,) = (each for each in engine.leftovers((), ()) if each.id == pod)
+        if by_session:
+            assert engine.remove_session(keep_containers=False)
+        else:
+            assert engine.remove_leftover(found) == found
     deadline = time.monotonic() + 20.0
     while pod in _things(test_cluster) and time.monotonic() < deadline:
         time.sleep(0.2)

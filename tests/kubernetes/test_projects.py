@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -68,23 +66,6 @@ def project(test_cluster: TestCluster, engine: docker.APIClient, tmp_path: Path)
     return folder
 
 
-def start(
-    cluster: TestCluster, project: Path, *arguments: str, **how: object
-) -> subprocess.Popen[str]:
-    command = (str(Path(sys.executable).with_name("mlcontainer")), "test")
-    environ = {**cluster.environ, "MLCONTAINER_CACHE_DIR": str(project.parent / "cache")}
-    started: subprocess.Popen[str] = subprocess.Popen(
-        [*command, f"--container-engine={cluster.url}", "-p", "no:randomly", *arguments],
-        cwd=project,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **how,  # type: ignore[call-overload]
-    )
-    return started
-
-
 def left(cluster: TestCluster) -> set[str]:
     kinds = ("jobs", "secrets", "configmaps", "networkpolicies")
     return {
@@ -98,8 +79,8 @@ def left(cluster: TestCluster) -> set[str]:
 def test_a_project_gets_its_verdict(
     test_cluster: TestCluster, project: Path, workers: tuple[str, ...]
 ) -> None:
-    process = start(
-        test_cluster, project, "-k", "(train or infer) and not repeats", *workers,
+    process = test_cluster.start(
+        project, "-k", "(train or infer) and not repeats", *workers,
         "--container-report=report",
     )  # fmt: skip
     said, _none = process.communicate(timeout=500.0)
@@ -114,7 +95,7 @@ def test_a_project_gets_its_verdict(
 
 def test_of_a_killed_session_nothing_is_left(test_cluster: TestCluster, project: Path) -> None:
     chosen = f"pyproject.toml::slow[{test_cluster.platforms[0]}]"
-    process = start(test_cluster, project, chosen, start_new_session=True)
+    process = test_cluster.start(project, chosen, start_new_session=True)
     try:
         deadline = time.monotonic() + 300.0
         while not any(each.startswith("jobs/") for each in left(test_cluster)):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ name = "watched"
 
 [tool.mlcontainer]
 platforms = {platforms}
+engines = {engines}
 
 [tool.mlcontainer.entrypoints.train]
 command = ["python", "train.py"]
@@ -89,28 +88,15 @@ class ClusterProject:
             platforms=json.dumps(platforms),
             cluster=self._cluster.table(),
             image=more.get("image", ""),
+            engines=more.get("engines", "{}"),
         )
         (self.root / "pyproject.toml").write_text(table)
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, everywhere: bool = True) -> str:
         """What is printed."""
-        ran = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("mlcontainer")),
-                "test",
-                f"--container-engine={self._cluster.url}",
-                "--container-report=report",
-                "-p",
-                "no:randomly",
-                *arguments,
-            ],
-            cwd=self.root,
-            env={**self._cluster.environ, "MLCONTAINER_CACHE_DIR": str(self.root.parent / "cache")},
-            capture_output=True,
-            text=True,
-            timeout=500.0,
-        )
-        return ran.stdout + ran.stderr
+        options = ("--container-report=report", *arguments)
+        process = self._cluster.start(self.root, *options, everywhere=everywhere)
+        return process.communicate(timeout=500.0)[0]
 
     def report(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.root / "report/report.json").read_text())
@@ -140,6 +126,18 @@ def test_platforms_are_located_between_nodes(
         pytest.skip("the cluster has nodes of one platform")
     pods.write(_MACHINE, ("linux/amd64", "linux/arm64"))
     said = pods.run("-k", "agrees", "--container-locate")
+    assert "located: train.py:6, in scale" in said
+
+
+@pytest.mark.emulation
+def test_platforms_are_located_between_a_node_and_an_engine(
+    test_cluster: TestCluster, pods: ClusterProject
+) -> None:
+    if len(test_cluster.platforms) < 2:
+        pytest.skip("the cluster has nodes of one platform")
+    engines = f'{{ "linux/arm64" = "{test_cluster.url}" }}'
+    pods.write(_MACHINE, ("linux/amd64", "linux/arm64"), engines=engines)
+    said = pods.run("-k", "agrees", "--container-locate", everywhere=False)
     assert "located: train.py:6, in scale" in said
 
 

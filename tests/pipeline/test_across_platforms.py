@@ -47,10 +47,10 @@ outputs = ["out/*"]
 
 
 def explained(
-    project: MakeProject, config: str, *args: str
+    project: MakeProject, config: str, *args: str, program: str = PROGRAM
 ) -> tuple[pytest.RunResult, dict[str, Any]]:
     """The comparison between the platforms, with its cause; pytest's result and report.json's."""
-    root = project.write(config, train="", program__py=PROGRAM)
+    root = project.write(config, train="", program__py=program)
     result = project.run("-k", "agrees", "--container-report=report", *args)
     (found,) = json.loads((root / "report" / "report.json").read_text())["results"]
     return result, found
@@ -114,6 +114,21 @@ def test_the_platform_itself_is_named_where_nothing_else_explains_it(
     (emulated,) = (each for each in explanation["findings"] if each["kind"] == "part")
     assert emulated["text"].startswith(f"{foreign} is emulated here")
     assert explanation["materiality"]
+
+
+def test_no_platform_is_named_where_times_of_files_may_be_it(
+    project: MakeProject, native: str, foreign: str
+) -> None:
+    """What a build makes has another time in each image, and no run can tell that apart."""
+    aged = PROGRAM + "age = time.time() - os.path.getmtime(sys.argv[0])\n"
+    config = table("machine", f'platforms = ["{native}", "{foreign}"]')
+
+    _result, found = explained(project, config, "--container-vary=hash-seed", program=aged)
+
+    assert found["verdict"] == "drift"
+    assert causes(found) == []
+    (said,) = found["explanation"]["open"]
+    assert "another time in the image of each platform" in said
 
 
 def test_a_drift_is_not_explained_unless_that_is_asked_for(

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.formats.kind import Format
-from pytest_mlcontainer.compare.formats.text_file import (
+from pytest_mlcontainer.compare.formats.text_encodings import (
     BYTE_ORDER_MARKS,
     SINGLE_BYTE,
     encoding_of,

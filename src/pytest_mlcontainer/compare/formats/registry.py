@@ -29,6 +29,7 @@ from pytest_mlcontainer.compare.formats import (
     sqlite,
     tar_file,
     tensorboard_file,
+    text_encodings,
     toml_file,
     ubjson,
     wav_file,
@@ -158,7 +159,7 @@ class Formats:
         for format in self._known:
             if side.name.lower().endswith(format.suffixes or ("\0",)) and format.may_be(side):
                 return format
-        if not text.is_readable(side):
+        if not text_encodings.is_readable(side):
             return binary.FORMAT
         return number_table.FORMAT if number_table.is_number_table(side) else text.FORMAT
 
@@ -218,7 +219,10 @@ def _as_found(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference
         yield from format.compare(pair, book)
     except MalformedError as error:
         why = f"{error}{_AS_TEXT}"
-        if text.encoding_of(pair.actual) is None or text.encoding_of(pair.expected) is None:
+        if (
+            text_encodings.encoding_of(pair.actual) is None
+            or text_encodings.encoding_of(pair.expected) is None
+        ):
             raise
         yield from text.compare(pair, book, why)
 

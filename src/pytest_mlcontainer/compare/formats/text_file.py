@@ -8,7 +8,6 @@ leading zeros are no numbers. A rule's `patterns` take times, ids and paths out 
 
 from __future__ import annotations
 
-import codecs
 import difflib
 import io
 import itertools
@@ -20,10 +19,11 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format
+from pytest_mlcontainer.compare.formats.text_encodings import family, find_encoding
 from pytest_mlcontainer.compare.formats.text_lines import AROUND, WINDOW, differing_lines
 from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, read_both
+from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.text.excuses import Excuses, bare
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks, shown
 from pytest_mlcontainer.compare.values.numbers_in_text import (
@@ -31,7 +31,6 @@ from pytest_mlcontainer.compare.values.numbers_in_text import (
 )
 from pytest_mlcontainer.model import Difference, Element, Plots, TextLines, Tolerance, Verdict
 
-LIMIT_BYTES = 1 << 28
 _SHOWN = 160
 _BEFORE = 40
 _BLOCK_LINES = 4096
@@ -43,20 +42,6 @@ _BY_MORE = "line {} is the first that differs by more than times, ids and paths"
 _BY_A_NUMBER = "in line {} a number moved"
 _HASHED_LINES = 20_000_000
 _ALIGNED_LINES = 2000
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# What ASCII text is made of, the escape of terminal colours and form feeds among it.
-_ASCII_TEXT = bytes([*range(8, 14), 27, *range(32, 127)])
-_LATIN_TEXT = bytes(range(160, 256))
-# Where Latin-1 has control characters, Windows has quotation marks, dashes and the euro.
-_WINDOWS_TEXT = bytes(set(range(128, 160)) - {0x81, 0x8D, 0x8F, 0x90, 0x9D})
-SINGLE_BYTE = ("latin-1", "cp1252")
-_ASCII_SHARE = 0.7
 
 
 def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
@@ -68,7 +53,7 @@ def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
     applied = book.find(pair.name)
     if applied.tolerance.ignore:
         return
-    encodings = read_both(pair, _find_encoding)
+    encodings = read_both(pair, find_encoding)
     tally = _Tally(applied.tolerance, not applied.tolerance.exact)
     with _open(pair.actual, encodings[0]) as left, _open(pair.expected, encodings[1]) as right:
         blocks = itertools.zip_longest(_blocks(left), _blocks(right), fillvalue=_NO_LINES)
@@ -84,77 +69,12 @@ def compare(pair: Pair, book: RuleBook, why: str = "") -> Iterator[Difference]:
         notes = [why, tally.excuses.say(book.key(pair.name), applied.rule)]
         why = "; ".join(note for note in notes if note)
         excuses = tally.excuses.names()
-    families = _family(encodings[0]), _family(encodings[1])
+    families = family(encodings[0]), family(encodings[1])
     found = replace(_difference(pair.name, tally, applied, families, why), excuses=excuses)
     if tally.beyond and book.may_draw(found):
         found = replace(found, plots=Plots(text=_lines(pair, encodings, tally, applied.tolerance)))
         book.drew(found)
     yield found
-
-
-def is_text(side: ComparedFile) -> bool:
-    """UTF-8 without NUL, and not too large to be compared line by line."""
-    return side.size_bytes() <= LIMIT_BYTES and _decodes(side, "utf-8")
-
-
-def is_readable(side: ComparedFile) -> bool:
-    """Text in any encoding that can be told: by a byte order mark, as UTF-8, Latin-1 or cp1252."""
-    return encoding_of(side) is not None
-
-
-def encoding_of(side: ComparedFile) -> str | None:
-    """Python's name of the encoding; None for what is no text, or too large."""
-    if side.size_bytes() > LIMIT_BYTES:
-        return None
-    with side.open() as stream:
-        start = stream.read(4)
-    marked = next((name for bom, name in BYTE_ORDER_MARKS if start.startswith(bom)), None)
-    if marked is not None and _decodes(side, marked):
-        return marked
-    if _decodes(side, "utf-8"):
-        return "utf-8"
-    return _single_byte(side)
-
-
-def _find_encoding(side: ComparedFile) -> str:
-    found = encoding_of(side)
-    if found is None:
-        raise side.unreadable(
-            "is not text in an encoding that can be told (UTF-8, UTF-16 with a byte order mark, "
-            'Latin-1); write it with encoding="utf-8"'
-        )
-    return found
-
-
-def _decodes(side: ComparedFile, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        with side.open() as stream:
-            for chunk in chunks(stream):
-                if "\0" in decoder.decode(chunk):
-                    return False
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _single_byte(side: ComparedFile) -> str | None:
-    """No control characters, and mostly ASCII: any bytes decode as Latin-1."""
-    size = ascii_bytes = 0
-    windows = False
-    with side.open() as stream:
-        for chunk in chunks(stream):
-            strange = chunk.translate(None, _ASCII_TEXT)
-            if rest := strange.translate(None, _LATIN_TEXT):
-                windows = True
-                if rest.translate(None, _WINDOWS_TEXT):
-                    return None
-            size += len(chunk)
-            ascii_bytes += len(chunk) - len(strange)
-    if ascii_bytes < _ASCII_SHARE * size:
-        return None
-    return "cp1252" if windows else "latin-1"
 
 
 def _open(side: ComparedFile, encoding: str) -> io.TextIOWrapper:
@@ -165,10 +85,6 @@ def _blocks(stream: io.TextIOWrapper) -> Iterator[list[str]]:
     """Lines with their ends, so that a missing last newline or CR LF is seen."""
     while block := list(itertools.islice(stream, _BLOCK_LINES)):
         yield block
-
-
-def _family(encoding: str) -> str:
-    return encoding.removesuffix("-sig")
 
 
 class _Tally:

@@ -7,7 +7,7 @@ import tomllib
 from typing import Any
 
 from pytest_mlcontainer.compare.formats.kind import Format, tree_comparison
-from pytest_mlcontainer.compare.formats.text_file import is_text
+from pytest_mlcontainer.compare.formats.text_encodings import is_text
 from pytest_mlcontainer.compare.sources import ComparedFile
 
 _LIMIT_BYTES = 1 << 25

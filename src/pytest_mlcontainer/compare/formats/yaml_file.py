@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from pytest_mlcontainer.compare.formats.kind import Format, need
-from pytest_mlcontainer.compare.formats.text_file import is_text
+from pytest_mlcontainer.compare.formats.text_encodings import is_text
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.tree_values import Tagged

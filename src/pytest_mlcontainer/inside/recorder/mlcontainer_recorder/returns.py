@@ -23,7 +23,7 @@ class Returns:
 
     def __init__(self, numbers, exchange):
         self._numbers = numbers
-        self._defined = {}
+        self._defined, self._codes = {}, {}
         setattr(builtins, _EXCHANGE, exchange)
 
     def read(self, told, file, text):
@@ -43,7 +43,7 @@ class Returns:
             if any(node.lineno <= line <= node.end_lineno for line in numbers):
                 self._defined[told, node.lineno] = (node.name, _first_line(node), file)
         rewritten = ast.fix_missing_locations(_Rewritten(numbers).visit(tree))
-        self._defined[told] = compile(rewritten, file, "exec", dont_inherit=True)
+        self._codes[told] = compile(rewritten, file, "exec", dont_inherit=True)
 
     def defines(self, statement):
         """Whether a statement defines such a function."""
@@ -56,7 +56,7 @@ class Returns:
             if not key.endswith(name):  # `_Model__fit` of a method `__fit`
                 continue
             function = _function_of(value, name, first, file)
-            code = function and _code_of(self._defined[statement.file], function.__code__)
+            code = function and _code_of(self._codes[statement.file], function.__code__)
             if code:
                 function.__code__ = code
                 return
