@@ -339,6 +339,25 @@ class TestExplain:
         assert "did you mean RUN?" in error.value
         assert error.remedy.startswith("correct the Dockerfile")
 
+    @pytest.mark.parametrize(
+        ("words", "remedy"),
+        [
+            ("no build stage in current context", "begin it with a stage"),
+            ("the Dockerfile cannot be empty", "begin it with a stage"),
+            ('target stage "x" could not be found', "name one of its stages as `build-target`"),
+            ("unterminated heredoc", "end the heredoc"),
+            ("base name ($BASE) should not be blank", "declare it before the first FROM"),
+            ('unsupported mount type "cach"', "correct the Dockerfile"),
+        ],
+    )
+    def test_what_buildkit_refuses_is_a_fault_of_the_dockerfile(
+        self, words: str, remedy: str, build: BuildSettings
+    ) -> None:
+        """It shows the line of the Dockerfile that is to blame, where there is one."""
+        shown = [] if "stage" in words or "empty" in words else ["Dockerfile:2", "  2 | >>> A"]
+        error = explained([*shown, f"ERROR: failed to build: failed to solve: {words}"], build)
+        assert remedy in error.remedy
+
     def test_a_missing_emulator(self, build: BuildSettings) -> None:
         """Only on a platform that the engine emulates; else a script lacks its first line."""
         lines = [

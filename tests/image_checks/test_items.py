@@ -52,9 +52,12 @@ def test_an_image_that_is_given_has_no_dockerfile(project: MakeProject, engine: 
 def test_a_dockerfile_that_is_not_there_is_named(
     project: MakeProject, engine: object, failure_of: FailureOf
 ) -> None:
-    project.write(image("lint = true"), dockerfile=None)
-    result = project.run("-k", "lint")
-    assert "there is no Dockerfile" in failure_of(result, "image::lint")
+    """By each check that reads it, whichever comes first."""
+    checks = ("lint", "cache", "rebuild", "size", "slim")
+    project.write(image("\n".join(f"{each} = true" for each in checks)), dockerfile=None)
+    for each in checks:
+        result = project.run("-k", each)
+        assert "there is no Dockerfile" in failure_of(result, f"image::{each}")
 
 
 def test_findings_below_the_threshold_pass_and_are_shown(
@@ -124,6 +127,29 @@ def test_errors_of_other_linters_fail_only_where_lint_is_asked_for(
     """A suite that is green stays so after an upgrade; Hadolint calls MAINTAINER an error."""
     project.write(image(image_table), dockerfile=f"{DATED}MAINTAINER somebody\n")
     project.run("-k", "lint").assert_outcomes(failed=failed, passed=1 - failed)
+
+
+def test_what_hadolint_cannot_read_and_buildkit_can_is_no_fault(
+    project: MakeProject, engine: object
+) -> None:
+    """It does not know all heredocs; a note says that its rules were not applied."""
+    heredoc = "COPY <<EOF /app/settings.json\n{}\nEOF\nRUN true\n"
+    project.write(image("lint = true"), dockerfile=f"{DATED}{heredoc}")
+    result = project.run("-k", "lint")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*note: Dockerfile: Hadolint cannot read line 7, *not applied"])
+
+
+def test_a_frontend_that_cannot_be_had_is_named_by_lint_alone(
+    project: MakeProject, engine: object
+) -> None:
+    syntax = "# syntax=127.0.0.1:9/acme/dockerfile:1\n"
+    project.write(image("lint = true"), dockerfile=f"{syntax}{DATED}")
+    result = project.run("pyproject.toml::image::lint")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*note: *# syntax=127.0.0.1:9/acme/dockerfile:1*fetched; checked with the engine's own*"]
+    )
 
 
 def test_what_ends_the_build_is_an_error(

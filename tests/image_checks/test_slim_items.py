@@ -111,12 +111,14 @@ def test_nothing_is_proposed_for_a_program_that_draws_lots(slimmed: Slimmed) -> 
     assert "its outputs differ from run to run, or by being watched" in check["notes"][0]
 
 
-def test_an_entrypoint_that_fails_leaves_nothing_to_see(slimmed: Slimmed) -> None:
-    check = slimmed("-rs", train="raise SystemExit(3)")
-    assert check["ended"] == {"passed": 1, "failed": 1, "skipped": 1}
-    assert "it cannot be seen what entrypoints open: train: it fails" in " ".join(
-        check["printed"].split()
-    )
+def test_an_entrypoint_that_fails_is_no_reason_to_leave_the_check_out(slimmed: Slimmed) -> None:
+    """It fails with the entrypoint, also where it is asked for alone; so does no image."""
+    check = slimmed("-k", "slim", train="raise SystemExit(3)")
+    assert check["ended"]["failed"] == 1
+    assert "exited with code 3" in check["printed"]
+    check = slimmed("-k", "slim", "--container-image=no.such.example/image:1")
+    assert check["ended"]["failed"] == 1
+    assert "slim = false" not in check["printed"]
 
 
 def test_nothing_is_proposed_where_a_server_would_open_more(slimmed: Slimmed) -> None:

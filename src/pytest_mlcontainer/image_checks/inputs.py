@@ -69,10 +69,11 @@ class CheckInputs:
 
 
 def judge(report: CheckReport, check: CheckSettings) -> CheckReport:
-    """The report without what is to be ignored, the worst first, with the threshold that is set."""
+    """The report without what is to be ignored and tables of no rows, the worst finding first."""
     kept = [each for each in report.findings if not _is_ignored(each, check.ignore)]
     kept.sort(key=lambda each: (-each.severity.rank, each.place, each.line or 0, each.rule))
-    return replace(report, findings=tuple(kept), threshold=check.threshold)
+    tables = tuple(each for each in report.tables if each.rows)
+    return replace(report, findings=tuple(kept), tables=tables, threshold=check.threshold)
 
 
 def milder(finding: ImageFinding) -> ImageFinding:

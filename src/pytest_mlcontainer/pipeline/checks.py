@@ -59,7 +59,8 @@ class Checks:
         if job.skipped:
             remedy = "leave out --container-image, so that the image is built"
             raise NothingChecked(f"{job} has nothing to check", job.skipped, remedy)
-        problems = check_files(settings) if job.image is None else ()
+        is_given = job.image is not None and job.image.reference is not None
+        problems = () if is_given else check_files(settings)
         if problems:
             raise ConfigError(str(settings.file), problems)
         context, images = self._context, self._images

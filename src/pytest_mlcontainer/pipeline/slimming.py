@@ -28,7 +28,7 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.pipeline.comparisons import Comparisons
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
-from pytest_mlcontainer.pipeline.runs import Runs
+from pytest_mlcontainer.pipeline.runs import Runs, require
 from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.opened_files import read_opened_files
 from pytest_mlcontainer.storage import digest
@@ -139,14 +139,17 @@ class _HeldAgainst:
     comparators: tuple[Comparator, ...]
 
     def watched(self, plain: RunJob, watched: RunJob) -> WatchedRun:
-        """What is known of a run that is watched."""
+        """What is known of a run that is watched.
+
+        Raises:
+            MlContainerError: the entrypoint does not do its job when nobody watches it either.
+        """
         name = plain.entrypoint.name
+        before = require(self.runs.make(self.settings, plain))
         try:
-            before, after = (self.runs.make(self.settings, each) for each in (plain, watched))
+            after = self.runs.make(self.settings, watched)
         except MlContainerError as error:
             return WatchedRun(name, unseen=error.what)
-        if before.failure is not None:
-            return WatchedRun(name, unseen=f"it fails: {before.failure.what}")
         opened = read_opened_files(after.folder)
         unseen = opened.unseen or _failure(after, "watched, it fails")
         if unseen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pytest_mlcontainer.engines.docker.buildx import (
     Buildx,
     arguments,
     frontend_image,
+    without_frontend_note,
     without_syntax_line,
 )
 from pytest_mlcontainer.engines.process import Processes
@@ -48,7 +50,11 @@ def check_build(
         if not (syntax and syntax.partition("@")[0] in error.value):
             raise
     with without_syntax_line(build.dockerfile) as copy:
-        return _check(buildx, build, copy, platform)
+        found = _check(buildx, build, copy, platform)
+    # Another frontend may know other instructions.
+    usual = re.match(r"(docker\.io/)?docker/dockerfile\b", syntax) is not None
+    note = without_frontend_note(build.dockerfile, syntax, "checked")
+    return replace(found, note="" if usual else note)
 
 
 def _check(

@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from pytest_mlcontainer.engines import LogLine
+from pytest_mlcontainer.engines.build_checks import dockerfile_remedy
 from pytest_mlcontainer.engines.docker.build_steps import StepLog
 from pytest_mlcontainer.engines.failures import (
     EXEC_FORMAT,
@@ -252,14 +253,21 @@ def _remedy(seen: BuildLog, build: BuildSettings) -> str:
         return f"what is copied must be in the build's context, {build.context}{hint}{wheel}"
     if is_full_disk("\n".join((text, *seen.failed_lines))):
         return f"the engine's disk is full: {FULL_DISK_REMEDY}"
-    if "unknown instruction" in text or "dockerfile parse error" in text:
-        return "correct the Dockerfile; `docker buildx build --check` says more"
+    if _is_refused(seen, build):
+        return dockerfile_remedy(seen.closing_words)
     for key, said in _CACHE_KEYS:
         if said.search(f"{seen.failed_step}\n{seen.error or seen.closing_words}"):
             return f"correct or leave out `{key}` in [tool.mlcontainer]: {_cache_help(key, build)}"
     if _STEP.match(seen.failed_step):
         return "the lines above are the step's own; change it or what it needs, then run again"
     return "the reason above is the engine's own word"
+
+
+def _is_refused(seen: BuildLog, build: BuildSettings) -> bool:
+    """Whether BuildKit did not begin with any step, because of what stands in the Dockerfile."""
+    name = re.escape(build.dockerfile.name)
+    said = rf"no build stage|contains no stages|cannot be empty|target stage|(?m:^{name}:\d+$)"
+    return not seen.failed_step and re.search(said, seen.text) is not None
 
 
 def _cache_help(key: str, build: BuildSettings) -> str:

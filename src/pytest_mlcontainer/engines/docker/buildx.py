@@ -124,10 +124,7 @@ class Buildx:
             seen = self._build(asked, dockerfile)
         if seen.failed:
             raise explain_build(seen, build, platform, emulated=emulates(platform))
-        note = (
-            f"{build.dockerfile.name}: its `# syntax={syntax}` could not be fetched; "
-            "built with the engine's own Dockerfile frontend"
-        )
+        note = without_frontend_note(build.dockerfile, syntax, "built")
         return seen, (note, *seen.notes)
 
     def _build(self, asked: _BuildRequest, dockerfile: Path) -> BuildLog:
@@ -340,6 +337,14 @@ def frontend_image(dockerfile: Path) -> str | None:
     """The image that a `# syntax=` line asks for, if there is one."""
     directives = parse_directives(read_dockerfile(dockerfile))
     return next((value for name, value in directives if name == "syntax"), None)
+
+
+def without_frontend_note(dockerfile: Path, syntax: str, done: str) -> str:
+    """That a Dockerfile was built, or checked, without the frontend that it asks for."""
+    return (
+        f"{dockerfile.name}: its `# syntax={syntax}` could not be fetched; {done} with the "
+        "engine's own Dockerfile frontend"
+    )
 
 
 @contextmanager

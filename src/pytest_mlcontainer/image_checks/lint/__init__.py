@@ -20,6 +20,7 @@ from pytest_mlcontainer.image_checks.lint.hadolint import (
     MISSING,
     find_hadolint,
     hadolint_findings,
+    readable,
     run_hadolint,
 )
 from pytest_mlcontainer.image_checks.lint.rules import (
@@ -61,11 +62,14 @@ def _findings(inputs: CheckInputs, dockerfile: Path, notes: list[str]) -> Iterat
             large if isinstance(large, int) else LARGE_BYTES,
         )
     )
-    others = [*_of_hadolint(inputs, dockerfile, place, recipe, notes)]
+    others = tuple(_of_hadolint(inputs, dockerfile, place, recipe, notes))
+    said = _of_builder(inputs, dockerfile, place, notes)
+    if said is not None:
+        others = readable(others, place, notes)
     if not inputs.check.asked:
-        others = [milder(each) for each in others]
+        others = tuple(milder(each) for each in others)
     # What the builder takes for an error ends the build, too.
-    others += _of_builder(inputs, dockerfile, place, notes)
+    others += said or ()
     ignored = ignored_lines(text)
     for each in (*own, *without_duplicates(others, own)):
         if each.place != place or each.rule not in ignored.get(each.line or 0, ()):
@@ -101,7 +105,8 @@ def _of_hadolint(
 
 def _of_builder(
     inputs: CheckInputs, dockerfile: Path, place: str, notes: list[str]
-) -> Iterator[ImageFinding]:
+) -> tuple[ImageFinding, ...] | None:
+    """What it finds; None where it cannot be asked."""
     build = replace(inputs.settings.build, dockerfile=dockerfile)
     try:
         found = check_dockerfile(
@@ -109,7 +114,7 @@ def _of_builder(
         )
     except EngineError as error:
         notes.append(f"`docker build --check` was not asked: {error.value or error.what}")
-        return
+        return None
     notes += build_note(found, place)
     directives = dict(parse_directives(read_dockerfile(dockerfile)))
-    yield from build_findings(found, place, directives.get("check", ""))
+    return tuple(build_findings(found, place, directives.get("check", "")))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_mlcontainer.engines.build_checks import BuildCheck
+from pytest_mlcontainer.engines.build_checks import BuildCheck, dockerfile_remedy
 from pytest_mlcontainer.model import ImageFinding, Severity
 
 _LINK: Final = "https://docs.docker.com/reference/dockerfile/"
@@ -32,23 +32,14 @@ def build_findings(found: BuildCheck, place: str, directive: str) -> Iterator[Im
             place=place,
             line=found.error_line,
             why="BuildKit cannot build it",
-            mend=_mend(found.error),
+            mend=dockerfile_remedy(found.error),
             link=_LINK,
         )
 
 
-def _mend(error: str) -> str:
-    """Where an ARG names the base, its value is missing more often than the line is wrong."""
-    if re.search(r"base name .* should not be blank|failed to parse stage name", error):
-        return (
-            "where the line has an ARG: declare it before the first FROM, with a default or with a "
-            'value in build-args = { NAME = "value" } of [tool.mlcontainer]; else correct the line'
-        )
-    return "correct the line"
-
-
 def build_note(found: BuildCheck, place: str) -> list[str]:
-    """What it could not look at."""
-    if not found.lacks_an_image:
-        return []
-    return [f"{place}: `docker build --check` did not get to its end: {found.error}"]
+    """What it could not look at, or only in another way."""
+    notes = [found.note] if found.note else []
+    if found.lacks_an_image:
+        notes.append(f"{place}: `docker build --check` did not get to its end: {found.error}")
+    return notes

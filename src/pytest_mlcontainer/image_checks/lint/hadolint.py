@@ -44,6 +44,7 @@ _CACHES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 # It takes TOKENIZERS_PARALLELISM for a secret; ML007 looks closer.
 _LEFT_OUT: Final = ("DL3064",)
+_GAVE_UP: Final = "DL1000"
 
 
 def find_hadolint(environ: Mapping[str, str]) -> str | None:
@@ -99,11 +100,28 @@ def hadolint_findings(
         yield ImageFinding(
             rule=rule,
             severity=_LEVELS.get(str(each.get("level")), Severity.INFO),
-            what=str(each.get("message", "")),
+            what=" ".join(str(each.get("message", "")).split()),
             place=place,
             line=line or None,
             link=_link(rule),
         )
+
+
+def readable(
+    findings: tuple[ImageFinding, ...], place: str, notes: list[str]
+) -> tuple[ImageFinding, ...]:
+    """The findings of a Dockerfile of which BuildKit says whether it can be read.
+
+    Hadolint's own parser knows less (heredocs): that it gives up is no fault of the Dockerfile.
+
+    Args:
+        notes: are told where it did, since none of its rules was applied then.
+    """
+    gave_up = [each for each in findings if each.rule == _GAVE_UP]
+    if gave_up:
+        line = gave_up[0].line
+        notes.append(f"{place}: Hadolint cannot read line {line}, so its rules were not applied")
+    return tuple(each for each in findings if each not in gave_up)
 
 
 def _is_outdated(rule: str, instruction: Instruction, in_image: set[int]) -> bool:
