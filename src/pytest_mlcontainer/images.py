@@ -16,6 +16,7 @@ from pytest_mlcontainer.dockerfile import copied_sources, read_dockerfile
 from pytest_mlcontainer.engines import Builder, ImageStore, LogLine, quiet
 from pytest_mlcontainer.engines.failures import cut_line
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.engines.registry_words import registry_trouble
 from pytest_mlcontainer.errors import BuildError, EngineError, PlatformError
 from pytest_mlcontainer.model import LABEL, BuildSettings, Image, ImageJob, Platform, Settings
 from pytest_mlcontainer.progress.events import DETAIL
@@ -145,16 +146,29 @@ def find(engine: ImageStore, reference: str, platform: Platform, log: LogLine = 
             raise _wrong_platform(
                 local, platform, f"; a registry has no other: {error.value}"
             ) from error
-        raise EngineError(
-            "there is no such image",
-            f"{reference}, for {platform}: {error.value}",
-            "check --container-image against `docker images`, build it, or log in to its registry",
-        ) from error
+        raise _not_pulled(reference, platform, error) from error
     pulled = engine.find_image(pinned, platform)
     if pulled is None:
         raise EngineError("there is no such image", f"{pinned} after its pull", "pull it by hand")
     _check_platform(pulled, platform, "image")
     return pulled
+
+
+def _not_pulled(reference: str, platform: Platform, error: EngineError) -> EngineError:
+    """That an image is not on the engine, and why the engine cannot get it either."""
+    trouble = registry_trouble(error.value, reference)
+    if trouble is None and error.remedy:
+        return error  # of the engine itself: its disk is full, it went away
+    value = f"{reference}, for {platform}: {error.value}"
+    if trouble is not None:
+        return EngineError(
+            f"the image is not on the engine, and {trouble.what}", value, trouble.remedy
+        )
+    return EngineError(
+        "there is no such image",
+        value,
+        "check --container-image against `docker images`, build it, or log in to its registry",
+    )
 
 
 def build_key(settings: Settings, job: ImageJob, engine: str, sources: str) -> str:

@@ -12,6 +12,7 @@ import docker
 import pytest
 
 from tests.fixture_types import FailureOf
+from tests.loopback_registry import RegistryProxy, make_certificates
 from tests.sample_project import MakeProject
 
 TRAIN_TABLE = """
@@ -112,10 +113,35 @@ def test_an_image_that_is_nowhere_is_named_with_the_registry_s_answer(
     result = project.run("--container-image=127.0.0.1:9/nowhere:1")
     result.assert_outcomes(failed=2)
     said = failure_of(result, "image[")
-    assert "there is no such image" in said
+    assert "the image is not on the engine, and the registry 127.0.0.1:9 does not answer" in said
     assert f"127.0.0.1:9/nowhere:1, for {native}" in said
     assert "connection refused" in said
-    assert "check --container-image against `docker images`" in said
+    assert "check that it runs and its port" in said
+
+
+@pytest.mark.parametrize(
+    ("status", "what"),
+    [
+        (401, "does not let the engine pull"),
+        (403, "does not let the engine pull"),
+        (429, "limits how much may be asked of it"),
+        (503, "fails"),
+    ],
+)
+def test_a_registry_that_refuses_is_not_one_that_lacks_the_image(
+    project: MakeProject, failure_of: FailureOf, leaves_nothing: None, tmp_path: Path, status: int,
+    what: str,
+) -> None:  # fmt: skip
+    """Where an image is given, and where the Dockerfile begins with it."""
+    with RegistryProxy("127.0.0.1:9", make_certificates(tmp_path / "tls")) as proxy:
+        proxy.add("/v2/$", 200, body="{}", times=99)
+        proxy.add("/manifests/", status, times=99)
+        project.write(dockerfile=f"FROM {proxy.host}/base:1\n")
+        given = failure_of(project.run(f"--container-image={proxy.host}/base:1"), "image[")
+        built = failure_of(project.run(), "image[")
+    expected = f"the registry {proxy.host} {what}"
+    assert f"the image is not on the engine, and {expected}" in given
+    assert f"→ {expected}: " in built
 
 
 def test_an_image_built_for_another_platform_by_its_own_from_is_refused(

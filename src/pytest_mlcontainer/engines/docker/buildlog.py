@@ -18,6 +18,7 @@ from pytest_mlcontainer.engines.failures import (
     is_full_disk,
     no_emulation,
 )
+from pytest_mlcontainer.engines.registry_words import RegistryTrouble, registry_trouble
 from pytest_mlcontainer.engines.trial_builds import BuildStep
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
@@ -235,12 +236,9 @@ def _remedy(seen: BuildLog, build: BuildSettings) -> str:
     text = seen.text
     base = re.search(r"(?:load metadata for|source metadata for) (\S+?):? ", text + " ")
     if "failed to resolve source metadata" in text or "load metadata for" in seen.failed_step:
-        name = _familiar((base.group(1) if base else "the image").rstrip(":"))
-        return (
-            "the registry does not answer, or has no such image for this platform. Give the build "
-            f'another source: build-contexts = {{ "{name}" = "docker-image://…-{{arch}}" }} '
-            "(one local tag for each platform: one of another architecture counts as missing), "
-            "or a registry mirror in the engine's configuration"
+        name = (base.group(1) if base else "the image").rstrip(":")
+        return _other_source(
+            _familiar(name), registry_trouble(seen.error or seen.closing_words, name)
         )
     if re.search(r"(lstat|checksum|failed to compute cache key).*(not found|no such file)", text):
         ignore = build.context / ".dockerignore"
@@ -261,6 +259,19 @@ def _remedy(seen: BuildLog, build: BuildSettings) -> str:
     if _STEP.match(seen.failed_step):
         return "the lines above are the step's own; change it or what it needs, then run again"
     return "the reason above is the engine's own word"
+
+
+def _other_source(name: str, trouble: RegistryTrouble | None) -> str:
+    """What to do where a build does not get the image that it begins with."""
+    why = "the registry has no such image, or none for this platform: check its name"
+    if trouble is not None:
+        why = f"{trouble.what}: {trouble.remedy}"
+    return (
+        f"{why}. Or give the build another source: "
+        f'build-contexts = {{ "{name}" = "docker-image://…-{{arch}}" }} '
+        "(one local tag for each platform: one of another architecture counts as missing), "
+        "or a registry mirror in the engine's configuration"
+    )
 
 
 def _is_refused(seen: BuildLog, build: BuildSettings) -> bool:
