@@ -17,7 +17,7 @@ from pytest_mlcontainer.errors import EngineError, MlContainerError, NothingChec
 from pytest_mlcontainer.image_checks.contents import RecentContents
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
 from pytest_mlcontainer.image_checks.reading import contents_of
-from pytest_mlcontainer.model import CheckSettings, Facts, Image, Platform
+from pytest_mlcontainer.model import CheckSettings, Facts, Image, Platform, Target
 from pytest_mlcontainer.owners import current_owner
 from tests.folder_engine import FolderEngine
 from tests.image_checks.saved_images import SavedImage, in_pieces, oci_layout, tar_of
@@ -62,6 +62,7 @@ def inputs(
         engine=lambda _platform: engine,
         image=lambda _platform: image,
         facts=facts,
+        target=Target,
         log=lambda _line: None,
     )
 

@@ -188,3 +188,27 @@ def pausing_program() -> bytes:
     head += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base + start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     size = start + len(code)
     return head + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000) + code
+
+
+@pytest.mark.emulation
+def test_an_emulated_start_has_the_cpu_of_the_projects_runs(
+    project: MakeProject, foreign: str
+) -> None:
+    """The default one is several times slower; and what is found is called emulated."""
+    if not foreign.endswith("arm64"):
+        pytest.skip("only arm64 has CPUs to choose from")
+    exits = "import os; raise SystemExit(os.environ.get('QEMU_CPU') != 'cortex-a57')"
+    project.write(
+        f'{image("exit-codes = 0")}\n[tool.mlcontainer.env]\nQEMU_CPU = "cortex-a57"\n',
+        dockerfile=f'{BEGIN}CMD ["python", "-c", "{exits}"]\n',
+    )
+    folder = project.root / "report"
+    arguments = (f"--container-platform={foreign}", f"--container-report={folder}")
+    project.run("-k", "start", *arguments)
+    (check,) = json.loads((folder / "report.json").read_text())["checks"]
+    assert (check["passes"], check["findings"]) == (True, [])
+    assert "cortex-a57, chosen by the configuration" in check["notes"][0]
+    project.write(image("exit-codes = 1"), dockerfile=f"{BEGIN}CMD true\n")
+    project.run("-k", "start", *arguments)
+    (check,) = json.loads((folder / "report.json").read_text())["checks"]
+    assert f"{foreign} is emulated here" in check["findings"][0]["why"]

@@ -20,6 +20,7 @@ from pytest_mlcontainer.model import (
     Platform,
     Settings,
     Severity,
+    Target,
 )
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
@@ -36,6 +37,7 @@ class CheckInputs:
         environ: environment variables for commands.
         cache: folder of this machine that stays from session to session.
         engine, image, facts: those of a platform; facts are what the probe read in its image.
+        target: where containers of a platform's image run, with what is known of emulation.
         report_folder: that of the session's reports, for files that belong to them; None for none.
         hidden: what must be in nothing that is said of a build.
         recent: contents of the images that this session's checks looked at last.
@@ -54,6 +56,7 @@ class CheckInputs:
     engine: Callable[[Platform], Engine]
     image: Callable[[Platform], Image]
     facts: Callable[[Platform], Facts]
+    target: Callable[[Platform], Target]
     report_folder: Path | None
     recent: RecentContents
     log: LogLine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pytest_mlcontainer.model.basics import Platform
+from pytest_mlcontainer.model.basics import Pairs, Platform
 from pytest_mlcontainer.model.clusters import ClusterSettings
 
 
@@ -49,6 +49,11 @@ class Target:
     variations: tuple[str, ...] = ()
     cpu: EmulatedCpu | None = None
     cluster: ClusterSettings = field(default=ClusterSettings(), compare=False)
+
+    @property
+    def emulator_env(self) -> Pairs:
+        """The variable that tells the emulator its CPU; none where nothing is known of one."""
+        return () if self.cpu is None else (("QEMU_CPU", self.cpu.name),)
 
     def __str__(self) -> str:
         emulated = " (emulated)" if self.emulated else ""

@@ -79,6 +79,7 @@ class Checks:
                 engine=lambda platform: context.engine(jobs[platform].target),
                 image=lambda platform: images.make(settings, jobs[platform]),
                 facts=lambda platform: images.facts(settings, jobs[platform]),
+                target=lambda platform: images.target(settings, jobs[platform]),
                 report_folder=context.options.report,
                 recent=self._recent,
                 log=progress.say,

@@ -59,6 +59,10 @@ class Images:
         """What the probe sees in the image, which is made if need be; errors as of `make`."""
         return self._look_into(settings, job, self.make(settings, job))
 
+    def target(self, settings: Settings, job: ImageJob) -> Target:
+        """Where its containers run, with what is known of emulation; errors as of `make`."""
+        return self._target(settings, job, self.make(settings, job))
+
     def begin(self, settings: Settings, job: ImageJob) -> None:
         """Start to make one, without waiting for it."""
         self._context.work.begin((settings.file, job), partial(self._make_image, settings, job))
@@ -83,9 +87,12 @@ class Images:
         return image
 
     def _look_into(self, settings: Settings, job: ImageJob, image: Image) -> Facts:
-        engine, env = self._context.engine(job.target), common_env(settings)
-        target = self._probes.known_target(settings, engine, image, job.target, env)
+        engine, target = self._context.engine(job.target), self._target(settings, job, image)
         return self._probes.facts(settings, engine, image, target)
+
+    def _target(self, settings: Settings, job: ImageJob, image: Image) -> Target:
+        engine, env = self._context.engine(job.target), common_env(settings)
+        return self._probes.known_target(settings, engine, image, job.target, env)
 
     def _found(self, settings: Settings, job: ImageJob) -> Mapping[str, Any]:
         """An image that is there already."""

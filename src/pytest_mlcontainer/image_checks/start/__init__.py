@@ -18,7 +18,7 @@ from pytest_mlcontainer.image_checks.start.findings import (
 )
 from pytest_mlcontainer.image_checks.start.users import read_passwd
 from pytest_mlcontainer.image_checks.start.watching import STEADY_S, Observed, observe
-from pytest_mlcontainer.model import CheckReport, Image, ImageFinding, Platform
+from pytest_mlcontainer.model import CheckReport, Image, ImageFinding, Platform, Target
 
 _NOT_RUN = (
     "the default command was not started: neither start.serves nor start.exit-codes says how it "
@@ -34,14 +34,15 @@ def check_start(inputs: CheckInputs) -> CheckReport:
     """
     platform = inputs.platform
     assert platform is not None
-    image, declared = inputs.image(platform), parse_declared(inputs.check)
+    image, target = inputs.image(platform), inputs.target(platform)
+    declared = parse_declared(inputs.check).on(target)
     findings = list(configuration_findings(image, declared))
     notes: list[str] = []
     seen = None
     if declared.is_run:
         seen = _observed(inputs, image, platform, declared)
-        findings += _of_run(inputs, image, platform, declared, seen)
-        notes += _unseen(declared, image, seen)
+        findings += _of_run(inputs, image, target, declared, seen)
+        notes += [*_emulated(target), *_unseen(declared, image, seen)]
     else:
         notes.append(_NOT_RUN)
     if declared.user:
@@ -64,18 +65,19 @@ def _observed(
 def _of_run(
     inputs: CheckInputs,
     image: Image,
-    platform: Platform,
+    target: Target,
     declared: DeclaredStart,
     seen: Observed,
 ) -> Iterator[ImageFinding]:
     failed = tuple(run_findings(image, declared, seen))
+    emulated = f"{target.platform} is emulated here" if target.emulated else ""
     if failed:
-        known = _known_restriction(inputs, image, platform, declared)
+        known = _known_restriction(inputs, image, target.platform, declared)
         yield from (
-            replace(each, why="\n".join(filter(None, (known, each.why)))) for each in failed
+            replace(each, why="\n".join(filter(None, (known, each.why, emulated))))
+            for each in failed
         )
-    emulated = inputs.engine(platform).emulates(platform)
-    yield from stop_findings(image, declared, seen, emulated=emulated)
+    yield from stop_findings(image, declared, seen, emulated=target.emulated is True)
     yield from exposed_findings(image, seen)
 
 
@@ -96,6 +98,15 @@ def _known_restriction(
         if not tuple(run_findings(image, milder, seen)):
             return confined_note(name, seen)
     return ""
+
+
+def _emulated(target: Target) -> Iterator[str]:
+    if target.emulated:
+        cpu = "" if target.cpu is None else f" (emulated CPU: {target.cpu})"
+        yield (
+            f"{target.platform} is emulated here{cpu}: what runs into start.timeout or "
+            "start.stop-timeout may be in time on a machine of its own kind"
+        )
 
 
 def _unseen(declared: DeclaredStart, image: Image, seen: Observed) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from pytest_mlcontainer.engines import ContainerSpec
-from pytest_mlcontainer.model import CheckSettings, Image, Limits, Pairs, Platform
+from pytest_mlcontainer.model import CheckSettings, Image, Limits, Pairs, Platform, Target
 
 TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0  # docker's own, after which it sends SIGKILL
@@ -67,6 +67,10 @@ class DeclaredStart:
     def is_run(self) -> bool:
         """Whether it says how the default command ends, so that it can be started."""
         return self.serves or bool(self.exit_codes)
+
+    def on(self, target: Target) -> DeclaredStart:
+        """The same where it runs: an emulator is told its CPU, unless `env` tells it another."""
+        return replace(self, env=tuple({**dict(target.emulator_env), **dict(self.env)}.items()))
 
     def spec(self, image: Image, platform: Platform) -> ContainerSpec:
         """The container as `docker run` makes it, without what is declared to be missing."""
