@@ -36,6 +36,8 @@ LARGE: Final = "x" * 2000  # the tests call 1 kB large
 FAULTS: Final = (
     SeededFault("no tag", "ML001", 1, "FROM ubuntu\nUSER 1\n"),
     SeededFault("latest", "ML001", 2, "# a\nFROM nvcr.io/nvidia/pytorch:latest\nUSER 1\n"),
+    SeededFault("tag that moves", "ML001", 3,
+                f"{HEAD}COPY --from=debian:stable-slim /a /b\n"),
     SeededFault("tag alone", "ML001", 1, "FROM python:3.12-slim\nUSER 1\n"),
     SeededFault("argument before FROM", "ML001", 3, 'ARG V=3.12\nARG B="python:$V"\nFROM ${B}\n'),
     SeededFault("second stage", "ML001", 2, f"FROM {PINNED} AS a\nFROM debian:12\nUSER 1\n"),
@@ -49,6 +51,8 @@ FAULTS: Final = (
     SeededFault("pip in a heredoc", "ML002", 3, f"{HEAD}RUN <<EOF\nset -e\npip install a\nEOF\n"),
     SeededFault("pip in a parent stage", "ML002", 2,
                 f"FROM {PINNED} AS base\nRUN pip install a\nFROM base\nUSER 1\n"),
+    SeededFault("pip from a page of links", "ML002", 3,
+                f"{HEAD}RUN pip install --no-index -f https://a.org/wheels a\n"),
     SeededFault("uv", "ML002", 3, f"{HEAD}RUN uv sync --frozen\n"),
     SeededFault("poetry", "ML002", 3, f"{HEAD}RUN poetry install --no-root\n"),
     SeededFault("apt lists", "ML003", 3, f"{HEAD}RUN apt-get update && apt-get install -y git=1\n"),
@@ -104,6 +108,7 @@ FAULTS: Final = (
 SOUND: Final = {
     "pinned": f"{HEAD}RUN true\n",
     "pip with an option": f"{HEAD}RUN pip install --no-cache-dir a\n",
+    "pip from a folder": f"{HEAD}RUN pip install --no-index --find-links=/wheels a\n",
     "pip with a variable": f"{HEAD}ENV PIP_NO_CACHE_DIR=1\nRUN pip install a\n",
     "pip with a setting": f"{HEAD}RUN PIP_NO_CACHE_DIR=1 pip install a\n",
     "pip with a mount": f"{HEAD}RUN --mount=type=cache,target=/root/.cache/pip pip install a\n",

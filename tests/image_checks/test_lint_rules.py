@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_mlcontainer.dockerfile import parse_instructions
 from pytest_mlcontainer.engines.registry import context_files
+from pytest_mlcontainer.image_checks.lint.build_check import by_variable
 from pytest_mlcontainer.image_checks.lint.context import list_context
 from pytest_mlcontainer.image_checks.lint.rules import ignored_lines, own_findings
 from pytest_mlcontainer.image_checks.lint.stages import parse_recipe
@@ -130,6 +131,21 @@ def test_only_a_secret_that_is_written_out_is_an_error(tmp_path: Path) -> None:
         for each in found_in(folder, fault.dockerfile):
             errors |= {each.rule} if each.severity is Severity.ERROR else set()
     assert errors == {"ML007"}
+
+
+def test_a_variable_without_a_value_is_one_finding() -> None:
+    """It names all its lines; where BuildKit ends at one of them, that is the finding."""
+
+    def warned(line: int, what: str, rule: str = "UndefinedVar") -> ImageFinding:
+        return ImageFinding(rule, Severity.WARNING, what, place="Dockerfile", line=line)
+
+    found = tuple(by_variable((warned(4, "$A"), warned(5, "$B"), warned(5, "$A"), warned(9, "$A"))))
+    assert [(each.line, each.why) for each in found] == [(4, "the same in line 5, 9"), (5, "")]
+    base = (warned(2, "$C", "InvalidDefaultArgInFrom"), warned(7, "$C", "InvalidDefaultArgInFrom"))
+    (ended,) = by_variable((*base, warned(2, "base name ($C) should not be blank", "ML000")))
+    assert (ended.rule, ended.why) == ("ML000", "the same in line 7")
+    cased = (warned(1, "as", "FromAsCasing"), warned(2, "as", "FromAsCasing"))
+    assert tuple(by_variable(cased)) == cased
 
 
 def test_a_comment_above_leaves_a_rule_out() -> None:

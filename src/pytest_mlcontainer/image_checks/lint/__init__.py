@@ -10,7 +10,11 @@ from pytest_mlcontainer.dockerfile import parse_directives, parse_instructions, 
 from pytest_mlcontainer.engines.registry import check_dockerfile, context_files
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.image_checks.inputs import CheckInputs, milder
-from pytest_mlcontainer.image_checks.lint.build_check import build_findings, build_note
+from pytest_mlcontainer.image_checks.lint.build_check import (
+    build_findings,
+    build_note,
+    by_variable,
+)
 from pytest_mlcontainer.image_checks.lint.context import (
     LARGE_BYTES,
     MOST_FILES,
@@ -71,9 +75,11 @@ def _findings(inputs: CheckInputs, dockerfile: Path, notes: list[str]) -> Iterat
     # What the builder takes for an error ends the build, too.
     others += said or ()
     ignored = ignored_lines(text)
-    for each in (*own, *without_duplicates(others, own)):
-        if each.place != place or each.rule not in ignored.get(each.line or 0, ()):
-            yield each
+    yield from by_variable(
+        each
+        for each in (*own, *without_duplicates(others, own))
+        if each.place != place or each.rule not in ignored.get(each.line or 0, ())
+    )
 
 
 def dockerfiles(inputs: CheckInputs) -> tuple[Path, ...]:

@@ -11,7 +11,9 @@ from pytest_mlcontainer.model import ImageFinding, Severity
 
 _PIN: Final = "https://docs.docker.com/build/building/best-practices/#pin-base-image-versions"
 _USER: Final = "https://docs.docker.com/build/building/best-practices/#user"
-_MOVED: Final = re.compile(r"(latest|nightly|edge|main|master|dev)([-.].*)?$")
+_MOVED: Final = re.compile(
+    r"(latest|nightly|edge|main|master|dev|rolling|stable|testing|unstable|sid|canary)([-.].*)?$"
+)
 # Bases that come with a user of their own.
 _OWN_USER: Final = (
     "jupyter/", "quay.io/jupyter/", "mambaorg/micromamba", "bitnami/", "cgr.dev/chainguard/",

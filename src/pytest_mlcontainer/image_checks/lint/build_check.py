@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from pytest_mlcontainer.engines.build_checks import BuildCheck, dockerfile_remedy
 from pytest_mlcontainer.model import ImageFinding, Severity
 
+_OF_VARIABLES: Final = ("UndefinedVar", "UndefinedArgInFrom", "InvalidDefaultArgInFrom")
 _LINK: Final = "https://docs.docker.com/reference/dockerfile/"
 
 
@@ -35,6 +37,30 @@ def build_findings(found: BuildCheck, place: str, directive: str) -> Iterator[Im
             mend=dockerfile_remedy(found.error),
             link=_LINK,
         )
+
+
+def by_variable(findings: Iterable[ImageFinding]) -> Iterator[ImageFinding]:
+    """The findings, with one for each variable that has no value, which names all its lines.
+
+    Where BuildKit ends at such a line, that is the one.
+    """
+    kept = list(findings)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for each in kept:
+        if each.rule in _OF_VARIABLES:
+            groups.setdefault((each.place, each.what), []).append(each.line or 0)
+    ended = {(each.place, each.line) for each in kept if each.rule == "ML000"}
+    for each in kept:
+        lines = [each.line or 0]
+        if each.rule == "ML000":
+            lines = next((of for of in groups.values() if each.line in of), lines)
+        elif each.rule in _OF_VARIABLES:
+            lines = groups[each.place, each.what]
+            if each.line != lines[0] or any((each.place, line) in ended for line in lines):
+                continue
+        others = ", ".join(map(str, sorted(set(lines) - {each.line})))
+        also = f"the same in line {others}" if others else ""
+        yield replace(each, why="; ".join(filter(None, (each.why, also))))
 
 
 def build_note(found: BuildCheck, place: str) -> list[str]:

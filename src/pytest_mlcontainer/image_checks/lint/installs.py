@@ -36,7 +36,7 @@ class PackageCache:
 
 
 PIP: Final = PackageCache(
-    "pip", "pip", ("--no-cache-dir", "--no-index"), ("PIP_NO_CACHE_DIR",), ("PIP_CACHE_DIR",),
+    "pip", "pip", ("--no-cache-dir",), ("PIP_NO_CACHE_DIR",), ("PIP_CACHE_DIR",),
     ("pip", "cache"),
 )  # fmt: skip
 UV: Final = PackageCache(
@@ -143,8 +143,10 @@ def keeps_no_cache(
 
 
 def _only_local(command: ShellCommand) -> bool:
-    """Whether pip installs files of the build alone, and nothing that they depend on."""
+    """Whether pip installs files of the build alone, also for what they depend on."""
     arguments = pip_arguments(command) or ()
+    if "--no-index" in arguments:  # pip keeps what comes from a page of links, too
+        return not any(re.search(r"(?<!file)://", word) for word in arguments)
     named = [word for word in arguments if not word.startswith("-")]
     local = all(word.startswith((".", "/")) or word.endswith(".whl") for word in named)
     return "--no-deps" in arguments and bool(named) and local and "://" not in " ".join(named)
