@@ -38,10 +38,15 @@ _LEFTOVERS: Final = {
 }  # fmt: skip
 _LEAST_LEFTOVER: Final = 1 << 20  # below that only history and environments are worth a line
 _KEY_FILES: Final = re.compile(
-    r"(^|/)(\.env(\.(local|prod|production|dev|development|secret))?|\.netrc|\.pypirc|kaggle\.json"
+    r"(^|/)(\.env(\.\w+)?|\.netrc|\.pypirc|kaggle\.json"
     r"|\.git-credentials|id_(rsa|dsa|ecdsa|ed25519)|\.aws/credentials|\.docker/config\.json"
     r"|[^/]*service[-_]account[^/]*\.json|credentials\.json|secrets?\.(json|ya?ml|toml))$",
     re.IGNORECASE,
+)
+_MODELS: Final = (".example", ".sample", ".template", ".dist", ".defaults", ".test")
+# Looked into, for a private key.
+_MAYBE_A_KEY: Final = re.compile(
+    r"\.(pem|key)$|(key|cred|account|gcp|firebase)[^/]*\.json$", re.IGNORECASE
 )
 _PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
@@ -199,8 +204,8 @@ class _Taken:
 
     def _is_secret(self, name: str) -> bool:
         if _KEY_FILES.search(name):
-            return not name.endswith((".example", ".sample", ".template"))
-        if not name.endswith((".pem", ".key")):
+            return not name.endswith(_MODELS)
+        if not _MAYBE_A_KEY.search(name):
             return False
         try:
             with (self.root / name).open("rb") as file:

@@ -29,6 +29,16 @@ _INVENTED: Final = re.compile(r"EXAMPLE|example|x{6,}|X{6,}|0{8,}|(?i:your|chang
 _IN_URL: Final = re.compile(r"\b(?:https?|git|ftp)(?:\+\w+)?://([^\s/@\"'`:]*):([^\s/@\"'`]+)@")
 _USER_IN_URL: Final = re.compile(r"\bhttps?://(\$\{?\w+\}?)@")
 _NO_SECRET: Final = re.compile(r"\d+(\.\d+)?|true|false|yes|no|on|off|none|null|/.*", re.IGNORECASE)
+# What a RUN sets or sends, where a secret is written out: its name and value, or a value alone.
+_SET_IN_RUN: Final = re.compile(r"""(?:^|[\s;&|('"])([A-Za-z_]\w*)=["']?([^\s"'$`;&|)]+)""")
+_SENT_IN_RUN: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"""--(?:\w+-)?(?:token|password|passwd|api-key)(?:=|\s+)["']?([^\s"'$`;&|-][^\s"'$`;&|]*)""",
+        r"""\bauthorization:\s*(?:bearer|token|basic)\s+([^\s"'$`]{8,})""",
+        r"""\blogin\s+\S+\s+password\s+([^\s"'$`]+)""",
+    )
+)
 _LINK: Final = "https://docs.docker.com/build/building/secrets/"
 _MEND: Final = (
     "RUN --mount=type=secret,id={id},env={name} …\n"
@@ -74,7 +84,29 @@ def _named(each: Instruction) -> tuple[str, str] | None:
                 return name, f"the secret {name} is a build argument"
             if value:
                 return name, f"the secret {name} is set in the image"
-    elif each.word == "RUN" and not _mounts_secret(each):
+    elif each.word == "RUN":
+        return _written_in_run(each) or _put_into_url(each)
+    return None
+
+
+def _written_in_run(each: Instruction) -> tuple[str, str] | None:
+    """A secret that a command has as text."""
+    text = "\n".join((each.rest, *each.heredocs))
+    for name, value in _SET_IN_RUN.findall(text):
+        if is_secret_name(name) and _is_text(value):
+            return name, f"the secret {name} is written in a command"
+    for pattern in _SENT_IN_RUN:
+        if any(map(_is_text, pattern.findall(text))):
+            return "TOKEN", "a secret is written in a command"
+    return None
+
+
+def _is_text(value: str) -> bool:
+    return not (_NO_SECRET.fullmatch(value) or _INVENTED.search(value))
+
+
+def _put_into_url(each: Instruction) -> tuple[str, str] | None:
+    if not _mounts_secret(each):
         found = _IN_URL.search(each.rest)
         held = found[2] if found else (_USER_IN_URL.search(each.rest) or ["", ""])[1]
         if held.startswith("$") and not held.startswith("$("):

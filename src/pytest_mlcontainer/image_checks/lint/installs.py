@@ -8,11 +8,10 @@ from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.image_checks.lint.hadolint import cache_mounts
-from pytest_mlcontainer.image_checks.lint.shell import ShellCommand
+from pytest_mlcontainer.image_checks.lint.shell import CONDA, ShellCommand
 
 _PIP: Final = re.compile(r"pip[\d.]*$")
 _PYTHON: Final = re.compile(r"python[\d.]*$")
-_CONDA: Final = ("conda", "mamba", "micromamba")
 
 
 @dataclass(frozen=True)
@@ -50,21 +49,27 @@ POETRY: Final = PackageCache(
 
 def pip_arguments(command: ShellCommand) -> tuple[str, ...] | None:
     """What follows `pip install`; None for any other command. uv's is not this one."""
+    rest = _after_pip(command)
+    return rest[1:] if rest[:1] == ("install",) else None
+
+
+def _after_pip(command: ShellCommand) -> tuple[str, ...]:
+    """A command of pip and its arguments; () where it is not pip's."""
     words = command.words
     if _PYTHON.match(command.program) and words[1:3] == ("-m", "pip"):
         words = words[2:]
     elif not _PIP.match(command.program):
-        return None
+        return ()
     rest = list(words[1:])
     while rest and rest[0].startswith("-"):
         rest.pop(0)
-    return tuple(rest[1:]) if rest[:1] == ["install"] else None
+    return tuple(rest)
 
 
 def cache_of(command: ShellCommand) -> PackageCache | None:
     """The cache that a command fills; None where it installs nothing."""
     words = command.words
-    if pip_arguments(command) is not None:
+    if _after_pip(command)[:1] in (("install",), ("wheel",), ("download",)):
         return PIP
     if command.program == "uv":
         verbs = tuple(word for word in words[1:] if not word.startswith("-"))
@@ -77,7 +82,7 @@ def cache_of(command: ShellCommand) -> PackageCache | None:
 
 def is_conda_install(command: ShellCommand) -> bool:
     """Whether conda, or one of its like, installs packages."""
-    if command.program not in _CONDA:
+    if command.program not in CONDA:
         return False
     verbs = tuple(word for word in command.words[1:] if not word.startswith("-"))
     return verbs[:1] in (("install",), ("create",), ("update",)) or verbs[:2] in (
@@ -98,7 +103,7 @@ def installs_project(command: ShellCommand) -> bool:
             return False
         listed = any(word in ("-r", "--requirement", "-e", "--editable") for word in arguments)
         return listed or any(re.match(r"-r\S|--requirement=|\.($|\[|/$)", w) for w in arguments)
-    if command.program in _CONDA:
+    if command.program in CONDA:
         return is_conda_install(command) and command.has("-f", "--file")
     return command.program in ("poetry", "pipenv") and any(
         word in ("install", "sync") for word in command.words[1:3]

@@ -92,6 +92,11 @@ def _has_extra_index(each: Instruction) -> bool:
     if each.word in ("ENV", "ARG"):
         return any(name == "PIP_EXTRA_INDEX_URL" and value for name, value in pairs(each))
     for command in shell_commands(each):
+        # uv asks the first index that has a package, and no other.
+        if "PIP_EXTRA_INDEX_URL" in command.settings and command.program != "uv":
+            return True
+        if "config" in command.words[:4] and "global.extra-index-url" in command.words:
+            return True
         arguments = pip_arguments(command)
         if arguments is not None and "--require-hashes" not in arguments and command.has(_EXTRA):
             return True

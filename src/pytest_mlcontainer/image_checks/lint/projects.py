@@ -16,6 +16,7 @@ from pytest_mlcontainer.image_checks.lint.stages import Recipe
 from pytest_mlcontainer.model import ImageFinding, Severity
 
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
+_DEEPEST: Final = 5  # of files that include one another
 _LINK: Final = "https://docs.astral.sh/uv/concepts/projects/dependencies/#dependency-sources"
 
 
@@ -32,10 +33,15 @@ def project_findings(recipe: Recipe, context: Path, root: Path) -> Iterator[Imag
     listed = dict.fromkeys(
         name for each in commands for name in _requirements(pip_arguments(each) or ())
     )
-    for name in listed:
-        file = context / name.removeprefix("./").lstrip("/")
-        if file.is_file():
-            yield from _extra_indexes(file, _shown(file, root))
+    copied = [name for one in recipe.instructions for name in one.copied[0]]
+    listed |= dict.fromkeys(name for name in copied if name.endswith(("pip.conf", "pip.ini")))
+    files = dict.fromkeys(
+        each
+        for name in listed
+        for each in _with_included(context / name.removeprefix("./").lstrip("/"))
+    )
+    for file in files:
+        yield from _extra_indexes(file, _shown(file, root))
 
 
 def uv_source_findings(file: Path, place: str) -> Iterator[ImageFinding]:
@@ -104,12 +110,22 @@ def _requirements(arguments: tuple[str, ...]) -> Iterator[str]:
             yield word.partition("=")[2]
 
 
+def _with_included(file: Path, depth: int = 0) -> Iterator[Path]:
+    """A file of requirements, and those that it includes by `-r`; nothing that is not there."""
+    if depth > _DEEPEST or not file.is_file():
+        return
+    yield file
+    text = file.read_text(encoding="utf-8", errors="replace")
+    for name in re.findall(r"(?m)^\s*(?:-r|--requirement)[ =]\s*(\S+)", text):
+        yield from _with_included(file.parent / name, depth + 1)
+
+
 def _extra_indexes(file: Path, place: str) -> Iterator[ImageFinding]:
     text = file.read_text(encoding="utf-8", errors="replace")
     if "--hash=" in text:
         return  # what is installed is known whatever index it comes from
     for number, line in enumerate(text.splitlines(), 1):
-        if re.match(r"\s*--extra-index-url\b", line):
+        if re.match(r"\s*(--)?extra-index-url\b", line):
             yield extra_index_finding(place, number)
             return
 

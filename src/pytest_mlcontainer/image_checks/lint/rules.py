@@ -15,6 +15,7 @@ from pytest_mlcontainer.image_checks.lint.context import (
     context_findings,
 )
 from pytest_mlcontainer.image_checks.lint.credentials import credential_findings
+from pytest_mlcontainer.image_checks.lint.downloads import download_findings
 from pytest_mlcontainer.image_checks.lint.layers import layer_findings, order_findings
 from pytest_mlcontainer.image_checks.lint.network import network_findings
 from pytest_mlcontainer.image_checks.lint.projects import project_findings
@@ -55,6 +56,7 @@ def own_findings(
     yield from order_findings(recipe, place, build.context)
     yield from network_findings(recipe, place)
     yield from credential_findings(recipe, place)
+    yield from download_findings(recipe, place)
     yield from context_findings(recipe, place, listing, large_bytes)
     yield from project_findings(recipe, build.context, root)
 

@@ -19,6 +19,7 @@ _BEFORE_COMMANDS: Final = frozenset(
         *("if", "then", "elif", "else", "while", "until", "do", "!", "{"),
     )
 )
+CONDA: Final = ("conda", "mamba", "micromamba")
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=")
 _SHELLS: Final = re.compile(r"(ba|da|z|k|a)?sh$")
 _JOINED: Final = re.compile(r"\\\n")
@@ -94,7 +95,16 @@ def _commands(text: str) -> Iterator[ShellCommand]:
         command = _simple(words, before)
         if command is not None:
             yield command
+            yield from _commands(_given_text(command))
         before = command if separator == "|" else None
+
+
+def _given_text(command: ShellCommand) -> str:
+    """What a shell is given by `-c`; "" for other commands."""
+    if not _SHELLS.match(command.program):
+        return ""
+    options = [at for at, word in enumerate(command.words) if re.fullmatch(r"-[a-z]*c", word)]
+    return "".join(command.words[options[0] + 1 : options[0] + 2]) if options else ""
 
 
 def _split(text: str) -> Iterator[tuple[list[str], str]]:
@@ -128,4 +138,16 @@ def _simple(words: list[str], before: ShellCommand | None) -> ShellCommand | Non
     while rest and (rest[0] in _BEFORE_COMMANDS or _ASSIGNMENT.match(rest[0])):
         first = rest.pop(0)
         settings += [first.partition("=")[0]] if "=" in first else []
+    rest = _run_by_conda(rest)
     return ShellCommand(tuple(rest), tuple(settings), before) if rest else None
+
+
+def _run_by_conda(words: list[str]) -> list[str]:
+    """The command that `conda run` starts in an environment; any other as it is."""
+    if posixpath.basename("".join(words[:1])) not in CONDA or words[1:2] != ["run"]:
+        return words
+    rest = words[2:]
+    while rest and rest[0].startswith("-"):
+        takes_a_value = rest[0] in ("-n", "--name", "-p", "--prefix", "--cwd")
+        rest = rest[1 + takes_a_value :]
+    return rest
