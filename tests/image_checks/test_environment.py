@@ -82,6 +82,18 @@ def test_without_a_lock_a_note_says_so(
     result.stdout.fnmatch_lines(["*note: there is no lock*"])
 
 
+def test_a_lock_that_is_damaged_is_no_missing_lock(
+    project: MakeProject, engine: object, failure_of: FailureOf
+) -> None:
+    """Nor is another file silently taken for it."""
+    install(project, "alpha", "1.1")
+    for more in ({}, {"requirements__txt": "alpha==1.1\n"}):
+        project.write(checked(), dockerfile=DOCKERFILE, uv__lock="[[package\n", **more)
+        said = failure_of(project.run("-k", "environment"), "image::environment")
+        assert "uv.lock: error ENV009: the lock cannot be read" in said
+        assert "there is no lock" not in said
+
+
 def test_a_lock_that_is_not_there_is_named(
     project: MakeProject, engine: object, failure_of: FailureOf
 ) -> None:

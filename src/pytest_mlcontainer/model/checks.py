@@ -82,7 +82,7 @@ IMAGE_CHECKS: Final = (
         "environment",
         CheckNeeds.IMAGE,
         by_default=False,
-        rules=tuple(f"ENV{number:03}" for number in range(1, 9)),
+        rules=tuple(f"ENV{number:03}" for number in range(1, 10)),
         keys=("lock", "extras"),
     ),
     ImageCheck(

@@ -13,6 +13,7 @@ from pytest_mlcontainer.image_checks.environment.choosing import (
 from pytest_mlcontainer.image_checks.environment.comparing import (
     age_findings,
     broken_findings,
+    damaged_findings,
     host_findings,
     lock_findings,
     platform_findings,
@@ -45,7 +46,7 @@ def check_environment(inputs: CheckInputs) -> CheckReport:
     chosen = choose_lock(settings, named if isinstance(named, str) else None, built=built)
     wanted = inputs.check.value("extras")
     extras = wanted if isinstance(wanted, tuple) else chosen.extras
-    findings: list[ImageFinding] = []
+    findings = list(damaged_findings(chosen.damaged))
     if chosen.lock is not None:
         requirements = project_requirements(read_project(settings))
         have = conda_set(installed) if chosen.lock.of_conda else installed

@@ -11,7 +11,10 @@ from typing import Any, Final
 from pytest_mlcontainer.dockerfile import parse_instructions, read_dockerfile
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.image_checks.environment.installed import normalised
-from pytest_mlcontainer.image_checks.environment.lock_files import read_lock
+from pytest_mlcontainer.image_checks.environment.lock_files import (
+    UnreadableLockError,
+    read_lock,
+)
 from pytest_mlcontainer.image_checks.environment.locks import Lock
 from pytest_mlcontainer.image_checks.lint.installs import (
     cache_of,
@@ -36,11 +39,13 @@ class ChosenLock:
     Args:
         extras: those that the Dockerfile installs.
         note: what else there is, or why there is none.
+        damaged: what comes before it and cannot be read: the file, and why.
     """
 
     lock: Lock | None = None
     extras: tuple[str, ...] = ()
     note: str = ""
+    damaged: tuple[tuple[str, str], ...] = ()
 
 
 def choose_lock(settings: Settings, named: str | None, *, built: bool) -> ChosenLock:
@@ -65,17 +70,22 @@ def choose_lock(settings: Settings, named: str | None, *, built: bool) -> Chosen
     wanted = dict.fromkeys((*(each for one in commands for each in _named(one)), *_USUAL))
     files = [folder / name for name in wanted for folder in folders if (folder / name).is_file()]
     problems: list[str] = []
+    damaged: list[tuple[str, str]] = []
     for file in dict.fromkeys(files):
         place = _shown(file, settings.root)
         try:
             lock = _with_project(read_lock(file, place, project), project)
+        except UnreadableLockError as error:
+            damaged.append((place, error.value.removeprefix(f"{place}: ")))
+            continue
         except MlContainerError as error:
             problems.append(f"{error.what}: {error.value}")
             continue
         others = [_shown(each, settings.root) for each in dict.fromkeys(files) if each != file]
         note = f"held against {place}; not against {', '.join(others)}: name it by lock = …"
-        return ChosenLock(lock, extras, note if others else "")
-    return ChosenLock(None, extras, "; ".join([NO_LOCK, *problems]))
+        return ChosenLock(lock, extras, note if others else "", tuple(damaged))
+    note = "" if damaged else "; ".join([NO_LOCK, *problems])
+    return ChosenLock(None, extras, note, tuple(damaged))
 
 
 def read_project(settings: Settings) -> Mapping[str, Any]:

@@ -102,6 +102,24 @@ def age_findings(
             )
 
 
+def damaged_findings(damaged: Iterable[tuple[str, str]]) -> Iterator[ImageFinding]:
+    """Locks that cannot be read, so that nothing says what is to be installed.
+
+    Args:
+        damaged: files, and why each cannot be read.
+    """
+    for place, why in damaged:
+        yield ImageFinding(
+            rule="ENV009",
+            severity=Severity.ERROR,
+            what="the lock cannot be read",
+            place=place,
+            why=f"{why}\nwhat is installed is not held against it",
+            mend="lock the project anew, or name another one: environment = { lock = … }",
+            link=_LOCKS,
+        )
+
+
 def broken_findings(installed: InstalledSet, reported: frozenset[str]) -> Iterator[ImageFinding]:
     """Requirements of what is installed that are not met, as `pip check` finds them.
 
