@@ -6,11 +6,12 @@ heredocs, flags. Variables stay as they are written.
 
 from __future__ import annotations
 
+import difflib
 import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -162,6 +163,26 @@ def _heredoc(end: str, following: Iterator[tuple[int, str]], *, tabs: bool) -> s
 def copied_sources(text: str) -> tuple[str, ...]:
     """What COPY and ADD take from the context, in all stages; see `Instruction.copied`."""
     return tuple(source for each in parse_instructions(text) for source in each.copied[0])
+
+
+def near_stage(stages: Iterable[str], image: str) -> str | None:
+    """The stage that an image's name may be a slip of the pen for; None for any other name.
+
+    Args:
+        stages: names, in small letters.
+        image: as it stands in a FROM or `--from`, perhaps with the tag that BuildKit adds.
+    """
+    name = image.removesuffix(":latest").lower()
+    if set("/:@$.") & set(name):
+        return None
+    others = sorted(set(stages) - {"", name})
+    return next(iter(difflib.get_close_matches(name, others, 1, cutoff=0.75)), None)
+
+
+def stage_names(text: str) -> tuple[str, ...]:
+    """Of a Dockerfile's stages, in small letters; "" for one without a name."""
+    froms = (each.rest for each in parse_instructions(text) if each.word == "FROM")
+    return tuple(_base_and_name(rest)[1] for rest in froms)
 
 
 def parse_dockerfile(text: str) -> DockerfileSummary:

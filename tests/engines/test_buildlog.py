@@ -296,6 +296,14 @@ class TestExplain:
         text = MISSING_BASE.replace("nowhere.example/x:1", "docker.io/library/python:3.99-slim")
         assert '"python:3.99-slim" = "docker-image://' in explained(text, build).remedy
 
+    def test_a_stage_whose_name_is_misspelt(self, build: BuildSettings) -> None:
+        """BuildKit takes it for an image, and Docker Hub has none of the name."""
+        text = MISSING_BASE.replace("nowhere.example/x:1", "docker.io/library/bulider:latest")
+        assert "stage" not in explained(text, build).remedy
+        build.dockerfile.write_text("FROM a AS builder\nFROM b\nCOPY --from=bulider /a /b\n")
+        assert explained(text, build).remedy.startswith("if the stage builder is meant")
+        assert "stage" not in explained(MISSING_BASE, build).remedy
+
     def test_a_cache_that_cannot_be_read_is_not_why_a_step_fails(
         self, build: BuildSettings
     ) -> None:

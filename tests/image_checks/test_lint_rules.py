@@ -148,6 +148,12 @@ def test_a_variable_without_a_value_is_one_finding() -> None:
     assert tuple(by_variable(cased)) == cased
 
 
+def test_a_stage_whose_name_is_misspelt_is_asked_for(tmp_path: Path) -> None:
+    text = f"FROM {PINNED} AS builder\n{HEAD}COPY --from=bulider /a /b\nCOPY --from=python /c /d\n"
+    found = [each for each in found_in(tmp_path, text) if each.rule == "ML001"]
+    assert [each.mend.startswith("--from=builder, if") for each in found] == [True, False]
+
+
 def test_a_comment_above_leaves_a_rule_out() -> None:
     text = "# mlcontainer ignore=ML001\nFROM a\n# mlcontainer ignore=ML002, ML003\n# why\n\nRUN b\n"
     assert ignored_lines(text) == {2: {"ML001"}, 6: {"ML002", "ML003"}}

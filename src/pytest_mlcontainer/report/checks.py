@@ -65,7 +65,8 @@ def check_lines(report: CheckReport, repeat: str) -> list[str]:
     if others:
         milder = f"besides, {others:,} milder {'findings' if others > 1 else 'finding'}"
         lines.append(f"{milder} below the threshold {report.threshold.value!r}: see the summary")
-    lines += ["", escape(report.headline, _TEXT)] if report.headline else []
+    if report.headline:
+        lines += [*([""] if lines[-1] else []), escape(report.headline, _TEXT)]
     lines += [*_table_lines(report), *_note_lines(report)]
     lines += ["repeat just this:", f"  {repeat}"] if repeat else []
     return lines

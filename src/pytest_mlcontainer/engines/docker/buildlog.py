@@ -8,6 +8,7 @@ import re
 from collections import deque
 from typing import Any
 
+from pytest_mlcontainer.dockerfile import near_stage, read_dockerfile, stage_names
 from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.engines.build_checks import dockerfile_remedy
 from pytest_mlcontainer.engines.docker.build_steps import StepLog
@@ -237,9 +238,10 @@ def _remedy(seen: BuildLog, build: BuildSettings) -> str:
     base = re.search(r"(?:load metadata for|source metadata for) (\S+?):? ", text + " ")
     if "failed to resolve source metadata" in text or "load metadata for" in seen.failed_step:
         name = (base.group(1) if base else "the image").rstrip(":")
-        return _other_source(
-            _familiar(name), registry_trouble(seen.error or seen.closing_words, name)
-        )
+        trouble = registry_trouble(seen.error or seen.closing_words, name)
+        near = near_stage(stage_names(read_dockerfile(build.dockerfile)), _familiar(name))
+        slip = f"if the stage {near} is meant, correct its name. Else " if near else ""
+        return slip + _other_source(_familiar(name), trouble)
     if re.search(r"(lstat|checksum|failed to compute cache key).*(not found|no such file)", text):
         ignore = build.context / ".dockerignore"
         hint = f"; {ignore.name} may exclude it" if ignore.exists() else ""

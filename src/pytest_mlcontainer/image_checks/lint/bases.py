@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
+from pytest_mlcontainer.dockerfile import near_stage
 from pytest_mlcontainer.image_checks.lint.stages import Recipe, Stage
 from pytest_mlcontainer.model import ImageFinding, Severity
 
@@ -34,7 +36,11 @@ def base_findings(recipe: Recipe, place: str, replaced: frozenset[str]) -> Itera
         for each in stage.body:
             image = dict(each.flags).get("from", "") if each.word in ("COPY", "ADD") else ""
             if _is_image(image, recipe, replaced) and _floats(image):
-                yield from _unpinned(image, each.line, place)
+                near = near_stage((one.name for one in recipe.stages), image)
+                slip = f"--from={near}, if that stage is meant; else\n" if near else ""
+                yield from (
+                    replace(one, mend=slip + one.mend) for one in _unpinned(image, each.line, place)
+                )
     if recipe.final is not None:
         yield from _root(recipe.final, place)
 
