@@ -518,6 +518,18 @@ class TestTogether:
                 for name in set(names).difference(round_)
             )
 
+    def test_variables_hide_the_home_only_where_they_may_name_one(self) -> None:
+        """What machines set names no folder, so that two rounds will do; what leaks may."""
+        usual, _others = choose(FAMILIES, situation(AMD64))
+        cached, _others = choose(FAMILIES, situation(AMD64, leaked=(("HF_HOME", "/cache"),)))
+        pair = frozenset(("env", "home"))
+
+        assert pair in apart_pairs(FAMILIES) & apart_pairs(FAMILIES, cached)
+        assert apart_pairs(FAMILIES, usual) == apart_pairs(FAMILIES) - {pair}
+        names = [each.name for each in usual]
+        assert len(plan_rounds(names, {}, apart_pairs(FAMILIES, usual))) == 2
+        assert len(plan_rounds(names, {}, apart_pairs(FAMILIES, cached))) == 3
+
     def test_what_has_no_rival_is_beside_everything(self) -> None:
         """What only two variations do together would pass where each is in another round."""
         names = [family.name for family in FAMILIES]

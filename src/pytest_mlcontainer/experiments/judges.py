@@ -14,7 +14,6 @@ from pytest_mlcontainer.model import Difference, Failure, Outcome, Run
 _MOST_RESULTS = 6
 _MORE_CONTROLS = 3
 _FIRST_SPARE_REPEAT = 1000  # numbers that no search asks for
-_FIRST_CLOCK_REPEAT = 2000
 _MOST_BEGINNINGS = 12
 
 
@@ -82,7 +81,7 @@ class ClockJudge:
     def __init__(self, judge: ControlJudge, more_controls: Callable[[int], Run | Failure]) -> None:
         self._judge = judge
         self._more_controls = more_controls
-        self._spare: list[Run] | None = None
+        self._looked_at = 0
         self._unlike: tuple[Run, Run] | None = None
         self._beginnings = 1
 
@@ -147,14 +146,13 @@ class ClockJudge:
         assert control is not None
         if not trial.changes:
             return self._note_apart(run, control)
-        comparison = self._judge.comparison
-        if self._spare is None and is_all_apart(comparison.failing(run, control)):
-            made = (
-                self._more_controls(_FIRST_CLOCK_REPEAT + each) for each in range(_MORE_CONTROLS)
-            )
-            self._spare = [each for each in made if isinstance(each, Run)]
-            noted = [self._note_apart(each, control) for each in self._spare]
-            return any(noted)
+        if is_all_apart(self._judge.comparison.failing(run, control)):
+            while self._looked_at < _MORE_CONTROLS:
+                self._looked_at += 1
+                # The numbers that searches ask for next, so that none is made in vain.
+                made = self._more_controls(self._looked_at)
+                if isinstance(made, Run) and self._note_apart(made, control):
+                    return True
         return False
 
     def _note_apart(self, run: Run, control: Run) -> bool:

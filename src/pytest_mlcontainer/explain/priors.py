@@ -55,13 +55,14 @@ def after_drift(
     """Factors for weights, from how outputs differ when everything is varied.
 
     Numbers that are off by a part of their scale, and a few labels with them, speak for arithmetic;
-    other text, other lengths and other counts speak for what the program is told by its
+    other text, other lengths and other counts speak rather for what the program is told by its
     environment. Numbers that are off by more may be either: an amplifier makes much of rounding.
     """
     bad = [each for each in differences if not each.verdict.passes]
     numbers = [each for each in bad if is_float(each)]
     if not numbers or not all(_is_flipped(each) for each in bad if each not in numbers):
-        numeric, other = _UNLIKELY, _LIKELY
+        # A tie or the nearest of several is decided by rounding, and shows in no number.
+        numeric, other = 1.0, _LIKELY
     elif all(_is_rounding(each) for each in numbers):
         numeric, other = _LIKELY, _UNLIKELY
     else:

@@ -11,10 +11,10 @@ from pytest_mlcontainer.explain.search_aims import (
     ControlsDisagreeError,
     PlaceboDriftsError,
     Reweigh,
+    prior_within,
 )
 from pytest_mlcontainer.explain.search_book import (
     CONTROL,
-    PATIENCE_WHEN_FLAKY,
     Asking,
     Book,
     BudgetEndsError,
@@ -26,17 +26,32 @@ from pytest_mlcontainer.explain.search_crashes import (
     WithoutCrashes,
     clear_crashes,
     crashes_met,
+    settle_control,
+)
+from pytest_mlcontainer.explain.search_evidence import (
+    CONFIRMED,
+    CONTROLS,
+    SUSPECTED,
+    hold_cause,
+    lacking,
 )
 from pytest_mlcontainer.explain.search_probable import narrow_probable
 from pytest_mlcontainer.explain.search_rounds import plan_rounds
 from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
     Drifts,
-    Prior,
+    SteadyDrifts,
     minimal,
     suspicion,
 )
-from pytest_mlcontainer.explain.search_words import LeftOut, evidence_of, what_is_known
+from pytest_mlcontainer.explain.search_words import (
+    LeftOut,
+    beside_placebo,
+    evidence_of,
+    too_small,
+    unconfirmed,
+    what_is_known,
+)
 from pytest_mlcontainer.explain.trials import (
     Crash,
     Findings,
@@ -48,11 +63,6 @@ from pytest_mlcontainer.model import Cause
 
 # Sets of changes left out while further causes are looked for, at most.
 MOST_BRANCHES = 24
-# Runs under a cause that confirm it; one more where there was little reason to suspect it, that is
-# where it had less than this share of suspicion: chance has more ways then to look like a cause.
-CONFIRMED = 2
-CONFIRMED_UNSUSPECTED = 3
-SUSPECTED = 0.1
 # Controls that have to agree before a drift under what differs between any two runs is called one.
 CONTROLS_OF_NATURAL = 8
 # So many causes are found sooner where the first control is the one that is not like others.
@@ -64,12 +74,13 @@ class CauseSearch:
     """The search for causes: what it goes by, and what it found so far.
 
     Args:
-        found: causes that are confirmed.
+        found: causes, each with two runs; named once chance is no explanation.
         waiting: sets that are still to be looked into.
         closed: of each set that was looked into, what was left out for the rest to agree; nothing
             where it agrees as it is.
         crashes, open, suspects: as in `Findings`.
         scope: what is being narrowed, known to drift; empty where nothing is.
+        shares: how likely each cause was held to be before it was looked for, of 1.
     """
 
     aims: Aims
@@ -81,6 +92,7 @@ class CauseSearch:
     open: list[str] = field(default_factory=list)
     suspects: Names = frozenset()
     scope: Names = frozenset()
+    shares: dict[Names, float] = field(default_factory=dict)
 
     def run(self) -> Search:
         try:
@@ -90,48 +102,50 @@ class CauseSearch:
         except ControlsDisagreeError:
             return (yield from self._pin())
         except PlaceboDriftsError:
-            self._name_placebo()
+            self.open.append(beside_placebo(frozenset[str]().union(*self.found)))
+            self.found, self.closed = [frozenset(self.aims.placebo[:1])], [[]]
         return self._findings(self._kind())
 
     def _run(self) -> Search:
         aims = self.aims
         rounds = plan_rounds(aims.names, aims.weights, aims.apart, aims.kin)
-        controls = [CONTROL] * (2 + aims.extra_controls)
-        yield from self.book.ask([*controls, *rounds[:1]])
-        if not (yield from self._controls_work()):
+        yield from self.book.ask([*[CONTROL] * (1 + aims.extra_controls), *rounds[:1]])
+        if not (yield from settle_control(self.book, self.open)):
             return self._findings(SearchOutcome.FAILED)
         self._hold_controls()
+        if not rounds or self.book.reading(rounds[0]) is Reading.AGREES:
+            yield from self._more_controls(rounds[1:])
+            yield from self.book.settle(rounds)
         try:
             yield from self._explore_all(rounds)
+            yield from self._confirm_all()
         except ContradictionError as contradiction:
             yield from self._doubt(contradiction)
+        if not self.found:
+            yield from self._more_controls()
         return self._findings(self._kind())
-
-    def _controls_work(self) -> Asking[bool]:
-        """Get two controls that work. False where none does."""
-        book = self.book
-        failures = {failure for names in book.sets for failure in book.failures(names)}
-        if len(failures) == 1 and not any(book.worked(names) for names in book.sets):
-            return False
-        tries = 0
-        while len(book.worked(CONTROL)) < 2 and tries < PATIENCE_WHEN_FLAKY - 1:
-            yield from book.ask([CONTROL])
-            tries += 1
-        works = next((names for names in book.sets if names and book.worked(names)), CONTROL)
-        if works and not book.worked(CONTROL):
-            self.open.append(f"it fails as it is, but works with {listed(works)} changed")
-        return bool(book.worked(CONTROL))
 
     def _hold_controls(self) -> None:
         if not self.book.repeatable(CONTROL):
             raise ControlsDisagreeError
 
+    def _more_controls(self, beside: Sequence[Names] = ()) -> Asking[None]:
+        """As many controls as it takes to say that all agree, in one plan with other sets."""
+        missing = CONTROLS + self.aims.extra_controls - len(self.book.worked(CONTROL))
+        yield from self.book.ask([*[CONTROL] * missing, *beside])
+        self._hold_controls()
+
+    def _steady(self) -> Asking[None]:
+        """A second control, where all runs so far may differ from each other by themselves."""
+        if not self.book.agreed and len(self.book.drifted) > 1:
+            yield from self.book.ask([CONTROL])
+            self._hold_controls()
+
     def _explore_all(self, rounds: Sequence[Names]) -> Asking[None]:
         self.waiting += rounds
-        if all(self.book.reading(names) is Reading.AGREES for names in rounds[:1]):
-            yield from self.book.settle(rounds)
         while self.waiting:
-            whole = self.waiting[0].difference(*self._failing_alone())
+            alone = (crash.names for crash in self.crashes if len(crash.names) == 1)
+            whole = self.waiting[0].difference(*alone)
             known = self._one_of_each_found(whole)
             cleared = WithoutCrashes(whole - known)
             prior = suspicion(cleared.works, self.aims.weights, self.aims.natural)
@@ -142,18 +156,19 @@ class CauseSearch:
                 self.open += cleared.open
             self.waiting += cleared.alone
             if cleared.works:
-                yield from self._explore(cleared.works | known)
+                yield from self._explore(cleared.works, known)
             del self.waiting[0]
 
-    def _failing_alone(self) -> list[Names]:
-        return [frozenset(crash.names) for crash in self.crashes if len(crash.names) == 1]
-
     def _one_of_each_found(self, whole: Names) -> Names:
-        """Of each cause within `whole` one member: all of `whole` need not be run, it drifts."""
-        return frozenset(min(found) for found in self.found if found <= whole)
+        """Of each cause within `whole` one member, of several in turn: without it it may agree."""
+        return frozenset(sorted(f)[len(self.closed) % len(f)] for f in self.found if f <= whole)
 
-    def _explore(self, whole: Names) -> Asking[None]:
-        """Find every smallest set within `whole`, by leaving out members of those found."""
+    def _explore(self, whole: Names, left_out: Names) -> Asking[None]:
+        """Find every smallest set within `whole`, by leaving out members of those found.
+
+        Args:
+            left_out: what is not in `whole`, as it is part of a cause that is known.
+        """
         drifts = Drifts(self.book)
         self.closed.append([])
         waiting, met = [CONTROL], {CONTROL}
@@ -163,7 +178,7 @@ class CauseSearch:
             cause = next((found for found in self.found if found <= rest), None)
             if cause is None:
                 if not rest or not (yield from drifts.ask(rest)):
-                    self._close(without, rest)
+                    self._close(without | left_out, rest)
                     continue
                 cause = yield from self._cause_within(rest)
             branches = [without | {name} for name in sorted(cause)]
@@ -183,10 +198,10 @@ class CauseSearch:
             )
 
     def _cause_within(self, rest: Names) -> Asking[Names]:
-        """One smallest cause within `rest`, which drifts; confirmed."""
+        """One smallest cause within `rest`, which drifts; not yet confirmed."""
         self.scope = rest
-        drifts = Drifts(self.book)
-        prior = self._prior(rest)
+        drifts = SteadyDrifts(self.book, self._steady)
+        prior = prior_within(rest, self.aims, self.book, self.found)
         cause = yield from narrow_probable(drifts, prior, rest)
         if len(cause) > 1:
             # That larger sets agree says little of these, where some changes hide others.
@@ -196,14 +211,14 @@ class CauseSearch:
             # Any two runs differ in it: that those with nothing changed agree may be luck.
             yield from self.book.repeat(CONTROL, CONTROLS_OF_NATURAL)
             self._hold_controls()
-        times = CONFIRMED if prior.share(cause) >= SUSPECTED else CONFIRMED_UNSUSPECTED
-        yield from self._confirm(cause, rest, times)
+        yield from self._leave_out(cause, rest)
         self.scope = frozenset()
         self.found.append(cause)
+        self.shares[cause] = prior.share(cause)
         if len(self.found) == MANY:
             yield from self.book.ask([CONTROL, CONTROL])
             self._hold_controls()
-        if len(self.found) == 2 or times > CONFIRMED:
+        if len(self.found) == 2 or self.shares[cause] < SUSPECTED:
             yield from self._hold_placebo()
         return cause
 
@@ -222,63 +237,47 @@ class CauseSearch:
             self._hold_controls()
             raise PlaceboDriftsError
 
-    def _name_placebo(self) -> None:
-        others = frozenset[str]().union(*self.found)
-        self.open.append(
-            f"{listed(others)} made it drift, too; each moves what lies in memory as well, so "
-            "whether it does more cannot be told, nor was anything else looked for"
-        )
-        self.found, self.closed, self.scope = [frozenset(self.aims.placebo[:1])], [[]], frozenset()
-
-    def _prior(self, rest: Names) -> Prior:
-        weights = self.aims.weights
-        worked = [
-            (trial, seen)
-            for trial, seen in self.book.seen.items()
-            if frozenset(trial.changes) == rest and seen.reading is not Reading.FAILS
-        ]
-        if self.aims.reweigh is not None and worked:
-            weights = self.aims.reweigh(*worked[0])
-        known = frozenset().union(*self.found)
-        factors = dict.fromkeys(weights, 1.0)
-        for pair, factor in self.aims.kin.items():
-            for name in pair - known if pair & known else ():
-                factors[name] = max(factors.get(name, 1.0), factor)
-        weights = {name: weight * factors[name] for name, weight in weights.items()}
-        return suspicion(rest, weights, self.aims.natural)
-
-    def _confirm(self, cause: Names, rest: Names, times: int) -> Asking[None]:
+    def _leave_out(self, cause: Names, rest: Names) -> Asking[None]:
         """Repeat a cause, and run what is left without each of its members, all at once.
 
         Raises:
             ContradictionError: the cause does not drift each time.
             ControlsDisagreeError: controls asked for to settle it disagree.
         """
-        book, drifts = self.book, Drifts(self.book)
+        book = self.book
         others = [
             rest - {name}
             for name in sorted(cause)
             if len(rest) > 1 and not any(found <= rest - {name} for found in self.found)
-        ] or [CONTROL] * (not rest)
-        untried = [names for names in others if names == CONTROL or drifts.known(names) is None]
-        yield from book.ask([*[cause] * max(0, times - len(book.worked(cause))), *untried])
-        yield from book.repeat(cause, times)
+        ]
+        untried = [names for names in others if Drifts(book).known(names) is None]
+        yield from book.ask([*[cause] * max(0, CONFIRMED - len(book.worked(cause))), *untried])
         yield from book.settle(untried)
+        if not book.agreed:
+            yield from book.ask([CONTROL])
         self._hold_controls()
-        self._hold_cause(cause)
-        if not book.repeatable(cause):
-            yield from book.ask([cause, cause, CONTROL, CONTROL])
-            self._hold_controls()
-            self._hold_cause(cause)
+        hold_cause(book, cause)
 
-    def _hold_cause(self, cause: Names) -> None:
-        worked = self.book.worked(cause)
-        drifted = sum(self.book.judged(seen) is Reading.DRIFTS for seen in worked)
-        if len(worked) < 2 or drifted < len(worked):
-            text = (
-                f"with {listed(cause)} changed, {drifted} of {len(self.book.of(cause))} runs drift"
-            )
-            raise ContradictionError(cause, text)
+    def _confirm_all(self) -> Asking[None]:
+        """Make what is lacking until all causes that were found can be named.
+
+        Raises:
+            ContradictionError: one does not drift each time.
+            ControlsDisagreeError: controls asked for to settle it disagree.
+        """
+        book = self.book
+        while missing := {names for cause in self.found for names in self._lacking(cause)}:
+            yield from book.ask(sorted(missing, key=sorted))
+            self._hold_controls()
+            for cause in missing - {CONTROL}:
+                hold_cause(book, cause)
+                if not book.repeatable(cause):
+                    yield from book.ask([cause, cause, CONTROL, CONTROL])
+                    self._hold_controls()
+                    hold_cause(book, cause)
+
+    def _lacking(self, cause: Names) -> tuple[Names, ...]:
+        return lacking(self.book, cause, {found: self.shares[found] for found in self.found})
 
     def _doubt(self, contradiction: ContradictionError) -> Asking[None]:
         """Nothing that was found can be trusted: see whether controls agree after all."""
@@ -331,15 +330,16 @@ class CauseSearch:
 
     def _cut_short(self) -> None:
         """Say what is known at the end of the budget."""
-        if len(self.book.worked(CONTROL)) < 2:
-            self.open.append(
-                f"a budget of {self.book.budget} is too small: not even two runs with nothing"
-                " changed could be held against each other"
-            )
+        for cause in [each for each in self.found if self._lacking(each)]:
+            self.found.remove(cause)
+            self.suspects |= cause
+            self.open.append(unconfirmed(cause, self.book))
+        if not self.book.agreed:
+            self.open.append(too_small(self.book.budget))
         elif not self.book.repeatable(CONTROL):
             self.suspects = frozenset()
         drifting = [n for n in self.book.sets if self.book.reading(n) is Reading.DRIFTS]
-        inside = [names for names in drifting if names <= self.scope] if self.scope else []
+        inside = [names for names in drifting if self.scope and names <= self.scope]
         smallest = min(inside, key=len, default=self.scope)
         agreeing = [n for n in self.book.sets if self.book.reading(n) is Reading.AGREES]
         left = smallest.difference(*agreeing) or smallest

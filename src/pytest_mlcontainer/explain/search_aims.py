@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from pytest_mlcontainer.explain.search_book import Names
+from pytest_mlcontainer.explain.search_book import Book, Names
 from pytest_mlcontainer.explain.search_crashes import CrashWeights
-from pytest_mlcontainer.explain.trials import Observation, Trial
+from pytest_mlcontainer.explain.search_sets import Prior, suspicion
+from pytest_mlcontainer.explain.trials import Observation, Reading, Trial
 
 Reweigh = Callable[[Trial, Observation], Mapping[str, float]]
 
@@ -35,3 +36,26 @@ class Aims:
     reweigh: Reweigh | None = None
     crash_weights: CrashWeights | None = None
     placebo: tuple[str, ...] = ()
+
+
+def prior_within(rest: Names, aims: Aims, book: Book, found: Collection[Names]) -> Prior:
+    """How much each of `rest`, which drifts, is suspected, by what was seen so far.
+
+    Args:
+        found: the causes that are known, whose kin are suspected more.
+    """
+    weights = aims.weights
+    worked = [
+        (trial, seen)
+        for trial, seen in book.seen.items()
+        if frozenset(trial.changes) == rest and seen.reading is not Reading.FAILS
+    ]
+    if aims.reweigh is not None and worked:
+        weights = aims.reweigh(*worked[0])
+    known = frozenset[str]().union(*found)
+    factors = dict.fromkeys(weights, 1.0)
+    for pair, factor in aims.kin.items():
+        for name in pair - known if pair & known else ():
+            factors[name] = max(factors.get(name, 1.0), factor)
+    weights = {name: weight * factors[name] for name, weight in weights.items()}
+    return suspicion(rest, weights, aims.natural)

@@ -100,6 +100,18 @@ class Book:
         return len({seen.group for seen in worked}) <= 1
 
     @property
+    def agreed(self) -> bool:
+        """Whether any run but the control itself gave the control's result."""
+        judged = [self.judged(seen) for n in self.sets for seen in self.worked(n)]
+        return judged.count(Reading.AGREES) > 1
+
+    @property
+    def drifted(self) -> frozenset[int]:
+        """The results, by their numbers, of all runs that drift."""
+        worked = (seen for names in self.sets for seen in self.worked(names))
+        return frozenset(s.group for s in worked if self.judged(s) is Reading.DRIFTS)
+
+    @property
     def chance_failures(self) -> frozenset[str]:
         """What runs failed with although the same had worked."""
         return frozenset(

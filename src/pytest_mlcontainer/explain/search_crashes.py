@@ -119,3 +119,24 @@ def crashes_met(book: Book, known: Collection[Crash]) -> list[Crash]:
         for names in book.sets
         if len(names) == 1 and tuple(names) not in told and book.failing(names, CONFIRMED)
     ]
+
+
+def settle_control(book: Book, unknown: list[str]) -> Asking[bool]:
+    """Get a control that works. False where none does.
+
+    Args:
+        unknown: gets a sentence where only runs with something changed work.
+    """
+    if not any(map(book.worked, book.sets)):
+        yield from book.ask([CONTROL])
+    failures = {failure for names in book.sets for failure in book.failures(names)}
+    if len(failures) == 1 and not any(map(book.worked, book.sets)):
+        return False
+    tries = 0
+    while not book.worked(CONTROL) and tries < PATIENCE_WHEN_FLAKY - 1:
+        yield from book.ask([CONTROL])
+        tries += 1
+    works = next((names for names in book.sets if names and book.worked(names)), CONTROL)
+    if works and not book.worked(CONTROL):
+        unknown.append(f"it fails as it is, but works with {listed(works)} changed")
+    return bool(book.worked(CONTROL))

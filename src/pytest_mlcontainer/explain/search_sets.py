@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -97,6 +97,18 @@ class Drifts(MonotonePredicate):
         if any(self.book.judged(seen) is Reading.AGREES for seen in worked):
             text = f"with {listed(names)} changed, one run drifts and another agrees"
             raise ContradictionError(names, text)
+
+
+@dataclass
+class SteadyDrifts(Drifts):
+    """The same, with `steady` asked for after each answer: whether repeats agree at all."""
+
+    steady: Callable[[], Asking[None]]
+
+    def ask(self, names: Names) -> Asking[bool]:
+        answer = yield from super().ask(names)
+        yield from self.steady()
+        return answer
 
 
 @dataclass

@@ -39,6 +39,31 @@ def evidence_of(names: Names, book: Book, left_out: LeftOut, controls: int = 0) 
     return Cause(tuple(sorted(names)), book.runs, text)
 
 
+def unconfirmed(names: Names, book: Book) -> str:
+    """Of changes that drift alone, at the end of the budget before they were run again."""
+    times = len(book.worked(names))
+    return (
+        f"it drifts with {listed(names)} changed alone ({times} of {times} runs); the budget of"
+        f" {book.budget} runs ended before that was confirmed"
+    )
+
+
+def beside_placebo(names: Names) -> str:
+    """Of changes that drift where one does that no program can ask for."""
+    return (
+        f"{listed(names)} made it drift, too; each moves what lies in memory as well, so whether it"
+        " does more cannot be told, nor was anything else looked for"
+    )
+
+
+def too_small(budget: int) -> str:
+    """Of a search that its budget kept from telling drift from chance."""
+    return (
+        f"a budget of {budget} is too small: not even two runs with nothing changed could be held "
+        "against each other"
+    )
+
+
 def what_is_known(drifting: Names, left: Names, agreeing: Sequence[Names], budget: int) -> str:
     """Where the cause of a drift must be, at the end of the budget.
 

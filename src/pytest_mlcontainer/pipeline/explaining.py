@@ -87,7 +87,7 @@ def _search(
         natural=prepared.natural,
         pins=tuple(prepared.pins),
         pin_weights=prepared.weights,
-        apart=apart_pairs(prepared.asked),
+        apart=apart_pairs(prepared.asked, prepared.known(prepared.names)),
         kin=kin_pairs(prepared.asked),
         budget=job.budget,
         extra_controls=prepared.extra_controls,

@@ -172,7 +172,7 @@ def _witnessed(
     """For each variation what shows that it takes effect; "" where nothing does."""
     shown: dict[str, str] = {}
     by_name = {each.name: each for each in chosen}
-    for round_ in plan_rounds(tuple(by_name), {}, apart_pairs(asked)):
+    for round_ in plan_rounds(tuple(by_name), {}, apart_pairs(asked, chosen)):
         after = lab.look(job, together(by_name[name] for name in sorted(round_)))
         for each in (by_name[name] for name in sorted(round_ - shown.keys())):
             text = took_effect(each.witness, before, after) if after.values else ""

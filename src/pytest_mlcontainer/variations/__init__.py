@@ -183,14 +183,19 @@ def pins(situation: Situation, families: Sequence[Family] = FAMILIES) -> tuple[V
     return tuple(choice for choice in choices if not isinstance(choice, NotExercised))
 
 
-def apart_pairs(families: Iterable[Family]) -> frozenset[frozenset[str]]:
+def apart_pairs(
+    families: Iterable[Family], chosen: Iterable[Variation] | None = None
+) -> frozenset[frozenset[str]]:
     """Names of families that hide each other: those that are known to, and what families say.
 
     It is enough that one of the two says so.
+
+    Args:
+        chosen: the variations that will be made, where that is known: some hide nothing.
     """
     known = tuple(families)
     told = frozenset(frozenset((family.name, other)) for family in known for other in family.apart)
-    return told | masking(frozenset(family.name for family in known))
+    return told | masking(frozenset(family.name for family in known), chosen)
 
 
 def kin_pairs(families: Iterable[Family]) -> Mapping[frozenset[str], float]:

@@ -18,7 +18,7 @@ from pytest_mlcontainer.model import (
 )
 
 # What machines set for people and services. None of them is how a library is configured.
-_USUAL: Final = (
+USUAL: Final = (
     ("CI", "true"),
     ("COLUMNS", "200"),
     ("DEBUG", "1"),
@@ -44,7 +44,7 @@ _PREFIXES: Final = ("LC_", "MLCONTAINER_")
 
 def choose(situation: Situation) -> Choice:
     """With what a machine may have; on `host`, which has it, without."""
-    wanted = {**dict(_USUAL), **dict(situation.leaked)}
+    wanted = {**dict(USUAL), **dict(situation.leaked)}
     env = tuple(
         (name, value)
         for name, value in sorted(wanted.items())

@@ -7,15 +7,28 @@ knobs that the two set.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
+
+from pytest_mlcontainer.model import Variation
+from pytest_mlcontainer.variations.environment import USUAL
+
+_USUAL: Final = frozenset(name for name, _value in USUAL)
+_ANY: Final = frozenset({"*"})  # where it is not known which variables there are
 
 
 class Mask(NamedTuple):
-    """Two families by name, and how one keeps the other from showing, in a sentence."""
+    """Two families by name, and how one keeps the other from showing, in a sentence.
+
+    Args:
+        harmless: variables that hide nothing of the other family: where the first one's variation
+            sets or takes away these alone, the two may be in one run.
+    """
 
     one: str
     other: str
     why: str
+    harmless: frozenset[str] = frozenset()
 
 
 MASKS: Final[tuple[Mask, ...]] = (
@@ -24,6 +37,7 @@ MASKS: Final[tuple[Mask, ...]] = (
         "env",
         "user",
         "a variable USER or LOGNAME names a user whose number has no name (getpass.getuser)",
+        _USUAL - {"USER", "LOGNAME"},
     ),
     Mask(
         "home",
@@ -35,6 +49,7 @@ MASKS: Final[tuple[Mask, ...]] = (
         "env",
         "home",
         "variables of a machine (XDG_CACHE_HOME, HF_HOME, USERPROFILE) take the place of the home",
+        _USUAL,
     ),
     Mask(
         "read-only",
@@ -57,7 +72,21 @@ MASKS: Final[tuple[Mask, ...]] = (
 )
 
 
-def masking(names: frozenset[str]) -> frozenset[frozenset[str]]:
-    """The pairs of which one at least is among these names."""
-    pairs = (frozenset((each.one, each.other)) for each in MASKS)
-    return frozenset(pair for pair in pairs if pair & names)
+def masking(
+    names: frozenset[str], chosen: Iterable[Variation] | None = None
+) -> frozenset[frozenset[str]]:
+    """The pairs of which one at least is among these names.
+
+    Args:
+        chosen: the variations that will be made; None where that is not known.
+    """
+    variables = {
+        each.name: frozenset((*(name for name, _value in each.knobs.env), *each.knobs.unset))
+        for each in chosen or ()
+    }
+    return frozenset(
+        frozenset((mask.one, mask.other))
+        for mask in MASKS
+        if {mask.one, mask.other} & names
+        and not (mask.harmless and variables.get(mask.one, _ANY) <= mask.harmless)
+    )
