@@ -85,6 +85,13 @@ def test_text_counts_and_lengths_speak_for_the_environment(
     assert most < min(factor for name, factor in found.items() if name not in ARITHMETIC)
 
 
+def test_labels_alone_do_not_acquit_arithmetic(tmp_path: Path) -> None:
+    """Ties and the nearest of several are decided by rounding, and show in no number."""
+    found = factors(tmp_path, {"best.npy": LABELS}, {"best.npy": np.roll(LABELS, 1)})
+    assert {found[name] for name in ARITHMETIC} == {1.0}
+    assert all(found[name] > 1.0 for name in set(found) - ARITHMETIC)
+
+
 def test_numbers_that_are_far_off_may_be_either(tmp_path: Path) -> None:
     """An amplifier makes much of rounding: neither is put aside as where it is plain."""
     found = factors(tmp_path, {"coef.npy": COEF}, {"coef.npy": COEF * -3})
