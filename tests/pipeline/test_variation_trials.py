@@ -157,7 +157,7 @@ def test_durations_are_set_apart_and_a_loss_beside_them_is_not(tmp_path: Path) -
 
 def seldom(names: frozenset[str], repeat: int) -> Any:
     """A clock of whole seconds, which controls made at once read alike."""
-    took = 1 + bool(names) + (repeat >= 1000) * (repeat % 2)
+    took = 1 + bool(names) + (repeat > 2)
     return {"log.txt": f"loss 0.5 took {took}s".encode()}
 
 

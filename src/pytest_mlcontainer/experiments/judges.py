@@ -147,9 +147,9 @@ class ClockJudge:
         if not trial.changes:
             return self._note_apart(run, control)
         if is_all_apart(self._judge.comparison.failing(run, control)):
-            while self._looked_at < _MORE_CONTROLS:
+            # The numbers that searches ask for, so that none is made in vain; one may be there.
+            while self._looked_at < 1 + _MORE_CONTROLS:
                 self._looked_at += 1
-                # The numbers that searches ask for next, so that none is made in vain.
                 made = self._more_controls(self._looked_at)
                 if isinstance(made, Run) and self._note_apart(made, control):
                     return True
