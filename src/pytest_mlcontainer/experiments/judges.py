@@ -13,7 +13,6 @@ from pytest_mlcontainer.model import Difference, Failure, Outcome, Run
 
 _MOST_RESULTS = 6
 _MORE_CONTROLS = 3
-_FIRST_SPARE_REPEAT = 1000  # numbers that no search asks for
 _MOST_BEGINNINGS = 12
 
 
@@ -21,10 +20,17 @@ class ControlJudge:
     """Reads each run against the control; runs with the same result share a number, its own is 0.
 
     Where no control works, the first run that does stands for it.
+
+    Args:
+        more_controls: a further run with nothing changed, by its number, from 1. Numbers are those
+            that searches ask for as well, so that no run is made in vain.
     """
 
-    def __init__(self, comparison: RunComparison) -> None:
+    def __init__(
+        self, comparison: RunComparison, more_controls: Callable[[int], Run | Failure]
+    ) -> None:
         self.comparison = comparison
+        self.more_controls = more_controls
         self._groups: list[Run] = []
 
     @property
@@ -38,7 +44,13 @@ class ControlJudge:
         return tuple(self._groups)
 
     def before_changes(self) -> None:
-        """Nothing: a trial can be read without a control."""
+        """Look for a control that works, where the first one has failed."""
+        for number in range(1, 1 + _MORE_CONTROLS):
+            if self.control is not None:
+                return
+            run = self.more_controls(number)
+            if isinstance(run, Run):
+                self.group_of(run)
 
     def read(self, _trial: Trial, runs: tuple[Run, ...], /) -> Observation:
         """See `Judge.read`."""
@@ -73,14 +85,10 @@ class ClockJudge:
     """Reads as a `ControlJudge` does, and sets apart what a clock or an id makes.
 
     Where runs with nothing changed differ in that, the search begins again without it.
-
-    Args:
-        more_controls: a further run with nothing changed, by its number.
     """
 
-    def __init__(self, judge: ControlJudge, more_controls: Callable[[int], Run | Failure]) -> None:
+    def __init__(self, judge: ControlJudge) -> None:
         self._judge = judge
-        self._more_controls = more_controls
         self._looked_at = 0
         self._unlike: tuple[Run, Run] | None = None
         self._beginnings = 1
@@ -91,13 +99,8 @@ class ClockJudge:
         return self._judge.comparison.apart
 
     def before_changes(self) -> None:
-        """Look for a control that works, where the first ones have failed."""
-        for number in range(_MORE_CONTROLS):
-            if self._judge.control is not None:
-                return
-            run = self._more_controls(_FIRST_SPARE_REPEAT + number)
-            if isinstance(run, Run):
-                self._judge.group_of(run)
+        """See `ControlJudge.before_changes`."""
+        self._judge.before_changes()
 
     def read(self, trial: Trial, runs: tuple[Run, ...], /) -> Observation:
         """See `Judge.read`."""
@@ -147,10 +150,9 @@ class ClockJudge:
         if not trial.changes:
             return self._note_apart(run, control)
         if is_all_apart(self._judge.comparison.failing(run, control)):
-            # The numbers that searches ask for, so that none is made in vain; one may be there.
-            while self._looked_at < 1 + _MORE_CONTROLS:
+            while self._looked_at < 1 + _MORE_CONTROLS:  # the first may be there already
                 self._looked_at += 1
-                made = self._more_controls(self._looked_at)
+                made = self._judge.more_controls(self._looked_at)
                 if isinstance(made, Run) and self._note_apart(made, control):
                     return True
         return False

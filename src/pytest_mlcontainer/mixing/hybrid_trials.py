@@ -58,7 +58,10 @@ class HybridTrials:
         self._runs = RunsOnce(self._make)
         entry = as_repeats(question.entry)
         opened = partial(runner.open_differing, question.settings)
-        self._judge = ControlJudge(RunComparison(opened, entry, question.comparators))
+        self._judge = ControlJudge(
+            RunComparison(opened, entry, question.comparators),
+            lambda number: self._runs(HybridRun(repeat=number)),
+        )
         self.experiment: Experiment[HybridRun] = Experiment(
             self._tasks, self._runs, self._prefetch, self._judge, self._grown
         )

@@ -49,10 +49,10 @@ class VariationTrials:
         self._changes = changes
         self._runs = RunsOnce(self._make)
         comparison = RunComparison(lab.open, as_repeats(job.entrypoint), comparators)
-        self._judge = ControlJudge(comparison)
-        self._clocks = ClockJudge(
-            self._judge, lambda number: self._runs(replace(job, repeat=number))
+        self._judge = ControlJudge(
+            comparison, lambda number: self._runs(replace(job, repeat=number))
         )
+        self._clocks = ClockJudge(self._judge)
         self.experiment: Experiment[RunJob] = Experiment(
             lambda trial: (self._varied(trial),),
             self._runs,
