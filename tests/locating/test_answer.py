@@ -53,6 +53,38 @@ def test_the_statement_that_makes_the_difference_is_the_origin(tmp_path: Path) -
 
 
 PROGRAMS = {
+    "objects that are called": (
+        """
+        class Scale:
+            def __init__(self, by):
+                self.by = by
+            def __call__(self, each):
+                return each * self.by
+        scale = Scale(int(os.environ['LOT']))
+        rows = sorted(map(scale, [1, 2]))
+        print(scale(7), rows)
+        """,
+        [8],
+    ),
+    "what two containers share": (
+        """
+        class Layer:
+            def __init__(self):
+                self.weight = [0.5, 0.25]
+        class Model:
+            def __init__(self):
+                self.layers = {"first": Layer()}
+        class Optimizer:
+            def __init__(self, model):
+                self.groups = [{"weight": each.weight} for each in model.layers.values()]
+        model = Model()
+        optimizer = Optimizer(model)
+        exec("def step(o):\\n for g in o.groups: g['weight'][0] *= int(os.environ['LOT'])")
+        step(optimizer)
+        print(model.layers["first"].weight)
+        """,
+        [15],
+    ),
     "attributes of objects": (
         """
         class Model:
@@ -284,6 +316,41 @@ def test_a_small_difference_that_becomes_large_and_another_choice(tmp_path: Path
     assert decision is not None
     assert decision.line == 6
     assert [each.place.line for each in found.location.steps] == [3, 5, 6, 7]
+
+
+SEEDED = """
+import time
+def shuffled(count):
+    found = list(range(count))
+    random.shuffle(found)
+    return found
+random.seed({seed})
+rows = shuffled(20)
+began = {began}
+print(rows[:5], began)
+"""
+
+
+def test_the_seed_is_the_origin_of_what_is_drawn(tmp_path: Path) -> None:
+    """Not each statement that draws: with its state put in place all of them agree."""
+    program = SEEDED.format(seed="sum(map(ord, os.environ['LOT']))", began=0)
+    found = _find(tmp_path, program)
+    assert _origins(found) == [8]
+    assert found.location.kind == "a generator of random numbers, by its seed"
+    assert [each.name for each in found.location.values] == ["state of random"]
+    assert [aim.names for aim in found.origins] == [("(random)",)]
+
+
+def test_with_one_seed_what_is_not_drawn_is_its_own_origin(tmp_path: Path) -> None:
+    found = _find(tmp_path, SEEDED.format(seed=0, began="len(os.environ['LOT'])"), two="22")
+    assert _origins(found) == [10]
+
+
+def test_what_is_read_of_a_clock_is_not_put_down_to_a_seed(tmp_path: Path) -> None:
+    program = SEEDED.format(seed="os.environ['LOT']", began="time.time_ns()")
+    found = _find(tmp_path, program.replace("rows[:5]", "0"))
+    assert _origins(found) == [10]
+    assert found.location.kind == "the clock or the time zone"
 
 
 def test_the_order_of_a_set_is_called_so(tmp_path: Path) -> None:

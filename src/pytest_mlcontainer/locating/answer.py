@@ -10,9 +10,9 @@ from typing import Final
 from pytest_mlcontainer.locating.chain import Chain, apart, trace, writing
 from pytest_mlcontainer.locating.exchange import aims_of
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
-from pytest_mlcontainer.locating.recording import ProcessRecording
+from pytest_mlcontainer.locating.recording import LayerCall, ProcessRecording
 from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, shown
-from pytest_mlcontainer.locating.ways import way_in
+from pytest_mlcontainer.locating.ways import is_generator, way_in
 from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine, Step
 
 AMPLIFIES: Final = 30.0
@@ -162,16 +162,40 @@ def _way_of(pairing: PairedRuns, node: PairedEvent) -> tuple[str, str]:
         return way.what, way.mend
     if place.calls:
         call = "@" if "@" in place.calls else place.calls[0].lstrip(".")
-        return f"computed by {call}, with the same inputs on both sides", ""
+        inside = _layer_of(pairing, node)
+        return f"computed by {call}, with the same inputs on both sides{inside}", ""
     return "computed here, from the same inputs on both sides", ""
+
+
+def _layer_of(pairing: PairedRuns, node: PairedEvent) -> str:
+    """The innermost module of PyTorch's that is given the same, and gives something else, first."""
+    apart = [
+        left
+        for left, right in pairing.layers_below(node)
+        if left.given == right.given and left.gave != right.gave
+    ]
+    # Those around it differ too; they began before it and end after it.
+    inner = next((each for each in apart if not _holds_any(each, apart)), None)
+    if inner is None or not inner.name:
+        return "" if inner is None else f", a {inner.kind}"
+    return f"; in it by its layer {inner.name}, a {inner.kind}"
+
+
+def _holds_any(layer: LayerCall, others: Sequence[LayerCall]) -> bool:
+    prefix = f"{layer.name}." if layer.name else ""
+    return any(each is not layer and each.name.startswith(prefix) for each in others)
 
 
 def _sides(pairing: PairedRuns, node: PairedEvent) -> tuple[Sides, ...]:
     return tuple(
-        Sides(name, shown(left), shown(right), distance(left, right))
+        Sides(_name_shown(name), shown(left), shown(right), distance(left, right))
         for name, pair in list(node.bound.items())[:_VALUES]
         for left, right in [pairing.of(pair)]
     )
+
+
+def _name_shown(name: str) -> str:
+    return f"state of {name[1:-1]}" if is_generator(name) else name
 
 
 def _step(pairing: PairedRuns, node: PairedEvent) -> Step:

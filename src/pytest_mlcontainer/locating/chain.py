@@ -15,7 +15,9 @@ from typing import Final
 
 from pytest_mlcontainer.locating.hidden import HiddenValues
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
-from pytest_mlcontainer.locating.sketches import differing_parts, distance
+from pytest_mlcontainer.locating.recording import Sketch
+from pytest_mlcontainer.locating.sketches import differing_parts, digests, distance, parts_within
+from pytest_mlcontainer.locating.ways import is_generator, may_draw
 
 _DEEPEST: Final = 3
 _WRITES: Final = re.compile(
@@ -100,8 +102,10 @@ class _Tracer:
         self._returns: dict[str, list[PairedEvent]] = {}
         self._within: dict[str, list[PairedEvent]] = {}
         self._given: dict[Pair, list[PairedEvent]] = {}
+        self._held: dict[Pair, list[PairedEvent]] | None = None
         self._ended: list[PairedEvent] = []
         self._hidden = HiddenValues(pairing)
+        self._seeding = [each for each in pairing.nodes if any(map(is_generator, each.bound))]
         # Asked for by each statement on the way: of all that there are, few write.
         self._writers = [each for each in pairing.nodes if each.read and _writes(each)]
         for node in pairing.nodes:
@@ -161,23 +165,33 @@ class _Tracer:
             seen[caller.number] = caller
             origins.append(caller)
         for name, pair in caller.read.items():
-            waiting.extend(self._made(caller, name, pair, 0))
+            waiting.extend(self._made(caller, name, pair))
 
     def _sources(self, node: PairedEvent) -> tuple[list[PairedEvent], bool]:
         """Where what it read, or was handed back, was bound; whether anything is unexplained."""
         found, unexplained = [], False
         for name, pair in node.read.items():
-            made = self._made(node, name, pair, 0)
+            made = self._made(node, name, pair)
             found += made
             unexplained = unexplained or not made
         found += self._handed_back(node) or self._changed_within(node)
         found += () if found else self._results(node)
         found += () if found else self._parted_within(node)
+        found += () if found else self._through_graph(node)
         found += self._hidden.sources(node)
         head = self._pairing.heads.get(node.expected.path)
         if head is not None and head.number < node.number and not node.read and node.bound:
             found.append(head)
+        found += () if found or node.read else self._seeded(node)
         return found, unexplained
+
+    def _seeded(self, node: PairedEvent) -> list[PairedEvent]:
+        """The statement that last seeded generators otherwise, of one that may draw from them."""
+        site = node.expected.site
+        if site is None or not may_draw(site.calls, site.text):
+            return []
+        seeding = (each for each in self._seeding if each.number < node.number)
+        return [each for each in seeding if each.stream == node.stream][-1:]
 
     def _handed_back(self, node: PairedEvent) -> list[PairedEvent]:
         """What functions of the project's returned to a statement."""
@@ -189,7 +203,7 @@ class _Tracer:
 
     def _results(self, node: PairedEvent) -> list[PairedEvent]:
         """What functions of the project's gave to a library, or a generator gave, and it bound."""
-        held = {pair for pair in node.bound.values() for pair in self._parts(pair, 0)}
+        held = {pair for pair in node.bound.values() for pair in self._parts(pair)}
         made = [_before(self._given.get(pair, ()), node) for pair in held]
         found = [each for each in made if each is not None]
         return found or [*self._from_children(node, held), *self._through_files(node)]
@@ -212,6 +226,26 @@ class _Tracer:
             if (each.number < node.number or each.stream != node.stream)
             and names & self._files_of(each)
         ][-1:]
+
+    def _through_graph(self, node: PairedEvent) -> list[PairedEvent]:
+        """The last tensor that differs before gradients are taken, though the loss agrees.
+
+        A loss may round to the same number where what it was computed from is not the same.
+        """
+        if not _takes_gradients(node):
+            return []
+        for other in reversed(self._pairing.nodes[: node.number]):
+            if other.stream != node.stream:
+                continue
+            if _takes_gradients(other):
+                break
+            pairs = (*other.read.values(), *other.bound.values())
+            if other.expected.site is not None and any(map(self._is_tensor, pairs)):
+                return [other]
+        return []
+
+    def _is_tensor(self, pair: Pair) -> bool:
+        return str(self._pairing.of(pair)[0].get("k", "")).startswith("torch.")
 
     def _files_of(self, node: PairedEvent) -> set[str]:
         """Names of files in a statement, and where what it reads or writes was opened."""
@@ -238,36 +272,54 @@ class _Tracer:
         place = f"{node.expected.path}/{site.line}:{node.expected.turn}"
         changed = [each for each in self._within.get(place, ()) if each.number < node.number]
         inner = {pair for each in changed for pair in each.bound.values()}
-        held = {pair for pair in node.bound.values() for pair in self._parts(pair, 0)}
+        held = {pair for pair in node.bound.values() for pair in self._parts(pair)}
         return [each for each in changed if inner & held & set(each.bound.values())] or changed[-1:]
 
-    def _parts(self, pair: Pair, depth: int) -> Iterator[Pair]:
+    def _parts(self, pair: Pair) -> Iterator[Pair]:
         """A pair, and those that differ of what it holds."""
         yield pair
-        if depth < _DEEPEST:
-            for left, right in differing_parts(*self._pairing.of(pair)):
-                yield from self._parts((str(left.get("d")), str(right.get("d"))), depth + 1)
+        for left, right in parts_within(*self._pairing.of(pair), _DEEPEST):
+            yield digests(left, right)
 
-    def _made(self, node: PairedEvent, name: str, pair: Pair, depth: int) -> list[PairedEvent]:
+    def _made(self, node: PairedEvent, name: str, pair: Pair) -> list[PairedEvent]:
+        """Where something that a statement reads was bound."""
         made = _before(self._bound.get(pair, ()), node)
-        if made is None and depth == 0:
-            head = self._parted(node, pair)
-            if head is not None:
-                return [head]
-        if made is None:
-            found = list(self._made_within(node, pair, depth))
-            if found:
-                return found
-            made = _before(self._named.get((node.expected.path, name), ()), node)
-        return [] if made is None else [made]
+        head = self._parted(node, pair) if made is None else None
+        if made is not None or head is not None:
+            return [each for each in (made or head,) if each is not None]
+        found = list(self._made_within(node, self._pairing.of(pair), 0))
+        found = found or list(self._made_beside(node, pair))
+        made = None if found else _before(self._named.get((node.expected.path, name), ()), node)
+        return found if made is None else [made]
 
-    def _made_within(self, node: PairedEvent, pair: Pair, depth: int) -> Iterator[PairedEvent]:
+    def _made_within(
+        self, node: PairedEvent, sides: tuple[Sketch, Sketch], depth: int
+    ) -> Iterator[PairedEvent]:
         """Where what a container holds was bound."""
-        if depth >= _DEEPEST:
-            return
-        for left, right in differing_parts(*self._pairing.of(pair)):
-            within = (str(left.get("d")), str(right.get("d")))
-            yield from self._made(node, "", within, depth + 1)
+        for left, right in differing_parts(*sides):
+            made = _before(self._bound.get(digests(left, right), ()), node)
+            if made is not None:
+                yield made
+            elif depth + 1 < _DEEPEST:
+                yield from self._made_within(node, (left, right), depth + 1)
+
+    def _made_beside(self, node: PairedEvent, pair: Pair) -> Iterator[PairedEvent]:
+        """Where what a container holds was bound as a part of another: a model's weights."""
+        held = self._held_by_containers()
+        for part in self._parts(pair):
+            made = _before(held.get(part, ()), node)
+            if made is not None and made is not node:
+                yield made
+
+    def _held_by_containers(self) -> Mapping[Pair, list[PairedEvent]]:
+        """What differs and is held by containers → the statements that bound these."""
+        if self._held is None:
+            self._held = {}
+            for node in self._pairing.nodes:
+                for pair in node.bound.values():
+                    for part in dict.fromkeys(self._parts(pair)):
+                        self._held.setdefault(part, []).append(node)
+        return self._held
 
     def _parted(self, node: PairedEvent, pair: Pair) -> PairedEvent | None:
         """Of a value that the sides bound in different statements, where they parted before."""
@@ -279,6 +331,11 @@ class _Tracer:
                     return head
                 path = path.rpartition("/")[0]
         return None
+
+
+def _takes_gradients(node: PairedEvent) -> bool:
+    site = node.expected.site
+    return site is not None and any("backward" in call for call in site.calls)
 
 
 def _is_named(given: PairedEvent, node: PairedEvent) -> bool:

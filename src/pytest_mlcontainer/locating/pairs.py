@@ -6,7 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_mlcontainer.locating.recording import NOTHING, Event, ProcessRecording, Sketch
+from pytest_mlcontainer.locating.recording import (
+    NOTHING,
+    Event,
+    LayerCall,
+    ProcessRecording,
+    Sketch,
+)
 
 Pair = tuple[str, str]
 
@@ -49,7 +55,22 @@ class PairedRuns:
     heads: dict[str, PairedEvent] = field(default_factory=dict)
     alone: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
     sketches: tuple[dict[str, Sketch], dict[str, Sketch]] = field(default_factory=lambda: ({}, {}))
+    layers: dict[tuple[str, str], tuple[list[LayerCall], list[LayerCall]]] = field(
+        default_factory=dict
+    )
     unpaired: int = 0
+
+    def layers_below(self, node: PairedEvent) -> Iterator[tuple[LayerCall, LayerCall]]:
+        """Modules of PyTorch's that ran below a statement on both sides, in their order."""
+        site = node.expected.site
+        line = 0 if site is None else site.line
+        place = f"{node.expected.path}/{line}:{node.expected.turn}"
+        here, there = self.layers.get((node.stream[0], place), ([], []))
+        others = {each.number: each for each in there}
+        for each in sorted(here, key=lambda layer: layer.number):
+            other = others.get(each.number)
+            if other is not None and (other.name, other.kind) == (each.name, each.kind):
+                yield each, other
 
     def of(self, pair: Pair) -> tuple[Sketch, Sketch]:
         """The sketches behind two digests."""
@@ -89,6 +110,8 @@ def _processes(
 def _pair_streams(pairing: PairedRuns, left: ProcessRecording, right: ProcessRecording) -> None:
     there = {event.key: event for event in right.events}
     names = (left.name, right.name)
+    for place, layers in left.layers.items():
+        pairing.layers[left.name, place] = (layers, right.layers.get(place, []))
     for event in left.events:
         other = there.get(event.key)
         if other is None:

@@ -47,15 +47,37 @@ class Event:
         return (self.path, self.site.file, self.site.line, self.turn)
 
 
+@dataclass(frozen=True)
+class LayerCall:
+    """One execution of a module of PyTorch's, below a statement.
+
+    Attributes:
+        number: in the order in which those below the statement began.
+        name: below the outermost of them; "" of that itself.
+        given, gave: digests.
+    """
+
+    number: int
+    name: str
+    kind: str
+    given: tuple[str, ...]
+    gave: str
+
+
 @dataclass
 class ProcessRecording:
-    """What one process did, in the order in which statements ended."""
+    """What one process did, in the order in which statements ended.
+
+    Attributes:
+        layers: by the place of a statement in the tree of calls.
+    """
 
     name: str
     argv: tuple[str, ...] = ()
     python: str = ""
     events: list[Event] = field(default_factory=list)
     sketches: dict[str, Sketch] = field(default_factory=dict)
+    layers: dict[str, list[LayerCall]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     unput: list[str] = field(default_factory=list)
     lost: bool = False
@@ -135,6 +157,10 @@ def _take(stream: ProcessRecording, sites: dict[int, _Site], parts: list[Any]) -
     elif what == "process":
         stream.argv = tuple(str(each) for each in parts[1]["argv"])
         stream.python = str(parts[1]["python"])
+    elif what == "m":
+        _place, number, name, kind, given, gave = parts[1:]
+        layer = LayerCall(int(number), str(name), str(kind), _texts(given), str(gave))
+        stream.layers.setdefault(str(_place), []).append(layer)
     elif what == "unput":
         stream.unput += _texts(parts[2])
     else:

@@ -12,6 +12,7 @@ _DIGITS: Final = 9
 _SHOWN: Final = 6
 _FRACTIONS: Final = ("float", "complex", "bfloat")
 _LONG: Final = 60
+_DIGEST: Final = 8
 
 
 def distance(expected: Sketch, actual: Sketch) -> float | None:
@@ -83,6 +84,22 @@ def differing_parts(expected: Sketch, actual: Sketch) -> Iterator[tuple[Sketch, 
             yield left, right
 
 
+def parts_within(expected: Sketch, actual: Sketch, deepest: int) -> Iterator[tuple[Sketch, Sketch]]:
+    """The same, also of what these hold.
+
+    Args:
+        deepest: how many containers within each other are looked into.
+    """
+    for left, right in differing_parts(expected, actual) if deepest > 0 else ():
+        yield left, right
+        yield from parts_within(left, right, deepest - 1)
+
+
+def digests(expected: Sketch, actual: Sketch) -> tuple[str, str]:
+    """The names of two sketches."""
+    return str(expected.get("d")), str(actual.get("d"))
+
+
 def is_discrete(sketch: Sketch) -> bool:
     """Whether it is no measured quantity: text, a whole number, labels, a choice."""
     kind = sketch.get("t")
@@ -112,6 +129,8 @@ def shown(sketch: Sketch) -> str:
         return _array_text(sketch)
     if kind in ("sequence", "set", "mapping"):
         return _container_text(sketch)
+    if kind == "bytes":
+        return f"{sketch.get('n')} bytes, digest {str(sketch.get('d'))[:_DIGEST]}"
     return str(sketch.get("k") or kind)
 
 

@@ -20,6 +20,12 @@ class Entrance:
     mend: str = ""
 
 
+SEED: Final = Entrance("a generator of random numbers, by its seed", "seed it with a constant")
+RANDOM: Final = Entrance(
+    "random numbers",
+    "seed the generator: random_state=0, default_rng(0)",
+)
+_GENERATOR: Final = re.compile(r"\((\w+\.)?random\)")
 ORDER: Final = Entrance("the same elements in another order", "sort them, or use a list")
 _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
     (
@@ -75,16 +81,13 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
     ),
     (
         r"(^|\.)(seed|default_rng|RandomState|SystemRandom|manual_seed|PRNGKey|set_seed)$",
-        Entrance("a generator of random numbers, by its seed", "seed it with a constant"),
+        SEED,
     ),
     (
         r"(^|\.)(random|rand|randn|randint|randrange|uniform|normal|standard_normal|gauss|choice"
         r"|choices|sample|shuffle|permutation|permuted|integers|bernoulli|multinomial|randperm"
         r"|train_test_split)$",
-        Entrance(
-            "random numbers",
-            "seed the generator: random_state=0, default_rng(0)",
-        ),
+        RANDOM,
     ),
     (
         r"(^|\.)(set|frozenset|hash)$",
@@ -135,3 +138,13 @@ def way_in(calls: tuple[str, ...], text: str, *, reordered: bool) -> Entrance | 
     if _ENVIRONMENT.search(text):
         return way_in(("os.getenv",), "", reordered=False)
     return ORDER if reordered else None
+
+
+def is_generator(name: str) -> bool:
+    """Whether a name is not one of the program's, but that of a generator of its process."""
+    return _GENERATOR.fullmatch(name) is not None
+
+
+def may_draw(calls: tuple[str, ...], text: str) -> bool:
+    """Whether a statement may draw random numbers: nothing else is known of how it differs."""
+    return way_in(calls, text, reordered=False) in (None, RANDOM, SEED)

@@ -58,7 +58,8 @@ class Aiming:
         if RESULT in names:
             return  # done before it ended
         key = self._next(number)
-        left = self._put_all(frame, key, names) if self._put else self._keep(frame, key, names)
+        keep = self._put_all if self._put else self._keep
+        left = keep(frame, key, names, statement.backward)
         if left:
             self._stream.write("unput", number, left)
 
@@ -72,22 +73,23 @@ class Aiming:
         if not self._put:
             left = self._keep_values(key, {RESULT: value})
         elif key in self._values and RESULT in self._values[key]:
-            other = values.unpickled(self._values[key][RESULT])
-            return value if values.fill(value, other) else other
+            return values.exchanged(value, values.unpickled(self._values[key][RESULT]))
         else:
             left = [] if number in self._values else [RESULT]
         if left:
             self._stream.write("unput", number, left)
         return value
 
-    def _keep(self, frame, key, names):
+    def _keep(self, frame, key, names, backward):
         found = {name: values.look_up(frame, name) for name in names}
         there = {name: value for name, value in found.items() if value is not values.MISSING}
-        return self._keep_values(key, there) + [name for name in names if name not in there]
+        return self._keep_values(key, there, backward) + [
+            name for name in names if name not in there
+        ]
 
-    def _keep_values(self, key, there):
+    def _keep_values(self, key, there, backward=False):
         """Keep what there is; returns the names of what cannot be."""
-        kept, left = values.pickled(there)
+        kept, left = values.pickled(there, backward)
         number, _turn = key
         if self._bytes > _MOST:
             self._values.pop(self._last.get(number), None)
@@ -97,7 +99,7 @@ class Aiming:
         self._bytes += sum(map(len, kept.values()))
         return left
 
-    def _put_all(self, frame, key, names):
+    def _put_all(self, frame, key, names, _backward):
         if key not in self._values:
             return [] if key[0] in self._values else names
         kept = self._values[key]

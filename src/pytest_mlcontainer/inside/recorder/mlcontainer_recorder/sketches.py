@@ -17,12 +17,13 @@ import sys
 import types
 import uuid
 
-from . import numbers
+from . import numbers, tensors
 from .numbers import SHOWN, TEXT_SHOWN, digest
 
 _DEEPEST = 4
 _LEAVES = 4000
 _CHILDREN = 24
+_NAMED_CHILDREN = 400  # of these only what names the value is told
 _KNOWN = 2000
 _LONG = 200000
 _COLUMNS = 200
@@ -42,6 +43,7 @@ _MACHINERY = frozenset(
     "_io _thread asyncio concurrent contextlib http io logging mmap multiprocessing queue select"
     " selectors socket sqlite3 ssl subprocess tempfile threading urllib weakref".split()
 )
+_NAMING = ("t", "d", "dtype")
 _NOTHING_TO_SEE = (
     types.ModuleType,
     types.FunctionType,
@@ -62,6 +64,14 @@ def _kind(value):
     return "%s.%s" % (found.__module__, found.__qualname__)
 
 
+def _children(parts):
+    """What a container holds: the first few whole, of more of them, which hold much, the digest."""
+    found, more = parts[:_CHILDREN], parts[_CHILDREN:_NAMED_CHILDREN]
+    if any(part and "o" in part for part in more):
+        found += [part and {name: part[name] for name in _NAMING if name in part} for part in more]
+    return found
+
+
 class Sketcher:
     """Sketches values; counts the bytes that it had to read.
 
@@ -73,10 +83,15 @@ class Sketcher:
         self.bytes_read = 0
         self._known = {}
 
-    def sketch(self, value):
-        """The sketch, as what JSON can hold; None where nothing can be said of the value."""
+    def sketch(self, value, backward=False):
+        """The sketch, as what JSON can hold; None where nothing can be said of the value.
+
+        Args:
+            backward: whether gradients matter, which then belong to it.
+        """
         self._left = _LEAVES
         self._above = set()
+        self._backward = backward
         try:
             return self._sketch(value, 0)
         except Exception:
@@ -140,6 +155,9 @@ class Sketcher:
             return self._numbers(list(value), "array")
         if isinstance(value, random.Random):
             return self._named("random.Random", {"state": value.getstate()}, depth)
+        known = tensors.described(value, self._backward and depth == 0)
+        if known is not None:
+            return self._named(known[0], known[1], depth)
         library = kind.__module__.partition(".")[0]
         if library in _MACHINERY:
             return None
@@ -166,7 +184,7 @@ class Sketcher:
             "n": len(value),
             "d": digest(b"sequence", str(len(value)).encode(), *[d.encode() for d in digests]),
             "o": digest(*[d.encode() for d in sorted(digests)]),
-            "c": parts[:_CHILDREN],
+            "c": _children(parts),
             "partial": partial,
         }
 
@@ -191,7 +209,7 @@ class Sketcher:
             "n": count,
             "d": digest(b"mapping", *[d.encode() for d in digests]),
             "o": digest(*[d.encode() for d in sorted(digests)]),
-            "c": parts[:_CHILDREN],
+            "c": _children(parts),
             "names": [name[:TEXT_SHOWN] for name in names[:_CHILDREN]],
             "partial": len(digests) < count,
         }

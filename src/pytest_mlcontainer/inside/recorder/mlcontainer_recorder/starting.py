@@ -74,10 +74,11 @@ class Traced:
         return sys.gettrace() == self._call
 
     def _call(self, frame, _event, _argument):
-        statements = self._watcher.statements(frame.f_code)
-        if statements is None:
-            return None
         watcher = self._watcher
+        statements = watcher.statements(frame.f_code)
+        if statements is None:
+            layer = watcher.may_be_layer(frame.f_code) and watcher.layer_called(frame)
+            return self._layer if layer else None
         if frame.f_code.co_flags & _GENERATORS and watcher.knows(frame):
             state = watcher.resumed(frame)
         else:
@@ -110,6 +111,12 @@ class Traced:
             return local
 
         return local
+
+    def _layer(self, frame, event, argument):
+        frame.f_trace_lines = False
+        if event == "return":
+            self._watcher.layer_returned(frame, argument)
+        return self._layer
 
 
 class Monitored:
@@ -144,7 +151,7 @@ class Monitored:
         if getattr(self._busy, "now", False):
             return None
         statements = self._watcher.statements(code)
-        if statements is None:
+        if statements is None and not self._watcher.may_be_layer(code):
             return sys.monitoring.DISABLE
         self._busy.now = True
         try:
@@ -155,8 +162,12 @@ class Monitored:
     def _started(self, code, _offset):
         return self._quietly(self._begin, code)
 
-    def _begin(self, frame, _statements):
+    def _begin(self, frame, statements):
         events, on = sys.monitoring.events, sys.monitoring
+        if statements is None:
+            if self._watcher.layer_called(frame):
+                on.set_local_events(_TOOL, frame.f_code, events.PY_RETURN)
+            return None
         wanted = events.LINE | events.PY_RETURN | events.PY_YIELD | events.PY_RESUME
         if on.get_local_events(_TOOL, frame.f_code) != wanted:
             on.set_local_events(_TOOL, frame.f_code, wanted)
@@ -176,7 +187,11 @@ class Monitored:
     def _returned(self, code, _offset, value):
         if self._watcher.is_tiring(code):
             return sys.monitoring.DISABLE
-        return self._quietly(lambda frame, _statements: self._watcher.returned(frame, value), code)
+        return self._quietly(self._return, code, value)
+
+    def _return(self, frame, statements, value):
+        end = self._watcher.layer_returned if statements is None else self._watcher.returned
+        end(frame, value)
 
     def _yielded(self, code, _offset, value):
         return self._quietly(

@@ -1,8 +1,12 @@
 """A file's statements: where each stands, what it reads, what it may change, what it calls."""
 
 import ast
+import builtins
+
+from . import randomness
 
 _LONGEST = 160
+_BACKWARD = ("backward", "grad")
 _SIMPLE = (
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Raise, ast.Assert,
     ast.Delete, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass, ast.Break,
@@ -25,10 +29,12 @@ class CodeStatement:
         met: how often it was begun.
         quiet: how often it has to have been begun before it is looked at again.
         aimed: whether something is done there.
+        backward: whether gradients are taken or used there.
     """
 
     __slots__ = (
         "aimed",
+        "backward",
         "binds",
         "bytes_read",
         "calls",
@@ -49,7 +55,7 @@ class CodeStatement:
         self.number, self.file, self.line, self.end, self.kind = None, file, line, end, kind
         self.reads, self.binds, self.touches, self.calls = (), (), (), ()
         self.text, self.met, self.bytes_read, self.function = text, 0, 0, ""
-        self.aimed, self.quiet = False, 0
+        self.aimed, self.backward, self.quiet = False, False, 0
 
     @property
     def simple(self):
@@ -115,6 +121,11 @@ def _read(node, statement):
         chains = dict.fromkeys(getattr(seen, name))
         setattr(statement, name, tuple(each for each in chains if each.split(".")[0] not in local))
     statement.calls = tuple(dict.fromkeys(seen.calls))
+    if randomness.seeds(statement.calls):
+        statement.reads += randomness.NAMES
+        statement.touches += randomness.NAMES
+    used = (*statement.calls, *statement.reads, *statement.binds)
+    statement.backward = any(word in name for name in used for word in _BACKWARD)
 
 
 def _chain(node):
@@ -178,9 +189,9 @@ class _ExpressionNames(ast.NodeVisitor):
         if name:
             self.calls.append(name)
             owner = name.rpartition(".")[0]
-            if owner:
-                self.reads.append(owner)
-                self.touches.append(owner)
+            if owner or not hasattr(builtins, name):
+                self.reads.append(owner or name)
+                self.touches.append(owner or name)
         else:
             if isinstance(node.func, ast.Attribute):
                 self.calls.append("." + node.func.attr)

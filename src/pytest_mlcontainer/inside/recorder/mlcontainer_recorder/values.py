@@ -4,6 +4,8 @@ import pickle
 import sys
 import types
 
+from . import randomness, tensors
+
 _NOTHING = object()
 MISSING = _NOTHING
 
@@ -14,10 +16,15 @@ def look_up(frame, chain):
     Properties and `__getattr__` are never called: an attribute that is none of the object's own
     ends the chain there, with the object.
     """
+    if chain in randomness.NAMES:
+        found = randomness.state(chain)
+        return _NOTHING if found is None else found
     names = chain.split(".")
     value = _variable(frame, names[0])
     for name in names[1:]:
         fields = getattr(value, "__dict__", None) if _is_open(value) else None
+        if fields is not None and name not in fields:
+            fields = tensors.fields_of(value)
         if fields is None or name not in fields:
             return _NOTHING if isinstance(value, types.ModuleType) else value
         value = fields[name]
@@ -35,12 +42,16 @@ def _is_open(value):
     return isinstance(getattr(type(value), "__dict__", None), types.MappingProxyType)
 
 
-def pickled(found):
-    """Values by name, pickled as they are at this moment; and names of those that cannot be."""
+def pickled(found, backward=False):
+    """Values by name, pickled as they are at this moment; and names of those that cannot be.
+
+    Args:
+        backward: whether gradients are taken in the statement.
+    """
     kept, left = {}, []
     for name, value in found.items():
         try:
-            kept[name] = pickle.dumps(value, 4)
+            kept[name] = pickle.dumps(tensors.packed(value, backward), 4)
         except Exception:
             left.append(name)
     return kept, left
@@ -69,9 +80,15 @@ def put(frame, chain, value):
     A container or array that others may hold too is filled with what the value holds, where both
     are of one kind: then all who hold it see the value.
     """
+    if chain in randomness.NAMES:
+        return randomness.restore(chain, value)
     here = look_up(frame, chain)
     if here is not _NOTHING and fill(here, value):
         return True
+    if isinstance(value, tensors.Packed):
+        value = value.alone()
+        if value is None:
+            return False
     owner, _, name = chain.rpartition(".")
     if owner:
         holder = look_up(frame, owner)
@@ -95,8 +112,18 @@ def put(frame, chain, value):
     return False
 
 
+def exchanged(here, value):
+    """What a function returns in the place of a value: that, filled, or else the other one."""
+    if fill(here, value):
+        return here
+    other = value.alone() if isinstance(value, tensors.Packed) else value
+    return here if other is None and isinstance(value, tensors.Packed) else other
+
+
 def fill(here, value):
     """Give what is here what a value holds, where both are of one kind; whether that was done."""
+    if isinstance(value, tensors.Packed):
+        return tensors.fill(here, value)
     kind = type(here)
     if kind is not type(value):
         return False

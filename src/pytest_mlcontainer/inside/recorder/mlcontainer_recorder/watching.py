@@ -15,7 +15,8 @@ import os
 import sysconfig
 import threading
 
-from . import values
+from . import randomness, values
+from .layers import NAME, Layers
 from .statements import statements_of
 
 _ALL = 64
@@ -66,6 +67,7 @@ class Watcher:
         self._process = os.getpid()
         self._threads, self._next = {}, 0
         self._libraries = _library_folders()
+        self._layers = Layers(stream, sketcher)
 
     # Which code is the project's own.
 
@@ -170,6 +172,23 @@ class Watcher:
                 return (state, state.watched) if known else (None, False)
         return None, False
 
+    def may_be_layer(self, code):
+        """Whether code of a library's may be what a module of PyTorch's does."""
+        return code.co_name == NAME and self._records
+
+    def layer_called(self, frame):
+        """Such code begins; whether its end has to be told of."""
+        above, _watched = self._caller(frame)
+        if above is None or above.pending is None or above.pending[2] is None:
+            return False
+        statement, turn, _read = above.pending
+        place = "%s/%d:%d" % (above.path, statement.line, turn)
+        return self._layers.begun(frame, statement, place)
+
+    def layer_returned(self, frame, value):
+        """Such code ends."""
+        self._layers.ended(frame, value)
+
     def line(self, frame, number, statements):
         """A line is about to be executed.
 
@@ -202,7 +221,7 @@ class Watcher:
             return statement.aimed or statement.met < _LONGEST
         names = statement.reads
         before = self.sketcher.bytes_read
-        found = self._sketches(frame, names) if names else {}
+        found = self._sketches(frame, names, statement.backward) if names else {}
         statement.bytes_read += self.sketcher.bytes_read - before
         state.pending = (statement, turn, found)
         return True
@@ -223,13 +242,16 @@ class Watcher:
             return
         before = self.sketcher.bytes_read
         bound = self._sketches(frame, statement.binds)
-        for name, found in self._sketches(frame, statement.touches).items():
+        touched = self._sketches(frame, statement.touches, statement.backward)
+        for name, found in touched.items():
             if read.get(name) != found:
                 bound.setdefault(name, found)
         if result is not None:
             found = self._sketch(result[1])
             if found:
                 bound[result[0]] = found
+        for name in randomness.NAMES:
+            read.pop(name, None)  # how it was before the seed is of no account
         statement.bytes_read += self.sketcher.bytes_read - before
         if statement.kind in _SILENT:
             return
@@ -306,19 +328,19 @@ class Watcher:
         }
         self.stream.write("s", statement.number, site)
 
-    def _sketches(self, frame, names):
+    def _sketches(self, frame, names, backward=False):
         found = {}
         for name in names:
             value = values.look_up(frame, name)
             if value is values.MISSING:
                 continue
-            sketch = self._sketch(value)
+            sketch = self._sketch(value, backward)
             if sketch:
                 found[name] = sketch
         return found
 
-    def _sketch(self, value):
-        found = self.sketcher.sketch(value)
+    def _sketch(self, value, backward=False):
+        found = self.sketcher.sketch(value, backward)
         return self.stream.sketch(found) if found is not None else None
 
     def _often(self, count, bytes_read=0):
