@@ -32,6 +32,7 @@ def test_a_stage_begins_with_what_its_base_says() -> None:
         copied=("a.py", "dist/*.whl"),
         runs=("one   && two",),
         variables=("TAG",),
+        folders=frozenset({"/", "/srv"}),
     )
     assert command_words(recipe.command) == ("serve", "--port", "1")
 
@@ -113,3 +114,34 @@ def test_each_instruction_knows_where_it_begins_and_the_text_of_its_heredocs() -
         ("CMD", 13),
     ]
     assert [each.heredocs for each in parse_instructions(text)][2] == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("steps", "placed"),
+    [
+        ("WORKDIR /app\nCOPY train.py /app", "/app/"),
+        ("WORKDIR /app\nCOPY train.py main.py", "/app/main.py"),
+        ("WORKDIR /srv\nRUN mkdir -p code logs && ls\nCOPY train.py code", "/srv/code/"),
+        ("RUN mkdir /srv/code/deep\nCOPY train.py /srv/code", "/srv/code/"),
+        ("COPY requirements.txt /app/\nCOPY train.py /app", "/app/"),
+        ("WORKDIR /app\nWORKDIR src\nCOPY train.py /app/src", "/app/src/"),
+        ("COPY train.py /train", "/train"),
+    ],
+)
+def test_a_file_is_copied_into_a_folder_that_exists(steps: str, placed: str) -> None:
+    assert parse_dockerfile(f"FROM base\n{steps}\n").placed[-1] == ("train.py", placed)
+
+
+@pytest.mark.parametrize(
+    ("line", "servers"),
+    [
+        ("ENV MLFLOW_TRACKING_URI=http://mlflow:5000", (("MLFLOW_TRACKING_URI", "http://mlflow:5000"),)),
+        ('ENV DB "postgres://db:5432/x"', (("DB", "postgres://db:5432"),)),
+        ("ENV URI=http://localhost:5000", ()),
+        ("ENV URI=https://example.org:443", ()),
+    ],
+)  # fmt: skip
+def test_servers_of_other_containers_are_known(
+    line: str, servers: tuple[tuple[str, str], ...]
+) -> None:
+    assert parse_dockerfile(f"FROM base\n{line}\n").servers == servers

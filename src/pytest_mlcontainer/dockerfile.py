@@ -13,13 +13,16 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 # One of the `# key=value` lines that a Dockerfile begins with; any other line ends them.
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][\w-]*)\s*=\s*(\S+)")
 _FLAG = re.compile(r"--([\w.-]+)(?:=(\S*))?(?:\s+|$)")
 _HEREDOC = re.compile(r"""(?:^|\s)\d*<<(-?)["']?([^\s<>|&;"']+)""")
 _HEREDOCS_IN = ("ADD", "COPY", "RUN")
+# `NAME=http://name:80`: a name without a dot is one of a network of containers.
+_SERVER = re.compile(r"""(?:^|\s)(\w+)(?:=|\s)["']?(\w+://(?!localhost\b)[a-z][\w-]*:\d+)""")
+_MKDIR = re.compile(r"\bmkdir ([^&;|\n]+)")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class DockerfileSummary:
         health: the path that HEALTHCHECK asks a server of its own for.
         runs: what RUN executes, with the texts of heredocs, in all stages.
         variables: names that ENV and ARG give values, in all stages.
+        folders: absolute paths of those that WORKDIR, COPY, ADD and `mkdir` make.
+        servers: variables that name a server of another container, with its URL.
     """
 
     workdir: str = ""
@@ -96,6 +101,8 @@ class DockerfileSummary:
     health: str = ""
     runs: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    folders: frozenset[str] = frozenset()
+    servers: tuple[tuple[str, str], ...] = ()
 
 
 def read_dockerfile(file: Path) -> str:
@@ -202,7 +209,8 @@ def parse_dockerfile(text: str) -> DockerfileSummary:
     runs = tuple("\n".join((each.rest, *each.heredocs)) for each in every if each.word == "RUN")
     given = " ".join(each.rest for each in every if each.word in ("ENV", "ARG"))
     variables = tuple(re.findall(r"(?:^|\s)([A-Za-z_]\w*)(?==|\s)", given))
-    return replace(now, copied=copied_sources(text), runs=runs, variables=variables)
+    found = replace(now, copied=copied_sources(text), runs=runs, variables=variables)
+    return replace(found, servers=tuple(_SERVER.findall(given)))
 
 
 def _base_and_name(rest: str) -> tuple[str, str]:
@@ -215,9 +223,20 @@ def _summarised(now: DockerfileSummary, each: Instruction) -> DockerfileSummary:
     """What is known after one more instruction of a stage."""
     match each.word:
         case "COPY" | "ADD":
-            return replace(now, placed=(*now.placed, *_placed(each, now.workdir)))
+            placed = _placed(each, now)
+            made = {
+                place if place.endswith("/") else posixpath.dirname(place) for _, place in placed
+            }
+            return replace(
+                now, placed=(*now.placed, *placed), folders=now.folders | _with_parents(made)
+            )
         case "WORKDIR":
-            return replace(now, workdir=each.rest)
+            place = posixpath.join(now.workdir, each.rest)
+            return replace(now, workdir=place, folders=now.folders | _with_parents({place}))
+        case "RUN":
+            words = " ".join(_MKDIR.findall(each.rest)).split()
+            made = {posixpath.join("/", now.workdir, word) for word in words if word[0] != "-"}
+            return replace(now, folders=now.folders | _with_parents(made))
         case "ENV":
             return replace(now, path=(*_on_path(each.rest), *now.path))
         case "HEALTHCHECK":
@@ -233,14 +252,20 @@ def _summarised(now: DockerfileSummary, each: Instruction) -> DockerfileSummary:
     return now
 
 
-def _placed(each: Instruction, workdir: str) -> tuple[tuple[str, str], ...]:
+def _with_parents(folders: Iterable[str]) -> set[str]:
+    """Folders, and those that they are in, with nothing at their ends."""
+    paths = [PurePosixPath("/", folder) for folder in folders]
+    return {str(each) for path in paths for each in (path, *path.parents)}
+
+
+def _placed(each: Instruction, now: DockerfileSummary) -> tuple[tuple[str, str], ...]:
     """Each source of a COPY with the absolute path of what it becomes; with a slash at its end
     where a file goes into that folder, which a folder's content does in any case."""
     sources, target = each.copied
     if not sources or set("*?$") & set(target):
         return ()
-    place = posixpath.normpath(posixpath.join("/", workdir, target))
-    into = target.endswith(("/", ".")) or len(sources) > 1
+    place = posixpath.normpath(posixpath.join("/", now.workdir, target))
+    into = target.endswith(("/", ".")) or len(sources) > 1 or place in now.folders
     return tuple((source, f"{place}/" if into else place) for source in sources)
 
 

@@ -286,8 +286,8 @@ def test_init_does_not_declare_what_training_writes_for_what_follows(
 ) -> None:
     """Copies of it that inference leaves alone are not its outputs, and a run says so."""
     (folder / "Dockerfile").write_text("FROM python:3.13-slim\nWORKDIR /srv\nCOPY . .\n")
-    (folder / "train.py").write_text(f"open({train})\n")
-    (folder / "predict.py").write_text(f"open({predict})\n")
+    (folder / "train.py").write_text(f"work_on({train})\n")
+    (folder / "predict.py").write_text(f"work_on({predict})\n")
 
     assert main(["init"]) == 0
 

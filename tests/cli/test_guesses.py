@@ -126,10 +126,18 @@ def test_an_image_that_starts_nothing_has_no_entrypoint(tmp_path: Path, own: str
     assert guessed(tmp_path, f"{ALL}{own}\n", {}) == {}
 
 
-def test_a_command_that_only_helps_is_no_server(tmp_path: Path) -> None:
-    found = guessed(tmp_path, f'{ALL}EXPOSE 7000\nENTRYPOINT ["rembg"]\nCMD ["--help"]\n', {})
-    assert list(found) == ["run"]
-    assert "needs `command` and `port`" in found["run"].source
+@pytest.mark.parametrize(
+    ("own", "note"),
+    [
+        ('EXPOSE 7000\nENTRYPOINT ["rembg"]\nCMD ["--help"]',
+         "rembg --help only helps: a run needs `command` and `port` where it is a server"),
+        ('CMD ["python", "cluster.py", "--help"]',
+         "python cluster.py --help only helps: a run needs `command`"),
+    ],
+)  # fmt: skip
+def test_a_command_that_only_helps_is_no_entrypoint(tmp_path: Path, own: str, note: str) -> None:
+    assert guessed(tmp_path, f"{ALL}{own}\n", {"cluster.py": RUNS}) == {}
+    assert guess_entrypoints(tmp_path, {}, parse_dockerfile(f"{ALL}{own}\n")).notes == (note,)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +334,7 @@ def test_files_that_a_program_writes_by_name_are_its_outputs(
 @pytest.mark.parametrize(
     ("own", "port", "env"),
     [
-        ("CMD uvicorn a:app --port 5001", 5001, ()),
+        ("CMD uvicorn a:app --host 0.0.0.0 --port 5001", 5001, ()),
         ('EXPOSE 80\nCMD ["gunicorn", "-b", ":5002", "a:app"]', 5002, ()),
         ('CMD ["gunicorn", "--bind=0.0.0.0:9696", "--workers", "4", "a:app"]', 9696, ()),
         ("CMD uvicorn a:app --port ${PORT:-5003}", 5003, ()),
@@ -352,3 +360,154 @@ def test_the_images_own_program_that_needs_arguments_is_none(tmp_path: Path) -> 
     assert guessed(tmp_path, own, files) == {}
     notes = guess_entrypoints(tmp_path, {}, parse_dockerfile(own)).notes
     assert notes == ("python batch.py cannot be started without sys.argv[1]",)
+
+
+NO_FILE = "which neither the image nor the project has"
+
+
+@pytest.mark.parametrize(
+    ("steps", "code", "lacks"),
+    [
+        ("", "read_csv('rides.csv')", f"it reads rides.csv, {NO_FILE}"),
+        ("", "PATH = Path('in') / 'a.npy'\nnp.load(PATH)", f"it reads in/a.npy, {NO_FILE}"),
+        ("", "open(os.path.join('in', 'a.txt'))", f"it reads in/a.txt, {NO_FILE}"),
+        ("", "p.add_argument('--csv', default='a.csv')\nread_csv(args.csv)",
+         f"it reads a.csv, {NO_FILE}"),
+        ("", "if not exists('a.csv'):\n    raise X\nread_csv('a.csv')",
+         f"it reads a.csv, {NO_FILE}"),
+        ("", "try:\n    df = read_csv('a.csv')\nexcept X:\n    log()\nfit(df)",
+         f"it reads a.csv, {NO_FILE}"),
+        ("", "read_csv('Kept.csv')", f"it reads Kept.csv, {NO_FILE}"),
+        ("", "read_csv('/data/a.csv')", f"it reads /data/a.csv, {NO_FILE}"),
+        ("", "os.environ['TOKEN']", "it asks for the variable TOKEN, which the image does not set"),
+        ("", "fetch_openml('titanic')",
+         "it gets fetch_openml over a network, which a run has only with `network`"),
+        ("", "read_csv('https://example.org/a.csv')",
+         "it gets https://example.org/a.csv over a network, which a run has only with `network`"),
+        ("", "MNIST('.', download=True)",
+         "it gets MNIST over a network, which a run has only with `network`"),
+        ("", "AutoModel.from_pretrained('bert-base')",
+         "it gets bert-base over a network, which a run has only with `network`"),
+        ("ENV MLFLOW_TRACKING_URI=http://mlflow:5000", "import mlflow",
+         "MLFLOW_TRACKING_URI names http://mlflow:5000, and a run has no such server"),
+    ],
+)  # fmt: skip
+def test_what_a_run_does_not_have_is_said_instead_of_a_command_that_fails(
+    tmp_path: Path, steps: str, code: str, lacks: str
+) -> None:
+    files = {"train.py": f"{code}\nmain()\n", "kept.csv": "1"}
+    assert guessed(tmp_path, f"{ALL}{steps}\n", files)["train"].lacks == lacks
+
+
+@pytest.mark.parametrize(
+    ("steps", "code"),
+    [
+        ("", "read_csv('kept.csv')"),
+        ("", "read_csv('./kept.csv')"),
+        ("", "read_csv('/app/kept.csv')"),
+        ("", "open('/etc/hosts')"),
+        ("", "df.to_csv('a.csv')\nread_csv('a.csv')"),
+        ("", "if exists('a.csv'):\n    read_csv('a.csv')"),
+        ("", "if not exists('a.csv'):\n    make()\nread_csv('a.csv')"),
+        ("", "try:\n    df = read_csv('a.csv')\nexcept X:\n    df = made()"),
+        ("", "model = None\ntry:\n    model = load('a.pkl')\nexcept X:\n    log()"),
+        ("RUN wget https://example.org/a.csv", "read_csv('a.csv')"),
+        ("RUN python make.py", "read_csv('a.csv')\nload_dataset('b')"),
+        ("ENV TOKEN=x", "os.environ['TOKEN']"),
+        ("", "os.environ['SEED'] = '1'\nprint(os.environ['SEED'])"),
+        ("", "os.environ.get('TOKEN')"),
+        ("", "AutoModel.from_pretrained('./local')"),
+        ("ENV MLFLOW_TRACKING_URI=http://mlflow:5000", "import numpy"),
+        ("", "print 'python 2', open('a.csv')"),
+        ("", "x = " + "(" * 150 + ")" * 150),
+    ],
+)
+def test_what_is_there_or_may_be_missing_is_no_hindrance(
+    tmp_path: Path, steps: str, code: str
+) -> None:
+    files = {"train.py": f"{code}\nmain()\n", "kept.csv": "1"}
+    assert guessed(tmp_path, f"{ALL}{steps}\n", files)["train"].lacks == ""
+
+
+def test_a_file_that_the_build_leaves_out_is_an_input(tmp_path: Path) -> None:
+    files = {"train.py": "read_csv('rides.csv')\n", "rides.csv": "1", ".dockerignore": "*.csv\n"}
+    train = guessed(tmp_path, ALL, files)["train"]
+    assert (train.lacks, train.unmet.inputs) == ("", ("rides.csv",))
+
+
+def test_a_server_gets_what_training_writes_and_fails_without(tmp_path: Path) -> None:
+    """Unless training cannot start either; a server may ask a network, which it has."""
+    server = "model = load('model.pkl')\nload_dataset('x')\napp = FastAPI()\n"
+    own = f'{ALL}CMD ["uvicorn", "app:app", "--host", "0.0.0.0"]\n'
+    files = {"app.py": server, "train.py": "dump(fit(), open('model.pkl', 'wb'))\n"}
+    served = guessed(tmp_path, own, files)["serve"]
+    assert (served.needs, served.lacks) == (("train",), "")
+    files["train.py"] = f"read_csv('rides.csv')\n{files['train.py']}"
+    found = guessed(tmp_path, own, files)
+    assert found["train"].lacks == f"it reads rides.csv, {NO_FILE}"
+    assert (found["serve"].needs, found["serve"].lacks) == ((), f"it reads model.pkl, {NO_FILE}")
+
+
+@pytest.mark.parametrize(
+    ("own", "code", "lacks"),
+    [
+        ("CMD uvicorn a:app", "", "uvicorn listens on 127.0.0.1 alone, because its command names no"
+         " host"),
+        ("CMD uvicorn a:app --host 0.0.0.0", "", ""),
+        ("ENV UVICORN_HOST=0.0.0.0\nCMD uvicorn a:app", "", ""),
+        ("CMD gunicorn -b :80 a:app", "", ""),
+        ("CMD flask run --host=0.0.0.0", "", ""),
+        ("CMD streamlit run a.py", "", ""),
+        ("CMD python a.py", "app = Flask(1)\napp.run(debug=True)",
+         "app.run() names no host, and so listens on 127.0.0.1 alone"),
+        ("CMD python a.py", "app = Flask(1)\napp.run('x', host='0.0.0.0')", ""),
+        ("CMD python a.py", "uvicorn.run(app, **options)", ""),
+    ],
+)  # fmt: skip
+def test_a_server_that_only_its_container_reaches_is_left_out(
+    tmp_path: Path, own: str, code: str, lacks: str
+) -> None:
+    found = guessed(tmp_path, f"{ALL}EXPOSE 80\n{own}\n", {"a.py": code})
+    assert found["serve"].lacks == lacks
+
+
+def test_a_server_listens_where_its_program_does_whatever_is_exposed(tmp_path: Path) -> None:
+    own = f"{ALL}EXPOSE 5000\nCMD streamlit run app.py\n"
+    assert guessed(tmp_path, own, {"app.py": "import streamlit\n"})["serve"].port == 8501
+
+
+def test_the_images_own_script_is_what_its_code_says(tmp_path: Path) -> None:
+    """A server without EXPOSE, and a batch of an image that exposes a port for nothing."""
+    files = {"ask.py": "app = Flask(1)\napp.run(host='0.0.0.0', port=5001)\n", "batch.py": RUNS}
+    served = guessed(tmp_path, f'{ALL}CMD ["python", "ask.py"]\n', files)
+    assert [(name, guess.port) for name, guess in served.items()] == [("serve", 5001)]
+    assert [*guessed(tmp_path, f'{ALL}EXPOSE 80\nCMD ["python", "batch.py"]\n', files)] == ["run"]
+
+
+def test_arguments_that_the_image_gives_are_not_missing(tmp_path: Path) -> None:
+    files = {"train.py": "p.add_argument('-d', '--data', required=True)\nmain()\n"}
+    own = f'{ALL}ENTRYPOINT ["python", "train.py"'
+    assert [*guessed(tmp_path, f'{own}, "--data", "/x"]\n', files)] == ["train"]
+    assert guessed(tmp_path, f"{own}]\n", files) == {}
+
+
+def test_the_stages_of_a_pipeline_that_lack_something_are_not_run_by_dvc_either(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "dvc.yaml": "stages:\n  get:\n    cmd: python get.py\n    outs: [raw]\n",
+        "get.py": "fetch_openml('titanic')\n",
+    }
+    own = f'{ALL}CMD ["dvc", "repro"]\n'
+    assert guessed(tmp_path, own, files) == {}
+    (note,) = guess_entrypoints(tmp_path, {}, parse_dockerfile(own)).notes
+    assert note.startswith("stage get of dvc.yaml is not run: it gets fetch_openml over a network")
+
+
+def test_compose_says_what_an_image_that_starts_nothing_is_for(tmp_path: Path) -> None:
+    service = "services:\n  web:\n    build: .\n    command: gunicorn -b 0.0.0.0:80 a:app\n"
+    found = guessed(tmp_path, ALL, {"docker-compose.yml": service})
+    assert found["serve"].command == ("gunicorn", "-b", "0.0.0.0:80", "a:app")
+    assert (found["serve"].port, found["serve"].source) == (80, "service web of docker-compose.yml")
+    own = f'{ALL}CMD ["python", "b.py"]\n'
+    assert [*guessed(tmp_path, own, {"b.py": RUNS})] == ["run"]

@@ -1,4 +1,4 @@
-"""Commands that files of other tools declare: DVC's stages, MLflow's entry points, Make's targets.
+"""Commands that other tools' files declare: DVC's stages, MLflow's and Compose's, Make's targets.
 
 Formats: https://dvc.org/doc/user-guide/project-structure/dvcyaml-files and
 https://mlflow.org/docs/latest/ml/projects/. Of a Makefile those targets are taken that are one
@@ -18,6 +18,7 @@ from typing import Any, Final
 from pytest_mlcontainer.cli.source_files import read_source
 
 DVC, MLFLOW, MAKE = "dvc.yaml", "MLproject", "Makefile"
+COMPOSE: Final = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _SHELL: Final = re.compile(r"[|&;<>$`*?()\[\]#~]|^\s*\w+=")
 _RUNNERS: Final = re.compile(r"(?:uv|poetry|pipenv|pdm|pixi) run(?: --[\w-]+)* ")
 _TARGET: Final = re.compile(r"^([A-Za-z][\w.-]*)[ \t]*:(?![=:])[ \t]*([^\n#]*)")
@@ -77,6 +78,24 @@ def other_commands(root: Path, notes: list[str]) -> Iterator[DeclaredCommand]:
     """MLflow's entry points, then Make's targets."""
     yield from _of_mlflow(root, notes)
     yield from _of_make(read_source(root / MAKE))
+
+
+def compose_command(root: Path, notes: list[str]) -> DeclaredCommand | None:
+    """What Compose starts in the image that is built here; None where several services differ."""
+    found: dict[tuple[str, ...], DeclaredCommand] = {}
+    for name in COMPOSE:
+        services = _yaml(root / name, notes).get("services")
+        for service, about in services.items() if isinstance(services, Mapping) else ():
+            build = about.get("build") if isinstance(about, Mapping) else None
+            context = build.get("context") if isinstance(build, Mapping) else build
+            command = about.get("command") if context in (".", "./") else None
+            words = tuple(map(str, command)) if isinstance(command, list) else ()
+            if isinstance(command, str) and not _SHELL.search(command):
+                words = tuple(shlex.split(command))
+            if words:
+                source = f"service {service} of {name}"
+                found[words] = DeclaredCommand(str(service), words, source)
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _words_of_stage(stage: Any) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.cli.declared_commands import DVC
+from pytest_mlcontainer.cli.declared_commands import DVC, DeclaredCommand, compose_command
 from pytest_mlcontainer.cli.pipeline_stages import PipelineStage, find_stages
+from pytest_mlcontainer.cli.program_needs import program_needs
 from pytest_mlcontainer.cli.project_commands import (
     PORT,
     WORDS,
@@ -23,9 +24,11 @@ from pytest_mlcontainer.cli.project_commands import (
     project_commands,
     runs_by_itself,
 )
-from pytest_mlcontainer.cli.scripts import asked_for
+from pytest_mlcontainer.cli.scripts import asked_for, starts_server
 from pytest_mlcontainer.cli.source_files import code_of, python_files, read_source
+from pytest_mlcontainer.cli.unmet_needs import ImageGives, Unmet
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
+from pytest_mlcontainer.globs import covers
 
 _WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "checkpoints",
             "predictions", "out")  # fmt: skip
@@ -41,20 +44,18 @@ _HEALTH = re.compile(
     r"""|(?:ready|readyz|readiness|ping|live|livez|liveness|alive|heartbeat|status)(?:/[\w/-]*)?"""
     r"""|health[\w/-]*|up))["']"""
 )
-_FILE = r"""["'](?:\./)?(\w[\w.-]*(?:/[\w.-]+)*\.\w+)["']"""
-# What writes a file whose name stands there; a name that is put together may be anything.
-_WRITES = re.compile(
-    rf"""\bopen\(\s*{_FILE}\s*,\s*(?:mode\s*=\s*)?["'][wax]"""
-    rf"""|\.(?:to_(?:csv|json|parquet|pickle|feather|excel)|savefig|save_model)\(\s*{_FILE}"""
-    rf"""|\b(?:np|numpy)\.(?:save|savez|savez_compressed|savetxt)\(\s*{_FILE}"""
-    rf"""|\b(?:joblib\.dump|torch\.save|dump)\(\s*[\w.]+\s*,\s*{_FILE}"""
-)
 # `--port 80`, `-p 80`, `--bind=0.0.0.0:80`, `${PORT:-80}`.
 _PORT_OF_WORDS = re.compile(
     r"(?:^|\s)(?:(?:--?p(?:ort)?|--server\.port)[= ]|(?:--bind|-b|--listen)[= ][^\s:]*:)"
     r"(?:\$\{\w+:-)?([0-9]{2,5})\b"
 )
 _PORT_OF_CODE = re.compile(r"\bport\s*=\s*([0-9]{2,5})\b")
+_OWN_PORTS = {"streamlit": 8501, "waitress-serve": 8080}  # whatever EXPOSE says
+_ONLY_INSIDE = ("uvicorn", "hypercorn", "gunicorn", "flask")  # unless they are told
+_HOST_OF_WORDS = re.compile(r"\s(?:--host|--bind|--config|--uds|--fd|-[bhc])\b")
+_HOST_VARIABLES = ("UVICORN_HOST", "FLASK_RUN_HOST", "GUNICORN_CMD_ARGS", "GRADIO_SERVER_NAME",
+                   "HOST")  # fmt: skip
+_RUN_OF_CODE = re.compile(r"\b((?:app|application|uvicorn|demo)\.(?:run|launch))\(([^)]*)\)")
 _PORT_ASKED_FOR = re.compile(r"\$\{?(\w*PORT)\b(?!:)")
 _MOST_FILES = 8
 _ROUTES = re.compile(r"^\s*@\w+\.(?:route|get|post|put|api_route)\(", re.MULTILINE)
@@ -81,6 +82,8 @@ class Guess:
         outputs: () where nothing tells what it writes.
         output_source: where they come from.
         env: variables that the command asks for and the image does not give.
+        unmet: what it needs and the image does not give.
+        lacks: why it would not start; "" where nothing says that it does not.
     """
 
     name: str
@@ -93,6 +96,18 @@ class Guess:
     port: int | None = None
     health: str = "/"
     env: tuple[tuple[str, str], ...] = ()
+    unmet: Unmet = Unmet()
+    lacks: str = ""
+
+    def said_by(self, declared: DeclaredCommand) -> Guess:
+        """The same where the image does not start it, but another tool's file does."""
+        return replace(self, command=declared.words, source=declared.source)
+
+    def after(self, made: Sequence[str]) -> Guess:
+        """The same where other entrypoints have made these files, as globs."""
+        files = [f for f in self.unmet.files if not any(covers(glob, f) for glob in made)]
+        why = self.unmet.why_not(files, serves=self.port is not None)
+        return replace(self, lacks=self.lacks or why)
 
 
 @dataclass(frozen=True)
@@ -117,37 +132,55 @@ def guess_entrypoints(
         document: what `pyproject.toml` holds.
     """
     notes: list[str] = []
+    gives = ImageGives(root, recipe)
+    declared = None if _starts(recipe) else compose_command(root, notes)
+    if declared is not None:
+        recipe = replace(recipe, command=declared.words)
     commands: dict[str, ProjectCommand] = {}
     for each in project_commands(root, document, recipe, notes):
         commands.setdefault(each.kind, each)
-    pipeline, refused = find_stages(root, recipe, notes)
+    pipeline, refused = find_stages(root, recipe, gives, notes)
     stages = [_guess_of(stage, recipe) for stage in pipeline]
     found = {
-        kind: _guess(root, each, recipe)
+        kind: replace(_guess(root, each, recipe), unmet=gives.unmet(each.code, each.argv))
         for kind, each in commands.items()
         if not refused & set(each.argv)
     }
-    own = _own_command(root, recipe, notes)
-    if own is not None and own.port is not None and _is_server(recipe):
-        # The image's own is the server, and a module that it loads is no program that ends.
-        found = {k: each for k, each in found.items() if _is_other(each) is (k != "serve")}
-    if own is not None and (not found or (own.port is not None and "serve" not in found)):
-        found.setdefault(own.name, own)
+    found = _with_own(found, _own_command(root, recipe, gives, notes), recipe)
     ordered = [found[name] for name in (*WORDS, "run") if name in found]
-    train = found.get("train")
-    if train is not None and train.outputs:
-        codes = {kind: each.code for kind, each in commands.items()}
-        trained = codes.get("train", "")
-        ordered = [
-            guess if guess is train else _after(train, guess, trained, codes.get(guess.name, ""))
-            for guess in ordered
-        ]
+    ordered = _in_order(ordered, {kind: each.code for kind, each in commands.items()})
     if stages:
         known = {stage.name for stage in stages}
         served = (each for each in ordered if each.port is not None and each.name not in known)
         needs = ("train",) if "train" in known else ()
         ordered = [*stages, *(replace(each, needs=needs) for each in served)]
+    if declared is not None:
+        ordered = [guess if _is_other(guess) else guess.said_by(declared) for guess in ordered]
     return Guesses(tuple(ordered), tuple(notes))
+
+
+def _with_own(
+    found: dict[str, Guess], own: Guess | None, recipe: DockerfileSummary
+) -> dict[str, Guess]:
+    """The project's commands beside what the image runs by itself."""
+    if own is None:
+        return found
+    if own.port is not None and _is_server(recipe):
+        # The image's own is the server, and a module that it loads is no program that ends.
+        found = {k: each for k, each in found.items() if _is_other(each) is (k != "serve")}
+    if not found or (own.port is not None and "serve" not in found):
+        return {**found, own.name: found.get(own.name, own)}
+    return found
+
+
+def _in_order(guesses: Sequence[Guess], codes: Mapping[str, str]) -> list[Guess]:
+    """What can start, and what cannot, where training comes first and hands on what it writes."""
+    train = next((each.after(()) for each in guesses if each.name == "train"), None)
+    if train is None or train.lacks or not train.outputs:
+        return [each.after(()) for each in guesses]
+    rest = (each.after(train.outputs) for each in guesses if each.name != "train")
+    trained = codes.get("train", "")
+    return [train, *(_after(train, each, trained, codes.get(each.name, "")) for each in rest)]
 
 
 def _guess_of(stage: PipelineStage, recipe: DockerfileSummary) -> Guess:
@@ -207,18 +240,28 @@ def _is_other(guess: Guess) -> bool:
     return guess.command is not None or guess.entrypoint is not None
 
 
+def _starts(recipe: DockerfileSummary) -> bool:
+    """Whether the image starts more than a shell or an interpreter that is told nothing."""
+    words = command_words((*recipe.entrypoint, *recipe.command))
+    return not all(_WAITS.fullmatch(file_name(word)) for word in words)
+
+
 def _is_server(recipe: DockerfileSummary) -> bool:
     """Whether the image starts a server that loads a module of the project."""
     words = command_words((*recipe.entrypoint, *recipe.command))
     return any(file_name(word) in _SERVERS for word in words)
 
 
-def _own_command(root: Path, recipe: DockerfileSummary, notes: list[str]) -> Guess | None:
+def _own_command(
+    root: Path, recipe: DockerfileSummary, gives: ImageGives, notes: list[str]
+) -> Guess | None:
     """What the image runs by itself; None where its Dockerfile does not say, and for a shell or
     an interpreter that is told nothing."""
     words = command_words((*recipe.entrypoint, *recipe.command))
-    if not words or all(_WAITS.fullmatch(file_name(word)) for word in words):
+    if not _starts(recipe):
         return None
+    if file_name(words[0]) == "dvc" and (root / DVC).is_file():
+        return None  # its stages are entrypoints themselves, or a note says why not
     module, _dot, function = words[0].rpartition(".")
     if not recipe.entrypoint and re.search(
         rf"\bdef {re.escape(function)}\(", code_of(root, module)
@@ -227,20 +270,41 @@ def _own_command(root: Path, recipe: DockerfileSummary, notes: list[str]) -> Gue
         return None
     source = f"the image's own command: {' '.join(words)}"
     if set(words) & set(_ASKED_FOR_HELP):
-        told = f"{source}; a server that another command starts needs `command` and `port`"
-        return Guess("run", told if recipe.ports else source)
-    if recipe.ports or _is_server(recipe):
-        loaded = (code_of(root, word) for word in words if ":" in word)
-        code = next((code for code in loaded if code), "")
-        return replace(_served(root, words, code, recipe), source=source)
-    asked = asked_for(
-        next((read_source(root / word) for word in words if word.endswith(".py")), "")
-    )
+        server = " and `port` where it is a server" if recipe.ports else ""
+        notes.append(f"{' '.join(words)} only helps: a run needs `command`{server}")
+        return None
+    code, rest = _started(root, words, gives)
+    unmet = gives.unmet(code, words)
+    if _is_server(recipe) or (bool(recipe.ports) if not code else _serves(code)):
+        return replace(_served(root, words, code, recipe), source=source, unmet=unmet)
+    asked = asked_for(code, rest)
     if asked:
         notes.append(f"{' '.join(words)} cannot be started without {asked}")
         return None
     name = next((kind for kind in map(kind_of, map(file_stem, words)) if kind), "run")
-    return Guess(name if name != "serve" else "run", source)
+    outputs, told = _outputs(code, _WRITTEN)
+    name = name if name != "serve" else "run"
+    return Guess(name, source, outputs=outputs, output_source=told, unmet=unmet)
+
+
+def _started(root: Path, words: Sequence[str], gives: ImageGives) -> tuple[str, tuple[str, ...]]:
+    """The code of what a command starts, "" where that is not the project's, and the words that
+    it is given."""
+    for at, word in enumerate(words):
+        named = ":" in word or (at and words[at - 1] == "-m")
+        code = code_of(root, word) if named else ""
+        if word.endswith(".py"):
+            code = gives.source_at(word)
+        if code:
+            return code, tuple(words[at + 1 :])
+    return "", ()
+
+
+def _serves(code: str) -> bool:
+    """Whether a program of a container with a port may wait at it."""
+    return (
+        starts_server(code) or re.search(r"(?i)serv(?:e|ing)|listen|socket|flask", code) is not None
+    )
 
 
 def _served(root: Path, words: Sequence[str], code: str, recipe: DockerfileSummary) -> Guess:
@@ -248,10 +312,28 @@ def _served(root: Path, words: Sequence[str], code: str, recipe: DockerfileSumma
     told = _PORT_OF_WORDS.search(" ".join(words))
     if told is None and any(word.endswith(".py") for word in words):
         told = _PORT_OF_CODE.search(code)
-    port = int(told[1]) if told else recipe.ports[0] if recipe.ports else PORT
+    program = next((name for name in map(file_name, words) if name in _SERVERS), "")
+    port = _OWN_PORTS.get(program) or next(iter(recipe.ports), PORT)
+    port = int(told[1]) if told else port
     asked = _PORT_ASKED_FOR.search(" ".join(words))
     env = ((asked[1], str(port)),) if asked and asked[1] not in recipe.variables else ()
-    return Guess("serve", "", port=port, health=_health(root, code, recipe), env=env)
+    health, lacks = _health(root, code, recipe), _unreachable(root, program, words, code, recipe)
+    return Guess("serve", "", port=port, health=health, env=env, lacks=lacks)
+
+
+def _unreachable(
+    root: Path, program: str, words: Sequence[str], code: str, recipe: DockerfileSummary
+) -> str:
+    """Why nothing outside its container reaches a server; "" where nothing says so."""
+    if set(_HOST_VARIABLES) & set(recipe.variables) or (root / "gunicorn.conf.py").is_file():
+        return ""
+    inside = f"{program} listens on 127.0.0.1 alone"
+    if program in _ONLY_INSIDE and not _HOST_OF_WORDS.search(" ".join(words)):
+        return f"{inside}, because its command names no host"
+    calls = _RUN_OF_CODE.findall(code) if not program else ()
+    if calls and not any(re.search(r"host|server_name|share|\*", given) for _name, given in calls):
+        return f"{calls[0][0]}() names no host, and so listens on 127.0.0.1 alone"
+    return ""
 
 
 def _outputs(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -262,7 +344,8 @@ def _outputs(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     absolute = _ABSOLUTE.search(code)
     if absolute is not None:
         return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
-    files = tuple(dict.fromkeys(next(filter(None, each)) for each in _WRITES.findall(code)))
+    written = (file.removeprefix("./") for file in program_needs(code).writes)
+    files = tuple(dict.fromkeys(file for file in written if not file.startswith(("/", ".."))))
     return files[:_MOST_FILES], f"the code writes {files[0]}" if files else ""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import posixpath
 import re
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -45,6 +47,26 @@ def place_in_image(root: Path, file: Path, recipe: DockerfileSummary) -> PurePos
         return found[-1]
     if any(_covers(source, shown) for source in recipe.copied):
         return PurePosixPath("/", recipe.workdir, shown)  # an earlier stage has it, or a variable
+    return None
+
+
+def file_at(
+    root: Path, path: str, recipe: DockerfileSummary, context: Collection[str]
+) -> str | None:
+    """The project's file that a program in the image's working directory has under this name.
+
+    Args:
+        context: the files of the project that a build gets.
+    """
+    place = PurePosixPath(posixpath.normpath(posixpath.join("/", recipe.workdir, path)))
+    if not recipe.placed:
+        copied = any(_covers(source, PurePosixPath(path)) for source in recipe.copied)
+        return path if copied and path in context else None
+    for name in context:
+        if name.endswith(place.suffix):
+            shown = PurePosixPath(name)
+            if any(_placed(root, shown, *each) == place for each in recipe.placed):
+                return name
     return None
 
 

@@ -12,6 +12,7 @@ from platform import machine
 from typing import Any
 
 from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
+from pytest_mlcontainer.cli.project_commands import kind_of
 from pytest_mlcontainer.config import load, parse_settings
 from pytest_mlcontainer.dockerfile import DockerfileSummary, parse_dockerfile, read_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
@@ -78,10 +79,11 @@ def propose(root: Path, document: Mapping[str, Any], dockerfiles: Sequence[Path]
     guesses = guess_entrypoints(root, document, recipe)
     lines = ["[tool.mlcontainer]", *_top(root, dockerfiles, recipe)]
     for guess in guesses.entrypoints:
-        lines += ["", f"[tool.mlcontainer.entrypoints.{guess.name}]", *_entrypoint(guess)]
-        inputs = _inputs(root, recipe)
-        if guess.port is None and inputs:
-            lines.append(inputs)
+        block = [f"[tool.mlcontainer.entrypoints.{guess.name}]", *_entrypoint(guess)]
+        block += _inputs(root, recipe, guess)
+        if guess.lacks:
+            block = [f"# Left out: {guess.lacks}.", *(f"# {line}" for line in block)]
+        lines += ["", *block]
     if not guesses.entrypoints:
         lines += _NOTHING_SAID
     lines += [f"# {note}." for note in guesses.notes]
@@ -150,7 +152,8 @@ def _dockerfiles(root: Path) -> list[Path]:
         raise _no_dockerfile(root)
     if found[0].name in _USUAL:
         return found
-    return sorted(found, key=lambda path: not _starts_something(path))  # of many, one that runs
+    # Of many, one that runs, and rather the one that trains.
+    return sorted(found, key=lambda p: (not _starts_something(p), kind_of(p.name) != "train"))
 
 
 def _starts_something(dockerfile: Path) -> bool:
@@ -240,12 +243,16 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
         yield '# outputs = ["outputs/*"]'
 
 
-def _inputs(root: Path, recipe: DockerfileSummary) -> str:
-    """A folder of data that the image does not hold."""
+def _inputs(root: Path, recipe: DockerfileSummary, guess: Guess) -> Iterator[str]:
+    """Files and the folder of data that the image does not hold."""
+    named = [file for file in guess.unmet.inputs if not file.startswith("data/")]
     copied = any(source in (".", "data", "data/") for source in recipe.copied)
-    if copied or not (root / "data").is_dir():
-        return ""
-    return 'inputs = { "data" = "data" }  # guessed: a folder here that the image does not copy'
+    left_out = len(named) < len(guess.unmet.inputs)
+    if left_out or (guess.port is None and not copied and (root / "data").is_dir()):
+        named.insert(0, "data")
+    if named:
+        pairs = ", ".join(f"{_text(each)} = {_text(each)}" for each in named)
+        yield f"inputs = {{ {pairs} }}  # guessed: here, and the image does not copy it"
 
 
 def _image_checks(root: Path) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_mlcontainer.cli.declared_commands import DeclaredCommand, dvc_stages, scripts_named
 from pytest_mlcontainer.cli.image_holds import place_in_image
 from pytest_mlcontainer.cli.project_commands import start_in_image
+from pytest_mlcontainer.cli.unmet_needs import ImageGives
 from pytest_mlcontainer.dockerfile import DockerfileSummary
 
 
@@ -31,7 +32,7 @@ class PipelineStage:
 
 
 def find_stages(
-    root: Path, recipe: DockerfileSummary, notes: list[str]
+    root: Path, recipe: DockerfileSummary, gives: ImageGives, notes: list[str]
 ) -> tuple[list[PipelineStage], frozenset[str]]:
     """All stages; none where they are not understood or the image cannot run all, and then the
     scripts that may not start without the others.
@@ -51,6 +52,12 @@ def find_stages(
             lacks = missing[0] if missing else " ".join(stage.words)
             notes.append(f"{stage.source} is not run: the image has no {lacks}")
             return [], _unready(root, stages, recipe)
+        unmet = gives.unmet(started[2], started[1])
+        lost = [each for each in unmet.files if not _is_there(root, each, made, recipe)]
+        why = unmet.why_not(lost, serves=False)
+        if why:
+            notes.append(f"{stage.source} is not run: {why}")
+            return [], _unready(root, stages, recipe) | frozenset(started[1])
         makers = (made[key] for each in stage.depends for key in made if _is_in(each, key))
         needs = tuple(_key(name) for name in dict.fromkeys(makers) if name != stage.name)
         found.append(PipelineStage(_key(stage.name), stage.source, started[1], stage.writes, needs))

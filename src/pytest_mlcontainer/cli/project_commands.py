@@ -147,8 +147,10 @@ def _commands_of_files(
             continue
         from_there = shown_from(recipe.workdir, place)
         argv = _program(kind, from_there, code, recipe)
-        asked = asked_for(code)
-        if asked and not runs_by_itself(("python", from_there), recipe):
+        own = command_words((*recipe.entrypoint, *recipe.command))
+        itself = runs_by_itself(("python", from_there), recipe)
+        asked = asked_for(code, own if itself else ())
+        if asked:
             notes.append(f"{shown} cannot be started without {asked}")
         elif argv:
             yield ProjectCommand(kind, (*runner(recipe), *argv), shown, code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -51,13 +52,19 @@ def starts_server(code: str) -> bool:
     return _SERVES.search(code) is not None
 
 
-def asked_for(code: str) -> str:
-    """The first argument that a program cannot be started without; "" for none."""
+def asked_for(code: str, given: Sequence[str] = ()) -> str:
+    """The first argument that a program cannot be started without; "" for none.
+
+    Args:
+        given: those that it is started with.
+    """
+    named = {word.partition("=")[0] for word in given}
     for pattern in _REQUIRED:
-        found = pattern.search(code)
-        if found is not None:
-            return found[1]
-    if _BARE_ARGUMENT.search(code) and not _COUNTED.search(code):
+        for found in pattern.finditer(code):
+            there = named & set(re.findall(r"[\w-]+", found[0]))
+            if not there and (found[1].startswith("-") or not given):
+                return found[1]
+    if not given and _BARE_ARGUMENT.search(code) and not _COUNTED.search(code):
         return "sys.argv[1]"
     return ""
 

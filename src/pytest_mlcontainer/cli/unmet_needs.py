@@ -1,0 +1,118 @@
+"""What a program needs that a run of the image does not give it, and so why it would not start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytest_mlcontainer.cli.image_holds import file_at
+from pytest_mlcontainer.cli.program_needs import program_needs
+from pytest_mlcontainer.cli.source_files import read_source
+from pytest_mlcontainer.dockerfile import DockerfileSummary
+from pytest_mlcontainer.engines.docker.contexts import context_files
+
+# What a build may get or make, whose names nobody knows without building it.
+_MADE_IN_BUILD: Final = re.compile(
+    r"\bpython[\d.]* (?!-m (?:pip|venv|ensurepip)\b|-?-V|--version)|\bdvc (?:pull|repro)\b"
+    r"|\b(?:curl|wget) .*\w+://|\bdownload\b|\bgit (?:clone|lfs)\b"
+    r"|\b(?:gsutil|aws|gdown|make|unzip|tar) "
+)
+_ALWAYS_SET: Final = ("HOME", "PATH", "HOSTNAME", "PWD")
+_OF_THE_SYSTEM: Final = (
+    "/bin/",
+    "/dev/",
+    "/etc/",
+    "/lib/",
+    "/proc/",
+    "/sys/",
+    "/tmp/",
+    "/usr/",
+    "/var/",
+)
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """What is not there.
+
+    Args:
+        files: which it reads, and which neither the image nor the project has.
+        inputs: files of the project that it reads and the image does not have.
+        fetched: what it gets over a network; "" for nothing.
+        reason: what else it lacks; "" for nothing.
+    """
+
+    files: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    fetched: str = ""
+    reason: str = ""
+
+    def why_not(self, files: Sequence[str], *, serves: bool) -> str:
+        """Why it would not start; "" where nothing says so.
+
+        Args:
+            files: those of its files that nothing else makes.
+            serves: a server, which has a network.
+        """
+        if self.reason:
+            return self.reason
+        if self.fetched and not serves:
+            return f"it gets {self.fetched} over a network, which a run has only with `network`"
+        if files:
+            return f"it reads {files[0]}, which neither the image nor the project has"
+        return ""
+
+
+class ImageGives:
+    """What an image gives to programs of its project.
+
+    Args:
+        root: the project, which is the context of the build.
+    """
+
+    def __init__(self, root: Path, recipe: DockerfileSummary) -> None:
+        self._root, self._recipe = root, recipe
+        self.context = frozenset(name for name, _size in context_files(root, root / "Dockerfile"))
+        self._makes_files = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
+
+    def unmet(self, code: str, argv: Sequence[str]) -> Unmet:
+        """What a program lacks there.
+
+        Args:
+            code: its source; "" where that is not known.
+            argv: what starts it.
+        """
+        needs = program_needs(code, argv)
+        if self._makes_files:
+            needs.reads, needs.fetches = [], []
+        absent = [file for file in dict.fromkeys(needs.reads) if not self._has(file)]
+        inputs = [file for file in absent if (self._root / file.lstrip("/")).is_file()]
+        files = tuple(file for file in absent if file not in inputs)
+        fetched = next((each for each in needs.fetches if not (self._root / each).exists()), "")
+        return Unmet(files, tuple(inputs), fetched, self._reason(code, argv, needs.variables))
+
+    def source_at(self, path: str) -> str:
+        """The source of the project's file that a command names; "" where there is none."""
+        name = file_at(self._root, path, self._recipe, self.context)
+        return "" if name is None else read_source(self._root / name)
+
+    def _has(self, file: str) -> bool:
+        if file.startswith(_OF_THE_SYSTEM):
+            return True
+        return file_at(self._root, file, self._recipe, self.context) is not None
+
+    def _reason(self, code: str, argv: Sequence[str], variables: Sequence[str]) -> str:
+        known = (*self._recipe.variables, *_ALWAYS_SET)
+        asked = next((name for name in variables if name not in known), "")
+        if asked:
+            return f"it asks for the variable {asked}, which the image does not set"
+        said = "\n".join((code, *self._recipe.runs))
+        for name, url in self._recipe.servers:
+            library = name.partition("_")[0].lower()
+            used = rf"\b(?:import|from) {library}\b|\b{name}\b"
+            if library in argv or re.search(used, said):
+                return f"{name} names {url}, and a run has no such server"
+        return ""
