@@ -8,13 +8,31 @@ from collections.abc import Sequence
 from subprocess import CalledProcessError
 from types import ModuleType
 
-from benchmarks import comparison, image_check, image_checks, overhead, platforms, startup, watching
+from benchmarks import (
+    comparison,
+    display,
+    image_check,
+    image_checks,
+    overhead,
+    platforms,
+    startup,
+    watching,
+)
 from benchmarks.measure import Figure
 from pytest_mlcontainer.errors import MlContainerError
 
 _BENCHMARKS: dict[str, ModuleType] = {
     module.NAME: module
-    for module in (startup, comparison, overhead, image_check, image_checks, platforms, watching)
+    for module in (
+        startup,
+        comparison,
+        display,
+        overhead,
+        image_check,
+        image_checks,
+        platforms,
+        watching,
+    )
 }
 
 

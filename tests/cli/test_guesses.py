@@ -511,3 +511,30 @@ def test_compose_says_what_an_image_that_starts_nothing_is_for(tmp_path: Path) -
     assert (found["serve"].port, found["serve"].source) == (80, "service web of docker-compose.yml")
     own = f'{ALL}CMD ["python", "b.py"]\n'
     assert [*guessed(tmp_path, own, {"b.py": RUNS})] == ["run"]
+
+
+def test_what_is_saved_only_when_asked_for_is_no_output(tmp_path: Path) -> None:
+    code = (
+        "p.add_argument('--to', default='models')\n"
+        "p.add_argument('--save', action='store_true')\n"
+        "if args.save:\n    dump(model, f'{args.to}/{name}')\n"
+    )
+    assert guessed(tmp_path, ALL, {"train.py": code})["train"].outputs == ("stdout",)
+    told = code.replace("action='store_true'", "default=True")
+    assert guessed(tmp_path, ALL, {"train.py": told})["train"].outputs == ("models/*",)
+
+
+@pytest.mark.parametrize(
+    ("words", "lacks"),
+    [
+        ("rides.csv", f"it reads rides.csv, {NO_FILE}"),
+        ("--data rides.csv --to p.csv", f"it reads rides.csv, {NO_FILE}"),
+        ("kept.csv p.csv", ""),
+        ("--to p.csv", ""),
+    ],
+)
+def test_a_file_that_a_command_is_given_has_to_be_there(
+    tmp_path: Path, words: str, lacks: str
+) -> None:
+    files = {"go.py": RUNS, "kept.csv": "1", "Makefile": f"train:\n\tpython go.py {words}\n"}
+    assert guessed(tmp_path, ALL, files)["train"].lacks == lacks

@@ -52,6 +52,7 @@ def test_the_table_runs_whatever_the_projects_pytest_is_set_to(folder: Path, bro
     assert own.returncode != 0
     assert alone.returncode == 0, alone.stdout + alone.stderr
     assert "passed" in alone.stdout
+    assert "dev/null" not in alone.stdout
 
 
 @pytest.mark.parametrize(

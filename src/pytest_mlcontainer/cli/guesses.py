@@ -279,7 +279,8 @@ def _own_command(
         return replace(_served(root, words, code, recipe), source=source, unmet=unmet)
     asked = asked_for(code, rest)
     if asked:
-        notes.append(f"{' '.join(words)} cannot be started without {asked}")
+        if not any(note.endswith(f" {asked}") for note in notes):
+            notes.append(f"{' '.join(words)} cannot be started without {asked}")
         return None
     name = next((kind for kind in map(kind_of, map(file_stem, words)) if kind), "run")
     outputs, told = _outputs(code, _WRITTEN)
@@ -338,13 +339,16 @@ def _unreachable(
 
 def _outputs(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """The folder that a source file writes to, if it names a usual one."""
+    needs = program_needs(code)
+    if not needs.saves:
+        return ("stdout",), "the code saves something only when it is asked to"
     for folder in usual:
         if _mentions(code, folder):
             return (f"{folder}/*",), f"the code names {folder}"
     absolute = _ABSOLUTE.search(code)
     if absolute is not None:
         return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
-    written = (file.removeprefix("./") for file in program_needs(code).writes)
+    written = (file.removeprefix("./") for file in needs.writes)
     files = tuple(dict.fromkeys(file for file in written if not file.startswith(("/", ".."))))
     return files[:_MOST_FILES], f"the code writes {files[0]}" if files else ""
 

@@ -49,12 +49,14 @@ class ProgramNeeds:
         writes: files that it makes, in the order of its lines.
         fetches: what it gets over a network.
         variables: environment variables without which it ends.
+        saves: False where each of its calls that write is one that may be left out.
     """
 
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     fetches: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
+    saves: bool = True
 
 
 def program_needs(code: str, argv: Sequence[str] = ()) -> ProgramNeeds:
@@ -71,6 +73,8 @@ def program_needs(code: str, argv: Sequence[str] = ()) -> ProgramNeeds:
 
 def _needs_of(tree: ast.Module, argv: Sequence[str]) -> ProgramNeeds:
     names, found, spared = _Names(tree, argv), ProgramNeeds(), set[str]()
+    saving = [off for node, off in _walk(tree, names, tolerant=False) if _is_saving(node)]
+    found.saves = not saving or not all(saving)
     for node, tolerant in _walk(tree, names, tolerant=False):
         if isinstance(node, ast.Call):
             _add_call(node, names, found, spared, tolerant=tolerant)
@@ -89,6 +93,12 @@ def _needs_of(tree: ast.Module, argv: Sequence[str]) -> ProgramNeeds:
     found.reads = [each for each in found.reads if posixpath.normpath(each) not in spared]
     found.variables = [each for each in found.variables if each and each not in spared]
     return found
+
+
+def _is_saving(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and (
+        _WRITES.fullmatch(ast.unparse(node.func).rpartition(".")[2]) is not None
+    )
 
 
 def _add_call(
@@ -133,7 +143,10 @@ class _Names:
                     self._known[name] = text if self._known.get(name, text) == text else ""
                 case ast.Call(ast.Attribute(attr="add_argument"), [*flags], keywords):
                     options = [self.text(each) for each in flags]
-                    default = next((k.value for k in keywords if k.arg == "default"), None)
+                    stored = next((k.value for k in keywords if k.arg == "action"), None)
+                    is_flag = stored is not None and self.text(stored) == "store_true"
+                    usual = ast.Constant(value=False) if is_flag else None
+                    default = next((k.value for k in keywords if k.arg == "default"), usual)
                     if default is not None and not set(options) & set(argv):
                         name = max(options, key=len, default="").lstrip("-").replace("-", "_")
                         self._known[f"args.{name}"] = self.text(default)
@@ -141,6 +154,11 @@ class _Names:
     def count(self, name: str) -> int:
         """How often a name gets a value."""
         return self._stores[name]
+
+    def is_off(self, test: ast.expr) -> bool:
+        """Whether a branch is entered only with an argument that is not given."""
+        inner = test.left if isinstance(test, ast.Compare) else test
+        return isinstance(inner, ast.Attribute) and self.text(inner) == "False"
 
     def text(self, node: ast.AST) -> str:
         """What an expression comes to; "" where that is not known."""
@@ -174,6 +192,7 @@ def _walk(node: ast.AST, names: _Names, *, tolerant: bool) -> Iterator[tuple[ast
                 inside |= all(_goes_on(each.body, value, names) for each in handlers)
             case ast.If(test) if name in ("body", "orelse"):
                 inside |= _ASKS.search(ast.unparse(test)) is not None
+                inside |= name == "body" and names.is_off(test)
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, ast.AST):
                 yield from _walk(each, names, tolerant=inside)

@@ -50,7 +50,8 @@ def command(words: Sequence[str], *, named: bool) -> list[str]:
     parallel = any(word.startswith(("-n", "--numprocesses", "--dist")) for word in words)
     return [
         *(sys.executable, "-m", "pytest"),
-        *("-c", os.devnull, "--rootdir", ".", "--noconftest", "-p", "mlcontainer"),
+        # No header, which would show the null device as the file of the settings.
+        *("-c", os.devnull, "--rootdir", ".", "--no-header", "--noconftest", "-p", "mlcontainer"),
         *(("-p", "xdist") if parallel else ()),
         "--container",
         *words,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,10 @@ _MADE_IN_BUILD: Final = re.compile(
     r"|\b(?:curl|wget) .*\w+://|\bdownload\b|\bgit (?:clone|lfs)\b"
     r"|\b(?:gsutil|aws|gdown|make|unzip|tar) "
 )
+_INPUT_OPTION: Final = re.compile(
+    r"--?(?:data(?:set)?|input|in|train|config)(?:[-_]?(?:file|path))?"
+)
+_DATA_FILE: Final = re.compile(r"[\w./-]+\.(?:csv|tsv|parquet|json|ya?ml|npy|npz|txt|xlsx|pkl|h5)")
 _ALWAYS_SET: Final = ("HOME", "PATH", "HOSTNAME", "PWD")
 _OF_THE_SYSTEM: Final = (
     "/bin/",
@@ -66,6 +71,15 @@ class Unmet:
         return ""
 
 
+def _given_file(argv: Sequence[str]) -> Iterator[str]:
+    """The file that a script is given first, or as what it works on."""
+    at = next((at for at, word in enumerate(argv) if word.endswith(".py")), len(argv))
+    for before, word in pairwise(argv[at:]):
+        is_input = _INPUT_OPTION.fullmatch(before) if before.startswith("-") else before == argv[at]
+        if is_input and _DATA_FILE.fullmatch(word):
+            yield word
+
+
 class ImageGives:
     """What an image gives to programs of its project.
 
@@ -88,7 +102,8 @@ class ImageGives:
         needs = program_needs(code, argv)
         if self._makes_files:
             needs.reads, needs.fetches = [], []
-        absent = [file for file in dict.fromkeys(needs.reads) if not self._has(file)]
+        reads = dict.fromkeys((*needs.reads, *_given_file(argv)))
+        absent = [file for file in reads if not self._has(file)]
         inputs = [file for file in absent if (self._root / file.lstrip("/")).is_file()]
         files = tuple(file for file in absent if file not in inputs)
         fetched = next((each for each in needs.fetches if not (self._root / each).exists()), "")
