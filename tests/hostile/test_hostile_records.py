@@ -153,7 +153,7 @@ def test_a_gzip_bomb(tmp_path: Path) -> None:
     """A few megabytes that become gigabytes are refused long before they are all there."""
     path = tmp_path / "bomb.tar.gz"
     entry = tarfile.TarInfo("record/zeros")
-    entry.size = 8 << 30
+    entry.size = 2 << 30  # a disk has that much room
     with gzip.open(path, "wb", compresslevel=1) as stream:
         stream.write(entry.tobuf())
     piece = gzip.compress(bytes(16 << 20), compresslevel=9, mtime=0)

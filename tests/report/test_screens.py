@@ -196,7 +196,9 @@ def entrypoint_of(item: str) -> str:
 
 
 def settled(text: str) -> str:
-    """Without what is another in every session: folders and seconds."""
+    """Without what is another in every session, folders, and the marks of Python's tracebacks,
+    which each of its versions sets in its own way."""
+    text = re.sub(r"^ +[~^]+\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"/\S+/record/", "RECORD/", text)
     text = re.sub(r"/\S+/kinds\.py", "PROJECT/kinds.py", text)
     return text.rstrip() + "\n"
