@@ -10,10 +10,13 @@ from playwright.sync_api import expect
 
 from pytest_mlcontainer.compare.formats.thumbnails import Pixels, draw_pictures
 from pytest_mlcontainer.model import (
+    CheckReport,
     Difference,
     Element,
+    ImageFinding,
     Platform,
     Plots,
+    Severity,
     Target,
     TextLine,
     TextLines,
@@ -107,6 +110,17 @@ def test_a_narrow_page_has_no_sideways_scroll(opened: Open, scheme: str) -> None
     page.get_by_role("button", name="slider").click()
     page.locator("input.accept").first.check()
     assert page.evaluate("document.documentElement.scrollWidth") <= 500
+
+
+def test_what_a_check_found_is_whole_on_a_phone(opened: Open) -> None:
+    """Its mend is the last column, which a narrow page has no room for beside the others."""
+    finding = ImageFinding("ML001", Severity.INFO, "a tag", "Dockerfile", 1, "why", "mend it so")
+    session = replace(gather([], 1.0), checks=(CheckReport("lint", None, (finding,)),))
+    page = opened(session, 390).page
+    mend = page.get_by_text("mend it so").bounding_box()
+    assert mend is not None
+    assert mend["x"] + mend["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_colours_are_those_of_the_scheme(opened: Open) -> None:

@@ -41,7 +41,7 @@ def checks_html(checks: tuple[CheckReport, ...]) -> Iterator[str]:
 def _findings(report: CheckReport) -> Iterator[str]:
     if not report.findings:
         return
-    yield f'<div class="wide">\n<table class="facts">\n{head_html(_HEADS)}\n<tbody>'
+    yield f'<div class="wide">\n<table class="facts stacked">\n{head_html(_HEADS)}\n<tbody>'
     yield from map(_row, report.findings[:_MOST])
     yield "</tbody>\n</table>\n</div>"
     if len(report.findings) > _MOST:
@@ -73,4 +73,8 @@ def _row(finding: ImageFinding) -> str:
         said,
         "<br>".join(t(line, 1000) for line in finding.mend.splitlines()),
     )
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    # On a narrow page its head stands before each cell.
+    named = (
+        f'<td data-head="{head}">{cell}</td>' for head, cell in zip(_HEADS, cells, strict=True)
+    )
+    return f"<tr>{''.join(named)}</tr>"
