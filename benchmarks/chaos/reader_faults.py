@@ -13,6 +13,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +55,8 @@ def _exit(rest: str) -> None:
 
 
 def _stack(_rest: str) -> None:
-    """As a parser that recurses for each level of nesting, without Python's own limit."""
+    """As a parser that recurses for each level of nesting, on a stack that is smaller than what the
+    limit of Python 3.12 for calls of C allows."""
     library = ctypes.CDLL(None)
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
     holder: list[object] = []
@@ -66,7 +68,10 @@ def _stack(_rest: str) -> None:
 
     sys.setrecursionlimit(1 << 30)
     holder.append(kind(again))
-    again(None, None)
+    threading.stack_size(1 << 16)
+    thread = threading.Thread(target=again, args=(None, None))
+    thread.start()
+    thread.join()
 
 
 def _hang(_rest: str) -> None:
