@@ -89,7 +89,9 @@ class ImageGives:
 
     def __init__(self, root: Path, recipe: DockerfileSummary) -> None:
         self._root, self._recipe = root, recipe
-        self.context = frozenset(name for name, _size in context_files(root, root / "Dockerfile"))
+        self.context: frozenset[str] = frozenset(
+            name for name, _size in context_files(root, root / "Dockerfile")
+        )
         self._makes_files = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
 
     def unmet(self, code: str, argv: Sequence[str]) -> Unmet:

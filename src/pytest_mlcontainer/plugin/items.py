@@ -117,7 +117,7 @@ class ContainerItem(pytest.Item):
 class JobItem(ContainerItem):
     """One job as a test."""
 
-    had_nothing_to_do = False
+    had_nothing_to_do: bool = False
 
     def __init__(self, *, settings: Settings, job: Job, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -74,7 +74,7 @@ class ClusterApi:
         self._use(address.configuration)
         self._streams: set[Any] = set()
         self._has_answered = False  # until then, nothing is waited for that is away
-        self.ending = threading.Event()
+        self.ending: threading.Event = threading.Event()
 
     def url(self, resource: str, name: str = "", below: str = "") -> str:
         """The URL of a kind of thing in the namespace, of one of them, or of a part of that."""
@@ -282,7 +282,8 @@ class ClusterApi:
         configuration.connection_pool_maxsize = 64
         if not configuration.verify_ssl:  # the kubeconfig says so
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self.configuration, self._client = configuration, open_client(configuration)
+        self.configuration: Any = configuration
+        self._client = open_client(configuration)
         self._sockets = tls_context(configuration)
 
     def _log_in_again(self, used: Mapping[str, str]) -> bool:

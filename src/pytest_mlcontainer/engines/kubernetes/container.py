@@ -92,9 +92,9 @@ class PodContainer:
     def __init__(
         self, access: PodAccess, plan: PodPlan, volumes: tuple[Callable[[], Iterable[bytes]], ...]
     ) -> None:
-        self.id = str(plan.metadata["name"])
+        self.id: str = str(plan.metadata["name"])
         self.failed = False
-        self.started = False
+        self.started: bool = False
         self._api, self._watch = access.api, access.watch
         self._plan = plan
         self._asked = plan_job(plan)["spec"]["template"]["spec"]

@@ -88,8 +88,8 @@ class ClusterEngine:
         ours = f"{of_session(self._owner.session)},{MAKER}={as_label(this_maker())}"
         self._watch = PodWatch(self._api, ours)
         self._closed = False
-        self.name = str(request.endpoint)
-        self.address = place.identity
+        self.name: str = str(request.endpoint)
+        self.address: str = place.identity
         self.capabilities = CAPABILITIES
         _check_version(self._version, self.name)
 
