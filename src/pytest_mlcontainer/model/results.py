@@ -241,6 +241,8 @@ class Difference:
         renames: of outputs that have another name in either run: `names` that bring them together.
         clock: whether what stands beside it says that a clock gave it (True, in a log of training)
             or that it is an axis of time (False); None where its name alone has to tell.
+        free: what a method may leave open and what alone differs, as a rule has it:
+            `free = "sign"`; "" elsewhere.
     """
 
     output: str
@@ -268,6 +270,7 @@ class Difference:
     renames: Pairs = ()
     plots: Plots | None = None
     clock: bool | None = None
+    free: str = ""
 
     @property
     def where(self) -> str:

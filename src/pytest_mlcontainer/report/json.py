@@ -78,7 +78,7 @@ def report_json(session: Session) -> str:
     where there is a bound: the error ÷ what that allows), `noise` (between repeats of the
     reference; null where it was not measured), `typical`, `accept` (`line` of configuration that
     would let it pass, and what that `hides`; or null), and where there are any `excuses`,
-    `renames`, `plots` and `clock`.
+    `renames`, `plots`, `clock` and `free`.
     `model.Difference` says what each means.
     """
     plotted = _plotted(session)
@@ -260,6 +260,7 @@ def _difference(leaf: ReportLeaf, is_plotted: bool, is_pictured: bool) -> dict[s
         **({"renames": [list(pair) for pair in difference.renames]} if difference.renames else {}),
         **({} if plots is None else {"plots": plots_to_json(plots)}),
         **({} if difference.clock is None else {"clock": difference.clock}),
+        **({"free": difference.free} if difference.free else {}),
     }
 
 

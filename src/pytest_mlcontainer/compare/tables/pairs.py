@@ -69,6 +69,8 @@ def compare_columns(
         yield Difference(place.output, place.item, Verdict.DRIFT, size=size, note=met)
         return
     whole = not (inner.count or lost.count or met.drift)
+    if not whole or expected.depth:
+        met = replace(met, place=replace(met.place, is_part=True))
     for found in _compare_met(met, expected.type, book):
         if whole:
             found = excused_array(found, met.actual, met.expected, met.place, book)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.matching.freedom import same_records, ways
 from pytest_mlcontainer.compare.matching.labels import are_labels, rate, rename
+from pytest_mlcontainer.compare.matching.left_open import free_text, freedoms
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.kept import find_kept
 from pytest_mlcontainer.compare.numeric.loose import (
@@ -35,7 +36,7 @@ from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.values.location import ItemLocation
-from pytest_mlcontainer.compare.values.notes import join_notes
+from pytest_mlcontainer.compare.values.notes import elements_are, join_notes, note_on
 from pytest_mlcontainer.compare.values.plots import draw
 from pytest_mlcontainer.model import BY_DTYPE, Difference, Element, Free, Tolerance, Verdict
 
@@ -95,7 +96,23 @@ def _judge(
         return _judge_labels(place, actual, expected, applied)
     if tolerance.free or (tolerance.unordered and not place.met):
         return _judge_freely(place, actual, expected, applied)
-    return _judge_plainly(place, actual, expected, applied)
+    found = _judge_plainly(place, actual, expected, applied)
+    if found.verdict is Verdict.DRIFT and applied.rule is None and not place.is_part:
+        return _with_freedom(found, place, actual, expected)
+    return found
+
+
+def _with_freedom(
+    found: Difference, place: ItemLocation, actual: Array, expected: Array
+) -> Difference:
+    """A drift, with what a method may leave open where nothing else differs."""
+    place = replace(place, note="", is_drawn=lambda _found: False)
+    for tolerance in freedoms(actual, expected):
+        freely = _judge(place, actual, expected, AppliedTolerance(tolerance))
+        if freely.verdict.passes:
+            note = f"the same but for what some methods leave open: {freely.note}"
+            return replace(found, free=free_text(tolerance), note=join_notes(found.note, note))
+    return found
 
 
 def _judge_plainly(
@@ -131,7 +148,7 @@ def _judge_direction(
     gains = difference.differing - judged.differing
     text = f"{judged.rule.partition(' (')[0]}, {applied.tolerance.better.value} is better"
     rule = f"{text} ({applied.origin('')})"
-    note = f"{_elements(gains)} better than expected" if gains else ""
+    note = f"{elements_are(gains)} better than expected" if gains else ""
     note = join_notes(difference.note if not judged.beyond else judged.note, note)
     if judged.beyond:
         return replace(judged, rule=rule, note=note, differing=difference.differing)
@@ -243,7 +260,7 @@ def _compare_values(
             measured = replace(again, differing=measured.differing)
     dtype = judged_as.name if judged_as else dtype_text(expected.dtype)
     difference = _difference(place, expected, measured, kind)
-    note = join_notes(note, _note(measured, kind, bound))
+    note = join_notes(note, note_on(measured, kind, bound))
     if measured.beyond and judged_as is not None and gives_up_scale(tolerance):
         note = join_notes(note, _what_scale_would_do(actual, expected, judged_as, tolerance))
     return replace(difference, rule=f"{bound.text} ({applied.origin(dtype)})", note=note)
@@ -320,33 +337,6 @@ def _element(worst: Worst, array: Array, distance: bool) -> Element:
     if excess is not None and not math.isfinite(excess):
         excess = None
     return Element(index, worst.actual, worst.expected, error, excess)
-
-
-def _note(measured: Measured, kind: DtypeKind, bound: Bound) -> str:
-    count = measured.mismatched
-    if count and kind is not DtypeKind.TIME:
-        return f"{_elements(count)} NaN or infinite on one side, or not the same infinity"
-    if count:
-        return f"{_elements(count)} a missing time (NaT) on one side"
-    if (
-        bound.exact
-        and measured.beyond
-        and not measured.max_abs
-        and kind
-        in (
-            DtypeKind.FLOAT,
-            DtypeKind.COMPLEX,
-        )
-    ):
-        return "only the sign of zero differs"
-    if measured.beside_one:
-        what = _elements(measured.beside_one)
-        return f"{what} equivalent as rounding noise beside a single larger one, and only so"
-    return ""
-
-
-def _elements(count: int) -> str:
-    return "1 element is" if count == 1 else f"{count} elements are"
 
 
 def _other_dtype(place: ItemLocation, actual: Array, expected: Array) -> Difference:

@@ -25,6 +25,7 @@ class ItemLocation:
         note: goes into every difference made here.
         is_drawn: whether a difference found there is worth to be drawn.
         met: rows have met already, by a key or in any order; here only their values count.
+        is_part: only some of the item's values, or in another shape than a rule would see them in.
     """
 
     output: str
@@ -34,6 +35,7 @@ class ItemLocation:
     note: str = ""
     met: bool = False
     is_drawn: Callable[[Difference], bool] = _always
+    is_part: bool = False
 
     def field(self, name: str) -> ItemLocation:
         above = (self.item, *self.above) if self.item else self.above

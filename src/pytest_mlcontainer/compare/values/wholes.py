@@ -78,7 +78,8 @@ def compare_with_wholes(
             continue
         met = bring_together(mine, theirs) if not theirs.dtype.hasobject else None
         note = place.note if theirs is not whole[1] else ""
-        here = replace(place, judged_as=met.judged_as if met else None, note=note)
+        judged_as = met.judged_as if met else None
+        here = replace(place, judged_as=judged_as, note=note, is_part=theirs.size < expected.size)
         if met is not None:
             mine, theirs = met.actual, met.expected
         for found in compare_arrays(here, array_of(mine), array_of(theirs), book):
@@ -139,6 +140,7 @@ def _in_parts(
     words = np.setdiff1d(np.arange(right.size), at)
     sides = ([pair[side] for pair in numbers.values()] for side in (0, 1))
     met = bring_together(*(np.array(side) for side in sides))
+    place = replace(place, is_part=True)
     here = replace(place, judged_as=met.judged_as, note=join_notes(place.note, NOTE))
     parts = []
     if words.size:
