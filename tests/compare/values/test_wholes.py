@@ -50,6 +50,32 @@ def test_an_id_off_by_one_drifts_whatever_stands_beside_it(
     assert [found.worst_actual, found.worst_expected] == [str(number) for number in pair]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "day,user\n1,{}\n2,12\n"),
+        ("a.json", '{{"user": {}}}'),
+        ("a.json", '{{"user": [{}, 12]}}'),
+        ("a.jsonl", '{{"user": {}}}\n{{"user": 12}}\n'),
+        ("a.yaml", "user: {}\n"),
+    ],
+)
+def test_an_id_that_was_kept_as_a_double_is_another_id(
+    compare: Compare, name: str, text: str
+) -> None:
+    """pandas makes doubles of ids beside a gap, and no double is 1234567890123456789."""
+    whole, double = "1234567890123456789", "1.2345678901234568e+18"
+    differences, _notes = compare(name, text.format(double), text.format(whole))
+    (found,) = [each for each in differences if not each.verdict.passes]
+    assert (found.item, found.differing) == ("user", 1)
+    assert "expected whole numbers" in found.note
+    assert whole in found.worst_expected
+    bound = Tolerance(rtol=1e-12)
+    assert not drifting(compare(name, text.format(double), text.format(whole), bound)[0])
+    same = text.format("1234567890123456768")
+    assert not drifting(compare(name, text.format(double), same)[0])
+
+
 @pytest.mark.parametrize("count", [2, 40])
 def test_decimals_beside_whole_numbers_keep_their_tolerance_and_their_own_scale(
     only: Only, count: int

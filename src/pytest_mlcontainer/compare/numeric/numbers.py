@@ -1,7 +1,8 @@
 """Numbers without a type of their own: what type they have, and how precisely they count.
 
 Text has no dtype. Whole numbers on both sides are integers and have to be equal, also where they
-stand beside gaps and decimals (`wholes`); anything else is judged as float64, unless the numbers
+stand beside gaps and decimals (`wholes`) or are ids that no double holds beside the double that was
+made of them (1.2345678901234568e+18). Anything else is judged as float64, unless the numbers
 themselves show that they were float32 before they were written, which is what `float(tensor)` and a
 float32 column leave behind. They show it when every one of them is either a float32 exactly
 (0.30000001192092896) or what the float32 beside it is written as with 7 to 9 digits (0.1234567; but
@@ -27,6 +28,7 @@ from pytest_mlcontainer.compare.numeric.tolerance import FLOAT32, Precision
 NOT_WHOLE = int(np.iinfo(np.int64).min)
 _FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
 _BLOCK = 1 << 16
+_DOUBLE_HOLDS = 2**53
 SURELY_WHOLE = 2.0**36
 
 
@@ -40,11 +42,12 @@ class Numbers:
     note: str = ""
 
 
-def bring_together(actual: Values, expected: Values) -> Numbers:
+def bring_together(actual: Values, expected: Values, *, as_doubles: bool = True) -> Numbers:
     """Give both sides the same type.
 
     Args:
         actual, expected: int64, uint64 or float64.
+        as_doubles: also where one side alone is whole, and has numbers that no double holds.
     """
     whole = [side.dtype.kind in "iu" for side in (actual, expected)]
     if all(whole):
@@ -57,6 +60,8 @@ def bring_together(actual: Values, expected: Values) -> Numbers:
         note = "written as whole numbers, expected decimals"
         if whole[1]:
             note = "written with decimals, expected whole numbers"
+        if not as_doubles and not _are_held(actual if whole[0] else expected):
+            return Numbers(_whole_texts(actual), _whole_texts(expected), note=note)
     left, right = actual.astype(np.float64), expected.astype(np.float64)
     values = np.concatenate([left.reshape(-1), right.reshape(-1)])
     judged_as = FLOAT32 if _were_float32(values) else None
@@ -110,6 +115,26 @@ def wholes_of(values: Sequence[object]) -> Values | None:
         return None
     found = [NOT_WHOLE if value is None else value - (value >= 2**63) * 2**64 for value in whole]
     return np.array(found, np.int64)
+
+
+def is_held(value: int) -> bool:
+    """Whether a double holds the whole number itself, and not only one beside it."""
+    return abs(value) <= _DOUBLE_HOLDS or (abs(value) < 2**64 and int(float(value)) == value)
+
+
+def _are_held(wholes: Values) -> bool:
+    beyond = (wholes > _DOUBLE_HOLDS) | (wholes < -_DOUBLE_HOLDS)
+    return all(map(is_held, wholes[beyond].tolist()))
+
+
+def _whole_texts(values: Values) -> Values:
+    """Numbers as text, whole ones as such: 1.2e3 as 1200."""
+    texts = np.empty(values.shape, object)
+    texts.reshape(-1)[:] = [
+        str(int(value) if float(value).is_integer() else value)
+        for value in values.reshape(-1).tolist()
+    ]
+    return texts
 
 
 def _mixed_integers(actual: Values, expected: Values) -> Numbers:

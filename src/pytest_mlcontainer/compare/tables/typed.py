@@ -54,7 +54,7 @@ def meet_columns(
     left, right = (column_array(column, other, shape, uneven) for column, other in sides)
     if not actual.type and not expected.type:
         wholes = wholes_of_both(*(_wholes(*pair) for pair in sides))
-        return _meet_loose(place, left, right, wholes)
+        return _meet_loose(place, left, right, wholes, tolerance)
     if actual.type == expected.type and actual.dtype == expected.dtype:
         if actual.type.startswith("decimal") and _has_bound(tolerance):
             left, right = cast(left, np.dtype(np.float64)), cast(right, np.dtype(np.float64))
@@ -73,12 +73,13 @@ def meet_columns(
 
 
 def _meet_loose(
-    place: ItemLocation, left: Array, right: Array, wholes: Wholes | None
+    place: ItemLocation, left: Array, right: Array, wholes: Wholes | None, tolerance: Tolerance
 ) -> TypedColumns | str:
     """Columns that were read from text, which has no dtype of its own."""
     numeric = [side.dtype.kind in NUMBERS for side in (left, right)]
     if all(numeric):
-        both = bring_together(left.values(), right.values())
+        sides = left.values(), right.values()
+        both = bring_together(*sides, as_doubles=_has_bound(tolerance))
         place = replace(place, judged_as=both.judged_as, note=both.note)
         return TypedColumns(array_of(both.actual), array_of(both.expected), place, wholes=wholes)
     if left.dtype == right.dtype:

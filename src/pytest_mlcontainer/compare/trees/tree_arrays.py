@@ -11,6 +11,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.trees.tree_values import Grid, texts_of, values_of
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
+from pytest_mlcontainer.compare.values.numbers_in_text import tolerates_numbers
 from pytest_mlcontainer.compare.values.wholes import Wholes, compare_with_wholes, wholes_of_both
 from pytest_mlcontainer.model import Difference
 
@@ -24,7 +25,8 @@ def compare_values(
     if left is None or right is None:
         left, right = texts_of(actual), texts_of(expected)
     elif "numbers" in (actual.kind, expected.kind):
-        both = bring_together(left, right)
+        tolerance = book.peek(place.output, place.item, place.above).tolerance
+        both = bring_together(left, right, as_doubles=tolerates_numbers(tolerance))
         left, right = both.actual, both.expected
         place = replace(place, judged_as=both.judged_as, note=join_notes(place.note, both.note))
         if left.dtype.kind == "f":

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pytest_mlcontainer.compare.numeric.measure import array_of
-from pytest_mlcontainer.compare.numeric.numbers import hold_float32, whole_pairs
+from pytest_mlcontainer.compare.numeric.numbers import hold_float32, is_held, whole_pairs
 from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.tolerance import (
     FLOAT32,
@@ -80,6 +80,9 @@ class Few:
         if all(whole):
             return self._judge(place, actual, expected, shape, applied, None)
         if any(whole):
+            gives_bound = not (applied.is_default or applied.tolerance.exact)
+            if not (gives_bound or all(map(is_held, map(int, actual if whole[0] else expected)))):
+                return None
             note = "written as whole numbers, expected decimals"
             if whole[1]:
                 note = "written with decimals, expected whole numbers"

@@ -138,8 +138,8 @@ def _in_parts(
         return
     at = np.array([*numbers])
     words = np.setdiff1d(np.arange(right.size), at)
-    sides = ([pair[side] for pair in numbers.values()] for side in (0, 1))
-    met = bring_together(*(np.array(side) for side in sides))
+    mine, theirs = (np.array([pair[side] for pair in numbers.values()]) for side in (0, 1))
+    met = bring_together(mine, theirs)
     place = replace(place, is_part=True)
     here = replace(place, judged_as=met.judged_as, note=join_notes(place.note, NOTE))
     parts = []
