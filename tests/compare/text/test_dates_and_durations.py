@@ -353,6 +353,16 @@ def test_a_text_that_differs_in_nothing_else_gets_the_rule_that_leaves_it_out(on
         ("run 0123456789abcdef at 12:30:01", "run 0023456789abcdef at 12:30:02", ("time", "hex")),
         ("<x at 0x7f01>, 3s", "<x at 0x7f02>, 5s", ("address", "duration")),
         ("loss 0.5 in 3s", "loss 0.6 in 5s", ()),
+        ("/app/out/ckpt_7.pt", "/app/out/ckpt_3.pt", ()),
+        ("/builds/out/ckpt_7.pt", "/app/out/ckpt_3.pt", ()),
+        ("/app/out/fold7", "/app/out/fold3", ()),
+        ("best /tmp/a1/ckpt_7.pt in 3s", "best /tmp/b2/ckpt_3.pt in 5s", ()),
+        ("/builds/proj/ckpt_3.pt", "/app/ckpt_3.pt", ("path",)),
+        ("/builds/proj", "/app", ("path",)),
+        ("/tmp/tmpab12cd_8.pt", "/tmp/tmpef34gh_9.pt", ("id",)),
+        ("/tmp/a1/m_20261128_152104.pt", "/tmp/b2/m_20261129_152104.pt", ("path",)),
+        ("00:00:01,000 --> 00:00:03,900", "00:00:01,000 --> 00:00:03,500", ()),
+        ("[00:00.000 --> 00:03.900]  Hello", "[00:00.000 --> 00:03.500]  Hello", ()),
     ],
 )
 def test_the_smallest_set_of_patterns_is_proposed(

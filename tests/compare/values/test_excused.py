@@ -126,6 +126,22 @@ def test_between_repeats_a_column_of_times_is_set_apart(compare: Compare, tmp_pa
     assert {part.where for part in set_apart(found, ()).parts} == {"a.csv:at", "a.csv:run"}
 
 
+@pytest.mark.parametrize(("days", "excuses"), [((27, 28, 28), ("time",)), ((25, 26, 27), ())])
+def test_dates_of_several_days_are_data_and_no_stamps(
+    compare: Compare, tmp_path: Path, days: tuple[int, ...], excuses: tuple[str, ...]
+) -> None:
+    """A rule for stamps would hide that a time zone moved all of them."""
+    sides = [
+        as_csv([(f"2026-11-{day + later} 10:00:00", "x") for day in days], tmp_path)
+        for later in (1, 0)
+    ]
+    found, _notes = compare("a.csv", *sides)
+    at = of_item(found, "at")
+    assert (at.verdict, at.excuses) == (Verdict.DRIFT, excuses)
+    assert ("ignore" in at.note) == bool(excuses)
+    assert bool(set_apart(found, ()).parts) == bool(excuses)
+
+
 def test_a_column_of_thousands_is_looked_at_to_its_end(compare: Compare, tmp_path: Path) -> None:
     sides = [rows_of(day, 3000) for day in (28, 29)]
     found, _notes = compare("a.csv", *(as_csv(rows, tmp_path) for rows in sides))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
@@ -17,6 +18,8 @@ from pytest_mlcontainer.model.clock_names import is_digest
 
 _MOST_TEXTS: Final = 1_000_000
 _MOST_CHARACTERS: Final = 500_000
+_DAY: Final = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}[-/.][0-9]{2}[-/.][0-9]{2}(?![0-9])")
+_MANY_DAYS: Final = 3
 
 
 def excused(
@@ -32,13 +35,27 @@ def excused(
         return found
     rule = book.peek(place.output, place.item, place.above).rule
     most = min(left, _MOST_CHARACTERS)
+    pairs = list(pairs)
     excuses = excuse_all(pairs, most)
     book.characters[place.output] -= most - excuses.characters_left
     if excuses.names() == ("hex",) and is_digest(place.item):
         said = "by its name a digest: what it was made of is not the same"
         return replace(found, note=join_notes(found.note, said))
+    if "time" in excuses.names() and _are_of_many_days(pairs):
+        return replace(found, note=join_notes(found.note, "the dates are of several days: data"))
     said = excuses.say(book.key(place.output, place.item), rule)
     return replace(found, note=join_notes(found.note, said), excuses=excuses.names())
+
+
+def _are_of_many_days(pairs: Iterable[tuple[str, str]]) -> bool:
+    """Whether the dates are no stamps, which a run makes within a day, or around midnight."""
+    days: set[str] = set()
+    for actual, expected in pairs:
+        if actual != expected:
+            days.update(_DAY.findall(expected))
+            if len(days) >= _MANY_DAYS:
+                return True
+    return False
 
 
 def excused_array(
