@@ -83,7 +83,7 @@ def test_an_empty_cell_among_numbers_is_nan(compare: Compare) -> None:
 @pytest.mark.parametrize(
     ("actual", "item", "note"),
     [
-        ("a,b\n1,2\n", "", "rows: 1, expected 2"),
+        ("a,b\n1,2\n", "", "rows: 1, expected 2; missing in the actual run: a = 3"),
         ("a\n1\n3\n", "b", "column missing in the actual run"),
         ("a,b,c\n1,2,5\n3,4,5\n", "c", "column only in the actual run"),
         ("b,a\n2,1\n4,3\n", "", "the columns are in another order"),

@@ -43,6 +43,7 @@ from pytest_mlcontainer.compare.formats.added import format_of
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.stamps import same_but_stamps
 from pytest_mlcontainer.compare.formats.unpacking import UnpackingBudget
+from pytest_mlcontainer.compare.matching.axes import with_curves
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, MalformedError, Pair, UnreadableError
 from pytest_mlcontainer.model import Comparator, Difference, ReadAs, Verdict
@@ -109,7 +110,8 @@ class Formats:
         if isinstance(format, Difference):
             return (format,), ()
         found = _told(_guarded(pair, book, format), book)
-        return collect_items(pair.name, found, format.folds)
+        kept, notes = collect_items(pair.name, found, format.folds)
+        return with_curves(kept), notes
 
     def _inside(
         self, pair: Pair, book: RuleBook, allowance: UnpackingBudget

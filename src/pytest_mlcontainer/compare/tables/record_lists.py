@@ -14,21 +14,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_mlcontainer.compare.matching.axes import AXES, is_monotone, say_curve
 from pytest_mlcontainer.compare.values import few
 from pytest_mlcontainer.model import Tolerance
 
-# What others are drawn over, as the usual libraries call it; first come, first proposed.
-_AXES = (
-    "fpr",
-    "recall",
-    "false_positive_rate",
-    "x",
-    "mean_predicted_value",
-    "prob_pred",
-    "far",
-    "threshold",
-    "thresholds",
-)
 _FEWEST_POINTS = 3
 _MANY = 10
 _MOST_FIELDS = 100  # each of them is looked up in every record
@@ -163,7 +152,7 @@ def say_met(rule_key: str, key: str) -> str:
 def say_moved(output: str, item: str, actual: list[Record], expected: list[Record]) -> str:
     """What to say of curves of one length whose points lie elsewhere; "" for anything else."""
     axis = _axis(actual, expected) if len(expected) >= _MANY else ""
-    if axis not in _AXES:
+    if axis not in AXES:
         return ""
     left, right = (fields(side).get(axis, []) for side in (actual, expected))
     if len(left) != len(right):
@@ -177,12 +166,8 @@ def say_moved(output: str, item: str, actual: list[Record], expected: list[Recor
 
 
 def _proposal(output: str, item: str, actual: list[Record], expected: list[Record]) -> str:
-    axis = _axis(actual, expected)
-    if not axis:
-        return ""
-    key = json.dumps(f"{output}:{item}" if item else output, ensure_ascii=False)
-    rule = f"{key} = {{ curve = {json.dumps(axis, ensure_ascii=False)} }}"
-    return f"; if they are the points of a curve, compare them as one: {rule}"
+    said = say_curve(f"{output}:{item}" if item else output, _axis(actual, expected))
+    return f"; {said}" if said else ""
 
 
 def _axis(actual: list[Record], expected: list[Record]) -> str:
@@ -193,14 +178,8 @@ def _axis(actual: list[Record], expected: list[Record]) -> str:
     shared = [key for key in sides[1] if key in sides[0]]
     if len(shared) < 2:
         return ""
-    usable = [key for key in shared if all(_is_monotone(side[key]) for side in sides)]
-    named = [key for key in _AXES if key in usable]
+    usable = [key for key in shared if all(is_monotone(side[key]) for side in sides)]
+    named = [key for key in AXES if key in usable]
     # Steps of a training are counted in whole numbers: one that is missing is no matter of drawing.
     others = [key for key in usable if not all(value.is_integer() for value in sides[1][key])]
     return next(iter((*named, *others)), "")
-
-
-def _is_monotone(values: list[float]) -> bool:
-    finite = [value for value in values if math.isfinite(value)]
-    steps = [after - before for before, after in itertools.pairwise(finite)]
-    return any(steps) and (min(steps) >= 0 or max(steps) <= 0)

@@ -35,7 +35,6 @@ from pytest_mlcontainer.wording import first_of, truncate
 
 _NAMED = 3
 _SHOWN = 40
-_MOST_MOVED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -142,36 +141,6 @@ def meet_rows(
         theirs,
         (lambda row: label(int(theirs[row]))) if tolerance.key else None,
     )
-
-
-def moved_key(actual: Table, expected: Table) -> str:
-    """A column that names the rows, of which all are there but in another order; "" for none."""
-    if actual.rows != expected.rows or actual.rows > _MOST_MOVED:
-        return ""
-    for name, column in expected.columns.items():
-        other = actual.columns.get(name)
-        if other is not None and _is_plain(column) and _is_plain(other):
-            sides = load(other), load(column)
-            names = [side.values.tolist() for side in sides]
-            if all(map(_are_names, sides)) and _is_reordered(*names):
-                return name
-    return ""
-
-
-def _is_plain(column: Column) -> bool:
-    return not column.depth and column.at is None
-
-
-def _are_names(part: ColumnChunk) -> bool:
-    kind, values = part.values.dtype.kind, part.values.tolist()
-    return not mask_of(part).any() and (
-        kind in "iu" or (kind == "O" and set(map(type, values)) == {str})
-    )
-
-
-def _is_reordered(actual: list[object], expected: list[object]) -> bool:
-    names = set(expected)
-    return actual != expected and len(names) == len(expected) and names == set(actual)
 
 
 def _missing_keys(

@@ -13,16 +13,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from pytest_mlcontainer.compare.matching.axes import is_monotone, named_axis, say_curve
 from pytest_mlcontainer.compare.matching.curves import split, wanted
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import Column, Table
 from pytest_mlcontainer.compare.tables.pairs import compare_columns
-from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows, moved_key
+from pytest_mlcontainer.compare.tables.row_names import MOST_MOVED, moved_key, say_lone
+from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows
 from pytest_mlcontainer.compare.tables.training_logs import clock_in_table
 from pytest_mlcontainer.compare.tables.typed import NUMBERS, cast, column_array
 from pytest_mlcontainer.compare.values.location import ItemLocation
-from pytest_mlcontainer.compare.values.notes import drift
+from pytest_mlcontainer.compare.values.notes import drift, join_notes
 from pytest_mlcontainer.model import Difference, Tolerance
 
 
@@ -62,6 +64,8 @@ def compare_tables(
             yield Difference(output, under, verdict, note=note)
     elif actual.rows != expected.rows:
         note = f"rows: {actual.rows}, expected {expected.rows}"
+        lone = say_lone(actual, expected) or _say_curve(output, under, actual, expected, book)
+        note = join_notes(note, lone)
         yield from drift(output, under, note, book)
         return
     found = _compare_met(output, under, meeting, book)
@@ -95,6 +99,16 @@ def _say_moved(output: str, under: str, key: str, book: RuleBook) -> str:
         f"the rows stand in another order; here they meet by {key}. If their order means nothing, "
         f"a rule says so: {name} = {{ key = {column} }}"
     )
+
+
+def _say_curve(output: str, under: str, actual: Table, expected: Table, book: RuleBook) -> str:
+    """What to write where rows are the points of a curve; "" where they do not seem so."""
+    axis = named_axis(name for name in expected.columns if name in actual.columns)
+    if not axis or not all(_is_line(side.columns[axis]) for side in (actual, expected)):
+        return ""
+    lines = [_line(side.columns[axis]) for side in (actual, expected)]
+    drawn = all(line.size <= MOST_MOVED and is_monotone(line.values().tolist()) for line in lines)
+    return say_curve(book.key(output, under), axis) * drawn
 
 
 def _compare_met(
