@@ -254,6 +254,42 @@ def test_it_is_followed_through(tmp_path: Path, name: str) -> None:
     assert _origins(found) == lines, found.location
 
 
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "found = subprocess.run([sys.executable, 'child.py'], capture_output=True, text=True)\n"
+        "        rows = json.loads(found.stdout)",
+        "text = subprocess.check_output([sys.executable, 'child.py'], text=True)\n"
+        "        rows = json.loads(text)",
+    ],
+)
+def test_what_children_of_children_print_is_followed(tmp_path: Path, reads: str) -> None:
+    """As text, whose values are not those that the program makes of it."""
+    found = _find(
+        tmp_path,
+        f"""
+        import subprocess
+        GRANDCHILD = (
+            "import json, os, sys",
+            "keys = sorted('abcdefghijkl', reverse=os.environ['LOT'] == '2')",
+            "rows = {{key: n for n, key in enumerate(keys)}}",
+            "json.dump(rows, sys.stdout)",
+        )
+        CHILD = (
+            "import subprocess, sys",
+            "said = subprocess.run([sys.executable, 'grandchild.py'], text=True, stdout=-1)",
+            "sys.stdout.write(said.stdout)",
+        )
+        for name, lines in (("child.py", CHILD), ("grandchild.py", GRANDCHILD)):
+            with open(name, "w") as file:
+                file.write("\\n".join(lines))
+        {reads}
+        print([n * n for n in rows.values()][0], list(rows))
+        """,
+    )
+    assert [(each.file, each.line) for each in found.location.origins] == [("grandchild.py", 2)]
+
+
 def test_what_does_not_reach_the_outputs_is_no_origin(tmp_path: Path) -> None:
     """Other values may differ as they like."""
     found = _find(
@@ -351,6 +387,23 @@ def test_what_is_read_of_a_clock_is_not_put_down_to_a_seed(tmp_path: Path) -> No
     found = _find(tmp_path, program.replace("rows[:5]", "0"))
     assert _origins(found) == [10]
     assert found.location.kind == "the clock or the time zone"
+
+
+def test_what_cannot_be_seen_is_not_said_to_be_equal(tmp_path: Path) -> None:
+    """A generator holds what it was made of, and nobody can look into it."""
+    found = _find(
+        tmp_path,
+        """
+        def words(text):
+            return (word for word in text.split(os.environ['LOT']))
+        found = words("a1b2c1d")
+        first = [next(found) for _ in range(2)]
+        print(first)
+        """,
+    )
+    assert found.location.kind == (
+        "computed by next; what was seen of its inputs is equal on both sides"
+    )
 
 
 def test_the_order_of_a_set_is_called_so(tmp_path: Path) -> None:

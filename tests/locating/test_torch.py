@@ -159,7 +159,7 @@ print(out.norm(dim=2).tolist(), out.sum().item())
     assert [each.text for each in location.origins] == [
         "out = model(torch.ones(1, 5, 16).cumsum(1))"
     ]
-    assert location.kind.endswith("in it by its layer layers.1.norm1, a LayerNorm")
+    assert location.kind.startswith("computed by model, by its layer layers.1.norm1, a LayerNorm;")
 
 
 def test_watching_changes_nothing(tmp_path: Path) -> None:

@@ -163,8 +163,8 @@ def _way_of(pairing: PairedRuns, node: PairedEvent) -> tuple[str, str]:
     if place.calls:
         call = "@" if "@" in place.calls else place.calls[0].lstrip(".")
         inside = _layer_of(pairing, node)
-        return f"computed by {call}, with the same inputs on both sides{inside}", ""
-    return "computed here, from the same inputs on both sides", ""
+        return f"computed by {call}{inside}; what was seen of its inputs is equal on both sides", ""
+    return "computed here; what was seen of its inputs is equal on both sides", ""
 
 
 def _layer_of(pairing: PairedRuns, node: PairedEvent) -> str:
@@ -178,7 +178,7 @@ def _layer_of(pairing: PairedRuns, node: PairedEvent) -> str:
     inner = next((each for each in apart if not _holds_any(each, apart)), None)
     if inner is None or not inner.name:
         return "" if inner is None else f", a {inner.kind}"
-    return f"; in it by its layer {inner.name}, a {inner.kind}"
+    return f", by its layer {inner.name}, a {inner.kind}"
 
 
 def _holds_any(layer: LayerCall, others: Sequence[LayerCall]) -> bool:

@@ -15,14 +15,16 @@ from typing import Final
 
 from pytest_mlcontainer.locating.hidden import HiddenValues
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
+from pytest_mlcontainer.locating.process_state import ProcessState
 from pytest_mlcontainer.locating.recording import Sketch
 from pytest_mlcontainer.locating.sketches import differing_parts, digests, distance, parts_within
-from pytest_mlcontainer.locating.ways import is_generator, may_draw
 
 _DEEPEST: Final = 3
 _WRITES: Final = re.compile(
     r"(^|\.)(dump|dumps|save\w*|write\w*|to_\w+|print|export\w*|put|log\w*|tofile|savez\w*)$"
 )
+_STARTS: Final = re.compile(r"(^|\.)(run|check_output|getoutput|communicate|popen)$")
+_PRINTED: Final = re.compile(r"\.(stdout|stderr|output)$")
 _STRING: Final = re.compile(r"""["']([^"']+)["']""")
 
 
@@ -105,7 +107,7 @@ class _Tracer:
         self._held: dict[Pair, list[PairedEvent]] | None = None
         self._ended: list[PairedEvent] = []
         self._hidden = HiddenValues(pairing)
-        self._seeding = [each for each in pairing.nodes if any(map(is_generator, each.bound))]
+        self._process = ProcessState(pairing)
         # Asked for by each statement on the way: of all that there are, few write.
         self._writers = [each for each in pairing.nodes if each.read and _writes(each)]
         for node in pairing.nodes:
@@ -171,27 +173,20 @@ class _Tracer:
         """Where what it read, or was handed back, was bound; whether anything is unexplained."""
         found, unexplained = [], False
         for name, pair in node.read.items():
-            made = self._made(node, name, pair)
+            made = self._made(node, name, pair) or self._printed(node, name, pair)
             found += made
             unexplained = unexplained or not made
         found += self._handed_back(node) or self._changed_within(node)
         found += () if found else self._results(node)
+        found += () if found or node.read else self._printed_whole(node)
         found += () if found else self._parted_within(node)
-        found += () if found else self._through_graph(node)
+        found += () if found else self._process.through_graph(node)
         found += self._hidden.sources(node)
         head = self._pairing.heads.get(node.expected.path)
         if head is not None and head.number < node.number and not node.read and node.bound:
             found.append(head)
-        found += () if found or node.read else self._seeded(node)
+        found += () if found or node.read else self._process.seeded(node)
         return found, unexplained
-
-    def _seeded(self, node: PairedEvent) -> list[PairedEvent]:
-        """The statement that last seeded generators otherwise, of one that may draw from them."""
-        site = node.expected.site
-        if site is None or not may_draw(site.calls, site.text):
-            return []
-        seeding = (each for each in self._seeding if each.number < node.number)
-        return [each for each in seeding if each.stream == node.stream][-1:]
 
     def _handed_back(self, node: PairedEvent) -> list[PairedEvent]:
         """What functions of the project's returned to a statement."""
@@ -215,6 +210,20 @@ class _Tracer:
         # Of a list of numbers only the whole is known: then by the function's name.
         return (found or [each for each in self._ended if _is_named(each, node)])[-1:]
 
+    def _printed(self, node: PairedEvent, name: str, pair: Pair) -> list[PairedEvent]:
+        """Statements of a child process that wrote a text: that read the same, or the last."""
+        if any(sketch.get("t") not in ("text", "bytes") for sketch in self._pairing.of(pair)):
+            return []
+        below = f"{node.stream[0]}."
+        written = [each for each in self._writers if each.stream[0].startswith(below)]
+        same = [each for each in written if pair in each.read.values()]
+        return same or (written[-1:] if _is_printed(node, name) else [])
+
+    def _printed_whole(self, node: PairedEvent) -> list[PairedEvent]:
+        """The same for what a statement that starts a process binds."""
+        given = (self._printed(node, name, pair) for name, pair in node.bound.items())
+        return [each for found in given for each in found]
+
     def _through_files(self, node: PairedEvent) -> list[PairedEvent]:
         """Statements that wrote what differs into a file that this one names."""
         if not (node.bound or self._hidden.opens(node)) or _writes(node):
@@ -226,26 +235,6 @@ class _Tracer:
             if (each.number < node.number or each.stream != node.stream)
             and names & self._files_of(each)
         ][-1:]
-
-    def _through_graph(self, node: PairedEvent) -> list[PairedEvent]:
-        """The last tensor that differs before gradients are taken, though the loss agrees.
-
-        A loss may round to the same number where what it was computed from is not the same.
-        """
-        if not _takes_gradients(node):
-            return []
-        for other in reversed(self._pairing.nodes[: node.number]):
-            if other.stream != node.stream:
-                continue
-            if _takes_gradients(other):
-                break
-            pairs = (*other.read.values(), *other.bound.values())
-            if other.expected.site is not None and any(map(self._is_tensor, pairs)):
-                return [other]
-        return []
-
-    def _is_tensor(self, pair: Pair) -> bool:
-        return str(self._pairing.of(pair)[0].get("k", "")).startswith("torch.")
 
     def _files_of(self, node: PairedEvent) -> set[str]:
         """Names of files in a statement, and where what it reads or writes was opened."""
@@ -333,9 +322,11 @@ class _Tracer:
         return None
 
 
-def _takes_gradients(node: PairedEvent) -> bool:
+def _is_printed(node: PairedEvent, name: str) -> bool:
+    """Whether a value is what a process printed: by its name, or as the statement starts one."""
     site = node.expected.site
-    return site is not None and any("backward" in call for call in site.calls)
+    starts = site is not None and any(_STARTS.search(call) for call in site.calls)
+    return starts or bool(_PRINTED.search(name))
 
 
 def _is_named(given: PairedEvent, node: PairedEvent) -> bool:
