@@ -21,6 +21,7 @@ REPEATS = "other repeats"
 _CAUSES = 5
 _NOTE_SHOWN = 80
 _FINDINGS = 20
+_A_LINE = 100
 _MOST_ALIKE = 8  # names that are listed whole
 _HELPS = "usually helps"
 _KINDS = {"flaky": "failed, and worked again"}
@@ -153,8 +154,12 @@ def _explained(outcome: Outcome) -> tuple[Statement, ...]:
     return tuple(said)
 
 
-def rest(outcome: Outcome) -> tuple[Statement, ...]:
-    """Other findings, then what was varied in vain, what was not, and what is not known."""
+def rest(outcome: Outcome, *, brief: bool = False) -> tuple[Statement, ...]:
+    """Other findings, then what was varied in vain, what was not, and what is not known.
+
+    Args:
+        brief: where it fills more than a line why some was not varied, say only what that is.
+    """
     explained = outcome.explanation
     if explained is None:
         return ()
@@ -162,7 +167,11 @@ def rest(outcome: Outcome) -> tuple[Statement, ...]:
     open_ = explained.open[1:] if told else explained.open
     said = [*_others(outcome, explained), *_tried(outcome, explained)]
     if explained.not_exercised:
-        said.append(Statement("not exercised", _reasons(explained), is_list=True))
+        text = _reasons(explained)
+        if brief and len(text) > _A_LINE:
+            names = ", ".join(name for name, _why in explained.not_exercised)
+            text = f"{truncate(names, _A_LINE)} (-v says why)"
+        said.append(Statement("not exercised", text, is_list=True))
     said += [Statement("not known", each) for each in open_]
     if not outcome.causes:
         said.append(Statement("runs made for this", f"{explained.runs:,}"))

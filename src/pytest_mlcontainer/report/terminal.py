@@ -61,11 +61,11 @@ def failure_lines(outcome: Outcome, repeat: str, verbosity: int = 0) -> list[str
     if any(leaf.difference.scale_error is not None for leaf in blocks):
         lines += [words.LEGEND, ""]
     lines += _harmless(tree)
-    more = [line for each in rest(outcome) for line in _statement(each)]
+    more = [line for each in rest(outcome, brief=not detail) for line in _statement(each)]
     lines += [*more, ""] if more else []
     lines += _facts(outcome)
     lines += _notes(outcome.notes)
-    lines += _acceptances(tree)
+    lines += _acceptances(tree, detail)
     if repeat:
         lines += ["repeat just this:", f"  {repeat}"]
     if repeat:
@@ -134,8 +134,11 @@ def _is_unexplained(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.DRIFT and outcome.explanation is None and not outcome.against
 
 
-def _acceptances(tree: Tree) -> list[str]:
-    """What would accept what does not pass, and what each rule would hide."""
+def _acceptances(tree: Tree, detail: int) -> list[str]:
+    """What would accept what does not pass, and what each rule would hide.
+
+    Where the cause is known, rules for a part of it are the last that a reader wants.
+    """
     kinds = dict(alike(leaf, tree.failing) for leaf in representatives(tree.failing, _KINDS))
     found = [accept_together(name, differences) for name, differences in kinds.items()]
     proposals = [each for each in found if each is not None][:_ACCEPTED]
@@ -143,6 +146,8 @@ def _acceptances(tree: Tree) -> list[str]:
         return []
     covered = sum(map(len, kinds.values()))
     whole = len(proposals) == len(kinds) and covered == tree.failing_count
+    if not whole and not detail and tree.outcome.causes:
+        return ["-v shows rules that would accept a part of it", ""]
     table = f"[tool.mlcontainer.entrypoints.{escape(tree.outcome.entrypoint, 80)}.compare]"
     lines = ["if that is meant to pass:" if whole else _PART, f"  {table}"]
     for each in proposals:
