@@ -11,6 +11,7 @@ pairs, so that keys are not hashed, and a memo's number allocates nothing.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, BinaryIO, cast
@@ -91,10 +92,13 @@ def read_pickle(
     try:
         # It asks for no more of a stream than `_Source` has.
         opcodes = pickletools.genops(cast("IO[bytes]", source))
-        for count, (opcode, argument, _position) in enumerate(opcodes):
-            if count > _MOST_OPCODES:
-                raise BrokenPickleError(f"has more than {_MOST_OPCODES} opcodes")
-            machine.follow(opcode.name, argument)
+        with warnings.catch_warnings():
+            # Of escapes that are none, in texts of the oldest protocol.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for count, (opcode, argument, _position) in enumerate(opcodes):
+                if count > _MOST_OPCODES:
+                    raise BrokenPickleError(f"has more than {_MOST_OPCODES} opcodes")
+                machine.follow(opcode.name, argument)
         return machine.stack[-1]
     except (ValueError, IndexError, TypeError, OverflowError, AttributeError) as error:
         what = f"{error}"[:_SHOWN] or type(error).__name__
