@@ -142,6 +142,29 @@ def test_one_column_of_times_is_a_table(compare: Compare) -> None:
     assert set(drifting(differences)) == {"t"}
 
 
+MONITOR = (
+    '#{{"t_start": {began}, "env_id": "CartPole-v1"}}\nr,l,t\n20.0,20,0.51\n25.0,{steps},0.61\n'
+)
+
+
+def test_comments_above_the_header_are_an_item_of_their_own(compare: Compare) -> None:
+    """As Stable-Baselines3 writes them: they do not make text of the table."""
+    expected = MONITOR.format(began=1764400000.25, steps=25)
+    actual = MONITOR.format(began=1764407777.75, steps=26)
+
+    assert drifting(compare("a.csv", actual, expected)[0]).keys() == {"#", "l"}
+    same = MONITOR.format(began=1764400000.25, steps=26)
+    assert drifting(compare("a.csv", same, expected)[0]).keys() == {"l"}
+
+
+@pytest.mark.parametrize(
+    ("head", "column"), [("# a,b", "b"), ("#made by a, b and c\n#a,b", "b"), ("# x\na,b", "b")]
+)
+def test_a_header_may_be_the_last_comment(compare: Compare, head: str, column: str) -> None:
+    found, _notes = compare("a.csv", f"{head}\n1,2\n3,5\n", f"{head}\n1,2\n3,4\n")
+    assert drifting(found).keys() == {column}
+
+
 def test_tsv_and_a_byte_order_mark_are_read(compare: Compare) -> None:
     text = "\ufeffa\tb\n1\t2,5\n"
     assert drifting(compare("p.tsv", text, "a\tb\n1\t2,5\n")[0]) == {}

@@ -21,7 +21,7 @@ Notes:
 [1] Standard errors assume a covariance matrix.
 """
 EXPECTED = SUMMARY.format("0.988", 400, "7.86e-255")
-COMMENTED = "# made by a tool, version 3\n# one, two, three\nx,y\n1,0.{}\n2,0.25\n"
+COMMENTED = "made by a tool, version 3\none, two, three\nx,y\n1,0.{}\n2,0.25\n"
 UNREAD = [
     ("a.csv", SUMMARY.format("0.{}", 400, "7.86e-255"), "is ragged: line 2 has 4 cells"),
     ("a.csv", COMMENTED, "is ragged: line 2 has 3 cells"),

@@ -4,7 +4,8 @@ A column of whole numbers is compared as integers, one of numbers as floats (`nu
 precisely), any other as text. An empty cell in a column of numbers is a missing value, NaN. Numbers
 with leading zeros are text, because "007" is a name. A first row of numbers is no header; columns
 are then called by their position, from "0". Where cells are separated by semicolons, as in locales
-that have a decimal comma, 1,5, 1.234,5 and 1 234,5 are numbers.
+that have a decimal comma, 1,5, 1.234,5 and 1 234,5 are numbers. Lines of comment above the header,
+which begin with #, are one item, `#`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.text_encodings import (
     BYTE_ORDER_MARKS,
     SINGLE_BYTE,
     encoding_of,
 )
+from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import (
     ComparedFile,
@@ -35,12 +39,16 @@ from pytest_mlcontainer.compare.sources import (
 from pytest_mlcontainer.compare.tables.columns import Table
 from pytest_mlcontainer.compare.tables.csv_cells import Cells, is_number
 from pytest_mlcontainer.compare.tables.tables import compare_tables
+from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
+from pytest_mlcontainer.compare.values.wholes import compare_texts_with_numbers
 from pytest_mlcontainer.model import Difference
 
 _KEY_VALUE = re.compile(r"[^:,;\t]*:(?:\s|$)")
 _LONGEST_LINE = 1 << 24
 _COLUMNS = 100_000
+_COMMENT = "#"
+_COMMENTS = 1000  # at most
 _BLOCK_CELLS = 1 << 16
 
 
@@ -50,12 +58,14 @@ class File:
 
     Args:
         commas: names of the columns whose numbers are written with a decimal comma.
+        comments: lines above the header.
     """
 
     delimiter: str
     encoding: str
     table: Table
     commas: frozenset[str]
+    comments: tuple[str, ...]
 
 
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
@@ -65,6 +75,10 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         mine, theirs = getattr(actual, what), getattr(expected, what)
         if mine != theirs:
             yield from drift(pair.name, "", f"{what} {mine!r}, expected {theirs!r}", book)
+    if actual.comments or expected.comments:
+        place = ItemLocation(pair.name, _COMMENT)
+        mine, theirs = (array_of(np.array(each.comments, object)) for each in (actual, expected))
+        yield from compare_texts_with_numbers(place, mine, theirs, book)
     for name in sorted(actual.commas ^ expected.commas):
         if name in actual.table.columns and name in expected.table.columns:
             note = "written with a decimal comma, expected a decimal point"
@@ -93,27 +107,28 @@ def _read(side: ComparedFile) -> File:
 
 def _read_as(side: ComparedFile, encoding: str) -> File:
     _refuse_key_value_text(side, encoding)
-    delimiter = _delimiter(side, encoding)
+    comments = _comments(side, encoding)
+    delimiter = _delimiter(side, encoding, len(comments))
     texts: set[int] = set()
     while True:
-        names, cells, rows = _read_cells(side, encoding, delimiter, texts)
+        names, cells, rows = _read_cells(side, encoding, delimiter, texts, len(comments))
         columns = [each.column() for each in cells]
         found = {name: each for name, each in zip(names, columns, strict=True) if each is not None}
         if len(found) == len(names):
             commas = (name for name, each in zip(names, cells, strict=True) if each.has_commas)
             label = "utf-8" if encoding == "utf-8-sig" else encoding
-            return File(delimiter, label, Table(found, rows), frozenset(commas))
+            return File(delimiter, label, Table(found, rows), frozenset(commas), comments)
         texts |= {place for place, each in enumerate(columns) if each is None}
 
 
 def _read_cells(
-    side: ComparedFile, encoding: str, delimiter: str, texts: set[int]
+    side: ComparedFile, encoding: str, delimiter: str, texts: set[int], above: int
 ) -> tuple[tuple[str, ...], list[Cells], int]:
     """Names, columns, and how many rows there are."""
     names: tuple[str, ...] = ()
     columns: list[Cells] = []
     count = 0
-    with _lines(side, encoding) as lines:
+    with _lines(side, encoding, above) as lines:
         for rows in _blocks(side, lines, delimiter):
             if not columns:
                 commas = delimiter == ";"
@@ -122,7 +137,7 @@ def _read_cells(
                 columns = [Cells(place in texts, commas) for place in range(len(names))]
                 rows = rows if headless else rows[1:]
             if set(map(len, rows)) - {len(columns)}:
-                raise _ragged(side, encoding, delimiter, len(columns))
+                raise _ragged(side, encoding, delimiter, len(columns), above)
             count += len(rows)
             for column, cells in zip(columns, zip(*rows, strict=True), strict=False):
                 column.add(cells)
@@ -148,22 +163,27 @@ def _blocks(side: ComparedFile, lines: Iterator[str], delimiter: str) -> Iterato
         raise side.malformed(f"is broken CSV at line {reader.line_num}: {error}") from error
 
 
-def _ragged(side: ComparedFile, encoding: str, delimiter: str, width: int) -> UnreadableError:
+def _ragged(
+    side: ComparedFile, encoding: str, delimiter: str, width: int, above: int
+) -> UnreadableError:
     """Which line is the first that is longer or shorter than the first of all."""
-    with _lines(side, encoding) as lines:
+    with _lines(side, encoding, above) as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         row = next(row for row in reader if row and len(row) != width)
+        line = above + reader.line_num
         return side.malformed(
-            f"is ragged: line {reader.line_num} has {_cells(len(row))}, the first has {width}"
+            f"is ragged: line {line} has {_cells(len(row))}, the first has {width}"
         )
 
 
 @contextmanager
-def _lines(side: ComparedFile, encoding: str) -> Iterator[Iterator[str]]:
+def _lines(side: ComparedFile, encoding: str, above: int = 0) -> Iterator[Iterator[str]]:
+    """The lines of a file, without the first few."""
     _check_lines(side)
     with side.open() as stream:
         try:
-            yield io.TextIOWrapper(stream, encoding, newline="")
+            text = io.TextIOWrapper(stream, encoding, newline="")
+            yield itertools.islice(text, above, None)
         except UnicodeError as error:
             raise _undecodable(side, encoding) from error
 
@@ -209,9 +229,27 @@ def _undecodable(side: ComparedFile, encoding: str) -> UnreadableError:
     return side.malformed(f"is not {name} text: it ends within a character")
 
 
-def _delimiter(side: ComparedFile, encoding: str) -> str:
+def _comments(side: ComparedFile, encoding: str) -> tuple[str, ...]:
+    """The lines above the header that begin with #, unless the last of them is the header."""
     with _lines(side, encoding) as lines:
-        first = next(lines, "")
+        start = list(itertools.islice(lines, _COMMENTS))
+    found = list(itertools.takewhile(lambda line: line.startswith(_COMMENT), start))
+    rest = start[len(found) :]
+    if not found or not rest:
+        return ()
+    last, delimiter = found[-1], _delimiter_of(side, rest[0])
+    widths = {len(row) for row in csv.reader([last, rest[0]], delimiter=delimiter)}
+    if len(widths) == 1 and not last[1:].lstrip().startswith("{"):
+        del found[-1]
+    return tuple(line.rstrip() for line in found)
+
+
+def _delimiter(side: ComparedFile, encoding: str, above: int) -> str:
+    with _lines(side, encoding, above) as lines:
+        return _delimiter_of(side, next(lines, ""))
+
+
+def _delimiter_of(side: ComparedFile, first: str) -> str:
     usual = "\t" if side.name.lower().endswith(".tsv") else ","
     others = [other for other in (",", "\t", ";") if other in first]
     if ";" in others and all(is_number(cell, commas=True) for cell in first.split(";")):
