@@ -111,7 +111,7 @@ def _of_free(difference: Difference) -> Acceptance | None:
         return None
     key, _is, text = difference.free.partition(" = ")
     hides = " and ".join(hidden for name, hidden in _FREE.items() if f'"{name}"' in text)
-    return Acceptance(difference.where, key, text, hides)
+    return Acceptance(difference.where, key, text, hides or "in which order its elements stand")
 
 
 def _since_1970(difference: Difference) -> bool:

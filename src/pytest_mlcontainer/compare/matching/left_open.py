@@ -1,4 +1,4 @@
-"""Which freedoms of a method are worth a try where two arrays drift: signs, order, labels.
+"""What may be left open where two arrays drift: signs, order, labels.
 
 A trial costs little beside what it saves: a bound that is wide enough for an eigenvector of the
 other sign lets everything pass.
@@ -6,8 +6,9 @@ other sign lets everything pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,14 +32,34 @@ def freedoms(actual: Array, expected: Array) -> Iterator[Tolerance]:
     if not _FEWEST <= expected.size <= _MOST:
         return
     kind, left, right = kind_of(expected.dtype), loaded(actual), loaded(expected)
+    if left.ndim == 1 and _are_shuffled(left, right):
+        yield Tolerance(unordered=True)
     if kind is DtypeKind.FLOAT:
         yield from _of_vectors(left, right)
     elif kind in (DtypeKind.INTEGER, DtypeKind.LABEL) and _are_renamed(left, right):
         yield Tolerance(free=(Free.LABELS,))
 
 
+def may_be_free(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """Whether short lists hold much the same, but for signs, order or names: a cheap look.
+
+    Args:
+        actual, expected: numbers or texts, of one length.
+    """
+    if len(expected) < _FEWEST:
+        return False
+    if set(actual) == set(expected):
+        return True
+    if any(isinstance(each, str) for each in (*actual, *expected)):
+        return False
+    left, right = (sorted(abs(float(each)) for each in side) for side in (actual, expected))
+    return all(math.isclose(*pair, rel_tol=_NEAR) for pair in zip(left, right, strict=True))
+
+
 def free_text(tolerance: Tolerance) -> str:
     """The freedom as a rule has it: `free = "sign", axis = 1`."""
+    if tolerance.unordered:
+        return "unordered = true"
     names = [f'"{each.value}"' for each in tolerance.free]
     value = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
     return f"free = {value}" + (f", axis = {tolerance.axis}" if tolerance.axis else "")
@@ -62,6 +83,12 @@ def _are_near(left: Values, right: Values) -> bool:
     finite = np.isfinite(right)
     room = _NEAR * float(right[finite].max(initial=0.0))
     return bool(np.allclose(left, right, rtol=_NEAR, atol=room, equal_nan=True))
+
+
+def _are_shuffled(actual: Values, expected: Values) -> bool:
+    """Whether each value, of which there is none twice, is there on the other side, elsewhere."""
+    mine, theirs = set(actual.tolist()), set(expected.tolist())
+    return mine == theirs and len(theirs) == expected.size
 
 
 def _are_renamed(actual: Values, expected: Values) -> bool:

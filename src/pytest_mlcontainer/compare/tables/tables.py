@@ -162,8 +162,8 @@ def _line(column: Column) -> Array:
 
 def place_of(output: str, under: str, name: str) -> ItemLocation:
     if not under:
-        return ItemLocation(output, name)
-    return ItemLocation(output, f"{under}.{name}", (under,))
+        return ItemLocation(output, name, is_column=True)
+    return ItemLocation(output, f"{under}.{name}", (under,), is_column=True)
 
 
 def _compare_names(

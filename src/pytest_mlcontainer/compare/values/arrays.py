@@ -108,9 +108,15 @@ def _with_freedom(
     """A drift, with what a method may leave open where nothing else differs."""
     place = replace(place, note="", is_drawn=lambda _found: False)
     for tolerance in freedoms(actual, expected):
+        if tolerance.unordered and place.is_column:
+            continue
         freely = _judge(place, actual, expected, AppliedTolerance(tolerance))
         if freely.verdict.passes:
-            note = f"the same but for what some methods leave open: {freely.note}"
+            note = (
+                "the same values in another order"
+                if tolerance.unordered
+                else f"the same but for what some methods leave open: {freely.note}"
+            )
             return replace(found, free=free_text(tolerance), note=join_notes(found.note, note))
     return found
 

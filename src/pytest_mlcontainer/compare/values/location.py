@@ -26,6 +26,7 @@ class ItemLocation:
         is_drawn: whether a difference found there is worth to be drawn.
         met: rows have met already, by a key or in any order; here only their values count.
         is_part: only some of the item's values, or in another shape than a rule would see them in.
+        is_column: of a table, whose rows a rule may let meet, not what one column holds.
     """
 
     output: str
@@ -36,6 +37,7 @@ class ItemLocation:
     met: bool = False
     is_drawn: Callable[[Difference], bool] = _always
     is_part: bool = False
+    is_column: bool = False
 
     def field(self, name: str) -> ItemLocation:
         above = (self.item, *self.above) if self.item else self.above
