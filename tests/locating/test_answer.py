@@ -53,6 +53,19 @@ def test_the_statement_that_makes_the_difference_is_the_origin(tmp_path: Path) -
 
 
 PROGRAMS = {
+    "what lies deep in objects": (
+        """
+        class Part:
+            def __init__(self, inner):
+                self.inner = inner
+        whole = Part([Part({"a": Part((Part(0.5),))})])
+        deepest = whole.inner[0].inner["a"].inner[0]
+        vars(deepest).update(inner=0.5 * int(os.environ['LOT']))
+        score = sum([whole.inner[0].inner["a"].inner[0].inner])
+        print(score)
+        """,
+        [8],
+    ),
     "objects that are called": (
         """
         class Scale:

@@ -19,7 +19,7 @@ from pytest_mlcontainer.locating.process_state import ProcessState
 from pytest_mlcontainer.locating.recording import Sketch
 from pytest_mlcontainer.locating.sketches import differing_parts, digests, distance, parts_within
 
-_DEEPEST: Final = 3
+_DEEPEST: Final = 6
 _WRITES: Final = re.compile(
     r"(^|\.)(dump|dumps|save\w*|write\w*|to_\w+|print|export\w*|put|log\w*|tofile|savez\w*)$"
 )

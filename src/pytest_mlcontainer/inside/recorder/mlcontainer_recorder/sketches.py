@@ -20,7 +20,7 @@ import uuid
 from . import numbers, tensors
 from .numbers import SHOWN, TEXT_SHOWN, digest
 
-_DEEPEST = 4
+_DEEPEST = 10  # as deep as a scaler lies in a search over pipelines of columns
 _LEAVES = 4000
 _CHILDREN = 24
 _NAMED_CHILDREN = 400  # of these only what names the value is told
@@ -44,6 +44,9 @@ _MACHINERY = frozenset(
     " selectors socket sqlite3 ssl subprocess tempfile threading urllib weakref".split()
 )
 _NAMING = ("t", "d", "dtype")
+# Of these libraries some objects keep what they learnt where only their own code sees it, and hand
+# it out to be pickled.
+_LEARNERS = frozenset("catboost lightgbm sklearn xgboost".split())
 _NOTHING_TO_SEE = (
     types.ModuleType,
     types.FunctionType,
@@ -70,6 +73,17 @@ def _children(parts):
     if any(part and "o" in part for part in more):
         found += [part and {name: part[name] for name in _NAMING if name in part} for part in more]
     return found
+
+
+def _hides_state(value, fields):
+    """Whether an object keeps what it learnt out of its attributes: a booster, a tree."""
+    kind = type(value)
+    if kind.__module__.partition(".")[0] not in _LEARNERS:
+        return False
+    own = getattr(kind, "__getstate__", None)
+    if own is None or own is getattr(object, "__getstate__", None):
+        return False
+    return not fields or kind.__name__ == "Booster" or kind.__module__.startswith("catboost")
 
 
 class Sketcher:
@@ -222,6 +236,8 @@ class Sketcher:
 
     def _object(self, value, depth):
         fields = getattr(value, "__dict__", None)
+        if _hides_state(value, fields):
+            return self._named(_kind(value), {"state": value.__getstate__()}, depth)
         if not isinstance(fields, dict) or not fields:
             return None
         seen = {
