@@ -4,6 +4,7 @@ a folder, or from a registry."""
 from __future__ import annotations
 
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -43,15 +44,21 @@ class TimedBuild:
 
     def forget(self) -> None:
         """Let the builder know nothing of the step, as one on another machine."""
-        command = ["docker", "buildx", "prune", "--all", "--force"]
-        done = subprocess.run(
-            [*command, "--filter", f"description~={self.name}"],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert "Total:\t0B" not in done.stdout, "the builder had nothing of it to forget"
+        matching = ["--filter", f"description~={self.name}"]
+        assert _buildx("du", *matching, "--format", "{{.ID}}"), "it has nothing to forget"
+        # What another build is reading just now stays until that has ended.
+        for _ in range(20):
+            _buildx("prune", "--all", "--force", *matching)
+            if not _buildx("du", *matching, "--format", "{{.ID}}"):
+                return
+            time.sleep(1)
+        raise AssertionError("the builder does not forget it")
+
+
+def _buildx(*words: str) -> str:
+    command = ["docker", "buildx", *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("kind", ["local", "registry"])
