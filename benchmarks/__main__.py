@@ -15,6 +15,7 @@ from benchmarks import (
     image_checks,
     overhead,
     platforms,
+    recording,
     startup,
     watching,
 )
@@ -31,6 +32,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         image_check,
         image_checks,
         platforms,
+        recording,
         watching,
     )
 }

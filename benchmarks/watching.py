@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
-import tarfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 
+from benchmarks.containers import cpu_seconds, packed
 from benchmarks.measure import Figure, in_turns, ratio
 from pytest_mlcontainer.engines.docker.connect import open_client
 from pytest_mlcontainer.inside import file_watcher
@@ -20,15 +19,7 @@ NAME = "watching"
 ROUNDS = 5
 _BAR = 1.05
 _EXAMPLE = Path(__file__).parents[1] / "examples" / "bikes"
-# What the whole container took of processors, the watching program included, is what the kernel has
-# counted, in either version of its groups.
-_COUNTED = (
-    "bikes train > /dev/null; "
-    "if cd /sys/fs/cgroup/cpuacct; then echo ns $(cat cpuacct.usage); "
-    "else echo us $(grep usage_usec /sys/fs/cgroup/cpu.stat | cut -d ' ' -f 2); fi"
-)
 _TOLD = "/told/paths"
-_UNITS = {"ns": 1e-9, "us": 1e-6}
 
 
 def figures(rounds: int) -> Iterator[Figure]:
@@ -61,50 +52,18 @@ def _build(tag: str, native: str) -> None:
 
 
 def _run(api: docker.APIClient, tag: str, watcher: bytes | None) -> Callable[[], float]:
-    def run() -> float:
-        train = ["sh", "-ec", _COUNTED]
-        command = train if watcher is None else ["/watch/watcher", _TOLD, *train]
-        host = api.create_host_config(network_mode="none")
-        made = api.create_container(
-            tag,
-            command,
-            entrypoint=[],
-            user="0",
-            host_config=host,
-            environment={"OPENBLAS_NUM_THREADS": "1"},
-        )["Id"]
-        try:
-            api.put_archive(made, "/", _packed(watcher))
-            api.start(made)
-            code = api.wait(made, timeout=600)["StatusCode"]
-            said = api.logs(made).decode()
-            if code != 0:
-                raise RuntimeError(f"the run has failed: {said[-500:]}")
-            if watcher is not None and api.get_archive(made, _TOLD)[1]["size"] < 10_000:
-                raise RuntimeError("next to nothing was watched")
-            return _usage_s(said)
-        finally:
-            api.remove_container(made, force=True, v=True)
+    data: dict[str, bytes | Path] = {"app/data": _EXAMPLE / "data"}
+    env = {"OPENBLAS_NUM_THREADS": "1"}
 
-    return run
+    def is_told(container: str) -> None:
+        if api.get_archive(container, _TOLD)[1]["size"] < 10_000:
+            raise RuntimeError("next to nothing was watched")
 
-
-def _usage_s(said: str) -> float:
-    for unit, number in (line.split() for line in said.splitlines() if line[:3] in ("ns ", "us ")):
-        return int(number) * _UNITS[unit]
-    raise RuntimeError(f"the kernel does not say what the container took: {said[:200]}")
-
-
-def _packed(watcher: bytes | None) -> bytes:
-    """The data to train with, and what watches."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.add(_EXAMPLE / "data", "app/data")
-        if watcher is not None:
-            member = tarfile.TarInfo("watch/watcher")
-            member.size, member.mode = len(watcher), 0o755
-            tar.addfile(member, io.BytesIO(watcher))
-            folder = tarfile.TarInfo("told")
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o777
-            tar.addfile(folder)
-    return packed.getvalue()
+    if watcher is None:
+        files = packed(data)
+        return lambda: cpu_seconds(api, tag, "bikes train", files=files, env=env)
+    files = packed({**data, "watch/watcher": watcher}, ("told",))
+    below = ("/watch/watcher", _TOLD)
+    return lambda: cpu_seconds(
+        api, tag, "bikes train", files=files, env=env, below=below, check=is_told
+    )
