@@ -86,7 +86,7 @@ def _run(
     def is_recorded(container: str) -> None:
         stream, _about = api.get_archive(container, _SEEN)
         recorded = b"".join(stream)
-        if b"\"process\"" not in recorded:
+        if b'"process"' not in recorded:
             raise RuntimeError("nothing was recorded")
         sizes.append(len(recorded) / 1e6)
 
