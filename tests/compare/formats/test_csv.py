@@ -157,6 +157,17 @@ def test_comments_above_the_header_are_an_item_of_their_own(compare: Compare) ->
     assert drifting(compare("a.csv", same, expected)[0]).keys() == {"l"}
 
 
+def test_lines_are_counted_from_the_comments_on(compare: Compare) -> None:
+    long = "x" * 200_000
+    for text, says in (
+        ('# c\na,b\n1,"{}\n', "is broken CSV at line 3"),
+        (f"# c\n{long},b\n1,{{}}\n", "is broken CSV at line 2"),
+        ("# c\na,b\n1,2\n{}\n", "is ragged: line 4"),
+    ):
+        (found,), _notes = compare("a.csv", text.format(4), text.format(5))
+        assert says in found.note
+
+
 @pytest.mark.parametrize(
     ("head", "column"), [("# a,b", "b"), ("#made by a, b and c\n#a,b", "b"), ("# x\na,b", "b")]
 )

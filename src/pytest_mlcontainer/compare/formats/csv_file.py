@@ -129,7 +129,7 @@ def _read_cells(
     columns: list[Cells] = []
     count = 0
     with _lines(side, encoding, above) as lines:
-        for rows in _blocks(side, lines, delimiter):
+        for rows in _blocks(side, lines, delimiter, above):
             if not columns:
                 commas = delimiter == ";"
                 headless = all(is_number(cell, commas) for cell in rows[0])
@@ -144,7 +144,9 @@ def _read_cells(
     return names, columns, count
 
 
-def _blocks(side: ComparedFile, lines: Iterator[str], delimiter: str) -> Iterator[list[list[str]]]:
+def _blocks(
+    side: ComparedFile, lines: Iterator[str], delimiter: str, above: int
+) -> Iterator[list[list[str]]]:
     """Rows that are not empty, some at a time; the first one is alone."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     length = 1
@@ -160,7 +162,8 @@ def _blocks(side: ComparedFile, lines: Iterator[str], delimiter: str) -> Iterato
             yield rows
             length = max(1, _BLOCK_CELLS // len(rows[0]))
     except csv.Error as error:
-        raise side.malformed(f"is broken CSV at line {reader.line_num}: {error}") from error
+        line = above + reader.line_num
+        raise side.malformed(f"is broken CSV at line {line}: {error}") from error
 
 
 def _ragged(
@@ -232,16 +235,23 @@ def _undecodable(side: ComparedFile, encoding: str) -> UnreadableError:
 def _comments(side: ComparedFile, encoding: str) -> tuple[str, ...]:
     """The lines above the header that begin with #, unless the last of them is the header."""
     with _lines(side, encoding) as lines:
-        start = list(itertools.islice(lines, _COMMENTS))
-    found = list(itertools.takewhile(lambda line: line.startswith(_COMMENT), start))
-    rest = start[len(found) :]
-    if not found or not rest:
+        above = list(itertools.takewhile(_is_comment, itertools.islice(lines, _COMMENTS)))
+    if not above:
         return ()
-    last, delimiter = found[-1], _delimiter_of(side, rest[0])
-    widths = {len(row) for row in csv.reader([last, rest[0]], delimiter=delimiter)}
-    if len(widths) == 1 and not last[1:].lstrip().startswith("{"):
-        del found[-1]
-    return tuple(line.rstrip() for line in found)
+    with _lines(side, encoding, len(above)) as lines:
+        first = next(lines, "")
+    delimiter = _delimiter_of(side, first)
+    if not first or (above[-1].count(delimiter) == first.count(delimiter) and not _is_json(above)):
+        del above[-1]
+    return tuple(line.rstrip() for line in above)
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith(_COMMENT)
+
+
+def _is_json(comments: list[str]) -> bool:
+    return comments[-1].lstrip(f"{_COMMENT} ").startswith("{")
 
 
 def _delimiter(side: ComparedFile, encoding: str, above: int) -> str:
