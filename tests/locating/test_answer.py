@@ -66,18 +66,15 @@ PROGRAMS = {
         """,
         [8],
     ),
-    "objects that are called": (
+    "objects of other code that are called": (
         """
-        class Scale:
-            def __init__(self, by):
-                self.by = by
-            def __call__(self, each):
-                return each * self.by
-        scale = Scale(int(os.environ['LOT']))
-        rows = sorted(map(scale, [1, 2]))
-        print(scale(7), rows)
+        exec("class Scale:\\n def __call__(self, each): return each * self.by")
+        scale = Scale()
+        scale.by = int(os.environ['LOT'])
+        total = scale(7)
+        print(total)
         """,
-        [8],
+        [5],
     ),
     "what two containers share": (
         """

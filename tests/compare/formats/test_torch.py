@@ -435,7 +435,7 @@ def test_truncated_anywhere_it_fails(compare: Compare, which: str) -> None:
 def test_an_escape_that_is_none_is_no_crash(compare: Compare) -> None:
     """Python warns of it, which is an error where a project has it so."""
     whole = data("state-moved-legacy")
-    broken = whole[:92] + bytes([192]) + whole[93:]
+    broken = whole[:192] + b"\\" + whole[193:]
     (found,) = compare("m.pt", broken, whole)[0]
     assert found.verdict is Verdict.FAILED
     assert "raised" not in found.note
