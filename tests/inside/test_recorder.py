@@ -210,6 +210,26 @@ def test_a_long_loop_costs_little_to_write(tmp_path: Path) -> None:
     assert seen.lines[-2:] == [4, 5]
 
 
+def test_of_a_function_called_often_late_calls_are_seen_whole(tmp_path: Path) -> None:
+    text = """
+        def step(a):
+            b = a + 1
+            for _ in range(40):
+                b = b * 2 % 1009
+            return b
+
+        state = 1
+        for turn in range(300):
+            state = step(state)
+    """
+    seen = watch(tmp_path, _program(text)).streams[0].events
+    texts = [each.site.text for each in seen if each.site is not None]
+    returned = [each for each in texts if each.startswith("return")]
+    inner = [each for each in texts if "1009" in each]
+    assert len(returned) == 66
+    assert 64 < len(inner) < 90
+
+
 def test_a_dense_recording_has_the_beginning_whole(tmp_path: Path) -> None:
     """As far as there is room."""
     program = "x = 0\nfor n in range(3000):\n    x = x + n\nprint(x)\n"

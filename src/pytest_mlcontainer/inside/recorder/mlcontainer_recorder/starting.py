@@ -168,14 +168,23 @@ class Monitored:
             if self._watcher.layer_called(frame):
                 on.set_local_events(_TOOL, frame.f_code, events.PY_RETURN)
             return None
-        wanted = events.LINE | events.PY_RETURN | events.PY_YIELD | events.PY_RESUME
-        if on.get_local_events(_TOOL, frame.f_code) != wanted:
-            on.set_local_events(_TOOL, frame.f_code, wanted)
-        if self._watcher.called(frame) is None and self._watcher.is_tiring(frame.f_code):
-            return sys.monitoring.DISABLE
-        return None
+        code, wanted = frame.f_code, 0
+        if self._watcher.called(frame) is not None or self._watcher.has_frames(code):
+            wanted = events.LINE | events.PY_RETURN | events.PY_YIELD | events.PY_RESUME
+        if on.get_local_events(_TOOL, code) != wanted:
+            on.set_local_events(_TOOL, code, wanted)
+        return on.DISABLE if not wanted and self._watcher.is_tiring(code) else None
 
     def _line(self, code, number):
+        # What most lines come to is here, since a loop comes here very often.
+        state = self._watcher.states.get(id(sys._getframe(1)))
+        if state is not None and state.pending is None and state.code is code:
+            statement = state.statements.get(number)
+            if statement is None:
+                return None
+            if statement.met + 1 < statement.quiet:
+                statement.met += 1
+                return None
         return self._quietly(self._at_line, code, number)
 
     def _at_line(self, frame, statements, number):
@@ -185,8 +194,6 @@ class Monitored:
         return self._quietly(lambda frame, _statements: self._watcher.resumed(frame), code)
 
     def _returned(self, code, _offset, value):
-        if self._watcher.is_tiring(code):
-            return sys.monitoring.DISABLE
         return self._quietly(self._return, code, value)
 
     def _return(self, frame, statements, value):

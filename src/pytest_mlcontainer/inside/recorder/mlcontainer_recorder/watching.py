@@ -6,45 +6,27 @@ which two runs can be held against each other. Code of libraries and of the stan
 unwatched. From Python 3.12 on the interpreter's own monitoring tells of lines, before that a trace
 function does.
 
-A statement that is executed very often is looked at less and less: all of its first `_ALL` times,
+A statement that is executed very often is looked at less and less: all of its first `ALL` times,
 then at powers of two, and never again once that has been `_LONGEST` times. The same holds for the
-calls of a function. Both depend on nothing but how often it was, so that two runs look at the same.
+calls of a function, whose statements are not even counted in a call that is not watched; in a
+watched one after the first `ALL`, each is looked at the first `_EARLY` times. All depends on
+nothing but how often it was, so that two runs look at the same.
 """
 
 import os
-import sysconfig
 import threading
 
 from . import randomness, values
+from .frames import ALL, FrameState, OwnFunction
 from .layers import NAME, Layers
-from .statements import statements_of
+from .own_code import OwnCode
 
-_ALL = 64
 _FEW = 8
+_EARLY = 2
 _DEEPEST = 200  # frames of libraries between two of the project's
 _LONGEST = 1 << 17
 _READ = 16 << 20
-_HIDDEN_CODE = ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>")
 _SILENT = frozenset({"Import", "ImportFrom", "FunctionDef", "AsyncFunctionDef", "ClassDef", "Try"})
-_INSTALLED = ("site-packages", "dist-packages")
-
-
-class _State:
-    """What is known of one frame.
-
-    Attributes:
-        path: its place among all calls.
-        turns: of each statement, how often this frame began it.
-        pending: the statement that is being executed, its turn, what it read, and how often it was
-            begun in this process; or None.
-        calls: of each function, how often the pending statement has called it.
-    """
-
-    __slots__ = ("calls", "code", "path", "pending", "turns", "watched")
-
-    def __init__(self, code, path, watched):
-        self.code, self.path, self.watched = code, path, watched
-        self.turns, self.pending, self.calls = {}, None, {}
 
 
 class Watcher:
@@ -61,59 +43,13 @@ class Watcher:
 
     def __init__(self, stream, sketcher, packages, aims=None, records=True, dense=False):
         self.stream, self.sketcher, self.aims, self._records = stream, sketcher, aims, records
-        self._packages, self._dense = packages, dense
-        self._here = os.path.join(os.getcwd(), "")
-        self._files, self._states, self._called = {}, {}, {}
+        self._dense = dense
+        self._code = OwnCode(stream, packages, aims, records)
+        self.statements = self._code.statements
+        self.states, self._functions = {}, {}
         self._process = os.getpid()
         self._threads, self._next = {}, 0
-        self._libraries = _library_folders()
         self._layers = Layers(stream, sketcher)
-
-    # Which code is the project's own.
-
-    def statements(self, code):
-        """Each line of the code's file → its statement; None where it is not to be watched."""
-        if code.co_name in _HIDDEN_CODE:
-            return None
-        file = code.co_filename
-        if file not in self._files:
-            self._files[file] = self._read(file) if self._is_ours(file) else None
-        return self._files[file]
-
-    def _is_ours(self, file):
-        name = os.path.basename(file)
-        if file.startswith("<") or ("." in name and not name.endswith((".py", ".pyw"))):
-            return False
-        path = os.path.abspath(file)
-        for name in _INSTALLED:
-            _before, found, inside = path.rpartition("%s%s%s" % (os.sep, name, os.sep))
-            if found:
-                return inside.split(os.sep)[0].partition(".")[0] in self._packages
-        return not path.startswith(self._libraries)
-
-    def _read(self, file):
-        told = self._told(file)
-        if not self._records and not self.aims.is_in(told):
-            return None
-        try:
-            with open(file, "rb") as source:
-                text = source.read().decode("utf-8-sig")
-            found = statements_of(told, text)
-            if self.aims is not None:
-                self.aims.read(told, file, text)
-        except (OSError, ValueError, SyntaxError, RecursionError):
-            self.stream.write("unread", told)
-            return None
-        for statement in set(found.values()):
-            statement.aimed = self.aims is not None and self.aims.wants(statement)
-        return found
-
-    def _told(self, file):
-        """A file's name below the folder in which the program was started, or of packages."""
-        path = os.path.abspath(file)
-        for name in _INSTALLED:
-            path = path.rpartition("%s%s%s" % (os.sep, name, os.sep))[2]
-        return path[len(self._here) :] if path.startswith(self._here) else path
 
     # What happens.
 
@@ -123,15 +59,33 @@ class Watcher:
         Returns:
             What is known of its frame from now on; None where it need not be told of.
         """
-        state = self._entered(frame)
-        aimed = self.aims is not None and self.aims.is_in(self._told(frame.f_code.co_filename))
-        if not state.watched and not aimed:
-            self._states.pop(id(frame), None)  # of an earlier frame at the same address
+        function = self._function(frame.f_code)
+        function.count += 1
+        state = None
+        if function.aimed or (self._records and self._often(function.count)):
+            state = self._entered(frame, function)
+        if state is None or not (state.watched or function.aimed):
+            self.states.pop(id(frame), None)  # of an earlier frame at the same address
             return None
-        self._states[id(frame)] = state
+        self.states[id(frame)] = state
+        function.going.add(id(frame))
         if state.watched and self._records:
             self._tell_parameters(frame, state)
+            if state.late:
+                for statement in function.own:
+                    statement.quiet = 0
         return state
+
+    def _function(self, code):
+        # By its address: a code's own hash takes long.
+        function = self._functions.get(id(code))
+        if function is None or function.code is not code:
+            function = self._functions[id(code)] = OwnFunction(code, self.statements(code))
+        return function
+
+    def has_frames(self, code):
+        """Whether frames of a function of the project's are told of."""
+        return bool(self._function(code).going)
 
     def _tell_parameters(self, frame, state):
         code = frame.f_code
@@ -140,22 +94,22 @@ class Watcher:
         names = code.co_varnames[:count]
         if names:
             found = self._sketches(frame, names)
-            site = [self._told(code.co_filename), code.co_firstlineno, code.co_name]
+            site = [self._code.told(code.co_filename), code.co_firstlineno, code.co_name]
             self.stream.write("c", site, state.path, found)
 
-    def _entered(self, frame):
+    def _entered(self, frame, function):
         code = frame.f_code
-        count = self._called[code] = self._called.get(code, 0) + 1
-        if not self._often(count):
-            return _State(code, "", False)
+        if not self._often(function.count):
+            return FrameState(function, "", False)
         above, watched = self._caller(frame)
         if above is None:
-            return _State(code, "%s>%s#%d" % (self._thread(), code.co_name, count), watched)
+            place = "%s>%s#%d" % (self._thread(), code.co_name, function.count)
+            return FrameState(function, place, watched)
         base = above.path + "/?"
         if above.pending is not None:
             base = "%s/%d:%d" % (above.path, above.pending[0].line, above.pending[1])
         number = above.calls[code] = above.calls.get(code, 0) + 1
-        return _State(code, "%s>%s#%d" % (base, code.co_name, number), watched)
+        return FrameState(function, "%s>%s#%d" % (base, code.co_name, number), watched)
 
     def _caller(self, frame):
         """What is known of the function of the project's that called, and whether it is watched.
@@ -167,7 +121,7 @@ class Watcher:
             if frame is None:
                 return None, True
             if self.statements(frame.f_code) is not None:
-                state = self._states.get(id(frame))
+                state = self.states.get(id(frame))
                 known = state is not None and state.code is frame.f_code
                 return (state, state.watched) if known else (None, False)
         return None, False
@@ -195,13 +149,12 @@ class Watcher:
         Returns:
             False where it need not be told of again.
         """
-        state = self._states.get(id(frame))
+        state = self.states.get(id(frame))
         statement = statements.get(number)
         if statement is None:
             return True
         if state is None or state.code is not frame.f_code:
-            statement.met += 1
-            return self._dense or statement.aimed or statement.met < _LONGEST
+            return True
         if state.pending is None and statement.met + 1 < statement.quiet:
             statement.met += 1
             return True
@@ -213,8 +166,7 @@ class Watcher:
         statement.met += 1
         turn = state.turns[statement.line] = state.turns.get(statement.line, 0) + 1
         state.calls = {}
-        watched = self._records and state.watched
-        if not watched or not self._often(statement.met, statement.bytes_read):
+        if not self._is_looked_at(state, statement, turn):
             state.pending = (statement, turn, None) if statement.aimed else None
             if not statement.aimed and not self._dense:
                 statement.quiet = 1 << statement.met.bit_length()
@@ -225,6 +177,13 @@ class Watcher:
         statement.bytes_read += self.sketcher.bytes_read - before
         state.pending = (statement, turn, found)
         return True
+
+    def _is_looked_at(self, state, statement, turn):
+        if not self._records or not state.watched:
+            return False
+        if state.late and turn <= _EARLY and statement.bytes_read < _READ:
+            return not self.stream.full or not self._dense
+        return self._often(statement.met, statement.bytes_read)
 
     def finished(self, frame, state, result=None):
         """The pending statement of a frame has been executed.
@@ -261,7 +220,7 @@ class Watcher:
 
     def returned(self, frame, value, how="return"):
         """A function of the project's returns or yields a value."""
-        state = self._states.get(id(frame))
+        state = self.states.get(id(frame))
         if state is not None and state.code is frame.f_code:
             kind = state.pending[0].kind if state.pending is not None else ""
             self.finished(
@@ -271,21 +230,24 @@ class Watcher:
             self._left(frame, state)
 
     def is_tiring(self, code):
-        """Whether a function was called so often that it will not be looked at again."""
-        return not self._dense and self.aims is None and self._called.get(code, 0) >= _LONGEST
+        """Whether a function will not be looked at again, as it was called too often, or at all."""
+        function = self._function(code)
+        if function.aimed or not self._records:
+            return not function.aimed
+        return not self._dense and function.count >= _LONGEST
 
     def knows(self, frame):
         """Whether a frame was begun, and is not gone."""
-        state = self._states.get(id(frame))
+        state = self.states.get(id(frame))
         return state is not None and state.code is frame.f_code
 
     def resumed(self, frame):
         """A generator goes on."""
-        return self._states.get(id(frame))
+        return self.states.get(id(frame))
 
     def unwound(self, frame, error):
         """A function of the project's ends with an exception."""
-        state = self._states.get(id(frame))
+        state = self.states.get(id(frame))
         if state is not None and state.code is frame.f_code:
             if state.pending is not None and self._records:
                 statement, turn = state.pending[:2]
@@ -296,7 +258,8 @@ class Watcher:
             self._left(frame, state)
 
     def _left(self, frame, state):
-        self._states.pop(id(frame), None)
+        self.states.pop(id(frame), None)
+        self._function(frame.f_code).going.discard(id(frame))
         # A child may end without another word after the function that it was made for.
         if state is not None and ("/" not in state.path or os.getpid() != self._process):
             self.stream.flush()
@@ -305,9 +268,7 @@ class Watcher:
         """In a child: what it writes is its own."""
         self.stream.forked()
         self._threads = {}
-        for file in self._files.values():
-            for statement in (file or {}).values():
-                statement.number = None
+        self._code.forked()
         self._next = 0
 
     # How it is told.
@@ -347,18 +308,10 @@ class Watcher:
         """Whether to look this time; where much had to be read, more seldom."""
         if self._dense:
             return not self.stream.full and bytes_read < _READ
-        most = _ALL if bytes_read < _READ else _FEW
+        most = ALL if bytes_read < _READ else _FEW
         return count <= most or (count & (count - 1) == 0 and count < _LONGEST)
 
     def _thread(self):
         """The threads of a process, by the order in which they came to the project's code."""
         number = self._threads.setdefault(threading.get_ident(), len(self._threads))
         return "t%d" % number
-
-
-def _library_folders():
-    """Where the standard library and the recorder lie."""
-    paths = sysconfig.get_paths()
-    found = [paths[name] for name in ("stdlib", "platstdlib") if name in paths]
-    found.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return tuple(os.path.join(each, "") for each in found)
