@@ -23,8 +23,8 @@ from pytest_mlcontainer.compare.readers.apart import (
     ReaderDispatch,
     format_here,
 )
+from pytest_mlcontainer.compare.readers.messages import Job, Work
 from pytest_mlcontainer.compare.readers.pool import Pool
-from pytest_mlcontainer.compare.readers.protocol import Job, Work
 from pytest_mlcontainer.compare.rules.lonely import OutputsBySide, compare_lonely
 from pytest_mlcontainer.compare.rules.names import NameMatch
 from pytest_mlcontainer.compare.rules.rules import RuleBook

@@ -2,5 +2,6 @@
 
 `worker` runs in such a process and compares one pair of files at a time; `process` starts it, asks
 it, limits it, and says how it died; `pool` keeps as many of them as there are cores; `asking` hands
-it a comparison's pairs and gives back what it found, in their order. `protocol` is what both say.
+it a comparison's pairs and gives back what it found, in their order. `messages` is what both say,
+`coding` how it travels.
 """

@@ -33,9 +33,7 @@ from pytest_mlcontainer.compare.formats.opened_tree import TREE
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.readers.asking import PendingPair, asked
 from pytest_mlcontainer.compare.readers.carrying import added_of, call
-from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
-from pytest_mlcontainer.compare.readers.process import NO_ANSWER, DeadError
-from pytest_mlcontainer.compare.readers.protocol import (
+from pytest_mlcontainer.compare.readers.messages import (
     Calibrate,
     ComparatorCall,
     ComparedItem,
@@ -45,6 +43,8 @@ from pytest_mlcontainer.compare.readers.protocol import (
     SummaryChunk,
     Work,
 )
+from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
+from pytest_mlcontainer.compare.readers.process import NO_ANSWER, DeadError
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, make_pair

@@ -15,6 +15,14 @@ from concurrent.futures import TimeoutError as LateError
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from pytest_mlcontainer.compare.readers.messages import (
+    Calibrate,
+    ComparedItem,
+    Done,
+    Job,
+    Message,
+    SummaryChunk,
+)
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.readers.process import (
     NO_ANSWER,
@@ -23,14 +31,6 @@ from pytest_mlcontainer.compare.readers.process import (
     Serve,
     TooLongError,
     TooMuchError,
-)
-from pytest_mlcontainer.compare.readers.protocol import (
-    Calibrate,
-    ComparedItem,
-    Done,
-    Job,
-    Message,
-    SummaryChunk,
 )
 
 _WAITING: Final = 64  # messages of a pair whose turn has not come

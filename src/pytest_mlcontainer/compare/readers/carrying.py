@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.added import HEAD_BYTES
-from pytest_mlcontainer.compare.readers.protocol import Added, ComparatorCall, FunctionReference
+from pytest_mlcontainer.compare.readers.messages import Added, ComparatorCall, FunctionReference
 from pytest_mlcontainer.model import Comparator
 
 

@@ -9,16 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pytest_mlcontainer.compare.readers.protocol import (
+from pytest_mlcontainer.compare.readers.coding import (
     FRAME_BYTES,
     HEAD_BYTES,
     SHORT_FRAME_BYTES,
-    Done,
-    GarbledError,
-    Message,
     decode,
     frame_bytes,
 )
+from pytest_mlcontainer.compare.readers.messages import Done, GarbledError, Message
 
 _LOOK_S: Final = 0.2
 _READ_BYTES: Final = 1 << 16

@@ -17,7 +17,7 @@ from typing import Final
 from pytest_mlcontainer.compare.formats.opened_tree import ARRAYS, TREE
 from pytest_mlcontainer.compare.readers.framing import FramedPipe, GoneError, LateError
 from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits
-from pytest_mlcontainer.compare.readers.protocol import (
+from pytest_mlcontainer.compare.readers.messages import (
     Calibrate,
     ComparatorCall,
     ComparedItem,

@@ -22,7 +22,8 @@ from pytest_mlcontainer.compare.formats.opened import notes_on
 from pytest_mlcontainer.compare.formats.registry import Formats
 from pytest_mlcontainer.compare.formats.unpacking import limit_for
 from pytest_mlcontainer.compare.numeric.tolerance import Calibration
-from pytest_mlcontainer.compare.readers.protocol import (
+from pytest_mlcontainer.compare.readers.coding import encode, read_frame, write_frame
+from pytest_mlcontainer.compare.readers.messages import (
     PART_CHARACTERS,
     Added,
     Calibrate,
@@ -37,10 +38,7 @@ from pytest_mlcontainer.compare.readers.protocol import (
     Ready,
     SummaryChunk,
     Work,
-    encode,
     offered,
-    read_frame,
-    write_frame,
 )
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import Item, Metric, Study

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.compare.readers import process, protocol
+from pytest_mlcontainer.compare.readers import messages, process
+from pytest_mlcontainer.compare.readers.coding import decode, encode
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
-from pytest_mlcontainer.compare.readers.protocol import ComparedItem, Done, decode, encode
+from pytest_mlcontainer.compare.readers.messages import ComparedItem, Done
 from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair
 from pytest_mlcontainer.model import Difference, Element, Verdict
@@ -21,26 +22,26 @@ from pytest_mlcontainer.model import Difference, Element, Verdict
 
 def test_a_reader_may_not_have_other_files_read(tmp_path: Path) -> None:
     """One that was taken over asks the session to read what is none of its business."""
-    job = protocol.Job(
-        protocol.Work.COMPARE,
+    job = messages.Job(
+        messages.Work.COMPARE,
         Pair("m", process_side(tmp_path / "a"), process_side(tmp_path / "b")),
-        comparators=(protocol.Added("x", (".x",), None, None, False),),
+        comparators=(messages.Added("x", (".x",), None, None, False),),
     )
     reader = process.ReaderProcess(ReaderLimits())
     try:
-        inside = protocol.ComparatorCall(0, "read", str(reader.scratch / "t" / "0"))
+        inside = messages.ComparatorCall(0, "read", str(reader.scratch / "t" / "0"))
         reader._check(job, inside)
         for path in ("/etc/passwd", str(reader.scratch / ".." / "x"), str(tmp_path / "c")):
-            with pytest.raises(protocol.GarbledError):
-                reader._check(job, protocol.ComparatorCall(0, "read", path))
+            with pytest.raises(messages.GarbledError):
+                reader._check(job, messages.ComparatorCall(0, "read", path))
         for said in (
             ComparedItem(Difference("m", "", Verdict.IDENTICAL)),
             Done((Difference("other", "", Verdict.IDENTICAL),)),
             Done((), (), RuleUse(used=((5, 1),))),
-            protocol.SummaryChunk("x"),
-            protocol.Ready(),
+            messages.SummaryChunk("x"),
+            messages.Ready(),
         ):
-            with pytest.raises(protocol.GarbledError):
+            with pytest.raises(messages.GarbledError):
                 reader._check(job, said)
     finally:
         reader.close()
@@ -91,7 +92,7 @@ def test_numbers_of_numpy_come_back_as_those_of_python() -> None:
 def test_no_bytes_of_a_reader_become_anything_but_a_message(data: bytes) -> None:
     try:
         decode(data)
-    except protocol.GarbledError:
+    except messages.GarbledError:
         return
 
 
@@ -112,5 +113,5 @@ def test_no_bytes_of_a_reader_become_anything_but_a_message(data: bytes) -> None
     ],
 )
 def test_what_has_another_type_is_no_message(wrong: list[int] | dict[str, object] | None) -> None:
-    with pytest.raises(protocol.GarbledError):
+    with pytest.raises(messages.GarbledError):
         decode(json.dumps(wrong).encode())
