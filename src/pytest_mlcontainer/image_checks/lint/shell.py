@@ -22,6 +22,10 @@ _BEFORE_COMMANDS: Final = frozenset(
 CONDA: Final = ("conda", "mamba", "micromamba")
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=")
 _SHELLS: Final = re.compile(r"(ba|da|z|k|a)?sh$")
+# What stands before a comment: words, and what is quoted.
+_COMMENT: Final = re.compile(
+    r"""^((?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\\'"#]|(?<=\S)#)*)(?<!\S)#.*$"""
+)
 _JOINED: Final = re.compile(r"\\\n")
 
 
@@ -110,10 +114,8 @@ def _given_text(command: ShellCommand) -> str:
 def _split(text: str) -> Iterator[tuple[list[str], str]]:
     """The words of each simple command, and what separates it from the next."""
     for line in _JOINED.sub(" ", text).split("\n"):
-        if line.lstrip().startswith("#"):
-            continue
         words: list[str] = []
-        for token in _tokens(line):
+        for token in _tokens(_COMMENT.sub(r"\1", line)):
             if token in _SEPARATORS or token == "|":
                 yield words, token
                 words = []
