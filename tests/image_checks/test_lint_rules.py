@@ -44,6 +44,8 @@ def test_a_fault_is_found_at_its_line(fault: SeededFault, tmp_path: Path) -> Non
     write(tmp_path, fault.files)
     found = found_in(tmp_path, fault.dockerfile)
     (hit,) = (each for each in found if each.rule == fault.rule)
+    worse = [each.rule for each in found if each.severity.rank > hit.severity.rank]
+    assert not worse, found
     assert (hit.place, hit.line) == (fault.place, fault.line)
     assert hit.what
     assert hit.why
@@ -85,7 +87,7 @@ def test_what_is_named_is_meant(tmp_path: Path) -> None:
 def test_only_stages_of_the_image_count_for_size(tmp_path: Path) -> None:
     """Which those are depends on the stage that is built; a base may be an argument's."""
     write(tmp_path, {"a.pt": LARGE})
-    text = f"ARG KIND=cpu\nFROM {PINNED} AS cpu\nRUN pip install a\nCOPY . .\n"
+    text = f"ARG KIND=cpu\nFROM {PINNED} AS cpu\nRUN pip install a==1\nCOPY . .\n"
     text += f"FROM {PINNED} AS gpu\nUSER 1\nFROM $KIND AS last\nUSER 1\n"
     assert {each.rule for each in found_in(tmp_path, text)} == {"ML002", "ML005"}
     assert found_in(tmp_path, text, target="gpu") == ()

@@ -60,7 +60,7 @@ IMAGE_CHECKS: Final = (
         "lint",
         CheckNeeds.DOCKERFILE,
         by_default=True,
-        rules=tuple(f"ML{number:03}" for number in range(15)),
+        rules=tuple(f"ML{number:03}" for number in range(18)),
         keys=("dockerfiles", "large-file"),
         each_platform=False,
     ),

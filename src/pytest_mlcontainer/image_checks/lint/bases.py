@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from pytest_mlcontainer.dockerfile import near_stage
-from pytest_mlcontainer.image_checks.lint.stages import Recipe, Stage
+from pytest_mlcontainer.dockerfile import Instruction, near_stage
+from pytest_mlcontainer.image_checks.lint.stages import Recipe, Stage, pairs, substitute
 from pytest_mlcontainer.model import ImageFinding, Severity
 
 _PIN: Final = "https://docs.docker.com/build/building/best-practices/#pin-base-image-versions"
@@ -33,8 +33,7 @@ def base_findings(recipe: Recipe, place: str, replaced: frozenset[str]) -> Itera
     for stage in recipe.stages:
         if stage.parent is None and stage.base and stage.base not in replaced:
             yield from _unpinned(stage.base, stage.start.line, place)
-        for each in stage.body:
-            image = dict(each.flags).get("from", "") if each.word in ("COPY", "ADD") else ""
+        for each, image in ((one, image) for one in stage.body for image in _sources(one)):
             if _is_image(image, recipe, replaced) and _floats(image):
                 near = near_stage((one.name for one in recipe.stages), image)
                 slip = f"--from={near}, if that stage is meant; else\n" if near else ""
@@ -43,6 +42,15 @@ def base_findings(recipe: Recipe, place: str, replaced: frozenset[str]) -> Itera
                 )
     if recipe.final is not None:
         yield from _root(recipe.final, place)
+
+
+def _sources(each: Instruction) -> Iterator[str]:
+    """What a COPY, or a mount of a RUN, takes files from, besides the context."""
+    for name, value in each.flags:
+        if name == "from":
+            yield value
+        elif name == "mount":
+            yield from re.findall(r"(?:^|,)from=([^,]+)", value)
 
 
 def _is_image(name: str, recipe: Recipe, replaced: frozenset[str]) -> bool:
@@ -87,7 +95,7 @@ def _root(final: Stage, place: str) -> Iterator[ImageFinding]:
     """Where nobody else is named: base images run as root, but for some that are known."""
     users = [each for stage in final.lineage for each in stage.body if each.word == "USER"]
     last = users[-1] if users else None
-    if last is not None and last.rest.partition(":")[0].strip("\"'") not in ("root", "0"):
+    if last is not None and not _is_root(last.rest, final):
         return
     words = {each.word for stage in final.lineage for each in stage.body}
     if final.image == "scratch" and not words & {"CMD", "ENTRYPOINT"}:
@@ -108,6 +116,19 @@ def _root(final: Stage, place: str) -> Iterator[ImageFinding]:
         mend="RUN useradd --create-home --uid 1000 app\nUSER app",
         link=_USER,
     )
+
+
+def _is_root(user: str, final: Stage) -> bool:
+    """Whether a USER names root, perhaps by a variable that the Dockerfile gives a value."""
+    known = {
+        name: value
+        for stage in final.lineage
+        for each in stage.body
+        if each.word in ("ARG", "ENV")
+        for name, value in pairs(each)
+    }
+    named = substitute(user, known) or ""
+    return named.partition(":")[0].strip("\"'") in ("root", "0")
 
 
 def _brings_a_user(base: str) -> bool:

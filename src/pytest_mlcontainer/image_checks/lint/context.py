@@ -26,6 +26,13 @@ _WEIGHTS: Final = (
     ".ckpt", ".pt", ".pth", ".safetensors", ".onnx", ".gguf", ".h5", ".hdf5", ".keras", ".joblib",
     ".pkl", ".pickle", ".bin", ".tflite", ".pb", ".mlmodel", ".npz", ".npy", ".model",
 )  # fmt: skip
+# A folder without any such file holds no sources, and is one thing however many files it has.
+_SOURCES: Final = (
+    ".py", ".pyx", ".sh", ".r", ".jl", ".c", ".cc", ".cpp", ".cu", ".h", ".hpp", ".rs", ".go",
+    ".java", ".js", ".ts", ".tsx", ".css", ".html", ".toml", ".cfg", ".lock",
+)  # fmt: skip
+# Files that make a folder an environment, whatever it is called.
+_MARKS: Final = ("pyvenv.cfg", "conda-meta/history")
 # Names of folders that are made by programs and belong in no image → what they are.
 _LEFTOVERS: Final = {
     ".git": "the history", ".hg": "the history", ".svn": "the history",
@@ -34,11 +41,11 @@ _LEFTOVERS: Final = {
     ".pytest_cache": "caches", ".tox": "caches", ".nox": "caches", "node_modules": "caches",
     ".ipynb_checkpoints": "caches", ".hypothesis": "caches", ".cache": "caches",
     "mlruns": "records of runs", "wandb": "records of runs", "lightning_logs": "records of runs",
-    "tb_logs": "records of runs",
+    "tb_logs": "records of runs", "multirun": "records of runs",
 }  # fmt: skip
 _LEAST_LEFTOVER: Final = 1 << 20  # below that only history and environments are worth a line
 _KEY_FILES: Final = re.compile(
-    r"(^|/)(\.env(\.\w+)?|\.netrc|\.pypirc|kaggle\.json"
+    r"(^|/)(\.env(\.\w+)?|\.netrc|\.(huggingface|cache/huggingface)/token|\.pypirc|kaggle\.json"
     r"|\.git-credentials|id_(rsa|dsa|ecdsa|ed25519)|\.aws/credentials|\.docker/config\.json"
     r"|[^/]*service[-_]account[^/]*\.json|credentials\.json|secrets?\.(json|ya?ml|toml))$",
     re.IGNORECASE,
@@ -46,7 +53,7 @@ _KEY_FILES: Final = re.compile(
 _MODELS: Final = (".example", ".sample", ".template", ".dist", ".defaults", ".test")
 # Looked into, for a private key.
 _MAYBE_A_KEY: Final = re.compile(
-    r"\.(pem|key)$|(key|cred|account|gcp|firebase)[^/]*\.json$", re.IGNORECASE
+    r"\.(pem|key)$|(^|/)\.ssh/|(key|cred|account|gcp|firebase)[^/]*\.json$", re.IGNORECASE
 )
 _PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
@@ -81,9 +88,15 @@ def context_findings(
         large_bytes: files above this size count as large.
     """
     in_image = {id(each) for stage in recipe.in_image for each in stage.body}
+    environments = frozenset(
+        name.removesuffix(f"/{mark}")
+        for name, _size in listing.files
+        for mark in _MARKS
+        if name.endswith(f"/{mark}")
+    )
     for stage in recipe.stages:
         for each in stage.body:
-            taken = _Taken.by(each, listing)
+            taken = _Taken.by(each, listing, environments)
             if taken is None:
                 continue
             yield from taken.secrets(place, in_image=id(each) in in_image)
@@ -98,15 +111,19 @@ class _Taken:
 
     Args:
         files: with their sizes; those that are named as what they are are not `broad`.
+        environments: folders of the context that hold one, of venv or conda.
     """
 
     instruction: Instruction
     root: Path
     files: tuple[tuple[str, int], ...]
     broad: tuple[tuple[str, int], ...]
+    environments: frozenset[str]
 
     @classmethod
-    def by(cls, each: Instruction, listing: ContextListing) -> _Taken | None:
+    def by(
+        cls, each: Instruction, listing: ContextListing, environments: frozenset[str]
+    ) -> _Taken | None:
         sources = [source.strip("/") or "." for source in each.copied[0]]
         sources = [one for one in sources if "$" not in one and "://" not in one]
         if not sources:
@@ -122,6 +139,7 @@ class _Taken:
             listing.root,
             tuple(pair for pair in files if covers(pair[0])),
             tuple(pair for pair in files if broad(pair[0])),
+            environments,
         )
 
     @property
@@ -150,7 +168,7 @@ class _Taken:
     def leftovers(self, place: str) -> Iterator[ImageFinding]:
         sizes: dict[str, int] = {}
         for name, size in self.broad:
-            folder = _leftover(name, self.root)
+            folder = _leftover(name, self.environments)
             if folder:
                 sizes[folder] = sizes.get(folder, 0) + size
         kinds = {
@@ -175,11 +193,14 @@ class _Taken:
 
     def large(self, place: str, large_bytes: int) -> Iterator[ImageFinding]:
         data: dict[str, int] = {}
+        with_sources = _source_folders(name for name, _size in self.files)
         for name, size in self.broad:
-            if _leftover(name, self.root):
+            if _leftover(name, self.environments):
                 continue
-            group = _data_folder(name) or name
-            data[group] = data.get(group, 0) + size
+            group = _data_folder(name)
+            if not group and size < large_bytes:
+                group = _folder_without(with_sources, name)
+            data[group or name] = data.get(group or name, 0) + size
         large = {name: size for name, size in data.items() if size >= large_bytes}
         if not large:
             return
@@ -230,12 +251,12 @@ def _is_broad(source: str, listing: ContextListing) -> bool:
     return (listing.root / source).is_dir()
 
 
-def _leftover(name: str, root: Path) -> str:
+def _leftover(name: str, environments: frozenset[str]) -> str:
     """The outermost folder of a file that is no part of a project; "" for none."""
     parts = name.split("/")[:-1]
     for at, part in enumerate(parts):
         folder = "/".join(parts[: at + 1])
-        if part in _LEFTOVERS or (part == "env" and (root / folder / "pyvenv.cfg").is_file()):
+        if part in _LEFTOVERS or folder in environments:
             return folder
     return ""
 
@@ -244,6 +265,24 @@ def _data_folder(name: str) -> str:
     parts = name.split("/")[:-1]
     found = next((at for at, part in enumerate(parts) if part.lower() in _DATA), None)
     return "" if found is None else "/".join(parts[: found + 1]) + "/"
+
+
+def _source_folders(names: Iterable[str]) -> frozenset[str]:
+    """Folders that have sources in them, or in a folder below."""
+    found: set[str] = set()
+    for name in names:
+        above = name
+        while above and name.lower().endswith(_SOURCES):
+            above = above.rpartition("/")[0]
+            found.add(above)
+    return frozenset(found)
+
+
+def _folder_without(with_sources: frozenset[str], name: str) -> str:
+    """The outermost folder of a file that is none of those; "" for none."""
+    parts = name.split("/")[:-1]
+    folders = ("/".join(parts[: at + 1]) for at in range(len(parts)))
+    return next((f"{folder}/" for folder in folders if folder not in with_sources), "")
 
 
 def _pattern(folder: str) -> str:

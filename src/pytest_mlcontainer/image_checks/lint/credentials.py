@@ -37,7 +37,15 @@ _SENT_IN_RUN: Final = tuple(
         r"""--(?:\w+-)?(?:token|password|passwd|api-key)(?:=|\s+)["']?([^\s"'$`;&|-][^\s"'$`;&|]*)""",
         r"""\bauthorization:\s*(?:bearer|token|basic)\s+([^\s"'$`]{8,})""",
         r"""\blogin\s+\S+\s+password\s+([^\s"'$`]+)""",
+        r"""\bwandb\s+login\s+(?:--\S+\s+)*([0-9a-f]{40})\b""",
+        r"""["'](?:api_?)?(?:key|token|password|secret)\\?["']\s*:\s*\\?["']([\w-]{16,})\\?["']""",
     )
+)
+# A command that is given a secret by a variable: its name.
+_GIVEN_IN_RUN: Final = re.compile(
+    r"""(?:--(?:\w+-)?(?:token|password|passwd|api-key)[=\s]+|\bwandb\s+login\s+|"""
+    r"""\bauthorization:\s*(?:bearer|token|basic)\s+)["']?\$\{?(\w+)""",
+    re.IGNORECASE,
 )
 _LINK: Final = "https://docs.docker.com/build/building/secrets/"
 _MEND: Final = (
@@ -49,12 +57,15 @@ _MEND: Final = (
 
 def credential_findings(recipe: Recipe, place: str) -> Iterator[ImageFinding]:
     """Secrets in any stage: also one that is not in the image is in caches and logs."""
+    arguments = {
+        name for each in recipe.instructions if each.word == "ARG" for name, _value in pairs(each)
+    }
     for each in recipe.instructions:
         literal = _literal(each)
         if literal:
             yield _finding(each, place, Severity.ERROR, literal, "TOKEN")
             continue
-        named = _named(each)
+        named = _named(each) or _given(each, arguments)
         if named:
             name, what = named
             yield _finding(each, place, Severity.WARNING, what, name)
@@ -76,14 +87,15 @@ def _literal(each: Instruction) -> str:
 
 def _named(each: Instruction) -> tuple[str, str] | None:
     """The name of a variable that holds a secret, and what is wrong; None for most."""
-    if each.word in ("ENV", "ARG"):
+    if each.word in ("ENV", "ARG", "LABEL"):
         for name, value in pairs(each):
             if not is_secret_name(name) or _NO_SECRET.fullmatch(value):
                 continue
             if each.word == "ARG":
                 return name, f"the secret {name} is a build argument"
             if value:
-                return name, f"the secret {name} is set in the image"
+                how = "is a label of" if each.word == "LABEL" else "is set in"
+                return name, f"the secret {name} {how} the image"
     elif each.word == "RUN":
         return _written_in_run(each) or _put_into_url(each)
     return None
@@ -98,6 +110,15 @@ def _written_in_run(each: Instruction) -> tuple[str, str] | None:
     for pattern in _SENT_IN_RUN:
         if any(map(_is_text, pattern.findall(text))):
             return "TOKEN", "a secret is written in a command"
+    return None
+
+
+def _given(each: Instruction, arguments: set[str]) -> tuple[str, str] | None:
+    """A build argument that a command takes for a token or a password."""
+    found = _GIVEN_IN_RUN.search(each.rest) if each.word == "RUN" else None
+    # One that is called like a secret was told of where it is declared.
+    if found and found[1] in arguments and not (is_secret_name(found[1]) or _mounts_secret(each)):
+        return found[1], f"the build argument {found[1]} is used as a secret"
     return None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
@@ -11,6 +13,10 @@ from pytest_mlcontainer.image_checks.lint.hadolint import cache_mounts
 from pytest_mlcontainer.image_checks.lint.shell import CONDA, ShellCommand
 
 _PIP: Final = re.compile(r"pip[\d.]*$")
+# Options of pip's own that a value follows.
+_PIP_VALUES: Final = frozenset(
+    ("--timeout", "--retries", "--proxy", "--cert", "--log", "--python", "--trusted-host")
+)
 _PYTHON: Final = re.compile(r"python[\d.]*$")
 
 
@@ -20,7 +26,7 @@ class PackageCache:
 
     Args:
         tool: as messages call it.
-        folder: below the user's `.cache`.
+        folder: below the user's home.
         options: any of these switches it off, and so does any of the variables.
         places: variables that move it.
         cleaning: a command that empties it.
@@ -35,15 +41,18 @@ class PackageCache:
 
 
 PIP: Final = PackageCache(
-    "pip", "pip", ("--no-cache-dir",), ("PIP_NO_CACHE_DIR",), ("PIP_CACHE_DIR",),
+    "pip", ".cache/pip", ("--no-cache-dir",), ("PIP_NO_CACHE_DIR",), ("PIP_CACHE_DIR",),
     ("pip", "cache"),
 )  # fmt: skip
 UV: Final = PackageCache(
-    "uv", "uv", ("--no-cache", "--no-cache-dir", "-n"), ("UV_NO_CACHE",), ("UV_CACHE_DIR",),
+    "uv", ".cache/uv", ("--no-cache", "--no-cache-dir", "-n"), ("UV_NO_CACHE",), ("UV_CACHE_DIR",),
     ("uv", "cache"),
 )  # fmt: skip
 POETRY: Final = PackageCache(
-    "Poetry", "pypoetry", ("--no-cache",), (), ("POETRY_CACHE_DIR",), ("poetry", "cache")
+    "Poetry", ".cache/pypoetry", ("--no-cache",), (), ("POETRY_CACHE_DIR",), ("poetry", "cache")
+)
+NPM: Final = PackageCache(
+    "npm", ".npm", (), (), ("npm_config_cache", "NPM_CONFIG_CACHE"), ("npm", "cache")
 )
 
 
@@ -62,7 +71,8 @@ def _after_pip(command: ShellCommand) -> tuple[str, ...]:
         return ()
     rest = list(words[1:])
     while rest and rest[0].startswith("-"):
-        rest.pop(0)
+        takes_a_value = rest.pop(0) in _PIP_VALUES
+        rest = rest[takes_a_value:]
     return tuple(rest)
 
 
@@ -77,6 +87,8 @@ def cache_of(command: ShellCommand) -> PackageCache | None:
             return UV
     if command.program == "poetry" and any(word in ("install", "add") for word in words[1:3]):
         return POETRY
+    if command.program == "npm" and words[1:2] in (("install",), ("i",), ("ci",)):
+        return NPM
     return None
 
 
@@ -110,6 +122,14 @@ def installs_project(command: ShellCommand) -> bool:
     )
 
 
+def lists(command: ShellCommand) -> bool:
+    """Whether a file that a command names lists all that it installs."""
+    listed = any(re.match(r"-r|--requirement", word) for word in command.words)
+    return (not listed and is_conda_install(command)) or (
+        listed and not any(re.match(r"\.($|\[|/)", word) for word in command.words[1:])
+    )
+
+
 def installs_folder_alone(command: ShellCommand) -> bool:
     """Whether what it installs is `.`, and no file that lists more."""
     arguments = pip_arguments(command) or ()
@@ -136,13 +156,15 @@ def keeps_no_cache(
     if any(name in known or name in command.settings for name in cache.variables):
         return True
     place = next((known[name] for name in cache.places if name in known), "")
-    names = (".cache", f".cache/{cache.folder}", f"{cache.folder}-cache", f"cache/{cache.folder}")
+    above, _, last = cache.folder.rpartition("/")
+    last = last.lstrip(".")
+    names = (above or cache.folder, cache.folder, f"{last}-cache", f"cache/{last}")
     for mount in cache_mounts(instruction):
         if mount.endswith(names) or (place and place.startswith(mount)):
             return True
     return any(
         each.words[: len(cache.cleaning)] == cache.cleaning
-        or (each.program == "rm" and any(_is_cache(word, place) for word in each.words[1:]))
+        or (each.program == "rm" and any(_is_cache(word, cache, place) for word in each.words[1:]))
         for each in all_commands
     )
 
@@ -157,5 +179,18 @@ def _only_local(command: ShellCommand) -> bool:
     return "--no-deps" in arguments and bool(named) and local and "://" not in " ".join(named)
 
 
-def _is_cache(word: str, place: str) -> bool:
-    return "cache" in word.lower() or word in ("/root/*", "~/*") or bool(place and word == place)
+def _is_cache(word: str, cache: PackageCache, place: str) -> bool:
+    known = "cache" in word.lower() or word in ("/root/*", "~/*")
+    return known or word.rstrip("/*").endswith(cache.folder) or bool(place and word == place)
+
+
+def requires_nothing(folder: Path) -> bool:
+    """Whether there is a project in a folder that declares no dependencies."""
+    texts = {}
+    for name in ("pyproject.toml", "setup.py", "setup.cfg"):
+        with suppress(OSError):
+            texts[name] = (folder / name).read_text(encoding="utf-8", errors="replace")
+    words = (
+        r"(?m)^\s*dependencies\s*=|['\"]dependencies['\"]|^\s*\[tool\.poetry|install_requires|\*\*"
+    )
+    return bool(texts) and not any(re.search(words, text) for text in texts.values())

@@ -17,8 +17,9 @@ from pytest_mlcontainer.image_checks.lint.installs import (
     installs_project,
     is_conda_install,
     keeps_no_cache,
+    lists,
+    requires_nothing,
 )
-from pytest_mlcontainer.image_checks.lint.projects import requires_nothing
 from pytest_mlcontainer.image_checks.lint.shell import ShellCommand, shell_commands
 from pytest_mlcontainer.image_checks.lint.stages import Recipe, Stage, pairs
 from pytest_mlcontainer.model import ImageFinding, Severity
@@ -56,10 +57,10 @@ def order_findings(recipe: Recipe, place: str, context: Path) -> Iterator[ImageF
         yield ImageFinding(
             rule="ML013",
             severity=Severity.INFO if cached else Severity.WARNING,
-            what=f"the dependencies are installed after line {copied.line} has copied all sources",
+            what=f"the dependencies are installed after line {copied.line} has copied sources",
             place=place,
             line=run.line,
-            why="every change of any file installs all dependencies anew"
+            why="every change of any of these files installs all dependencies anew"
             + (", though without a download" if cached else ""),
             mend="COPY only what lists them (pyproject.toml, the lock, requirements.txt), install, "
             f"and put `{copied.word} {copied.rest}` after it",
@@ -89,6 +90,7 @@ def _cache_finding(
 ) -> ImageFinding:
     # uv installs by hard links into its cache: then a wheel is in the layer once.
     linked = cache is UV and known.get("UV_LINK_MODE", "hardlink") != "copy"
+    empty = f"{' '.join(cache.cleaning)} clean --force"
     why = "what it downloads and builds is in the image twice, as files of the cache too"
     if linked:
         why = "data of the index, sources and builds stay in the image; wheels too, though as links"
@@ -99,8 +101,8 @@ def _cache_finding(
         place=place,
         line=each.line,
         why=why,
-        mend=f"RUN --mount=type=cache,target=/root/.cache/{cache.folder} … (faster, too)\n"
-        f"or {cache.options[0]}",
+        mend=f"RUN --mount=type=cache,target=/root/{cache.folder} … (faster, too)\n"
+        + (f"or {cache.options[0]}" if cache.options else f"or empty it in the same RUN: {empty}"),
         link=_CACHE_MOUNTS,
     )
 
@@ -161,13 +163,22 @@ def _installed_late(stage: Stage, context: Path) -> tuple[Instruction, Instructi
     before = stage.lineage[:-1]
     if any(_installs(each, context) for one in before for each in one.body):
         return None
-    copied: Instruction | None = None
+    everything: Instruction | None = None
+    folder: Instruction | None = None
     for each in stage.body:
         if _installs(each, context):
+            # Of a folder's sources only what is listed in a file is known to need none.
+            copied = everything or (folder if any(map(lists, shell_commands(each))) else None)
             return None if copied is None else (copied, each)
-        if copied is None and set(each.copied[0]) & {".", "*", "/"}:
-            copied = each
+        if everything is None and set(each.copied[0]) & {".", "*", "/"}:
+            everything = each
+        if folder is None and any(_has_sources(context / one) for one in each.copied[0]):
+            folder = each
     return None
+
+
+def _has_sources(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.glob("*.py"))
 
 
 def _installs(each: Instruction, context: Path) -> bool:

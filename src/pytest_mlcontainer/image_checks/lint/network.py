@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
+from pytest_mlcontainer.image_checks.lint.fetched_scripts import run_as_it_comes
 from pytest_mlcontainer.image_checks.lint.installs import pip_arguments
 from pytest_mlcontainer.image_checks.lint.shell import (
     ShellCommand,
@@ -33,8 +34,9 @@ _EXTRA: Final = "--extra-index-url"
 
 def network_findings(recipe: Recipe, place: str) -> Iterator[ImageFinding]:
     """Scripts that are piped into a shell, and further indexes of pip."""
+    stored = {id(each) for stage in recipe.stages for each in run_as_it_comes(stage.body)}
     for each in recipe.instructions:
-        if _is_piped(each):
+        if _is_piped(each) or id(each) in stored:
             yield _piped_finding(each, place)
         if _has_extra_index(each):
             yield extra_index_finding(place, each.line)

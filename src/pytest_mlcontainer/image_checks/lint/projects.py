@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_mlcontainer.image_checks.lint.installs import cache_of, pip_arguments
 from pytest_mlcontainer.image_checks.lint.network import extra_index_finding
-from pytest_mlcontainer.image_checks.lint.shell import shell_commands
+from pytest_mlcontainer.image_checks.lint.pins import (
+    open_arguments,
+    unpinned_finding,
+    unpinned_requirements,
+)
+from pytest_mlcontainer.image_checks.lint.shell import ShellCommand, shell_commands
 from pytest_mlcontainer.image_checks.lint.stages import Recipe
 from pytest_mlcontainer.model import ImageFinding, Severity
+from pytest_mlcontainer.wording import first_and_count
 
+_SHOWN: Final = 5
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
 _DEEPEST: Final = 5  # of files that include one another
 _LINK: Final = "https://docs.astral.sh/uv/concepts/projects/dependencies/#dependency-sources"
@@ -35,13 +41,11 @@ def project_findings(recipe: Recipe, context: Path, root: Path) -> Iterator[Imag
     )
     copied = [name for one in recipe.instructions for name in one.copied[0]]
     listed |= dict.fromkeys(name for name in copied if name.endswith(("pip.conf", "pip.ini")))
-    files = dict.fromkeys(
-        each
-        for name in listed
-        for each in _with_included(context / name.removeprefix("./").lstrip("/"))
-    )
-    for file in files:
+    for file in _files(context, listed):
         yield from _extra_indexes(file, _shown(file, root))
+    freely = [name for each in commands for name in _requirements(open_arguments(each) or ())]
+    for file in _files(context, freely):
+        yield from _unpinned(file, _shown(file, root))
 
 
 def uv_source_findings(file: Path, place: str) -> Iterator[ImageFinding]:
@@ -74,18 +78,6 @@ def uv_source_findings(file: Path, place: str) -> Iterator[ImageFinding]:
         )
 
 
-def requires_nothing(folder: Path) -> bool:
-    """Whether there is a project in a folder that declares no dependencies."""
-    texts = {}
-    for name in ("pyproject.toml", "setup.py", "setup.cfg"):
-        with suppress(OSError):
-            texts[name] = (folder / name).read_text(encoding="utf-8", errors="replace")
-    words = (
-        r"(?m)^\s*dependencies\s*=|['\"]dependencies['\"]|^\s*\[tool\.poetry|install_requires|\*\*"
-    )
-    return bool(texts) and not any(re.search(words, text) for text in texts.values())
-
-
 def _direct(document: Mapping[str, Any], uv: Mapping[str, Any]) -> Iterator[str]:
     project = _table(document.get("project"))
     lists = [project.get("dependencies"), *_table(project.get("optional-dependencies")).values()]
@@ -100,6 +92,15 @@ def _direct(document: Mapping[str, Any], uv: Mapping[str, Any]) -> Iterator[str]
             found = _NAME.match(each) if isinstance(each, str) else None
             if found:
                 yield found[1]
+
+
+def _files(context: Path, names: Iterable[str]) -> dict[Path, None]:
+    """Those of the context that a Dockerfile names, and those that they include."""
+    return dict.fromkeys(
+        each
+        for name in names
+        for each in _with_included(context / name.removeprefix("./").lstrip("/"))
+    )
 
 
 def _requirements(arguments: tuple[str, ...]) -> Iterator[str]:
@@ -128,6 +129,83 @@ def _extra_indexes(file: Path, place: str) -> Iterator[ImageFinding]:
         if re.match(r"\s*(--)?extra-index-url\b", line):
             yield extra_index_finding(place, number)
             return
+
+
+def development_findings(recipe: Recipe, place: str, context: Path) -> Iterator[ImageFinding]:
+    """Installs that bring the tools of development along, but for stages that are for these."""
+    for stage in recipe.stages:
+        last = {stage.name, "" if recipe.final is None else recipe.final.name}
+        if any(re.search(r"dev|test|lint|docs|ci$", name) for name in last):
+            continue
+        for each in stage.body:
+            groups = [
+                group
+                for command in shell_commands(each)
+                if "UV_NO_DEV" not in {*stage.environment(), *command.settings}
+                for group in _brought_groups(command, context / "pyproject.toml")
+            ]
+            if groups:
+                yield ImageFinding(
+                    rule="ML017",
+                    severity=Severity.INFO,
+                    what=f"what only development needs is installed, too: {', '.join(groups)}",
+                    place=place,
+                    line=each.line,
+                    why="each push and pull carries it, and what was tested is not what users run",
+                    mend="uv sync --no-dev, poetry install --only main",
+                    link="https://docs.astral.sh/uv/concepts/projects/sync/#syncing-development-"
+                    "dependencies",
+                )
+
+
+def _brought_groups(command: ShellCommand, file: Path) -> tuple[str, ...]:
+    """The groups that a command installs though nobody named them."""
+    words = command.words
+    narrowed = ("--no-dev", "--no-default-groups", "--only-group", "--only", "--without")
+    if words[:2] not in (("uv", "sync"), ("poetry", "install")) or command.has(*narrowed):
+        return ()
+    try:
+        tool = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return ()
+    of_tool = _table(_table(tool.get("tool")).get(words[0]))
+    if words[0] == "uv":
+        old, groups = of_tool.get("dev-dependencies"), _table(tool.get("dependency-groups"))
+        asked = of_tool.get("default-groups", ["dev"])
+        found = [name for name in groups if groups[name] and name in asked]
+        return tuple(found) or (("dev",) if old and "dev" in asked else ())
+    groups = {"dev": {"dependencies": of_tool.get("dev-dependencies")}} | dict(
+        _table(of_tool.get("group"))
+    )
+    return tuple(
+        name
+        for name, group in groups.items()
+        if _table(group).get("dependencies") and not _table(group).get("optional")
+    )
+
+
+def _dependencies(text: str) -> str:
+    """The requirements of a pyproject.toml, each in its line, and nothing in all others."""
+    lines, inside = [], False
+    for line in text.splitlines():
+        inside = inside or re.match(r"\s*dependencies\s*=\s*\[", line) is not None
+        quoted = re.search(r"[\"']([A-Za-z][^\"']*)[\"']", line)
+        lines.append(quoted[1] if inside and quoted else "")
+        inside = inside and not re.search(r"\]\s*(#.*)?$", line)
+    return "\n".join(lines)
+
+
+def _unpinned(file: Path, place: str) -> Iterator[ImageFinding]:
+    text = file.read_text(encoding="utf-8", errors="replace")
+    line, names = unpinned_requirements(_dependencies(text) if file.suffix == ".toml" else text)
+    if names:
+        yield unpinned_finding(
+            place,
+            line,
+            f"no exact version is given for {first_and_count(names, _SHOWN)}",
+            f"pip-compile --generate-hashes -o lock.txt {place}\nand install lock.txt, which has "
+            "exact versions of these and of all that they need",
+        )
 
 
 def _shown(file: Path, root: Path) -> str:

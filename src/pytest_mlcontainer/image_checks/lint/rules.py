@@ -18,7 +18,9 @@ from pytest_mlcontainer.image_checks.lint.credentials import credential_findings
 from pytest_mlcontainer.image_checks.lint.downloads import download_findings
 from pytest_mlcontainer.image_checks.lint.layers import layer_findings, order_findings
 from pytest_mlcontainer.image_checks.lint.network import network_findings
-from pytest_mlcontainer.image_checks.lint.projects import project_findings
+from pytest_mlcontainer.image_checks.lint.permissions import permission_findings
+from pytest_mlcontainer.image_checks.lint.pins import pin_findings
+from pytest_mlcontainer.image_checks.lint.projects import development_findings, project_findings
 from pytest_mlcontainer.image_checks.lint.stages import Recipe
 from pytest_mlcontainer.model import BuildSettings, ImageFinding
 
@@ -29,6 +31,7 @@ _SAME: Final[Mapping[str, str]] = MappingProxyType(
         "DL3006": "ML001",
         "DL3007": "ML001",
         "DL3009": "ML003",
+        "DL3013": "ML015",
         "DL3042": "ML002",
         "SecretsUsedInArgOrEnv": "ML007",
     }
@@ -57,7 +60,10 @@ def own_findings(
     yield from network_findings(recipe, place)
     yield from credential_findings(recipe, place)
     yield from download_findings(recipe, place)
+    yield from pin_findings(recipe, place, build.context)
+    yield from permission_findings(recipe, place)
     yield from context_findings(recipe, place, listing, large_bytes)
+    yield from development_findings(recipe, place, build.context)
     yield from project_findings(recipe, build.context, root)
 
 
