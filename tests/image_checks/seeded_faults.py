@@ -214,7 +214,8 @@ FAULTS: Final = (
     SeededFault("lock that is written in the build", "ML015", 3,
                 f"{HEAD}RUN poetry lock && poetry install --no-cache --only main\n"),
     SeededFault("Pipfile", "ML015", 3, f"{HEAD}RUN pipenv install --system\n"),
-    SeededFault("setup.py", "ML015", 3, f"{HEAD}RUN python setup.py install\n"),
+    SeededFault("setup.py", "ML015", 3, f"{HEAD}RUN python setup.py install\n",
+                files={"setup.py": "setup(install_requires=['a'])"}),
     SeededFault("owner that is changed later", "ML016", 5,
                 f"{HEAD}WORKDIR /app\nCOPY a.py .\nRUN chown -R 1000 .\n"),
     SeededFault("permissions for all", "ML016", 3, f"{HEAD}RUN mkdir /out && chmod 777 /out\n"),
@@ -240,6 +241,8 @@ SOUND: Final = {
     "pinned": f"{HEAD}RUN true\n",
     "pip with an option": f"{HEAD}RUN pip install --no-cache-dir a==1\n",
     "pip from a folder": f"{HEAD}RUN pip install --no-index --find-links=/wheels a==1\n",
+    "pip with a shortened option": f"{HEAD}RUN pip install --no-cache a==1\n",
+    "setup of another project": f"{HEAD}RUN cd /kernels && python setup.py install\n",
     "pip with a variable": f"{HEAD}ENV PIP_NO_CACHE_DIR=1\nRUN pip install a==1\n",
     "pip with a setting": f"{HEAD}RUN PIP_NO_CACHE_DIR=1 pip install a==1\n",
     "pip with a mount": f"{HEAD}RUN --mount=type=cache,target=/root/.cache/pip pip install a==1\n",
@@ -280,9 +283,13 @@ SOUND: Final = {
     "RUN git clone https://a.org/b && git -C b checkout 0123abc\nADD https://a.org/b.git#v1 /b\n",
     "locks": f"{HEAD}ENV UV_LOCKED=1\nRUN uv sync --no-cache && pipenv sync && uv lock --check\n",
     "permissions": f"{HEAD}RUN mkdir /o && chown -R 1000 /o && chmod 755 /o && chmod 1777 /t\n"
-    "COPY --chown=1000 --chmod=755 a /a\nRUN chmod +x /a && chmod g+w /b\n",
+    "COPY --chown=1000 --chmod=755 a /a\nRUN chmod +x /a && chmod g+w /b"
+    " && chmod 777 /tmp && chmod +rwx /c\n",
     "loaded from a folder": f"{HEAD}RUN python -c \"M.from_pretrained('/models/a')\"\n"
     "RUN aws s3 cp /a s3://b && hf download a --revision 0123\n",
     "given tokens": f"{HEAD}ARG T\nRUN --mount=type=secret,id=t,env=T hf auth login --token $T\n",
+    "cleaned by a script": f"{HEAD}COPY clean-layer.sh /bin/\nRUN apt-get update "
+    "&& pip install a==1 && conda install a=1 && clean-layer.sh\n",
+    "base of Ray": "FROM rayproject/ray@sha256:" + "0" * 64 + "\n",
     "known user": "FROM quay.io/jupyter/base-notebook@sha256:" + "0" * 64 + "\n",
 }

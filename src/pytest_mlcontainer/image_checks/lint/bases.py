@@ -20,6 +20,7 @@ _MOVED: Final = re.compile(
 _OWN_USER: Final = (
     "jupyter/", "quay.io/jupyter/", "mambaorg/micromamba", "bitnami/", "cgr.dev/chainguard/",
     "public.ecr.aws/lambda/", "apache/airflow", "apache/spark", "registry.access.redhat.com/",
+    "rayproject/", "gitpod/workspace-", "cimg/",
 )  # fmt: skip
 
 

@@ -41,8 +41,8 @@ class PackageCache:
 
 
 PIP: Final = PackageCache(
-    "pip", ".cache/pip", ("--no-cache-dir",), ("PIP_NO_CACHE_DIR",), ("PIP_CACHE_DIR",),
-    ("pip", "cache"),
+    "pip", ".cache/pip", ("--no-cache-dir", "--no-cache"), ("PIP_NO_CACHE_DIR",),
+    ("PIP_CACHE_DIR",), ("pip", "cache"),
 )  # fmt: skip
 UV: Final = PackageCache(
     "uv", ".cache/uv", ("--no-cache", "--no-cache-dir", "-n"), ("UV_NO_CACHE",), ("UV_CACHE_DIR",),
@@ -184,8 +184,8 @@ def _is_cache(word: str, cache: PackageCache, place: str) -> bool:
     return known or word.rstrip("/*").endswith(cache.folder) or bool(place and word == place)
 
 
-def requires_nothing(folder: Path) -> bool:
-    """Whether there is a project in a folder that declares no dependencies."""
+def requires_something(folder: Path) -> bool | None:
+    """Whether the project in a folder declares dependencies; None where there is no project."""
     texts = {}
     for name in ("pyproject.toml", "setup.py", "setup.cfg"):
         with suppress(OSError):
@@ -193,4 +193,4 @@ def requires_nothing(folder: Path) -> bool:
     words = (
         r"(?m)^\s*dependencies\s*=|['\"]dependencies['\"]|^\s*\[tool\.poetry|install_requires|\*\*"
     )
-    return bool(texts) and not any(re.search(words, text) for text in texts.values())
+    return any(re.search(words, text) for text in texts.values()) if texts else None

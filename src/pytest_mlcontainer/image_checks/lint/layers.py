@@ -18,7 +18,7 @@ from pytest_mlcontainer.image_checks.lint.installs import (
     is_conda_install,
     keeps_no_cache,
     lists,
-    requires_nothing,
+    requires_something,
 )
 from pytest_mlcontainer.image_checks.lint.shell import ShellCommand, shell_commands
 from pytest_mlcontainer.image_checks.lint.stages import Recipe, Stage, pairs
@@ -70,6 +70,8 @@ def order_findings(recipe: Recipe, place: str, context: Path) -> Iterator[ImageF
 
 def _left(each: Instruction, known: dict[str, str], place: str) -> Iterator[ImageFinding]:
     commands = shell_commands(each)
+    if any("clean" in command.program.lower() for command in commands):
+        return  # a script that is not read, for all that may be left
     told = set[str]()
     for command in commands:
         cache = cache_of(command)
@@ -185,6 +187,6 @@ def _installs(each: Instruction, context: Path) -> bool:
     """Whether it installs dependencies that the project declares."""
     return any(
         installs_project(command)
-        and not (installs_folder_alone(command) and requires_nothing(context))
+        and not (installs_folder_alone(command) and requires_something(context) is False)
         for command in shell_commands(each)
     )

@@ -15,7 +15,7 @@ from pytest_mlcontainer.wording import first_and_count
 
 _SHOWN: Final = 5
 _RECURSIVE: Final = re.compile(r"--recursive$|-[A-Za-z]*R")
-_FOR_ALL: Final = re.compile(r"0?[0-7]{2}[2367]$|([uga]*[ao][ugoa]*)?[+=][rxX]*w[rwxX]*$")
+_FOR_ALL: Final = re.compile(r"0?[0-7]{2}[2367]$|[ugoa]*[ao][ugoa]*[+=][rxX]*w[rwxX]*$")
 _LINK: Final = "https://docs.docker.com/reference/dockerfile/#copy---chown---chmod"
 
 
@@ -58,7 +58,9 @@ def _again(
 
 def _opened(command: ShellCommand) -> tuple[str, ...]:
     mode, *names = _arguments(command) or [""]
-    return tuple(names) if command.program == "chmod" and _is_open(mode) else ()
+    if command.program != "chmod" or not _is_open(mode):
+        return ()
+    return tuple(name for name in names if name.rstrip("/") not in ("/tmp", "/var/tmp"))
 
 
 def _arguments(command: ShellCommand) -> list[str]:

@@ -12,7 +12,7 @@ from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.image_checks.lint.installs import (
     is_conda_install,
     pip_arguments,
-    requires_nothing,
+    requires_something,
 )
 from pytest_mlcontainer.image_checks.lint.shell import CONDA, ShellCommand, shell_commands
 from pytest_mlcontainer.image_checks.lint.stages import Recipe, Stage
@@ -216,7 +216,7 @@ def _of_lock(command: ShellCommand, stage: Stage, context: Path) -> tuple[str, s
         mend = "run it before, and COPY the lock that it writes into the build"
         return f"`{command.program} {verbs[0]}` chooses versions anew in the build", mend
     by_setup = command.words[1:3] in (("setup.py", "install"), ("setup.py", "develop"))
-    if by_setup and not requires_nothing(context):
+    if by_setup and requires_something(context):
         mend = "RUN pip install --no-cache-dir --no-deps . after its locked requirements"
         return f"`setup.py {command.words[2]}` fetches what is required in any version", mend
     passes_over = command.program == "pipenv" and verbs == ["install"]
