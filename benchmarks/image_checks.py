@@ -97,4 +97,6 @@ def _run(folder: Path, *words: str, **variables: str) -> None:
         words, cwd=folder, env=os.environ | variables, capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{words[0]} has ended with {done.returncode}: {done.stdout[-500:]}")
+        raise RuntimeError(
+            f"{words[0]} has ended with {done.returncode}: {(done.stdout + done.stderr)[-500:]}"
+        )

@@ -232,7 +232,10 @@ def test_content_damaged_on_its_way_back_fails_the_session(
         result = push(project, f"{proxy.host}/{repository}:1")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["pushed to *, but what the registry sends is not what its digest*"]
+        [
+            "pushed to *, but what the registry sends is not what its digest*",
+            "*is not proven; to read it back once more: mlcontainer verify 127.0.0.1:*@sha256:*",
+        ]
     )
 
 

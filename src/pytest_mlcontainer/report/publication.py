@@ -59,6 +59,7 @@ def publication_html(publication: Publication | None) -> Iterator[str]:
     if failure is not None:
         yield f'<pre tabindex="0">{t(failure.value, _TEXT)}</pre>' if failure.value else ""
         yield f"<p>→ {t(failure.remedy, _TEXT)}</p>" if failure.remedy else ""
+        yield f"<p>{t(_left(publication), _TEXT)}</p>"
     if publication.images:
         yield f'<div class="wide">\n<table class="facts">\n{head_html(_HEADS)}\n<tbody>'
         yield from map(_row, publication.images)
@@ -74,8 +75,15 @@ def _failure(publication: Publication) -> Iterator[str]:
         yield f"  {escape(line, _TEXT)}"
     if publication.failure.remedy:
         yield f"  → {escape(publication.failure.remedy, _TEXT)}"
-    if not publication.reference:
-        yield f"  {escape(publication.asked, 300)} is as it was: the tag is set last"
+    yield f"  {escape(_left(publication), _TEXT)}"
+
+
+def _left(publication: Publication) -> str:
+    """What a publication that failed has left in the registry."""
+    if publication.reference:
+        again = f"mlcontainer verify {publication.reference}"
+        return f"that it is what was tested is not proven; to read it back once more: {again}"
+    return f"{publication.asked} is as it was: the tag is set last"
 
 
 def _in_a_line(image: PublishedImage) -> str:
