@@ -18,6 +18,7 @@ from pytest_mlcontainer.image_checks.gpu.findings import (
     cpu_findings,
     cudnn_findings,
     driver_findings,
+    pin_findings,
     platform_findings,
 )
 from pytest_mlcontainer.image_checks.gpu.stack import GpuStack, read_stack, tensorflow_cudnn
@@ -260,6 +261,44 @@ def test_several_major_versions_are_told_with_their_bytes() -> None:
     assert "CUDA 11: nvidia-cublas-cu11 11.1" in finding.why
     same = Read(torch("2.6.0+cu124") | distribution("nvidia_cublas_cu12", "12", {"n": b"1"}))
     assert list(agreement_findings(same.stack, same.sizes, 0)) == []
+
+
+def test_the_base_and_frameworks_are_made_for_one_major_version() -> None:
+    """With another one nothing can be compiled for torch, and it is there for nothing."""
+    base = ("CUDA_VERSION=11.8.0",)
+    finding = only(
+        agreement_findings((read := Read(torch("2.4.1+cu121"), base)).stack, read.sizes, 700)
+    )
+    assert (finding.rule, finding.severity, finding.cost_bytes) == ("GPU004", Severity.WARNING, 700)
+    assert finding.why.startswith("CUDA 11: the base; CUDA 12: torch 2.4.1+cu121; torch compiles")
+    for files in (torch("2.4.1+cu118"), torch("2.4.1+cpu", "None"), {}):
+        same = Read(files, base)
+        assert list(agreement_findings(same.stack, same.sizes, 700)) == []
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted", "found"),
+    [
+        ("9.1.0.70", True, []),
+        ("9.5.0", True, [("GPU006", Severity.WARNING)]),
+        ("8.9.7.29", True, [("GPU006", Severity.ERROR)]),
+        ("8.9.7.29", False, [("GPU006", Severity.WARNING)]),
+    ],
+)
+def test_what_a_framework_pins_is_held_against_what_is_there(
+    has: str, wanted: bool, found: list[tuple[str, Severity]]
+) -> None:
+    """What only an extra would bring, and what is not there at all, are others' to tell."""
+    needs = (
+        'Requires-Dist: nvidia-cudnn-cu12 (==9.1.0.70) ; platform_system == "Linux"\n'
+        "Requires-Dist: nvidia-nccl-cu12==2.20.5\n"
+        "Requires-Dist: nvidia-cublas-cu12==1 ; extra == 'all'\n"
+    )
+    files = torch("2.4.1+cu121") | distribution("nvidia_cudnn_cu12", has, {"nvidia/c": b"1"})
+    files |= distribution("nvidia_cublas_cu12", "12.1", {"nvidia/b": b"1"})
+    files[f"{SITE}/torch-2.4.1+cu121.dist-info/METADATA"] = needs.encode()
+    read = Read(files)
+    assert rules(pin_findings(read.stack, read.texts, wanted=wanted)) == found
 
 
 def test_a_cudnn_that_tensorflow_cannot_load_is_an_error() -> None:

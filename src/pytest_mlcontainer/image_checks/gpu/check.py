@@ -14,6 +14,7 @@ from pytest_mlcontainer.image_checks.gpu.findings import (
     cpu_findings,
     cudnn_findings,
     driver_findings,
+    pin_findings,
     platform_findings,
 )
 from pytest_mlcontainer.image_checks.gpu.stack import GpuStack, read_stack, tensorflow_cudnn
@@ -94,6 +95,7 @@ def _findings(
     sizes = dict(contents.figures.packages)
     yield from driver_findings(stack, declared.driver)
     yield from agreement_findings(stack, sizes, _system_bytes(contents))
+    yield from pin_findings(stack, contents.texts, wanted=declared.wanted)
     yield from cudnn_findings(stack, tensorflow_cudnn(contents.texts), wanted=declared.wanted)
     yield from capability_findings(stack, declared.capabilities)
     if not declared.wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from pytest_mlcontainer.image_checks.gpu import drivers
 from pytest_mlcontainer.image_checks.gpu.capabilities import Coverage, coverage
 from pytest_mlcontainer.image_checks.gpu.drivers import Version, dotted, shown
 from pytest_mlcontainer.image_checks.gpu.stack import CudaUser, GpuStack
-from pytest_mlcontainer.image_checks.size.packages import Package
+from pytest_mlcontainer.image_checks.size.packages import Package, python_distribution
 from pytest_mlcontainer.model import ImageFinding, Severity
 from pytest_mlcontainer.storage import shown_size
 from pytest_mlcontainer.wording import first_of
@@ -29,6 +29,10 @@ NO_CODE: Final = "GPU009"
 ONLY_PTX: Final = "GPU010"
 
 _CLAUSE: Final = re.compile(r"(cuda|driver|brand)(>=|<=|=|<|>)([\w.]+)")
+# An exact version that metadata require, but for those that only extras bring.
+_PINNED: Final = re.compile(
+    r"(?m)^Requires-Dist:\s*(nvidia-[\w.-]+?)\s*\(?==\s*([\w.+]+)\)?(?!.*\bextra\b)"
+)
 _CPU_INDEX: Final = "https://download.pytorch.org/whl/cpu"
 _UV_SOURCES: Final = """\
 [[tool.uv.index]]
@@ -174,25 +178,7 @@ def agreement_findings(
         sizes: bytes of each package.
         base_bytes: of CUDA's own libraries outside of Python packages.
     """
-    majors: dict[int, list[CudaUser]] = defaultdict(list)
-    for each in (*stack.users, *stack.nvidia):
-        if each.cuda:
-            majors[each.cuda[0]].append(each)
-    if len(majors) > 1:
-        newest = max(majors)
-        parts = [
-            f"CUDA {major}: {first_of([str(u.package) for u in users], 4)}"
-            for major, users in sorted(majors.items())
-        ]
-        older = {u.package for major, users in majors.items() if major != newest for u in users}
-        yield ImageFinding(
-            SEVERAL_CUDAS,
-            Severity.WARNING,
-            f"the image has packages for {len(majors)} major versions of CUDA",
-            why="; ".join(parts),
-            mend="install builds for one of them: what is not for the newest costs the bytes named",
-            cost_bytes=sum(sizes.get(package, 0) for package in older),
-        )
+    yield from _several_majors(stack, sizes, base_bytes)
     wheels = _wheel_bytes(stack, sizes)
     if base_bytes > _WORTH_A_LINE and wheels > _WORTH_A_LINE:
         yield ImageFinding(
@@ -206,6 +192,67 @@ def agreement_findings(
             "from the machine, and libraries from the wheels",
             cost_bytes=base_bytes,
         )
+
+
+def _several_majors(
+    stack: GpuStack, sizes: dict[Package, int], base_bytes: int
+) -> Iterator[ImageFinding]:
+    majors: dict[int, list[CudaUser]] = defaultdict(list)
+    for each in (*stack.users, *stack.nvidia):
+        if each.cuda:
+            majors[each.cuda[0]].append(each)
+    names = {major: [str(user.package) for user in users] for major, users in majors.items()}
+    base = stack.base[0] if stack.base and majors else None
+    if base is not None:
+        names[base] = ["the base", *names.get(base, [])]
+    if len(names) < 2:
+        return
+    newest = max(names)
+    older = {u.package for major, users in majors.items() if major != newest for u in users}
+    compiled = (
+        "; torch compiles nothing with a CUDA of another major version than its own"
+        if base is not None and base not in majors
+        else ""
+    )
+    yield ImageFinding(
+        SEVERAL_CUDAS,
+        Severity.WARNING,
+        f"what is in the image is made for {len(names)} major versions of CUDA",
+        why="; ".join(f"CUDA {major}: {first_of(names[major], 4)}" for major in sorted(names))
+        + compiled,
+        mend="install builds for one of them: what is not for the newest costs the bytes named",
+        cost_bytes=sum(sizes.get(package, 0) for package in older)
+        + (base_bytes if base is not None and base != newest else 0),
+    )
+
+
+def pin_findings(
+    stack: GpuStack, texts: Mapping[str, str], *, wanted: bool
+) -> Iterator[ImageFinding]:
+    """Wheels of NVIDIA's in another version than a framework names as the one that it needs.
+
+    Args:
+        texts: visible files by path, metadata of frameworks among them.
+        wanted: whether anything asks for a GPU.
+    """
+    there = {each.package.name: each.package.version for each in stack.nvidia}
+    for path, text in sorted(texts.items()):
+        framework = python_distribution(path.removesuffix("/METADATA"))
+        for name, version in _PINNED.findall(text) if path.endswith("/METADATA") else ():
+            has = there.get(name.lower())
+            if framework is None or has is None or has == version:
+                continue
+            other_major = has.partition(".")[0] != version.partition(".")[0]
+            yield ImageFinding(
+                LIBRARY_MISSING,
+                Severity.ERROR if wanted and other_major else Severity.WARNING,
+                f"{framework} needs {name} {version}, the image has {has}",
+                why="its libraries are looked for by their major version, and are not found"
+                if other_major
+                else "it was built and tested with that one; another may compute otherwise",
+                mend=f"pip install {name}=={version}, after what has installed {has}; `pip check` "
+                "tells of such",
+            )
 
 
 def cudnn_findings(stack: GpuStack, cudnn: Version, *, wanted: bool) -> Iterator[ImageFinding]:
