@@ -201,6 +201,9 @@ FAULTS: Final = (
                 f"{HEAD}RUN pip install --no-cache-dir -r requirements.txt\n",
                 place="requirements.txt",
                 files={"requirements.txt": "# all\na==1\nb>=2 ; python_version > '3'\nc[d]\n"}),
+    SeededFault("requirements of uv's own option", "ML015", 1,
+                f"{HEAD}RUN uv pip install --no-cache --system --requirements r.txt\n",
+                place="r.txt", files={"r.txt": "a\n"}),
     SeededFault("requirement without a commit", "ML015", 2,
                 f"{HEAD}RUN uv pip install --no-cache --system -r requirements.txt\n",
                 place="requirements.txt",
@@ -281,6 +284,9 @@ SOUND: Final = {
     "b@v1 -c all.txt f\nRUN pip install --no-cache-dir --upgrade pip setuptools\n"
     "RUN conda install -n env -c conda-forge a=1 'b==2' && conda clean -ay\n"
     "RUN git clone https://a.org/b && git -C b checkout 0123abc\nADD https://a.org/b.git#v1 /b\n",
+    "values of options": f"{HEAD}RUN uv pip install --no-cache --python /a/bin/python "
+    "--require-hashes --only-binary :all: --requirements all.txt\nRUN pip install --no-cache-dir "
+    "--root-user-action ignore --src src --no-binary a -t out a==1\n",
     "locks": f"{HEAD}ENV UV_LOCKED=1\nRUN uv sync --no-cache && pipenv sync && uv lock --check\n",
     "permissions": f"{HEAD}RUN mkdir /o && chown -R 1000 /o && chmod 755 /o && chmod 1777 /t\n"
     "COPY --chown=1000 --chmod=755 a /a\nRUN chmod +x /a && chmod g+w /b"

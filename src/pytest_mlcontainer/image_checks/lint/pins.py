@@ -30,14 +30,15 @@ _MOVING: Final = r"(main|master|dev|develop|HEAD|latest|nightly|trunk)"
 _BRANCH_ARCHIVE: Final = re.compile(
     rf"/(archive|tarball|zipball)/(refs/heads/.*|{_MOVING})(\.zip|\.tar\.gz|/?)$"
 )
-# Options of pip, uv and conda that a word follows which is no package.
-_VALUES: Final = re.compile(
-    r"-[a-zA-Z]*[rcifteptn]$|--(requirement|constraint|index-url|extra-index-url|find-links|target"
-    r"|editable|prefix|python|python-version|platform|name|channel|file|index|default-index"
-    r"|trusted-host|progress-bar|timeout|retries|proxy|root|src|abi|implementation|cache-dir"
-    r"|override|overrides|build-constraint|torch-backend|link-mode|group|extra|only-binary"
-    r"|no-binary|config-settings|global-option|upgrade-strategy|index-strategy|python-platform)$"
+# Short options of pip, uv and conda that a word follows which is no package; long ones of which
+# that is not so, since most of the others take a value.
+_VALUE: Final = re.compile(r"-[a-zA-Z]*[rcifteptn]$")
+_FLAG: Final = re.compile(
+    r"--(upgrade|update-all|user|system|no-[\w-]+|pre|force|force-reinstall|reinstall|exact|all"
+    r"|ignore-installed|quiet|verbose|yes|break-system-packages|use-[\w-]+|isolated|compile"
+    r"|compile-bytecode|freeze-installed|override-channels|prefer-binary|require-hashes)$"
 )
+_NO_FLAG: Final = re.compile(r"--no-(binary|build-package|binary-package)$")
 # Commands that choose versions anew, whatever a lock says.
 _ANEW: Final[Mapping[str, tuple[str, ...]]] = {
     "poetry": ("lock", "update"),
@@ -147,7 +148,9 @@ def open_arguments(command: ShellCommand) -> tuple[str, ...] | None:
     if arguments is None and command.program == "uv" and command.words[1:3] == ("pip", "install"):
         arguments = command.words[3:]
     fixed = {"PIP_CONSTRAINT", "UV_CONSTRAINT"} & set(command.settings)
-    if fixed or any(re.match(r"-c|--constraint|--no-index", word) for word in arguments or ()):
+    if fixed or any(
+        re.match(r"-c|--constraint|--no-index|--require-hashes", word) for word in arguments or ()
+    ):
         return None
     return arguments
 
@@ -176,9 +179,15 @@ def _plain(arguments: tuple[str, ...]) -> Iterator[str]:
     for word in arguments:
         if re.fullmatch(r"\d?[<>]+.*", word):
             return
-        if not word.startswith("-") and not _VALUES.match(before):
+        if not word.startswith("-") and not _takes_a_value(before):
             yield word
         before = word
+
+
+def _takes_a_value(option: str) -> bool:
+    if option.startswith("--") and "=" not in option:
+        return _FLAG.match(option) is None or _NO_FLAG.match(option) is not None
+    return _VALUE.match(option) is not None
 
 
 def _of_repository(command: ShellCommand, stage: Stage) -> tuple[str, str] | None:

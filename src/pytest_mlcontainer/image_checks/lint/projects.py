@@ -105,9 +105,9 @@ def _files(context: Path, names: Iterable[str]) -> dict[Path, None]:
 
 def _requirements(arguments: tuple[str, ...]) -> Iterator[str]:
     for at, word in enumerate(arguments):
-        if word in ("-r", "--requirement") and at + 1 < len(arguments):
+        if word in ("-r", "--requirement", "--requirements") and at + 1 < len(arguments):
             yield arguments[at + 1]
-        elif word.startswith("--requirement="):
+        elif word.startswith(("--requirement=", "--requirements=")):
             yield word.partition("=")[2]
 
 
