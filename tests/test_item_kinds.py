@@ -187,6 +187,16 @@ def test_what_failed_is_explained_once(project: MakeProject, leaves_nothing: Non
     result.stdout.fnmatch_lines(["*explained in full at pyproject.toml::train[[]linux/amd64]*"])
 
 
+def test_what_failed_is_explained_once_also_where_it_was_run_again(project: MakeProject) -> None:
+    """A search runs by itself what failed before, in a folder of its own."""
+    project.write(ONE_PLATFORM, train="raise SystemExit('no data today')")
+
+    result = project.run("--container-vary=clock")
+
+    result.assert_outcomes(passed=1, failed=2)
+    assert result.stdout.str().count("no data today") == 1
+
+
 def test_verbose_shows_the_steps_of_a_build_as_they_happen(project: MakeProject) -> None:
     project.write(ONE_PLATFORM)
 

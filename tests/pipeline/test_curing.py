@@ -202,11 +202,10 @@ def test_the_host_and_a_container_agree_with_a_setting(
 
 
 def test_a_failure_offers_to_look(project: MakeProject) -> None:
-    """With the command that does, and what it takes."""
+    """With the option that does, and what it takes."""
     project.write(train=_hour())
     text = project.run("-k", "varies", "--container-vary=timezone").stdout.str()
-    assert "look for what stops it (mostly 12 more runs, at most 54" in text
-    assert "--container --container-cure" in text
+    assert "add --container-cure to find what stops it (mostly 12 more runs, at most 54)" in text
 
 
 def test_one_line_that_makes_two_entrypoints_drift_is_one_finding(project: MakeProject) -> None:

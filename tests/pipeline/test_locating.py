@@ -82,11 +82,10 @@ def test_what_is_returned_is_proved_where_it_is_written_at_once(project: MakePro
 
 
 def test_a_failure_offers_to_look(project: MakeProject) -> None:
-    """With the command that does."""
+    """With the option that does."""
     project.write(train=FOLDERS, dockerfile=DOCKERFILE.format(version="3.13"))
     text = project.run("-k", "varies", "--container-vary=file-order").stdout.str()
-    assert "look for the line (mostly 4 more runs, at most 10):" in text
-    assert "--container --container-locate" in text
+    assert "add --container-locate to find the line (mostly 4 more runs, at most 10)" in text
     assert "located" not in text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -118,12 +119,9 @@ def test_facts_stand_under_the_side_they_belong_to() -> None:
 def test_many_drifting_items_alike_are_one_line_and_three_of_them_in_full() -> None:
     many = [replace(DRIFT, item=f"c{number}") for number in range(25)]
     lines = failure_lines(outcome(*many), "")
-    assert "  c*           25 drift, the worst max abs 0.0123, max rel 0.3" in lines
-    assert sum(line.startswith("outputs/w.npz:c") for line in lines) == 3
-    assert (
-        "… and 22 more; -v shows some, report.json of --container-report (--report) has them"
-        in lines
-    )
+    assert sum(re.match(r"outputs/w\.npz:c\d", line) is not None for line in lines) == 3
+    at = lines.index("… and 22 more; -v shows some of them, --container-report all")
+    assert lines[at + 1] == "outputs/w.npz:c*  22 drift, the worst max abs 0.0123, max rel 0.3"
 
 
 def test_what_can_be_judged_comes_before_the_insides_of_a_model() -> None:
@@ -136,12 +134,37 @@ def test_what_can_be_judged_comes_before_the_insides_of_a_model() -> None:
     ]
     scores = replace(DRIFT, output="pred.csv", item="score")
     lines = failure_lines(outcome(*trees, scores), "")
-    shown = lines[: lines.index("pred.csv:score")]
+    values, rest = "\n".join(lines).split("\n… and ")
     assert len(lines) < 40
-    assert [line.strip() for line in shown if "split_indices" in line] == [
-        "split_indices  100 drift, such as shape (3,)"
+    assert values.index("\npred.csv:score\n") < values.index(
+        "\nmodel.json:trees[0].split_indices\n"
+    )
+    assert rest.splitlines()[1:4] == [
+        "model.json:trees[*]  198 drift",
+        "  split_indices      99 drift, such as shape (3,)",
+        "  base_weights       99 drift, such as shape (3,)",
     ]
-    assert "trees[" not in "\n".join(shown)
+
+
+def test_single_numbers_stand_in_one_table_and_the_rest_is_summed_up() -> None:
+    """With the bound that they are beyond, and no unit that says nothing of them."""
+    lone = replace(
+        DRIFT, size=1, differing=1, beyond=1, worst_index=(), worst_actual="2", worst_expected="1"
+    )
+    ten = [replace(lone, output="m.json", item=f"fold[{at}].rmse") for at in range(10)]
+    lines = failure_lines(outcome(*ten), "")
+    assert lines[2:10] == [
+        "                     linux/arm64  linux/amd64 (reference)  max abs  max rel",
+        "m.json:fold[0].rmse  2            1                        0.0123   0.3",
+        "m.json:fold[1].rmse  2            1                        0.0123   0.3",
+        "m.json:fold[2].rmse  2            1                        0.0123   0.3",
+        "    beyond rtol 1.3e-06 or 1.5e-05 of scale (float32 default)",
+        "",
+        "… and 7 more; -v shows some of them, --container-report all",
+        "m.json:fold[*].rmse  7 drift, the worst max abs 0.0123, max rel 0.3",
+    ]
+    assert "scale error" not in "\n".join(lines)
+    assert "scale error" in "\n".join(failure_lines(outcome(*ten), "", 1))
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -64,13 +64,16 @@ def outcome_of(
         reference=replace(target, variations=()),
         causes=causes,
         facts=_facts_of(lab, job, prepared, causes) if findings.kind is SearchOutcome.DRIFT else (),
-        notes=(*outcome.notes, *_left_as_they_are(job, prepared)),
+        notes=(*outcome.notes, *(() if causes else _left_as_they_are(job, prepared))),
         explanation=_explanation(lab, prepared, trials, findings, outcome),
     )
 
 
 def _left_as_they_are(job: VariesJob, prepared: Prepared) -> tuple[str, ...]:
-    """That the image's own settings were not varied, where nothing was named."""
+    """That the image's own settings were not varied, where nothing was named.
+
+    Where a cause is known, `not_exercised` says enough of them.
+    """
     if job.names is not None or not prepared.pinned:
         return ()
     return (_kept(prepared.pinned),)
@@ -218,7 +221,7 @@ def _crash_text(crash: Crash) -> str:
 def _masked(findings: Findings) -> tuple[str, ...]:
     if findings.kind is not SearchOutcome.NONDETERMINISTIC:
         return ()
-    return ("whether anything else makes it drift cannot be told as long as repeats disagree",)
+    return ("whether anything else makes it drift, as long as repeats disagree",)
 
 
 def _flaky(findings: Findings) -> tuple[SearchFinding, ...]:

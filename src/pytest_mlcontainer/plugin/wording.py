@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from pytest_mlcontainer.report.escape import escape
 from pytest_mlcontainer.secrets import Redactor
 
 _LONGEST_LINE = 2000
+_RECORD = re.compile(r"/\S+/record/")  # where a run's logs are, which no two runs share
 _OPTIONS = ("platform", "image", "gpus", "repeat", "baseline", "vary", "budget")
 
 
@@ -58,13 +60,14 @@ class Wording:
         return shlex.join([*words, f"{place}{colons}{item}"])
 
     def explanation(self, error: MlContainerError, where: str) -> str:
-        """The error in full the first time, and afterwards where it was explained.
+        """The error in full the first time, and afterwards where it was explained: also where
+        another run of the same failed the same way.
 
         Errors quote what containers printed, so that each line is escaped.
         """
         said = self.without_secrets(str(error))
         text = "\n".join(escape(line, _LONGEST_LINE) for line in said.split("\n"))
-        first = self._said.setdefault(text, where)
+        first = self._said.setdefault(_RECORD.sub("", text), where)
         if first == where:
             return text
         return f"not run: {escape(self.without_secrets(error.what))} (explained in full at {first})"

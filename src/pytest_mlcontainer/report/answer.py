@@ -14,7 +14,7 @@ from pytest_mlcontainer.model import Cause, Explanation, Outcome, SearchFinding,
 from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
 from pytest_mlcontainer.report.cure import cure_statement
 from pytest_mlcontainer.report.where import where_statements
-from pytest_mlcontainer.wording import truncate
+from pytest_mlcontainer.wording import first_and_count, truncate
 
 UNVARIED = "nothing varied"
 REPEATS = "other repeats"
@@ -158,14 +158,15 @@ def rest(outcome: Outcome, *, brief: bool = False) -> tuple[Statement, ...]:
     """Other findings, then what was varied in vain, what was not, and what is not known.
 
     Args:
-        brief: where it fills more than a line why some was not varied, say only what that is.
+        brief: where it fills more than a line what was varied in vain, or why some was not, name
+            the first alone, or no reason.
     """
     explained = outcome.explanation
     if explained is None:
         return ()
     told = not outcome.causes and not outcome.verdict.passes and not _is_apart(outcome)
     open_ = explained.open[1:] if told else explained.open
-    said = [*_others(outcome, explained), *_tried(outcome, explained)]
+    said = [*_others(outcome, explained), *_tried(outcome, explained, brief=brief)]
     if explained.not_exercised:
         text = _reasons(explained)
         if brief and len(text) > _A_LINE:
@@ -272,17 +273,20 @@ def _others(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
         yield Statement(label, each.text, (), _advice(each))
 
 
-def _tried(outcome: Outcome, explained: Explanation) -> Iterator[Statement]:
+def _tried(outcome: Outcome, explained: Explanation, *, brief: bool) -> Iterator[Statement]:
     """Of a program that is not repeatable, and after an unfinished search, less can be claimed."""
     names = _without_effect(outcome, explained)
+    text = ", ".join(names)
+    if brief and len(text) > _A_LINE // 2:
+        text = f"{first_and_count(names, 3)} (-v names them)"
     if _is_apart(outcome) and names:
-        yield Statement("varied without effect on all else", ", ".join(names), is_list=True)
+        yield Statement("varied without effect on all else", text, is_list=True)
         return
     if not names or outcome.verdict is Verdict.NONDETERMINISTIC:
         return
     finished = outcome.verdict.passes or (outcome.causes and not explained.open)
     label = "varied without effect on the results" if finished else "also varied"
-    yield Statement(label, ", ".join(names), is_list=True)
+    yield Statement(label, text, is_list=True)
 
 
 def _without_effect(outcome: Outcome, explained: Explanation) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pytest_mlcontainer.report.acceptance import accept_together
 from pytest_mlcontainer.report.answer import REPEATS, Statement, answer, in_brief, is_varied, rest
 from pytest_mlcontainer.report.checks import check_summary
 from pytest_mlcontainer.report.escape import cut_inside, escape
+from pytest_mlcontainer.report.in_full import columns, in_full
 from pytest_mlcontainer.report.overview import alike, overview, representatives
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import gather
@@ -21,8 +22,6 @@ from pytest_mlcontainer.wording import first_and_count, truncate
 
 _BLOCKS = (3, 10, 100)  # in full, by verbosity
 _ROWS = (12, 40, 1000)
-_ELEMENTS = 3
-_ELEMENT_WIDTH = 32
 _FACTS = 8
 _FACT_WIDTH = 30
 _SAID = 1500
@@ -33,7 +32,7 @@ _SUMMARY = 200
 _ACCEPTED = 3
 _KINDS = 10
 _PART = "if that is meant to pass, these accept a part of it:"
-CURE_OFFER = "look for what stops it (mostly 12 more runs, at most 54; 93 where repeats disagree):"
+CURE_RUNS = {False: 54, True: 93}  # at most, by whether repeats disagree
 _ALL = "report.json of --container-report (--report) has them"
 
 
@@ -47,29 +46,20 @@ def failure_lines(outcome: Outcome, repeat: str, verbosity: int = 0) -> list[str
         repeat: the command that repeats just this; "" leaves the line out.
     """
     tree, detail = build_tree(outcome), min(max(verbosity, 0), len(_BLOCKS) - 1)
-    blocks = representatives(tree.failing, _BLOCKS[detail])
+    shown = representatives(tree.failing, _BLOCKS[detail])
     said = answer(outcome)
     lines = [escape(words.headline(outcome, tree.failing_count), 300)]
     lines += [*(line for each in said for line in _statement(each)), ""]
-    if len(tree.failing) > 1:
-        lines += [*overview(tree, _ROWS[detail]), ""]
-    for leaf in blocks:
-        lines += [*_block(leaf, outcome), ""]
-    if tree.failing_count > len(blocks):
-        where = f"-v shows some, {_ALL}" if not detail else _ALL
-        lines += [f"… and {tree.failing_count - len(blocks):,} more; {where}", ""]
-    if any(leaf.difference.scale_error is not None for leaf in blocks):
-        lines += [words.LEGEND, ""]
+    lines += in_full(shown, outcome, brief=not detail)
+    lines += _others(tree, shown, detail)
     lines += _harmless(tree)
-    more = [line for each in rest(outcome, brief=not detail) for line in _statement(each)]
-    lines += [*more, ""] if more else []
-    lines += _facts(outcome)
+    lines += [line for each in rest(outcome, brief=not detail) for line in _statement(each)]
+    lines += [""] if lines[-1] else []
+    lines += _facts(outcome, brief=not detail)
     lines += _notes(outcome.notes)
     lines += _acceptances(tree, detail)
     if repeat:
-        lines += ["repeat just this:", f"  {repeat}"]
-    if repeat:
-        lines += _further(outcome, repeat)
+        lines += ["repeat just this:", f"  {repeat}", *_further(outcome, repeat)]
     while lines and not lines[-1]:
         lines.pop()
     return lines
@@ -103,30 +93,37 @@ def summary_lines(results: Iterable[Result]) -> list[str]:
 
 
 def _further(outcome: Outcome, repeat: str) -> list[str]:
-    """The command that looks for the cause, or for the line, whichever is not known."""
-    located = outcome.location is not None
-    offers = []
+    """What to add to that command, for what is not known: the cause, the line, what stops it."""
     if _is_unexplained(outcome):
-        head = "look for the cause:" if located else "look for the cause, and for the line:"
-        options = "--container-vary" if located else "--container-vary --container-locate"
-        offers.append((head, options))
-    elif outcome.explanation is not None and not outcome.verdict.passes:
-        if not located:
-            head = "look for the line (mostly 4 more runs, at most 10):"
-            offers.append((head, "--container-locate"))
-        if outcome.cure is None and outcome.causes and outcome.verdict is not Verdict.FAILED:
-            offers.append((CURE_OFFER, "--container-cure"))
-    elif outcome.against == REPEATS and not outcome.verdict.passes and outcome.cure is None:
-        offers.append((CURE_OFFER, "--container-cure"))
+        sought = {"--container-vary": "the cause"}
+        sought |= {} if outcome.location is not None else {"--container-locate": "the line"}
+        sought = {option: what for option, what in sought.items() if option not in repeat}
+        command = repeat.replace("pytest --container", f"pytest --container {' '.join(sought)}", 1)
+        what = ", and for ".join(sought.values())
+        return [f"look for {what}:", f"  {command}"] if sought else []
+    most = CURE_RUNS[outcome.verdict is Verdict.NONDETERMINISTIC]
+    offers = (
+        (_is_unlocated(outcome), "locate", "the line (mostly 4 more runs, at most 10)"),
+        (_is_curable(outcome), "cure", f"what stops it (mostly 12 more runs, at most {most})"),
+    )
     return [
-        line
-        for head, options in offers
-        if options not in repeat
-        for line in (
-            head,
-            f"  {repeat.replace('pytest --container', f'pytest --container {options}', 1)}",
-        )
+        f"  add --container-{option} to find {what}"
+        for fits, option, what in offers
+        if fits and f"--container-{option}" not in repeat
     ]
+
+
+def _is_unlocated(outcome: Outcome) -> bool:
+    return outcome.explanation is not None and outcome.location is None
+
+
+def _is_curable(outcome: Outcome) -> bool:
+    """Whether a cause is known, or repeats disagree, and nobody has looked for what stops it."""
+    if outcome.cure is not None:
+        return False
+    if outcome.explanation is None:
+        return outcome.against == REPEATS
+    return bool(outcome.causes) and outcome.verdict is not Verdict.FAILED
 
 
 def _is_unexplained(outcome: Outcome) -> bool:
@@ -147,63 +144,24 @@ def _acceptances(tree: Tree, detail: int) -> list[str]:
     covered = sum(map(len, kinds.values()))
     whole = len(proposals) == len(kinds) and covered == tree.failing_count
     if not whole and not detail and tree.outcome.causes:
-        return ["-v shows rules that would accept a part of it", ""]
+        return []
     table = f"[tool.mlcontainer.entrypoints.{escape(tree.outcome.entrypoint, 80)}.compare]"
     lines = ["if that is meant to pass:" if whole else _PART, f"  {table}"]
     for each in proposals:
-        lines += [f"  {escape(each.line, 300)}", f"    # hides {escape(each.hides, 200)}"]
+        line, hides = escape(each.line, 300), f"# hides {escape(each.hides, 200)}"
+        together = f"  {line}  {hides}"
+        lines += [together] if len(together) <= _WIDTH else [f"  {line}", f"    {hides}"]
     return [*lines, ""]
 
 
-def _block(leaf: ReportLeaf, outcome: Outcome) -> list[str]:
-    difference = leaf.difference
-    head = escape(cut_inside(difference.where, 200))
-    if difference.verdict is not Verdict.DRIFT:
-        head += f"  [{difference.verdict.value}]"
-    said = [
-        "   ".join(f"{name} {text}" for name, text in words.numbers(difference)),
-        escape(words.how_many(difference), 300),
-        *_spread(difference),
-        words.noise_text(difference),
-        escape(difference.note, 600),
-    ]
-    return [head, *(f"    {line}" for line in said if line), *_elements(leaf, outcome)]
-
-
-def _spread(difference: Difference) -> list[str]:
-    """How the errors are spread: quantiles, and a histogram in one line."""
-    errors, shown = words.errors_text(difference), words.bins(difference)
-    lines = [f"errors: {errors}"] if errors else []
-    if len(shown) > 1:
-        low, high = words.short(shown[0][0]), words.short(shown[-1][1])
-        lines.append(f"{low} │{words.bars(shown)}│ {high}")
-    return lines
-
-
-def _elements(leaf: ReportLeaf, outcome: Outcome) -> list[str]:
-    """The worst few side by side; where they are long, the worst alone, in full."""
-    difference, names = leaf.difference, names_of_sides(outcome)
-    rows = [
-        (
-            words.place(difference, each.index),
-            escape(each.actual),
-            escape(each.expected),
-            words.error_of(each),
-        )
-        for each in leaf.elements[:_ELEMENTS]
-    ]
-    if not rows:
+def _others(tree: Tree, shown: Sequence[ReportLeaf], detail: int) -> list[str]:
+    """The places that do not pass and are not shown with their values."""
+    count = tree.failing_count - len(shown)
+    if not count:
         return []
-    if len(rows) > 1 and max(len(cell) for row in rows for cell in row) <= _ELEMENT_WIDTH:
-        below = [(f"  {where}", *cells) for where, *cells in rows]
-        last = "off by" if any(row[-1] for row in rows) else ""
-        return [f"    {line}" for line in _columns([("worst at", *names, last), *below])]
-    width = max(len(name) for name in names)
-    where, actual, expected, _error = rows[0]
-    head = "" if not where else f"worst at {where}:" if where.startswith("[") else f"{where}:"
-    lines = [f"    {head}"] if head else []
-    sides = zip(names, (actual, expected), strict=True)
-    return lines + [f"      {name:<{width}}  {value}".rstrip() for name, value in sides]
+    others = [leaf for leaf in tree.failing if leaf not in shown]
+    where = _ALL if detail else "-v shows some of them, --container-report all"
+    return [f"… and {count:,} more; {where}", *overview(others, _ROWS[detail]), ""]
 
 
 def _harmless(tree: Tree) -> list[str]:
@@ -219,7 +177,7 @@ def _harmless(tree: Tree) -> list[str]:
         lines.append(f"within tolerance: {count}, the worst {where}")
     if same:
         lines.append(f"identical: {_names(same)}")
-    return [*lines, ""] if lines else []
+    return lines
 
 
 def _names(same: list[ReportLeaf]) -> str:
@@ -242,26 +200,21 @@ def _statement(statement: Statement) -> list[str]:
     return lines + [f"  {label}: {escape(text, _SAID)}" for label, text in statement.below]
 
 
-def _facts(outcome: Outcome) -> list[str]:
-    if not outcome.facts:
+def _facts(outcome: Outcome, *, brief: bool) -> list[str]:
+    """In what the environments differ; briefly, without what the cause says with its values."""
+    said = "".join(f" {cause.evidence}" for cause in outcome.causes if brief)
+    facts = [each for each in outcome.facts if f" {each[0]} " not in said]
+    if not facts:
         return []
     rows = [("", *names_of_sides(outcome))]
     rows += [
         (escape(name, _FACT_WIDTH), _fact(actual), _fact(expected))
-        for name, expected, actual in outcome.facts[:_FACTS]
+        for name, expected, actual in facts[:_FACTS]
     ]
-    lines = ["the environments differ:", *(f"  {line}" for line in _columns(rows))]
-    if len(outcome.facts) > _FACTS:
-        lines.append(f"  … and {len(outcome.facts) - _FACTS} more")
+    lines = ["the environments differ:", *(f"  {line}" for line in columns(rows))]
+    if len(facts) > _FACTS:
+        lines.append(f"  … and {len(facts) - _FACTS} more")
     return [*lines, ""]
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _fact(value: Scalar) -> str:

@@ -17,13 +17,11 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.report.answer import is_varied, why
 from pytest_mlcontainer.report.tree import Bins, Counts, merge_bins
+from pytest_mlcontainer.wording import truncate
 
 _WHICH_REPEATS: Final = re.compile(r"repeat \d+ and repeat \d+")
 
-LEGEND = (
-    "(scale error: max abs / the largest finite |expected| of an array; in a rule, scale is what "
-    "an element may have been summed from; ULP: unit in the last place)"
-)
+LEGEND = "(scale error: max abs / the largest |expected|; ULP: unit in the last place)"
 SIGNS = {
     Verdict.IDENTICAL: "=",
     Verdict.EQUIVALENT: "≈",
@@ -34,6 +32,7 @@ SIGNS = {
 NUMBERS = ("max abs", "max rel", "max ULP", "scale error")
 _BINS = 24
 _NAMED = 3
+_SIDE = 24
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -236,11 +235,15 @@ def excess_of(element: Element) -> str:
 
 
 def brief(difference: Difference) -> str:
-    """The most telling in a few words: two numbers, or what was noted, or how many differ."""
+    """The most telling in a few words: two numbers, or what was noted, or one value for another, or
+    how many differ."""
     if difference.verdict is Verdict.IDENTICAL:
         return ""
     found = [f"{name} {text}" for name, text in numbers(difference)[:2]]
     note = "" if _WHICH_REPEATS.fullmatch(difference.note) else difference.note
+    sides = [difference.worst_actual, difference.worst_expected]
+    if difference.size == 1 and all(sides):
+        note = note or ", expected ".join(truncate(side, _SIDE) for side in sides)
     return ", ".join(found) or note or how_many(difference) or difference.note
 
 
