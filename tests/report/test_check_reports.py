@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from pytest_mlcontainer.model import CheckReport, ImageFinding, Platform, Severity
+from pytest_mlcontainer.model import (
+    CheckReport,
+    Difference,
+    ImageFinding,
+    Outcome,
+    Platform,
+    Severity,
+    Target,
+    Verdict,
+)
 from pytest_mlcontainer.report import Result, result_from_json, result_to_json
 from pytest_mlcontainer.report.checks import check_lines, check_summary
 from pytest_mlcontainer.report.html import report_html
@@ -77,6 +87,27 @@ def test_pages_show_each_finding_and_nothing_that_acts(draw: object) -> None:
     assert "<script>x" not in page
     for text in ("ML005", "docker/Dockerfile:7", "write this", "SC2086"):
         assert text in page
+
+
+@pytest.mark.parametrize(
+    ("severity", "verdict", "order"),
+    [
+        (Severity.ERROR, Verdict.DRIFT, ["c1", "checks"]),
+        (Severity.INFO, Verdict.IDENTICAL, ["c1", "checks"]),
+        (Severity.ERROR, Verdict.IDENTICAL, ["checks", "c1"]),
+    ],
+)
+def test_the_page_shows_first_what_fails(
+    severity: Severity, verdict: Verdict, order: list[str]
+) -> None:
+    """Of a session whose results drift nobody wants to read first what a Dockerfile could do."""
+    target = Target(Platform("linux", "amd64"), emulated=False)
+    drift = Outcome("train", target, target, verdict, (Difference("a", "", verdict),))
+    check = CheckReport("lint", None, (replace(TOLD, severity=severity),))
+    page = report_html(gather([Result(check=check), Result(outcome=drift)], 1.0))
+
+    assert re.findall(r'<section [^>]*id="(\w+)"', page) == order
+    assert 'href="#checks"' in page
 
 
 def test_a_link_that_is_no_page_is_no_link() -> None:

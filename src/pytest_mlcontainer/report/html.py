@@ -95,10 +95,13 @@ def _header(session: Session, title: str) -> Iterator[str]:
             yield f"<li>{verdict_html(verdict, f'{count:,} {verdict.value}')}</li>"
         yield "</ul>"
     runs = words.session_runs(session.runs, session.more_runs)
-    yield f'<p class="quiet">{runs}, {session.duration_s:.1f} s</p>\n</header>'
+    checks = ' · <a href="#checks">checks of the image</a>' if session.checks else ""
+    yield f'<p class="quiet">{runs}, {session.duration_s:.1f} s{checks}</p>\n</header>'
 
 
 def _body(session: Session) -> Iterator[str]:
+    """What fails comes before what does not: comparisons before checks of the image, unless it is
+    these alone that fail."""
     numbered = list(enumerate(session.comparisons, 1))
     if len(numbered) > _SECTIONS:
         numbered.sort(key=lambda each: -each[1].tree.outcome.verdict.severity)
@@ -106,8 +109,21 @@ def _body(session: Session) -> Iterator[str]:
     yield from _overview(session, numbered, {number for number, _each in sections})
     yield from shared_html(session.shared, {number for number, _each in sections})
     yield from _failures(session.failures)
-    yield from publication_html(session.publication)
-    yield from checks_html(session.checks)
+    drifts = any(not verdict.passes for verdict, _count in session.counts)
+    checks_first = not drifts and any(each.failing for each in session.checks)
+    of_images = *publication_html(session.publication), *checks_html(session.checks)
+    yield from of_images if checks_first else ()
+    yield from _comparisons(sections)
+    yield from () if checks_first else of_images
+    yield from timeline_html(session.timeline, session.duration_s)
+    if session.remarks or session.notes:
+        yield "<section>\n<h2>Remarks</h2>"
+        yield from _notes((*session.remarks, *session.notes))
+        yield "</section>"
+
+
+def _comparisons(sections: list[tuple[int, Comparison]]) -> Iterator[str]:
+    """A section for each; what there is room for is shown of the worst."""
     leaves = max(_FEWEST_LEAVES, _LEAVES // max(1, len(sections)))
     worst_first = sorted(sections, key=lambda each: -each[1].tree.outcome.verdict.severity)
     pictured = choose_pictures((each.tree for _number, each in worst_first), leaves)
@@ -116,11 +132,6 @@ def _body(session: Session) -> Iterator[str]:
     for number, comparison in sections:
         shown = leaves, in_full if number in with_plots else 0, pictured
         yield from _comparison(number, comparison, *shown)
-    yield from timeline_html(session.timeline, session.duration_s)
-    if session.remarks or session.notes:
-        yield "<section>\n<h2>Remarks</h2>"
-        yield from _notes((*session.remarks, *session.notes))
-        yield "</section>"
 
 
 def _overview(

@@ -24,7 +24,7 @@ def checks_html(checks: tuple[CheckReport, ...]) -> Iterator[str]:
     """A section with a table for each check; nothing where there was none."""
     if not checks:
         return
-    yield "<section>\n<h2>Checks of the image</h2>"
+    yield '<section id="checks">\n<h2>Checks of the image</h2>'
     for report in checks:
         yield f"<h3><code>{t(report.name)}</code>: {t(severity_counts(report.findings))}</h3>"
         yield f"<p>{t(report.headline, 1000)}</p>" if report.headline else ""
