@@ -16,6 +16,7 @@ from benchmarks import (
     overhead,
     platforms,
     recording,
+    report,
     startup,
     watching,
 )
@@ -33,6 +34,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         image_checks,
         platforms,
         recording,
+        report,
         watching,
     )
 }
