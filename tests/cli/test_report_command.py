@@ -67,7 +67,9 @@ def test_a_clock_told_by_its_neighbours_is_one_in_the_merged_report(tmp_path: Pa
     assert found["accept"]["line"] == '"results.csv:time" = { ignore = true }'
 
 
-def test_jobs_with_different_versions_are_named(tmp_path: Path) -> None:
+def test_jobs_with_different_versions_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, version in (("a", "0.1.0"), ("b", "0.9.0")):
         write_reports(tmp_path / name, [Result(outcome=BARE)], 3.0)
         report = json.loads((tmp_path / name / "report.json").read_text())
@@ -78,6 +80,7 @@ def test_jobs_with_different_versions_are_named(tmp_path: Path) -> None:
     (note,) = json.loads((tmp_path / "c" / "report.json").read_text())["notes"]
     assert note.endswith("different versions of pytest-mlcontainer: 0.1.0, 0.9.0")
     assert note in (tmp_path / "c" / "summary.md").read_text()
+    assert note in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,7 @@ def test_jobs_with_different_versions_are_named(tmp_path: Path) -> None:
         (b'{"schema": 2}', "it has schema 2, and this version knows 1"),
         (b'{"schema": 1}', "it is damaged"),
         (b'{"schema": 1, "results": [{}]}', "it is damaged"),
+        (b'{"schema": 1, "version": "7.1", "results": [{}]}', "version 7.1 wrote it, which"),
     ],
 )
 def test_what_is_no_report_is_refused(

@@ -268,6 +268,18 @@ def test_a_slider_uncovers_the_other_picture(opened: Open) -> None:
     assert page.locator(".pictures figure:visible").count() == 3
 
 
+def test_a_phone_has_no_keys_and_reads_names_of_tasks_in_words(opened: Open) -> None:
+    """A name that is broken after every few letters is none."""
+    span = TimelineSpan("running", "train[linux/arm64, file-order=reverse]", 1.0, 20.0, "")
+    phone = opened(replace(whole(), timeline=(span,)), 390).page
+    expect(phone.locator(".keys")).to_be_hidden()
+    name = phone.locator(".timeline tbody th").bounding_box()
+    assert name is not None
+    assert name["width"] >= 140
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(opened(whole()).page.locator(".keys")).to_be_visible()
+
+
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_pictures_flicker_by_themselves_unless_that_is_not_wanted(
     opened: Open, motion: str

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.report.escape import escape
-from pytest_mlcontainer.report.reading import merge_sessions, read_report
+from pytest_mlcontainer.report.reading import merge_sessions, read_report, versions_note
 from pytest_mlcontainer.report.session import Session
 from pytest_mlcontainer.report.words import session_headline
 from pytest_mlcontainer.report.writing import write_session
@@ -27,7 +27,8 @@ def merge_reports(folders: Sequence[Path], into: Path) -> int:
         MlContainerError: a folder has no report, or one that cannot be read; or `into` cannot be
             written.
     """
-    session = merge_sessions(tuple(_read(folder) for folder in folders))
+    sessions = tuple(_read(folder) for folder in folders)
+    session = merge_sessions(sessions)
     try:
         write_session(into, session)
     except OSError as error:
@@ -37,8 +38,8 @@ def merge_reports(folders: Sequence[Path], into: Path) -> int:
             "name a folder that can be written, with room for the report",
         ) from error
     print(session_headline(session.counts, len(session.failures), session.checks))
-    if session.unfinished:
-        print(escape(session.unfinished, _LONGEST))
+    for said in filter(None, (session.unfinished, versions_note(sessions))):
+        print(escape(said, _LONGEST))
     print(into / "report.html")
     return 0 if session.passes else 1
 

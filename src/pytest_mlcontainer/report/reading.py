@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -26,7 +27,7 @@ from pytest_mlcontainer.model import (
     publication_from_json,
 )
 from pytest_mlcontainer.report.cure import cure_from_json
-from pytest_mlcontainer.report.json import SCHEMA
+from pytest_mlcontainer.report.json import PACKAGE, SCHEMA
 from pytest_mlcontainer.report.plots_json import plots_from_json
 from pytest_mlcontainer.report.results import Result, RunResult
 from pytest_mlcontainer.report.session import Session, gather
@@ -73,7 +74,13 @@ def read_report(text: str, name: str) -> Session:
             else publication_from_json(raw["published"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is damaged ({type(error).__name__}: {error!s:.80})") from error
+        said = f"({type(error).__name__}: {error!s:.80})"
+        theirs, ours = raw.get("version"), importlib.metadata.version(PACKAGE)
+        if theirs in (None, ours):
+            raise ValueError(f"it is damaged {said}") from error
+        raise ValueError(
+            f"version {theirs!s:.40} wrote it, which {ours} cannot read whole {said}"
+        ) from error
 
 
 def merge_sessions(sessions: tuple[Session, ...]) -> Session:
@@ -86,9 +93,7 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
     results += [Result(run=run) for session in sessions for run in session.failures]
     results += [Result(note=note) for session in sessions for note in session.notes]
     results += [Result(check=check) for session in sessions for check in session.checks]
-    versions = sorted({session.version or "an unknown one" for session in sessions})
-    if len(versions) > 1:
-        results.append(Result(note=f"{_VERSIONS}: {', '.join(versions)}"))
+    results += [Result(note=note) for note in (versions_note(sessions),) if note]
     merged = gather(results, sum(session.duration_s for session in sessions))
     timeline = tuple(
         replace(span, worker=f"report {number} {span.worker}".rstrip())
@@ -104,6 +109,12 @@ def merge_sessions(sessions: tuple[Session, ...]) -> Session:
         publication=next((each.publication for each in sessions if each.publication), None),
         unfinished=" ".join(dict.fromkeys(each.unfinished for each in sessions if each.unfinished)),
     )
+
+
+def versions_note(sessions: tuple[Session, ...]) -> str:
+    """That several versions made them; "" where one did."""
+    versions = sorted({session.version or "an unknown one" for session in sessions})
+    return f"{_VERSIONS}: {', '.join(versions)}" if len(versions) > 1 else ""
 
 
 def _span(raw: Mapping[str, Any]) -> TimelineSpan:

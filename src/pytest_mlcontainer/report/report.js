@@ -316,7 +316,7 @@
     const tools = make(
       "search", { className: "tools" }, labelled("find", field), labelled("verdict", verdict),
       labelled("platform", platform), labelled("order", order), status,
-      make("p", { className: "quiet" }, make("label", {}, keys, " keys: "), key("/"), " find, ",
+      make("p", { className: "quiet keys" }, make("label", {}, keys, " keys: "), key("/"), " find, ",
         key("j"), " ", key("k"), " next and previous, ", key("Enter"), " open, ", key("x"),
         " accept, ", key("Esc"), " clear"),
     );
