@@ -122,8 +122,8 @@ def test_one_comparison_can_be_named_and_run_by_itself(
     result.stdout.fnmatch_lines(
         [
             "*train on host drifts from linux/amd64 (the reference)*",
-            "*outputs/metrics.json:loss*",
-            "*max abs 0.25 *",
+            "* host * linux/amd64 (reference) * max abs *",
+            "outputs/metrics.json:loss  0.25  0.5 * 0.25 *",
             "*pytest --container 'pyproject.toml::train::agrees[[]host vs linux/amd64]'*",
         ]
     )
