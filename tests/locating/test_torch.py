@@ -5,17 +5,15 @@ They run where PyTorch is installed beside the tests: its wheels for amd64 are g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.locating.answer import Found, find
-from tests.inside.recorded import Watched, watch
+from tests.inside.recorded import watch
+from tests.locating.parted import LOT, SIDES, part, part_at
 
 pytest.importorskip("torch", reason="PyTorch is not installed beside the tests")
 
-SIDES = ({"LOT": "1"}, {"LOT": "2"})
 PROGRAM = """
 import json, os
 import torch
@@ -79,49 +77,20 @@ def main():
 
 main()
 """
-HIDDEN = "int(os.environ['LOT'])"
 FAULTS = {
-    "the seed": ("manual_seed(0)  # seed", f"manual_seed({HIDDEN})"),
-    "how weights begin": ("std=0.02)", f"std=0.02 * {HIDDEN})"),
-    "the learning rate": ("lr=0.01)", f"lr=0.01 * {HIDDEN})"),
-    "gradients": ("loss.backward()", f"loss.backward(torch.tensor(1.0 + {HIDDEN} * 1e-4))"),
-    "gradients that are clipped": ("(), 1.0)", f"(), 0.5 * {HIDDEN})"),
+    "the seed": ("manual_seed(0)  # seed", f"manual_seed({LOT})"),
+    "how weights begin": ("std=0.02)", f"std=0.02 * {LOT})"),
+    "the learning rate": ("lr=0.01)", f"lr=0.01 * {LOT})"),
+    "gradients": ("loss.backward()", f"loss.backward(torch.tensor(1.0 + {LOT} * 1e-4))"),
+    "gradients that are clipped": ("(), 1.0)", f"(), 0.5 * {LOT})"),
 }
-
-
-@dataclass(frozen=True)
-class Parted:
-    """Both sides' runs, what was found, and what the actual side writes with values exchanged."""
-
-    expected: Watched
-    actual: Watched
-    found: Found
-    exchanged: str
-
-
-def part(folder: Path, program: str) -> Parted:
-    """Run a program for both lots, and prove where they part."""
-    expected, actual = (watch(folder, program, env=env) for env in SIDES)
-    assert (expected.code, actual.code) == (0, 0), expected.stderr + actual.stderr
-    found = find(expected.streams, actual.streams, ("stdout",))
-    kept = watch(folder, program, env=SIDES[0], aims=found.kept, records=False)
-    values = kept.folder / "values.pickle"
-    put = watch(folder, program, env=SIDES[1], aims=found.origins, values=values, records=False)
-    assert put.code == 0, put.stderr
-    return Parted(expected, actual, found, put.stdout)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_line_is_found_and_proved(tmp_path: Path, fault: str) -> None:
     """Through modules below modules, gradients, and what an optimizer does to weights."""
-    plain, changed = FAULTS[fault]
-    program = PROGRAM.replace(plain, changed)
-    line = next(n for n, text in enumerate(program.splitlines(), 1) if changed in text)
-
-    parted = part(tmp_path, program)
-
-    assert parted.expected.stdout != parted.actual.stdout
-    assert [each.line for each in parted.found.location.origins] == [line]
+    parted, line = part_at(tmp_path, PROGRAM, *FAULTS[fault])
+    assert parted.lines == [line]
     assert parted.exchanged == parted.expected.stdout
 
 

@@ -80,7 +80,8 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
         ),
     ),
     (
-        r"(^|\.)(seed|default_rng|RandomState|SystemRandom|manual_seed|PRNGKey|set_seed)$",
+        r"(^|\.)(seed|default_rng|RandomState|SystemRandom|manual_seed|PRNGKey|random\.key|set_seed"
+        r"|set_random_seed|seed_everything)$",
         SEED,
     ),
     (

@@ -1,14 +1,69 @@
-"""The states of the generators that a process has for all: Python's, NumPy's and PyTorch's."""
+"""The states of the generators that a process has for all: of Python and of libraries."""
 
 import pickle
 import sys
 
-NAMES = ("(random)", "(numpy.random)", "(torch.random)")
-_TORCH = NAMES[2]
-_LIBRARIES = ("random", "numpy.random", "torch.random")
-_READERS = ("getstate", "get_state", "get_rng_state")
-_WRITERS = ("setstate", "set_state", "set_rng_state")
 _SEEDS = ("seed", "manual_seed", "seed_all", "set_seed", "seed_everything", "set_random_seed")
+
+
+class _Global:
+    """A library's generator, by the functions of a module that read and write its state."""
+
+    def __init__(self, module, read, write):
+        self._module, self._read, self._write = module, read, write
+
+    def state(self):
+        """None where the program has not imported it."""
+        read = getattr(sys.modules.get(self._module), self._read, None)
+        return None if read is None else read()
+
+    def restore(self, state):
+        """Whether that was done."""
+        write = getattr(sys.modules.get(self._module), self._write, None)
+        if write is not None:
+            write(state)
+        return write is not None
+
+
+class _OfTorch(_Global):
+    """As a list: the tensor would be pickled with its address."""
+
+    def state(self):
+        found = super().state()
+        return None if found is None else found.tolist()
+
+    def restore(self, state):
+        torch = sys.modules.get("torch")
+        return torch is not None and super().restore(torch.tensor(state).byte())
+
+
+class _OfTensorFlow(_Global):
+    """The seed that all operations share, and how far seeds were drawn from it."""
+
+    def _context(self):
+        module = sys.modules.get("tensorflow.python.eager.context")
+        context = module.context() if module is not None else None
+        return context if getattr(context, "_rng", None) is not None else None
+
+    def state(self):
+        context = self._context()
+        return None if context is None else (context._seed, context._rng.getstate())
+
+    def restore(self, state):
+        seed, drawn = state
+        if not super().restore(seed):
+            return False
+        self._context()._rng.setstate(drawn)
+        return True
+
+
+_GENERATORS = {
+    "(random)": _Global("random", "getstate", "setstate"),
+    "(numpy.random)": _Global("numpy.random", "get_state", "set_state"),
+    "(torch.random)": _OfTorch("torch.random", "get_rng_state", "set_rng_state"),
+    "(tensorflow.random)": _OfTensorFlow("tensorflow.python.framework.random_seed", "", "set_seed"),
+}
+NAMES = tuple(_GENERATORS)
 
 
 def seeds(calls):
@@ -18,22 +73,10 @@ def seeds(calls):
 
 def state(name):
     """A generator's state, as bytes; None where the program has not imported its library."""
-    number = NAMES.index(name)
-    library = sys.modules.get(_LIBRARIES[number])
-    read = getattr(library, _READERS[number], None)
-    if read is None:
-        return None
-    found = read()
-    # Of PyTorch's it is a tensor, which is pickled with its address.
-    return pickle.dumps(found.tolist() if name == _TORCH else found, 4)
+    found = _GENERATORS[name].state()
+    return None if found is None else pickle.dumps(found, 4)
 
 
 def restore(name, data):
     """Give a generator the state that another one had; whether that was done."""
-    number = NAMES.index(name)
-    write = getattr(sys.modules.get(_LIBRARIES[number]), _WRITERS[number], None)
-    if write is None:
-        return False
-    found = pickle.loads(data)
-    write(sys.modules["torch"].tensor(found).byte() if name == _TORCH else found)
-    return True
+    return _GENERATORS[name].restore(pickle.loads(data))

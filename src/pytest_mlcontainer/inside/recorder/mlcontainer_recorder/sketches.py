@@ -17,7 +17,7 @@ import sys
 import types
 import uuid
 
-from . import numbers, tensors
+from . import numbers, tensors, variables
 from .numbers import SHOWN, TEXT_SHOWN, digest
 
 _DEEPEST = 10  # as deep as a scaler lies in a search over pipelines of columns
@@ -170,6 +170,7 @@ class Sketcher:
         if isinstance(value, random.Random):
             return self._named("random.Random", {"state": value.getstate()}, depth)
         known = tensors.described(value, self._backward and depth == 0)
+        known = known or variables.described(value)
         if known is not None:
             return self._named(known[0], known[1], depth)
         library = kind.__module__.partition(".")[0]
@@ -238,8 +239,8 @@ class Sketcher:
         fields = getattr(value, "__dict__", None)
         if _hides_state(value, fields):
             return self._named(_kind(value), {"state": value.__getstate__()}, depth)
-        if not isinstance(fields, dict) or not fields:
-            return None
+        if not isinstance(fields, dict) or not fields or "__wrapped__" in fields:
+            return None  # a function that was compiled or cached is a function
         seen = {
             name: part
             for name, part in list(fields.items())
@@ -326,6 +327,8 @@ class Sketcher:
         jax = sys.modules.get("jax")
         if jax is None or not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
             return None
+        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+            value = jax.random.key_data(value)
         return self._of_numpy(sys.modules["numpy"].asarray(value), depth)
 
     _of_jax = _of_jaxlib

@@ -6,6 +6,8 @@ each of them is flat. Nothing but what PyTorch offers for reading is called, nor
 
 import sys
 
+from . import variables
+
 _NODES = 20000  # of a graph of operations
 
 
@@ -123,10 +125,10 @@ def _leaves(value):
 
 
 class Packed:
-    """What is kept of a value of PyTorch's, which other code holds parts of.
+    """What is kept of a value that other code holds parts of.
 
     Attributes:
-        kind: tensor, loss, module, optimizer or generator.
+        kind: tensor, loss, module, optimizer or generator; or variables of another library's.
         data: of its kind; of a tensor a copy, of others what to fill it with.
     """
 
@@ -144,6 +146,9 @@ def packed(value, backward=False):
     Args:
         backward: whether gradients are taken in the statement.
     """
+    numbers = variables.kept(value)
+    if numbers is not None:
+        return Packed("variables", numbers)
     torch = _library()
     if torch is None:
         return value
@@ -177,6 +182,8 @@ def _copy(value):
 
 def fill(here, kept):
     """Give a value of PyTorch's what was kept of another; whether that was done."""
+    if kept.kind == "variables":
+        return variables.fill(here, kept.data)
     torch = _library()
     if torch is None:
         return False
