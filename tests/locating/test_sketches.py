@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_mlcontainer.inside.recorder.mlcontainer_recorder.numbers import of_floats
-from pytest_mlcontainer.inside.recorder.mlcontainer_recorder.sketches import Sketcher
+from pytest_mlcontainer.inside._recorder.mlcontainer_recorder.numbers import of_floats
+from pytest_mlcontainer.inside._recorder.mlcontainer_recorder.sketches import Sketcher
 from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered
 
 

@@ -14,7 +14,7 @@ from typing import Final
 OLDEST: Final = (3, 6)
 
 
-RECORDER: Final = "recorder"
+RECORDER: Final = "_recorder"  # private by name: it has no types, for old Pythons
 _WATCHERS: Final = ("amd64", "arm64")
 
 

@@ -104,10 +104,14 @@ def _environment():
 
 
 if __name__ == "__main__":
-    told = {
-        "distributions": _distributions(),
-        "environment": _environment(),
-        "conda": _conda(),
-        "prefix": sys.prefix,
-    }
-    print(MARKER + json.dumps(told))
+    print(
+        MARKER
+        + json.dumps(
+            {
+                "distributions": _distributions(),
+                "environment": _environment(),
+                "conda": _conda(),
+                "prefix": sys.prefix,
+            }
+        )
+    )
