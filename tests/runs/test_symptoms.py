@@ -424,6 +424,17 @@ def test_the_exceptions_that_led_to_the_last_one_count() -> None:
     assert "libgomp.so.1" in found.cause
 
 
+def test_the_last_words_of_a_program_that_it_ran_count() -> None:
+    """The traceback of the one that ran it says no more than that it failed."""
+    child = _traceback("requests.exceptions.ConnectionError: Max retries exceeded with url: /a.csv")
+    failed = "Command '['python', 'get.py']' returned non-zero exit status 1."
+    parent = _traceback(f"subprocess.CalledProcessError: {failed}")
+    found = _of(f"{child}\n{parent}")
+    assert found is not None
+    assert found.cause == "it looks for the network"
+    assert _of(f"{child}\n{_traceback('RuntimeError: ' + failed)}") is None
+
+
 def test_an_exit_code_weighs_more_than_words() -> None:
     """A crash is a crash, whatever was printed shortly before."""
     found = _of(_traceback("ImportError: libGL.so.1: cannot open shared object file"), 139)

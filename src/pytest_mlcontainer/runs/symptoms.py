@@ -29,6 +29,9 @@ _LOGGED: Final = re.compile(
     r"^\W*(?:\d[\d\-/:.,TZ+ ]*\W*)?(?:[\w./]+ ?[-:|] ?)?\W?"
     r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|debug|info|notice|warn)\b(?=\W|$)"
 )
+_CHILD_FAILED: Final = re.compile(
+    r"subprocess\.CalledProcessError: .* returned non-zero exit status"
+)
 _PLAIN_QUOTES: Final = str.maketrans("‘’“”`", "''\"\"'")
 _LAST_LINES: Final = 10  # of a program that prints no traceback
 _SHM: Final = re.compile(
@@ -93,7 +96,8 @@ def telling_lines(printed: str) -> list[str]:
     """The lines that can say why a program ended.
 
     Those of the last traceback, with those that led to it, if there is one: what was printed
-    before did not end the program. Warnings did not either.
+    before did not end the program, unless it ended for another one that it ran: then the last words
+    of that one count, too. Warnings did not either.
     """
     lines = printed.splitlines()
     starts = [number for number, line in enumerate(lines) if _TRACEBACK in line]
@@ -103,6 +107,8 @@ def telling_lines(printed: str) -> list[str]:
         if not any(line.strip().startswith(_CHAINED) for line in lines[max(0, start - 3) : start]):
             break
     telling = lines[first:] if starts else lines[-_LAST_LINES:]
+    if first and any(_CHILD_FAILED.match(line) for line in telling):
+        telling = [*telling_lines("\n".join(lines[:first])), *telling]
     # The GNU tools quote by the locale.
     return [
         line.translate(_PLAIN_QUOTES)
