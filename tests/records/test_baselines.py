@@ -47,7 +47,7 @@ def test_what_is_written_is_held_against_afterwards(project: MakeProject) -> Non
     written = project.run(KEEP, UPDATE)
     agrees = project.run(KEEP)
     (root / "train.py").write_text(train(0.25))
-    drifts = project.run(KEEP)
+    drifts = project.run(KEEP, "--container-records=kept")
 
     written.assert_outcomes(passed=2)
     written.stdout.fnmatch_lines(
@@ -60,8 +60,10 @@ def test_what_is_written_is_held_against_afterwards(project: MakeProject) -> Non
     drifts.stdout.fnmatch_lines(
         ["outputs/metrics.json:loss  0.25 * 0.5 *",
          "note: if this run is right, --container-update keeps it",
-         "  pytest --container --container-baseline=baseline 'pyproject.toml::train::baseline*'"]
+         "  pytest --container --container-baseline=baseline 'pyproject.toml::train::baseline*'",
+         "records of its runs: kept/train"]
     )  # fmt: skip
+    assert (root / "kept/train/host/record.json").is_file()
 
 
 def test_only_what_no_longer_agrees_is_written_anew(project: MakeProject) -> None:

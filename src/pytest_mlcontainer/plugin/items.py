@@ -147,6 +147,7 @@ class JobItem(ContainerItem):
             lines = failure_lines(
                 error.outcome, wording.repeat(self.nodeid), self.config.get_verbosity()
             )
+            lines += wording.records(error.outcome.entrypoint)
             return wording.without_secrets("\n".join(lines))
         return super().repr_failure(excinfo, style)
 

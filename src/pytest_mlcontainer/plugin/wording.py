@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,11 @@ class Wording:
         file, colons, item = nodeid.partition("::")
         place = os.path.relpath(self._config.rootpath / file, self._config.invocation_params.dir)
         return shlex.join([*words, f"{place}{colons}{item}"])
+
+    def records(self, entrypoint: str) -> list[str]:
+        """Where the records of an entrypoint's runs are kept; empty where they are not."""
+        folder = self._config.getoption("container_records")
+        return [f"records of its runs: {Path(folder, entrypoint)}"] if folder else []
 
     def explanation(self, error: MlContainerError, where: str) -> str:
         """The error in full the first time, and afterwards where it was explained: also where
