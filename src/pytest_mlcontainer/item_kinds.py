@@ -29,7 +29,13 @@ _PLACES = frozenset({
     "ranks", "order", "tree", "trees", "threshold", "thresholds", "samples",
 })  # fmt: skip
 _NAMING = frozenset({"id", "ids", "category", "class", "label"})
-_COUNTING = frozenset({"n", "num", "number", "count", "counts", "total", "max", "min"})
+# Maps of names to whole numbers, which are no amounts: `class_to_idx.cat`, `vocab.json:the`.
+_INDICES = frozenset({
+    "class", "classes", "label", "labels", "label2", "idx", "index", "indices", "ids", "vocab",
+    "vocabulary", "stoi", "token", "encoder", "encoding", "mapping", "category", "categories",
+    "tokenizer",
+})  # fmt: skip
+_COUNTING = frozenset({"n", "num", "number", "count", "counts", "total", "max", "min", "support"})
 # What a format calls an array that nobody named.
 _NAMELESS = frozenset({
     "arr", "array", "data", "values", "value", "x", "y", "out", "output", "result", "results",
@@ -97,6 +103,16 @@ def is_identifier(difference: Difference) -> bool:
     """Whether its whole numbers name things, so that there is no distance between two of them."""
     named = own_words(difference)
     return is_integer(difference) and not named.isdisjoint(_NAMING) and named.isdisjoint(_COUNTING)
+
+
+def is_index(difference: Difference) -> bool:
+    """Whether it is one whole number that stands for a name, in a map of such."""
+    return (
+        is_integer(difference)
+        and difference.size == 1
+        and not words_of(difference).isdisjoint(_INDICES)
+        and own_words(difference).isdisjoint(_COUNTING)
+    )
 
 
 def is_metric(difference: Difference) -> bool:

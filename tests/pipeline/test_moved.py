@@ -37,10 +37,10 @@ def judge(tmp_path: Path) -> Judge:
                 if name.endswith(".npz"):
                     np.savez(path, **value)
                 else:
-                    path.write_text(json.dumps(value))
+                    path.write_text(value if isinstance(value, str) else json.dumps(value))
                 outputs.append(Output(name, path, path.stat().st_size))
             sides.append(tuple(outputs))
-        return settle_moved(compare_outputs(sides[0], sides[1], rules)[0])
+        return settle_moved(compare_outputs(sides[0], sides[1], rules)[0], sides[1])
 
     return run
 
@@ -84,6 +84,43 @@ def test_nothing_is_excused_where_predictions_do_not_vouch(
     found = judge({"model.npz": model(2.4e-7), **actual}, {"model.npz": model(0), **expected})
     (intercept,) = (each for each in found if each.item == "intercept_")
     assert intercept.verdict is Verdict.DRIFT
+
+
+ROWS = range(30)
+
+
+@pytest.mark.parametrize(
+    ("name", "constant", "other"),
+    [
+        ("predictions.json", [1] * 30, [1, 0] * 15),
+        ("predictions.json", ["cat"] * 30, ["cat", "dog"] * 15),
+        ("predictions.json", [{"id": n, "y": 1} for n in ROWS], [{"id": n, "y": n} for n in ROWS]),
+        ("predictions.json", {f"{n}.png": 1 for n in ROWS}, {f"{n}.png": n % 2 for n in ROWS}),
+        ("predictions.npz", {"y": np.full(30, np.nan)}, {"y": np.arange(30) / 7}),
+        (
+            "predictions.csv",
+            "id,truth,pred\n" + "".join(f"{n},{n % 2},cat\n" for n in ROWS),
+            "id,truth,pred\n" + "".join(f"{n},1,{'cat' * (n % 2)}\n" for n in ROWS),
+        ),
+        (
+            "predictions.jsonl",
+            "".join(f'{{"text": "t{n}", "score": 0.5}}\n' for n in ROWS),
+            "".join(f'{{"text": "t{n}", "score": 0.{n}5}}\n' for n in ROWS),
+        ),
+        ("predictions.txt", "cat\n" * 30, "cat\ndog\n" * 15),
+    ],
+)
+def test_predictions_that_are_all_the_same_vouch_for_nothing(
+    judge: Judge, name: str, constant: Any, other: Any
+) -> None:
+    """A model that learnt nothing predicts them, too."""
+    verdicts = [
+        verdict_of(
+            judge({"model.npz": model(2.4e-7), name: each}, {"model.npz": model(0), name: each})
+        )
+        for each in (constant, other)
+    ]
+    assert verdicts == [Verdict.DRIFT, Verdict.EQUIVALENT]
 
 
 def test_a_model_that_is_another_one_drifts_whatever_it_predicts(judge: Judge) -> None:

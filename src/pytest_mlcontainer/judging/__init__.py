@@ -69,7 +69,7 @@ def compare_runs(
         names,
         Study(needed=needed),
     )
-    differences = settle_moved(differences)
+    differences = settle_moved(differences, expected.written, comparators)
     return Outcome(
         entrypoint=actual.entrypoint,
         target=actual.target,

@@ -258,7 +258,7 @@ class _EvidenceJudge:
             actual, expected, self._entry.rules, self._comparators, self._entry.names, study
         )
         self._notes += found[1]
-        return settle_moved(found[0]), found[1]
+        return settle_moved(found[0], expected, self._comparators), found[1]
 
     def _spread(self, runs: tuple[Run, ...], needed: Needed = NOTHING_NEEDED) -> RepeatSpread:
         rules = tuple(for_repeats(rule) for rule in self._entry.rules)
@@ -268,7 +268,7 @@ class _EvidenceJudge:
             differences, notes = compare_outputs(
                 actual, expected, rules, self._comparators, self._entry.names, study
             )
-            return settle_moved(differences), notes
+            return settle_moved(differences, expected, self._comparators), notes
 
         labels = [f"repeat {number}" for number in range(len(runs))]
         return measure_spread([self._outputs(run) for run in runs], labels, compare)

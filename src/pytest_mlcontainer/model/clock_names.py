@@ -52,6 +52,9 @@ _ID: Final = re.compile(
     r"|correlation)_?(?:id|uuid|uid)|uuid|guid|p?pid|nonce"
 )
 _DIGEST: Final = re.compile(r"(?:^|_)(?:md5|sha_?[0-9]{1,3}|digest|checksum|hash|etag)(?:sum)?$")
+_RUN_DATE: Final = re.compile(
+    rf"today|date|(?:{_WORK}|report|creation|created|generation|generated|export|release)_(?:date|day)"
+)
 _HOST: Final = re.compile(r"(?:host|node|machine)_?(?:name|ip|address)|host|fqdn|ip_address")
 # In a log of training, where they are how long it took so far; else they are data.
 _IN_LOGS: Final = re.compile(
@@ -129,6 +132,12 @@ def is_id(item: str) -> bool:
     """Whether an item is called as what tells one run from another."""
     parts = _parts(item)
     return bool(parts) and _ID.fullmatch(parts[-1]) is not None
+
+
+def is_date_of_run(item: str) -> bool:
+    """Whether a single date is called as the day of a run is."""
+    parts = _parts(item)
+    return bool(parts) and (is_measured(item, 1) or _RUN_DATE.fullmatch(parts[-1]) is not None)
 
 
 def is_digest(item: str) -> bool:

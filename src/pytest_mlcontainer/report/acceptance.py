@@ -8,15 +8,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_mlcontainer.item_kinds import is_identifier, is_integer, is_labels
+from pytest_mlcontainer.item_kinds import is_identifier, is_index, is_integer, is_labels
 from pytest_mlcontainer.model import BY_DTYPE, Difference, Verdict
-from pytest_mlcontainer.model.clock_names import is_host, is_id, is_measured, is_process
+from pytest_mlcontainer.model.clock_names import (
+    is_date_of_run,
+    is_host,
+    is_id,
+    is_measured,
+    is_process,
+)
 
 _MOST_RELATIVE = 0.1
 _ROOM = 2.0
 _LEAST_AGREEMENT = 0.9
 _SMALL_INTEGERS = 1 << 16  # pixels, levels, counts: of those a bound is a whole number
 _TELLING = 0.25
+_HARMLESS = 1e-7  # a bound as small hides nothing, whatever the values are
+_EXACT_IN_DOUBLES = 1 << 53
 _TIMES = re.compile(
     r"(^|[._])(time|timestamp|datetime|date|created|started|finished|elapsed|duration|runtime|"
     r"seconds|millis)(_at|_on|_s|_ms|_us|_ns|_sec|_seconds|_utc)?$|_(time|timestamp|at)(_m?s)?$",
@@ -84,7 +92,8 @@ def _of_time(difference: Difference) -> Acceptance | None:
     """A time or duration is another one in every run: no bound for it would say anything."""
     if difference.clock is False:
         return None
-    lone = difference.size == 1 and _TIMES.search(difference.item)
+    item, is_text = difference.item, difference.max_abs is None
+    lone = difference.size == 1 and (is_date_of_run(item) if is_text else _TIMES.search(item))
     moment = _since_1970(difference)
     if lone or difference.is_measured or moment:
         by = "its name" if difference.clock is None else "its name and the columns beside it"
@@ -137,7 +146,7 @@ def _of_any_dtype(difference: Difference, values: Acceptance | None) -> Acceptan
 
 def _bound(difference: Difference) -> Acceptance | None:
     off, relative, name = difference.max_abs, difference.max_rel, difference.where
-    if is_identifier(difference):
+    if is_identifier(difference) or is_index(difference) or _is_beyond_doubles(difference):
         return _share(difference)
     if is_labels(difference):  # numbers, too: between two classes there is no distance
         return _agreement(difference)
@@ -152,6 +161,8 @@ def _bound(difference: Difference) -> Acceptance | None:
         return Acceptance(name, "tolerance", '"calibrated"', hides)
     if difference.size == 1:
         margin = _round_up(off * _ROOM)
+        if _hides_all(difference, margin):
+            return None
         hides = f"changes of up to {margin:g}, in either direction"
         return Acceptance(name, "margin", f"{margin:g}", hides, margin)
     if is_integer(difference) and off <= _largest(difference) <= _SMALL_INTEGERS:
@@ -161,10 +172,28 @@ def _bound(difference: Difference) -> Acceptance | None:
         hides = f"changes of up to {rtol:g} of each value"
         return Acceptance(name, "rtol", f"{rtol:g}", hides, rtol)
     atol = _round_up(off * _ROOM)
+    if _hides_all(difference, atol):
+        return _share(difference)
     hides = f"changes of up to {atol:g}, however small the value is"
     if difference.typical:
         hides += f"; half of those that differ are below {difference.typical:.2g}"
     return Acceptance(name, "atol", f"{atol:g}", hides, atol)
+
+
+def _hides_all(difference: Difference, bound: float) -> bool:
+    """Whether a bound is larger than the values are, so that any other would pass."""
+    if bound <= _HARMLESS or difference.unit == "lines":
+        return False
+    try:
+        largest = _largest(difference) or abs(float(difference.worst_expected))
+    except ValueError:
+        largest = math.inf
+    return bound > min(difference.typical or math.inf, largest)
+
+
+def _is_beyond_doubles(difference: Difference) -> bool:
+    """Whether its whole numbers are too large for measures, which are doubles: they are ids."""
+    return is_integer(difference) and abs(int(difference.worst_expected)) >= _EXACT_IN_DOUBLES
 
 
 def _are_decimal(difference: Difference) -> bool:

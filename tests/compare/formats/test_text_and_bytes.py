@@ -36,6 +36,13 @@ def test_lines_put_in_are_counted_without_those_that_follow(only: Only) -> None:
     assert "102 lines, expected 100" in found.note
 
 
+def test_the_same_lines_in_another_order_are_said_to_be(only: Only) -> None:
+    lines = [f"worker {number} is done\n" for number in range(9)]
+    said = "the same lines stand in another order"
+    assert said in only("a.log", "".join(lines[::-1]), "".join(lines)).note
+    assert said not in only("a.log", "".join([*lines[:0:-1], "worker 7\n"]), "".join(lines)).note
+
+
 def test_lines_missing_at_the_end_say_so(only: Only) -> None:
     found = only("a.log", "one\n", "one\ntwo\n")
     assert (found.worst_actual, found.worst_expected) == ("(no such line)", "two")

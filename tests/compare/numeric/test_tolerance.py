@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -446,3 +446,28 @@ def test_subnormals_flushed_to_zero_beside_normal_numbers_pass(only: Only) -> No
     expected = np.array([1e-42, 1.0], "f4")
     found = only("a.npy", np.array([0, 1.0], "f4"), expected)
     assert found.verdict is Verdict.EQUIVALENT
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "passes"),
+    [
+        ([5.0, 2.5, 2.0, 1.0, 1e-17], [5.0, 2.5, 2.0, 1.0, -3e-17], True),
+        ([5.0, 2.5, 2.0, 1.0, 1e-17], [5.0, 2.5, 2.0, 1.0, 0.0], True),
+        (
+            [[1.0, 2e-17, 1e-16], [2e-17, 1.0, -5e-17]],
+            [[1.0, -1e-17, 4e-16], [3e-17, 1.0, 1e-17]],
+            True,
+        ),
+        ([0.5, 0.2, 0.03, 1e-17], [0.5, 0.2, 0.03, 3e-17], False),  # p-values keep their sign
+        ([5.0, 2.5, 2.0, 1.0, 1e-12], [5.0, 2.5, 2.0, 1.0, -1e-12], False),
+        ([5.0, 1e-17, 1e-17], [5.0, 1e-17, 1.0], False),
+        ([-1e9, -1e9, 1e-7], [-1e9, -1e9, -1e-7], False),  # a mask
+        ([1e-17, 2e-17], [-1e-17, 2e-17], False),  # nothing stands beside
+    ],
+)
+@pytest.mark.parametrize("name", ["a.npy", "a.json"])
+def test_what_is_zero_up_to_the_rounding_of_all_else_is_no_drift(
+    only: Only, name: str, expected: list[Any], actual: list[Any], passes: bool
+) -> None:
+    sides = (np.array(actual), np.array(expected)) if name == "a.npy" else (actual, expected)
+    assert only(name, *sides).verdict is (Verdict.EQUIVALENT if passes else Verdict.DRIFT)

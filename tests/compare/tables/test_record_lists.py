@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -151,3 +153,35 @@ def test_ranks_in_another_order_are_no_names(compare: Compare) -> None:
     ]
     found = [each for each in compare("p.json", left, right)[0] if not each.verdict.passes]
     assert {each.item.rpartition(".")[2] for each in found} == {"rank"}
+
+
+def nested(records: list[dict[str, object]]) -> dict[str, object]:
+    return {"results": {"found": records}}
+
+
+@pytest.mark.parametrize("place", [lambda records: records, nested])
+@pytest.mark.parametrize("off", [0.0, 1e-12])
+def test_records_without_a_name_that_stand_in_another_order_meet_by_what_they_hold(
+    compare: Compare, place: Callable[[Any], Any], off: float
+) -> None:
+    """A bound that lets them would hide anything; the rule that is proposed does not."""
+    expected: list[dict[str, Any]] = [
+        {"box": [1.5, 2.5, 30.25, 40.5 + n], "kind": n % 2, "score": 0.9 / (n + 1)}
+        for n in range(6)
+    ]
+    actual = [{**each, "score": each["score"] * (1 + off)} for each in expected[::-1]]
+    found = [
+        each
+        for each in compare("d.json", place(actual), place(expected))[0]
+        if not each.verdict.passes
+    ]
+    (moved,) = found
+    assert moved.note.startswith("the records stand in another order; they hold the same.")
+    rules = proposed(moved.note)
+    differences, notes = compare("d.json", place(actual), place(expected), rules=rules)
+    assert all(each.verdict.passes for each in differences)
+    assert not notes
+    for change in ({"score": 0.8}, {"box": [2.5, 1.5, 30.25, 40.5]}):
+        others = [{**actual[0], **change}, *actual[1:]]
+        differences, _notes = compare("d.json", place(others), place(expected), rules=rules)
+        assert any(each.verdict is Verdict.DRIFT for each in differences)

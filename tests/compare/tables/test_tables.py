@@ -114,6 +114,18 @@ def test_another_order_is_drift_unless_a_rule_lets_it(tables: Tables) -> None:
     assert drifting(tables(ROWS[::-1], ROWS, UNORDERED)) == {}
 
 
+def test_rows_that_nothing_names_and_that_moved_are_said_to(tables: Tables) -> None:
+    rows: list[tuple[Any, ...]] = [(n % 3, "ab"[n % 2], n / 7) for n in range(12)]
+    moved = drifting(tables(rows[::-1], rows))
+    assert moved.keys() == {""}
+    assert "the rows stand in another order; they hold the same." in moved[""].note
+    assert moved[""].note.endswith(" = { unordered = true }")
+    assert drifting(tables(rows[::-1], rows, UNORDERED)) == {}
+    others = [(*rows[0][:2], 5.0), *rows[:0:-1]]
+    assert "" not in drifting(tables(others, rows))
+    assert drifting(tables(others, rows, UNORDERED))
+
+
 def test_of_rows_that_moved_those_that_belong_together_are_compared(tables: Tables) -> None:
     """So a value that changed is seen, and where."""
     changed = [(*row[:2], 9.0) if row[0] == 3 else row for row in ROWS[::-1]]

@@ -71,7 +71,9 @@ FORMATS: dict[str, Callable[[Rows, Path], bytes]] = {
 
 
 def rows_of(day: int, count: int = 3) -> Rows:
-    return [(f"2026-11-{day} 10:{place % 60:02}:00", str(uuid.uuid4())) for place in range(count)]
+    return [
+        (f"2026-11-{day} 10:{place % 60:02}:{day}", str(uuid.uuid4())) for place in range(count)
+    ]
 
 
 def of_item(found: tuple[Difference, ...], name: str) -> Difference:
@@ -132,7 +134,7 @@ def test_dates_of_several_days_are_data_and_no_stamps(
 ) -> None:
     """A rule for stamps would hide that a time zone moved all of them."""
     sides = [
-        as_csv([(f"2026-11-{day + later} 10:00:00", "x") for day in days], tmp_path)
+        as_csv([(f"2026-11-{day + later} 10:00:0{later}", "x") for day in days], tmp_path)
         for later in (1, 0)
     ]
     found, _notes = compare("a.csv", *sides)
@@ -186,3 +188,33 @@ def test_a_rule_that_is_there_already_is_named(compare: Compare, tmp_path: Path)
     )
     note = of_item(found, "at").note
     assert "could leave them out with ignore" in note
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "said"),
+    [
+        (["2024-01-03"] * 3, ["2024-01-02"] * 3, "moved by whole days: other data"),
+        (
+            [f"2026-11-30T{hour + 2:02d}:30:00" for hour in range(9)],
+            [f"2026-11-30T{hour:02d}:30:00" for hour in range(9)],
+            "moved by whole hours: another time zone, or other data",
+        ),
+        (["2026-11-30 10:03:01"] * 3, ["2026-11-30 10:00:58"] * 3, ONLY_TIMES),
+    ],
+)
+def test_days_and_hours_are_data_and_what_a_clock_gives_is_not_as_round(
+    compare: Compare, actual: list[str], expected: list[str], said: str
+) -> None:
+    """A rule that leaves dates out of a column would hide that they changed."""
+    sides = (as_jsonl([(text, "x") for text in side], Path()) for side in (actual, expected))
+    (found,) = (each for each in compare("a.jsonl", *sides)[0] if each.item == "at")
+    assert said in found.note
+    assert bool(found.excuses) == (said == ONLY_TIMES)
+
+
+@pytest.mark.parametrize(("name", "is_data"), [("split_date", True), ("date", False)])
+def test_a_single_day_is_that_of_the_run_by_its_name_alone(
+    compare: Compare, name: str, is_data: bool
+) -> None:
+    (found,) = compare("m.json", {name: "2026-11-30"}, {name: "2026-11-29"})[0]
+    assert ("other data" in found.note) == is_data

@@ -99,6 +99,7 @@ class _Tally:
         self.first = -1
         self.max_abs = 0.0
         self.only_ends = True
+        self._moved = 0  # hashes of the lines of one side less those of the other
         self.only_numbers = by_numbers
         self.excuses = Excuses(self._near if by_numbers else None)
         self.elements: list[Element] = []
@@ -162,11 +163,17 @@ class _Tally:
             self.first = place
         self.differing += 1
         self.beyond += 1
+        self._moved += hash(actual) - hash(expected)
         if (actual or "").rstrip("\r\n") != (expected or "").rstrip("\r\n"):
             self.only_ends = False
         if len(self.elements) < _ELEMENTS_KEPT:
             excerpts = _excerpt(actual, expected), _excerpt(expected, actual)
             self.elements.append(Element((place,), *excerpts))
+
+    @property
+    def only_order(self) -> bool:
+        """Whether the lines that differ are the same on both sides, at other places."""
+        return self.beyond > 1 and self._moved == 0
 
     def align(self, actual: array[int], expected: array[int]) -> None:
         """For texts of other lengths: count without the lines that follow an insertion.
@@ -274,6 +281,8 @@ def _note(tally: _Tally, encodings: tuple[str, str]) -> str:
             notes += [why.format(line.index[0] + 1)] * (line.index[0] != tally.first)
         if tally.only_ends:
             notes.append("only line ends differ")
+        if tally.only_order:
+            notes.append("the same lines stand in another order")
     if tally.masked:
         lines = "1 line" if tally.masked == 1 else f"{tally.masked} lines"
         notes.append(f"{lines} {'differs' if tally.masked == 1 else 'differ'}{_MASKED_REST}")

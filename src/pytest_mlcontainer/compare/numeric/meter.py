@@ -23,10 +23,10 @@ from pytest_mlcontainer.compare.numeric.gaps import (
     measure_gaps,
 )
 from pytest_mlcontainer.compare.numeric.sample import DifferingSample
-from pytest_mlcontainer.compare.numeric.scale import Tile, TileNoise
+from pytest_mlcontainer.compare.numeric.scale import Tile, TileNoise, zeros
 from pytest_mlcontainer.compare.numeric.shown import value_text
 from pytest_mlcontainer.compare.numeric.spread import ErrorDistribution
-from pytest_mlcontainer.compare.numeric.tolerance import Bound, Precision
+from pytest_mlcontainer.compare.numeric.tolerance import FLOAT64, Bound, Precision
 
 ELEMENTS_KEPT = 20
 _GLANCE = 4096
@@ -180,7 +180,7 @@ class Meter:
         self._max_ulp = max(self._max_ulp, int(gaps.ulp.max()))
         self._spread.add(gaps.error)
         self._sample.add(start, gaps.index, gaps.error, left, right)
-        excess = self._excess(gaps, shape, right)
+        excess = self._excess(gaps, shape, left, right)
         self._beyond += int(np.count_nonzero(excess > 1))
         self._rank(_Elements(np.arange(start, start + len(left)), left, right), gaps, excess)
 
@@ -191,17 +191,21 @@ class Meter:
         places = block.suspects
         gaps = self._gaps(left[places], right[places])
         excess = _excess(gaps, self._bound)
-        self._excuse(Tile(shape, magnitudes(right), block.errors), places, gaps, excess)
+        tile = Tile(shape, magnitudes(right), block.errors)
+        self._excuse(tile, places, gaps, excess)
+        self._excuse_zeros(tile, places, left, right, excess)
         self._beyond += int(np.count_nonzero(excess > 1))
         self._rank(_Elements(start + places, left[places], right[places]), gaps, excess)
 
-    def _excess(self, gaps: Gaps, shape: tuple[int, ...], right: Values) -> Floats:
+    def _excess(self, gaps: Gaps, shape: tuple[int, ...], left: Values, right: Values) -> Floats:
         """Error ÷ what is allowed, with what may be rounding noise in this tile."""
         excess = _excess(gaps, self._bound)
         if self._bound.noise is not None and (excess > 1).any():
             error = np.zeros(len(right))
             error[gaps.index] = gaps.error
-            self._excuse(Tile(shape, magnitudes(right), error), gaps.index, gaps, excess)
+            tile = Tile(shape, magnitudes(right), error)
+            self._excuse(tile, gaps.index, gaps, excess)
+            self._excuse_zeros(tile, gaps.index, left, right, excess)
         return excess
 
     def _excuse(self, tile: Tile, places: Values, gaps: Gaps, excess: Floats) -> None:
@@ -221,6 +225,19 @@ class Meter:
         if len(excused):
             alone = surroundings.allowed(places[suspects[excused]], without_largest=True)
             self._beside_one += int(np.count_nonzero(error[excused] > alone))
+
+    def _excuse_zeros(
+        self, tile: Tile, places: Values, left: Values, right: Values, excess: Floats
+    ) -> None:
+        """The same of what is zero up to the rounding of all else."""
+        noise, suspects = self._bound.noise, np.flatnonzero(excess > 1)
+        if noise is None or self._judged_as is not FLOAT64 or not len(suspects):
+            return
+        if left.dtype.kind != "f":
+            return
+        at = places[suspects]
+        found = zeros(tile, *(side[at].astype(np.float64) for side in (left, right)))
+        excess[suspects[found]] = 1.0
 
     def _gaps(self, left: Values, right: Values) -> Gaps:
         return measure_gaps(

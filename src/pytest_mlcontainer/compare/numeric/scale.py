@@ -18,6 +18,10 @@ value of the array is no such witness: a mask, a sentinel, a total or an id woul
    error may be at most `spread` times the geometric mean of the errors of elements with about the
    same magnitude, where there are 16 or more.
 6. **An element vouches for itself.**
+7. **Zeros are zeros up to rounding.** Where elements of float64 are below a few eps of the smallest
+   of all others, on both sides, and a quarter of those that differ has another sign there or is 0,
+   they are what is left where everything cancelled: an eigenvalue of a matrix without full rank,
+   what is beside the diagonal of QᵀQ. What keeps its sign may be data: a p-value, a probability.
 
 An element passes when its error is at most max(rtol × |expected|, k × eps × S). The constants are
 the outcome of `python -m benchmarks.noise`, which holds them against noise of real computations and
@@ -49,6 +53,8 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 _SHARES = np.sort(np.arange(_SAMPLE) * _GOLDEN % 1)
 _SHIFT = 49  # leaves of a float64 its exponent and three bits
 _FEW = 4096
+_EPS = 16 * 2.0**-52  # of float64, for zeros
+_MOST_ZERO = 1e-9  # beside a mask of 1e9 more than this would be data
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,25 @@ class TileNoise:
             return _Witnesses(size, error), None
         at = self._units[witnesses].astype(np.float64)
         return _Witnesses(size, error), _Witnesses(size / at, error / at)
+
+
+def zeros(tile: Tile, actual: Floats, expected: Floats) -> NDArray[np.bool_]:
+    """Which elements that differ are zero on both sides, up to the rounding of all others.
+
+    Args:
+        tile: of float64.
+        actual, expected: the values of those elements.
+    """
+    size = np.maximum(np.abs(actual), np.abs(expected))
+    largest = np.max(tile.magnitude, where=np.isfinite(tile.magnitude), initial=0)
+    others = tile.magnitude[tile.magnitude > _EPS * largest]
+    least = float(np.min(others, initial=np.inf)) if len(others) else 0.0
+    found = np.asarray(size <= min(_EPS * least, _MOST_ZERO))
+    crossing = (np.signbit(actual) != np.signbit(expected)) | (actual == 0) | (expected == 0)
+    is_noise = bool(others.size) and 4 * np.count_nonzero(crossing & found) >= np.count_nonzero(
+        found
+    )
+    return found & is_noise
 
 
 def typical_noise(magnitude: Floats, noise: Noise) -> float:

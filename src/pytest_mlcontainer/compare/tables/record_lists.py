@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from pytest_mlcontainer.model import Tolerance
 _FEWEST_POINTS = 3
 _MANY = 10
 _MOST_FIELDS = 100  # each of them is looked up in every record
+_DIGITS = 6
+_FRACTION = re.compile(r"-?[0-9]+(?:\.[0-9]+(?:e[-+]?[0-9]+)?|e[-+]?[0-9]+)")
+_IN_ANY_ORDER = "unordered = true"
 
 Record = dict[str, Any]
 
@@ -70,22 +74,24 @@ class MetRecords:
 
     Args:
         actual: in the expected order; as they are where that could not be.
-        key: what they met by, where nobody asked for it; "" otherwise.
+        by: what they met by, as a rule has it, `key = "id"`; "" where that was asked for.
         alone: names that one side alone has, or that are there twice.
     """
 
     actual: list[Record]
-    key: str = ""
+    by: str = ""
     alone: tuple[str, ...] = ()
 
 
 def meet_records(
-    actual: list[Record], expected: list[Record], key: tuple[str, ...]
+    actual: list[Record], expected: list[Record], tolerance: Tolerance
 ) -> MetRecords | None:
-    """The records by `key`; without one, by a field that names them, if that brings more together.
+    """The records by the rule's key or in any order; without such a rule, by a field that names
+    them, if that brings more together, or by all that is in them, if that brings all together.
 
     None for as they stand.
     """
+    key = tolerance.key
     if key and any(set(key) <= each.keys() for each in expected):
         found = _by_names(actual, expected, key)
         if found is not None:
@@ -99,6 +105,8 @@ def meet_records(
         return MetRecords(actual, alone=tuple(alone))
     if len(actual) != len(expected) or len(expected) < 2:
         return None
+    if tolerance.unordered:
+        return MetRecords(_by_content(actual, expected)[0])
     for field in itertools.islice(expected[0], _MOST_FIELDS):
         if type(expected[0][field]) not in (str, int):
             continue
@@ -111,8 +119,39 @@ def meet_records(
         if found is None:
             continue
         if _count_alike(found, expected) > _count_alike(actual, expected):
-            return MetRecords(found, field)
-    return None
+            return MetRecords(found, f"key = {json.dumps(field, ensure_ascii=False)}")
+    found, whole = _by_content(actual, expected)
+    return MetRecords(found, _IN_ANY_ORDER) if whole and found != actual else None
+
+
+def _by_content(actual: list[Record], expected: list[Record]) -> tuple[list[Record], bool]:
+    """The actual records as those stand that hold the same, and whether all have met so.
+
+    First those that hold just the same, then those that do but for the last digits of numbers; the
+    others in their order.
+    """
+    places: dict[int, Record] = {}
+    left = [*range(len(actual))]
+    for digits in (17, _DIGITS):
+        waiting: dict[str, list[int]] = {}
+        for place in left:
+            waiting.setdefault(_content(actual[place], digits), []).append(place)
+        for place, record in enumerate(expected):
+            alike = () if place in places else waiting.get(_content(record, digits))
+            if alike:
+                places[place] = actual[alike.pop(0)]
+        left = sorted(itertools.chain.from_iterable(waiting.values()))
+    others = (actual[place] for place in left)
+    return [places[at] if at in places else next(others) for at in range(len(expected))], not left
+
+
+def _content(record: Record, digits: int) -> str:
+    """All that is in a record, with so many digits of each decimal."""
+    try:
+        text = json.dumps(record, sort_keys=True, default=repr)
+    except (RecursionError, TypeError):  # too deep, or with keys that have no order: like no other
+        return str(id(record))
+    return _FRACTION.sub(lambda found: f"{float(found[0]):.{digits}g}", text)
 
 
 def _name(record: Record, key: tuple[str, ...]) -> tuple[Any, ...]:
@@ -140,12 +179,13 @@ def _count_alike(actual: list[Record], expected: list[Record]) -> int:
     )
 
 
-def say_met(rule_key: str, key: str) -> str:
+def say_met(rule_key: str, by: str) -> str:
     """That records stand in another order, and the rule that lets them."""
-    name, field = (json.dumps(text, ensure_ascii=False) for text in (rule_key, key))
+    key, _is, name = by.partition(" = ")
+    how = f"here they meet by {json.loads(name)}" if key == "key" else "they hold the same"
     return (
-        f"the records stand in another order; here they meet by {key}. If their order means "
-        f"nothing, a rule says so: {name} = {{ key = {field} }}"
+        f"the records stand in another order; {how}. If their order means nothing, a rule says so: "
+        f"{json.dumps(rule_key, ensure_ascii=False)} = {{ {by} }}"
     )
 
 

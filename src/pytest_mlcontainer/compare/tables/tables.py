@@ -19,7 +19,12 @@ from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.tables.columns import Column, Table
 from pytest_mlcontainer.compare.tables.pairs import compare_columns
-from pytest_mlcontainer.compare.tables.row_names import MOST_MOVED, moved_key, say_lone
+from pytest_mlcontainer.compare.tables.row_names import (
+    MOST_MOVED,
+    are_shuffled,
+    moved_key,
+    say_lone,
+)
 from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows
 from pytest_mlcontainer.compare.tables.training_logs import clock_in_table
 from pytest_mlcontainer.compare.tables.typed import NUMBERS, cast, column_array
@@ -80,11 +85,12 @@ def _by_key_where_rows_moved(
     """The differences; where rows have only moved, those of the rows that belong together."""
     failing = _count_failing(found)
     key = moved_key(tables.actual, tables.expected) if failing else ""
-    if key:
-        by_key = Tolerance(key=(key,))
-        meeting = meet_rows(output, under, tables.actual, tables.expected, book, by_key)
+    if key or (failing and are_shuffled(tables.actual, tables.expected)):
+        asked = Tolerance(key=(key,)) if key else Tolerance(unordered=True)
+        meeting = meet_rows(output, under, tables.actual, tables.expected, book, asked)
         met = [*_compare_met(output, under, meeting, book)]
-        if _count_failing(met) < failing:  # else a column of ranks is no name of the rows
+        # Else a column of ranks is no name of the rows, or other values are in the same rows.
+        if _count_failing(met) < failing and (key or not (meeting.notes or _count_failing(met))):
             found = [*drift(output, under, _say_moved(output, under, key, book), book), *met]
     yield from found
 
@@ -95,9 +101,11 @@ def _count_failing(found: list[Difference]) -> int:
 
 def _say_moved(output: str, under: str, key: str, book: RuleBook) -> str:
     name, column = (json.dumps(text, ensure_ascii=False) for text in (book.key(output, under), key))
+    how = f"here they meet by {key}" if key else "they hold the same"
+    rule = f"key = {column}" if key else "unordered = true"
     return (
-        f"the rows stand in another order; here they meet by {key}. If their order means nothing, "
-        f"a rule says so: {name} = {{ key = {column} }}"
+        f"the rows stand in another order; {how}. If their order means nothing, "
+        f"a rule says so: {name} = {{ {rule} }}"
     )
 
 

@@ -62,9 +62,7 @@ from pytest_mlcontainer.compare.values.numbers_in_text import (
     agree_by_numbers,
     tolerates_numbers,
 )
-from pytest_mlcontainer.compare.values.wholes import (
-    compare_few_with_wholes,
-)
+from pytest_mlcontainer.compare.values.wholes import compare_few_with_wholes
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
 from pytest_mlcontainer.wording import first_of
 
@@ -97,6 +95,7 @@ class _TreeComparison:
         self._curved = wanted(output, book)
         self._masks = Masks()
         self._few = Few()
+        self._met: set[str] = set()  # lists of records that a rule let meet in any order
         self._unnamed = _NAMED
         self._left_bytes = _READ_IN_VAIN_BYTES
         # Of lists of records by the list and field, of other lists by their own name and "".
@@ -187,13 +186,16 @@ class _TreeComparison:
             if not any(map(any, sides)):
                 return node._replace(actual=[], expected=[]), curves, ""
             node = node._replace(actual=sides[0], expected=sides[1])
-        met = meet_records(node.actual, node.expected, self._find(node).tolerance.key)
+        tolerance = self._find(node).tolerance
+        met = meet_records(node.actual, node.expected, tolerance)
         if met is not None:
             node = node._replace(actual=met.actual)
             if met.alone:
                 return node, curves, f"records have no counterpart: {first_of(met.alone, 3)}"
-            note = say_met(self._book.key(self._output, node.item), met.key)
-            return node, (*curves, *(self._drift(node, note) if met.key else ())), ""
+            if tolerance.unordered:
+                self._met.add(node.item)
+            by = met.by and say_met(self._book.key(self._output, node.item), met.by)
+            return node, (*curves, *(self._drift(node, by) if by else ())), ""
         both = self._output, node.item, node.actual, node.expected
         if len(node.actual) != len(node.expected):
             return node, curves, say_lengths(*both)
@@ -256,18 +258,19 @@ class _TreeComparison:
         kinds = kind_of_leaf(actual), kind_of_leaf(expected)
         if kinds[0] != kinds[1]:
             yield from self._drift(node, f"{describe(actual)}, expected {describe(expected)}")
-        elif plainly_equal(actual, expected):
-            if not self._find(node).tolerance.ignore:
-                yield self._identical(node, 1)
         else:
             applied = self._find(node)
-            if not applied.tolerance.ignore:
+            if applied.tolerance.ignore:
+                return
+            if plainly_equal(actual, expected) and not self._is_metric(applied):
+                yield self._identical(node, 1)
+            else:
                 yield from self._compare_scalars(node, kinds[0], applied)
 
     def _compare_scalars(
         self, node: PairNode, kind: str, applied: AppliedTolerance
     ) -> Iterator[Difference]:
-        place = ItemLocation(self._output, node.item, node.above)
+        place = self._place(node)
         grids = Grid([node.actual], (), kind), Grid([node.expected], (), kind)
         yield from self._compare_alike(place, *grids, applied)
 
@@ -279,9 +282,9 @@ class _TreeComparison:
         applied = self._find(node)
         if applied.tolerance.ignore:
             return
-        place = ItemLocation(self._output, node.item, node.above)
+        place = self._place(node)
         if actual.shape == expected.shape and kinds:
-            if applied.tolerance.equal_nan:
+            if applied.tolerance.equal_nan and not self._is_metric(applied):
                 both = bytes_of(actual.leaves), bytes_of(expected.leaves)
                 if both[0] and both[0] == both[1]:
                     yield self._identical(node, len(expected.leaves))
@@ -367,6 +370,14 @@ class _TreeComparison:
         for each in compare_values(place, masked[0], masked[1], self._book):
             mere = each.verdict is Verdict.IDENTICAL and actual.leaves != expected.leaves
             yield replace(each, verdict=Verdict.EQUIVALENT, note=ONLY_MASKED) if mere else each
+
+    def _is_metric(self, applied: AppliedTolerance) -> bool:
+        """Whether somebody wants the values, also those that are the same."""
+        return applied.tolerance.equivalence is not None and self._book.study.on_metric is not None
+
+    def _place(self, node: PairNode) -> ItemLocation:
+        met = "" in self._met or not self._met.isdisjoint(node.above)
+        return ItemLocation(self._output, node.item, node.above, met=met)
 
     def _masked(self, grid: Grid, applied: AppliedTolerance) -> Grid:
         patterns = applied.tolerance.patterns

@@ -185,7 +185,7 @@ class Few:
     ) -> bool:
         """Whether it takes a look at all numbers to tell, or to say, that they are off by noise."""
         if bound.noise is not None or judged_as is None or not gives_up_scale(tolerance):
-            return bound.noise is not None and len(gaps) > 1
+            return bound.noise is not None and (len(gaps) > 1 or gaps[0].relative >= 1)
         if len(gaps) > 1:
             return True
         unit = judged_as.scale * judged_as.eps
