@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from pytest_mlcontainer.item_kinds import is_identifier, is_index, is_integer, is_labels
 from pytest_mlcontainer.model import BY_DTYPE, Difference, Verdict
@@ -64,17 +65,24 @@ class Acceptance:
         return f"{json.dumps(self.name, ensure_ascii=False)} = {{ {self.key} = {self.text} }}"
 
 
-def acceptance(difference: Difference) -> Acceptance | None:
+def acceptance(difference: Difference, size: float | None = None) -> Acceptance | None:
     """The narrowest rule that would let this pass; None where no bound would.
 
     With measured noise of repeats it is a calibrated tolerance, for a single number a margin, for
     an array the smaller kind of bound that does: relative where that says something, else absolute;
     for labels the share that has to agree.
+
+    Args:
+        size: the magnitude of values of its kind; None to go by its own.
     """
     if difference.verdict not in (Verdict.DRIFT, Verdict.NONDETERMINISTIC) or difference.excuses:
         return None
+    size = _size(difference) if size is None else size
     found = (
-        _of_time(difference) or _of_run(difference) or _of_free(difference) or _bound(difference)
+        _of_time(difference)
+        or _of_run(difference)
+        or _of_free(difference)
+        or _bound(difference, size)
     )
     return _of_any_dtype(difference, found) if difference.rule == BY_DTYPE else found
 
@@ -82,7 +90,8 @@ def acceptance(difference: Difference) -> Acceptance | None:
 def accept_together(pattern: str, differences: Sequence[Difference]) -> Acceptance | None:
     """One rule for all that a pattern names: the widest of theirs; None where they need rules of
     several kinds, or one of them has none."""
-    found = [each for each in map(acceptance, differences) if each is not None]
+    size = median(map(_size, differences))
+    found = [each for each in (acceptance(each, size) for each in differences) if each is not None]
     if len(found) < len(differences) or len({each.key for each in found}) != 1:
         return None
     return replace(max(found, key=lambda each: each.width), name=pattern)
@@ -144,7 +153,7 @@ def _of_any_dtype(difference: Difference, values: Acceptance | None) -> Acceptan
     return replace(values, key=f'dtype = "any", {values.key}', hides=both)
 
 
-def _bound(difference: Difference) -> Acceptance | None:
+def _bound(difference: Difference, size: float) -> Acceptance | None:
     off, relative, name = difference.max_abs, difference.max_rel, difference.where
     if is_identifier(difference) or is_index(difference) or _is_beyond_doubles(difference):
         return _share(difference)
@@ -161,7 +170,7 @@ def _bound(difference: Difference) -> Acceptance | None:
         return Acceptance(name, "tolerance", '"calibrated"', hides)
     if difference.size == 1:
         margin = _round_up(off * _ROOM)
-        if _hides_all(difference, margin):
+        if _hides_all(margin, size):
             return None
         hides = f"changes of up to {margin:g}, in either direction"
         return Acceptance(name, "margin", f"{margin:g}", hides, margin)
@@ -172,7 +181,7 @@ def _bound(difference: Difference) -> Acceptance | None:
         hides = f"changes of up to {rtol:g} of each value"
         return Acceptance(name, "rtol", f"{rtol:g}", hides, rtol)
     atol = _round_up(off * _ROOM)
-    if _hides_all(difference, atol):
+    if difference.unit != "lines" and _hides_all(atol, size):
         return _share(difference)
     hides = f"changes of up to {atol:g}, however small the value is"
     if difference.typical:
@@ -180,15 +189,18 @@ def _bound(difference: Difference) -> Acceptance | None:
     return Acceptance(name, "atol", f"{atol:g}", hides, atol)
 
 
-def _hides_all(difference: Difference, bound: float) -> bool:
+def _hides_all(bound: float, size: float) -> bool:
     """Whether a bound is larger than the values are, so that any other would pass."""
-    if bound <= _HARMLESS or difference.unit == "lines":
-        return False
+    return bound > max(_HARMLESS, size)
+
+
+def _size(difference: Difference) -> float:
+    """What is typical of the magnitudes of its values, or the largest; infinite if not known."""
     try:
         largest = _largest(difference) or abs(float(difference.worst_expected))
     except ValueError:
         largest = math.inf
-    return bound > min(difference.typical or math.inf, largest)
+    return min(difference.typical or math.inf, largest)
 
 
 def _is_beyond_doubles(difference: Difference) -> bool:
