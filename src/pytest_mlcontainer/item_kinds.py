@@ -29,11 +29,11 @@ _PLACES = frozenset({
     "ranks", "order", "tree", "trees", "threshold", "thresholds", "samples",
 })  # fmt: skip
 _NAMING = frozenset({"id", "ids", "category", "class", "label"})
-# Maps of names to whole numbers, which are no amounts: `class_to_idx.cat`, `vocab.json:the`.
+# Whole numbers that are no amounts: `class_to_idx.cat`, `vocab.json:the`, `opset.ai.onnx`.
 _INDICES = frozenset({
     "class", "classes", "label", "labels", "label2", "idx", "index", "indices", "ids", "vocab",
     "vocabulary", "stoi", "token", "encoder", "encoding", "mapping", "category", "categories",
-    "tokenizer",
+    "tokenizer", "version", "opset",
 })  # fmt: skip
 _COUNTING = frozenset({"n", "num", "number", "count", "counts", "total", "max", "min", "support"})
 # What a format calls an array that nobody named.
@@ -106,7 +106,7 @@ def is_identifier(difference: Difference) -> bool:
 
 
 def is_index(difference: Difference) -> bool:
-    """Whether it is one whole number that stands for a name, in a map of such."""
+    """Whether it is one whole number that stands for a name or a version."""
     return (
         is_integer(difference)
         and difference.size == 1

@@ -356,7 +356,7 @@ def _write(node, kind, writer):
     if node.depth > MAX_DEPTH:
         writer.put(node.name, kind, x="it is nested more than %d deep" % MAX_DEPTH)
         return []
-    for reader in (_numpy, _torch, _pandas, _booster, _holding):
+    for reader in (_numpy, _sparse, _torch, _pandas, _booster, _holding):
         children = reader(node, kind, writer)
         if children is not None:
             return children
@@ -429,11 +429,28 @@ def _numpy(node, kind, writer):
         writer.put(node.name, kind, v="numpy." + value.__name__)
         return []
     if isinstance(value, getattr(masked, "MaskedArray", ())):
-        parts = {"data": value.data, "mask": masked.getmaskarray(value)}
+        mask = masked.getmaskarray(value)
+        # What is hidden may be anything.
+        data = value.filled(0) if value.dtype.kind in "biufc" else value.data
+        parts = {"data": data, "mask": mask}
         return _held(node, kind, writer, parts)
     if not isinstance(value, (numpy.ndarray, numpy.generic)):
         return None
     return _array(node, kind, writer, value, numpy)
+
+
+def _sparse(node, kind, writer):
+    """A matrix of compressed rows: in which order the places of one stand is no part of it, nor is
+    whether anybody has looked at that."""
+    sparse = sys.modules.get("scipy.sparse")
+    value = node.value
+    if sparse is None or not sparse.issparse(value) or value.format not in ("csr", "csc", "bsr"):
+        return None
+    if not value.has_sorted_indices:
+        value = value.copy()
+        value.sort_indices()
+    state = {key: held for key, held in vars(value).items() if not key.startswith("_has_")}
+    return _held(node, kind, writer, state)
 
 
 def _array(node, kind, writer, value, numpy):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_mlcontainer.compare import verdict_of
 from pytest_mlcontainer.compare.formats import npz as npz_format
 from pytest_mlcontainer.model import Tolerance, Verdict
 from tests.fixture_types import Compare, Only
@@ -259,3 +260,30 @@ def test_a_member_without_a_name_is_one_like_others(only: Only) -> None:
     found = only("w.npz", *map(bytes, sides))
     assert found.verdict is Verdict.DRIFT
     assert "raised" not in found.note
+
+
+def sparse(indptr: list[int], indices: list[int], data: list[float]) -> dict[str, np.ndarray]:
+    """As `scipy.sparse.save_npz` writes it."""
+    shape = np.array([len(indptr) - 1, 9])
+    parts = {"indptr": np.array(indptr, np.int32), "indices": np.array(indices, np.int32)}
+    return {**parts, "data": np.array(data), "shape": shape, "format": np.array(b"csr")}
+
+
+def test_the_order_of_places_in_a_row_is_no_part_of_a_sparse_matrix(compare: Compare) -> None:
+    expected = sparse([0, 3, 3, 5], [1, 4, 8, 0, 2], [0.5, 1.5, 2.5, 3.5, 4.5])
+    shuffled = sparse([0, 3, 3, 5], [8, 1, 4, 2, 0], [2.5, 0.5, 1.5, 4.5, 3.5])
+    assert verdict_of(compare("m.npz", shuffled, expected)[0]) is Verdict.IDENTICAL
+    moved = sparse([0, 3, 3, 5], [8, 1, 4, 2, 0], [2.5, 1.5, 0.5, 4.5, 3.5])
+    assert verdict_of(compare("m.npz", moved, expected)[0]) is Verdict.DRIFT
+
+
+@pytest.mark.parametrize("indptr", [[0, 3, 2, 5], [0, 3, 3, 6], [1, 3, 3, 5], []])
+def test_what_only_looks_like_a_sparse_matrix_is_compared_as_it_is(
+    compare: Compare, indptr: list[int]
+) -> None:
+    sides = (
+        sparse(indptr, indices, [1.5, 2.5, 3.5, 4.5, 5.5])
+        for indices in ([1, 4, 8, 0, 2], [4, 1, 8, 0, 2])
+    )
+    found, _notes = compare("m.npz", *sides)
+    assert [each.item for each in found if not each.verdict.passes] == ["indices"]

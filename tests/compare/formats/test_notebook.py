@@ -47,6 +47,14 @@ def test_when_and_under_which_ids_it_was_run_does_not_count(compare: Compare, na
     assert stamps.differing == 11  # four of each cell, three of the whole
 
 
+def test_how_often_the_kernel_had_run_something_does_not_count(compare: Compare) -> None:
+    """Whether a cell was run at all does."""
+    again = notebook(28, "1", "2").replace(b'"execution_count": 1', b'"execution_count": 17')
+    assert verdict_of(compare("out.ipynb", again, notebook(28, "1", "2"))[0]) is Verdict.EQUIVALENT
+    never = notebook(28, "1", "2").replace(b'"execution_count": 1', b'"execution_count": null')
+    assert verdict_of(compare("out.ipynb", never, notebook(28, "1", "2"))[0]) is Verdict.DRIFT
+
+
 def test_what_a_cell_prints_counts(compare: Compare) -> None:
     found, _notes = compare("out.ipynb", notebook(28, "0.5", "done"), notebook(29, "0.6", "done"))
     drifting = [each.item for each in found if each.verdict is Verdict.DRIFT]

@@ -480,3 +480,27 @@ def test_any_value_comes_out_whole(tmp_path_factory: pytest.TempPathFactory, val
     assert verdict_of(same) is Verdict.IDENTICAL, same
     other, _notes = compare_outputs(outputs[0], outputs[2], ())
     assert verdict_of(other) is Verdict.DRIFT
+
+
+def test_what_is_no_part_of_a_sparse_matrix_does_not_count(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
+    """The order of places in a row, and whether anybody has looked at it."""
+    sparse = pytest.importorskip("scipy.sparse")
+    expected = sparse.csr_matrix(np.array([[0.5, 1.5, 0.0], [0.0, 2.5, 3.5]]))
+    parts = np.array([1.5, 0.5, 3.5, 2.5]), np.array([1, 0, 2, 1]), np.array([0, 2, 4])
+    shuffled = sparse.csr_matrix(parts, shape=(2, 3))
+    assert expected.has_sorted_indices
+    assert verdict_of(look(shuffled, expected)[0]) is Verdict.IDENTICAL
+    assert not items(look(sparse.csc_matrix(expected), expected)[0], Verdict.IDENTICAL) >= {"data"}
+    shuffled.data[0] = 7
+    assert items(look(shuffled, expected)[0], Verdict.DRIFT) == {"data"}
+
+
+def test_what_a_mask_hides_does_not_count(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
+    hidden = [np.ma.masked_array([1.5, value], [False, True]) for value in (999.0, -5.0)]
+    assert verdict_of(look(*hidden)[0]) is Verdict.IDENTICAL
+    shown = np.ma.masked_array([1.5, 999.0], [False, False])
+    assert items(look(hidden[0], shown)[0], Verdict.DRIFT) >= {"mask"}

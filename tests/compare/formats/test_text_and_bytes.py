@@ -43,6 +43,20 @@ def test_the_same_lines_in_another_order_are_said_to_be(only: Only) -> None:
     assert said not in only("a.log", "".join([*lines[:0:-1], "worker 7\n"]), "".join(lines)).note
 
 
+def test_of_a_long_line_what_is_more_than_an_id_is_shown(only: Only) -> None:
+    page = '<div id="{}"></div>' + "x" * 60 + '<script>plot("{}", [{}, 4.25])</script>' + "x" * 99
+    ids = "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "9c2504e0-4f89-41d3-9a0c-0305e82c33ff"
+    found = only("r.txt", *(page.format(id, id, n) for id, n in zip(ids, (3.5, 3.75), strict=True)))
+    assert "[3.5, 4.25]" in found.worst_actual
+    assert "[3.75, 4.25]" in found.worst_expected
+
+
+def test_where_only_blanks_differ_that_is_said(only: Only) -> None:
+    found = only("r.md", "| a   | 0.91 |\n", "| a | 0.91 |\n")
+    assert (found.verdict, "only blanks differ" in found.note) == (Verdict.DRIFT, True)
+    assert "only blanks" not in only("r.md", "| a   | 0.92 |\n", "| a | 0.91 |\n").note
+
+
 def test_lines_missing_at_the_end_say_so(only: Only) -> None:
     found = only("a.log", "one\n", "one\ntwo\n")
     assert (found.worst_actual, found.worst_expected) == ("(no such line)", "two")

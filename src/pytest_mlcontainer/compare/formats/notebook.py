@@ -18,6 +18,7 @@ from pytest_mlcontainer.model import Difference, Verdict
 
 _MARK: Final = b'"nbformat"'
 _ENDS_BYTES: Final = 1 << 16  # writers sort the keys of the document: `cells` come first
+_COUNT: Final = re.compile(r"cells\[\d+\]\.(?:outputs\[\d+\]\.)?execution_count")
 _STAMP: Final = re.compile(
     r"cells\[\d+\]\.id"
     r"|cells\[\d+\]\.metadata\.(?:execution|ExecuteTime)\b.*"
@@ -50,7 +51,8 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
 
 
 def _is_stamp(found: Difference, book: RuleBook) -> bool:
-    if found.verdict is not Verdict.DRIFT or not _STAMP.fullmatch(found.item):
+    counted = found.max_abs is not None and _COUNT.fullmatch(found.item)  # null: it was not run
+    if found.verdict is not Verdict.DRIFT or not (counted or _STAMP.fullmatch(found.item)):
         return False
     return not book.peek(found.output, found.item).tolerance.exact
 

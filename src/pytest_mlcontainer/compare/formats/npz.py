@@ -21,6 +21,13 @@ from pytest_mlcontainer.compare.formats.npy import (
     read_header,
     stored_array,
 )
+from pytest_mlcontainer.compare.formats.sparse_rows import (
+    MOVED,
+    PLACES,
+    STARTS,
+    in_row_order,
+    is_compressed,
+)
 from pytest_mlcontainer.compare.formats.zips import (
     BAD_ZIP,
     ENCRYPTED,
@@ -102,6 +109,13 @@ class Archive:
         return self.side.unreadable(f"member {item!r} {reason}")
 
     def array(self, item: str) -> Array:
+        """A member as an array, as `stored`; those of a sparse matrix in the order of its rows."""
+        found = self.stored(item)
+        if item in MOVED and is_compressed(self.members.keys()):
+            return in_row_order(found, self.stored(STARTS), self.stored(PLACES))
+        return found
+
+    def stored(self, item: str) -> Array:
         """A member as an array; small ones are unpacked once and kept.
 
         Raises:

@@ -98,7 +98,7 @@ class _Tally:
         self.differing = self.beyond = self.masked = 0
         self.first = -1
         self.max_abs = 0.0
-        self.only_ends = True
+        self.only_ends = self.only_blanks = True
         self._moved = 0  # hashes of the lines of one side less those of the other
         self.only_numbers = by_numbers
         self.excuses = Excuses(self._near if by_numbers else None)
@@ -152,6 +152,8 @@ class _Tally:
         within = self.by_numbers and self._near(left, right)
         moved = not within and _DECIMAL.sub("", left) == _DECIMAL.sub("", right)
         if moved or not (known or within):
+            if max(len(actual), len(expected)) > _SHOWN:  # then ids would be all that is seen
+                actual, expected = (side.replace("\0", "…") for side in (left, right))
             excerpts = _excerpt(actual, expected), _excerpt(expected, actual)
             self.telling = _BY_A_NUMBER if moved else _BY_MORE, Element((place,), *excerpts)
 
@@ -166,6 +168,8 @@ class _Tally:
         self._moved += hash(actual) - hash(expected)
         if (actual or "").rstrip("\r\n") != (expected or "").rstrip("\r\n"):
             self.only_ends = False
+        if self.only_blanks and (actual or "").split() != (expected or "").split():
+            self.only_blanks = False
         if len(self.elements) < _ELEMENTS_KEPT:
             excerpts = _excerpt(actual, expected), _excerpt(expected, actual)
             self.elements.append(Element((place,), *excerpts))
@@ -281,6 +285,8 @@ def _note(tally: _Tally, encodings: tuple[str, str]) -> str:
             notes += [why.format(line.index[0] + 1)] * (line.index[0] != tally.first)
         if tally.only_ends:
             notes.append("only line ends differ")
+        elif tally.only_blanks:
+            notes.append("only blanks differ")
         if tally.only_order:
             notes.append("the same lines stand in another order")
     if tally.masked:
