@@ -1,5 +1,6 @@
 PYTHON ?= python3
-WORKERS ?= 2
+# Tests wait for containers half of their time, so there are twice as many workers as processors.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 TESTS ?= tests
 
 VENV := .venv

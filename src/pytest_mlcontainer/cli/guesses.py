@@ -6,16 +6,14 @@ All of it is a guess, and says where from.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_mlcontainer.cli.declared_commands import DVC, DeclaredCommand, compose_command
 from pytest_mlcontainer.cli.pipeline_stages import PipelineStage, find_stages
-from pytest_mlcontainer.cli.program_needs import program_needs
 from pytest_mlcontainer.cli.project_commands import (
-    PORT,
     WORDS,
     ProjectCommand,
     file_name,
@@ -24,50 +22,23 @@ from pytest_mlcontainer.cli.project_commands import (
     project_commands,
     runs_by_itself,
 )
-from pytest_mlcontainer.cli.scripts import asked_for, starts_server
-from pytest_mlcontainer.cli.source_files import code_of, python_files, read_source
+from pytest_mlcontainer.cli.scripts import asked_for
+from pytest_mlcontainer.cli.served import GuessedServer, is_server, server_of, serves
+from pytest_mlcontainer.cli.source_files import code_of
 from pytest_mlcontainer.cli.unmet_needs import ImageGives, Unmet
+from pytest_mlcontainer.cli.written import (
+    PREDICTED,
+    WRITTEN,
+    files_named,
+    mentions,
+    outputs_of,
+)
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 from pytest_mlcontainer.globs import covers
 
-_WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "checkpoints",
-            "predictions", "out")  # fmt: skip
-# A program that infers names the folders of models because it reads them.
-_PREDICTED = tuple(
-    each for each in _WRITTEN if each not in ("artifacts", "models", "model", "checkpoints")
-)
-_SERVERS = ("uvicorn", "gunicorn", "fastapi", "flask", "hypercorn", "waitress-serve", "streamlit")
 _ASKED_FOR_HELP = ("--help", "-h", "help", "--version", "-V")
 _WRAPPERS = ("tini", "dumb-init", "docker-init")
-_HEALTH = re.compile(
-    r"""["'](/(?:(?:[\w-]+/){0,3}health(?:z|check|_check|-check)?"""
-    r"""|(?:ready|readyz|readiness|ping|live|livez|liveness|alive|heartbeat|status)(?:/[\w/-]*)?"""
-    r"""|health[\w/-]*|up))["']"""
-)
-# `--port 80`, `-p 80`, `--bind=0.0.0.0:80`, `${PORT:-80}`.
-_PORT_OF_WORDS = re.compile(
-    r"(?:^|\s)(?:(?:--?p(?:ort)?|--server\.port)[= ]|(?:--bind|-b|--listen)[= ][^\s:]*:)"
-    r"(?:\$\{\w+:-)?([0-9]{2,5})\b"
-)
-_PORT_OF_CODE = re.compile(r"\bport\s*=\s*([0-9]{2,5})\b")
-_OWN_PORTS = {"streamlit": 8501, "waitress-serve": 8080}  # whatever EXPOSE says
-_ONLY_INSIDE = ("uvicorn", "hypercorn", "gunicorn", "flask")  # unless they are told
-_HOST_OF_WORDS = re.compile(r"\s(?:--host|--bind|--config|--uds|--fd|-[bhc])\b")
-_HOST_VARIABLES = ("UVICORN_HOST", "FLASK_RUN_HOST", "GUNICORN_CMD_ARGS", "GRADIO_SERVER_NAME",
-                   "HOST")  # fmt: skip
-_RUN_OF_CODE = re.compile(r"\b((?:app|application|uvicorn|demo)\.(?:run|launch))\(([^)]*)\)")
-_PORT_ASKED_FOR = re.compile(r"\$\{?(\w*PORT)\b(?!:)")
-_MOST_FILES = 8
-_ROUTES = re.compile(r"^\s*@\w+\.(?:route|get|post|put|api_route)\(", re.MULTILINE)
-_MORE_ROUTES = re.compile(r"include_router|register_blueprint|\.mount\(|add_url_rule|add_resource")
 _WAITS = re.compile(r"(?:python|pypy|ipython|node|julia|R|(?:ba|da|z|c)?sh)[\d.]*")
-_ABSOLUTE = re.compile(
-    rf"""["'](/[\w.-]+(?:/[\w.-]+)*?/(?:{"|".join(_WRITTEN)}))(?:/[^"']*)?["']"""
-)
-_PATH_EXPECTED = (
-    r"(?:Path\(|join\((?:[^()]*,)?\s*|\s/\s*|\bmakedirs\(|\bmkdir\(|\brglob\(|\bdefault\s*=\s*"
-    r"|(?:dir|folder|path|out|output|outputs|root)\w*(?:\s*:\s*\w+)?\s*=\s*)"
-)
 
 
 @dataclass(frozen=True)
@@ -165,7 +136,7 @@ def _with_own(
     """The project's commands beside what the image runs by itself."""
     if own is None:
         return found
-    if own.port is not None and _is_server(recipe):
+    if own.port is not None and is_server(recipe):
         # The image's own is the server, and a module that it loads is no program that ends.
         found = {k: each for k, each in found.items() if _is_other(each) is (k != "serve")}
     if not found or (own.port is not None and "serve" not in found):
@@ -196,11 +167,11 @@ def _after(train: Guess, guess: Guess, trained: str, code: str) -> Guess:
     if guess.port is not None or set(guess.outputs) - set(train.outputs):
         return guess
     theirs = {pattern.partition("/")[0] for pattern in train.outputs}
-    own = [folder for folder in _WRITTEN if folder not in theirs and _mentions(code, folder)]
+    own = [folder for folder in WRITTEN if folder not in theirs and mentions(code, folder)]
     if own:
         return replace(guess, outputs=(f"{own[0]}/*",), output_source=f"the code names {own[0]}")
-    known = set(_files(trained, theirs))
-    files = tuple(file for file in _files(code, theirs) if file not in known)
+    known = set(files_named(trained, theirs))
+    files = tuple(file for file in files_named(code, theirs) if file not in known)
     if files:
         told = f"the code names {files[0]}, and training's does not"
         return replace(guess, outputs=files, output_source=told)
@@ -214,10 +185,21 @@ def _guess(root: Path, found: ProjectCommand, recipe: DockerfileSummary) -> Gues
     if name == "serve":
         is_own = command is None and entrypoint is None
         words = command_words((*recipe.entrypoint, *recipe.command)) if is_own else found.argv
-        served = _served(root, words, found.code, recipe)
-        return replace(served, source=source, command=command, entrypoint=entrypoint)
-    outputs, told = _outputs(found.code, _WRITTEN if name != "infer" else _PREDICTED)
+        guess = _serving(source, server_of(root, words, found.code, recipe))
+        return replace(guess, command=command, entrypoint=entrypoint)
+    outputs, told = outputs_of(found.code, WRITTEN if name != "infer" else PREDICTED)
     return Guess(name, source, command, entrypoint, outputs, told)
+
+
+def _serving(source: str, server: GuessedServer) -> Guess:
+    return Guess(
+        "serve",
+        source,
+        port=server.port,
+        health=server.health,
+        env=server.env,
+        lacks=server.lacks,
+    )
 
 
 def _beside(
@@ -246,12 +228,6 @@ def _starts(recipe: DockerfileSummary) -> bool:
     return not all(_WAITS.fullmatch(file_name(word)) for word in words)
 
 
-def _is_server(recipe: DockerfileSummary) -> bool:
-    """Whether the image starts a server that loads a module of the project."""
-    words = command_words((*recipe.entrypoint, *recipe.command))
-    return any(file_name(word) in _SERVERS for word in words)
-
-
 def _own_command(
     root: Path, recipe: DockerfileSummary, gives: ImageGives, notes: list[str]
 ) -> Guess | None:
@@ -275,15 +251,15 @@ def _own_command(
         return None
     code, rest = _started(root, words, gives)
     unmet = gives.unmet(code, words)
-    if _is_server(recipe) or (bool(recipe.ports) if not code else _serves(code)):
-        return replace(_served(root, words, code, recipe), source=source, unmet=unmet)
+    if is_server(recipe) or (bool(recipe.ports) if not code else serves(code)):
+        return replace(_serving(source, server_of(root, words, code, recipe)), unmet=unmet)
     asked = asked_for(code, rest)
     if asked:
         if not any(note.endswith(f" {asked}") for note in notes):
             notes.append(f"{' '.join(words)} cannot be started without {asked}")
         return None
     name = next((kind for kind in map(kind_of, map(file_stem, words)) if kind), "run")
-    outputs, told = _outputs(code, _WRITTEN)
+    outputs, told = outputs_of(code, WRITTEN)
     name = name if name != "serve" else "run"
     return Guess(name, source, outputs=outputs, output_source=told, unmet=unmet)
 
@@ -299,82 +275,3 @@ def _started(root: Path, words: Sequence[str], gives: ImageGives) -> tuple[str, 
         if code:
             return code, tuple(words[at + 1 :])
     return "", ()
-
-
-def _serves(code: str) -> bool:
-    """Whether a program of a container with a port may wait at it."""
-    return (
-        starts_server(code) or re.search(r"(?i)serv(?:e|ing)|listen|socket|flask", code) is not None
-    )
-
-
-def _served(root: Path, words: Sequence[str], code: str, recipe: DockerfileSummary) -> Guess:
-    """A server, by the words that start it: its port, and a variable that the words ask for."""
-    told = _PORT_OF_WORDS.search(" ".join(words))
-    if told is None and any(word.endswith(".py") for word in words):
-        told = _PORT_OF_CODE.search(code)
-    program = next((name for name in map(file_name, words) if name in _SERVERS), "")
-    port = _OWN_PORTS.get(program) or next(iter(recipe.ports), PORT)
-    port = int(told[1]) if told else port
-    asked = _PORT_ASKED_FOR.search(" ".join(words))
-    env = ((asked[1], str(port)),) if asked and asked[1] not in recipe.variables else ()
-    health, lacks = _health(root, code, recipe), _unreachable(root, program, words, code, recipe)
-    return Guess("serve", "", port=port, health=health, env=env, lacks=lacks)
-
-
-def _unreachable(
-    root: Path, program: str, words: Sequence[str], code: str, recipe: DockerfileSummary
-) -> str:
-    """Why nothing outside its container reaches a server; "" where nothing says so."""
-    if set(_HOST_VARIABLES) & set(recipe.variables) or (root / "gunicorn.conf.py").is_file():
-        return ""
-    inside = f"{program} listens on 127.0.0.1 alone"
-    if program in _ONLY_INSIDE and not _HOST_OF_WORDS.search(" ".join(words)):
-        return f"{inside}, because its command names no host"
-    calls = _RUN_OF_CODE.findall(code) if not program else ()
-    if calls and not any(re.search(r"host|server_name|share|\*", given) for _name, given in calls):
-        return f"{calls[0][0]}() names no host, and so listens on 127.0.0.1 alone"
-    return ""
-
-
-def _outputs(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """The folder that a source file writes to, if it names a usual one."""
-    needs = program_needs(code)
-    if not needs.saves:
-        return ("stdout",), "the code saves something only when it is asked to"
-    for folder in usual:
-        if _mentions(code, folder):
-            return (f"{folder}/*",), f"the code names {folder}"
-    absolute = _ABSOLUTE.search(code)
-    if absolute is not None:
-        return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
-    written = (file.removeprefix("./") for file in needs.writes)
-    files = tuple(dict.fromkeys(file for file in written if not file.startswith(("/", ".."))))
-    return files[:_MOST_FILES], f"the code writes {files[0]}" if files else ""
-
-
-def _mentions(code: str, folder: str) -> bool:
-    """Whether a text is a path in this folder, or the folder where a path is expected: the word
-    alone may be anything, a key for example."""
-    inside = rf"""["'](?:\./)?{folder}/[^"']*["']"""
-    itself = rf"""{_PATH_EXPECTED}["'](?:\./)?{folder}["']"""
-    return re.search(f"{inside}|{itself}", code) is not None
-
-
-def _files(code: str, folders: Iterable[str]) -> Iterator[str]:
-    """Files in one of these folders that the source names, each once."""
-    names = "|".join(map(re.escape, folders))
-    found = re.findall(rf"""["'](?:\./)?((?:{names})/[\w./-]+\.\w+)["']""", code)
-    yield from dict.fromkeys(found)
-
-
-def _health(root: Path, code: str, recipe: DockerfileSummary) -> str:
-    """The path that says whether a server is well: of its own code first, then of the
-    Dockerfile's HEALTHCHECK, then of any code here."""
-    own = _HEALTH.search(code)
-    if own is not None or recipe.health:
-        return own.group(1) if own is not None else recipe.health
-    if _ROUTES.search(code) and not _MORE_ROUTES.search(code):
-        return "/"  # it has all of its routes
-    texts = map(read_source, python_files(root))
-    return next((found.group(1) for text in texts if (found := _HEALTH.search(text))), "/")

@@ -1,0 +1,52 @@
+"""What a source file writes, as far as its text tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from pytest_mlcontainer.cli.program_needs import program_needs
+
+WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "checkpoints",
+            "predictions", "out")  # fmt: skip
+# A program that infers names the folders of models because it reads them.
+PREDICTED = tuple(
+    each for each in WRITTEN if each not in ("artifacts", "models", "model", "checkpoints")
+)
+_MOST_FILES = 8
+_ABSOLUTE = re.compile(rf"""["'](/[\w.-]+(?:/[\w.-]+)*?/(?:{"|".join(WRITTEN)}))(?:/[^"']*)?["']""")
+_PATH_EXPECTED = (
+    r"(?:Path\(|join\((?:[^()]*,)?\s*|\s/\s*|\bmakedirs\(|\bmkdir\(|\brglob\(|\bdefault\s*=\s*"
+    r"|(?:dir|folder|path|out|output|outputs|root)\w*(?:\s*:\s*\w+)?\s*=\s*)"
+)
+
+
+def outputs_of(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The folder that a source file writes to, if it names a usual one."""
+    needs = program_needs(code)
+    if not needs.saves:
+        return ("stdout",), "the code saves something only when it is asked to"
+    for folder in usual:
+        if mentions(code, folder):
+            return (f"{folder}/*",), f"the code names {folder}"
+    absolute = _ABSOLUTE.search(code)
+    if absolute is not None:
+        return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
+    written = (file.removeprefix("./") for file in needs.writes)
+    files = tuple(dict.fromkeys(file for file in written if not file.startswith(("/", ".."))))
+    return files[:_MOST_FILES], f"the code writes {files[0]}" if files else ""
+
+
+def mentions(code: str, folder: str) -> bool:
+    """Whether a text is a path in this folder, or the folder where a path is expected: the word
+    alone may be anything, a key for example."""
+    inside = rf"""["'](?:\./)?{folder}/[^"']*["']"""
+    itself = rf"""{_PATH_EXPECTED}["'](?:\./)?{folder}["']"""
+    return re.search(f"{inside}|{itself}", code) is not None
+
+
+def files_named(code: str, folders: Iterable[str]) -> Iterator[str]:
+    """Files in one of these folders that the source names, each once."""
+    names = "|".join(map(re.escape, folders))
+    found = re.findall(rf"""["'](?:\./)?((?:{names})/[\w./-]+\.\w+)["']""", code)
+    yield from dict.fromkeys(found)
