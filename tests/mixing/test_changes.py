@@ -37,7 +37,17 @@ def test_another_build_of_one_version_is_a_change() -> None:
 def test_what_only_one_image_has_is_a_change() -> None:
     """An accelerator that is found, or not, decides as much as its version."""
     found = changes(image(package("mkl", "1")), image(package("numba", "2")))
-    assert {change.text for change in found} == {"mkl 1 → none", "numba none → 2"}
+    assert {change.text for change in found} == {"mkl 1 → not installed", "numba not installed → 2"}
+
+
+def test_what_only_one_image_has_is_named_with_the_packages_that_require_it() -> None:
+    """As pytz, which pandas 2 brings along and pandas 3 does not."""
+    a = image(package("pandas", "2.3.3", "numpy>=1", "pytz>=2020.1"), package("pytz", "2025.2"))
+    b = image(package("pandas", "3.1.1", "numpy>=1"))
+    texts = {change.name: change.text for change in changes(a, b)}
+    assert texts["pytz"] == "pytz 2025.2 → not installed (pandas 2.3.3 requires it)"
+    texts = {change.name: change.text for change in changes(b, a)}
+    assert texts["pytz"] == "pytz not installed → 2025.2 (pandas 2.3.3 requires it)"
 
 
 def test_the_project_is_one_change_with_its_own_distribution() -> None:

@@ -114,7 +114,7 @@ class SoftwareSearch:
             if name in facts
         )
         packages = {
-            name.removeprefix(_PACKAGE): f"{one or 'none'} and {other or 'none'}"
+            name.removeprefix(_PACKAGE): f"{one or 'not installed'} and {other or 'not installed'}"
             for name, (one, other) in facts.items()
             if name.startswith(_PACKAGE) and not name.endswith(_ORIGIN)
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_mlcontainer.mixing.contents import Contents, Distribution
-from pytest_mlcontainer.mixing.versions import jump
+from pytest_mlcontainer.mixing.versions import jump, parse_requirement
 from pytest_mlcontainer.wording import first_and_count
 
 BASE, PROJECT, ENV = "base-image", "project", "env"
@@ -76,7 +76,8 @@ def changes(a: Contents, b: Contents, project: str = "") -> tuple[Change, ...]:
         project: the project's name: the distribution called so is part of the change `project`.
     """
     mine, theirs = _packages(a, project), _packages(b, project)
-    found = list(_package_changes(mine, theirs, same_machine=a.machine == b.machine))
+    pythons = a.python, b.python
+    found = list(_package_changes(mine, theirs, pythons, same_machine=a.machine == b.machine))
     found += _project_change(a, b, project)
     found += _env_change(a, b)
     found += _base_change(a, b)
@@ -108,7 +109,11 @@ def _is_own(each: Distribution, project: str) -> bool:
 
 
 def _package_changes(
-    mine: dict[str, Distribution], theirs: dict[str, Distribution], *, same_machine: bool
+    mine: dict[str, Distribution],
+    theirs: dict[str, Distribution],
+    pythons: tuple[str, str],
+    *,
+    same_machine: bool,
 ) -> Iterator[Change]:
     for name in sorted(mine.keys() | theirs.keys()):
         before, after = mine.get(name), theirs.get(name)
@@ -119,13 +124,30 @@ def _package_changes(
                 continue
             setting = f"{before.version}, another build"
         else:
-            versions = ("none" if side is None else side.version for side in (before, after))
+            missing = "not installed"
+            versions = (missing if side is None else side.version for side in (before, after))
             setting = " → ".join(versions)
+            if before is None:
+                setting += _say_required(name, theirs, pythons[1])
+            elif after is None:
+                setting += _say_required(name, mine, pythons[0])
         # A package may be called like one of our own words.
         own_word = name in (BASE, PROJECT, ENV)
         called = f"{name} (package)" if own_word else name
         text, weight = f"{name} {setting}", _weight(before, after)
         yield Change(called, ImageChangeKind.PACKAGE, text, setting, weight, before, after)
+
+
+def _say_required(name: str, packages: dict[str, Distribution], python: str) -> str:
+    """Which packages require one that is on one side only, in brackets; "" for none."""
+    found = [
+        f"{each.name} {each.version}"
+        for each in packages.values()
+        for wanted in (parse_requirement(text, python) for text in each.requires)
+        if wanted is not None and wanted.name == name
+    ]
+    noun = "requires" if len(found) == 1 else "require"
+    return f" ({first_and_count(found, _NAMED)} {noun} it)" if found else ""
 
 
 def _weight(before: Distribution | None, after: Distribution | None) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.numbers import NOT_WHOLE, bring_together
+from pytest_mlcontainer.compare.numeric.scale import Tile, zeros
 from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_pair
@@ -32,6 +33,8 @@ from pytest_mlcontainer.model import Difference, Element, Tolerance, Verdict
 
 _ELEMENTS_KEPT = 20
 _MOST_NUMBERS = 1_000_000
+
+_LARGE = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def compare_with_wholes(
         if met is not None:
             mine, theirs = met.actual, met.expected
         for found in compare_arrays(here, array_of(mine), array_of(theirs), book):
+            if where is not both:
+                found = _as_zeros(found, mine, theirs, np.abs(right[both]))
             parts.append(_located(found, np.flatnonzero(where), expected.shape))
     if parts:
         yield _merged(parts, expected.size)
@@ -173,8 +178,25 @@ def compare_few_with_wholes(
         found = few.compare_numbers(here, mine, theirs, (len(at),), applied)
         if found is None:
             return None
+        if not wanted and found.verdict is Verdict.DRIFT:
+            beside = [min(abs(each[0]), _LARGE) for each, it in zip(pairs, both, strict=True) if it]
+            left, right = np.array(mine, np.float64), np.array(theirs, np.float64)
+            found = _as_zeros(found, left, right, np.array(beside, np.float64))
         parts.append(_located(found, at, shape))
     return _merged(parts, len(pairs))
+
+
+def _as_zeros(found: Difference, actual: Values, expected: Values, wholes: Values) -> Difference:
+    """Decimals that drift, as equivalent where they are zero up to the rounding of the whole
+    numbers beside them: `[5, 2, 1, 1e-17]`. Nothing else of whole numbers widens their bound.
+    """
+    if found.verdict is not Verdict.DRIFT or not found.rule.endswith("float64 default)"):
+        return found
+    differing = actual != expected
+    tile = Tile(wholes.shape, wholes, np.zeros(len(wholes)))
+    if not zeros(tile, actual[differing], expected[differing]).all():
+        return found
+    return replace(found, verdict=Verdict.EQUIVALENT, beyond=0)
 
 
 def _is_divisible(tolerance: Tolerance, place: ItemLocation) -> bool:
