@@ -134,12 +134,12 @@ def _by_content(actual: list[Record], expected: list[Record]) -> tuple[list[Reco
     left = [*range(len(actual))]
     for digits in (17, _DIGITS):
         waiting: dict[str, list[int]] = {}
-        for place in left:
+        for place in reversed(left):
             waiting.setdefault(_content(actual[place], digits), []).append(place)
         for place, record in enumerate(expected):
             alike = () if place in places else waiting.get(_content(record, digits))
             if alike:
-                places[place] = actual[alike.pop(0)]
+                places[place] = actual[alike.pop()]
         left = sorted(itertools.chain.from_iterable(waiting.values()))
     others = (actual[place] for place in left)
     return [places[at] if at in places else next(others) for at in range(len(expected))], not left
