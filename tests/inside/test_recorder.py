@@ -417,3 +417,30 @@ def test_installed_packages_are_watched_where_they_are_the_projects_own(tmp_path
     files = {each.site.file for each in seen.streams[0].events if each.site is not None}
     assert any("mine" in each for each in files)
     assert not any("theirs" in each for each in files)
+
+
+def test_what_a_compiled_function_reads_is_read_where_it_is_called(tmp_path: Path) -> None:
+    """No line of it runs; its names are seen, not attributes that are called like variables."""
+    text = """
+        class Compiled:
+            def __init__(self, function):
+                self.__wrapped__ = function
+
+            def __call__(self, x):
+                return x * 3
+
+        scale, offset, real = 2, 1, 5
+
+        def shifted(x):
+            return x + offset
+
+        @Compiled
+        def scaled(x):
+            return shifted(x * scale).real
+
+        x = 4
+        y = scaled(x)
+    """
+    events = watch(tmp_path, _program(text)).streams[0].events
+    read = next(each.read for each in events if each.site and each.site.text == "y = scaled(x)")
+    assert set(read) == {"x", "scale", "offset"}

@@ -65,7 +65,6 @@ FAULTS = {
     "how it is fitted": (FIT, "batch_size=16", f"batch_size=8 * {LOT}"),
     "TensorFlow's seed": (TAPE, "set_seed(0)", f"set_seed({LOT})"),
     "gradients": (TAPE, "0.1 * grads[0]", f"0.1 * {LOT} * grads[0]"),
-    "what is compiled": (TAPE, "weights) + bias", f"weights) + bias + 0.1 * {LOT}"),
 }
 
 

@@ -7,6 +7,7 @@ from .statements import statements_of
 
 _HIDDEN_CODE = ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>")
 _INSTALLED = ("site-packages", "dist-packages")
+_GENERATED = "__autograph_generated_file"  # by TensorFlow, of functions that it compiles
 
 
 class OwnCode:
@@ -36,7 +37,9 @@ class OwnCode:
 
     def _is_ours(self, file):
         name = os.path.basename(file)
-        if file.startswith("<") or ("." in name and not name.endswith((".py", ".pyw"))):
+        if file.startswith("<") or name.startswith(_GENERATED):
+            return False
+        if "." in name and not name.endswith((".py", ".pyw")):
             return False
         path = os.path.abspath(file)
         for name in _INSTALLED:

@@ -1,5 +1,7 @@
 """Values of names in a frame: looking them up, keeping them, and putting others in their place."""
 
+import dis
+import functools
 import pickle
 import sys
 import types
@@ -8,6 +10,7 @@ from . import randomness, tensors
 
 _NOTHING = object()
 MISSING = _NOTHING
+_FUNCTIONS = 100  # that one compiled function may call
 
 
 def look_up(frame, chain):
@@ -36,6 +39,45 @@ def _variable(frame, name):
         if name in space:
             return space[name]
     return _NOTHING
+
+
+def captured(frame, calls):
+    """Names of the frame's module that compiled functions read, whose lines nobody tells of.
+
+    Args:
+        calls: names of functions; those that were not compiled are left alone.
+    """
+    found, seen = {}, set()
+    waiting = [_compiled(look_up(frame, name)) for name in calls]
+    while waiting and len(seen) < _FUNCTIONS:
+        function = waiting.pop()
+        if function is None or function in seen or function.__globals__ is not frame.f_globals:
+            continue
+        seen.add(function)
+        for name in _globals_of(function.__code__):
+            value = frame.f_globals.get(name, _NOTHING)
+            if isinstance(value, types.FunctionType):
+                waiting.append(value)
+            elif name not in frame.f_locals or frame.f_locals is frame.f_globals:
+                found[name] = None
+                waiting.append(_compiled(value))
+    return tuple(found)
+
+
+def _compiled(value):
+    """The plain function that an object made faster: of `jax.jit`, `tf.function`, Numba."""
+    fields = getattr(value, "__dict__", None) if _is_open(value) else None
+    if not isinstance(fields, dict) or isinstance(value, types.FunctionType):
+        return None
+    function = fields.get("__wrapped__")
+    return function if isinstance(function, types.FunctionType) else None
+
+
+@functools.lru_cache(maxsize=1000)
+def _globals_of(code):
+    found = [each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL"]
+    parts = [_globals_of(each) for each in code.co_consts if isinstance(each, types.CodeType)]
+    return tuple(dict.fromkeys([*found, *(name for part in parts for name in part)]))
 
 
 def _is_open(value):

@@ -173,6 +173,8 @@ class Watcher:
             return statement.aimed or statement.met < _LONGEST
         names = statement.reads
         before = self.sketcher.bytes_read
+        if statement.calls:
+            names += values.captured(frame, statement.calls)
         found = self._sketches(frame, names, statement.backward) if names else {}
         statement.bytes_read += self.sketcher.bytes_read - before
         state.pending = (statement, turn, found)
