@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare.formats.json_text import parse_carefully
@@ -314,6 +314,8 @@ BOUNDS = st.sampled_from(
     st.booleans(),
     BOUNDS,
 )
+@example([(-68719476736.0, -8388609.0, None)], False, Tolerance())
+@example([(0, 1e-128, None), (1.0, 0, 0)], False, Tolerance())
 def test_a_few_numbers_are_compared_as_arrays_are(
     rows: list[tuple[float, float, float | None]],
     scalar: bool,

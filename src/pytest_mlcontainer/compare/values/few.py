@@ -89,7 +89,7 @@ class Few:
             place = replace(place, note=note)
         left, right = list(map(float, actual)), list(map(float, expected))
         both = (*left, *right)
-        if applied.is_default and (whole_pairs(left, right) or _hold_small_float32(both)):
+        if applied.is_default and (whole_pairs(left, right) or _hold_float32(both)):
             return None
         judged_as = FLOAT32 if were_float32(both) else FLOAT64
         return self._judge(place, left, right, shape, applied, judged_as)
@@ -185,7 +185,8 @@ class Few:
     ) -> bool:
         """Whether it takes a look at all numbers to tell, or to say, that they are off by noise."""
         if bound.noise is not None or judged_as is None or not gives_up_scale(tolerance):
-            return bound.noise is not None and (len(gaps) > 1 or gaps[0].relative >= 1)
+            # Against 0 the relative error is told as 0, though it may be what rounding left there.
+            return bound.noise is not None and (len(gaps) > 1 or not 0 < gaps[0].relative < 1)
         if len(gaps) > 1:
             return True
         unit = judged_as.scale * judged_as.eps
@@ -209,7 +210,7 @@ def passes(actual: Number, expected: Number, tolerance: Tolerance) -> bool:
         pair = float(actual), float(expected)
         if whole_pairs(pair[:1], pair[1:]) and is_default(tolerance):
             return False
-        narrow = were_float32(pair) or (is_default(tolerance) and _hold_small_float32(pair))
+        narrow = were_float32(pair) or (is_default(tolerance) and _hold_float32(pair))
         judged_as = FLOAT32 if narrow else FLOAT64
     bound = make_bound(tolerance, judged_as)
     if actual == expected:
@@ -236,15 +237,18 @@ def were_float32(values: Sequence[float]) -> bool:
     return 0 < long >= rounded
 
 
-def _hold_small_float32(values: Sequence[float]) -> bool:
-    """Whether all are float32, one of them below its smallest normal number.
+def _hold_float32(values: Sequence[float]) -> bool:
+    """Whether all are float32 of which `were_float32` says nothing, as `numbers.hold_float32` does.
 
-    Of those `were_float32` says nothing, and `numbers.hold_float32` does.
+    One of them is below its smallest normal number, or whole with more digits than were chosen.
     """
-    if not any(0 < abs(value) < _FLOAT32_TINY for value in values):
+    sizes = [abs(value) for value in values if value]
+    if not any(
+        size < _FLOAT32_TINY or (size.is_integer() and not _has_digits(size, _FEW_DIGITS))
+        for size in sizes
+    ):
         return False
-    small = all(abs(value) <= _FLOAT32_MAX for value in values)
-    return small and hold_float32(array_of(np.array(values)))
+    return max(sizes) <= _FLOAT32_MAX and hold_float32(array_of(np.array(values)))
 
 
 def _is_written(magnitude: float, narrow: float) -> bool:
