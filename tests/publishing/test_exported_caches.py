@@ -77,7 +77,7 @@ def test_a_builder_that_has_forgotten_takes_the_steps_from_where_they_were_kept(
     build.forget()
     assert build.moment("") != kept
     # A busy builder gives up asking for a cache after five seconds, and builds without it.
-    taken = []
+    taken: list[str] = []
     while kept not in taken and len(taken) < 3:
         build.forget()
         taken.append(build.moment(f'cache-from = ["type={kind},{source}"]\n'))
