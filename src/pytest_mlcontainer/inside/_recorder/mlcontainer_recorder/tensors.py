@@ -181,13 +181,10 @@ def _copy(value):
 
 
 def fill(here, kept):
-    """Give a value of PyTorch's what was kept of another; whether that was done."""
-    if kept.kind == "variables":
-        return variables.fill(here, kept.data)
+    """Give a value what was kept of another of its kind; whether that was done."""
     torch = _library()
-    if torch is None:
-        return False
     fillers = {
+        "variables": _fill_variables,
         "tensor": _fill_tensor,
         "loss": _fill_loss,
         "module": _fill_module,
@@ -196,8 +193,12 @@ def fill(here, kept):
     }
     try:
         return fillers[kept.kind](torch, here, kept.data)
-    except (RuntimeError, TypeError, AttributeError):
+    except (RuntimeError, TypeError, ValueError, AttributeError):
         return False  # what belongs to an inference, or to a compiled graph
+
+
+def _fill_variables(_torch, here, data):
+    return variables.fill(here, data)
 
 
 def _fill_tensor(torch, here, data):
