@@ -1,6 +1,5 @@
 PYTHON ?= python3
-# Tests wait for containers half of their time, so there are twice as many workers as processors.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
+WORKERS ?= 2
 TESTS ?= tests
 
 VENV := .venv

@@ -5,6 +5,7 @@ Each request goes over a connection of its own, so that a fault hits what it is 
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
@@ -12,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Fault:
         kind: `refuse` (closed before the engine hears of it), `drop` (closed when the engine has
             answered), `cut` (closed after `after` bytes of the answer), `stall` (nothing comes any
             more after `after` bytes of the answer), `empty` (the answer has nothing in it), a
-            number (the answer is that status).
+            number (the answer is that status, with `message`).
         times: how many requests it hits.
         skip: how many it lets pass first.
     """
@@ -33,6 +35,7 @@ class Fault:
     after: int = 0
     times: int = 1
     skip: int = 0
+    message: str = "an answer that a test asked for"
     hit: int = field(default=0, init=False)
 
     def strikes(self, request: str) -> bool:
@@ -78,7 +81,7 @@ class FaultyProxy:
         for thread in self._threads:
             thread.join(10)
 
-    def add(self, request: str, kind: str | int, **more: int) -> Fault:
+    def add(self, request: str, kind: str | int, **more: Any) -> Fault:
         fault = Fault(request, str(kind), **more)
         self._faults.append(fault)
         return fault
@@ -149,7 +152,7 @@ class FaultyProxy:
             return
         if fault is not None and fault.kind.isdigit():
             _swallow(client, head, rest)
-            client.sendall(_answer(int(fault.kind)))
+            client.sendall(_answer(int(fault.kind), fault.message))
             return
         if "upgrade:" not in head.lower():
             head = re.sub(r"(?im)^connection:.*\r\n", "", head)
@@ -209,8 +212,8 @@ def _swallow(client: socket.socket, head: str, rest: bytes) -> None:
             rest = rest[-8:] + data
 
 
-def _answer(status: int) -> bytes:
-    body = b'{"message": "an answer that a test asked for"}'
+def _answer(status: int, message: str) -> bytes:
+    body = json.dumps({"message": message}).encode()
     head = f"HTTP/1.1 {status} Fault\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
 

@@ -176,6 +176,30 @@ def test_what_must_not_be_sent_twice_is_not(
     faulty.remove_session(keep_containers=False)
 
 
+LOST_LAYER = (
+    'apply layer error for "": failed to prepare extraction snapshot: NotFound: parent snapshot '
+    f"sha256:{64 * 'a'} does not exist: not found"
+)
+
+
+def test_a_layer_that_went_with_another_image_is_unpacked_again(
+    proxy: FaultyProxy, faulty: DockerEngine, shell: Callable[[str], ContainerSpec]
+) -> None:
+    """Images of other sessions are removed while this one's is unpacked; nothing was made then."""
+    fault = proxy.add("POST .*/containers/create", 404, message=LOST_LAYER)
+    with faulty.container(shell("exit 4")) as container:
+        container.start()
+        ended = container.wait(20)
+    assert ended is not None
+    assert ended.code == 4
+    assert fault.hit == 1
+
+    lasting = proxy.add("POST .*/containers/create", 404, times=9, message=LOST_LAYER)
+    with pytest.raises(EngineError, match="refused to create"), faulty.container(shell("true")):
+        pass
+    assert 1 < lasting.hit < 9
+
+
 @pytest.mark.parametrize(
     ("request_", "after", "ask"),
     [

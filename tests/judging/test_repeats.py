@@ -443,8 +443,7 @@ def test_random_results_are_told_from_drift(
     assert "repeats of one target disagree" in text
     assert "outputs/metrics.json:loss" in text
     assert "3 runs on linux/amd64 wrote 3 different results" in text
-    agrees = failure_of(result, "train::agrees[host vs linux/amd64]")
-    assert "no more than repeats of the reference differ by" in agrees
+    result.stdout.fnmatch_lines(["train  host vs linux/amd64 * nondeterministic *"])
 
 
 def test_steady_results_have_no_noise_and_every_run_is_made(

@@ -12,6 +12,7 @@ from pytest_mlcontainer.dockerfile import near_stage, read_dockerfile, stage_nam
 from pytest_mlcontainer.engines import LogLine
 from pytest_mlcontainer.engines.build_checks import dockerfile_remedy
 from pytest_mlcontainer.engines.docker.build_steps import StepLog
+from pytest_mlcontainer.engines.docker.refusals import lost_a_layer
 from pytest_mlcontainer.engines.failures import (
     EXEC_FORMAT,
     FULL_DISK_REMEDY,
@@ -31,7 +32,6 @@ _LAST_LINES = 15
 _ERROR_LINES = 8  # of them, kept for stderr
 _STDERR = 2
 # What containerd says when it removes an image's layers while another that has them is exported.
-_LOST_LAYER = re.compile(r"(snapshot|digest|blob) sha256:[0-9a-f]+:? (does not exist|not found)")
 _LOST_ENGINE = re.compile(
     r"code = (Unavailable|Canceled)|error reading (from server|preface)|connection (reset|refused)"
     r"|Cannot connect to the Docker daemon|server (preface|transport)|closing transport"
@@ -128,7 +128,7 @@ class BuildLog:
     @property
     def lost_a_layer(self) -> bool:
         """Whether the build ended because a layer was removed meanwhile: another try makes it."""
-        return self.failed and bool(_LOST_LAYER.search(self.text))
+        return self.failed and lost_a_layer(self.text)
 
     @property
     def closing_words(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from docker.errors import APIError, ImageNotFound
@@ -35,7 +36,7 @@ from pytest_mlcontainer.engines.docker.images import (
 from pytest_mlcontainer.engines.docker.isolation import isolation
 from pytest_mlcontainer.engines.docker.mounts import name_of_volume, plan_mounts, volumes_of
 from pytest_mlcontainer.engines.docker.pulling import pull_pinned
-from pytest_mlcontainer.engines.docker.refusals import explain_create, explained
+from pytest_mlcontainer.engines.docker.refusals import create_or_explain, explained
 from pytest_mlcontainer.engines.docker.server import (
     LaunchedContainer,
     ServerAddress,
@@ -322,23 +323,21 @@ class DockerEngine:
         may_stay = self._keep is not Keep.NONE and not spec.passing
         kept = {sessions.KEEP_LABEL: "true"} if may_stay else {}
         options = self._host_options(spec, volumes_of_other, copy, server)
-        try:
-            made = self._api.create_container(
-                spec.image,
-                command=list(spec.command) or None,
-                entrypoint=None if spec.entrypoint is None else list(spec.entrypoint),
-                environment={**dict(spec.env), **dict(spec.secrets.variables)},
-                working_dir=spec.workdir,
-                user=spec.limits.user,
-                hostname=spec.hostname,
-                labels=sessions.container_labels(self._owner) | kept,
-                ports=None if server is None else [server.port],
-                host_config=self._api.create_host_config(**options),
-                platform=str(spec.platform),
-            )
-        except APIError as error:
-            raise explain_create(str(error.explanation), spec) from error
-        return str(made["Id"])
+        create = partial(
+            self._api.create_container,
+            spec.image,
+            command=list(spec.command) or None,
+            entrypoint=None if spec.entrypoint is None else list(spec.entrypoint),
+            environment={**dict(spec.env), **dict(spec.secrets.variables)},
+            working_dir=spec.workdir,
+            user=spec.limits.user,
+            hostname=spec.hostname,
+            labels=sessions.container_labels(self._owner) | kept,
+            ports=None if server is None else [server.port],
+            host_config=self._api.create_host_config(**options),
+            platform=str(spec.platform),
+        )
+        return create_or_explain(create, spec)
 
     def _host_options(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,9 @@ from pytest_mlcontainer.errors import (
     RunError,
 )
 
+_ATTEMPTS = 3
+_LOST_LAYER = re.compile(r"(snapshot|digest|blob) sha256:[0-9a-f]+:? (does not exist|not found)")
+
 
 @contextmanager
 def explained(what: str, remedy: str = "") -> Iterator[None]:
@@ -40,7 +43,31 @@ def explained(what: str, remedy: str = "") -> Iterator[None]:
         raise refusal(what, str(error.explanation or error), remedy) from error
 
 
-def explain_create(message: str, spec: ContainerSpec) -> MlContainerError:
+def lost_a_layer(message: str) -> bool:
+    """Whether an engine failed as a layer was removed meanwhile, with another image."""
+    return _LOST_LAYER.search(message) is not None
+
+
+def create_or_explain(create: Callable[[], Mapping[str, Any]], spec: ContainerSpec) -> str:
+    """The identifier of the container that an engine creates.
+
+    Its image may be unpacked first, and another one with layers of it be removed just then: that
+    has made nothing, and is asked for again.
+
+    Raises:
+        MlContainerError: it refused.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return str(create()["Id"])
+        except APIError as error:
+            message = str(error.explanation)
+            if not left or not lost_a_layer(message):
+                raise _explain_create(message, spec) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _explain_create(message: str, spec: ContainerSpec) -> MlContainerError:
     """Why a container could not be created."""
     if "does not match the specified platform" in message or "no match for platform" in message:
         return PlatformError(
