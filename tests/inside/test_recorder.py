@@ -214,9 +214,11 @@ def test_of_a_function_called_often_late_calls_are_seen_whole(tmp_path: Path) ->
     text = """
         def step(a):
             b = a + 1
-            for _ in range(40):
+            for n in range(40):
                 b = b * 2 % 1009
-            return b
+                if n in (20, 21, 22):
+                    c = b
+            return c
 
         state = 1
         for turn in range(300):
@@ -227,7 +229,10 @@ def test_of_a_function_called_often_late_calls_are_seen_whole(tmp_path: Path) ->
     returned = [each for each in texts if each.startswith("return")]
     inner = [each for each in texts if "1009" in each]
     assert len(returned) == 66
-    assert 64 < len(inner) < 90
+    # The first 64 times, at 128 to 2048, and the first two times in each late call.
+    assert len(inner) == 64 + 5 + 2 * 2
+    # So it is of what comes after statements that are only counted: at 128, and in late calls.
+    assert texts.count("c = b") == 64 + 1 + 2 * 2
 
 
 def test_a_dense_recording_has_the_beginning_whole(tmp_path: Path) -> None:
@@ -444,3 +449,18 @@ def test_what_a_compiled_function_reads_is_read_where_it_is_called(tmp_path: Pat
     events = watch(tmp_path, _program(text)).streams[0].events
     read = next(each.read for each in events if each.site and each.site.text == "y = scaled(x)")
     assert set(read) == {"x", "scale", "offset"}
+
+
+def test_code_that_a_library_generates_is_not_the_projects(tmp_path: Path) -> None:
+    """TensorFlow writes functions that it compiles into files of its own in a folder for such."""
+    text = """
+        import pathlib, runpy, tempfile
+
+        folder = pathlib.Path(tempfile.mkdtemp())
+        for name in ("__autograph_generated_filex.py", "own.py"):
+            folder.joinpath(name).write_text("inside = 1\\n")
+            runpy.run_path(str(folder / name))
+    """
+    events = watch(tmp_path, _program(text)).streams[0].events
+    files = [each.site.file for each in events if each.site and each.site.text == "inside = 1"]
+    assert [Path(each).name for each in files] == ["own.py"]
