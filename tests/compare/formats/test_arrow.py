@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.compare.formats.arrow import _looked_up
+from pytest_mlcontainer.compare.formats.arrow_columns import _looked_up
 from pytest_mlcontainer.model import Difference, Verdict
 from tests.fixture_types import Compare, Only
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from pytest_mlcontainer.compare.formats.arrow import column_of_leaf, damaged, leaves_of
+from pytest_mlcontainer.compare.formats.arrow_columns import column_of_leaf, damaged, leaves_of
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
