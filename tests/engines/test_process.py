@@ -3,11 +3,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -247,3 +249,21 @@ class TestKillAll:
             shell.run("echo $$ > pid; exec sleep 60")
         thread.join()
         assert gone(shell.noted())
+
+    def test_ctrl_c_while_it_is_being_started_leaves_nothing(
+        self, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The program may run for a while before its start returns here."""
+
+        class Slow(subprocess.Popen[bytes]):
+            def __init__(self, *args: Any, **words: Any) -> None:
+                super().__init__(*args, **words)
+                shell.noted()
+                os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(subprocess, "Popen", Slow)
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            shell.run("echo $$ > pid; exec sleep 60")
+        assert gone(shell.noted())
+        assert signal.getsignal(signal.SIGINT) is before

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, Self
 
 from pytest_mlcontainer.owners import MAKER_VARIABLE, marked_processes, this_maker
 
@@ -81,10 +82,12 @@ class Processes:
         with contextlib.ExitStack() as files:
             out: IO[bytes] | int = files.enter_context(stdout.open("wb")) if stdout else -1
             err: IO[bytes] | int = files.enter_context(stderr.open("wb")) if stderr else -2
+            interrupts = files.enter_context(_LateInterrupts())
             process = self._start(argv, cwd, env, out, err)
             started = time.monotonic()
             lines = _Lines(process.stdout, on_line)
             try:
+                interrupts.let_in()
                 timed_out = _wait_within(process, timeout_s, past_limits)
                 if process.poll() is None:
                     _end(process)
@@ -135,6 +138,39 @@ class Processes:
         _signal_group(process, signal.SIGKILL)
         with self._lock:
             self._live.discard(process)
+
+
+class _LateInterrupts:
+    """Ctrl-C waits meanwhile, so that a process which was just started is not left unknown.
+
+    Python handles signals in its main thread alone: elsewhere nothing has to wait.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._before: Callable[[int, FrameType | None], object] | None = None
+
+    def __enter__(self) -> Self:
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(before):
+            self._before = before
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def let_in(self) -> None:
+        """From here on it interrupts, also one that came before."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+        if self._came:
+            self._came = False
+            signal.raise_signal(signal.SIGINT)
+
+    def __exit__(self, *exc: object) -> None:
+        self.let_in()
+
+    def _note(self, *_: object) -> None:
+        self._came = True
 
 
 class _Lines:
