@@ -367,6 +367,27 @@ def test_a_pod_of_a_node_that_is_lost_can_be_run_again(
     assert "node is lost" in raised.value.what
 
 
+def test_a_pod_goes_with_its_session_where_the_controllers_are_away(
+    test_cluster: TestCluster, alone: None
+) -> None:
+    """What counts pods for their Job would hold them until one of those comes back."""
+    with test_cluster.opened() as engine:
+        try:
+            with engine.container(script_spec("sleep 600")) as container:
+                container.start()
+                job = container.id
+                part("stop", "controller-manager")
+            engine.remove_session(keep_containers=False)
+            selector, deadline = f"batch.kubernetes.io/job-name={job}", time.monotonic() + 15.0
+            while (left := test_cluster.api.list("pods", selector)["items"]) and (
+                time.monotonic() < deadline
+            ):
+                time.sleep(0.2)
+        finally:
+            part("start", "controller-manager")
+    assert not left
+
+
 def part(what: str, name: str) -> None:
     """Kill a part of the private cluster, or start it again."""
     environ = {**os.environ, "CLUSTER_DIR": str(private_folder())}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from pytest_mlcontainer.engines import Leftover, LeftoverKind
-from pytest_mlcontainer.engines.kubernetes.api import ClusterApi
+from pytest_mlcontainer.engines.kubernetes.api import ClusterApi, NotThereError
 from pytest_mlcontainer.engines.kubernetes.labels import (
     KEEP,
     MAKER,
@@ -32,6 +33,7 @@ _KINDS: Final = {
 _TOLD: Final = tuple(_KINDS)
 _GRACE_S: Final = 1
 _JOB: Final = "batch.kubernetes.io/job-name"
+_TRACKING: Final = "batch.kubernetes.io/job-tracking"
 
 
 def remove_session(api: ClusterApi, session: str, *, keep_containers: bool) -> bool:
@@ -44,6 +46,7 @@ def remove_session(api: ClusterApi, session: str, *, keep_containers: bool) -> b
         there = _delete(api, kind, str(thing["metadata"]["name"]))
         # A policy is the session's own and stays to its end, with nothing that it applies to.
         removed = removed or (there and kind != "networkpolicies")
+    _let_go(api, of_session(session))
     forget_volumes(session)
     return removed
 
@@ -107,6 +110,29 @@ def _delete(api: ClusterApi, kind: str, name: str) -> bool:
     if kind == "jobs":
         return remove_job(api, name)
     return api.delete(kind, name, grace_s=_GRACE_S if kind == "pods" else None)
+
+
+def _let_go(api: ClusterApi, selector: str) -> None:
+    """Pods that were deleted and whose Job is gone: what counted them for it holds them no more.
+
+    A cluster's own controller does so, but after minutes where the API was away meanwhile.
+    """
+    held = {
+        str(pod["metadata"]["name"]): pod["metadata"]
+        for pod in api.list("pods", selector)["items"]
+        if "deletionTimestamp" in pod["metadata"]
+        and _TRACKING in pod["metadata"].get("finalizers", ())
+    }
+    jobs = _names(api.list("jobs", selector)) if held else set()
+    for name, about in held.items():
+        if about["labels"].get(_JOB) not in jobs:
+            others = [each for each in about["finalizers"] if each != _TRACKING]
+            with suppress(NotThereError):
+                api.merge("pods", name, {"metadata": {"finalizers": others}})
+
+
+def _names(listed: Mapping[str, Any]) -> set[str]:
+    return {str(thing["metadata"]["name"]) for thing in listed["items"]}
 
 
 def _of(api: ClusterApi, selector: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

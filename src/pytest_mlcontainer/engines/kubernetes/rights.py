@@ -20,7 +20,7 @@ class Right:
 
 _NEEDED: Final = (
     ("batch", "jobs", ("create", "get", "list", "delete")),
-    ("", "pods", ("list", "watch", "delete")),
+    ("", "pods", ("list", "watch", "patch", "delete")),
     ("", "pods/log", ("get",)),
     # By GET over a WebSocket, which newer servers authorize as `create`.
     ("", "pods/exec", ("get", "create")),
