@@ -192,6 +192,90 @@ torch==2.3.0
 tool-kit @ git+https://github.com/a/tool-kit@{COMMIT}
 """
 
+PDM = f"""\
+[metadata]
+groups = ["default", "dev"]
+strategy = ["inherit_metadata"]
+lock_version = "4.5.0"
+
+[[package]]
+name = "colorama"
+version = "0.4.6"
+groups = ["default", "dev"]
+marker = "sys_platform == \\"win32\\""
+
+[[package]]
+name = "numpy"
+version = "1.26.4"
+groups = ["default"]
+
+[[package]]
+name = "httpx"
+version = "0.28.1"
+groups = ["default"]
+dependencies = ["h2"]
+
+[[package]]
+name = "httpx"
+version = "0.28.1"
+extras = ["http2"]
+groups = ["default"]
+dependencies = ["httpx==0.28.1"]
+
+[[package]]
+name = "tool-kit"
+version = "2"
+git = "https://github.com/a/tool-kit"
+ref = "main"
+revision = "{COMMIT}"
+groups = ["default"]
+
+[[package]]
+name = "pytest"
+version = "8.4"
+groups = ["dev"]
+"""
+# As by `pdm lock --strategy no_inherit_metadata`.
+PDM_GRAPH = """\
+[metadata]
+groups = ["default", "dev"]
+lock_version = "4.5.0"
+
+[[package]]
+name = "pandas"
+version = "2.2.2"
+dependencies = ["numpy>=1.26; python_version >= '3.12'", "colorama; sys_platform == 'win32'"]
+
+[[package]]
+name = "numpy"
+version = "1.26.4"
+
+[[package]]
+name = "colorama"
+version = "0.4.6"
+
+[[package]]
+name = "pytest"
+version = "8.4"
+"""
+PDM_PROJECT = {
+    "project": {"name": "app", "dependencies": ["pandas>=2"]},
+    "dependency-groups": {"dev": ["pytest", {"include-group": "more"}]},
+}
+PIPENV = json.dumps(
+    {
+        "_meta": {"hash": {"sha256": "0" * 64}, "pipfile-spec": 6, "sources": []},
+        "default": {
+            "colorama": {"markers": "sys_platform == 'win32'", "version": "*"},
+            "numpy": {"hashes": [], "index": "pypi", "version": "==1.26.4"},
+            "tool-kit": {"git": "https://github.com/a/tool-kit", "ref": COMMIT},
+            "app": {"editable": True, "path": "."},
+        },
+        "develop": {"pytest": {"version": "==8.4"}},
+    },
+    indent=4,
+)
+
 
 def lock_of(folder: Path, name: str, text: str, project: Mapping[str, Any] | None = None) -> Lock:
     (folder / name).write_text(text)
@@ -218,6 +302,9 @@ def said(findings: object) -> list[str]:
         ("uv.lock", UV, {}, {"numpy", "tool-kit", "speedups", "torch"}, {"matplotlib", "pytest"}),
         ("poetry.lock", POETRY, POETRY_PROJECT, {"numpy", "pandas", "lxml"}, {"pytest"}),
         ("pylock.toml", PYLOCK, {}, {"numpy", "tool-kit"}, {"pytest"}),
+        ("pdm.lock", PDM, {}, {"numpy", "httpx", "tool-kit"}, {"pytest"}),
+        ("pdm.lock", PDM_GRAPH, PDM_PROJECT, {"numpy", "pandas"}, {"pytest"}),
+        ("Pipfile.lock", PIPENV, {}, {"app", "numpy", "tool-kit"}, {"pytest"}),
         ("requirements.txt", REQUIREMENTS, {}, {"numpy", "torch", "tool-kit"}, set()),
     ],
 )
@@ -294,6 +381,22 @@ def test_a_finding_stands_at_the_package_in_the_lock(tmp_path: Path) -> None:
     assert (found.place, found.mend.partition(",")[0]) == ("uv.lock", "RUN uv sync --frozen")
 
 
+@pytest.mark.parametrize(("name", "text"), [("pdm.lock", PDM), ("Pipfile.lock", PIPENV)])
+def test_what_another_tool_locks_is_held_against_what_is_there(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    lock = lock_of(tmp_path, name, text)
+    good = {each: GOOD[each] for each in ("numpy", "tool-kit")}
+    good |= {"httpx": "0.28.1"} if name == "pdm.lock" else {"app": "1"}
+    assert said(lock_findings(lock, having(good))) == []
+    (found,) = lock_findings(lock, having({**good, "numpy": "2"}))
+    assert found.what == "numpy 2 is installed, locked is 1.26.4"
+    assert "numpy" in text.splitlines()[(found.line or 0) - 1]
+    assert said(lock_findings(lock, having({**good, "pytest": "7"}))) == [
+        "ENV002 pytest 7 is installed, locked is 8.4"
+    ]
+
+
 def test_wheels_from_another_stage_have_no_origin_to_compare(tmp_path: Path) -> None:
     lock = lock_of(tmp_path, "uv.lock", UV)
     installed = having({**GOOD, "numpy": "1.26.4 file:///wheels/numpy.whl"})
@@ -331,6 +434,10 @@ def test_included_requirements_count(tmp_path: Path) -> None:
         ("requirements.txt", "a==1\nb>=2\n", "b>=2"),
         ("requirements.txt", "", "requirements.txt"),
         ("uv.lock", "= 1", "uv.lock: "),
+        ("uv.lock", "package = 3", "uv.lock: "),
+        ("pdm.lock", "package = [{ version = '1' }]", "pdm.lock: "),
+        ("Pipfile.lock", "{", "Pipfile.lock: "),
+        ("Pipfile.lock", '{"default": ["numpy"]}', "Pipfile.lock: "),
     ],
 )
 def test_what_is_no_lock_is_refused(name: str, text: str, part: str, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ _NOTHING_SAID = (
     '# command = ["python", "train.py"]',
     '# outputs = ["outputs/*"]',
 )
-_LOCKS = ("uv.lock", "poetry.lock", "pylock.toml")
+_LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "pdm.lock", "Pipfile.lock")
 
 
 def init(folder: Path, *, only_print: bool, dockerfile: Path | None = None) -> int:

@@ -18,17 +18,28 @@ from pytest_mlcontainer.image_checks.environment.lock_files import (
 from pytest_mlcontainer.image_checks.environment.locks import Lock
 from pytest_mlcontainer.image_checks.lint.installs import (
     cache_of,
+    installs_project,
     is_conda_install,
     pip_arguments,
 )
 from pytest_mlcontainer.image_checks.lint.shell import ShellCommand, shell_commands
 from pytest_mlcontainer.model import Settings
 
-_USUAL: Final = ("uv.lock", "poetry.lock", "pylock.toml", "requirements.lock", "requirements.txt")
+_USUAL: Final = (
+    "uv.lock",
+    "poetry.lock",
+    "pylock.toml",
+    "pdm.lock",
+    "Pipfile.lock",
+    "requirements.lock",
+    "requirements.txt",
+)
+_OWN: Final = {"poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}
+_OF_PROJECTS: Final = ("uv.lock", *_OWN.values())
 _FILE_OPTIONS: Final = ("-r", "--requirement", "--requirements", "--file", "-f")
 NO_LOCK: Final = (
-    "there is no lock (uv.lock, poetry.lock, pylock.toml, or requirements with exact pins): only "
-    "what packages require of one another was looked at"
+    "there is no lock (uv.lock, poetry.lock, pylock.toml, pdm.lock, Pipfile.lock, or requirements "
+    "with exact pins): only what packages require of one another was looked at"
 )
 
 
@@ -67,11 +78,14 @@ def choose_lock(settings: Settings, named: str | None, *, built: bool) -> Chosen
             raise MlContainerError(what, str(file), "name a lock, relative to pyproject.toml")
         return ChosenLock(_with_project(read_lock(file, named, project), project), extras)
     folders = dict.fromkeys((settings.root, settings.build.context))
-    wanted = dict.fromkeys((*(each for one in commands for each in _named(one)), *_USUAL))
-    files = [folder / name for name in wanted for folder in folders if (folder / name).is_file()]
+    installed = dict.fromkeys(each for one in commands for each in _named(one))
+    # What a project's own tool locks comes before lists, which may be those of that tool.
+    installed = dict.fromkeys(sorted(installed, key=lambda name: name not in _OF_PROJECTS))
+    files = _there((*installed, *_USUAL), folders)
+    lists = _there((name for name in installed if name not in _OF_PROJECTS), folders)
     problems: list[str] = []
     damaged: list[tuple[str, str]] = []
-    for file in dict.fromkeys(files):
+    for file in files:
         place = _shown(file, settings.root)
         try:
             lock = _with_project(read_lock(file, place, project), project)
@@ -81,11 +95,19 @@ def choose_lock(settings: Settings, named: str | None, *, built: bool) -> Chosen
         except MlContainerError as error:
             problems.append(f"{error.what}: {error.value}")
             continue
-        others = [_shown(each, settings.root) for each in dict.fromkeys(files) if each != file]
+        if file in lists and len(lists) > 1:
+            lock = replace(lock, complete=False)
+        others = [_shown(each, settings.root) for each in files if each != file]
         note = f"held against {place}; not against {', '.join(others)}: name it by lock = …"
         return ChosenLock(lock, extras, note if others else "", tuple(damaged))
     note = "" if damaged else "; ".join([NO_LOCK, *problems])
     return ChosenLock(None, extras, note, tuple(damaged))
+
+
+def _there(names: Iterable[str], folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Files of these names that there are, each once."""
+    places = [folder / name for name in names for folder in folders]
+    return tuple(dict.fromkeys(place for place in places if place.is_file()))
 
 
 def read_project(settings: Settings) -> Mapping[str, Any]:
@@ -120,8 +142,8 @@ def _named(command: ShellCommand) -> Iterator[str]:
     """Files that a command installs from, as names in the context."""
     if command.program == "uv" and "sync" in command.words[1:3]:
         yield from _files(command.words) or ("uv.lock",)
-    elif command.program == "poetry" and cache_of(command) is not None:
-        yield "poetry.lock"
+    elif command.program in _OWN and installs_project(command):
+        yield _OWN[command.program]
     elif (
         is_conda_install(command)
         or pip_arguments(command) is not None
@@ -146,13 +168,15 @@ def _files(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _extras(command: ShellCommand) -> Iterator[str]:
-    if cache_of(command) is None:
+    if cache_of(command) is None and not installs_project(command):
         return
+    if command.program == "pipenv" and command.has("--dev", "-d"):
+        yield "develop"
     for at, word in enumerate(command.words[:-1]):
-        if word in ("--extra", "--extras", "-E", "--group", "--with"):
+        if word in ("--extra", "--extras", "-E", "-G", "--group", "--with", "--categories"):
             yield from command.words[at + 1].replace(",", " ").split()
     for word in command.words:
-        if word.startswith(("--extra=", "--extras=", "--group=", "--with=")):
+        if word.startswith(("--extra=", "--extras=", "--group=", "--with=", "--categories=")):
             yield from word.partition("=")[2].replace(",", " ").split()
 
 

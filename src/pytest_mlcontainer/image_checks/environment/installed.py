@@ -24,6 +24,8 @@ from pytest_mlcontainer.temporary import temporary_folder
 _LIMITS: Final = Limits(timeout_s=300.0)
 _PYTHON: Final = re.compile(r"(.*/)?python[\d.]*$")
 _LARGEST_BYTES: Final = 1 << 26
+# They run what is asked for in an environment of the project, which is where they choose.
+_RUNNERS: Final = ("poetry", "pdm", "pipenv")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def look_inside(
         EngineError, PlatformError: a container cannot be started.
     """
     program, pythons = source("installed.py"), tuple(dict.fromkeys(_pythons(image, entries)))
-    file = cache / f"{digest([image.digest, program, *pythons])[:40]}.json"
+    file = cache / f"{digest([image.digest, program, *map(' '.join, pythons)])[:40]}.json"
     with suppress(OSError, ValueError):
         known = read_object(file)
         if known is not None:
@@ -166,23 +168,28 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _pythons(image: Image, entries: tuple[Entrypoint, ...]) -> Iterator[str]:
-    """Pythons that a run may use, the likeliest first."""
+def _pythons(image: Image, entries: tuple[Entrypoint, ...]) -> Iterator[tuple[str, ...]]:
+    """Commands of the Pythons that a run may use, the likeliest first."""
     for entry in entries:
         start = (*(entry.entrypoint or image.entrypoint), *(entry.command or image.command))
-        yield from (word for word in start[:2] if _PYTHON.fullmatch(word))
-        if start[:1] and posixpath.basename(start[0]) in ("uv", "poetry"):
-            yield posixpath.join(image.workdir or "/", ".venv/bin/python")
+        yield from ((word,) for word in start[:2] if _PYTHON.fullmatch(word))
+        runner = posixpath.basename(start[0]) if start else ""
+        if runner in ("uv", *_RUNNERS):
+            yield (posixpath.join(image.workdir or "/", ".venv/bin/python"),)
+        if runner in _RUNNERS:
+            yield (start[0], "run", "python")
     environment = dict(image.env).get("VIRTUAL_ENV")
-    yield from ([posixpath.join(environment, "bin/python")] if environment else [])
-    yield from ("python3", "python")
+    yield from ([(posixpath.join(environment, "bin/python"),)] if environment else [])
+    yield from (("python3",), ("python",))
 
 
-def _ask(engine: Engine, image: Image, python: str, program: str) -> Mapping[str, Any] | None:
+def _ask(
+    engine: Engine, image: Image, python: tuple[str, ...], program: str
+) -> Mapping[str, Any] | None:
     spec = ContainerSpec(
         image=image.reference,
         platform=image.platform,
-        entrypoint=(python,),
+        entrypoint=python,
         command=("-c", program),
         limits=_LIMITS,
         passing=True,

@@ -1,4 +1,4 @@
-"""Lock files of uv, Poetry, PEP 751 and pip → `Lock`."""
+"""A lock file of any tool → `Lock`; those that pip and conda install are read here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import Any, Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.image_checks.environment.flat_locks import pylock
+from pytest_mlcontainer.image_checks.environment.flat_locks import (
+    pdm_lock,
+    pipenv_lock,
+    pylock,
+)
 from pytest_mlcontainer.image_checks.environment.graph_locks import poetry_lock, uv_lock
 from pytest_mlcontainer.image_checks.environment.installed import normalised
 from pytest_mlcontainer.image_checks.environment.locks import (
@@ -39,17 +43,24 @@ def read_lock(file: Path, place: str, project: Mapping[str, Any]) -> Lock:
         MlContainerError: it is no lock.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        if "@EXPLICIT" in text:
-            return _explicit(text, place, file)
-        if file.name not in ("uv.lock", "poetry.lock") and file.suffix != ".toml":
-            return _requirements(text, place, file)
-        raw = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+        return _parsed(file, file.read_text(encoding="utf-8-sig"), place, project)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         remedy = "lock the project anew, or name another lock: environment = { lock = … }"
         raise UnreadableLockError("the lock cannot be read", f"{place}: {error}", remedy) from error
+
+
+def _parsed(file: Path, text: str, place: str, project: Mapping[str, Any]) -> Lock:
+    if "@EXPLICIT" in text:
+        return _explicit(text, place, file)
+    if file.name == "Pipfile.lock":
+        return pipenv_lock(text, place)
+    if file.name not in ("uv.lock", "poetry.lock", "pdm.lock") and file.suffix != ".toml":
+        return _requirements(text, place, file)
+    raw = tomllib.loads(text)
     if file.name == "poetry.lock":
         return poetry_lock(raw, place, project, text)
+    if file.name == "pdm.lock":
+        return pdm_lock(raw, place, project, text)
     return uv_lock(raw, place, text) if file.name == "uv.lock" else pylock(raw, place, text)
 
 

@@ -117,7 +117,7 @@ def installs_project(command: ShellCommand) -> bool:
         return listed or any(re.match(r"-r\S|--requirement=|\.($|\[|/$)", w) for w in arguments)
     if command.program in CONDA:
         return is_conda_install(command) and command.has("-f", "--file")
-    return command.program in ("poetry", "pipenv") and any(
+    return command.program in ("poetry", "pdm", "pipenv") and any(
         word in ("install", "sync") for word in command.words[1:3]
     )
 
