@@ -86,6 +86,7 @@ class DockerfileSummary:
         health: the path that HEALTHCHECK asks a server of its own for.
         runs: what RUN executes, with the texts of heredocs, in all stages.
         variables: names that ENV and ARG give values, in all stages.
+        environment: names and values of ENV, but for those that are made of others.
         folders: absolute paths of those that WORKDIR, COPY, ADD and `mkdir` make.
         servers: variables that name a server of another container, with its URL.
     """
@@ -101,6 +102,7 @@ class DockerfileSummary:
     health: str = ""
     runs: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     folders: frozenset[str] = frozenset()
     servers: tuple[tuple[str, str], ...] = ()
 
@@ -238,7 +240,9 @@ def _summarised(now: DockerfileSummary, each: Instruction) -> DockerfileSummary:
             made = {posixpath.join("/", now.workdir, word) for word in words if word[0] != "-"}
             return replace(now, folders=now.folders | _with_parents(made))
         case "ENV":
-            return replace(now, path=(*_on_path(each.rest), *now.path))
+            environment = (*now.environment, *_environment(each.rest))
+            path = (*_on_path(each.rest), *now.path)
+            return replace(now, path=path, environment=environment)
         case "HEALTHCHECK":
             return replace(now, health=_health(each.rest))
         case "ENTRYPOINT":
@@ -267,6 +271,18 @@ def _placed(each: Instruction, now: DockerfileSummary) -> tuple[tuple[str, str],
     place = posixpath.normpath(posixpath.join("/", now.workdir, target))
     into = target.endswith(("/", ".")) or len(sources) > 1 or place in now.folders
     return tuple((source, f"{place}/" if into else place) for source in sources)
+
+
+def _environment(rest: str) -> Iterator[tuple[str, str]]:
+    """Each `NAME=value` of an ENV, or its one `NAME value`."""
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        return
+    if words and "=" not in words[0]:
+        words = [f"{words[0]}={' '.join(words[1:])}"]
+    pairs = (word.partition("=") for word in words)
+    yield from ((name, value) for name, _, value in pairs if "$" not in value)
 
 
 def _on_path(rest: str) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ from pytest_mlcontainer.cli.project_commands import (
     project_commands,
     runs_by_itself,
 )
-from pytest_mlcontainer.cli.scripts import asked_for
+from pytest_mlcontainer.cli.scripts import asked_for, starts_server
 from pytest_mlcontainer.cli.served import GuessedServer, is_server, server_of, serves
+from pytest_mlcontainer.cli.shell_scripts import follow_script, program_started
 from pytest_mlcontainer.cli.source_files import code_of
 from pytest_mlcontainer.cli.unmet_needs import ImageGives, Unmet
 from pytest_mlcontainer.cli.written import (
@@ -107,17 +108,19 @@ def guess_entrypoints(
     declared = None if _starts(recipe) else compose_command(root, notes)
     if declared is not None:
         recipe = replace(recipe, command=declared.words)
+    recipe, code = follow_script(recipe, gives)
     commands: dict[str, ProjectCommand] = {}
     for each in project_commands(root, document, recipe, notes):
-        commands.setdefault(each.kind, each)
+        itself = code and each.kind != "serve" and runs_by_itself(each.argv, recipe)
+        commands.setdefault(each.kind, replace(each, code=code) if itself else each)
     pipeline, refused = find_stages(root, recipe, gives, notes)
     stages = [_guess_of(stage, recipe) for stage in pipeline]
     found = {
-        kind: replace(_guess(root, each, recipe), unmet=gives.unmet(each.code, each.argv))
+        kind: _guess(root, each, recipe, gives, code)
         for kind, each in commands.items()
         if not refused & set(each.argv)
     }
-    found = _with_own(found, _own_command(root, recipe, gives, notes), recipe)
+    found = _with_own(found, _own_command(root, recipe, gives, notes, code), recipe)
     ordered = [found[name] for name in (*WORDS, "run") if name in found]
     ordered = _in_order(ordered, {kind: each.code for kind, each in commands.items()})
     if stages:
@@ -179,16 +182,24 @@ def _after(train: Guess, guess: Guess, trained: str, code: str) -> Guess:
     return replace(guess, outputs=("stdout",), output_source=told)
 
 
-def _guess(root: Path, found: ProjectCommand, recipe: DockerfileSummary) -> Guess:
+def _guess(
+    root: Path, found: ProjectCommand, recipe: DockerfileSummary, gives: ImageGives, scripted: str
+) -> Guess:
+    """One of the project's commands.
+
+    Args:
+        scripted: the source of all that the image's own shell script starts; "" for none.
+    """
     name, source = found.kind, found.source
     entrypoint, command = _beside(found.argv, recipe)
+    itself = command is None and entrypoint is None
+    unmet = gives.unmet((scripted if itself else "") or found.code, found.argv)
     if name == "serve":
-        is_own = command is None and entrypoint is None
-        words = command_words((*recipe.entrypoint, *recipe.command)) if is_own else found.argv
+        words = command_words((*recipe.entrypoint, *recipe.command)) if itself else found.argv
         guess = _serving(source, server_of(root, words, found.code, recipe))
-        return replace(guess, command=command, entrypoint=entrypoint)
-    outputs, told = outputs_of(found.code, WRITTEN if name != "infer" else PREDICTED)
-    return Guess(name, source, command, entrypoint, outputs, told)
+        return replace(guess, command=command, entrypoint=entrypoint, unmet=unmet)
+    outputs, told = outputs_of(found.code, WRITTEN if name != "infer" else PREDICTED, gives)
+    return Guess(name, source, command, entrypoint, outputs, told, unmet=unmet)
 
 
 def _serving(source: str, server: GuessedServer) -> Guess:
@@ -229,12 +240,15 @@ def _starts(recipe: DockerfileSummary) -> bool:
 
 
 def _own_command(
-    root: Path, recipe: DockerfileSummary, gives: ImageGives, notes: list[str]
+    root: Path, recipe: DockerfileSummary, gives: ImageGives, notes: list[str], scripted: str
 ) -> Guess | None:
     """What the image runs by itself; None where its Dockerfile does not say, and for a shell or
     an interpreter that is told nothing."""
     words = command_words((*recipe.entrypoint, *recipe.command))
     if not _starts(recipe):
+        return None
+    if words[0].startswith("["):
+        notes.append(f"{' '.join(words)} is no JSON, so Docker hands it to a shell as it is")
         return None
     if file_name(words[0]) == "dvc" and (root / DVC).is_file():
         return None  # its stages are entrypoints themselves, or a note says why not
@@ -249,9 +263,10 @@ def _own_command(
         server = " and `port` where it is a server" if recipe.ports else ""
         notes.append(f"{' '.join(words)} only helps: a run needs `command`{server}")
         return None
-    code, rest = _started(root, words, gives)
-    unmet = gives.unmet(code, words)
-    if is_server(recipe) or (bool(recipe.ports) if not code else serves(code)):
+    code, rest = program_started(words, gives)
+    unmet = gives.unmet(scripted or code, words)
+    waits = bool(recipe.ports) and (not code or serves(code))
+    if is_server(recipe) or starts_server(code) or waits:
         return replace(_serving(source, server_of(root, words, code, recipe)), unmet=unmet)
     asked = asked_for(code, rest)
     if asked:
@@ -259,19 +274,6 @@ def _own_command(
             notes.append(f"{' '.join(words)} cannot be started without {asked}")
         return None
     name = next((kind for kind in map(kind_of, map(file_stem, words)) if kind), "run")
-    outputs, told = outputs_of(code, WRITTEN)
+    outputs, told = outputs_of(scripted or code, WRITTEN, gives)
     name = name if name != "serve" else "run"
     return Guess(name, source, outputs=outputs, output_source=told, unmet=unmet)
-
-
-def _started(root: Path, words: Sequence[str], gives: ImageGives) -> tuple[str, tuple[str, ...]]:
-    """The code of what a command starts, "" where that is not the project's, and the words that
-    it is given."""
-    for at, word in enumerate(words):
-        named = ":" in word or (at and words[at - 1] == "-m")
-        code = code_of(root, word) if named else ""
-        if word.endswith(".py"):
-            code = gives.source_at(word)
-        if code:
-            return code, tuple(words[at + 1 :])
-    return "", ()

@@ -21,7 +21,7 @@ from pytest_mlcontainer.hooks import load_engines, schemes_of
 _PATTERNS = ("Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*", "docker/Dockerfile",
              "docker/*.Dockerfile", "docker/Dockerfile.*", "*.dockerfile",
              "docker/*.dockerfile")  # fmt: skip
-_USUAL = ("Dockerfile", "Containerfile")
+_USUAL = ("Dockerfile", "Containerfile", "dockerfile")
 _ANYWHERE = re.compile(r"(?i)(?:docker|container)file(?:[._-].+)?|.+\.dockerfile")
 _NOT_OURS = ("venv", "env", "node_modules", "site-packages")
 _DEEPEST, _MOST_SHOWN = 4, 5
@@ -148,6 +148,9 @@ def _named(root: Path, dockerfile: Path) -> Path:
 def _dockerfiles(root: Path) -> list[Path]:
     found = [path for pattern in _PATTERNS for path in sorted(root.glob(pattern)) if path.is_file()]
     found = [path for path in dict.fromkeys(found) if path.suffix != ".dockerignore"]
+    if not found or found[0].name not in _USUAL:
+        # Docker itself looks for this one where there is no other.
+        found = [path for path in (root / "dockerfile",) if path.is_file()] + found
     if not found:
         raise _no_dockerfile(root)
     if found[0].name in _USUAL:
@@ -232,6 +235,9 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
         yield f"port = {guess.port}"
         yield "# It is ready when this path answers with success."
         yield f"health = {_text(guess.health)}"
+    elif guess.outputs == ("stdout",):
+        yield f"# Guessed: {guess.output_source}. So what it prints is compared."
+        yield 'outputs = ["stdout"]'
     elif guess.outputs:
         yield (
             f"# Guessed: {guess.output_source}. What it writes and what is compared, relative to "

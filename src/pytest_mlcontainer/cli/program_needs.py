@@ -1,7 +1,8 @@
 """What a Python program reads, writes and asks of the world: by its code, which is never run.
 
 Only what stands there in words counts: names that are put together from a constant, from the
-default of an argument, or with `join`, `Path` and `/`.
+default of an argument, from what a function is called with or the image's variables say, or with
+`join`, `Path` and `/`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,9 +36,22 @@ _FETCHERS: Final = (
     "wget.download",
     "kagglehub.dataset_download",
 )
+SERVICES: Final = (  # which no build can have got beforehand
+    "boto3.client",
+    "boto3.resource",
+    "boto3.Session",
+    "psycopg2.connect",
+    "wandb.init",
+    "yf.download",
+    "yfinance.download",
+)
 _HUB: Final = ("from_pretrained", "pipeline", "load_dataset", "SentenceTransformer")
 _ASKS: Final = re.compile(r"exist|is_?file|is_?dir")
 _ENDS: Final = ("exit", "_exit", "abort", "quit")
+_ENVIRON: Final = ("os.environ", "environ")
+_GETS_VARIABLE: Final = ("os.getenv", "getenv", "os.environ.get", "environ.get")
+_CALLS_DEEP: Final = 3  # a path that one function hands to the next
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass
@@ -50,6 +64,10 @@ class ProgramNeeds:
         fetches: what it gets over a network.
         variables: environment variables without which it ends.
         saves: False where each of its calls that write is one that may be left out.
+        hides: whether it may write under a name that is not known.
+        prints: whether it prints.
+        asks: whether it waits for what somebody types.
+        imports: the first names of the modules that it imports.
     """
 
     reads: list[str] = field(default_factory=list)
@@ -57,31 +75,48 @@ class ProgramNeeds:
     fetches: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
     saves: bool = True
+    hides: bool = False
+    prints: bool = False
+    asks: bool = False
+    imports: set[str] = field(default_factory=set)
 
 
-def program_needs(code: str, argv: Sequence[str] = ()) -> ProgramNeeds:
+def program_needs(
+    code: str, argv: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> ProgramNeeds:
     """Of a program's source; nothing where that cannot be parsed.
 
     Args:
         argv: the command that starts it; an argument that is given there has no default.
+        environ: variables that it finds set.
     """
     try:
-        return _needs_of(ast.parse(code), argv)
+        return _needs_of(ast.parse(code), argv, environ or {})
     except (SyntaxError, ValueError, RecursionError):
         return ProgramNeeds()
 
 
-def _needs_of(tree: ast.Module, argv: Sequence[str]) -> ProgramNeeds:
-    names, found, spared = _Names(tree, argv), ProgramNeeds(), set[str]()
+def broken_line(code: str) -> str:
+    """Where a source is none for any Python, and why; "" where it may be for another one."""
+    try:
+        ast.parse(code)
+    except IndentationError as error:
+        if not isinstance(error, TabError):  # tabs may be right for Python 2
+            return f"line {error.lineno} is no Python: {error.msg}"
+    except (SyntaxError, ValueError, RecursionError):
+        pass
+    return ""
+
+
+def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str]) -> ProgramNeeds:
+    names, found, spared = _Names(tree, argv, environ), ProgramNeeds(), set[str]()
+    found.imports = set(_imported(tree))
     saving = [off for node, off in _walk(tree, names, tolerant=False) if _is_saving(node)]
     found.saves = not saving or not all(saving)
     for node, tolerant in _walk(tree, names, tolerant=False):
         if isinstance(node, ast.Call):
             _add_call(node, names, found, spared, tolerant=tolerant)
-        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in (
-            "os.environ",
-            "environ",
-        ):
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in _ENVIRON:
             name = names.text(node.slice)
             if isinstance(node.ctx, ast.Store) or tolerant:
                 spared.add(name)
@@ -107,20 +142,25 @@ def _add_call(
     """Sort what one call is given into what is read, written and fetched."""
     whole = ast.unparse(call.func)
     last = whole.rpartition(".")[2]
-    given = [names.text(each) for each in (*call.args[:2], *(k.value for k in call.keywords))]
+    values = (*call.args[:2], *(keyword.value for keyword in call.keywords))
+    given = [text for each in values for text in names.texts(each)]
     files = [each for each in given if _PATH.fullmatch(each) and not _URL.match(each)]
     addresses = [each for each in given if _URL.fullmatch(each)]
     if last == "open":
         mode = next((each for each in given if re.fullmatch(r"[rwaxbt+]{1,3}", each)), "r")
         last = "save" if set(mode) & set("wax") else "load"
+    found.prints |= whole == "print"
+    found.hides |= _WRITES.fullmatch(last) is not None and not files
     if tolerant:
         spared |= set(files)
+    elif whole == "input" and not names.count("input"):
+        found.asks = True
     elif _WRITES.fullmatch(last):
         found.writes += files
     elif _READS.fullmatch(last):
-        found.reads += files[:1]
+        found.reads += files if call.args and len(names.texts(call.args[0])) > 1 else files[:1]
         found.fetches += addresses
-    elif whole in _FETCHERS or _FETCHES.fullmatch(last):
+    elif whole in (*_FETCHERS, *SERVICES) or _FETCHES.fullmatch(last):
         found.fetches.append((addresses or [whole])[0])
     elif _ASKS_URL.fullmatch(whole) and addresses:
         found.fetches.append(addresses[0])
@@ -133,8 +173,11 @@ def _add_call(
 class _Names:
     """Texts that names in a program stand for."""
 
-    def __init__(self, tree: ast.AST, argv: Sequence[str]) -> None:
+    def __init__(self, tree: ast.AST, argv: Sequence[str], environ: Mapping[str, str]) -> None:
+        self._environ = environ
         self._known: dict[str, str] = {}
+        self._several: dict[str, tuple[str, ...]] = {}
+        functions = _functions(tree)
         self._stores = Counter(_assigned(tree))
         for node in ast.walk(tree):
             match node:
@@ -150,6 +193,24 @@ class _Names:
                     if default is not None and not set(options) & set(argv):
                         name = max(options, key=len, default="").lstrip("-").replace("-", "_")
                         self._known[f"args.{name}"] = self.text(default)
+        self._bind(tree, functions)
+
+    def _bind(self, tree: ast.AST, functions: Mapping[str, _Function]) -> None:
+        """Learn what functions are called with."""
+        assigned = set(self._known)
+        for _ in range(_CALLS_DEEP):
+            given: defaultdict[str, set[str]] = defaultdict(set)
+            for node in ast.walk(tree):
+                match node:
+                    case ast.Call(ast.Name(name) | ast.Attribute(attr=name)) if name in functions:
+                        for parameter, value in _arguments(node, functions[name]):
+                            given[parameter].add(self.text(value))
+                    case ast.Assign([ast.Attribute(ast.Name("self"), attr)], value):
+                        given[f"self.{attr}"].add(self.text(value))
+            for name in given.keys() - assigned:
+                texts = sorted(given[name])
+                self._known[name] = "" if len(texts) > 1 else texts[0]
+                self._several[name] = tuple(texts) if all(texts) else ()
 
     def count(self, name: str) -> int:
         """How often a name gets a value."""
@@ -160,6 +221,11 @@ class _Names:
         inner = test.left if isinstance(test, ast.Compare) else test
         return isinstance(inner, ast.Attribute) and self.text(inner) == "False"
 
+    def texts(self, node: ast.AST) -> tuple[str, ...]:
+        """All that a parameter comes to; else what `text` says."""
+        several = self._several.get(node.id, ()) if isinstance(node, ast.Name) else ()
+        return several or (self.text(node),)
+
     def text(self, node: ast.AST) -> str:
         """What an expression comes to; "" where that is not known."""
         match node:
@@ -167,6 +233,13 @@ class _Names:
                 return str(value)
             case ast.Name(name):
                 return self._known.get(name, "")
+            case ast.Subscript(of, key) if ast.unparse(of) in _ENVIRON:
+                return self._environ.get(self.text(key), "")
+            case ast.Call(of, [key, *usual]) if ast.unparse(of) in _GETS_VARIABLE:
+                otherwise = self.text(usual[0]) if usual else ""
+                return self._environ.get(self.text(key), otherwise)
+            case ast.Attribute(ast.Name("self"), attr):
+                return self._known.get(f"self.{attr}", "")
             case ast.Attribute(ast.Name(), attr):
                 return self._known.get(f"args.{attr}", "")
             case ast.BinOp(left, ast.Div(), right):
@@ -180,6 +253,54 @@ class _Names:
     def _joined(self, parts: Sequence[ast.AST]) -> str:
         texts = [self.text(each) for each in parts]
         return posixpath.join(*texts) if texts and all(texts) else ""
+
+
+def _functions(tree: ast.AST) -> dict[str, _Function]:
+    """The functions that a call by name means: a class is called as its `__init__` is. Their
+    parameters get names that no other function has, everywhere in them."""
+    found: dict[str, _Function] = {}
+    count = Counter[str]()
+    for node in ast.walk(tree):
+        for function in node.body if isinstance(node, ast.ClassDef | ast.Module) else ():
+            if isinstance(function, _Function):
+                starts = isinstance(node, ast.ClassDef) and function.name == "__init__"
+                name = node.name if isinstance(node, ast.ClassDef) and starts else function.name
+                found[name] = function
+                count[name] += 1
+                _scope(function, name)
+    return {name: function for name, function in found.items() if count[name] == 1}
+
+
+def _scope(function: _Function, name: str) -> None:
+    parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    known = {each.arg for each in parameters} - {"self", "cls"}
+    for each in parameters:
+        each.arg = f"{name}({each.arg})" if each.arg in known else each.arg
+    for node in (inside for statement in function.body for inside in ast.walk(statement)):
+        if isinstance(node, ast.Name) and node.id in known:
+            node.id = f"{name}({node.id})"
+
+
+def _arguments(call: ast.Call, function: _Function) -> Iterator[tuple[str, ast.expr]]:
+    """Each parameter of a function with what a call gives it, or what it is without."""
+    listed = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    named = [each.arg for each in function.args.kwonlyargs]
+    usual = dict(zip(reversed(listed), reversed(function.args.defaults), strict=False))
+    usual |= {a: each for a, each in zip(named, function.args.kw_defaults, strict=True) if each}
+    positional = [each for each in listed if each not in ("self", "cls")]
+    keys = {each.partition("(")[2].removesuffix(")"): each for each in (*positional, *named)}
+    given = dict(zip(positional, call.args, strict=False))
+    given |= {keys[each.arg]: each.value for each in call.keywords if each.arg in keys}
+    yield from (usual | given).items()
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names):
+                yield from (each.name.partition(".")[0] for each in names)
+            case ast.ImportFrom(module, _, level):
+                yield "." if level else str(module).partition(".")[0]
 
 
 def _walk(node: ast.AST, names: _Names, *, tolerant: bool) -> Iterator[tuple[ast.AST, bool]]:

@@ -20,6 +20,7 @@ from pytest_mlcontainer.cli.image_holds import (
 from pytest_mlcontainer.cli.scripts import (
     asked_for,
     does_something,
+    module_name,
     serving_command,
     starts_server,
 )
@@ -163,7 +164,10 @@ def _program(kind: str, shown: str, code: str, recipe: DockerfileSummary) -> tup
         return (python, shown)
     if kind == "serve":
         return serving_command(python, shown, code, recipe.ports[0] if recipe.ports else PORT)
-    return (python, shown) if does_something(code) else ()
+    if not does_something(code):
+        return ()
+    module = module_name(shown, code)
+    return (python, "-m", module) if module else (python, shown)
 
 
 def _console_commands(

@@ -47,6 +47,16 @@ def does_something(code: str) -> bool:
     return any(_acts(each, defines=defines) for each in body)
 
 
+def module_name(shown: str, code: str) -> str:
+    """What a script has to be started as, with `-m`, because it imports from the folder that it is
+    in by that folder's name, or from beside itself; "" for one that is started by its path."""
+    parts = PurePosixPath(shown).with_suffix("").parts
+    if len(parts) < 2 or "sys.path" in code or not all(map(str.isidentifier, parts)):
+        return ""
+    imports = rf"^\s*(?:from|import) {parts[0]}\b|^from \.+\w* import "
+    return ".".join(parts) if re.search(imports, code, re.MULTILINE) else ""
+
+
 def starts_server(code: str) -> bool:
     """Whether a script ends in a server that waits for requests."""
     return _SERVES.search(code) is not None

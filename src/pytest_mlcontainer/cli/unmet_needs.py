@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.cli.image_holds import file_at
-from pytest_mlcontainer.cli.program_needs import program_needs
-from pytest_mlcontainer.cli.source_files import read_source
+from pytest_mlcontainer.cli.program_needs import SERVICES, ProgramNeeds, broken_line, program_needs
+from pytest_mlcontainer.cli.source_files import code_of, read_source
 from pytest_mlcontainer.dockerfile import DockerfileSummary
 from pytest_mlcontainer.engines.docker.contexts import context_files
 
@@ -26,7 +26,7 @@ _INPUT_OPTION: Final = re.compile(
 )
 _DATA_FILE: Final = re.compile(r"[\w./-]+\.(?:csv|tsv|parquet|json|ya?ml|npy|npz|txt|xlsx|pkl|h5)")
 _ALWAYS_SET: Final = ("HOME", "PATH", "HOSTNAME", "PWD")
-_OF_THE_SYSTEM: Final = (
+OF_THE_SYSTEM: Final = (
     "/bin/",
     "/dev/",
     "/etc/",
@@ -81,17 +81,20 @@ def _given_file(argv: Sequence[str]) -> Iterator[str]:
 
 
 class ImageGives:
-    """What an image gives to programs of its project.
+    """What an image gives to programs of its project: the files of `context`, which may be imported
+    by the names in `modules`.
 
     Args:
         root: the project, which is the context of the build.
     """
 
     def __init__(self, root: Path, recipe: DockerfileSummary) -> None:
-        self._root, self._recipe = root, recipe
+        self._root, self.recipe = root, recipe
         self.context: frozenset[str] = frozenset(
             name for name, _size in context_files(root, root / "Dockerfile")
         )
+        parts = (part for name in self.context for part in Path(name).parts)
+        self.modules: frozenset[str] = frozenset({".", *(p.removesuffix(".py") for p in parts)})
         self._makes_files = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
 
     def unmet(self, code: str, argv: Sequence[str]) -> Unmet:
@@ -101,33 +104,43 @@ class ImageGives:
             code: its source; "" where that is not known.
             argv: what starts it.
         """
-        needs = program_needs(code, argv)
+        needs = program_needs(code, argv, dict(self.recipe.environment))
         if self._makes_files:
-            needs.reads, needs.fetches = [], []
+            needs.reads = []
+            needs.fetches = [each for each in needs.fetches if each in SERVICES]
         reads = dict.fromkeys((*needs.reads, *_given_file(argv)))
         absent = [file for file in reads if not self._has(file)]
         inputs = [file for file in absent if (self._root / file.lstrip("/")).is_file()]
         files = tuple(file for file in absent if file not in inputs)
         fetched = next((each for each in needs.fetches if not (self._root / each).exists()), "")
-        return Unmet(files, tuple(inputs), fetched, self._reason(code, argv, needs.variables))
+        return Unmet(files, tuple(inputs), fetched, self._reason(code, argv, needs))
 
     def source_at(self, path: str) -> str:
         """The source of the project's file that a command names; "" where there is none."""
-        name = file_at(self._root, path, self._recipe, self.context)
+        name = file_at(self._root, path, self.recipe, self.context)
         return "" if name is None else read_source(self._root / name)
 
-    def _has(self, file: str) -> bool:
-        if file.startswith(_OF_THE_SYSTEM):
-            return True
-        return file_at(self._root, file, self._recipe, self.context) is not None
+    def module_source(self, name: str) -> str:
+        """The source of the project's module that a command names; "" where there is none."""
+        return code_of(self._root, name)
 
-    def _reason(self, code: str, argv: Sequence[str], variables: Sequence[str]) -> str:
-        known = (*self._recipe.variables, *_ALWAYS_SET)
-        asked = next((name for name in variables if name not in known), "")
+    def _has(self, file: str) -> bool:
+        if file.startswith(OF_THE_SYSTEM):
+            return True
+        return file_at(self._root, file, self.recipe, self.context) is not None
+
+    def _reason(self, code: str, argv: Sequence[str], needs: ProgramNeeds) -> str:
+        broken = broken_line(code)
+        if broken:
+            return broken
+        if needs.asks:
+            return "it asks whoever runs it for input, and a run has nobody who answers"
+        known = (*self.recipe.variables, *_ALWAYS_SET)
+        asked = next((name for name in needs.variables if name not in known), "")
         if asked:
             return f"it asks for the variable {asked}, which the image does not set"
-        said = "\n".join((code, *self._recipe.runs))
-        for name, url in self._recipe.servers:
+        said = "\n".join((code, *self.recipe.runs))
+        for name, url in self.recipe.servers:
             library = name.partition("_")[0].lower()
             used = rf"\b(?:import|from) {library}\b|\b{name}\b"
             if library in argv or re.search(used, said):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from pytest_mlcontainer.cli.program_needs import program_needs
+from pytest_mlcontainer.cli.unmet_needs import OF_THE_SYSTEM, ImageGives
 
 WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "checkpoints",
             "predictions", "out")  # fmt: skip
@@ -21,9 +23,10 @@ _PATH_EXPECTED = (
 )
 
 
-def outputs_of(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """The folder that a source file writes to, if it names a usual one."""
-    needs = program_needs(code)
+def outputs_of(code: str, usual: tuple[str, ...], gives: ImageGives) -> tuple[tuple[str, ...], str]:
+    """The folder that a source file writes to, if it names a usual one, or the files; what it
+    prints where it can write nothing else. And where that is known from."""
+    needs = program_needs(code, environ=dict(gives.recipe.environment))
     if not needs.saves:
         return ("stdout",), "the code saves something only when it is asked to"
     for folder in usual:
@@ -32,9 +35,21 @@ def outputs_of(code: str, usual: tuple[str, ...]) -> tuple[tuple[str, ...], str]
     absolute = _ABSOLUTE.search(code)
     if absolute is not None:
         return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
-    written = (file.removeprefix("./") for file in needs.writes)
-    files = tuple(dict.fromkeys(file for file in written if not file.startswith(("/", ".."))))
-    return files[:_MOST_FILES], f"the code writes {files[0]}" if files else ""
+    written = (_from_workdir(file, gives.recipe.workdir) for file in needs.writes)
+    files = tuple(dict.fromkeys(e for e in written if not e.startswith(("..", *OF_THE_SYSTEM))))
+    if files:
+        return files[:_MOST_FILES], f"the code writes {files[0]}"
+    only_prints = needs.prints and not needs.hides and not gives.modules & needs.imports
+    return (
+        (("stdout",), "the code prints, and writes no file that is known")
+        if only_prints
+        else ((), "")
+    )
+
+
+def _from_workdir(file: str, workdir: str) -> str:
+    path, here = PurePosixPath(file), PurePosixPath("/", workdir)
+    return str(path.relative_to(here) if workdir and path.is_relative_to(here) else path)
 
 
 def mentions(code: str, folder: str) -> bool:

@@ -1,0 +1,60 @@
+"""What a shell script that an image starts comes to, where it is a plain list of commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from pytest_mlcontainer.cli.declared_commands import plain_words
+from pytest_mlcontainer.cli.unmet_needs import ImageGives
+from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
+
+_SHELLS: Final = re.compile(r"(?:/(?:usr/)?bin/)?(?:ba|da)?sh")
+_PREPARES: Final = re.compile(r"(?:set|echo|export|mkdir|sleep|printf|umask|date)\b|[A-Za-z_]\w*=")
+_ARGUMENTS: Final = re.compile(r"""\s+["']?\$[@*]["']?$""")
+_GIVEN: Final = re.compile(r"""(?:exec )?["']?\$[@*]["']?""")  # its arguments are the command
+
+
+def follow_script(recipe: DockerfileSummary, gives: ImageGives) -> tuple[DockerfileSummary, str]:
+    """The recipe of an image that starts the script's last command itself, and the source of all
+    programs that the script starts; the recipe as it is and "" where there is no such script."""
+    words = command_words((*recipe.entrypoint, *recipe.command))
+    script = next((word for word in words[:2] if not _SHELLS.fullmatch(word)), "")
+    commands = _commands(gives.source_at(script)) if script.endswith(".sh") else ()
+    if not commands:
+        return recipe, ""
+    last = commands[-1]
+    at_entrypoint = replace(recipe, entrypoint=last, command=())
+    at_command = replace(recipe, entrypoint=(), command=last)
+    code = "\n".join(program_started(words, gives)[0] for words in commands)
+    return at_entrypoint if recipe.entrypoint else at_command, code
+
+
+def program_started(words: Sequence[str], gives: ImageGives) -> tuple[str, tuple[str, ...]]:
+    """The source of what a command starts, "" where that is not the project's, and the words that
+    it is given."""
+    for at, word in enumerate(words):
+        code = ""
+        if ":" in word or (at and words[at - 1] == "-m"):
+            code = gives.module_source(word)
+        elif word.endswith(".py"):
+            code = gives.source_at(word)
+        if code:
+            return code, tuple(words[at + 1 :])
+    return "", ()
+
+
+def _commands(text: str) -> tuple[tuple[str, ...], ...]:
+    """All commands; () where the way through the script is not known."""
+    found: list[tuple[str, ...]] = []
+    lines = text.replace("\\\n", " ").replace("&&", "\n").splitlines()
+    for line in (each.strip() for each in lines):
+        if not line or line.startswith("#") or _PREPARES.match(line):
+            continue
+        words = plain_words(_ARGUMENTS.sub("", line).removeprefix("exec "))
+        if _GIVEN.fullmatch(line) or not words:
+            return ()
+        found.append(words)
+    return tuple(found)

@@ -1,0 +1,170 @@
+"""What is known of a program by its source alone: paths through functions and variables, input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.cli.guesses import Guesses, guess_entrypoints
+from pytest_mlcontainer.cli.program_needs import program_needs
+from pytest_mlcontainer.dockerfile import parse_dockerfile
+
+ALL = "FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\n"
+
+
+def guesses(root: Path, dockerfile: str, files: dict[str, str]) -> Guesses:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return guess_entrypoints(root, {}, parse_dockerfile(dockerfile))
+
+
+@pytest.mark.parametrize(
+    ("code", "reads"),
+    [
+        ("def get(path):\n    return read_csv(path)\nget('a.csv')", ["a.csv"]),
+        ("def get(path='a.csv'):\n    return read_csv(path)\nget()", ["a.csv"]),
+        ("def get(n, *, path):\n    return read_csv(path)\nget(3, path='a.csv')", ["a.csv"]),
+        ("class T:\n    def get(self, path):\n        read_csv(path)\nT().get('a.csv')",
+         ["a.csv"]),
+        ("class T:\n    def __init__(self, path='a.csv'):\n        self.path = path\n"
+         "    def get(self):\n        read_csv(self.path)\nT().get()", ["a.csv"]),
+        ("URL = 'a.csv'\ndef f(u):\n    return g(u)\ndef g(path):\n    read_csv(path)\nf(URL)",
+         ["a.csv"]),
+        ("def get(path):\n    read_csv(path)\ndef save(path):\n    x.to_csv(path)\n"
+         "get('a.csv')\nsave('b.csv')", ["a.csv"]),
+        ("def get(path):\n    return read_csv(path)\nget('a.csv')\nget('b.csv')",
+         ["a.csv", "b.csv"]),
+        # Who is not called, or is called with what is not known, reads nothing that is known.
+        ("def get(path='a.csv'):\n    return read_csv(path)", []),
+        ("def get(path):\n    return read_csv(path)\nfor each in names:\n    get(each)", []),
+        ("def get(path):\n    path = path or 'b'\n    return read_csv(path)\nget('a.csv')", []),
+    ],
+)  # fmt: skip
+def test_a_path_is_followed_into_the_function_that_gets_it(code: str, reads: list[str]) -> None:
+    assert program_needs(code).reads == reads
+
+
+@pytest.mark.parametrize(
+    ("code", "reads"),
+    [
+        ("read_csv(os.getenv('DATA', 'a.csv'))", ["a.csv"]),
+        ("read_csv(os.environ.get('DATA', 'a.csv'))", ["a.csv"]),
+        ("read_csv(os.path.join(os.environ['IN'], 'b.csv'))", ["/in/b.csv"]),
+        ("read_csv(os.path.join(os.getenv('IN'), 'b.csv'))", ["/in/b.csv"]),
+        ("IN = os.getenv('IN', 'here')\nread_csv(Path(IN) / 'b.csv')", ["/in/b.csv"]),
+        ("read_csv(os.getenv('DATA'))", []),
+    ],
+)
+def test_a_path_is_what_the_images_variables_say(code: str, reads: list[str]) -> None:
+    assert program_needs(code, environ={"IN": "/in"}).reads == reads
+
+
+def test_a_path_that_env_gives_is_an_output_and_where_the_image_has_it(tmp_path: Path) -> None:
+    code = "m = os.path.join(os.environ['MODELS'], os.environ['NAME'])\njoblib.dump(fit(), m)\n"
+    dockerfile = f'{ALL}ENV MODELS=/app/trained NAME="m.joblib"\n'
+    (train,) = guesses(tmp_path, dockerfile, {"train.py": code}).entrypoints
+    assert train.outputs == ("trained/m.joblib",)
+
+
+@pytest.mark.parametrize("code", ["boto3.client('s3')", "yf.download('BTC')", "wandb.init()"])
+def test_a_service_of_others_is_asked_over_a_network(tmp_path: Path, code: str) -> None:
+    (train,) = guesses(tmp_path, ALL, {"train.py": f"{code}\nfit()\n"}).entrypoints
+    assert "over a network" in train.lacks
+
+
+@pytest.mark.parametrize(
+    ("code", "lacks"),
+    [
+        ("age = int(input('Age: '))\nprint(age)", "it asks whoever runs it for input, and a run"),
+        ("def f(x):\n    y\n      z\nf(1)", "line 4 is no Python: unexpected indent"),
+        ("if args.ask:\n    input()\nfit()", ""),
+        ("input = layer()\nfit(input)", ""),
+        ("print 'an older Python'", ""),
+    ],
+)
+def test_what_cannot_run_alone_is_left_out(tmp_path: Path, code: str, lacks: str) -> None:
+    text = f"p.add_argument('--ask', action='store_true')\n{code}\n"
+    (train,) = guesses(tmp_path, ALL, {"train.py": text}).entrypoints
+    assert (lacks in train.lacks) if lacks else train.lacks == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "outputs"),
+    [
+        ("print(score())", ("stdout",)),
+        ("print(score())\ndump(m, open('m.pkl', 'wb'))", ("m.pkl",)),
+        ("print(score())\ndump(m, out(1))", ()),
+        ("from local import fit\nprint(fit())", ()),
+        ("fit()", ()),
+    ],
+)
+def test_what_a_program_prints_is_its_output_where_it_writes_nothing_else(
+    tmp_path: Path, code: str, outputs: tuple[str, ...]
+) -> None:
+    files = {"train.py": f"import numpy\n{code}\n", "local.py": "def fit(): ...\n"}
+    (train,) = guesses(tmp_path, ALL, files).entrypoints
+    assert train.outputs == outputs
+
+
+def test_a_module_of_a_folder_is_started_as_one_where_it_imports_from_there(tmp_path: Path) -> None:
+    """`python src/train.py` puts `src` on the path, not the folder that `src` is in."""
+    for code in ("from src.data import load\nload()\n", "from .data import load\nload()\n"):
+        (train,) = guesses(tmp_path, ALL, {"src/train.py": code, "src/data.py": ""}).entrypoints
+        assert train.command == ("python", "-m", "src.train")
+    code = "sys.path.append('.')\nfrom src.data import load\nload()\n"
+    (train,) = guesses(tmp_path, ALL, {"src/train.py": code}).entrypoints
+    assert train.command == ("python", "src/train.py")
+    elsewhere = "FROM python:3.13-slim\nWORKDIR /srv\nCOPY . /app/\n"
+    code = "from src.data import load\nload()\n"
+    (train,) = guesses(tmp_path, elsewhere, {"src/train.py": code}).entrypoints
+    assert train.command == ("python", "/app/src/train.py")
+
+
+def test_a_command_that_is_no_json_is_said(tmp_path: Path) -> None:
+    for command in ("['python', 'run.py']", '["python",\u00a0"run.py"]', "[“python”, “run.py”]"):
+        found = guesses(tmp_path, f"{ALL}CMD {command}\n", {"run.py": "fit()\n"})
+        assert found.entrypoints == ()
+        assert "no JSON" in found.notes[0]
+
+
+def test_what_waits_at_no_port_is_no_server(tmp_path: Path) -> None:
+    code = "# the model that is served later\nfit()\n"
+    dockerfile = f'{ALL}CMD ["python", "app/fraud.py"]\n'
+    (run,) = guesses(tmp_path, dockerfile, {"app/fraud.py": code}).entrypoints
+    assert (run.name, run.port) == ("run", None)
+
+
+@pytest.mark.parametrize(
+    "start", ['CMD ["./run.sh"]', "CMD bash run.sh", 'ENTRYPOINT ["/app/run.sh"]']
+)
+def test_a_shell_script_that_the_image_starts_is_read(tmp_path: Path, start: str) -> None:
+    script = '#!/bin/sh\nset -e\npython prepare.py\nexec gunicorn -b 0.0.0.0:8000 app:app "$@"\n'
+    files = {
+        "run.sh": script,
+        "prepare.py": "joblib.dump(fit(), os.path.join('data', 'm.pkl'))\n",
+        "app.py": "m = joblib.load('data/m.pkl')\napp = Flask(__name__)\n",
+    }
+    (serve,) = guesses(tmp_path, f"{ALL}{start}\n", files).entrypoints
+    assert (serve.name, serve.command, serve.port, serve.lacks) == ("serve", None, 8000, "")
+
+
+def test_what_a_shell_script_starts_says_what_is_written_and_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    files = {"run.sh": "python a.py\npython -m pkg.b --fast\n", "a.py": "x.to_csv('a.csv')\n",
+             "pkg/b.py": "y = read_csv('a.csv')\ny.to_csv('b.csv')\n"}  # fmt: skip
+    (run,) = guesses(tmp_path, f'{ALL}CMD ["bash", "run.sh"]\n', files).entrypoints
+    assert (run.command, run.outputs, run.lacks) == (None, ("a.csv", "b.csv"), "")
+    files["a.py"] = "read_csv('https://example.org/a.csv').to_csv('a.csv')\n"
+    (run,) = guesses(tmp_path, f'{ALL}CMD ["bash", "run.sh"]\n', files).entrypoints
+    assert "over a network" in run.lacks
+
+
+@pytest.mark.parametrize("last", ['exec "$@"', '"$@"', "if [ -n x ]; then python a.py; fi"])
+def test_a_shell_script_whose_way_is_not_known_says_nothing(tmp_path: Path, last: str) -> None:
+    files = {"run.sh": f"#!/bin/sh\nsetup\n{last}\n", "train.py": "fit()\n", "a.py": "fit()\n"}
+    dockerfile = f'{ALL}ENTRYPOINT ["./run.sh"]\nCMD ["python", "train.py"]\n'
+    (train,) = guesses(tmp_path, dockerfile, files).entrypoints
+    assert (train.name, train.command) == ("train", None)
