@@ -231,3 +231,7 @@ def test_what_is_missing_is_told(
     result.stdout.fnmatch_lines(
         ["*note: Hadolint is not installed*", "*note: `docker build --check` was not asked: *"]
     )
+    project.write(image(""))
+    result = project.run("-k", "lint", "--container-engine=tcp://127.0.0.1:1")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*Hadolint is not installed*")  # nobody asked for it

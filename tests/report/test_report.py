@@ -328,9 +328,9 @@ def test_results_travel_between_processes_unchanged() -> None:
 
 @pytest.mark.parametrize(
     ("unlisted", "said"),
-    [("175 drift", "more than 1 item not"), ("175 equivalent", ": 1 item not")],
+    [("175 drift, 3 equivalent, 2 failed", ": 178 items not"), ("175 equivalent", ": 1 item not")],
 )
-def test_the_headline_says_where_more_is_off_than_is_listed(unlisted: str, said: str) -> None:
+def test_the_headline_counts_what_is_off_and_not_listed_too(unlisted: str, said: str) -> None:
     found = replace(
         outcome(DRIFT), notes=(f"w.npz: the worst 50 items are listed; not listed: {unlisted}",)
     )

@@ -61,6 +61,7 @@ KINDS = {
     "interpreter": r"interpreter|line ends|lines end|first line",
     "executable": r"executable bit",
     "program": r"install it in the Dockerfile",
+    "json": r"double quotes",
     "port": r"same port",
     "env": r"env = ",
     "user": r"HOME = ",

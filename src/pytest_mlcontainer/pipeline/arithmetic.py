@@ -135,7 +135,9 @@ class Arithmetic:
     def _asked(
         self, settings: Settings, asking: Asking, our_cpu: Callable[[], str | None]
     ) -> tuple[str, ...]:
-        task = self._context.task(settings, Activity.LOOKING, str(asking.target.platform))
+        platform = asking.target.platform
+        title = str(platform) if platform == HOST else f"image[{platform}]"
+        task = self._context.task(settings, Activity.LOOKING, title)
         with self._context.slots, task as progress:
             progress.say("asking numerical libraries for what is known")
             answers = repeated(partial(ask, asking), progress.say)

@@ -86,7 +86,8 @@ class Probes:
             return str((read_object(file) or {})["cpu"])
 
         def make(_folder: Path) -> str | None:
-            task = self._context.task(settings, Activity.LOOKING, str(image.platform))
+            title = f"image[{image.platform}]"
+            task = self._context.task(settings, Activity.LOOKING, title)
             with self._context.slots, task as progress:
                 progress.say("looking for a CPU whose emulation computes right")
                 found = repeated(partial(choose_cpu, engine, image), progress.say)
@@ -118,8 +119,9 @@ class Probes:
         """What a probe sees; one for all workers, and none where it is known already."""
 
         def make(_folder: Path) -> dict[str, object]:
-            title = str(probe.target.platform)
+            title = f"image[{probe.target.platform}]"
             with self._context.task(settings, Activity.LOOKING, title) as progress:
+                progress.say("reading which Python, packages and processor a run has")
                 return dict(repeated(partial(read_facts, probe), progress.say).values)
 
         raw, _folder = self._context.store(settings).once("facts", probe.key, make)

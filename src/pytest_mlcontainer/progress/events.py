@@ -20,7 +20,7 @@ class Activity(enum.Enum):
 
     BUILDING = "building"
     PULLING = "pulling"
-    LOOKING = "looking into"
+    LOOKING = "checking"
     RUNNING = "running"
     SERVING = "starting"
     OPENING = "opening"

@@ -40,7 +40,7 @@ def headline(outcome: Outcome, failing: int) -> str:
     """What was found, for someone who sees it for the first time."""
     target = str(outcome.target)
     reference = outcome.against or f"{outcome.reference} (the reference)"
-    count = f"more than {items(failing)}" if _has_unlisted(outcome) else items(failing)
+    count = items(failing + _unlisted_failing(outcome))
     found = f"{count} not within tolerance"
     known = why(outcome)
     if known and outcome.verdict is not Verdict.NONDETERMINISTIC:
@@ -61,11 +61,12 @@ def headline(outcome: Outcome, failing: int) -> str:
     return f"{outcome.entrypoint} {says}: {found}"
 
 
-def _has_unlisted(outcome: Outcome) -> bool:
-    """Whether more than what is listed does not pass."""
-    failing = tuple(verdict.value for verdict in Verdict if not verdict.passes)
-    unlisted = (note.partition(NOT_LISTED)[2] for note in outcome.notes)
-    return any(word in counts for counts in unlisted for word in failing)
+def _unlisted_failing(outcome: Outcome) -> int:
+    """How many items do not pass and are only counted."""
+    failing = {verdict.value for verdict in Verdict if not verdict.passes}
+    unlisted = ", ".join(note.partition(NOT_LISTED)[2] for note in outcome.notes)
+    counts = re.findall(r"(\d+) ([a-z]+)", unlisted)
+    return sum(int(count) for count, verdict in counts if verdict in failing)
 
 
 def _only_idle(outcome: Outcome) -> bool:

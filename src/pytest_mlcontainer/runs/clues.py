@@ -224,6 +224,11 @@ CLUES: Final[tuple[Clue, ...]] = (
         "give it the executable bit in the Dockerfile: `RUN chmod +x …` or `COPY --chmod=755 …`",
     ),
     _clue(
+        r"(sh|bash): (line )?\d+: \[.*: (command )?not found$",
+        "its CMD or ENTRYPOINT is no JSON, so a shell got it as it is",
+        'write it with double quotes, commas and plain spaces: CMD ["python", "train.py"]',
+    ),
+    _clue(
         r"(sh|bash)(: (line )?\d+)?: (?P<name>[\w.+-]+): (command )?not found$"
         r"|^(/usr/bin/)?env: '(?P<other>[\w.+-]+)': No such file or directory"
         r"|FileNotFoundError: .*No such file or directory: '(?P<third>ffmpeg|ffprobe|git|java|gcc"

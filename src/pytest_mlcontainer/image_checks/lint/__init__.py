@@ -100,7 +100,7 @@ def _of_hadolint(
 ) -> Iterator[ImageFinding]:
     program = find_hadolint(inputs.environ)
     if program is None:
-        notes.append(MISSING)
+        notes += [MISSING] if inputs.check.asked else []
         return
     raw, problem = run_hadolint(
         program, dockerfile, inputs.settings.root, inputs.environ, inputs.processes
