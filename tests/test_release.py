@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from scripts.release import problems
 
@@ -77,6 +79,29 @@ def test_workflows_may_do_nothing_that_they_do_not_ask_for(file: Path) -> None:
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False, name
+
+
+def test_the_lock_has_all_that_is_asked_for_by_hash_and_from_nowhere_in_particular() -> None:
+    """Made anew by `python scripts/lock.py` where this fails after a change of pyproject.toml."""
+    text = (ROOT / "dev.lock").read_text(encoding="utf-8")
+    pins = [Requirement(each) for each in re.findall(r"^([\w.-]+==[^\\\n]+?) \\\n", text, re.M)]
+    locked = {_name(pin): next(iter(pin.specifier)).version for pin in pins if _applies(pin)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = (project["dependencies"], *project["optional-dependencies"].values())
+    asked = [each for each in (Requirement(line) for some in lists for line in some)
+             if _applies(each) and _name(each) != project["name"]]  # fmt: skip
+    assert [str(each) for each in asked if locked.get(_name(each), "0") not in each.specifier] == []
+    assert len(text.split("\\\n    --hash=sha256:")) > len(pins)
+    assert not re.search(r"https?:|^-|^\S+ @", text, re.MULTILINE)
+    assert re.match(r"# Made by scripts/lock\.py: .* after \d{4}-\d\d-\d\d\.\n", text)
+
+
+def _name(requirement: Requirement) -> str:
+    return re.sub(r"[-_.]+", "-", requirement.name).lower()
+
+
+def _applies(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate()
 
 
 def test_fragments_become_the_changelog(tmp_path: Path) -> None:
