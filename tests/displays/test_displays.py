@@ -210,6 +210,14 @@ def test_lines_say_begin_steps_and_end() -> None:
     ]
 
 
+def test_a_run_under_many_variations_is_named_by_the_first_of_them() -> None:
+    log = Log()
+    names = ", ".join(("linux/amd64", "clock=+401d", "cpus=1", "env=leaked", "umask=0077"))
+    log.tell(Began(Task("1-d", Activity.RUNNING, f"train[{names}]"), 100.0))
+    log.pass_time(100.0, 102.0)
+    assert log.lines == ["  train[linux/amd64, clock=+401d, cpus=1 and 2 more]: running"]
+
+
 def test_lines_come_at_a_bearable_rate_and_never_stay_away() -> None:
     log = Log()
     log.tell(Began(BUILD, 0.0))

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pytest_mlcontainer.displays.words import clock_of, state_of
+from pytest_mlcontainer.displays.words import clock_of, state_of, title_of
 from pytest_mlcontainer.progress.board import Board, Going
 from pytest_mlcontainer.progress.events import Event
-from pytest_mlcontainer.report.escape import escape
 
 FIRST_S: Final = 0.4  # what takes less is not worth a look
 _MOST: Final = 6  # tasks that are shown
@@ -102,8 +101,7 @@ class LiveBlock:
         if not shown or size.columns < _LEAST_COLUMNS or most < 1:
             return []
         rows = [
-            (f"  {escape(each.task.title)}", state_of(each), clock_of(each, now))
-            for each in shown[:most]
+            (f"  {title_of(each)}", state_of(each), clock_of(each, now)) for each in shown[:most]
         ]
         more = f"  and {len(shown) - most} more" if len(shown) > most else ""
         asked = (size.columns, tuple(rows), more)

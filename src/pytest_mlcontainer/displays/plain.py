@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pytest_mlcontainer.displays.folds import INDENT, Fold, Steps, unfolded
-from pytest_mlcontainer.displays.words import clock, clock_of, state_of
+from pytest_mlcontainer.displays.words import clock, clock_of, state_of, title_of
 from pytest_mlcontainer.progress.board import Board, Going
 from pytest_mlcontainer.progress.events import Activity, Ended, Event
 from pytest_mlcontainer.report.escape import escape
@@ -69,15 +69,15 @@ class PlainLines:
         if shown is None:
             if now - going.began >= FIRST_S:
                 self._shown[key] = _Shown(now, going.step)
-                yield f"{going.task.title}: {state_of(going)}{_expected(going)}"
+                yield f"{title_of(going)}: {state_of(going)}{_expected(going)}"
         elif (going.known or going.step) != shown.step and now - shown.last >= STEP_S:
             self._shown[key] = _Shown(now, going.known or going.step)
-            yield f"{going.task.title}: {state_of(going)}"
+            yield f"{title_of(going)}: {state_of(going)}"
 
     def _still(self, now: float) -> Iterator[str]:
         going = [each for each in self.board.going() if each.task.key in self._shown]
         for each in going[:_MOST]:
-            yield f"{each.task.title}: still {state_of(each)} ({clock_of(each, now)})"
+            yield f"{title_of(each)}: still {state_of(each)} ({clock_of(each, now)})"
         if len(going) > _MOST:
             yield f"{len(going) - _MOST} more"
 
@@ -85,7 +85,8 @@ class PlainLines:
         if self._shown.pop(event.task, None) is None or not self.says_steps:
             return
         task, how = going.task, "done" if event.worked else "ended"
-        title = f"{task.title}: {task.activity.value}: {how} after {clock(event.at - going.began)}"
+        ended = f"{how} after {clock(event.at - going.began)}"
+        title = f"{title_of(going)}: {task.activity.value}: {ended}"
         said = going.said if task.activity is Activity.BUILDING else []
         self._last = event.at
         steps = Steps(title, [escape(line) for line in said], event.at)

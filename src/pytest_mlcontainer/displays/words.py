@@ -8,6 +8,16 @@ from pytest_mlcontainer.progress.board import Going
 from pytest_mlcontainer.report.escape import escape
 
 _NEAR: Final = 0.25
+_PARTS: Final = 3
+
+
+def title_of(going: Going) -> str:
+    """What a task is about, with the first of what is varied where that is much."""
+    name, _bracket, inside = going.task.title.partition("[")
+    parts = inside.removesuffix("]").split(", ")
+    if len(parts) <= _PARTS + 1:
+        return escape(going.task.title)
+    return escape(f"{name}[{', '.join(parts[:_PARTS])} and {len(parts) - _PARTS} more]")
 
 
 def state_of(going: Going) -> str:
