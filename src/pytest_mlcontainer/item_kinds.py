@@ -35,6 +35,13 @@ _INDICES = frozenset({
     "vocabulary", "stoi", "token", "encoder", "encoding", "mapping", "category", "categories",
     "tokenizer", "version", "opset",
 })  # fmt: skip
+# Names that other arrays are in the order of, or hold the numbers of.
+_NUMBERED = frozenset({
+    "class", "classes", "category", "categories", "label", "labels", "vocab", "vocabulary",
+    "token", "tokens", "itos", "feature", "features", "column", "columns", "encoder", "level",
+    "levels", "target", "targets",
+})  # fmt: skip
+_POINTERS = frozenset({"indptr", "indices", "index", "idx", "offset", "offsets"})
 _COUNTING = frozenset({"n", "num", "number", "count", "counts", "total", "max", "min", "support"})
 # What a format calls an array that nobody named.
 _NAMELESS = frozenset({
@@ -113,6 +120,18 @@ def is_index(difference: Difference) -> bool:
         and not words_of(difference).isdisjoint(_INDICES)
         and own_words(difference).isdisjoint(_COUNTING)
     )
+
+
+def is_pointers(difference: Difference) -> bool:
+    """Whether its whole numbers say where in another array something is."""
+    return is_integer(difference) and not own_words(difference).isdisjoint(_POINTERS)
+
+
+def is_in_order(difference: Difference) -> bool:
+    """Whether the order of its values is part of them: other arrays go by it, as coefficients do by
+    the names of features, and codes by a list of classes."""
+    words = words_of(difference)
+    return not words.isdisjoint(_NUMBERED) or not words.isdisjoint(_WEIGHTS)
 
 
 def is_metric(difference: Difference) -> bool:

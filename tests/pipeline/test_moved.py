@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
 from pytest_mlcontainer.judging.moved import MOST, settle_moved
@@ -17,7 +23,50 @@ from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdic
 LABELS = [0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1]
 
 
+def write_parquet(path: Path, columns: Values) -> None:
+    pq.write_table(pa.table(columns), path)
+
+
+def write_feather(path: Path, columns: Values) -> None:
+    feather.write_feather(pa.table(columns), str(path))
+
+
+def write_stream(path: Path, columns: Values) -> None:
+    table = pa.table(columns)
+    with pa.ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table)
+
+
+def write_hdf5(path: Path, columns: Values) -> None:
+    with h5py.File(path, "w") as file:
+        for name, column in columns.items():
+            file[name] = column
+
+
+def write_sqlite(path: Path, columns: Values) -> None:
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"CREATE TABLE predictions ({', '.join(columns)})")
+        marks = ", ".join("?" * len(columns))
+        rows = zip(*columns.values(), strict=True)
+        database.executemany(f"INSERT INTO predictions VALUES ({marks})", rows)
+
+
+def write_npz(path: Path, arrays: Values) -> None:
+    np.savez(path, **arrays)
+
+
 Values = dict[str, Any]
+WRITERS: dict[str, Callable[[Path, Values], None]] = {
+    "model.npz": write_npz,
+    "features.npz": write_npz,
+    "predictions.npz": write_npz,
+    "predictions.parquet": write_parquet,
+    "predictions.feather": write_feather,
+    "predictions.arrows": write_stream,
+    "predictions.h5": write_hdf5,
+    "predictions.sqlite": write_sqlite,
+}
 Judge = Callable[..., tuple[Difference, ...]]
 
 
@@ -34,8 +83,8 @@ def judge(tmp_path: Path) -> Judge:
             for name, value in files.items():
                 path = tmp_path / side / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                if name.endswith(".npz"):
-                    np.savez(path, **value)
+                if name in WRITERS:
+                    WRITERS[name](path, value)
                 else:
                     path.write_text(value if isinstance(value, str) else json.dumps(value))
                 outputs.append(Output(name, path, path.stat().st_size))
@@ -120,6 +169,21 @@ def test_predictions_that_are_all_the_same_vouch_for_nothing(
         )
         for each in (constant, other)
     ]
+    assert verdicts == [Verdict.DRIFT, Verdict.EQUIVALENT]
+
+
+@pytest.mark.parametrize(
+    "name", [each for each in WRITERS if each.startswith("predictions")], ids=lambda n: n[12:]
+)
+@pytest.mark.parametrize(("one", "two"), [(0.5, 0.25), ("cat", "dog")], ids=["numbers", "text"])
+def test_that_is_so_in_every_format_and_at_any_length(
+    judge: Judge, name: str, one: object, two: object
+) -> None:
+    ids, verdicts = list(range(3000)), []
+    for predicted in ([one] * 3000, [one, two] * 1500):
+        written = {name: {"id": ids, "pred": predicted}}
+        found = judge({"model.npz": model(2.4e-7), **written}, {"model.npz": model(0), **written})
+        verdicts.append(verdict_of(found))
     assert verdicts == [Verdict.DRIFT, Verdict.EQUIVALENT]
 
 

@@ -157,6 +157,24 @@ def test_what_no_bound_can_accept_is_not_proposed(difference: Difference) -> Non
     assert acceptance(difference) is None
 
 
+@pytest.mark.parametrize(
+    ("output", "item", "is_proposed"),
+    [
+        ("outputs/users.json", "matched", True),
+        ("outputs/classes.npy", "", False),
+        ("outputs/encoder.pkl", "categories_[0]", False),
+        ("outputs/model.json", "feature_names", False),
+        ("outputs/model.npz", "coef", False),  # each belongs to a feature
+    ],
+)
+def test_any_order_is_proposed_only_for_what_nothing_else_is_in_the_order_of(
+    output: str, item: str, is_proposed: bool
+) -> None:
+    found = Difference(output, item, Verdict.DRIFT, differing=3, size=3, free="unordered = true")
+    for each in (found, replace(found, max_abs=2.0, max_rel=0.5, scale_error=0.5)):
+        assert (acceptance(each) is not None) is is_proposed
+
+
 def test_noise_that_was_measured_is_proposed_as_the_bound() -> None:
     difference = Difference(
         "a.npz", "w", Verdict.DRIFT, max_abs=1e-3, max_rel=0.5, size=9, differing=3, noise=2e-3

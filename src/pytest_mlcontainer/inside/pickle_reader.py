@@ -440,16 +440,17 @@ def _numpy(node, kind, writer):
 
 
 def _sparse(node, kind, writer):
-    """A matrix of compressed rows: in which order the places of one stand is no part of it, nor is
-    whether anybody has looked at that."""
+    """A matrix in one form: in which order entries stand, and which zeros are stored, is no part
+    of it, nor is whether anybody has looked at that."""
     sparse = sys.modules.get("scipy.sparse")
     value = node.value
-    if sparse is None or not sparse.issparse(value) or value.format not in ("csr", "csc", "bsr"):
+    kinds = ("csr", "csc", "bsr", "coo")
+    if sparse is None or not sparse.issparse(value) or value.format not in kinds:
         return None
-    if not value.has_sorted_indices:
-        value = value.copy()
-        value.sort_indices()
-    state = {key: held for key, held in vars(value).items() if not key.startswith("_has_")}
+    value = value.copy()
+    value.sum_duplicates()
+    value.eliminate_zeros()
+    state = {key: held for key, held in vars(value).items() if not re.match("_?has_", key)}
     return _held(node, kind, writer, state)
 
 
@@ -546,6 +547,8 @@ def _pandas(node, kind, writer):
     if isinstance(value, getattr(pandas, "Series", ())):
         parts = {"values": _column(value), "index": value.index, "name": value.name}
         return _held(node, kind, writer, parts)
+    if isinstance(value, getattr(pandas, "Categorical", ())):
+        return _held(node, kind, writer, _categorical(value))
     if isinstance(value, getattr(pandas, "RangeIndex", ())):
         writer.put(node.name, kind, v=str(range(value.start, value.stop, value.step)))
         return []
@@ -564,6 +567,17 @@ def _pandas(node, kind, writer):
     return None
 
 
+def _categorical(held):
+    """Values by the number of their category; where it says nothing which one is the first, the
+    categories stand in order."""
+    if not held.ordered:
+        try:
+            held = held.reorder_categories(sorted(held.categories))
+        except TypeError:  # texts beside numbers
+            pass
+    return {"codes": held.codes, "categories": held.categories, "ordered": held.ordered}
+
+
 def _column(values):
     """A column's values as an array of NumPy, where that says all, or as pandas has them."""
     held = values.array
@@ -574,7 +588,7 @@ def _column(values):
         texts = [None if missing else str(text) for text, missing in zip(values, values.isna())]
         return numpy.array([*texts, None], object)[:-1]
     if type(held).__name__ == "Categorical":
-        return {"codes": held.codes, "categories": held.categories, "ordered": held.ordered}
+        return _categorical(held)
     if type(held).__name__ == "DatetimeArray":
         return {"values": held.view("i8"), "dtype": str(held.dtype)}
     return held

@@ -153,7 +153,7 @@ class Metrics:
 
         def take(metric: Metric) -> bool:
             numbers = _numbers(metric.actual), _numbers(metric.expected)
-            if numbers[0] is None or numbers[1] is None:
+            if metric.is_stand_in or numbers[0] is None or numbers[1] is None:
                 return False
             self._rules[metric.item] = metric.margin, metric.rule
             self._samples.setdefault(metric.item, {})[seed] = _Sample(numbers[0], numbers[1])

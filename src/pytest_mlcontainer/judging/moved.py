@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.compare import compare_outputs
-from pytest_mlcontainer.compare.numeric.measure import Array
+from pytest_mlcontainer.compare.numeric.measure import first_two
 from pytest_mlcontainer.compare.rules.study import Metric, Study
 from pytest_mlcontainer.model import Comparator, Difference, Output, Rule, Tolerance, Verdict
 
@@ -44,7 +44,6 @@ _PREDICTIONS = re.compile(
 _PREDICTED = re.compile(r"pred|prob|logit|score|forecast|y_?hat|decision|recommend|output", re.I)
 _ROWS = re.compile(r"(^|[._])(id|ids|idx|index|row|sample|name|path|file|image|key)s?$", re.I)
 _PLACE = re.compile(r"\[[0-9]+\]")
-_BLOCK = 1 << 16
 
 
 def settle_moved(
@@ -75,8 +74,7 @@ def settle_moved(
 def _that_vary(
     names: Set[str], outputs: tuple[Output, ...], comparators: tuple[Comparator, ...]
 ) -> frozenset[str]:
-    """The outputs whose predictions are not all the same; those that cannot be looked into, too,
-    as are columns of more than 1000 values in formats that a library in C reads.
+    """The outputs whose predictions are not all the same; those that cannot be looked into, too.
 
     Each is compared with itself, so as to be told of its values, whatever its format.
     """
@@ -86,7 +84,7 @@ def _that_vary(
         output, item = metric.item
         kind = _PLACE.sub("[*]", item)  # of values by names, `{"a.png": 1}`, all are of one kind
         kind = "*" if metric.expected.size == 1 and kind == item else kind
-        items.setdefault(output, {}).setdefault(kind, set()).update(_first_two(metric.expected))
+        items.setdefault(output, {}).setdefault(kind, set()).update(first_two(metric.expected))
         return True
 
     chosen = tuple(output for output in outputs if output.name in names)
@@ -99,11 +97,12 @@ def _that_vary(
 
 def _vary(items: dict[str, set[object]]) -> bool:
     """Whether predictions are not all the same, by what items hold: by those that are called as
-    predictions are; where none is, by all but the names of rows.
+    predictions are, or stand in what is; where none is, by all but the names of rows.
     """
-    chosen = [found for item, found in items.items() if _PREDICTED.search(item)]
-    chosen = chosen or [found for item, found in items.items() if not _ROWS.search(item)]
-    return any(len(found) > 1 for found in chosen)
+    values = {item: found for item, found in items.items() if not _ROWS.search(item)}
+    called = [found for item, found in items.items() if _PREDICTED.search(item.rpartition(".")[2])]
+    inside = [found for item, found in values.items() if _PREDICTED.search(item)]
+    return any(len(found) > 1 for found in called or inside or values.values())
 
 
 def _is_one_line(path: Path) -> bool:
@@ -111,17 +110,6 @@ def _is_one_line(path: Path) -> bool:
     with path.open("rb") as file:
         first, second = file.readline(), file.readline()
         return bool(second) and all(line == first for line in (second, *file))
-
-
-def _first_two(array: Array) -> set[object]:
-    """Two values of an array that are not the same; one, where there are no others."""
-    found: set[object] = set()
-    for block in array.blocks(_BLOCK):
-        for value in block.tolist():
-            found.add("NaN" if value != value else value)
-            if len(found) > 1:
-                return found
-    return found
 
 
 def is_parameter(difference: Difference) -> bool:

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from pytest_mlcontainer.item_kinds import is_identifier, is_index, is_integer, is_labels
+from pytest_mlcontainer.item_kinds import (
+    is_identifier,
+    is_in_order,
+    is_index,
+    is_integer,
+    is_labels,
+    is_pointers,
+)
 from pytest_mlcontainer.model import BY_DTYPE, Difference, Verdict
 from pytest_mlcontainer.model.clock_names import (
     is_date_of_run,
@@ -77,6 +84,8 @@ def acceptance(difference: Difference, size: float | None = None) -> Acceptance 
     """
     if difference.verdict not in (Verdict.DRIFT, Verdict.NONDETERMINISTIC) or difference.excuses:
         return None
+    if difference.free.startswith("unordered") and is_in_order(difference):
+        return None  # and no bound, which would let any order pass, and any values
     size = _size(difference) if size is None else size
     found = (
         _of_time(difference)
@@ -155,7 +164,8 @@ def _of_any_dtype(difference: Difference, values: Acceptance | None) -> Acceptan
 
 def _bound(difference: Difference, size: float) -> Acceptance | None:
     off, relative, name = difference.max_abs, difference.max_rel, difference.where
-    if is_identifier(difference) or is_index(difference) or _is_beyond_doubles(difference):
+    names = is_identifier(difference) or is_index(difference) or is_pointers(difference)
+    if names or _is_beyond_doubles(difference):
         return _share(difference)
     if is_labels(difference):  # numbers, too: between two classes there is no distance
         return _agreement(difference)

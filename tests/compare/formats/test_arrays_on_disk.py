@@ -17,6 +17,7 @@ import pytest
 from pytest_mlcontainer.compare import verdict_of
 from pytest_mlcontainer.compare.formats import npz as npz_format
 from pytest_mlcontainer.model import Tolerance, Verdict
+from pytest_mlcontainer.report.acceptance import acceptance
 from tests.fixture_types import Compare, Only
 
 
@@ -275,6 +276,36 @@ def test_the_order_of_places_in_a_row_is_no_part_of_a_sparse_matrix(compare: Com
     assert verdict_of(compare("m.npz", shuffled, expected)[0]) is Verdict.IDENTICAL
     moved = sparse([0, 3, 3, 5], [8, 1, 4, 2, 0], [2.5, 1.5, 0.5, 4.5, 3.5])
     assert verdict_of(compare("m.npz", moved, expected)[0]) is Verdict.DRIFT
+
+
+def test_neither_are_zeros_that_are_stored_nor_in_how_many_parts_an_entry_is(
+    compare: Compare,
+) -> None:
+    expected = sparse([0, 3, 3, 5], [1, 4, 8, 0, 2], [0.5, 1.5, 2.5, 3.5, 4.5])
+    fuller = sparse([0, 4, 4, 7], [1, 3, 4, 8, 0, 2, 2], [0.5, 0.0, 1.5, 2.5, 3.5, 4.0, 0.5])
+    assert verdict_of(compare("m.npz", fuller, expected)[0]) is Verdict.IDENTICAL
+    another = sparse([0, 4, 4, 6], [1, 3, 4, 8, 0, 2], [0.5, 0.25, 1.5, 2.5, 3.5, 4.5])
+    found, _notes = compare("m.npz", another, expected)
+    proposed = {each.item: acceptance(each) for each in found if not each.verdict.passes}
+    assert proposed == {"indptr": None, "indices": None, "data": None}
+
+
+def by_place(rows: list[int], columns: list[int], data: list[float]) -> dict[str, np.ndarray]:
+    """As `save_npz` writes a matrix of places and values."""
+    parts = {"row": np.array(rows, np.int32), "col": np.array(columns, np.int32)}
+    shape = np.array([5, 9])
+    return {**parts, "data": np.array(data), "shape": shape, "format": np.array(b"coo")}
+
+
+def test_entries_of_a_matrix_by_places_may_stand_in_any_order(compare: Compare) -> None:
+    expected = by_place([0, 1, 1], [3, 0, 2], [0.5, 1.5, 2.5])
+    shuffled = by_place([1, 4, 0, 1], [2, 4, 3, 0], [2.5, 0.0, 0.5, 1.5])
+    assert verdict_of(compare("m.npz", shuffled, expected)[0]) is Verdict.IDENTICAL
+    turned = by_place([0, 1, 1], [3, 2, 0], [0.5, 1.5, 2.5])
+    assert verdict_of(compare("m.npz", turned, expected)[0]) is Verdict.DRIFT
+    plain = {name: turned[name] for name in ("row", "col", "data")}  # of no matrix that is known
+    as_it_is = {name: values[::-1] for name, values in plain.items()}
+    assert verdict_of(compare("m.npz", plain, as_it_is)[0]) is Verdict.DRIFT
 
 
 @pytest.mark.parametrize("indptr", [[0, 3, 2, 5], [0, 3, 3, 6], [1, 3, 3, 5], []])

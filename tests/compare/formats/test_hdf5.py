@@ -56,6 +56,23 @@ def items(compare: Compare) -> Items:
     return run
 
 
+def test_stored_zeros_and_the_order_of_entries_are_no_part_of_a_sparse_matrix(items: Items) -> None:
+    """As AnnData and 10x Genomics keep one: a group of three arrays."""
+
+    def matrix(starts: list[int], places: list[int], values: list[float]) -> bytes:
+        def write(each: h5py.File) -> None:
+            group = each.create_group("X")
+            group["indptr"], group["indices"], group["data"] = starts, places, values
+
+        return file(write)
+
+    expected = matrix([0, 2, 2, 3], [1, 4, 0], [0.5, 1.5, 2.5])
+    fuller = matrix([0, 3, 3, 4], [4, 2, 1, 0], [1.5, 0.0, 0.5, 2.5])
+    assert {each.verdict for each in items(fuller, expected).values()} == {Verdict.IDENTICAL}
+    moved = items(matrix([0, 2, 2, 3], [4, 1, 0], [0.5, 1.5, 2.5]), expected)
+    assert [name for name, each in moved.items() if not each.verdict.passes] == ["X/data"]
+
+
 def keras(each: h5py.File, moved: float = 0.0) -> None:
     each.attrs["keras_version"] = "3.15.1"
     each.attrs["backend"] = "tensorflow"

@@ -485,7 +485,7 @@ def test_any_value_comes_out_whole(tmp_path_factory: pytest.TempPathFactory, val
 def test_what_is_no_part_of_a_sparse_matrix_does_not_count(
     look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
 ) -> None:
-    """The order of places in a row, and whether anybody has looked at it."""
+    """The order of places in a row, and whether anybody has looked at it; zeros that are stored."""
     sparse = pytest.importorskip("scipy.sparse")
     expected = sparse.csr_matrix(np.array([[0.5, 1.5, 0.0], [0.0, 2.5, 3.5]]))
     parts = np.array([1.5, 0.5, 3.5, 2.5]), np.array([1, 0, 2, 1]), np.array([0, 2, 4])
@@ -493,8 +493,28 @@ def test_what_is_no_part_of_a_sparse_matrix_does_not_count(
     assert expected.has_sorted_indices
     assert verdict_of(look(shuffled, expected)[0]) is Verdict.IDENTICAL
     assert not items(look(sparse.csc_matrix(expected), expected)[0], Verdict.IDENTICAL) >= {"data"}
+    fuller = sparse.csr_matrix((np.array([1.5, 0, 0.5, 3.5, 2.5]), [1, 2, 0, 2, 1], [0, 3, 5]))
+    assert verdict_of(look(fuller, expected)[0]) is Verdict.IDENTICAL
+    places = sparse.coo_matrix((np.array([3.5, 0.5, 2.5, 1.5]), ([1, 0, 1, 0], [2, 0, 1, 1])))
+    assert verdict_of(look(places, expected.tocoo())[0]) is Verdict.IDENTICAL
     shuffled.data[0] = 7
     assert items(look(shuffled, expected)[0], Verdict.DRIFT) == {"data"}
+
+
+def test_in_which_order_categories_stand_counts_only_where_they_are_ordered(
+    look: Callable[..., tuple[tuple[Difference, ...], tuple[str, ...]]],
+) -> None:
+    pandas = pytest.importorskip("pandas")
+
+    def column(categories: str, ordered: bool = False, values: str = "abca") -> Any:
+        made = pandas.Categorical([*values], categories=[*categories], ordered=ordered)
+        return {"bare": made, "frame": pandas.DataFrame({"c": made})}
+
+    expected = column("abc")
+    assert verdict_of(look(column("cab"), expected)[0]) is Verdict.IDENTICAL
+    assert verdict_of(look(column("cab", values="abcb"), expected)[0]) is Verdict.DRIFT
+    ordered = column("abc", ordered=True)
+    assert verdict_of(look(column("cab", ordered=True), ordered)[0]) is Verdict.DRIFT
 
 
 def test_what_a_mask_hides_does_not_count(

@@ -461,6 +461,12 @@ def test_subnormals_flushed_to_zero_beside_normal_numbers_pass(only: Only) -> No
             True,
         ),
         ([0.5, 0.2, 0.03, 1e-17], [0.5, 0.2, 0.03, 3e-17], False),  # p-values keep their sign
+        ([5.1, 2.3, 1e-16], [5.1, 2.3, 4e-16], True),  # singular values stand in order
+        ([1e-16, 4e-16, 2.3, 5.1], [3e-16, 1e-16, 2.3, 5.1], True),
+        ([5.1, 1e-16, 2.3], [5.1, 4e-16, 2.3], False),
+        ([8.3, 1e-16], [8.3, 2e-16], False),  # a statistic and its p-value
+        ([0.9, 0.1, 1e-17], [0.9, 0.1, 4e-17], False),
+        ([299792458.5, 2.3, 6.6e-34], [299792458.5, 2.3, 1.1e-34], False),
         ([5.0, 2.5, 2.0, 1.0, 1e-12], [5.0, 2.5, 2.0, 1.0, -1e-12], False),
         ([5.0, 1e-17, 1e-17], [5.0, 1e-17, 1.0], False),
         ([-1e9, -1e9, 1e-7], [-1e9, -1e9, -1e-7], False),  # a mask

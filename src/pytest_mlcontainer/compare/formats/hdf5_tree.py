@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.hdf5_values import plain, plain_dtype
+from pytest_mlcontainer.compare.formats.sparse import in_one_form, parts_of_matrix
 from pytest_mlcontainer.compare.numeric.dtypes import bad_shape
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
-from pytest_mlcontainer.compare.sources import ComparedFile
+from pytest_mlcontainer.compare.sources import ComparedFile, UnreadableError
 from pytest_mlcontainer.compare.trees.items import Leaf
 
 _MOST_ITEMS = 250_000
@@ -42,7 +44,23 @@ def read_tree(h5py: Any, side: ComparedFile, file: Any) -> Hdf5Contents:
     Raises:
         UnreadableError: it holds more than can be compared.
     """
-    return _Hdf5Reader(h5py, side, file).read()
+    found = _Hdf5Reader(h5py, side, file).read()
+    _bring_to_one_form(found.leaves)
+    return found
+
+
+def _bring_to_one_form(leaves: dict[str, Leaf]) -> None:
+    """The same of the arrays of sparse matrices, which are groups."""
+    groups: dict[str, dict[str, Array]] = {}
+    for item, leaf in leaves.items():
+        group, slash, name = item.rpartition("/")
+        if isinstance(leaf, Array) and slash:
+            groups.setdefault(group, {})[name] = leaf
+    for group, arrays in groups.items():
+        parts = parts_of_matrix(arrays.keys())
+        with suppress(UnreadableError):
+            matrix = in_one_form({part: arrays[part] for part in parts}) if parts else {}
+            leaves.update({f"{group}/{part}": array for part, array in matrix.items()})
 
 
 class _Hdf5Reader:

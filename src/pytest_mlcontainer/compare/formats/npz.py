@@ -21,13 +21,7 @@ from pytest_mlcontainer.compare.formats.npy import (
     read_header,
     stored_array,
 )
-from pytest_mlcontainer.compare.formats.sparse_rows import (
-    MOVED,
-    PLACES,
-    STARTS,
-    in_row_order,
-    is_compressed,
-)
+from pytest_mlcontainer.compare.formats.sparse import in_one_form, parts_of_matrix
 from pytest_mlcontainer.compare.formats.zips import (
     BAD_ZIP,
     ENCRYPTED,
@@ -66,6 +60,7 @@ class Archive:
         members: in the order written.
         pool: computes checksums of large members while others are read.
         checksums: those already made or begun.
+        matrix: the arrays of a sparse matrix in one form, once they were asked for.
     """
 
     side: ComparedFile
@@ -73,6 +68,7 @@ class Archive:
     members: dict[str, zipfile.ZipInfo]
     pool: ThreadPoolExecutor
     checksums: dict[str, Future[int]] = field(default_factory=dict)
+    matrix: dict[str, Array] = field(default_factory=dict)
 
     def checksum(self, item: str) -> Future[int]:
         """Of the bytes of a member that is not compressed."""
@@ -109,11 +105,11 @@ class Archive:
         return self.side.unreadable(f"member {item!r} {reason}")
 
     def array(self, item: str) -> Array:
-        """A member as an array, as `stored`; those of a sparse matrix in the order of its rows."""
-        found = self.stored(item)
-        if item in MOVED and is_compressed(self.members.keys()):
-            return in_row_order(found, self.stored(STARTS), self.stored(PLACES))
-        return found
+        """A member as an array, as `stored`; those of a sparse matrix in one form."""
+        parts = parts_of_matrix(self.members.keys()) if "format" in self.members else ()
+        if item in parts and not self.matrix:
+            self.matrix.update(in_one_form({part: self.stored(part) for part in parts}))
+        return self.matrix[item] if item in parts else self.stored(item)
 
     def stored(self, item: str) -> Array:
         """A member as an array; small ones are unpacked once and kept.

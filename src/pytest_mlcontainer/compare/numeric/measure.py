@@ -24,6 +24,7 @@ Read = Callable[[int, int], Values]
 # many tiles, because handing one from thread to thread costs as much as looking at half a tile.
 SPANS_KEPT = 3
 _SPAN_TILES = 8
+_BLOCK = 1 << 16
 _LEAST_AHEAD_BYTES = 1 << 25
 
 
@@ -66,6 +67,17 @@ def array_of(values: Values) -> Array:
             yield flat[start : start + length]
 
     return Array(native.dtype, values.shape, blocks)
+
+
+def first_two(array: Array) -> frozenset[object]:
+    """Two values of an array that are not the same; one where there are no others. NaN is one."""
+    found: set[object] = set()
+    for block in array.blocks(_BLOCK):
+        for value in block.tolist():
+            found.add("NaN" if value != value else value)
+            if len(found) > 1:
+                return frozenset(found)
+    return frozenset(found)
 
 
 def measure(

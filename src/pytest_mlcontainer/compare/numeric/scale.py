@@ -21,7 +21,8 @@ value of the array is no such witness: a mask, a sentinel, a total or an id woul
 7. **Zeros are zeros up to rounding.** Where elements of float64 are below a few eps of the smallest
    of all others, on both sides, and a quarter of those that differ has another sign there or is 0,
    they are what is left where everything cancelled: an eigenvalue of a matrix without full rank,
-   what is beside the diagonal of QᵀQ. What keeps its sign may be data: a p-value, a probability.
+   what is beside the diagonal of QᵀQ. What keeps its sign may be data, a p-value or a probability,
+   but at the end of a spectrum: three or more in order of size, the largest above 1.
 
 An element passes when its error is at most max(rtol × |expected|, k × eps × S). The constants are
 the outcome of `python -m benchmarks.noise`, which holds them against noise of real computations and
@@ -54,6 +55,7 @@ _SHARES = np.sort(np.arange(_SAMPLE) * _GOLDEN % 1)
 _SHIFT = 49  # leaves of a float64 its exponent and three bits
 _FEW = 4096
 _EPS = 16 * 2.0**-52  # of float64, for zeros
+_LEAST_ZERO = 2.0**-62  # of the least beside them: what is smaller still did not come of rounding
 _MOST_ZERO = 1e-9  # beside a mask of 1e9 more than this would be data
 
 
@@ -162,10 +164,17 @@ def zeros(tile: Tile, actual: Floats, expected: Floats) -> NDArray[np.bool_]:
     least = float(np.min(others, initial=np.inf)) if len(others) else 0.0
     found = np.asarray(size <= min(_EPS * least, _MOST_ZERO))
     crossing = (np.signbit(actual) != np.signbit(expected)) | (actual == 0) | (expected == 0)
-    is_noise = bool(others.size) and 4 * np.count_nonzero(crossing & found) >= np.count_nonzero(
-        found
-    )
-    return found & is_noise
+    if 4 * np.count_nonzero(crossing & found) >= np.count_nonzero(found):
+        return found
+    return found & (_is_spectrum(tile.magnitude) & (size >= _LEAST_ZERO * least))
+
+
+def _is_spectrum(magnitude: NDArray[Any]) -> bool:
+    """Whether singular values or eigenvalues may have these sizes, and no probabilities."""
+    if not 3 <= len(magnitude) <= _FEW or not max(magnitude[0], magnitude[-1]) > 1:
+        return False
+    ordered = magnitude if magnitude[0] < magnitude[-1] else magnitude[::-1]
+    return bool((ordered[1:] >= ordered[:-1]).all())
 
 
 def typical_noise(magnitude: Floats, noise: Noise) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import enum
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, kind_of
-from pytest_mlcontainer.compare.numeric.measure import Array, array_of
+from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
+from pytest_mlcontainer.compare.numeric.measure import Array, array_of, first_two
 from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.rules.study import Metric
 from pytest_mlcontainer.compare.sources import Pair
@@ -33,6 +34,8 @@ class Work(enum.Enum):
     SUMMARISE = "summarise"  # the actual file, into `SummaryChunk`s of the text of its summary
 
 
+Packed = tuple[str, tuple[int, ...], str]
+"""An array as it travels: dtype, shape, bytes in base64."""
 FunctionReference = tuple[str, str, str]
 """A function's module, the file of that, and its qualified name."""
 
@@ -107,15 +110,16 @@ class MetricOffer:
     """Is this metric taken? The answer is a boolean."""
 
     item: tuple[str, str]
-    actual: tuple[str, tuple[int, ...], str]
-    expected: tuple[str, tuple[int, ...], str]
+    actual: Packed
+    expected: Packed
     margin: float
     rule: str
+    is_stand_in: bool = False
 
     def metric(self) -> Metric:
         """Raises: GarbledError: its arrays make no sense."""
         sides = _array_of(self.actual), _array_of(self.expected)
-        return Metric(self.item, *sides, self.margin, self.rule)
+        return Metric(self.item, *sides, self.margin, self.rule, self.is_stand_in)
 
 
 @dataclass(frozen=True)
@@ -156,24 +160,35 @@ Message = (
 )
 
 
-def offered(metric: Metric) -> MetricOffer | None:
-    """The metric as it travels; None for what is too large for one, or no number."""
+def offered(metric: Metric) -> MetricOffer:
+    """The metric as it travels; what is too large for one, or no number, as a stand-in."""
     sides = _packed(metric.actual), _packed(metric.expected)
-    if sides[0] is None or sides[1] is None:
-        return None
-    return MetricOffer(metric.item, sides[0], sides[1], metric.margin, metric.rule)
+    if sides[0] is not None and sides[1] is not None:
+        return MetricOffer(metric.item, sides[0], sides[1], metric.margin, metric.rule)
+    actual, expected = _stand_in(metric.actual), _stand_in(metric.expected)
+    return MetricOffer(metric.item, actual, expected, metric.margin, metric.rule, is_stand_in=True)
 
 
-def _packed(array: Array) -> tuple[str, tuple[int, ...], str] | None:
+def _packed(array: Array) -> Packed | None:
     kind = kind_of(array.dtype)
     if array.size > METRIC_ELEMENTS or kind not in (DtypeKind.FLOAT, DtypeKind.INTEGER):
         return None
     code = "<f8" if kind is DtypeKind.FLOAT else "<u8" if array.dtype.kind == "u" else "<i8"
-    values = np.ascontiguousarray(array.values().astype(code))
-    return code, tuple(array.shape), base64.b64encode(values.tobytes()).decode("ascii")
+    return _as_text(code, array.values())
 
 
-def _array_of(packed: tuple[str, tuple[int, ...], str]) -> Array:
+def _stand_in(array: Array) -> Packed:
+    """A number for each of its first two values that are not the same."""
+    numbers = sorted(zlib.crc32(repr(value).encode()) for value in first_two(array))
+    return _as_text("<i8", np.array(numbers))
+
+
+def _as_text(code: str, values: Values) -> Packed:
+    plain = np.ascontiguousarray(values.astype(code))
+    return code, tuple(values.shape), base64.b64encode(plain.tobytes()).decode("ascii")
+
+
+def _array_of(packed: Packed) -> Array:
     code, shape, text = packed
     try:
         flat = np.frombuffer(base64.b64decode(text, validate=True), _DTYPES[code])

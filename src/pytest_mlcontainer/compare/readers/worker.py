@@ -34,7 +34,6 @@ from pytest_mlcontainer.compare.readers.messages import (
     FunctionReference,
     Job,
     Message,
-    MetricOffer,
     Ready,
     SummaryChunk,
     Work,
@@ -194,8 +193,7 @@ def _calibration(channel: Channel, item: Item) -> Calibration:
 
 
 def _offer(channel: Channel, metric: Metric) -> bool:
-    found: MetricOffer | None = offered(metric)
-    return found is not None and bool(channel.ask(found))
+    return bool(channel.ask(offered(metric)))
 
 
 def _comparator(added: Added, number: int, channel: Channel) -> Comparator:

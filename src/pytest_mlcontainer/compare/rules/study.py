@@ -20,6 +20,8 @@ class Metric:
     Args:
         margin: how far the means may be apart.
         rule: where that comes from, as text.
+        is_stand_in: whether the arrays only tell of others, read elsewhere, whether they hold more
+            than one value: they are numbers that stand for one or two of those.
     """
 
     item: Item
@@ -27,6 +29,7 @@ class Metric:
     expected: Array
     margin: float
     rule: str
+    is_stand_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Study:
             the thread that compares, in the order of the outputs.
         on_difference: is told of every item compared, those that are not listed in the end too.
         on_metric: takes items whose rule asks for equivalence; True if it took this one, for which
-            there is no difference then. None takes none. Metrics have at most 1000 elements.
+            there is no difference then. None takes none.
         needed: rules and names that must not be idle.
     """
 

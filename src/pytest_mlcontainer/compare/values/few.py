@@ -37,6 +37,7 @@ Number = int | float
 MOST = 16
 _INT64 = range(-(2**63), 2**63)
 _FEW_DIGITS, _FLOAT32_DIGITS = 6, 9
+_KEPT = 1e-3  # of a number that is zero up to rounding: less of it is off only by chance
 _FLOAT32_MAX, _FLOAT32_TINY = (2 - 2.0**-23) * 2.0**127, 2.0**-126
 
 
@@ -185,8 +186,8 @@ class Few:
     ) -> bool:
         """Whether it takes a look at all numbers to tell, or to say, that they are off by noise."""
         if bound.noise is not None or judged_as is None or not gives_up_scale(tolerance):
-            # Against 0 the relative error is told as 0, though it may be what rounding left there.
-            return bound.noise is not None and (len(gaps) > 1 or not 0 < gaps[0].relative < 1)
+            # Against 0 the relative error is told as 0; of what rounding left there little is kept.
+            return bound.noise is not None and (len(gaps) > 1 or not 0 < gaps[0].relative < _KEPT)
         if len(gaps) > 1:
             return True
         unit = judged_as.scale * judged_as.eps
