@@ -33,7 +33,7 @@ _NAMING = frozenset({"id", "ids", "category", "class", "label"})
 _INDICES = frozenset({
     "class", "classes", "label", "labels", "label2", "idx", "index", "indices", "ids", "vocab",
     "vocabulary", "stoi", "token", "encoder", "encoding", "mapping", "category", "categories",
-    "tokenizer", "version", "opset",
+    "tokenizer", "version", "opset", "seed", "seeds",
 })  # fmt: skip
 # Names that other arrays are in the order of, or hold the numbers of.
 _NUMBERED = frozenset({
@@ -41,7 +41,10 @@ _NUMBERED = frozenset({
     "token", "tokens", "itos", "feature", "features", "column", "columns", "encoder", "level",
     "levels", "target", "targets",
 })  # fmt: skip
-_POINTERS = frozenset({"indptr", "indices", "index", "idx", "offset", "offsets"})
+_POINTERS = frozenset({
+    "indptr", "indices", "index", "idx", "offset", "offsets", "neighbors", "neighbours", "nn",
+    "knn", "topk", "ranking", "rankings", "order", "argsort", "permutation", "retrieved", "hits",
+})  # fmt: skip
 _COUNTING = frozenset({"n", "num", "number", "count", "counts", "total", "max", "min", "support"})
 # What a format calls an array that nobody named.
 _NAMELESS = frozenset({

@@ -207,6 +207,13 @@ def test_missing_and_new_outputs_come_before_all_else(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_new_or_missing_within_a_file_is_no_output(tmp_path: Path) -> None:
+    text = says(tmp_path, {"a.json": {"x": 1, "even": 2}}, {"a.json": {"x": 1, "evening": 2}})
+    assert text == (
+        "1 item is new (outputs/a.json:evening), 1 item is missing (outputs/a.json:even)"
+    )
+
+
 def test_an_output_under_another_name_is_said(tmp_path: Path) -> None:
     """Its bytes are the same; what else changed is said after it."""
     text = says(

@@ -15,13 +15,14 @@ import pytest
 
 from pytest_mlcontainer import config, matrix
 from pytest_mlcontainer.config.options import parse_options
-from pytest_mlcontainer.errors import ConfigError, MlContainerError
+from pytest_mlcontainer.errors import ConfigError, MlContainerError, RunError
 from pytest_mlcontainer.judging.equivalence import power_of, seeds_needed
 from pytest_mlcontainer.judging.evidence import Evidence, judge, judge_repeats
 from pytest_mlcontainer.model import (
     CheckJob,
     CompareJob,
     Entrypoint,
+    Failure,
     Options,
     Outcome,
     Output,
@@ -29,11 +30,13 @@ from pytest_mlcontainer.model import (
     RepeatsJob,
     Rule,
     Run,
+    RunJob,
     Settings,
     Target,
     Tolerance,
     Verdict,
 )
+from pytest_mlcontainer.pipeline.evidence import gather_repeats
 from pytest_mlcontainer.variations import harmless
 from tests.fixture_types import FailureOf
 from tests.sample_project import MakeProject
@@ -257,6 +260,17 @@ def entry(tolerance: Tolerance = Tolerance(), item: str | None = None) -> Entryp
 
 def found(outcome: Outcome) -> dict[str, Verdict]:
     return {each.item: each.verdict for each in outcome.differences}
+
+
+def test_a_repeat_that_fails_says_how_often_the_same_worked_before() -> None:
+    job = next(job for job in planned("repeat = 4") if isinstance(job, RepeatsJob))
+
+    def make(job: RunJob) -> Run:
+        failure = Failure("train exited with code 1", "", "") if job.repeat == 2 else None
+        return Run("1", "train", job.target, 0, 1.0, Path(), Path(), Path(), (), failure=failure)
+
+    with pytest.raises(RunError, match=r"\(repeat 2, on linux/amd64; 2 times before, it worked\)"):
+        gather_repeats(job, make)
 
 
 class TestJudging:

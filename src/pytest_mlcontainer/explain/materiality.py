@@ -85,9 +85,9 @@ def _files(chosen: Sequence[Difference]) -> Iterator[str]:
     for note, says in zip(_ONE_SIDE, ("new", "missing"), strict=True):
         found = [each for each in chosen if each.note.startswith(note)]
         if found:
-            noun = "output" if len(found) == 1 else "outputs"
-            be = "is" if len(found) == 1 else "are"
-            yield f"{len(found):,} {noun} {be} {says} ({_names(found)})"
+            noun = "item" if any(each.item for each in found) else "output"
+            be = " is" if len(found) == 1 else "s are"
+            yield f"{len(found):,} {noun}{be} {says} ({_names(found)})"
     for each in chosen:
         if _OTHER_NAME in each.note:
             yield each.note.partition(" in either run")[0] + f" ({each.output})"

@@ -7,6 +7,7 @@ from typing import Final
 from pytest_mlcontainer import facts as environment_facts
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
 from pytest_mlcontainer.compare.rules.study import Needed, Study
+from pytest_mlcontainer.judging.logged import logged_by_one
 from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.model import (
     PRINTED,
@@ -70,14 +71,16 @@ def compare_runs(
         Study(needed=needed),
     )
     differences = settle_moved(differences, expected.written, comparators)
+    verdict = verdict_of(differences)
+    logged = () if verdict.passes else logged_by_one(actual, expected)
     return Outcome(
         entrypoint=actual.entrypoint,
         target=actual.target,
         reference=expected.target,
-        verdict=verdict_of(differences),
+        verdict=verdict,
         differences=differences,
         facts=environment_facts.differing(actual.facts, expected.facts),
-        notes=(*expected.notes, *actual.notes, *notes),
+        notes=(*logged, *expected.notes, *actual.notes, *notes),
     )
 
 

@@ -51,7 +51,10 @@ def _which(job: RunJob) -> str:
     """What tells the run from the one that an item of its own shows."""
     if job.seed is not None:
         return f" (with {job.entrypoint.seed_env}={job.seed}, on {job.target.platform})"
-    return f" (repeat {job.repeat}, on {job.target.platform})" if job.repeat else ""
+    if not job.repeat:
+        return ""
+    before = "once" if job.repeat == 1 else f"{job.repeat} times"  # repeats are made in order
+    return f" (repeat {job.repeat}, on {job.target.platform}; {before} before, it worked)"
 
 
 def _varied(

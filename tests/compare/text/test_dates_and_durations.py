@@ -363,6 +363,9 @@ def test_a_text_that_differs_in_nothing_else_gets_the_rule_that_leaves_it_out(on
         ("/tmp/a1/m_20261128_152104.pt", "/tmp/b2/m_20261129_152104.pt", ("path",)),
         ("00:00:01,000 --> 00:00:03,900", "00:00:01,000 --> 00:00:03,500", ()),
         ("[00:00.000 --> 00:03.900]  Hello", "[00:00.000 --> 00:03.500]  Hello", ()),
+        ("<time>2024-05-01T12:00:00Z</time>", "<time>2024-05-01T10:00:00Z</time>", ()),
+        ("<time>2024-05-01T12:00:01Z</time>", "<time>2024-05-01T10:00:00Z</time>", ("time",)),
+        ("at 2024-05-01 12:00:00+02:00", "at 2024-05-01 10:00:00+00:00", ()),
     ],
 )
 def test_the_smallest_set_of_patterns_is_proposed(

@@ -199,6 +199,11 @@ def test_a_rule_that_is_there_already_is_named(compare: Compare, tmp_path: Path)
             [f"2026-11-30T{hour:02d}:30:00" for hour in range(9)],
             "moved by whole hours: another time zone, or other data",
         ),
+        (
+            [f"2026-01-0{day}T02:00:00+02:00" for day in (1, 2, 3)],
+            [f"2026-01-0{day}T00:00:00+00:00" for day in (1, 2, 3)],
+            "the moments are the same, written for another time zone",
+        ),
         (["2026-11-30 10:03:01"] * 3, ["2026-11-30 10:00:58"] * 3, ONLY_TIMES),
     ],
 )

@@ -10,6 +10,7 @@ import functools
 import operator
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from pytest_mlcontainer.model import NAMED_PATTERNS, Rule
@@ -21,6 +22,11 @@ _LONGEST = 20_000
 _CUE = re.compile(r"[0-9] --> +[0-9]")  # of a subtitle, or of what Whisper prints
 _ENDING = re.compile(r"\.[A-Za-z][0-9A-Za-z]{0,11}")
 _DATE = re.compile(r"[0-9]{4}|[A-Za-z]{3}")
+_MOMENT = re.compile(
+    r"(?<![0-9])[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+    r"(?:Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+QUARTER_S = 15 * 60
 # Those that claim most come last: a path may hold a time, and an id look like one.
 _ORDER = ("uuid", "address", "id", "hex", "time", "duration", "memory", "path")
 NOUNS = {
@@ -153,9 +159,31 @@ def _needed(actual: str, expected: str, agree: Callable[[str, str], bool]) -> fr
 
 def _are_results(actual: str, expected: str, names: tuple[str, ...]) -> bool:
     """Whether what these patterns match says what a program found, not when and where it ran."""
-    if "time" in names and any(_CUE.search(text) for text in (actual, expected)):
+    if "time" in names and (
+        any(_CUE.search(text) for text in (actual, expected)) or _have_moved(actual, expected)
+    ):
         return True
     return "path" in names and _lead_to_others(actual, expected)
+
+
+def _have_moved(actual: str, expected: str) -> bool:
+    """Whether times to the second all moved by whole quarters of an hour, as data or another time
+    zone move them, and no clock that is read twice does.
+    """
+    mine, theirs = (_MOMENT.findall(text) for text in (actual, expected))
+    if mine == theirs or len(mine) != len(theirs):
+        return False
+    offsets = (offset_s(*pair) for pair in zip(mine, theirs, strict=True))
+    return all(offset is not None and offset % QUARTER_S == 0 for offset in offsets)
+
+
+def offset_s(actual: str, expected: str) -> float | None:
+    """Seconds from one to the other; None where they are no dates or times of ISO."""
+    try:
+        left, right = (datetime.fromisoformat(text) for text in (actual, expected))
+        return (left - right).total_seconds()
+    except (ValueError, TypeError):  # no such day; or one of them alone names a zone
+        return None
 
 
 def _lead_to_others(actual: str, expected: str) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.text.excuses import excuse_all
+from pytest_mlcontainer.compare.text.excuses import QUARTER_S, excuse_all, offset_s
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import agree_by_numbers
@@ -22,7 +21,6 @@ _MOST_CHARACTERS: Final = 500_000
 _DAY: Final = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}[-/.][0-9]{2}[-/.][0-9]{2}(?![0-9])")
 _MANY_DAYS: Final = 3
 _MOMENT: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T ][0-9]{2}.*)?")
-_QUARTER_S: Final = 15 * 60
 
 
 def excused(
@@ -44,12 +42,13 @@ def excused(
     if excuses.names() == ("hex",) and is_digest(place.item):
         said = "by its name a digest: what it was made of is not the same"
         return replace(found, note=join_notes(found.note, said))
-    if "time" in excuses.names():
-        data = "the dates are of several days: data" if _are_of_many_days(pairs) else ""
-        if not data and not (len(pairs) == 1 and is_date_of_run(place.item)):
-            data = _say_zone(pairs)
-        if data:
-            return replace(found, note=join_notes(found.note, data))
+    data = ""
+    if "time" in excuses.names() and _are_of_many_days(pairs):
+        data = "the dates are of several days: data"
+    elif not (len(pairs) == 1 and is_date_of_run(place.item)):
+        data = _say_zone(pairs)
+    if data:
+        return replace(found, note=join_notes(found.note, data))
     said = excuses.say(book.key(place.output, place.item), rule)
     return replace(found, note=join_notes(found.note, said), excuses=excuses.names())
 
@@ -69,23 +68,17 @@ def _say_zone(pairs: list[tuple[str, str]]) -> str:
     """What is said where each time moved by whole days or quarters of an hour, as other data or
     another time zone move them, and no clock that is read twice does; "" else.
     """
-    offsets = {_offset_s(*pair) for pair in pairs if pair[0] != pair[1]}
-    if None in offsets or any(offset % _QUARTER_S for offset in offsets if offset is not None):
+    pairs = [pair for pair in pairs if pair[0] != pair[1]]
+    if not all(_MOMENT.fullmatch(text) for pair in pairs for text in pair):
         return ""
+    offsets = {offset_s(*pair) for pair in pairs}
+    if None in offsets or any(offset % QUARTER_S for offset in offsets if offset is not None):
+        return ""
+    if not any(offsets):
+        return "the moments are the same, written for another time zone"
     whole = not any(offset % 86_400 for offset in offsets if offset is not None)
     how = "days: other data" if whole else "hours: another time zone, or other data"
     return f"the dates moved by whole {how}"
-
-
-def _offset_s(actual: str, expected: str) -> float | None:
-    """Seconds from one to the other, where each is a date or a time of ISO and no more."""
-    if not (_MOMENT.fullmatch(actual) and _MOMENT.fullmatch(expected)):
-        return None
-    try:
-        left, right = (datetime.fromisoformat(text) for text in (actual, expected))
-        return (left - right).total_seconds()
-    except (ValueError, TypeError):  # no such day; or one of them alone names a zone
-        return None
 
 
 def excused_array(
