@@ -27,8 +27,9 @@ VARIATIONS = (
 OF_IMAGES = ("base-image", "project", "env")
 
 _LABEL = "label.toml"
-_KEYS = {"what", "set", "class", "verdict", "causes", "kind", "origins", "cures", "issue"}
-_OPTIONAL = {"kind", "origins", "cures", "issue"}
+_LINES = ("origins", "amplifiers", "decisions")
+_OPTIONAL = {"kind", "cures", "issue", *_LINES}
+_KEYS = {"what", "set", "class", "verdict", "causes", *_OPTIONAL}
 _DOCKERFILES = {
     "one": ("Dockerfile",),
     "pair": ("a.Dockerfile", "b.Dockerfile"),
@@ -54,6 +55,8 @@ class Case:
         entrypoint: the one that is run.
         origins: `file:line` of the statement at which the difference comes in; of several, any.
             Empty where that is not labelled.
+        amplifiers: the same, of the statement that makes a small difference large.
+        decisions: the same, of the statement that makes another choice of it.
         cures: every smallest set of settings, or of changes that can be tried from outside, that
             stops the drift by its first cause; empty where none does, None where not labelled.
         issue: of whom it is rebuilt, as `owner/repository#number`; "" where it is made up.
@@ -71,6 +74,8 @@ class Case:
     origins: tuple[str, ...] = ()
     cures: Sets | None = None
     issue: str = ""
+    amplifiers: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
 
     @property
     def drifts(self) -> bool:
@@ -121,10 +126,10 @@ def find_problems(folder: Path) -> Iterator[str]:
         yield "unknown set, class or kind"
         return
     yield from _label_problems(label, _known_names(folder, kind))
-    origins = label.get("origins", ())
+    places = [place for key in _LINES for place in label.get(key, ())]
     known = {*(each.name for each in KNOWN), *(each.change.name for each in TRIABLE)}
     yield from (f"cure {each}" for each in label.get("cures", ()) if not {*each} <= known)
-    yield from (f"no line {each}" for each in origins if not _is_code(folder, each))
+    yield from (f"no line {each}" for each in places if not _is_code(folder, each))
     for name in (*_DOCKERFILES[kind], "pyproject.toml"):
         if not (folder / name).is_file():
             yield f"no {name}"
@@ -194,6 +199,8 @@ def _case(folder: Path) -> Case:
         origins=tuple(label.get("origins", ())),
         cures=frozenset(map(frozenset, label["cures"])) if "cures" in label else None,
         issue=label.get("issue", ""),
+        amplifiers=tuple(label.get("amplifiers", ())),
+        decisions=tuple(label.get("decisions", ())),
     )
 
 
