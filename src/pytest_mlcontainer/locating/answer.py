@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from pytest_mlcontainer.locating.chain import Chain, apart, trace, writing
+from pytest_mlcontainer.locating.chain import Chain, apart, trace
 from pytest_mlcontainer.locating.exchange import aims_of
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
-from pytest_mlcontainer.locating.recording import LayerCall, ProcessRecording
-from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, shown
+from pytest_mlcontainer.locating.recording import NOTHING, LayerCall, ProcessRecording
+from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, norm, shown
 from pytest_mlcontainer.locating.ways import is_generator, way_in
+from pytest_mlcontainer.locating.writers import writing
 from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine, Step
 
 AMPLIFIES: Final = 30.0
 """By how much a statement has to enlarge a difference to be called an amplifier: more than a
 well-conditioned operation on a few hundred elements does."""
 _SMALL: Final = 1e-2
+_TINY: Final = 1e-300
 _STEPS: Final = 24
 _ORIGINS: Final = 3
 _VALUES: Final = 4
@@ -80,7 +82,10 @@ def find(
         steps=_steps(pairing, chain),
         notes=notes,
     )
-    return Found(location, *aims_of(pairing, chain, origins))
+    places = {_place(each) for each in origins}
+    # Where one gives what another gave before, the other stands for both in the chain.
+    every = [each for each in _on_the_way(chain) if _place(each) in places]
+    return Found(location, *aims_of(pairing, chain, every))
 
 
 def _written_inline(
@@ -217,16 +222,36 @@ def _steps(pairing: PairedRuns, chain: Chain) -> tuple[Step, ...]:
 
 
 def _amplifier(pairing: PairedRuns, chain: Chain, noise: frozenset[SourceLine]) -> Step | None:
-    """The statement that enlarges a small difference most."""
-    best, most = None, AMPLIFIES
+    """The statement that enlarges a small difference most, in one turn or in those of one call.
+
+    Of one that calls a function in which that happens, the statement there.
+    """
+    grown: dict[tuple[str, SourceLine], Step] = {}
+    places: dict[tuple[str, SourceLine], list[str]] = {}
     for node in _on_the_way(chain):
-        step = _step(pairing, node)
-        if step.place in noise or not step.read or step.bound is None or step.read >= _SMALL:
+        step, key = _step(pairing, node), (node.expected.path, _place(node))
+        if step.place in noise or not step.read or step.bound is None:
             continue
-        factor = step.bound / step.read
-        if factor >= most and math.isfinite(step.read):
-            best, most = step, factor
+        known = grown.get(key, step)
+        # What a turn hands to the next is its own; what else comes in is not.
+        given = (pair for name, pair in node.read.items() if name not in node.bound)
+        read = max(known.read or 0.0, apart(pairing, given) or 0.0)
+        grown[key] = replace(step, read=read, bound=max(step.bound, known.bound or 0.0))
+        places.setdefault(key, []).append(f"{node.place}>")
+    best, within = None, [""]
+    while within:
+        inner = [key for key in grown if key[0].startswith(tuple(within)) and _grows(grown[key])]
+        top = max(inner, key=lambda key: _factor(grown[key]), default=None)
+        best, within = (best, []) if top is None else (grown[top], places[top])
     return best
+
+
+def _grows(step: Step) -> bool:
+    return (step.read or math.inf) < _SMALL and _factor(step) >= AMPLIFIES
+
+
+def _factor(step: Step) -> float:
+    return (step.bound or 0.0) / (step.read or math.inf)
 
 
 def _decision(pairing: PairedRuns, chain: Chain) -> SourceLine | None:
@@ -234,8 +259,7 @@ def _decision(pairing: PairedRuns, chain: Chain) -> SourceLine | None:
 
     What began as a small one may have been enlarged before.
     """
-    began = [apart(pairing, each.bound.values()) for each in chain.origins]
-    if not any(each is not None and each < _SMALL for each in began):
+    if not any(_is_small(pairing, each) for each in chain.origins):
         return None
     for node in _on_the_way(chain):
         read = [pairing.of(pair) for pair in node.read.values()]
@@ -247,3 +271,14 @@ def _decision(pairing: PairedRuns, chain: Chain) -> SourceLine | None:
         if parted or any(is_discrete(left) for left, _right in bound):
             return _place(node)
     return None
+
+
+def _is_small(pairing: PairedRuns, node: PairedEvent) -> bool:
+    """Whether what differs is small, beside what the statement read where much of that cancels."""
+    read = [pairing.sketches[0].get(digest, NOTHING) for digest in node.expected.read.values()]
+    given = max(map(norm, read), default=0.0)
+    for left, right in map(pairing.of, node.bound.values()):
+        found, size = distance(left, right), norm(left)
+        if found is not None and found * size / max(size, given, _TINY) < _SMALL:
+            return True
+    return False

@@ -10,22 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
+from pytest_mlcontainer.locating.arguments import ArgumentSources
 from pytest_mlcontainer.locating.hidden import HiddenValues
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.process_state import ProcessState
-from pytest_mlcontainer.locating.recording import Sketch
+from pytest_mlcontainer.locating.recording import Sketch, split_path
 from pytest_mlcontainer.locating.sketches import differing_parts, digests, distance, parts_within
+from pytest_mlcontainer.locating.ways import way_in
+from pytest_mlcontainer.locating.writers import files_named, prints, writes, writing_to
 
 _DEEPEST: Final = 6
-_WRITES: Final = re.compile(
-    r"(^|\.)(dump|dumps|save\w*|write\w*|to_\w+|print|export\w*|put|log\w*|tofile|savez\w*)$"
-)
 _STARTS: Final = re.compile(r"(^|\.)(run|check_output|getoutput|communicate|popen)$")
 _PRINTED: Final = re.compile(r"\.(stdout|stderr|output)$")
-_STRING: Final = re.compile(r"""["']([^"']+)["']""")
+_STDIN: Final = re.compile(r"\bstdin\b|\binput\(")
 
 
 @dataclass(frozen=True)
@@ -55,45 +54,13 @@ def trace(pairing: PairedRuns, outputs: Sequence[str]) -> Chain:
     return tracer.back_from(_ends(pairing, tracer, outputs))
 
 
-def writing(pairing: PairedRuns, outputs: Sequence[str]) -> list[PairedEvent]:
-    """Statements that write: those that name an output, where there are such."""
-    sinks = [each for each in pairing.nodes if _writes(each)]
-    return [each for each in sinks if _names_output(pairing, each, outputs)] or sinks
-
-
 def _ends(pairing: PairedRuns, tracer: _Tracer, outputs: Sequence[str]) -> list[PairedEvent]:
     """Statements that hand on what differs: those that name an output, else all that write."""
-    sinks = [each for each in pairing.nodes if _writes(each) and tracer.is_reached(each)]
-    named = [each for each in sinks if _names_output(pairing, each, outputs)]
-    if named or sinks:
-        return named or sinks
+    sinks = [each for each in pairing.nodes if writes(each) and tracer.is_reached(each)]
+    if sinks:
+        return writing_to(pairing, sinks, outputs)
     # Nothing writes by its name: what reads what differs, and makes nothing of it that is seen.
     return [each for each in pairing.nodes if each.read and not each.bound and each.expected.site]
-
-
-def _writes(node: PairedEvent) -> bool:
-    site = node.expected.site
-    return site is not None and any(_WRITES.search(call) for call in site.calls)
-
-
-def _files_named(pairing: PairedRuns, node: PairedEvent) -> set[str]:
-    """Names of files, without their folders, in a statement's text or in what it read."""
-    site = node.expected.site
-    if site is None:
-        return set()
-    texts = set(_STRING.findall(site.text))
-    for digest in node.expected.read.values():
-        sketch = pairing.sketches[0].get(digest, {})
-        if sketch.get("t") == "text":
-            texts.add(str(sketch.get("v", "")))
-    names = {PurePosixPath(text).name for text in texts if text}
-    return {name for name in names if "." in name[1:]}
-
-
-def _names_output(pairing: PairedRuns, node: PairedEvent, outputs: Sequence[str]) -> bool:
-    """Whether a statement names an output, in its text or by a path that it read."""
-    names = {PurePosixPath(each).name for each in outputs}
-    return bool(_files_named(pairing, node) & names)
 
 
 class _Tracer:
@@ -109,7 +76,7 @@ class _Tracer:
         self._hidden = HiddenValues(pairing)
         self._process = ProcessState(pairing)
         # Asked for by each statement on the way: of all that there are, few write.
-        self._writers = [each for each in pairing.nodes if each.read and _writes(each)]
+        self._writers = [each for each in pairing.nodes if each.read and writes(each)]
         for node in pairing.nodes:
             for name, pair in node.bound.items():
                 self._bound.setdefault(pair, []).append(node)
@@ -121,6 +88,7 @@ class _Tracer:
                     self._returns.setdefault(_caller(node), []).append(node)
             if node.bound and node.expected.site is not None:
                 self._within.setdefault(_caller(node), []).append(node)
+        self._arguments = ArgumentSources(pairing, self._within)
 
     def is_reached(self, node: PairedEvent) -> bool:
         """Whether what differs comes to a statement."""
@@ -143,7 +111,7 @@ class _Tracer:
                 users.setdefault(source.number, []).append(node)
             if node.expected.site is None:
                 if unexplained:
-                    self._computed_in_call(node, waiting, seen, origins)
+                    self._given_in_call(node, waiting, seen, (origins, loose))
                 continue
             if unexplained:
                 loose.append(node)
@@ -152,22 +120,27 @@ class _Tracer:
         used = {number: _in_order(nodes) for number, nodes in users.items()}
         return Chain(_in_order(origins), _in_order(loose), _in_order(seen.values()), used)
 
-    def _computed_in_call(
+    def _given_in_call(
         self,
         node: PairedEvent,
         waiting: list[PairedEvent],
         seen: dict[int, PairedEvent],
-        origins: list[PairedEvent],
+        ends: tuple[list[PairedEvent], list[PairedEvent]],
     ) -> None:
-        """An argument that the calling statement itself computes: `train(numpy.exp(x))`."""
-        caller = calling(self._pairing, node)
-        if caller is None:
+        """What a function is given that no statement bound; `ends` are origins and loose ones."""
+        source = self._arguments.of(node)
+        if source is None:
             return
-        if not caller.read:
-            seen[caller.number] = caller
-            origins.append(caller)
-        for name, pair in caller.read.items():
-            waiting.extend(self._made(caller, name, pair))
+        if not source.computed:
+            waiting.append(source.by)
+            return
+        hidden = self._hidden.sources(source.by)
+        waiting.extend(hidden)
+        if not source.by.read and not hidden:
+            seen[source.by.number] = source.by
+            ends[0 if source.seen else 1].append(source.by)
+        for name, pair in source.by.read.items():
+            waiting.extend(self._made(source.by, name, pair))
 
     def _sources(self, node: PairedEvent) -> tuple[list[PairedEvent], bool]:
         """Where what it read, or was handed back, was bound; whether anything is unexplained."""
@@ -186,15 +159,15 @@ class _Tracer:
         if head is not None and head.number < node.number and not node.read and node.bound:
             found.append(head)
         found += () if found or node.read else self._process.seeded(node)
+        found += () if found or node.read else self._called_otherwise(node)
+        found += () if found or node.read else self._piped(node)
         return found, unexplained
 
     def _handed_back(self, node: PairedEvent) -> list[PairedEvent]:
         """What functions of the project's returned to a statement."""
-        site = node.expected.site
-        if site is None:
+        if node.expected.site is None:
             return []
-        place = f"{node.expected.path}/{site.line}:{node.expected.turn}"
-        return [each for each in self._returns.get(place, ()) if each.number < node.number]
+        return [each for each in self._returns.get(node.place, ()) if each.number < node.number]
 
     def _results(self, node: PairedEvent) -> list[PairedEvent]:
         """What functions of the project's gave to a library, or a generator gave, and it bound."""
@@ -224,9 +197,26 @@ class _Tracer:
         given = (self._printed(node, name, pair) for name, pair in node.bound.items())
         return [each for found in given for each in found]
 
+    def _piped(self, node: PairedEvent) -> list[PairedEvent]:
+        """What another program of the same shell printed, to this one or into a file of it."""
+        site = node.expected.site
+        if site is None or way_in(site.calls, site.text, reordered=False) is not None:
+            return []
+        if not (_STDIN.search(site.text) or self._files_of(node)):
+            return []
+        above = node.stream[0].rpartition(".")[0]
+        return [
+            each
+            for each in self._pairing.nodes
+            if prints(each)
+            and (each.read or self._hidden.sources(each))
+            and each.stream != node.stream
+            and each.stream[0].rpartition(".")[0] == above
+        ][-1:]
+
     def _through_files(self, node: PairedEvent) -> list[PairedEvent]:
         """Statements that wrote what differs into a file that this one names."""
-        if not (node.bound or self._hidden.opens(node)) or _writes(node):
+        if not (node.bound or self._hidden.opens(node)) or writes(node):
             return []
         names = self._files_of(node)
         return [
@@ -238,28 +228,31 @@ class _Tracer:
 
     def _files_of(self, node: PairedEvent) -> set[str]:
         """Names of files in a statement, and where what it reads or writes was opened."""
-        named = _files_named(self._pairing, node)
+        named = files_named(self._pairing, node)
         opened = [self._hidden.opened(node, name) for name in node.expected.reads]
         for each in opened:
-            named |= set() if each is None else _files_named(self._pairing, each)
+            named |= set() if each is None else files_named(self._pairing, each)
         return named
 
     def _parted_within(self, node: PairedEvent) -> list[PairedEvent]:
         """Where functions of the project's, which a statement called, went different ways."""
-        site = node.expected.site
-        if site is None:
+        if node.expected.site is None:
             return []
-        place = f"{node.expected.path}/{site.line}:{node.expected.turn}>"
         heads = self._pairing.heads.items()
-        return [head for path, head in heads if path.startswith(place)][:1]
+        return [head for path, head in heads if path.startswith(f"{node.place}>")][:1]
+
+    def _called_otherwise(self, node: PairedEvent) -> list[PairedEvent]:
+        """The statement that called something else on the other side, which came to this one."""
+        path = node.expected.path
+        while path and path not in self._pairing.callers:
+            path = path.rpartition("/")[0]
+        return [self._pairing.callers[path]] if path else []
 
     def _changed_within(self, node: PairedEvent) -> list[PairedEvent]:
         """What functions of the project's did to the values that a statement gave them."""
-        site = node.expected.site
-        if site is None:
+        if node.expected.site is None:
             return []
-        place = f"{node.expected.path}/{site.line}:{node.expected.turn}"
-        changed = [each for each in self._within.get(place, ()) if each.number < node.number]
+        changed = [each for each in self._within.get(node.place, ()) if each.number < node.number]
         inner = {pair for each in changed for pair in each.bound.values()}
         held = {pair for pair in node.bound.values() for pair in self._parts(pair)}
         return [each for each in changed if inner & held & set(each.bound.values())] or changed[-1:]
@@ -331,7 +324,7 @@ def _is_printed(node: PairedEvent, name: str) -> bool:
 
 def _is_named(given: PairedEvent, node: PairedEvent) -> bool:
     """Whether a statement names the function that gave something in another process."""
-    name = given.expected.path.rpartition(">")[2].partition("#")[0]
+    name = split_path(given.expected.path)[1]
     return given.stream != node.stream and name in _words(node)
 
 
@@ -342,29 +335,12 @@ def _words(node: PairedEvent) -> set[str]:
 
 def _caller(node: PairedEvent) -> str:
     """The place in the tree of calls from which a returning function was called."""
-    return node.expected.path.rpartition(">")[0]
+    return split_path(node.expected.path)[0]
 
 
 def _before(made: Iterable[PairedEvent], node: PairedEvent) -> PairedEvent | None:
     earlier = [each for each in made if each.number < node.number]
     return earlier[-1] if earlier else None
-
-
-def calling(pairing: PairedRuns, node: PairedEvent) -> PairedEvent | None:
-    """The statement that called a function, and to which its result goes."""
-    place = node.expected.path.rpartition(">")[0]
-    path, _, where = place.rpartition("/")
-    line, _, turn = where.partition(":")
-    for other in pairing.nodes[node.number + 1 :]:
-        site = other.expected.site
-        if (
-            site is not None
-            and other.expected.path == path
-            and str(site.line) == line
-            and str(other.expected.turn) == turn
-        ):
-            return other
-    return None
 
 
 def _in_order(nodes: Iterable[PairedEvent]) -> tuple[PairedEvent, ...]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pytest_mlcontainer.locating.chain import Chain, calling
+from pytest_mlcontainer.locating.arguments import calling
+from pytest_mlcontainer.locating.chain import Chain
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.recording import Sketch
 from pytest_mlcontainer.model import Aim
@@ -38,7 +39,7 @@ def aims_of(
                 names.setdefault(_site(bound), {}).update(dict.fromkeys(_names(bound)))
     wanted = {_site(bound) for node in origins for bound in _bindings(pairing, chain, node, 0)}
     aims = {
-        site: Aim(number, *site, tuple(found))
+        site: Aim(number, *site, tuple(found), pairing.programs.get(site[0], ()))
         for number, (site, found) in enumerate(tuple(names.items())[:_MOST])
     }
     return tuple(aims.values()), tuple(aim for site, aim in aims.items() if site in wanted)

@@ -1,12 +1,17 @@
 """Values of which nothing can be said: open files, connections, iterators.
 
 Such a value differs where what it was made from does. So a statement that reads one is traced to
-the statement that bound it, if that read what differs, seen or hidden.
+the statement that bound it, if that read what differs, seen or hidden, or a function gave it that.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns
+from pytest_mlcontainer.locating.recording import split_path
+
+_RESULTS: Final = ("return", "yield")
 
 
 class HiddenValues:
@@ -18,6 +23,7 @@ class HiddenValues:
         self._calls: dict[str, PairedEvent] = {}
         self._opened: dict[int, dict[str, PairedEvent]] = {}
         self._latest: dict[tuple[str, str], PairedEvent] = {}
+        self._given: set[tuple[tuple[str, str], str]] = set()
         for node in pairing.nodes:
             self._see(node)
 
@@ -46,7 +52,10 @@ class HiddenValues:
         sources = tuple(dict.fromkeys(each for each in found if each is not None))
         if sources:
             self._sources[node.number] = sources
-        differs = bool(node.read) or bool(sources)
+        if not node.bound.keys().isdisjoint(_RESULTS):
+            self._given.add((node.stream, split_path(node.expected.path)[0]))
+        given = (node.stream, node.place) in self._given
+        differs = given or bool(node.read) or bool(sources)
         for name in node.expected.binds:
             if name not in node.expected.bound:
                 self._latest[node.expected.path, name] = node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_mlcontainer.locating.recording import (
     NOTHING,
@@ -12,7 +12,9 @@ from pytest_mlcontainer.locating.recording import (
     LayerCall,
     ProcessRecording,
     Sketch,
+    split_path,
 )
+from pytest_mlcontainer.locating.tasks import aligned
 
 Pair = tuple[str, str]
 
@@ -39,6 +41,13 @@ class PairedEvent:
         """Whether anything that it read or bound does."""
         return bool(self.read or self.bound) or self.expected.raised != self.actual.raised
 
+    @property
+    def place(self) -> str:
+        """Its own place in the tree of calls, with which paths of what it calls begin."""
+        site = self.expected.site
+        line = 0 if site is None else site.line
+        return f"{self.expected.path}/{line}:{self.expected.turn}"
+
 
 @dataclass
 class PairedRuns:
@@ -47,25 +56,26 @@ class PairedRuns:
     Attributes:
         nodes: what both sides executed.
         heads: of each call in which the two went different ways, the last statement before that.
+        programs: of processes beside others, their arguments, where no other has the same.
+        callers: of each call of something else on the other side, the statement that called.
         alone: digests that only one side bound, in a statement that the other did not execute →
             the call in which that was; for each side.
     """
 
     nodes: list[PairedEvent] = field(default_factory=list)
     heads: dict[str, PairedEvent] = field(default_factory=dict)
+    callers: dict[str, PairedEvent] = field(default_factory=dict)
     alone: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
     sketches: tuple[dict[str, Sketch], dict[str, Sketch]] = field(default_factory=lambda: ({}, {}))
     layers: dict[tuple[str, str], tuple[list[LayerCall], list[LayerCall]]] = field(
         default_factory=dict
     )
+    programs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unpaired: int = 0
 
     def layers_below(self, node: PairedEvent) -> Iterator[tuple[LayerCall, LayerCall]]:
         """Modules of PyTorch's that ran below a statement on both sides, in their order."""
-        site = node.expected.site
-        line = 0 if site is None else site.line
-        place = f"{node.expected.path}/{line}:{node.expected.turn}"
-        here, there = self.layers.get((node.stream[0], place), ([], []))
+        here, there = self.layers.get((node.stream[0], node.place), ([], []))
         others = {each.number: each for each in there}
         for each in sorted(here, key=lambda layer: layer.number):
             other = others.get(each.number)
@@ -83,14 +93,28 @@ def pair_recordings(
     """Hold two recordings against each other.
 
     Processes meet by their names, which tell in which order they began, where they were started
-    with the same arguments; else by those.
+    with the same arguments; else by those. Tasks of workers meet by what they are given.
     """
     pairing = PairedRuns()
-    for left, right in _processes(expected, actual):
-        pairing.sketches[0].update(left.sketches)
-        pairing.sketches[1].update(right.sketches)
-        _pair_streams(pairing, left, right)
+    for side, recordings in enumerate((expected, actual)):
+        for stream in recordings:
+            pairing.sketches[side].update(stream.sketches)
+    streams = {each.name: each for each in expected}
+    pairing.programs.update(_programs(expected))
+    renamed = [replace(right, name=left.name) for left, right in _processes(expected, actual)]
+    for right in aligned(expected, renamed):
+        _pair_streams(pairing, streams[right.name], right)
     return pairing
+
+
+def _programs(streams: Sequence[ProcessRecording]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Processes that were started beside others, each with arguments of its own."""
+    beside: dict[str, list[ProcessRecording]] = defaultdict(list)
+    for stream in streams:
+        beside[stream.name.rpartition(".")[0]].append(stream)
+    for started in beside.values():
+        if len({each.argv for each in started}) == len(started) > 1:
+            yield from ((each.name, each.argv) for each in started)
 
 
 def _processes(
@@ -155,7 +179,9 @@ def _note_heads(
 ) -> None:
     """Of each call that went another way on the other side, the last statement in common."""
     ways = (_by_call(left), _by_call(right))
-    nodes = {each.expected.key: each for each in pairing.nodes if each.stream == names}
+    own = [each for each in pairing.nodes if each.stream == names]
+    nodes = {each.expected.key: each for each in own}
+    places = {each.place: each for each in own}
     for path, way in ways[0].items():
         other = ways[1].get(path)
         if other is None or way == other:
@@ -165,10 +191,12 @@ def _note_heads(
             (place for place, (one, two) in enumerate(zip(way, other, strict=False)) if one != two),
             len(together),
         )
-        if parted:
-            head = nodes.get(way[parted - 1])
-            if head is not None:
-                pairing.heads.setdefault(path, head)
+        head = nodes.get(way[parted - 1]) if parted else None
+        if head is not None:
+            pairing.heads.setdefault(path, head)
+        caller = None if parted else places.get(split_path(path)[0])
+        if caller is not None:
+            pairing.callers.setdefault(path, caller)
 
 
 def _by_call(stream: ProcessRecording) -> dict[str, list[tuple[str, str, int, int]]]:

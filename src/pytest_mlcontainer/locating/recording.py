@@ -23,10 +23,11 @@ class Event:
 
     Attributes:
         path: of the call, among all calls of the process.
-        turn: how often this call had begun the statement.
+        turn: how often this call had begun the statement; how often a function had been called.
         read, bound: names → digests of what it read, and of what it bound or changed.
         raised: the exception with which it ended; "".
         reads, binds: names in its text, also those of values of which nothing can be said.
+        code: where the function that starts is defined; "" of a statement.
     """
 
     site: SourceLine | None
@@ -38,13 +39,21 @@ class Event:
     raised: str = ""
     reads: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
+    code: str = ""
 
     @property
     def key(self) -> tuple[str, str, int, int]:
         """What two runs of one program have in common."""
         if self.site is None:
-            return (self.path, "", 0, 0)
+            return (self.path, self.code, 0, 0)
         return (self.path, self.site.file, self.site.line, self.turn)
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Of a call's path: the place of the statement that called, and the function's name."""
+    above, slash, last = path.rpartition("/")
+    where, _, called = last.partition(">")
+    return above + slash + where, called.partition("#")[0]
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,9 @@ def _take(stream: ProcessRecording, sites: dict[int, _Site], parts: list[Any]) -
         stream.events.append(sites[int(parts[1])].event(parts, raised=str(parts[4])))
     elif what == "c":
         given = _names(parts[3])
-        stream.events.append(Event(None, "call", str(parts[2]), 0, given, given))
+        code = ":".join(map(str, parts[1][:2]))
+        call = Event(None, "call", str(parts[2]), int(parts[4]), given, given, code=code)
+        stream.events.append(call)
     elif what == "process":
         stream.argv = tuple(str(each) for each in parts[1]["argv"])
         stream.python = str(parts[1]["python"])

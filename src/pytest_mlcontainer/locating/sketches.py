@@ -50,10 +50,18 @@ def _of_numbers(expected: Sketch, actual: Sketch) -> float | None:
     if expected.get("odd", 0) != actual.get("odd", 0):
         return math.inf
     apart = math.dist(ours, theirs)
-    norm = _number(expected.get("norm")) or math.hypot(*ours)
+    size = _number(expected.get("norm")) or math.hypot(*ours)
     if not math.isfinite(apart):
         return None if math.isnan(apart) else math.inf
-    return apart / norm if norm else (math.inf if apart else 0.0)
+    return apart / size if size else (math.inf if apart else 0.0)
+
+
+def norm(sketch: Sketch) -> float:
+    """The Euclidean norm of numbers, the largest of those that a container holds; 0 of others."""
+    if sketch.get("t") in ("float", "int", "array"):
+        return _number(sketch.get("norm")) or math.hypot(*(_values(sketch) or ()))
+    parts = [each for each in sketch.get("c", ()) if isinstance(each, dict)]
+    return max(map(norm, parts), default=0.0)
 
 
 def _values(sketch: Sketch) -> list[float] | None:
@@ -144,8 +152,8 @@ def _array_text(sketch: Sketch) -> str:
         dots = ", …" if len(texts) > _SHOWN else ""
         return f"[{', '.join(texts[:_SHOWN])}{dots}]"
     size = " × ".join(map(str, shape))
-    norm = _number(sketch.get("norm"))
-    return f"{head} {size}" + ("" if norm is None else f", norm {norm:.{_DIGITS}g}")
+    length = _number(sketch.get("norm"))
+    return f"{head} {size}" + ("" if length is None else f", norm {length:.{_DIGITS}g}")
 
 
 def _container_text(sketch: Sketch) -> str:

@@ -36,6 +36,8 @@ class Aim:
         stream: name of the process, as the recorder gives it.
         file: as the recorder tells it: below the working directory, where it lies there.
         names: of the values.
+        program: arguments of the process, where these tell it from others beside it, that may have
+            its name in another run; () where its name does.
     """
 
     number: int
@@ -43,6 +45,7 @@ class Aim:
     file: str
     line: int
     names: tuple[str, ...]
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

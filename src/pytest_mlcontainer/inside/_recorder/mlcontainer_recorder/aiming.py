@@ -1,6 +1,7 @@
 """A pass that is aimed at a few statements: values are kept there, or put in their place."""
 
 import os
+import sys
 
 from . import values
 from .returns import Returns
@@ -14,8 +15,9 @@ class Aiming:
     """What is done at chosen statements, each time that they are executed.
 
     Args:
-        asked: of each, `number` (by which its values are known), `stream` (the process), `file`,
-            `line`, and `names` of the values; `RESULT` alone for what is returned there.
+        asked: of each, `number` (by which its values are known), `stream` (the process, or
+            `program`, its arguments), `file`, `line`, and `names` of the values; `RESULT` alone
+            for what is returned there.
         put: whether the values of `VALUES` are put there, those of the first execution at the
             first; else those that are there are kept. When they are many, only the last are.
         stream: this process's.
@@ -27,7 +29,7 @@ class Aiming:
         self._asked = {
             (each["file"], each["line"]): (each["number"], each["names"])
             for each in asked
-            if each["stream"] == name
+            if (each["program"] == sys.argv if each["program"] else each["stream"] == name)
         }
         self._files = {file for file, _line in self._asked}
         results = {at: number for at, (number, names) in self._asked.items() if RESULT in names}

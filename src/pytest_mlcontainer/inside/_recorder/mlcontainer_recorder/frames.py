@@ -13,7 +13,7 @@ class FrameState:
         turns: of each statement, how often this frame began it.
         pending: the statement that is being executed, its turn, what it read, and how often it was
             begun in this process; or None.
-        calls: of each function, how often the pending statement has called it.
+        calls: of each name of a function, how often the pending statement has called it.
         late: whether it is a call after those that are all watched.
         statements: each line of its file → its statement.
     """

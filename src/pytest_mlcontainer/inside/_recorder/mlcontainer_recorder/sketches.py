@@ -86,6 +86,13 @@ def _hides_state(value, fields):
     return not fields or kind.__name__ == "Booster" or kind.__module__.startswith("catboost")
 
 
+def _is_plain(kind):
+    """Whether a class is made in Python, so that its objects have no state but attributes."""
+    while kind.__base__ is not object:
+        kind = kind.__base__
+    return "__dict__" in vars(kind) and "__weakref__" in vars(kind)
+
+
 class Sketcher:
     """Sketches values; counts the bytes that it had to read.
 
@@ -119,7 +126,7 @@ class Sketcher:
         if found is not None:
             return found
         if isinstance(value, _NOTHING_TO_SEE):
-            return None
+            return self._named_code(value) if depth else None
         if id(value) in self._above or depth > _DEEPEST:
             return None
         self._above.add(id(value))
@@ -156,6 +163,14 @@ class Sketcher:
         self.bytes_read += len(data)
         shown = value[:TEXT_SHOWN]
         return {"t": "text", "k": kind, "n": len(value), "v": shown, "d": digest(b"text", data)}
+
+    def _named_code(self, value):
+        """A function or class in a container, which may hold it or another; by its name."""
+        if not isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)):
+            return None
+        if getattr(value, "__closure__", None):
+            return None  # two of one name may do different things
+        return self._text("code", "%s.%s" % (value.__module__, value.__qualname__))
 
     def _structure(self, value, depth):
         kind = type(value)
@@ -239,8 +254,10 @@ class Sketcher:
         fields = getattr(value, "__dict__", None)
         if _hides_state(value, fields):
             return self._named(_kind(value), {"state": value.__getstate__()}, depth)
-        if not isinstance(fields, dict) or not fields or "__wrapped__" in fields:
+        if not isinstance(fields, dict) or "__wrapped__" in fields:
             return None  # a function that was compiled or cached is a function
+        if not fields and not _is_plain(type(value)):
+            return None
         seen = {
             name: part
             for name, part in list(fields.items())

@@ -10,6 +10,7 @@ from . import randomness, tensors
 
 _NOTHING = object()
 MISSING = _NOTHING
+_PLAIN_STATE = getattr(object, "__getstate__", None)
 _FUNCTIONS = 100  # that one compiled function may call
 
 
@@ -105,15 +106,18 @@ def unpickled(data):
 
 
 def save(path, kept):
-    """Write pickled values to a file."""
-    with open(path, "wb") as file:
-        pickle.dump(kept, file, 4)
+    """Add pickled values to a file, which other processes add to."""
+    with open(path, "ab") as file:
+        file.write(pickle.dumps(kept, 4))
 
 
 def load(path):
-    """What `save` wrote."""
+    """What `save` wrote, in all processes."""
+    found = {}
     with open(path, "rb") as file:
-        return pickle.load(file)
+        while file.peek(1):
+            found.update(pickle.load(file))
+    return found
 
 
 def put(frame, chain, value):
@@ -182,9 +186,20 @@ def fill(here, value):
         here.clear()
         here.update(value)
         return True
+    if kind.__reduce__ is not object.__reduce__:
+        return _fill_with_state(here, value)
     fields, others = getattr(here, "__dict__", None), getattr(value, "__dict__", None)
     if isinstance(fields, dict) and isinstance(others, dict) and fields:
         fields.clear()
         fields.update(others)
         return True
     return False
+
+
+def _fill_with_state(here, value):
+    """The same of an object that says itself how it is pickled: its attributes may not be all."""
+    take, give = getattr(here, "__setstate__", None), getattr(value, "__getstate__", None)
+    if take is None or give is None or getattr(type(value), "__getstate__", None) is _PLAIN_STATE:
+        return False
+    take(give())
+    return True

@@ -70,7 +70,7 @@ class Watcher:
         self.states[id(frame)] = state
         function.going.add(id(frame))
         if state.watched and self._records:
-            self._tell_parameters(frame, state)
+            self._tell_parameters(frame, state, function.count)
             if state.late:
                 for statement in function.own:
                     statement.quiet = 0
@@ -87,15 +87,13 @@ class Watcher:
         """Whether frames of a function of the project's are told of."""
         return bool(self._function(code).going)
 
-    def _tell_parameters(self, frame, state):
+    def _tell_parameters(self, frame, state, turn):
         code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount
         count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
         names = code.co_varnames[:count]
-        if names:
-            found = self._sketches(frame, names)
-            site = [self._code.told(code.co_filename), code.co_firstlineno, code.co_name]
-            self.stream.write("c", site, state.path, found)
+        site = [self._code.told(code.co_filename), code.co_firstlineno, code.co_name]
+        self.stream.write("c", site, state.path, self._sketches(frame, names), turn)
 
     def _entered(self, frame, function):
         code = frame.f_code
@@ -108,7 +106,7 @@ class Watcher:
         base = above.path + "/?"
         if above.pending is not None:
             base = "%s/%d:%d" % (above.path, above.pending[0].line, above.pending[1])
-        number = above.calls[code] = above.calls.get(code, 0) + 1
+        number = above.calls[code.co_name] = above.calls.get(code.co_name, 0) + 1
         return FrameState(function, "%s>%s#%d" % (base, code.co_name, number), watched)
 
     def _caller(self, frame):

@@ -1,0 +1,244 @@
+"""Where runs part in functions that libraries, workers, shells and other modules call.
+
+Each program is run twice on this machine, with another value of a variable, and watched.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.locating.answer import find
+from tests.inside.recorded import watch
+from tests.locating.parted import SIDES, part
+
+IMPORTS = "import json, os, random, sys\n"
+
+
+def _program(text: str) -> str:
+    """Its first line is line 2."""
+    return IMPORTS + textwrap.dedent(text).lstrip()
+
+
+PROVED = {
+    "a property that is asked twice": (
+        """
+        class Reading:
+            def __init__(self, n):
+                self.n = n
+            @property
+            def hour(self):
+                return (self.n * 7 + int(os.environ['LOT'])) % 24
+        readings = [Reading(n) for n in range(5)]
+        def total():
+            return sum(each.hour for each in readings)
+        def peak():
+            return max(readings, key=lambda each: each.hour).hour
+        print(total(), peak())
+        """,
+        7,
+    ),
+    "modules that register themselves": (
+        """
+        import importlib
+        with open('registry.py', 'w') as file:
+            file.write('STEPS = []\\nclass Step:\\n    def __init_subclass__(cls):\\n')
+            file.write('        STEPS.append(cls())\\n')
+        for name in ('add', 'half'):
+            with open(name + '.py', 'w') as file:
+                file.write(f'from registry import Step\\nclass {name.title()}(Step):\\n')
+                file.write('    def __call__(self, value):\\n')
+                file.write('        return value ' + {'add': '+ 3', 'half': '/ 2'}[name] + '\\n')
+        from registry import STEPS
+        for name in sorted(('add', 'half'), reverse=os.environ['LOT'] == '2'):
+            importlib.import_module(name)
+        value = 1.0
+        for step in STEPS:
+            value = step(value)
+        print(value)
+        """,
+        12,
+    ),
+    "functions in a list": (
+        """
+        def add(value):
+            return value + 3
+        def half(value):
+            return value / 2
+        steps = [add, half] if os.environ['LOT'] == '2' else [half, add]
+        value = 1.0
+        for step in steps:
+            value = step(value)
+        print(value)
+        """,
+        6,
+    ),
+    "a partial": (
+        """
+        import functools
+        def chunks(values, size):
+            return [sum(values[at : at + size]) for at in range(0, len(values), size)]
+        def width():
+            return 3 + int(os.environ['LOT'])
+        split = functools.partial(chunks, size=2 * width())
+        print([each for each in split(list(range(20)))])
+        """,
+        6,
+    ),
+    "a generator of random numbers in an object": (
+        """
+        class Sampler:
+            def __enter__(self):
+                self.rng = random.Random(int(os.environ['LOT']))
+                return self
+            def __exit__(self, *raised):
+                self.rng = None
+        with Sampler() as sampler:
+            print([sampler.rng.random() for _ in range(3)])
+        """,
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROVED)
+def test_it_is_found_and_proved(tmp_path: Path, name: str) -> None:
+    """With its values exchanged, both sides write the same."""
+    program, line = PROVED[name]
+    parted = part(tmp_path, _program(program))
+    assert parted.lines == [line], parted.found.location
+    assert parted.exchanged == parted.expected.stdout
+
+
+def test_tasks_meet_by_what_they_are_given(tmp_path: Path) -> None:
+    """Which worker gets which is left to chance."""
+    program = _program("""
+        from concurrent.futures import ThreadPoolExecutor
+        def work(n):
+            found = n * 10 + int(os.environ['LOT'])
+            return found
+        order = [0, 1, 2, 3] if os.environ['LOT'] == '1' else [2, 3, 0, 1]
+        with ThreadPoolExecutor(1) as pool:
+            tasks = [pool.submit(work, n) for n in order]
+        numbers = sorted(each.result() for each in tasks)
+        print(numbers)
+        """)
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    location = find(sides[0], sides[1], ("stdout",)).location
+    assert [each.line for each in location.origins] == [4], location
+
+
+def test_a_coroutine_is_given_what_the_statement_that_made_it_says(tmp_path: Path) -> None:
+    """Which is not the one that runs the loop."""
+    parted = part(
+        tmp_path,
+        _program("""
+        import asyncio
+        async def read(n):
+            await asyncio.sleep(0)
+            return n / 7
+        async def read_all():
+            tasks = [asyncio.create_task(read(n * int(os.environ['LOT']))) for n in range(3)]
+            return await asyncio.gather(*tasks)
+        found = asyncio.run(read_all())
+        print(found)
+        """),
+    )
+    assert parted.lines == [7], parted.found.location
+
+
+def test_what_a_shell_pipes_into_a_program_is_traced_to_the_one_before(tmp_path: Path) -> None:
+    """And its values are put there, whichever of both comes first."""
+    parted = part(
+        tmp_path,
+        _program("""
+        import subprocess
+        with open('collect.py', 'w') as file:
+            file.write('import os\\nfor n in range(3):\\n')
+            file.write("    rate = n / (2 + int(os.environ['LOT']))\\n    print(rate)\\n")
+        with open('reduce.py', 'w') as file:
+            file.write('import sys\\nrows = [float(line) for line in sys.stdin]\\n')
+            file.write('total = sum(rows)\\nprint(total)\\n')
+        shell = f'{sys.executable} collect.py | {sys.executable} reduce.py'
+        found = subprocess.run(shell, shell=True, stdout=-1, text=True)
+        print(found.stdout)
+        """),
+    )
+    places = [(each.file, each.line) for each in parted.found.location.origins]
+    assert places == [("collect.py", 3)], parted.found.location
+
+
+CALLED_BACK = """
+import functools
+def step(level, n):
+    rate = 0.5 if n < 70 else 0.5 + int(os.environ['LOT']) / 1000
+    return level + rate * (n % 3 - level)
+level = functools.reduce(step, range(400), 0.0)
+print(level)
+"""
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_library_is_not_blamed_for_calls_that_were_not_looked_at(
+    tmp_path: Path, dense: bool
+) -> None:
+    """Among these may be the first that differs; recorded whole, it is found."""
+    program = _program(CALLED_BACK)
+    sides = [watch(tmp_path, program, env=lot, dense=dense).streams for lot in SIDES]
+    found = find(sides[0], sides[1], ("stdout",))
+    assert [each.line for each in found.location.origins] == ([4] if dense else [])
+    assert found.is_loose is not dense
+
+
+def test_what_is_printed_is_no_part_of_a_file(tmp_path: Path) -> None:
+    """Where the file is what drifts, whose name is put together."""
+    program = _program("""
+        started = os.getpid()
+        found = [n / (int(os.environ['LOT']) + 2) for n in range(4)]
+        name = 'result'
+        with open(f'{name}.json', 'w') as file:
+            json.dump(found, file)
+        print('run', started)
+        """)
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    location = find(sides[0], sides[1], ("outputs/result.json",)).location
+    assert [each.line for each in location.origins] == [3], location
+
+
+def test_rounding_about_zero_is_small(tmp_path: Path) -> None:
+    """So the sign of it is another choice, and what enlarges it is told of where that is done."""
+    program = _program("""
+        def grow(x):
+            for _ in range(60):
+                x = 3.99 * x * (1.0 - x)
+            return x
+        big = 1e6
+        rest = big * 1e-6 - 1.0 + (int(os.environ['LOT']) - 1.5) * 1e-13
+        sign = rest > 0
+        end = grow(0.3 + rest)
+        print(sign, end)
+        """)
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    location = find(sides[0], sides[1], ("stdout",)).location
+    assert [each.line for each in location.origins] == [7]
+    assert location.decision is not None
+    assert location.decision.line == 8
+    assert location.amplifier is not None
+    assert location.amplifier.place.line == 4
+
+
+def test_what_comes_in_large_is_not_enlarged(tmp_path: Path) -> None:
+    """A sum over turns, of which a later one has a large difference of its own."""
+    program = _program("""
+        total = 0.0
+        for n in range(20):
+            value = 1.0 + n * n * int(os.environ['LOT']) * 1e-5 * n ** 3
+            total += value
+        print(total)
+        """)
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    location = find(sides[0], sides[1], ("stdout",)).location
+    assert [each.line for each in location.origins] == [4]
+    assert location.amplifier is None
