@@ -66,6 +66,36 @@ def project(test_cluster: TestCluster, engine: docker.APIClient, tmp_path: Path)
     return folder
 
 
+_CHANGED = """\
+import json, os, sys
+found = {"cpus": len(os.sched_getaffinity(0)), "user": os.getuid(), "workdir": os.getcwd()}
+json.dump({"value": found[sys.argv[1]]}, open("out/value.json", "w"))
+"""
+
+
+@pytest.mark.parametrize("family", ["cpus", "user", "workdir"])
+def test_what_a_pod_is_given_otherwise_is_named_as_the_cause(
+    test_cluster: TestCluster, project: Path, family: str
+) -> None:
+    (project / "changed.py").write_text(_CHANGED)
+    with (project / "Dockerfile").open("a") as file:
+        file.write("RUN mkdir -m 777 out\n")
+    platform = str(test_cluster.platforms[0])
+    table = _TABLE.format(platforms=json.dumps([platform]), cluster=test_cluster.table())
+    changed = (
+        f'[tool.mlcontainer.entrypoints.changed]\ncommand = ["python", "changed.py", "{family}"]\n'
+    )
+    changed += 'outputs = ["out/value.json"]\n\n'
+    (project / "pyproject.toml").write_text(changed + table)
+    process = test_cluster.start(
+        project, "-k", "changed", f"--container-vary={family}", "--container-report=report"
+    )
+    said, _none = process.communicate(timeout=500.0)
+    assert process.returncode == 1, said
+    assert f"cause: {family}" in said
+    assert left(test_cluster) == set()
+
+
 def left(cluster: TestCluster) -> set[str]:
     kinds = ("jobs", "secrets", "configmaps", "networkpolicies")
     return {

@@ -17,9 +17,10 @@
 # containers of the pod share, $3 how much may be printed, $4 the number of files that may be open
 # or "-", $5 the host and port that must be out of reach, "service" for the cluster's own API as the
 # pod's variables have it, or "-", $6 the machines whose programs the
-# platform runs, as the two bytes of an ELF header in hexadecimal, or "-". The rest is the command.
-B=$1 D=$2 MOST=$3 OPEN=$4 LOOK=$5 MACHINES=$6
-shift 6
+# platform runs, as the two bytes of an ELF header in hexadecimal, or "-", $7 "bound" where it may
+# use one processor alone, or "-". The rest is the command.
+B=$1 D=$2 MOST=$3 OPEN=$4 LOOK=$5 MACHINES=$6 BOUND=$7
+shift 7
 [ "$LOOK" != service ] || LOOK=$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT
 trap : TERM INT HUP
 
@@ -138,6 +139,11 @@ if [ -n "$why" ]; then
     hold
 fi
 
+# The first of those that the node lets it use. What it starts is bound with it.
+if [ "$BOUND" = bound ]; then
+    usable=$("$B" taskset -cp $$ | "$B" sed -e 's/.*: *//' -e 's/[-,].*//')
+    "$B" taskset -cp "$usable" $$ >"$D/bound" 2>&1
+fi
 [ "$OPEN" = - ] || ulimit -n "$OPEN"
 shift
 before=$(oom_kills)

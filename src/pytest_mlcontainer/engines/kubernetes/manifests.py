@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pytest_mlcontainer.engines import ContainerSpec
 from pytest_mlcontainer.engines.kubernetes.labels import NETWORK
-from pytest_mlcontainer.engines.kubernetes.pod_states import KEEPER, PREPARE, PROGRAM
+from pytest_mlcontainer.engines.kubernetes.pod_states import COPY, KEEPER, PREPARE, PROGRAM
 from pytest_mlcontainer.errors import EngineError, GpuError
 from pytest_mlcontainer.inside import source
 from pytest_mlcontainer.model import ClusterSettings, Image
@@ -122,7 +122,7 @@ def _pod(plan: PodPlan) -> dict[str, Any]:
         "enableServiceLinks": False,
         "nodeSelector": dict(settings.selector(spec.platform)),
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        "initContainers": [_helper(plan, PREPARE, ["cp", _IN_HELPER, BUSYBOX])],
+        "initContainers": [_helper(plan, PREPARE, ["cp", _IN_HELPER, BUSYBOX]), *_copying(plan)],
         "containers": [_program(plan), _helper(plan, KEEPER, ["sleep", "2147483647"])],
         "volumes": [{"name": "shared", "emptyDir": {}}, *(each for each, _at in _mounts(plan))],
         "tolerations": json.loads(settings.tolerations),
@@ -163,6 +163,30 @@ def _helper(plan: PodPlan, name: str, command: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _copying(plan: PodPlan) -> list[dict[str, Any]]:
+    """A container of the program's image that copies a folder of it, where one is wanted.
+
+    It goes before the program's own, which may have the copy read-only.
+    """
+    if plan.spec.copy is None:
+        return []
+    folder, there = plan.spec.copy
+    copied = [each for _volume, each in _mounts(plan) if each["mountPath"] == there]
+    return [
+        {
+            "name": COPY,
+            "image": plan.reference,
+            "command": [BUSYBOX, "cp", "-a", escaped(f"{folder}/."), escaped(there)],
+            "volumeMounts": [
+                {"name": "shared", "mountPath": SHARED},
+                *({**each, "readOnly": False} for each in copied),
+            ],
+            "resources": _resources(plan),
+            "securityContext": _security(plan),
+        }
+    ]
+
+
 def _program(plan: PodPlan) -> dict[str, Any]:
     spec = plan.spec
     supervisor = (
@@ -172,6 +196,7 @@ def _program(plan: PodPlan) -> dict[str, Any]:
         "-" if spec.nofile is None else str(spec.nofile),
         plan.forbidden or "-",
         _MACHINES.get(spec.platform.architecture, "-"),
+        "-" if spec.cpuset is None else "bound",
     )
     command = ("sh", "-c", source("pod_supervisor.sh"), "mlcontainer", *supervisor, *plan.argv)
     found: dict[str, Any] = {
@@ -205,6 +230,9 @@ def _mounts(plan: PodPlan) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     for index, path in enumerate(spec.scratch):
         name = f"scratch-{index}"
         found.append(({"name": name, "emptyDir": {}}, {"name": name, "mountPath": path}))
+    if spec.copy is not None:
+        at = {"name": "copy", "mountPath": spec.copy[1], "readOnly": spec.copy_read_only}
+        found.append(({"name": "copy", "emptyDir": {}}, at))
     for index, (path, claim) in enumerate(plan.settings.claims):
         name = f"claim-{index}"
         source = {"claimName": claim, "readOnly": True}

@@ -17,6 +17,7 @@ from pytest_mlcontainer.model import Platform
 PROGRAM: Final = "program"  # the container of the project's own command
 KEEPER: Final = "keeper"  # beside it, of the helper image: has what was printed, and the inputs
 PREPARE: Final = "prepare"  # before both: brings the helper's program
+COPY: Final = "copy"  # after that, where one is wanted: copies a folder of the project's image
 
 _NEVER: Final = frozenset(
     {
