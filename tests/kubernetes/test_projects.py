@@ -79,7 +79,7 @@ def test_what_a_pod_is_given_otherwise_is_named_as_the_cause(
 ) -> None:
     (project / "changed.py").write_text(_CHANGED)
     with (project / "Dockerfile").open("a") as file:
-        file.write("RUN mkdir -m 777 out\n")
+        file.write("RUN mkdir -m 777 out && echo x > own && chmod 600 own\nUSER 1000\n")
     platform = str(test_cluster.platforms[0])
     table = _TABLE.format(platforms=json.dumps([platform]), cluster=test_cluster.table())
     changed = (

@@ -172,11 +172,12 @@ def _copying(plan: PodPlan) -> list[dict[str, Any]]:
         return []
     folder, there = plan.spec.copy
     copied = [each for _volume, each in _mounts(plan) if each["mountPath"] == there]
+    command = ("sh", "-c", source("folder_copy.sh"), "mlcontainer", BUSYBOX, folder, there)
     return [
         {
             "name": COPY,
             "image": plan.reference,
-            "command": [BUSYBOX, "cp", "-a", escaped(f"{folder}/."), escaped(there)],
+            "command": [BUSYBOX, *map(escaped, command)],
             "volumeMounts": [
                 {"name": "shared", "mountPath": SHARED},
                 *({**each, "readOnly": False} for each in copied),
