@@ -53,8 +53,8 @@ _SUSPICION = (
 _BORING = ("folder", "kernel", "user.id", "python.platform", "unread.", "clock.date")
 # What a baseline must not keep: who ran it, and where.
 _PERSONAL = ("host.name", "environment.names", "user.home", "memory.total_bytes")
-# A name that an engine gave: the beginning of the container's id.
-_GIVEN_NAME = re.compile(r"[0-9a-f]{12}")
+# A name that an engine gave: the beginning of the container's id, or a Job's pod's.
+_GIVEN_NAME = re.compile(r"[0-9a-f]{12}|mlcontainer-[0-9a-f]{20}-[a-z0-9]{5}")
 # Where these are not told, there is nothing of the kind; of any other, nothing is known: another
 # version of the probe, one that looked less deep, or that did not come to its end.
 _TOLD_IF_THERE = ("package.", "env.", "blas.", "mkl.", "openmp.", "torch.version", "cuda.")
