@@ -59,9 +59,13 @@ def items(compare: Compare) -> Items:
 def test_stored_zeros_and_the_order_of_entries_are_no_part_of_a_sparse_matrix(items: Items) -> None:
     """As AnnData and 10x Genomics keep one: a group of three arrays."""
 
-    def matrix(starts: list[int], places: list[int], values: list[float]) -> bytes:
+    def matrix(
+        starts: list[int], places: list[int], values: list[float], is_matrix: bool = True
+    ) -> bytes:
         def write(each: h5py.File) -> None:
             group = each.create_group("X")
+            if is_matrix:
+                group.attrs["shape"] = (3, 5)
             group["indptr"], group["indices"], group["data"] = starts, places, values
 
         return file(write)
@@ -71,6 +75,8 @@ def test_stored_zeros_and_the_order_of_entries_are_no_part_of_a_sparse_matrix(it
     assert {each.verdict for each in items(fuller, expected).values()} == {Verdict.IDENTICAL}
     moved = items(matrix([0, 2, 2, 3], [4, 1, 0], [0.5, 1.5, 2.5]), expected)
     assert [name for name, each in moved.items() if not each.verdict.passes] == ["X/data"]
+    sequences = (matrix([0, 2], places, [0.5, 0.5], is_matrix=False) for places in ([4, 1], [1, 4]))
+    assert not items(*sequences)["X/indices"].verdict.passes
 
 
 def keras(each: h5py.File, moved: float = 0.0) -> None:

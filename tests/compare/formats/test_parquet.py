@@ -80,7 +80,7 @@ def test_layout_and_encoding_do_not_count(
 ) -> None:
     table = pa.Table.from_pylist(rows, SCHEMA)
     other = parquet(
-        table.replace_schema_metadata({"who": "me"}),
+        table.replace_schema_metadata({"pandas": "{}"}),
         row_group_size=group,
         compression=compression,
         use_dictionary=dictionary,

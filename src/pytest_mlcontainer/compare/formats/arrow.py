@@ -7,8 +7,14 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from pytest_mlcontainer.compare.formats.arrow_columns import column_of_leaf, damaged, leaves_of
+from pytest_mlcontainer.compare.formats.arrow_columns import (
+    column_of_leaf,
+    damaged,
+    leaves_of,
+    metadata_of,
+)
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
+from pytest_mlcontainer.compare.formats.metadata import compare_metadata
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.tables.columns import Table, unique_names
@@ -37,8 +43,8 @@ class _ArrowFile:
         except (OSError, self._pa.ArrowException) as error:
             raise damaged(side, error) from error
 
-    def table(self) -> Table:
-        """Its columns.
+    def read(self) -> tuple[Table, dict[str, str]]:
+        """Its columns, and its metadata.
 
         Raises:
             UnreadableError: it is damaged; also while columns are read.
@@ -46,6 +52,7 @@ class _ArrowFile:
         pa = self._pa
         with self._reader(()) as (schema, _):
             fields = [schema.field(place) for place in range(len(schema))]
+            metadata = metadata_of(schema)
             leaves = [
                 (place, leaf)
                 for place, name in enumerate(unique_names([field.name for field in fields]))
@@ -56,13 +63,11 @@ class _ArrowFile:
             for batch in batches:
                 rows += batch.num_rows
         names = unique_names([leaf.name for _, leaf in leaves])
-        return Table(
-            {
-                name: column_of_leaf(self._side, pa, leaf, rows, True, partial(self._arrays, place))
-                for name, (place, leaf) in zip(names, leaves, strict=True)
-            },
-            rows,
-        )
+        columns = {
+            name: column_of_leaf(self._side, pa, leaf, rows, True, partial(self._arrays, place))
+            for name, (place, leaf) in zip(names, leaves, strict=True)
+        }
+        return Table(columns, rows), metadata
 
     def _arrays(self, place: int, _length: int) -> Iterator[Any]:
         with self._reader((place,)) as (_, batches):
@@ -90,8 +95,9 @@ class _ArrowFile:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two tables, column by column."""
     with ExitStack() as stack:
-        actual, expected = read_both(pair, lambda side: _ArrowFile(side, stack).table())
-        yield from compare_tables(pair.name, actual, expected, book)
+        actual, expected = read_both(pair, lambda side: _ArrowFile(side, stack).read())
+        yield from compare_tables(pair.name, actual[0], expected[0], book)
+        yield from compare_metadata(pair.name, actual[1], expected[1], book)
 
 
 def _is_arrow(side: ComparedFile) -> bool:

@@ -287,3 +287,19 @@ def damaged(side: ComparedFile, error: BaseException) -> UnreadableError:
         raise error
     said = " ".join(str(error).split())
     return side.unreadable(f"cannot be read, it is damaged or truncated ({said:.200})")
+
+
+_OWN_NOTES = (b"ARROW:", b"PARQUET:", b"org.apache.")
+
+
+def metadata_of(schema: Any) -> dict[str, str]:
+    """What a schema says beside its types, `@huggingface`, and its columns do, `length@unit`;
+    without what pandas, Arrow and Spark note for themselves.
+    """
+    named = [("", schema.metadata), *((field.name, field.metadata) for field in schema)]
+    return {
+        f"{name}@{key.decode('utf-8', 'replace')}": text.decode("utf-8", "replace")
+        for name, held in named
+        for key, text in (held or {}).items()
+        if key != b"pandas" and not key.startswith(_OWN_NOTES)
+    }

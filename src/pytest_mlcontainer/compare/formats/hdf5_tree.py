@@ -24,6 +24,7 @@ _SLAB_BYTES = 1 << 25
 # Deflate packs zeros 1032 times; what is never written needs no room at all.
 _MOST_PACKED = 1100
 _FREE_BYTES = 1 << 30
+_SHAPES = ("@shape", "@h5sparse_shape", "/shape")  # AnnData's, older ones', 10x Genomics'
 
 
 @dataclass
@@ -57,7 +58,9 @@ def _bring_to_one_form(leaves: dict[str, Leaf]) -> None:
         if isinstance(leaf, Array) and slash:
             groups.setdefault(group, {})[name] = leaf
     for group, arrays in groups.items():
-        parts = parts_of_matrix(arrays.keys())
+        # Sequences of unlike lengths are kept so, too, whose order counts: they have no shape.
+        is_matrix = any(f"{group}{shape}" in leaves for shape in _SHAPES)
+        parts = parts_of_matrix(arrays.keys()) if is_matrix else ()
         with suppress(UnreadableError):
             matrix = in_one_form({part: arrays[part] for part in parts}) if parts else {}
             leaves.update({f"{group}/{part}": array for part, array in matrix.items()})

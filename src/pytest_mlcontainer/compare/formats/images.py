@@ -1,7 +1,8 @@
 """Images by their pixels: what they show counts, not how it is stored.
 
-The size, the mode and the depth are part of the value; text, times, colour profiles, EXIF and the
-compression are not. A palette is replaced by the colours it stands for. An animation's frames are
+The size, the mode and the depth are part of the value, and so is where the picture is, or which way
+up, as EXIF and GeoTIFF have it; text, times, colour profiles, the rest of EXIF and the compression
+are not. A palette is replaced by the colours it stands for. An animation's frames are
 items, `frame[3]`, and their durations are one. Pillow decodes both sides here, on this machine, so
 that decoders do not differ.
 """
@@ -12,7 +13,7 @@ import math
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -26,6 +27,7 @@ from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import WRONG_BYTES, ComparedFile, Pair, UnreadableError
+from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift
@@ -36,6 +38,16 @@ _MOST_PIXELS_OF_ALL = 1 << 30
 _SSIM_PIXELS = 1 << 25
 _PNG_HEADER = 26
 _TIFF_BITS = 258
+_ORIENTATION = 274
+_GEO_TAGS = {
+    "geo.scale": 33550,
+    "geo.tie_points": 33922,
+    "geo.transformation": 34264,
+    "geo.keys": 34735,
+    "geo.doubles": 34736,
+    "geo.text": 34737,
+    "geo.nodata": 42113,
+}
 
 
 @dataclass(frozen=True)
@@ -78,12 +90,21 @@ def _compare(kind: str, pair: Pair, book: RuleBook) -> Iterator[Difference]:
             place = ItemLocation(pair.name, f"frame[{number}]" if animated else "")
             yield from _compare_frames(place, frames[0], frames[1], book)
             number += 1
+        places = _placed(actual, expected)
+        yield from compare_items(pair.name, places[0], places[1], book)
         if frames[0] is not frames[1]:
             counts = number + actual.count_rest(frames[0]), number + expected.count_rest(frames[1])
             yield from drift(pair.name, "frames", f"{counts[0]}, expected {counts[1]}", book)
         elif number > 1:
             left, right = (array_of(np.array(times, np.float64)) for times in durations)
             yield from compare_arrays(ItemLocation(pair.name, "durations"), left, right, book)
+
+
+def _placed(actual: _FrameReader, expected: _FrameReader) -> tuple[dict[str, Leaf], ...]:
+    """Where both lie; one that is silent stands upright, where the other says how it stands."""
+    sides = actual.place(), expected.place()
+    turned = {"orientation": 1} if any("orientation" in side for side in sides) else {}
+    return tuple({**turned, **side} for side in sides)
 
 
 def _compare_frames(
@@ -178,6 +199,21 @@ class _FrameReader:
             count += 1
             current = self.read()
         return count
+
+    def place(self) -> dict[str, Leaf]:
+        """Which way up it is, unless upright, and where on Earth; once frames were read."""
+        found: dict[str, Leaf] = {}
+        image = self._image
+        if image.format == "TIFF":  # which is turned when it is read
+            for name, tag in _GEO_TAGS.items():
+                held = image.tag_v2.get(tag)
+                if held is not None:
+                    found[name] = held if isinstance(held, str) else array_of(np.atleast_1d(held))
+            return found
+        with suppress(*WRONG_BYTES):
+            turned = int(image.getexif().get(_ORIENTATION, 1))
+            found |= {"orientation": turned} if turned != 1 else {}
+        return found
 
     def _check(self) -> None:
         width, height = self._image.size

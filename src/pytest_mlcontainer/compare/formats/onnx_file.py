@@ -5,7 +5,8 @@ them as they come. Names of the model's inputs and outputs do count. An initiali
 name; one whose name is on one side only is known by the place where it is used first. Nodes are
 compared in the order written.
 
-Left out: who produced the model, its documentation, metadata, IR version and inferred shapes.
+Left out: who produced the model, its documentation, IR version and inferred shapes. Its metadata
+counts, which holds the names of classes for example, but for what says how it was made.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_mlcontainer.compare.formats.kind import Format, need
+from pytest_mlcontainer.compare.formats.metadata import compare_metadata
 from pytest_mlcontainer.compare.formats.onnx_graph import BadModelError, Graph, read_graph
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
@@ -30,6 +32,7 @@ _SHOWN = 5
 class _Model:
     graph: Graph
     opsets: Mapping[str, Leaf]
+    metadata: Mapping[str, str]
 
 
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
@@ -55,6 +58,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
         for side, renamed in zip(sides, own, strict=True)
     )
     yield from compare_items(pair.name, left, right, book)
+    yield from compare_metadata(pair.name, actual.metadata, expected.metadata, book)
     outside = sorted(expected.graph.outside | actual.graph.outside)
     if outside:
         note = (
@@ -78,7 +82,8 @@ def _read(side: ComparedFile) -> _Model:
         model = onnx.ModelProto.FromString(data)
         if not model.HasField("graph"):
             raise BadModelError("has no graph")
-        return _Model(read_graph(onnx, side, model), _opsets(model))
+        metadata = {f"metadata_props.{each.key}": each.value for each in model.metadata_props}
+        return _Model(read_graph(onnx, side, model), _opsets(model), metadata)
     except (BadModelError, broken.DecodeError, ValueError) as error:
         raise side.unreadable(
             f"cannot be read as ONNX, it is truncated or damaged ({str(error)[:200]})"

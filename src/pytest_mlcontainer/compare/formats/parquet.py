@@ -1,7 +1,7 @@
 """Parquet: columns are items, read row group by row group and page by page.
 
 What Parquet knows beside the table, who wrote it, pandas' own notes, compression, encodings and the
-layout of row groups, does not count.
+layout of row groups, does not count; other metadata of the schema and of columns does.
 """
 
 from __future__ import annotations
@@ -12,8 +12,14 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from pytest_mlcontainer.compare.formats.arrow_columns import column_of_leaf, damaged, leaves_of
+from pytest_mlcontainer.compare.formats.arrow_columns import (
+    column_of_leaf,
+    damaged,
+    leaves_of,
+    metadata_of,
+)
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
+from pytest_mlcontainer.compare.formats.metadata import compare_metadata
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.tables.columns import PART_ROWS, Table, unique_names
@@ -69,8 +75,8 @@ class _ParquetFile:
             pre_buffer=False,
         )
 
-    def table(self) -> Table:
-        """Its columns.
+    def read(self) -> tuple[Table, dict[str, str]]:
+        """Its columns, and its metadata.
 
         Raises:
             UnreadableError: it is damaged, or claims what its size cannot hold; also while columns
@@ -96,7 +102,7 @@ class _ParquetFile:
             misses = self._schema.field(place).nullable or bool(leaf.steps)
             misses = misses and self._may_miss(physical)
             columns[name] = column_of_leaf(self._side, self._pa, leaf, rows, misses, arrays)
-        return Table(columns, rows)
+        return Table(columns, rows), metadata_of(self._schema)
 
     def _check_size(self, rows: int) -> None:
         size_bytes = self._side.size_bytes()
@@ -187,8 +193,9 @@ def _check_ends(side: ComparedFile) -> None:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two tables, column by column."""
     with ExitStack() as stack:
-        actual, expected = read_both(pair, lambda side: _ParquetFile(side, stack).table())
-        yield from compare_tables(pair.name, actual, expected, book)
+        actual, expected = read_both(pair, lambda side: _ParquetFile(side, stack).read())
+        yield from compare_tables(pair.name, actual[0], expected[0], book)
+        yield from compare_metadata(pair.name, actual[1], expected[1], book)
 
 
 def _is_parquet(side: ComparedFile) -> bool:

@@ -2,9 +2,8 @@
 
 Format: https://huggingface.co/docs/safetensors
 
-Each tensor is an item. The text in `__metadata__` says where a file comes from (`format: pt`, a
-training script's notes) and is no part of any tensor, so a difference in it is listed as
-`__metadata__.KEY` but is no drift, unless a rule asks for `exact` there.
+Each tensor is an item, and so is each text in `__metadata__`, as `__metadata__.KEY`; what says
+where the file comes from (`format: pt`, dates, versions) is no drift.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any
 
 from pytest_mlcontainer.compare.formats.json_text import unique_keys
 from pytest_mlcontainer.compare.formats.kind import Format, Named
+from pytest_mlcontainer.compare.formats.metadata import compare_metadata
 from pytest_mlcontainer.compare.numeric.dtypes import array_at, bad_shape, dtype_named
 from pytest_mlcontainer.compare.numeric.gaps import Dtype
 from pytest_mlcontainer.compare.numeric.measure import Array
@@ -74,6 +74,9 @@ class _SafetensorsFile:
     tensors: Mapping[str, _Tensor]
     metadata: Mapping[str, str]
 
+    def noted(self) -> dict[str, str]:
+        return {f"{_METADATA}.{key}": text for key, text in self.metadata.items()}
+
     def items(self) -> dict[str, Leaf]:
         return {name: _array(self.side, tensor) for name, tensor in self.tensors.items()}
 
@@ -81,7 +84,7 @@ class _SafetensorsFile:
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two files, tensor by tensor."""
     actual, expected = read_both(pair, _read)
-    yield from _compare_metadata(pair.name, actual.metadata, expected.metadata, book)
+    yield from compare_metadata(pair.name, actual.noted(), expected.noted(), book)
     yield from compare_items(pair.name, actual.items(), expected.items(), book)
     if not actual.tensors and not expected.tensors:
         yield Difference(pair.name, "", Verdict.IDENTICAL, note="no tensors on either side")
@@ -94,34 +97,6 @@ def _array(side: ComparedFile, tensor: _Tensor) -> Array:
         return array
     spans = partial(file_spans, side.open, tensor.start, tensor.dtype, side.unreadable)
     return replace(array, spans=spans)
-
-
-def _compare_metadata(
-    output: str, actual: Mapping[str, str], expected: Mapping[str, str], book: RuleBook
-) -> Iterator[Difference]:
-    for key in dict.fromkeys((*expected, *actual)):
-        mine, theirs = actual.get(key), expected.get(key)
-        item = f"{_METADATA}.{key}"
-        if mine == theirs:
-            continue
-        tolerance = book.find(output, item).tolerance
-        if tolerance.ignore:
-            continue
-        yield Difference(
-            output,
-            item,
-            Verdict.DRIFT if tolerance.exact else Verdict.EQUIVALENT,
-            worst_actual=_shown(mine),
-            worst_expected=_shown(theirs),
-            differing=1,
-            beyond=int(tolerance.exact),
-            size=1,
-            note="metadata differs" + ("" if tolerance.exact else ", which no tensor depends on"),
-        )
-
-
-def _shown(text: str | None) -> str:
-    return "(none)" if text is None else f"{text!r:.200}"
 
 
 def _read(side: ComparedFile) -> _SafetensorsFile:
