@@ -146,6 +146,7 @@ ROWS = range(30)
         ("predictions.json", [{"id": n, "y": 1} for n in ROWS], [{"id": n, "y": n} for n in ROWS]),
         ("predictions.json", {f"{n}.png": 1 for n in ROWS}, {f"{n}.png": n % 2 for n in ROWS}),
         ("predictions.npz", {"y": np.full(30, np.nan)}, {"y": np.arange(30) / 7}),
+        ("probabilities.json", [[0.25, 0.75]] * 30, [[0.25, 0.75], [0.5, 0.5]] * 15),
         (
             "predictions.csv",
             "id,truth,pred\n" + "".join(f"{n},{n % 2},cat\n" for n in ROWS),

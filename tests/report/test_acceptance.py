@@ -243,6 +243,17 @@ def test_what_only_sounds_like_a_time_is_bounded(item: str) -> None:
     assert "ignore" not in proposal.line
 
 
+def test_many_times_that_moved_by_whole_hours_are_data() -> None:
+    found = Difference(
+        "e.csv", "ts", Verdict.DRIFT, max_abs=3600.0, max_rel=2e-6, scale_error=2e-6, size=9,
+        differing=9, worst_actual="1714503600", worst_expected="1714500000",
+    )  # fmt: skip
+    assert acceptance(found) is None
+    proposal = acceptance(replace(found, max_abs=3617.0, worst_actual="1714503617"))
+    assert proposal is not None
+    assert proposal.key == "ignore"
+
+
 @pytest.mark.parametrize(
     ("item", "texts", "accepts"),
     [

@@ -78,7 +78,7 @@ def _that_vary(
 
     Each is compared with itself, so as to be told of its values, whatever its format.
     """
-    items: dict[str, dict[str, set[object]]] = {}
+    items: dict[str, dict[str, set[str]]] = {}
 
     def take(metric: Metric) -> bool:
         output, item = metric.item
@@ -95,7 +95,7 @@ def _that_vary(
     return frozenset(names - constant - {each.name for each in lines})
 
 
-def _vary(items: dict[str, set[object]]) -> bool:
+def _vary(items: dict[str, set[str]]) -> bool:
     """Whether predictions are not all the same, by what items hold: by those that are called as
     predictions are, or stand in what is; where none is, by all but the names of rows.
     """

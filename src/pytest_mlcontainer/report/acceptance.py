@@ -86,6 +86,8 @@ def acceptance(difference: Difference, size: float | None = None) -> Acceptance 
         return None
     if difference.free.startswith("unordered") and is_in_order(difference):
         return None  # and no bound, which would let any order pass, and any values
+    if _since_1970(difference) and _is_of_another_zone(difference):
+        return None  # and no bound, which for such large numbers is one of days
     size = _size(difference) if size is None else size
     found = (
         _of_time(difference)
@@ -149,6 +151,13 @@ def _since_1970(difference: Difference) -> bool:
         return False
     worst = difference.worst_actual, difference.worst_expected
     return all(_SINCE_1970.fullmatch(text) for text in worst)
+
+
+def _is_of_another_zone(difference: Difference) -> bool:
+    """Whether the time furthest off is so by whole quarters of an hour, as no clock is."""
+    digits = len(difference.worst_expected.partition(".")[0])  # 10 of seconds, 13 of milliseconds
+    quarter = 900 * 10.0 ** (digits - 10)
+    return difference.max_abs is not None and difference.max_abs % quarter == 0
 
 
 def _of_any_dtype(difference: Difference, values: Acceptance | None) -> Acceptance | None:

@@ -284,6 +284,8 @@ def test_neither_are_zeros_that_are_stored_nor_in_how_many_parts_an_entry_is(
     expected = sparse([0, 3, 3, 5], [1, 4, 8, 0, 2], [0.5, 1.5, 2.5, 3.5, 4.5])
     fuller = sparse([0, 4, 4, 7], [1, 3, 4, 8, 0, 2, 2], [0.5, 0.0, 1.5, 2.5, 3.5, 4.0, 0.5])
     assert verdict_of(compare("m.npz", fuller, expected)[0]) is Verdict.IDENTICAL
+    empty = sparse([0, 0, 0], [], []), sparse([0, 1, 1], [7], [0.0])
+    assert verdict_of(compare("m.npz", *empty)[0]) is Verdict.IDENTICAL
     another = sparse([0, 4, 4, 6], [1, 3, 4, 8, 0, 2], [0.5, 0.25, 1.5, 2.5, 3.5, 4.5])
     found, _notes = compare("m.npz", another, expected)
     proposed = {each.item: acceptance(each) for each in found if not each.verdict.passes}
@@ -305,7 +307,8 @@ def test_entries_of_a_matrix_by_places_may_stand_in_any_order(compare: Compare) 
     assert verdict_of(compare("m.npz", turned, expected)[0]) is Verdict.DRIFT
     plain = {name: turned[name] for name in ("row", "col", "data")}  # of no matrix that is known
     as_it_is = {name: values[::-1] for name, values in plain.items()}
-    assert verdict_of(compare("m.npz", plain, as_it_is)[0]) is Verdict.DRIFT
+    for more in ({}, {"format": np.array("mine")}):
+        assert verdict_of(compare("m.npz", plain | more, as_it_is | more)[0]) is Verdict.DRIFT
 
 
 @pytest.mark.parametrize("indptr", [[0, 3, 2, 5], [0, 3, 3, 6], [1, 3, 3, 5], []])

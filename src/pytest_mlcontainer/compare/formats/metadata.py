@@ -26,7 +26,7 @@ _OF_MAKER: Final = re.compile(
     re.I,
 )
 _MOST: Final = 1 << 16
-_SHOWN: Final = 200
+_SHOWN: Final = 120
 
 
 def compare_metadata(
@@ -56,21 +56,21 @@ def compare_metadata(
             differing=1,
             beyond=int(not excuse),
             size=1,
-            note=f"metadata differs{excuse}",
+            note=f"metadata{excuse}: {_shown(mine)}, expected {_shown(theirs)}",
         )
 
 
 def _excuse(item: str, actual: str | None, expected: str | None) -> str:
     key = re.split(r"[@]|^__metadata__\.|^metadata_props\.", item)[-1]
     if _OF_MAKER.search(key) or any(of(key) for of in (is_date_of_run, is_host, is_id, is_process)):
-        return ", in what says how the file was made"
+        return " of how the file was made"
     if actual is None or expected is None:
         return ""
     left, right = _plain(actual), _plain(expected)
     if left == right or agree_by_numbers(left, right, Tolerance()):
-        return ", in how it is written"
+        return " that is written otherwise"
     names = excuse_all([(left, right)]).names()
-    return f", in {first_of([NOUNS[name] for name in names], 3)} alone" if names else ""
+    return f" that differs in {first_of([NOUNS[name] for name in names], 3)} alone" if names else ""
 
 
 def _plain(text: str) -> str:

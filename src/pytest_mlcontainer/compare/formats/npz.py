@@ -47,6 +47,7 @@ from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Verdict
 
 _SUFFIX = ".npy"
+_FORMATS = {name for kind in ("csr", "csc", "bsr", "coo") for name in (kind, kind.encode())}
 _LARGE_BYTES = 1 << 22
 _IN_MEMORY_BYTES = 1 << 23
 _NUMPY_WRITES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -106,10 +107,16 @@ class Archive:
 
     def array(self, item: str) -> Array:
         """A member as an array, as `stored`; those of a sparse matrix in one form."""
-        parts = parts_of_matrix(self.members.keys()) if "format" in self.members else ()
-        if item in parts and not self.matrix:
+        parts = parts_of_matrix(self.members.keys())
+        if item not in parts or not self._is_matrix():
+            return self.stored(item)
+        if not self.matrix:
             self.matrix.update(in_one_form({part: self.stored(part) for part in parts}))
-        return self.matrix[item] if item in parts else self.stored(item)
+        return self.matrix[item]
+
+    def _is_matrix(self) -> bool:
+        """Whether SciPy says that the arrays are a sparse matrix."""
+        return "format" in self.members and {*self.stored("format").values().flat} <= _FORMATS
 
     def stored(self, item: str) -> Array:
         """A member as an array; small ones are unpacked once and kept.

@@ -74,7 +74,7 @@ def _entries(rows: Places, columns: Places, values: Array) -> tuple[Places, Plac
     if not is_first.all():
         held = np.add.reduceat(held, np.flatnonzero(is_first), axis=0, dtype=held.dtype)
         rows, columns = rows[is_first], columns[is_first]
-    counts = (held != 0).reshape(len(held), -1).any(axis=1)
+    counts = (held != 0).any(axis=tuple(range(1, held.ndim)))
     if len(counts) == len(order) and counts.all() and (np.diff(order) > 0).all():
         return None
     return rows[counts], columns[counts], held[counts]

@@ -69,12 +69,15 @@ def array_of(values: Values) -> Array:
     return Array(native.dtype, values.shape, blocks)
 
 
-def first_two(array: Array) -> frozenset[object]:
-    """Two values of an array that are not the same; one where there are no others. NaN is one."""
-    found: set[object] = set()
-    for block in array.blocks(_BLOCK):
-        for value in block.tolist():
-            found.add("NaN" if value != value else value)
+def first_two(array: Array) -> frozenset[str]:
+    """Two values of an array that are not the same, as text; one where there are no others. Of
+    several dimensions, as probabilities have, they are rows.
+    """
+    found: set[str] = set()
+    width = max(1, math.prod(array.shape[1:])) if array.order == "C" else 1
+    for block in array.blocks(width * max(1, _BLOCK // width)):
+        for value in block.tolist() if width == 1 else block.reshape(-1, width).tolist():
+            found.add(repr(value))
             if len(found) > 1:
                 return frozenset(found)
     return frozenset(found)

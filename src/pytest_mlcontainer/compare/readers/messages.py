@@ -179,7 +179,7 @@ def _packed(array: Array) -> Packed | None:
 
 def _stand_in(array: Array) -> Packed:
     """A number for each of its first two values that are not the same."""
-    numbers = sorted(zlib.crc32(repr(value).encode()) for value in first_two(array))
+    numbers = sorted(zlib.crc32(value.encode()) for value in first_two(array))
     return _as_text("<i8", np.array(numbers))
 
 
