@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,6 +15,7 @@ DRAWN = 40  # items of one output; the pages show hardly more
 _FEW_ELEMENTS = 5
 _ROOM = 4
 _NAMED = 5
+ONE_SIDE = ("only in the actual run", "missing in the actual run")
 
 
 def collect_items(
@@ -41,10 +43,32 @@ def collect_items(
         worst.append(difference)
         if len(worst) > _ROOM * KEPT:
             worst = _prune(worst, dropped)
+    prefixed = () if dropped else _say_prefix(output, worst)
     worst = _prune(worst, dropped)
     if same > KEPT or (folds and same):
         identical = [_fold(output, identical, same)]
-    return (*worst, *identical), _notes(output, dropped)
+    return (*worst, *identical), (*prefixed, *_notes(output, dropped))
+
+
+def _say_prefix(output: str, found: list[Difference]) -> tuple[str, ...]:
+    """A note where the items of one side alone are those of the other, with the same before all
+    their names, as `module.` of a model that was trained on several GPUs.
+    """
+    sides = [{each.item for each in found if each.note.startswith(note)} for note in ONE_SIDE]
+    if len(sides[0]) < 2 or len(sides[0]) != len(sides[1]):
+        return ()
+    for longer, shorter in (sides, sides[::-1]):
+        first, bare = (min(names, key=_by_length) for names in (longer, shorter))
+        prefix = first.removesuffix(bare)
+        if prefix and {prefix + name for name in shorter} == longer:
+            rule = f"names = {{ '^{re.escape(prefix)}' = \"\" }}"
+            what = f"{prefix} stands before {len(longer)} names of one run alone"
+            return (f"{output}: {what}; they meet where the entrypoint has {rule}",)
+    return ()
+
+
+def _by_length(name: str) -> tuple[int, str]:
+    return len(name), name
 
 
 def worst_first(difference: Difference) -> tuple[int, float]:
