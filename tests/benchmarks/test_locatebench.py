@@ -10,7 +10,7 @@ from benchmarks.driftbench.scoring import Answer as Said
 from benchmarks.locatebench.__main__ import OWN, Answer, table
 from benchmarks.locatebench.cures import CureAnswer, cure_table
 from benchmarks.locatebench.wild import WILD, WildAnswer, wild_table
-from pytest_mlcontainer.model import Cure, CureKind, CureSetting, Location, SourceLine
+from pytest_mlcontainer.model import Cure, CureKind, CureSetting, Location, SourceLine, Step
 
 
 def _case(*origins: str) -> Case:
@@ -57,7 +57,18 @@ def test_only_the_first_line_counts_and_what_is_proved_wrong_is_counted() -> Non
         False, False, False, True, False,
     ]  # fmt: skip
     row = list(table([right, wrong]))[-1]
-    assert row == "| measuring | 2 | 0.50 | 1.00 | 1 | 4 |"
+    assert row == "| measuring | 2 | 0.50 | 1.00 | 1 | 0 of 0 | 4 |"
+
+
+def test_amplifiers_and_decisions_count_where_they_are_labelled() -> None:
+    case = replace(_case("train.py:3"), amplifiers=("train.py:4", "train.py:5"))
+    both = replace(case, decisions=("train.py:9",))
+    place = SourceLine("train.py", 5, 5)
+    location = Location(amplifier=Step(place, 1e-9, 1.0), decision=place)
+    answers = [Answer(each, location, 1.0) for each in (_case("train.py:3"), case, both)]
+    assert [each.marks for each in answers] == [[], [True], [True, False]]
+    assert Answer(both, None, 1.0).marks == [False, False]
+    assert "| 2 of 3 |" in list(table(answers))[-1]
 
 
 def test_every_case_that_drifts_says_what_cures_it() -> None:

@@ -81,6 +81,31 @@ def test_what_is_returned_is_proved_where_it_is_written_at_once(project: MakePro
     assert "put into the other side's run the outputs agree" in text
 
 
+HIDDEN = """\
+import json
+import os
+import sqlite3
+
+base = sqlite3.connect(":memory:")
+base.execute("create table t (v int)")
+rate = 3 * len(os.environ.get("TZ", ""))
+base.execute("insert into t values (?)", (rate,))
+total = base.execute("select sum(v) from t").fetchone()[0]
+os.makedirs("outputs", exist_ok=True)
+with open("outputs/total.json", "w") as file:
+    json.dump(total, file)
+"""
+
+
+def test_what_differs_before_is_tried_without_the_origin(project: MakeProject) -> None:
+    """A database hides that it leads there."""
+    project.write(train=HIDDEN, dockerfile=DOCKERFILE.format(version="3.13"))
+    result = project.run("-k", "varies", "--container-vary=timezone", "--container-locate")
+    text = result.stdout.str()
+    assert "located: train.py:7: rate = 3 * len(" in text
+    assert "how: an environment variable" in text
+
+
 def test_a_failure_offers_to_look(project: MakeProject) -> None:
     """With the option that does."""
     project.write(train=FOLDERS, dockerfile=DOCKERFILE.format(version="3.13"))

@@ -12,7 +12,7 @@ from pytest_mlcontainer.locating.exchange import aims_of
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
 from pytest_mlcontainer.locating.recording import NOTHING, LayerCall, ProcessRecording
 from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, norm, shown
-from pytest_mlcontainer.locating.ways import is_generator, way_in
+from pytest_mlcontainer.locating.ways import is_generator, is_made_anew, way_in
 from pytest_mlcontainer.locating.writers import writing
 from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine, Step
 
@@ -33,6 +33,7 @@ class Found:
     Attributes:
         kept: where values of the expected side may have to be put on the other.
         origins: those of them that stand for the origins; none where that cannot be proved.
+        before: statements before them that differ too, and seem not to lead to them, and theirs.
         is_loose: whether what differs was seen, and nothing that made it differ: recording more
             of the program may tell.
     """
@@ -40,6 +41,7 @@ class Found:
     location: Location
     kept: tuple[Aim, ...] = ()
     origins: tuple[Aim, ...] = ()
+    before: tuple[tuple[SourceLine, tuple[Aim, ...]], ...] = ()
     is_loose: bool = False
 
 
@@ -64,10 +66,11 @@ def find(
     notes = _remarks(expected, actual)
     if not chain.way:
         return Found(_written_inline(pairing, outputs, notes))
-    if not chain.origins:
+    if not (chain.origins or chain.unsure):
         location = Location(steps=_steps(pairing, chain), notes=(_why_none(chain), *notes))
         return Found(location, is_loose=bool(chain.loose))
-    origins = tuple({_place(each): each for each in reversed(chain.origins)}.values())[::-1]
+    began = chain.origins or chain.unsure
+    origins = tuple({_place(each): each for each in reversed(began)}.values())[::-1]
     origins = tuple(each for each in origins if _place(each) not in noise) or origins
     origins = origins[:_ORIGINS]
     first = origins[0]
@@ -82,10 +85,41 @@ def find(
         steps=_steps(pairing, chain),
         notes=notes,
     )
+    if not chain.origins:
+        return Found(location, is_loose=True)
     places = {_place(each) for each in origins}
     # Where one gives what another gave before, the other stands for both in the chain.
     every = [each for each in _on_the_way(chain) if _place(each) in places]
-    return Found(location, *aims_of(pairing, chain, every))
+    before = _before(pairing, chain, first, noise)
+    kept, (put, *others) = aims_of(pairing, chain, [every, *before.values()])
+    pairs = tuple(pair for pair in zip(before, others, strict=True) if pair[1])
+    return Found(location, kept, put, pairs)
+
+
+def _before(
+    pairing: PairedRuns, chain: Chain, origin: PairedEvent, noise: frozenset[SourceLine]
+) -> dict[SourceLine, list[PairedEvent]]:
+    """What differs before an origin for no reason that was seen, and seems not to lead to it."""
+    way = {each.number for each in chain.way}
+    told = {_place(each) for each in chain.origins}
+    found: dict[SourceLine, list[PairedEvent]] = {}
+    for each in pairing.nodes:
+        earlier = each.number < origin.number or each.stream != origin.stream
+        if not earlier or each.number in way or not each.bound or each.read:
+            continue
+        site = each.expected.site
+        if site is None or site in told or site in noise:
+            continue
+        if not is_made_anew(site.calls):
+            found.setdefault(site, []).append(each)
+    return found
+
+
+def moved(location: Location, places: tuple[SourceLine, ...]) -> Location:
+    """An answer whose origins turned out to be others."""
+    way = way_in(places[0].calls, places[0].text, reordered=False)
+    kind, mend = (way.what, way.mend) if way is not None else ("computed here", "")
+    return replace(location, origins=places, values=(), kind=kind, mend=mend)
 
 
 def _written_inline(

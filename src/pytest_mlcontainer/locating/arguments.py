@@ -7,11 +7,17 @@ function gave when it was called before.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns
+from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.recording import split_path
+from pytest_mlcontainer.locating.ways import way_in
+
+ALL: Final = 64
+"""How many calls of a function are all looked at, as the recorder has it."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,39 @@ class ArgumentSources:
         calls = [each for each in pairing.nodes if each.expected.site is None]
         self._calls = {each.expected.path for each in calls}
         self._looked_at = {(each.stream, each.expected.code, each.expected.turn) for each in calls}
+        self._names, self._below = dict[str, str](), dict[tuple[Pair, str], set[str]]()
+        for each in calls:
+            place, name = split_path(each.expected.path)
+            self._names[each.expected.code] = name
+            self._below.setdefault((each.stream, place), set()).add(each.expected.code)
+        # All of the first are looked at, and then fewer; recorded whole, all.
+        self._thinned = {
+            code
+            for stream, code, turn in self._looked_at
+            if turn > 1 and (stream, code, turn - 1) not in self._looked_at
+        } | {
+            code
+            for stream, code, turn in self._looked_at
+            if turn == ALL and (stream, code, ALL + 1) not in self._looked_at
+        }
         self._callers = {
             (each.stream, each.place): each
             for each in pairing.nodes
             if each.expected.site is not None
         }
+
+    def all_seen(self, node: PairedEvent) -> bool:
+        """Whether all calls were looked at of functions that a statement calls or names.
+
+        What comes from outside of the program needs none to differ.
+        """
+        site = node.expected.site
+        if site is None or way_in(site.calls, site.text, reordered=False) is not None:
+            return True
+        named = {self._names[code] for code in self._thinned} & set(re.findall(r"\w+", site.text))
+        return not named and self._thinned.isdisjoint(
+            self._below.get((node.stream, node.place), ())
+        )
 
     def of(self, node: PairedEvent) -> ArgumentSource | None:
         """Where what a function is given comes from; None where nobody of the project's called."""

@@ -17,7 +17,13 @@ from pytest_mlcontainer.locating.hidden import HiddenValues
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.process_state import ProcessState
 from pytest_mlcontainer.locating.recording import Sketch, split_path
-from pytest_mlcontainer.locating.sketches import differing_parts, digests, distance, parts_within
+from pytest_mlcontainer.locating.sketches import (
+    differing_parts,
+    digests,
+    distance,
+    names_within,
+    parts_within,
+)
 from pytest_mlcontainer.locating.ways import way_in
 from pytest_mlcontainer.locating.writers import files_named, prints, writes, writing_to
 
@@ -34,12 +40,15 @@ class Chain:
     Attributes:
         origins: whose inputs agree and whose results do not.
         loose: which read what differs, and nobody was seen to bind that.
+        unsure: as origins, but they call functions of the project's of which not all calls were
+            looked at.
         way: all statements between, these included, in order of execution.
         users: numbers of statements → those on the way that used what they made.
     """
 
     origins: tuple[PairedEvent, ...]
     loose: tuple[PairedEvent, ...]
+    unsure: tuple[PairedEvent, ...]
     way: tuple[PairedEvent, ...]
     users: Mapping[int, tuple[PairedEvent, ...]]
 
@@ -98,6 +107,7 @@ class _Tracer:
         seen: dict[int, PairedEvent] = {}
         origins: list[PairedEvent] = []
         loose: list[PairedEvent] = []
+        unsure: list[PairedEvent] = []
         users: dict[int, list[PairedEvent]] = {}
         waiting = list(ends)
         while waiting:
@@ -111,14 +121,15 @@ class _Tracer:
                 users.setdefault(source.number, []).append(node)
             if node.expected.site is None:
                 if unexplained:
-                    self._given_in_call(node, waiting, seen, (origins, loose))
+                    self._given_in_call(node, waiting, seen, (origins, unsure))
                 continue
             if unexplained:
                 loose.append(node)
             elif not sources and not node.read:
-                origins.append(node)
+                (origins if self._arguments.all_seen(node) else unsure).append(node)
         used = {number: _in_order(nodes) for number, nodes in users.items()}
-        return Chain(_in_order(origins), _in_order(loose), _in_order(seen.values()), used)
+        began, way = _in_order(origins), _in_order(seen.values())
+        return Chain(began, _in_order(loose), _in_order(unsure), way, used)
 
     def _given_in_call(
         self,
@@ -127,7 +138,7 @@ class _Tracer:
         seen: dict[int, PairedEvent],
         ends: tuple[list[PairedEvent], list[PairedEvent]],
     ) -> None:
-        """What a function is given that no statement bound; `ends` are origins and loose ones."""
+        """What a function is given that no statement bound; `ends` are origins and unsure ones."""
         source = self._arguments.of(node)
         if source is None:
             return
@@ -173,8 +184,20 @@ class _Tracer:
         """What functions of the project's gave to a library, or a generator gave, and it bound."""
         held = {pair for pair in node.bound.values() for pair in self._parts(pair)}
         made = [_before(self._given.get(pair, ()), node) for pair in held]
-        found = [each for each in made if each is not None]
+        found = [each for each in made if each is not None] or self._given_in_any_order(node, held)
         return found or [*self._from_children(node, held), *self._through_files(node)]
+
+    def _given_in_any_order(self, node: PairedEvent, held: set[Pair]) -> list[PairedEvent]:
+        """What functions gave that is among what a statement binds, wherever it is there."""
+        sides = [self._pairing.of(pair) for pair in held]
+        here = {name for left, _ in sides for name in names_within(left, _DEEPEST)}
+        there = {name for _, right in sides for name in names_within(right, _DEEPEST)}
+        return [
+            each
+            for each in self._ended
+            if each.number < node.number
+            and any(pair[0] in here and pair[1] in there for pair in each.bound.values())
+        ]
 
     def _from_children(self, node: PairedEvent, held: set[Pair]) -> list[PairedEvent]:
         """What functions gave in other processes; in which order, nobody knows."""

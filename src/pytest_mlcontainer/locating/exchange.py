@@ -8,7 +8,7 @@ exception: what is made of them can.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pytest_mlcontainer.locating.arguments import calling
@@ -25,24 +25,26 @@ _Site = tuple[str, str, int]
 
 
 def aims_of(
-    pairing: PairedRuns, chain: Chain, origins: Iterable[PairedEvent]
-) -> tuple[tuple[Aim, ...], tuple[Aim, ...]]:
-    """Where values are kept on the expected side, and which of them stand for the origins.
+    pairing: PairedRuns, chain: Chain, groups: Sequence[Sequence[PairedEvent]]
+) -> tuple[tuple[Aim, ...], list[tuple[Aim, ...]]]:
+    """Where values are kept on the expected side, and which of them stand for each of some groups.
 
     All executions of a statement count: one that computes otherwise on the other side does so each
     time that it is executed.
     """
     names: dict[_Site, dict[str, None]] = {}
-    for node in chain.way:
-        if node.expected.site is not None:
-            for bound in _bindings(pairing, chain, node, 0):
-                names.setdefault(_site(bound), {}).update(dict.fromkeys(_names(bound)))
-    wanted = {_site(bound) for node in origins for bound in _bindings(pairing, chain, node, 0)}
+    wanted: list[set[_Site]] = []
+    for nodes in (chain.way, *groups):
+        bindings = [each for node in nodes for each in _bindings(pairing, chain, node, 0)]
+        wanted.append({_site(bound) for bound in bindings})
+        for bound in bindings:
+            names.setdefault(_site(bound), {}).update(dict.fromkeys(_names(bound)))
     aims = {
         site: Aim(number, *site, tuple(found), pairing.programs.get(site[0], ()))
         for number, (site, found) in enumerate(tuple(names.items())[:_MOST])
     }
-    return tuple(aims.values()), tuple(aim for site, aim in aims.items() if site in wanted)
+    found = [tuple(aim for site, aim in aims.items() if site in sites) for sites in wanted[1:]]
+    return tuple(aims.values()), found
 
 
 def _site(node: PairedEvent) -> _Site:

@@ -103,6 +103,14 @@ def parts_within(expected: Sketch, actual: Sketch, deepest: int) -> Iterator[tup
         yield from parts_within(left, right, deepest - 1)
 
 
+def names_within(sketch: Sketch, deepest: int) -> Iterator[str]:
+    """The names of what a container holds, and of what these hold, in any order."""
+    for part in sketch.get("c", ()) if deepest > 0 else ():
+        if isinstance(part, dict):
+            yield str(part.get("d"))
+            yield from names_within(part, deepest - 1)
+
+
 def digests(expected: Sketch, actual: Sketch) -> tuple[str, str]:
     """The names of two sketches."""
     return str(expected.get("d")), str(actual.get("d"))

@@ -80,7 +80,7 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
         ),
     ),
     (
-        r"(^|\.)(seed|default_rng|RandomState|SystemRandom|manual_seed|PRNGKey|random\.key|set_seed"
+        r"(^|\.)(seed|default_rng|Random|RandomState|SystemRandom|manual_seed|PRNGKey|random\.key|set_seed"
         r"|set_random_seed|seed_everything)$",
         SEED,
     ),
@@ -121,6 +121,10 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
     ),
 )
 _COMPILED: Final = tuple((re.compile(pattern), way) for pattern, way in _WAYS)
+_ANEW: Final = re.compile(
+    r"(^|\.)((time|monotonic|perf_counter|process_time|thread_time)(_ns)?|now|utcnow|id|uuid1|uuid4"
+    r"|token_hex|token_bytes|urandom|getpid|mkdtemp|mkstemp)$"
+)
 _ENVIRONMENT: Final = re.compile(r"\bos\.environb?\[|\benviron\[")
 _SET: Final = re.compile(r"\{[^{}:]*\}|\bset\(")
 
@@ -144,6 +148,11 @@ def way_in(calls: tuple[str, ...], text: str, *, reordered: bool) -> Entrance | 
 def is_generator(name: str) -> bool:
     """Whether a name is not one of the program's, but that of a generator of its process."""
     return _GENERATOR.fullmatch(name) is not None
+
+
+def is_made_anew(calls: tuple[str, ...]) -> bool:
+    """Whether a statement asks for what is another in each run, whatever is varied."""
+    return any(_ANEW.search(each) for each in calls)
 
 
 def may_draw(calls: tuple[str, ...], text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.comparison import RunComparison
 from pytest_mlcontainer.judging.apart import set_apart
-from pytest_mlcontainer.locating.answer import Found, find, noise_of
+from pytest_mlcontainer.locating.answer import Found, find, moved, noise_of
 from pytest_mlcontainer.locating.recording import ProcessRecording, read_recording
 from pytest_mlcontainer.model import (
     HOST,
@@ -87,7 +87,7 @@ class TwoSides:
     def _searched(self, outcome: Outcome, watched: Watched) -> Location:
         search = Exchange(self, outcome)
         found = search.find(watched)
-        if found.is_loose and not found.location.origins:
+        if found.is_loose:
             watched = self._watch(Recording(self.lab.packages, dense=True))
             found = search.find(watched)
         return search.proved(found, watched)
@@ -189,13 +189,33 @@ class Exchange:
                 break
             # The run that the values are from: of a program that draws lots it is like no other.
             if sides.comparison.compare(run, giving).verdict.passes:
-                return replace(found.location, proven=True, origins=origins, runs=self._runs)
+                sooner = self._sooner(found, giving)
+                where = moved(found.location, sooner) if sooner else found.location
+                places = sooner or origins
+                return replace(where, proven=True, origins=places, runs=self._runs)
             more = find(watched.streams[0], there, self._outputs, self._noise)
             added = _added(found, put, more)
             if not added:
                 break
             put, origins = (*put, *added), _together(origins, more.location.origins)
         return self._told(found)
+
+    def _sooner(self, found: Found, giving: Run) -> tuple[SourceLine, ...]:
+        """What differs before the origins and makes both sides agree without them, if anything."""
+        if not (found.before and self._agrees([aims for _place, aims in found.before], giving)):
+            return ()
+        first = found.before[:_EXCHANGES] if len(found.before) > 1 else ()
+        alone = (place for place, aims in first if self._agrees([aims], giving))
+        one = next(alone, None)
+        return tuple(place for place, _aims in found.before) if one is None else (one,)
+
+    def _agrees(self, put: Sequence[tuple[Aim, ...]], giving: Run) -> bool:
+        """Whether the actual side writes what the expected one did, with values put in place."""
+        aims = tuple({aim.number: aim for each in put for aim in each}.values())
+        kept = giving.folder / RECORDING / VALUES
+        run = self._sides.run(self._sides.actual, Recording(self._sides.lab.packages, aims, kept))
+        self._runs += 1
+        return run.failure is None and self._sides.comparison.compare(run, giving).verdict.passes
 
     def _told(self, found: Found) -> Location:
         return replace(found.location, runs=self._runs)

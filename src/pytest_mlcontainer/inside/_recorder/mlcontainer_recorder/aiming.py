@@ -112,6 +112,7 @@ class Aiming:
         ]
 
     def end(self):
-        """Write what was kept."""
+        """Write what was kept since it was written last."""
         if not self._put and self._values:
             values.save(self._path, self._values)
+            self._values = {}

@@ -5,6 +5,7 @@ Nothing of a value is called but what its library itself offers for reading it: 
 """
 
 import array
+import collections
 import datetime
 import decimal
 import fractions
@@ -19,6 +20,7 @@ import uuid
 
 from . import numbers, tensors, variables
 from .numbers import SHOWN, TEXT_SHOWN, digest
+from .values import slots_of
 
 _DEEPEST = 10  # as deep as a scaler lies in a search over pipelines of columns
 _LEAVES = 4000
@@ -156,6 +158,8 @@ class Sketcher:
             return {"t": "bytes", "n": len(value), "d": digest(b"bytes", bytes(value))}
         if kind in _PLAIN_TEXT:
             return self._text(_kind(value), str(value))
+        if kind in (io.StringIO, io.BytesIO) and not value.closed:
+            return self._scalar(value.getvalue())
         return None
 
     def _text(self, kind, value):
@@ -180,6 +184,8 @@ class Sketcher:
             return self._set(value, depth)
         if isinstance(value, dict):
             return self._mapping(value.items(), len(value), depth)
+        if kind is collections.deque:
+            return self._named("deque", {"maxlen": value.maxlen, "items": list(value)}, depth)
         if isinstance(value, array.array):
             return self._numbers(list(value), "array")
         if isinstance(value, random.Random):
@@ -254,6 +260,9 @@ class Sketcher:
         fields = getattr(value, "__dict__", None)
         if _hides_state(value, fields):
             return self._named(_kind(value), {"state": value.__getstate__()}, depth)
+        slots = slots_of(value)
+        if slots:
+            fields = {**slots, **(fields if isinstance(fields, dict) else {})}
         if not isinstance(fields, dict) or "__wrapped__" in fields:
             return None  # a function that was compiled or cached is a function
         if not fields and not _is_plain(type(value)):

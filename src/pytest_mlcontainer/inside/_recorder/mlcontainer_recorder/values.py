@@ -15,10 +15,9 @@ _FUNCTIONS = 100  # that one compiled function may call
 
 
 def look_up(frame, chain):
-    """The value of `a.b.c`, as plain dictionaries have it; `MISSING` where they do not.
+    """The value of `a.b.c`, as dictionaries, slots and classes have it; `MISSING` where not.
 
-    Properties and `__getattr__` are never called: an attribute that is none of the object's own
-    ends the chain there, with the object.
+    Properties and `__getattr__` are never called: they end the chain there, with the object.
     """
     if chain in randomness.NAMES:
         found = randomness.state(chain)
@@ -26,13 +25,38 @@ def look_up(frame, chain):
     names = chain.split(".")
     value = _variable(frame, names[0])
     for name in names[1:]:
-        fields = getattr(value, "__dict__", None) if _is_open(value) else None
-        if fields is not None and name not in fields:
-            fields = tensors.fields_of(value)
-        if fields is None or name not in fields:
+        found = _attribute(value, name)
+        if found is _NOTHING:
             return _NOTHING if isinstance(value, types.ModuleType) else value
-        value = fields[name]
+        value = found
     return value
+
+
+def _attribute(value, name):
+    fields = getattr(value, "__dict__", None) if _is_open(value) else None
+    if fields is not None and name not in fields:
+        fields = tensors.fields_of(value)
+    if fields is not None and name in fields:
+        return fields[name]
+    kind = type(value)
+    for each in value.__mro__ if issubclass(kind, type) else kind.__mro__:
+        found = vars(each).get(name, _NOTHING)
+        if found is not _NOTHING:
+            return slots_of(value).get(name, _NOTHING) if hasattr(found, "__get__") else found
+    return _NOTHING
+
+
+def slots_of(value):
+    """What an object holds in slots, by name."""
+    found = {}
+    for kind in type(value).__mro__:
+        for name, part in vars(kind).items() if "__slots__" in vars(kind) else ():
+            if type(part) is types.MemberDescriptorType:
+                try:
+                    found[name] = part.__get__(value)
+                except AttributeError:
+                    continue  # nothing was ever put there
+    return found
 
 
 def _variable(frame, name):
@@ -138,11 +162,7 @@ def put(frame, chain, value):
     owner, _, name = chain.rpartition(".")
     if owner:
         holder = look_up(frame, owner)
-        fields = getattr(holder, "__dict__", None)
-        if not isinstance(fields, dict):
-            return False
-        fields[name] = value
-        return True
+        return _set(holder, name, value)
     local, everywhere = frame.f_locals, frame.f_globals
     if chain in local or local is everywhere:
         local[chain] = value
@@ -156,6 +176,19 @@ def put(frame, chain, value):
         everywhere[chain] = value
         return True
     return False
+
+
+def _set(holder, name, value):
+    fields = getattr(holder, "__dict__", None)
+    if isinstance(fields, dict):
+        fields[name] = value
+    elif isinstance(holder, type):
+        type.__setattr__(holder, name, value)
+    elif name in slots_of(holder):
+        object.__setattr__(holder, name, value)
+    else:
+        return False
+    return True
 
 
 def exchanged(here, value):
@@ -186,7 +219,7 @@ def fill(here, value):
         here.clear()
         here.update(value)
         return True
-    if kind.__reduce__ is not object.__reduce__:
+    if (kind.__reduce__, kind.__reduce_ex__) != (object.__reduce__, object.__reduce_ex__):
         return _fill_with_state(here, value)
     fields, others = getattr(here, "__dict__", None), getattr(value, "__dict__", None)
     if isinstance(fields, dict) and isinstance(others, dict) and fields:

@@ -263,6 +263,8 @@ class Watcher:
         # A child may end without another word after the function that it was made for.
         if state is not None and ("/" not in state.path or os.getpid() != self._process):
             self.stream.flush()
+            if self.aims is not None:
+                self.aims.end()
 
     def forked(self):
         """In a child: what it writes is its own."""
