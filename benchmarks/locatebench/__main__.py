@@ -59,6 +59,18 @@ class Answer:
         return self.lines[:1] != [] and self.lines[0] in self.case.origins
 
     @property
+    def marks(self) -> list[bool]:
+        """Of the amplifier and the deciding line that the label has, whether each was said."""
+        found = self.location or Location()
+        amplifier = None if found.amplifier is None else found.amplifier.place
+        pairs = ((amplifier, self.case.amplifiers), (found.decision, self.case.decisions))
+        return [
+            place is not None and f"{place.file}:{place.line}" in known
+            for place, known in pairs
+            if known
+        ]
+
+    @property
     def proven_wrong(self) -> bool:
         """Whether it was called located, and is not."""
         proven = self.location is not None and self.location.proven
@@ -104,17 +116,21 @@ def _line(found: Answer) -> str:
     location = found.location or Location()
     mark = "right" if found.first_is_right else "wrong" if found.lines else "none"
     kind = "located" if location.proven else "suspected" if found.lines else "abstains"
-    why = found.error or "; ".join(location.notes[:1])
+    missed = "" if all(found.marks) else " amplifier or decision: another"
+    why = "" if found.first_is_right else found.error or "; ".join(location.notes[:1])
     return (
         f"{mark:5} {kind:9} {found.case.name:24} {', '.join(found.lines) or '-'}"
-        f" ({location.runs} runs, {found.wall_s:.0f} s) {'' if found.first_is_right else why}"
+        f" ({location.runs} runs, {found.wall_s:.0f} s){missed} {why}".rstrip()
     )
 
 
 def table(answers: Sequence[Answer]) -> Iterator[str]:
     """The scores, by set."""
-    yield "| set | cases | origin's line first | located | located and wrong | runs, median |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    yield (
+        "| set | cases | origin's line first | located | located and wrong "
+        "| amplifier or decision | runs, median |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for name in sorted({each.case.set for each in answers}):
         own = [each for each in answers if each.case.set == name]
         right = sum(each.first_is_right for each in own)
@@ -122,9 +138,10 @@ def table(answers: Sequence[Answer]) -> Iterator[str]:
         wrong = sum(each.proven_wrong for each in own)
         runs = [each.location.runs for each in own if each.location is not None]
         middle = statistics.median(runs) if runs else 0
+        marks = [mark for each in own for mark in each.marks]
         yield (
             f"| {name} | {len(own)} | {right / len(own):.2f} | {proven / len(own):.2f} | {wrong} "
-            f"| {middle:g} |"
+            f"| {sum(marks)} of {len(marks)} | {middle:g} |"
         )
 
 

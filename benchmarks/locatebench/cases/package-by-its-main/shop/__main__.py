@@ -1,0 +1,7 @@
+"""Count towns."""
+
+from .output import save
+from .towns import Towns
+
+towns = Towns("towns.txt")
+save({"letters": towns.letters(), "count": len(towns)})

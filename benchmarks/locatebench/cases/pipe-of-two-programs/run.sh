@@ -1,0 +1,3 @@
+#!/bin/sh
+set -e
+python collect.py shards | python reduce.py

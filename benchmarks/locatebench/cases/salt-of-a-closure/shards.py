@@ -1,0 +1,6 @@
+from salting import salted
+
+
+@salted
+def shard(key):
+    return len(key) % 3
