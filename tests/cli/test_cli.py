@@ -318,15 +318,25 @@ def test_init_print_leaves_the_file_alone_and_marks_what_is_guessed(
     assert "inputs" not in said, "the image copies everything already"
 
 
-@pytest.mark.parametrize("lock", ["uv.lock", "poetry.lock", None])
-def test_init_holds_the_image_against_a_lock_that_is_there(folder: Path, lock: str | None) -> None:
-    (folder / "Dockerfile").write_text(f"FROM {BASE}\n")
+@pytest.mark.parametrize(
+    ("lock", "steps", "asked"),
+    [
+        ("uv.lock", "RUN uv sync --frozen", True),
+        ("poetry.lock", "COPY pyproject.toml poetry.lock ./\nRUN pip install poetry", True),
+        ("uv.lock", "COPY . .\nRUN pip install -r requirements.txt", False),
+        (None, "RUN uv sync", False),
+    ],
+)
+def test_init_holds_the_image_against_a_lock_that_it_is_made_from(
+    folder: Path, lock: str | None, steps: str, asked: bool
+) -> None:
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\n{steps}\n")
     (folder / "train.py").write_text("")
     if lock is not None:
         (folder / lock).touch()
     assert main(["init"]) == 0
-    asked = {check.name for check in settings_in(folder).checks if check.asked}
-    assert asked == (set() if lock is None else {"environment"})
+    named = {check.name for check in settings_in(folder).checks if check.asked}
+    assert named == ({"environment"} if asked else set())
 
 
 def test_init_makes_a_pyproject_where_there_is_none(folder: Path) -> None:

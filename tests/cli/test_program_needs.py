@@ -36,6 +36,8 @@ def guesses(root: Path, dockerfile: str, files: dict[str, str]) -> Guesses:
          "get('a.csv')\nsave('b.csv')", ["a.csv"]),
         ("def get(path):\n    return read_csv(path)\nget('a.csv')\nget('b.csv')",
          ["a.csv", "b.csv"]),
+        ("from src.utils import load_yaml\ndef run(path):\n    load_yaml(path)\nrun('a.yaml')",
+         ["a.yaml"]),
         # Who is not called, or is called with what is not known, reads nothing that is known.
         ("def get(path='a.csv'):\n    return read_csv(path)", []),
         ("def get(path):\n    return read_csv(path)\nfor each in names:\n    get(each)", []),

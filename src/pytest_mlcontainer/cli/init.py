@@ -34,6 +34,10 @@ _NOTHING_SAID = (
     '# outputs = ["outputs/*"]',
 )
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "pdm.lock", "Pipfile.lock")
+_INSTALLS_LOCK = re.compile(
+    r"\buv (?:sync|run|export)\b|\b(?:poetry|pdm|pipenv) (?:install|sync|export)\b"
+    r"|\b(?:uv|poetry|pdm|Pipfile)\.lock\b|\bpylock\b"
+)
 
 
 def init(folder: Path, *, only_print: bool, dockerfile: Path | None = None) -> int:
@@ -87,7 +91,7 @@ def propose(root: Path, document: Mapping[str, Any], dockerfiles: Sequence[Path]
     if not guesses.entrypoints:
         lines += _NOTHING_SAID
     lines += [f"# {note}." for note in guesses.notes]
-    lines += _image_checks(root)
+    lines += _image_checks(root, recipe)
     return "\n".join(lines) + "\n"
 
 
@@ -261,13 +265,20 @@ def _inputs(root: Path, recipe: DockerfileSummary, guess: Guess) -> Iterator[str
         yield f"inputs = {{ {pairs} }}  # guessed: here, and the image does not copy it"
 
 
-def _image_checks(root: Path) -> list[str]:
+def _image_checks(root: Path, recipe: DockerfileSummary) -> list[str]:
     """What holds the image against a lock, where there is one."""
     lock = next((name for name in _LOCKS if (root / name).is_file()), None)
     if lock is None:
         return []
-    said = f"# What is installed in the image has to be what {lock} says."
-    return ["", "[tool.mlcontainer.image]", said, "environment = true"]
+    if _INSTALLS_LOCK.search("\n".join((*recipe.runs, *recipe.copied))):
+        said = f"# What is installed in the image has to be what {lock} says."
+        return ["", "[tool.mlcontainer.image]", said, "environment = true"]
+    return [
+        "",
+        f"# The Dockerfile does not install from {lock}. This would hold the image against it:",
+        "# [tool.mlcontainer.image]",
+        "# environment = true",
+    ]
 
 
 def _text(value: str) -> str:

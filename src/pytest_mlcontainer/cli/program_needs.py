@@ -17,10 +17,7 @@ from typing import Final
 
 _PATH: Final = re.compile(r"(?:\./)?/?[\w.-]+(?:[/ ][\w.()-]+)*\.\w+")
 _URL: Final = re.compile(r"(?:https?|s3|gs|ftp)://\S+")
-_READS: Final = re.compile(
-    r"read_(?:csv|table|parquet|excel|json|pickle|feather|hdf)|load|loadtxt|genfromtxt|imread"
-    r"|load_model|safe_load_file"
-)
+_READS: Final = re.compile(r"(?:read|load)_\w+|load|loadtxt|genfromtxt|imread|safe_load_file")
 _WRITES: Final = re.compile(
     r"to_(?:csv|json|parquet|pickle|feather|excel)|savefig|save_model|save|savez"
     r"|savez_compressed|savetxt|dump|imwrite"
