@@ -98,6 +98,7 @@ def test_what_cannot_run_alone_is_left_out(tmp_path: Path, code: str, lacks: str
         ("print(score())", ("stdout",)),
         ("print(score())\ndump(m, open('m.pkl', 'wb'))", ("m.pkl",)),
         ("print(score())\ndump(m, out(1))", ()),
+        ("save(x, 0.5)", ()),
         ("from local import fit\nprint(fit())", ()),
         ("fit()", ()),
     ],

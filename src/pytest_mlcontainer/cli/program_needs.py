@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-_PATH: Final = re.compile(r"(?:\./)?/?[\w.-]+(?:[/ ][\w.()-]+)*\.\w+")
+_PATH: Final = re.compile(r"(?:\./)?/?[\w.-]+(?:[/ ][\w.()-]+)*\.\w*[A-Za-z]\w*")
 _URL: Final = re.compile(r"(?:https?|s3|gs|ftp)://\S+")
 _READS: Final = re.compile(r"(?:read|load)_\w+|load|loadtxt|genfromtxt|imread|safe_load_file")
 _WRITES: Final = re.compile(
