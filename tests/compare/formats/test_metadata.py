@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image, TiffImagePlugin
+from pyarrow import feather
 
 from pytest_mlcontainer.compare import verdict_of
 from pytest_mlcontainer.model import Tolerance, Verdict
@@ -51,6 +52,18 @@ def stream_of(notes: Notes) -> bytes:
     sink, table = io.BytesIO(), table_of(notes)
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
+    return sink.getvalue()
+
+
+def feather_of(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    feather.write_feather(table, sink)
+    return sink.getvalue()
+
+
+def groups_of(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, row_group_size=2)
     return sink.getvalue()
 
 
@@ -102,6 +115,26 @@ def test_what_a_column_is_measured_in_counts(compare: Compare) -> None:
 
     found, _notes = compare("d.parquet", write("ft"), write("m"))
     assert [each.item for each in found if not each.verdict.passes] == ["length@unit"]
+
+
+@pytest.mark.parametrize(("name", "write"), [("t.parquet", groups_of), ("t.feather", feather_of)])
+def test_in_which_order_categories_stand_counts_where_it_says_which_is_less(
+    compare: Compare, name: str, write: Callable[[pa.Table], bytes]
+) -> None:
+    """And not where the same values only are numbered otherwise."""
+
+    def graded(order: str, ordered: bool) -> bytes:
+        codes = pa.array([order.index(grade) for grade in "abca"], pa.int8())
+        column = pa.DictionaryArray.from_arrays(codes, pa.array([*order]), ordered=ordered)
+        return write(pa.table({"id": [1, 2, 3, 4], "grade": column}))
+
+    def off(one: bytes, other: bytes) -> list[str]:
+        found, _notes = compare(name, one, other)
+        return [each.item for each in found if not each.verdict.passes]
+
+    assert off(graded("abc", False), graded("cba", False)) == []
+    assert off(graded("abc", True), graded("abc", True)) == []
+    assert off(graded("abc", True), graded("cba", True)) == ["grade@categories"]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -12,6 +12,7 @@ from pytest_mlcontainer.compare.formats.arrow_columns import (
     damaged,
     leaves_of,
     metadata_of,
+    orders_of,
 )
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
 from pytest_mlcontainer.compare.formats.metadata import compare_metadata
@@ -52,7 +53,6 @@ class _ArrowFile:
         pa = self._pa
         with self._reader(()) as (schema, _):
             fields = [schema.field(place) for place in range(len(schema))]
-            metadata = metadata_of(schema)
             leaves = [
                 (place, leaf)
                 for place, name in enumerate(unique_names([field.name for field in fields]))
@@ -67,7 +67,8 @@ class _ArrowFile:
             name: column_of_leaf(self._side, pa, leaf, rows, True, partial(self._arrays, place))
             for name, (place, leaf) in zip(names, leaves, strict=True)
         }
-        return Table(columns, rows), metadata
+        orders = orders_of(pa, schema, partial(self._arrays, _length=1))
+        return Table(columns, rows), {**metadata_of(schema), **orders}
 
     def _arrays(self, place: int, _length: int) -> Iterator[Any]:
         with self._reader((place,)) as (_, batches):

@@ -6,6 +6,7 @@ A dictionary counts by its values, and how wide the offsets of strings and lists
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -303,3 +304,20 @@ def metadata_of(schema: Any) -> dict[str, str]:
         for key, text in (held or {}).items()
         if key != b"pandas" and not key.startswith(_OWN_NOTES)
     }
+
+
+def orders_of(pa: Any, schema: Any, arrays: Callable[[int], Iterator[Any]]) -> dict[str, str]:
+    """Categories of columns whose order counts, `grade@categories`, as of pandas' `ordered=True`.
+
+    Args:
+        arrays: given a column's place, its arrays.
+    """
+    found = {}
+    for place, field in enumerate(schema):
+        if pa.types.is_dictionary(field.type) and field.type.ordered:
+            for array in arrays(place):
+                found[f"{field.name}@categories"] = json.dumps(
+                    array.dictionary.to_pylist(), ensure_ascii=False, default=str
+                )
+                break
+    return found

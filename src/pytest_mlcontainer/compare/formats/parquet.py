@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from pytest_mlcontainer.compare.formats.arrow_columns import (
@@ -17,6 +18,7 @@ from pytest_mlcontainer.compare.formats.arrow_columns import (
     damaged,
     leaves_of,
     metadata_of,
+    orders_of,
 )
 from pytest_mlcontainer.compare.formats.kind import Format, begins, need
 from pytest_mlcontainer.compare.formats.metadata import compare_metadata
@@ -49,6 +51,8 @@ class _ParquetFile:
         try:
             with self._open(None) as first:
                 schema, metadata = first.schema, first.metadata
+                # What is read into dictionaries is not said to be in order.
+                self._written_schema = first.schema_arrow
                 columns = [schema.column(place) for place in range(len(schema))]
                 texts = [
                     each.path
@@ -102,7 +106,12 @@ class _ParquetFile:
             misses = self._schema.field(place).nullable or bool(leaf.steps)
             misses = misses and self._may_miss(physical)
             columns[name] = column_of_leaf(self._side, self._pa, leaf, rows, misses, arrays)
-        return Table(columns, rows), metadata_of(self._schema)
+        orders = orders_of(self._pa, self._written_schema, self._first)
+        return Table(columns, rows), {**metadata_of(self._schema), **orders}
+
+    def _first(self, place: int) -> Iterator[Any]:
+        """The first cell of a table's own column that is not a struct."""
+        return islice(self._arrays(self._tops.index(place), self._names[place], 1), 1)
 
     def _check_size(self, rows: int) -> None:
         size_bytes = self._side.size_bytes()
