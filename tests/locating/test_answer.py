@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer.locating.answer import Found, find, noise_of
-from pytest_mlcontainer.locating.ways import way_in
+from pytest_mlcontainer.locating.ways import reads_alone, way_in
 from tests.inside.recorded import watch
 
 IMPORTS = "import json, os, random, sys\nLOT = os.environ['LOT']\n"
@@ -486,3 +486,19 @@ def test_a_stop_watch_is_no_clock(call: str, what: str, mend: str) -> None:
     way = way_in((call,), "", reordered=False)
     assert way is not None
     assert (way.what, mend in way.mend) == (what, True)
+
+
+@pytest.mark.parametrize(
+    ("calls", "is_file"),
+    [
+        (("tuple", "map", "line.split", "open"), True),
+        (("pd.read_csv",), True),
+        (("json.loads", "Path.read_text", "Path"), True),
+        (("np.load", ".sum"), False),
+        (("line.split",), False),
+    ],
+)
+def test_what_only_reads_a_file_is_not_said_to_compute(
+    calls: tuple[str, ...], is_file: bool
+) -> None:
+    assert reads_alone(calls) == is_file

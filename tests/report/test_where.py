@@ -62,7 +62,9 @@ def test_a_located_drift_names_the_line_first_and_what_shows_it() -> None:
         "  there: x: expected 1.0, is 1.5 (0.5 of its norm apart)",
         "  how: the order of a folder's listing",
     ]
-    assert lines[at + 4].startswith("  shown by: 4 runs: what it reads is equal on both sides")
+    assert lines[at + 4].startswith(
+        "  shown by: 4 runs: what it is seen to read is equal on both sides"
+    )
     assert "  usually helps: sort the listing: sorted(…)" in lines
     assert "  to bear in mind: the middle of the run is thinned" in lines
     assert (

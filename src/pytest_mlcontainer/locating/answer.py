@@ -12,7 +12,7 @@ from pytest_mlcontainer.locating.exchange import aims_of
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
 from pytest_mlcontainer.locating.recording import NOTHING, LayerCall, ProcessRecording
 from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, norm, shown
-from pytest_mlcontainer.locating.ways import is_generator, is_made_anew, way_in
+from pytest_mlcontainer.locating.ways import FILE, is_generator, is_made_anew, reads_alone, way_in
 from pytest_mlcontainer.locating.writers import writing
 from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine, Step
 
@@ -199,6 +199,8 @@ def _way_of(pairing: PairedRuns, node: PairedEvent) -> tuple[str, str]:
     way = way_in(place.calls, place.text, reordered=reordered)
     if way is not None:
         return way.what, way.mend
+    if reads_alone(place.calls):
+        return FILE.what, FILE.mend
     if place.calls:
         call = "@" if "@" in place.calls else place.calls[0].lstrip(".")
         inside = _layer_of(pairing, node)

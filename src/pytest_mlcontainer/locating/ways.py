@@ -125,6 +125,19 @@ _ANEW: Final = re.compile(
     r"(^|\.)((time|monotonic|perf_counter|process_time|thread_time)(_ns)?|now|utcnow|id|uuid1|uuid4"
     r"|token_hex|token_bytes|urandom|getpid|mkdtemp|mkstemp)$"
 )
+FILE: Final = Entrance(
+    "what a file holds, which the project's own code was not seen to write",
+    "look at what writes it: an earlier step, another program, or the image",
+)
+_READS: Final = re.compile(
+    r"(^|\.)(open|fromfile|genfromtxt|imread|load|loadtxt|memmap|read|read_\w+|readlines?|reader"
+    r"|scan_\w+)$"
+)
+# Beside one that reads they compute nothing that could differ by itself.
+_PLAIN: Final = re.compile(
+    r"(^|\.)(Path|close|decode|dict|enumerate|float|int|join|joinpath|len|list|loads|map|next|split"
+    r"|splitlines|str|l?r?strip|tuple|zip|DictReader)$"
+)
 _ENVIRONMENT: Final = re.compile(r"\bos\.environb?\[|\benviron\[")
 _SET: Final = re.compile(r"\{[^{}:]*\}|\bset\(")
 
@@ -143,6 +156,13 @@ def way_in(calls: tuple[str, ...], text: str, *, reordered: bool) -> Entrance | 
     if _ENVIRONMENT.search(text):
         return way_in(("os.getenv",), "", reordered=False)
     return ORDER if reordered else None
+
+
+def reads_alone(calls: tuple[str, ...]) -> bool:
+    """Whether a statement reads a file, and computes nothing beside that could differ by itself."""
+    return any(map(_READS.search, calls)) and all(
+        _READS.search(each) or _PLAIN.search(each) for each in calls
+    )
 
 
 def is_generator(name: str) -> bool:

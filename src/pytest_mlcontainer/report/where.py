@@ -46,13 +46,13 @@ def _proof(location: Location) -> str:
         return f"{runs}: nothing but what it calls; it is a guess"
     if not location.proven:
         return (
-            f"{runs}: what it reads is equal on both sides, and what it makes of it is not; that "
-            "all of the drift comes from there is not shown"
+            f"{runs}: what it is seen to read is equal on both sides, and what it makes of it is "
+            "not; that all of the drift comes from there is not shown"
         )
     values = "its values" if len(location.origins) == 1 else "the values of these statements"
     return (
-        f"{runs}: what it reads is equal on both sides, what it makes of it is not, and with "
-        f"{values} put into the other side's run the outputs agree"
+        f"{runs}: what it is seen to read is equal on both sides, what it makes of it is not, and "
+        f"with {values} put into the other side's run the outputs agree"
     )
 
 
