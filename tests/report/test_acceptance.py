@@ -194,6 +194,18 @@ def test_noise_that_was_measured_is_proposed_as_the_bound() -> None:
     assert proposal.line == '"a.npz:w" = { tolerance = "calibrated" }'
 
 
+def test_noise_as_large_as_the_values_is_no_bound() -> None:
+    """As where each repeat draws its data anew."""
+    difference = Difference(
+        "a.npz", "w", Verdict.NONDETERMINISTIC, max_abs=1.1, max_rel=0.9, size=9, differing=9,
+        noise=1.2, typical=0.7, worst_actual="0.4", worst_expected="1.5",
+    )  # fmt: skip
+    assert acceptance(difference) is None
+    near = acceptance(replace(difference, max_abs=0.2, noise=0.3))
+    assert near is not None
+    assert near.text == '"calibrated"'
+
+
 @pytest.mark.parametrize("item", ["time_ms", "run.started_at", "train_time", "elapsed_seconds"])
 def test_a_time_is_left_out_instead_of_bounded(item: str) -> None:
     difference = Difference(

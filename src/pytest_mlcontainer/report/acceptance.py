@@ -185,6 +185,8 @@ def _bound(difference: Difference, size: float) -> Acceptance | None:
     if difference.unit == "lines" and not _are_decimal(difference):
         return None  # a day or a count that moved by one: how small others are is not known
     if difference.noise is not None and 0 < off <= difference.noise:
+        if _hides_all(2 * difference.noise, size):
+            return None  # repeats have nothing in common, so that any values would pass
         hides = "changes no larger than what repeats of the reference differ by"
         return Acceptance(name, "tolerance", '"calibrated"', hides)
     if difference.size == 1:
