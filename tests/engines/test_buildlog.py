@@ -135,6 +135,18 @@ class TestBuildLog:
             f"{DETAIL}café",
         ]
 
+    def test_a_step_that_goes_on_after_one_beside_it_is_told_again(self) -> None:
+        """Else the last word on minutes of pip would be the context, which came in a second."""
+        pip, context = "[packages 2/3] RUN pip install numpy", "[internal] load build context"
+        events = [
+            started("a", pip),
+            started("b", context),
+            started("b", context, completed="then"),
+            started("a", pip, completed="later"),
+        ]
+        _seen, told = fed(events)
+        assert told == [pip, context, pip]
+
     def test_it_tells_how_much_of_an_image_and_of_the_context_has_come(self) -> None:
         layer = {"id": "sha256:c1", "vertex": "sha256:a3", "total": 50_548_487}
         statuses: tuple[dict[str, object], ...] = (

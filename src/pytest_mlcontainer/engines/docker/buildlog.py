@@ -40,6 +40,7 @@ _LOST_ENGINE = re.compile(
 # Whose connections break in the same words.
 _REGISTRY = re.compile("do request|source metadata|load metadata|failed to (resolve|copy|fetch)")
 _STEP = re.compile(r"^\[[^\]]*\d+/\d+\]")
+_RUN = re.compile(r"^\[[^\]]*\d+/\d+\] RUN ")
 _READ_CACHE = "importing cache manifest from "
 _CACHE_PLACE = re.compile(r"(?:type|ref|src|dest)=[^,]*")
 _CACHE_KEYS = (
@@ -62,6 +63,7 @@ class BuildLog:
         self._names: dict[str, str] = {}
         self._printed: dict[str, _Printed] = {}
         self._announced: set[str] = set()
+        self._running: list[str] = []  # names of RUN steps that have not ended
         self._transfers: dict[str, Transfers] = {}
         self._steps = StepLog(hidden)
         self.failed_step: str = ""
@@ -153,6 +155,10 @@ class BuildLog:
             self._announced.add(digest)
             self.last_step = name
             self._log(name)
+            if _RUN.match(name):
+                self._running.append(name)
+        if vertex.get("completed"):
+            self._ended(name)
         error = self._hidden.text(vertex.get("error", ""))
         if error and name.startswith(_READ_CACHE):
             # BuildKit goes on without it, so it is never why a build fails. One that is not there
@@ -163,6 +169,14 @@ class BuildLog:
         # Steps that run beside the failing one end as "context canceled"; they are not the cause.
         if error and "context canceled" not in error and not self.error:
             self.error, self.failed_step, self._failed = error, name, digest
+
+    def _ended(self, name: str) -> None:
+        """Where a step that began beside it goes on, that is what the build is at again."""
+        if name in self._running:
+            self._running.remove(name)
+        if name == self.last_step and self._running:
+            self.last_step = self._running[-1]
+            self._log(self.last_step)
 
     def _transfer(self, status: dict[str, Any]) -> None:
         """What a step fetches: layers of an image, the context."""
