@@ -126,8 +126,9 @@ _ANEW: Final = re.compile(
     r"|token_hex|token_bytes|urandom|getpid|mkdtemp|mkstemp)$"
 )
 FILE: Final = Entrance(
-    "what a file holds, which the project's own code was not seen to write",
-    "look at what writes it: an earlier step, another program, or the image",
+    "what is read from a file, which the project's own code was not seen to write",
+    "look at what writes the file: an earlier step, another program, the image; where it is the "
+    'same on both sides, name its encoding: encoding="utf-8"',
 )
 _READS: Final = re.compile(
     r"(^|\.)(open|fromfile|genfromtxt|imread|load|loadtxt|memmap|read|read_\w+|readlines?|reader"
