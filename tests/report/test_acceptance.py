@@ -194,6 +194,16 @@ def test_noise_that_was_measured_is_proposed_as_the_bound() -> None:
     assert proposal.line == '"a.npz:w" = { tolerance = "calibrated" }'
 
 
+@pytest.mark.parametrize(("number", "proposes"), [("223456789", False), ("2234567.5", True)])
+def test_whole_numbers_of_nine_digits_may_be_ids(number: str, proposes: bool) -> None:
+    """A bound would let any other id of about the size pass."""
+    found = Difference(
+        "users.csv", "user", Verdict.DRIFT, max_abs=1.0, max_rel=4e-9, size=4, differing=2,
+        worst_actual=number.replace("9", "8"), worst_expected=number, scale_error=4e-9,
+    )  # fmt: skip
+    assert (acceptance(found) is not None) is proposes
+
+
 def test_noise_as_large_as_the_values_is_no_bound() -> None:
     """As where each repeat draws its data anew."""
     difference = Difference(

@@ -38,6 +38,7 @@ _TIMES = re.compile(
     r"seconds|millis)(_at|_on|_s|_ms|_us|_ns|_sec|_seconds|_utc)?$|_(time|timestamp|at)(_m?s)?$",
     re.I,
 )
+_LONG_NUMBER = re.compile(r"[0-9]{9,300}(\.0)?")  # an id as likely as a count
 _DECIMAL = re.compile(r"[0-9]{1,300}\.[0-9]{1,300}(?:[eE][-+]?[0-9]{1,3})?")
 _NUMBER = re.compile(r"[0-9]{1,300}")
 _COLUMN = re.compile(r"[0-9]{1,9}")  # of a table of numbers alone, whose columns have no names
@@ -197,6 +198,9 @@ def _bound(difference: Difference, size: float) -> Acceptance | None:
         return Acceptance(name, "margin", f"{margin:g}", hides, margin)
     if is_integer(difference) and off <= _largest(difference) <= _SMALL_INTEGERS:
         return _whole_numbers(difference, off)
+    worst = difference.worst_actual, difference.worst_expected
+    if difference.size > 1 and all(map(_LONG_NUMBER.fullmatch, worst)):
+        return _share(difference)
     if relative is not None and 0 < relative * _ROOM <= _MOST_RELATIVE:
         rtol = _round_up(relative * _ROOM)
         hides = f"changes of up to {rtol:g} of each value"
