@@ -92,7 +92,23 @@ def test_the_command_is_put_together_as_docker_does(spec: ContainerSpec, argv: l
     command = program(spec)["command"]
     assert command[0] == BUSYBOX
     assert command[-len(argv) :] == argv
-    assert command[-len(argv) - 1] == "b700 2800", "machines whose programs arm64 runs"
+    machines, bound = command[-len(argv) - 2 : -len(argv)]
+    assert machines == "b700 2800", "machines whose programs arm64 runs"
+    assert bound == "-", "it may use all processors"
+
+
+def test_a_folder_is_copied_by_the_projects_image_before_its_program_starts() -> None:
+    """Which may have the copy for reading only."""
+    spec = ContainerSpec("tests:1", ARM64, cpuset="0", copy=("/app", "/there"), copy_read_only=True)
+    (before, copying), (own, *_others) = pod(spec)["initContainers"], pod(spec)["containers"]
+    assert (before["name"], copying["image"]) == ("prepare", own["image"])
+    assert copying["command"][-2:] == ["/app", "/there"]
+    mounted = [
+        {each["mountPath"]: each.get("readOnly") for each in container["volumeMounts"]}["/there"]
+        for container in (copying, own)
+    ]
+    assert mounted == [False, True]
+    assert "bound" in own["command"]
 
 
 def test_variables_are_what_they_are() -> None:
