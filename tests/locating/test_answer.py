@@ -479,6 +479,7 @@ def test_a_damaged_recording_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
         ("time.perf_counter", "how fast it runs", "number of steps"),
         ("time.monotonic_ns", "how fast it runs", "number of steps"),
         ("time.time", "the clock or the time zone", "in UTC"),
+        ("locale.format_string", "the locale", "LC_ALL"),
     ],
 )
 def test_a_stop_watch_is_no_clock(call: str, what: str, mend: str) -> None:

@@ -69,7 +69,8 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
         Entrance("the user that it runs as", "do not derive results from the user"),
     ),
     (
-        r"(^|\.)(getlocale|setlocale|localeconv|strcoll|strxfrm|getpreferredencoding)$",
+        r"(^|\.)(getlocale|setlocale|localeconv|strcoll|strxfrm|getpreferredencoding)$"
+        r"|(^|\.)locale\.(format_string|currency|str|atof|atoi|delocalize|localize)$",
         Entrance("the locale", "set LC_ALL in the image, or format and sort without a locale"),
     ),
     (
