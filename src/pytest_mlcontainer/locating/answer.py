@@ -101,7 +101,8 @@ def _before(
 ) -> dict[SourceLine, list[PairedEvent]]:
     """What differs before an origin for no reason that was seen, and seems not to lead to it."""
     way = {each.number for each in chain.way}
-    told = {_place(each) for each in chain.origins}
+    # Other turns of a statement on the way are led to as that one is.
+    told = {_place(each) for each in (*chain.origins, *_on_the_way(chain))}
     found: dict[SourceLine, list[PairedEvent]] = {}
     for each in pairing.nodes:
         earlier = each.number < origin.number or each.stream != origin.stream
