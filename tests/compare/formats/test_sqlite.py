@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
@@ -247,6 +247,7 @@ def test_a_tree_of_pages_without_end_is_given_up(only: Only, database: Database)
 
 @PROPERTY
 @given(st.integers(100, 8000), st.binary(min_size=1, max_size=8))
+@example(4049, b"\x80")  # the name of a column
 def test_no_damage_crashes(compare: Compare, runs: Runs, place: int, bytes_: bytes) -> None:
     good = runs([(number, number / 3, f"w{number}") for number in range(300)])
     damaged = good[:place] + bytes_ + good[place + len(bytes_) :]

@@ -129,7 +129,7 @@ class _Database:
             self._connection.execute(f"SELECT {rowid} FROM {_quoted(table)} LIMIT 0").fetchall()
         except sqlite3.OperationalError:
             return False
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # names that are no UTF-8, too
             raise self._damaged(error) from error
         return True
 
