@@ -1,19 +1,15 @@
-"""What a Python program reads, writes and asks of the world: by its code, which is never run.
-
-Only what stands there in words counts: names that are put together from a constant, from the
-default of an argument, from what a function is called with or the image's variables say, or with
-`join`, `Path` and `/`.
-"""
+"""What a Python program reads, writes and asks of the world: by its code, which is never run."""
 
 from __future__ import annotations
 
 import ast
 import posixpath
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from pytest_mlcontainer.cli.program_names import ENVIRON, ProgramNames, assigned_names
 
 _PATH: Final = re.compile(r"(?:\./)?/?[\w.-]+(?:[/ ][\w.()-]+)*\.\w*[A-Za-z]\w*")
 _URL: Final = re.compile(r"(?:https?|s3|gs|ftp)://\S+")
@@ -45,10 +41,6 @@ SERVICES: Final = (  # which no build can have got beforehand
 _HUB: Final = ("from_pretrained", "pipeline", "load_dataset", "SentenceTransformer")
 _ASKS: Final = re.compile(r"exist|is_?file|is_?dir")
 _ENDS: Final = ("exit", "_exit", "abort", "quit")
-_ENVIRON: Final = ("os.environ", "environ")
-_GETS_VARIABLE: Final = ("os.getenv", "getenv", "os.environ.get", "environ.get")
-_CALLS_DEEP: Final = 3  # a path that one function hands to the next
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass
@@ -106,14 +98,14 @@ def broken_line(code: str) -> str:
 
 
 def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str]) -> ProgramNeeds:
-    names, found, spared = _Names(tree, argv, environ), ProgramNeeds(), set[str]()
+    names, found, spared = ProgramNames(tree, argv, environ), ProgramNeeds(), set[str]()
     found.imports = set(_imported(tree))
     saving = [off for node, off in _walk(tree, names, tolerant=False) if _is_saving(node)]
     found.saves = not saving or not all(saving)
     for node, tolerant in _walk(tree, names, tolerant=False):
         if isinstance(node, ast.Call):
             _add_call(node, names, found, spared, tolerant=tolerant)
-        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in _ENVIRON:
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in ENVIRON:
             name = names.text(node.slice)
             if isinstance(node.ctx, ast.Store) or tolerant:
                 spared.add(name)
@@ -134,7 +126,7 @@ def _is_saving(node: ast.AST) -> bool:
 
 
 def _add_call(
-    call: ast.Call, names: _Names, found: ProgramNeeds, spared: set[str], *, tolerant: bool
+    call: ast.Call, names: ProgramNames, found: ProgramNeeds, spared: set[str], *, tolerant: bool
 ) -> None:
     """Sort what one call is given into what is read, written and fetched."""
     whole = ast.unparse(call.func)
@@ -167,130 +159,6 @@ def _add_call(
         found.fetches.append(whole)
 
 
-class _Names:
-    """Texts that names in a program stand for."""
-
-    def __init__(self, tree: ast.AST, argv: Sequence[str], environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._known: dict[str, str] = {}
-        self._several: dict[str, tuple[str, ...]] = {}
-        functions = _functions(tree)
-        self._stores = Counter(_assigned(tree))
-        for node in ast.walk(tree):
-            match node:
-                case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
-                    text = "" if value is None else self.text(value)
-                    self._known[name] = text if self._known.get(name, text) == text else ""
-                case ast.Call(ast.Attribute(attr="add_argument"), [*flags], keywords):
-                    options = [self.text(each) for each in flags]
-                    stored = next((k.value for k in keywords if k.arg == "action"), None)
-                    is_flag = stored is not None and self.text(stored) == "store_true"
-                    usual = ast.Constant(value=False) if is_flag else None
-                    default = next((k.value for k in keywords if k.arg == "default"), usual)
-                    if default is not None and not set(options) & set(argv):
-                        name = max(options, key=len, default="").lstrip("-").replace("-", "_")
-                        self._known[f"args.{name}"] = self.text(default)
-        self._bind(tree, functions)
-
-    def _bind(self, tree: ast.AST, functions: Mapping[str, _Function]) -> None:
-        """Learn what functions are called with."""
-        assigned = set(self._known)
-        for _ in range(_CALLS_DEEP):
-            given: defaultdict[str, set[str]] = defaultdict(set)
-            for node in ast.walk(tree):
-                match node:
-                    case ast.Call(ast.Name(name) | ast.Attribute(attr=name)) if name in functions:
-                        for parameter, value in _arguments(node, functions[name]):
-                            given[parameter].add(self.text(value))
-                    case ast.Assign([ast.Attribute(ast.Name("self"), attr)], value):
-                        given[f"self.{attr}"].add(self.text(value))
-            for name in given.keys() - assigned:
-                texts = sorted(given[name])
-                self._known[name] = "" if len(texts) > 1 else texts[0]
-                self._several[name] = tuple(texts) if all(texts) else ()
-
-    def count(self, name: str) -> int:
-        """How often a name gets a value."""
-        return self._stores[name]
-
-    def is_off(self, test: ast.expr) -> bool:
-        """Whether a branch is entered only with an argument that is not given."""
-        inner = test.left if isinstance(test, ast.Compare) else test
-        return isinstance(inner, ast.Attribute) and self.text(inner) == "False"
-
-    def texts(self, node: ast.AST) -> tuple[str, ...]:
-        """All that a parameter comes to; else what `text` says."""
-        several = self._several.get(node.id, ()) if isinstance(node, ast.Name) else ()
-        return several or (self.text(node),)
-
-    def text(self, node: ast.AST) -> str:
-        """What an expression comes to; "" where that is not known."""
-        match node:
-            case ast.Constant(value):
-                return str(value)
-            case ast.Name(name):
-                return self._known.get(name, "")
-            case ast.Subscript(of, key) if ast.unparse(of) in _ENVIRON:
-                return self._environ.get(self.text(key), "")
-            case ast.Call(of, [key, *usual]) if ast.unparse(of) in _GETS_VARIABLE:
-                otherwise = self.text(usual[0]) if usual else ""
-                return self._environ.get(self.text(key), otherwise)
-            case ast.Attribute(ast.Name("self"), attr):
-                return self._known.get(f"self.{attr}", "")
-            case ast.Attribute(ast.Name(), attr):
-                return self._known.get(f"args.{attr}", "")
-            case ast.BinOp(left, ast.Div(), right):
-                return self._joined([left, right])
-            case ast.Call(ast.Name("Path" | "str"), [*parts]) | ast.Call(
-                ast.Attribute(attr="join" | "Path"), [*parts]
-            ):
-                return self._joined(parts)
-        return ""
-
-    def _joined(self, parts: Sequence[ast.AST]) -> str:
-        texts = [self.text(each) for each in parts]
-        return posixpath.join(*texts) if texts and all(texts) else ""
-
-
-def _functions(tree: ast.AST) -> dict[str, _Function]:
-    """The functions that a call by name means: a class is called as its `__init__` is. Their
-    parameters get names that no other function has, everywhere in them."""
-    found: dict[str, _Function] = {}
-    count = Counter[str]()
-    for node in ast.walk(tree):
-        for function in node.body if isinstance(node, ast.ClassDef | ast.Module) else ():
-            if isinstance(function, _Function):
-                starts = isinstance(node, ast.ClassDef) and function.name == "__init__"
-                name = node.name if isinstance(node, ast.ClassDef) and starts else function.name
-                found[name] = function
-                count[name] += 1
-                _scope(function, name)
-    return {name: function for name, function in found.items() if count[name] == 1}
-
-
-def _scope(function: _Function, name: str) -> None:
-    parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    known = {each.arg for each in parameters} - {"self", "cls"}
-    for each in parameters:
-        each.arg = f"{name}({each.arg})" if each.arg in known else each.arg
-    for node in (inside for statement in function.body for inside in ast.walk(statement)):
-        if isinstance(node, ast.Name) and node.id in known:
-            node.id = f"{name}({node.id})"
-
-
-def _arguments(call: ast.Call, function: _Function) -> Iterator[tuple[str, ast.expr]]:
-    """Each parameter of a function with what a call gives it, or what it is without."""
-    listed = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
-    named = [each.arg for each in function.args.kwonlyargs]
-    usual = dict(zip(reversed(listed), reversed(function.args.defaults), strict=False))
-    usual |= {a: each for a, each in zip(named, function.args.kw_defaults, strict=True) if each}
-    positional = [each for each in listed if each not in ("self", "cls")]
-    keys = {each.partition("(")[2].removesuffix(")"): each for each in (*positional, *named)}
-    given = dict(zip(positional, call.args, strict=False))
-    given |= {keys[each.arg]: each.value for each in call.keywords if each.arg in keys}
-    yield from (usual | given).items()
-
-
 def _imported(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
@@ -300,7 +168,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
                 yield "." if level else str(module).partition(".")[0]
 
 
-def _walk(node: ast.AST, names: _Names, *, tolerant: bool) -> Iterator[tuple[ast.AST, bool]]:
+def _walk(node: ast.AST, names: ProgramNames, *, tolerant: bool) -> Iterator[tuple[ast.AST, bool]]:
     """All below, in the order of lines, each with whether it may fail or be left out."""
     yield node, tolerant
     for name, value in ast.iter_fields(node):
@@ -316,21 +184,15 @@ def _walk(node: ast.AST, names: _Names, *, tolerant: bool) -> Iterator[tuple[ast
                 yield from _walk(each, names, tolerant=inside)
 
 
-def _goes_on(handler: Sequence[ast.stmt], tried: Sequence[ast.stmt], names: _Names) -> bool:
+def _goes_on(handler: Sequence[ast.stmt], tried: Sequence[ast.stmt], names: ProgramNames) -> bool:
     """Whether a program can do without what it tried: it has another value for what that gives."""
     if _ends(handler):
         return False
     if any(isinstance(each, ast.Return | ast.Continue) for each in handler):
         return True
-    given = {name for each in tried for name in _assigned(each)}
-    instead = {name for each in handler for name in _assigned(each)}
+    given = {name for each in tried for name in assigned_names(each)}
+    instead = {name for each in handler for name in assigned_names(each)}
     return all(name in instead or names.count(name) > 1 for name in given)
-
-
-def _assigned(statement: ast.AST) -> Iterator[str]:
-    for each in ast.walk(statement):
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
-            yield each.id
 
 
 def _ends(body: Sequence[ast.stmt]) -> bool:

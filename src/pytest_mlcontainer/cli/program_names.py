@@ -1,0 +1,149 @@
+"""Texts that names in a Python program stand for, by its code, which is never run.
+
+Only what stands there in words counts: names that are put together from a constant, from the
+default of an argument, from what a function is called with or the image's variables say, or with
+`join`, `Path` and `/`.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+ENVIRON: Final = ("os.environ", "environ")
+_GETS_VARIABLE: Final = ("os.getenv", "getenv", "os.environ.get", "environ.get")
+_CALLS_DEEP: Final = 3  # a path that one function hands to the next
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class ProgramNames:
+    """Texts that names in a program stand for."""
+
+    def __init__(self, tree: ast.AST, argv: Sequence[str], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._known: dict[str, str] = {}
+        self._several: dict[str, tuple[str, ...]] = {}
+        functions = _functions(tree)
+        self._stores = Counter(assigned_names(tree))
+        for node in ast.walk(tree):
+            match node:
+                case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
+                    text = "" if value is None else self.text(value)
+                    self._known[name] = text if self._known.get(name, text) == text else ""
+                case ast.Call(ast.Attribute(attr="add_argument"), [*flags], keywords):
+                    options = [self.text(each) for each in flags]
+                    stored = next((k.value for k in keywords if k.arg == "action"), None)
+                    is_flag = stored is not None and self.text(stored) == "store_true"
+                    usual = ast.Constant(value=False) if is_flag else None
+                    default = next((k.value for k in keywords if k.arg == "default"), usual)
+                    if default is not None and not set(options) & set(argv):
+                        name = max(options, key=len, default="").lstrip("-").replace("-", "_")
+                        self._known[f"args.{name}"] = self.text(default)
+        self._bind(tree, functions)
+
+    def _bind(self, tree: ast.AST, functions: Mapping[str, _Function]) -> None:
+        """Learn what functions are called with."""
+        assigned = set(self._known)
+        for _ in range(_CALLS_DEEP):
+            given: defaultdict[str, set[str]] = defaultdict(set)
+            for node in ast.walk(tree):
+                match node:
+                    case ast.Call(ast.Name(name) | ast.Attribute(attr=name)) if name in functions:
+                        for parameter, value in _arguments(node, functions[name]):
+                            given[parameter].add(self.text(value))
+                    case ast.Assign([ast.Attribute(ast.Name("self"), attr)], value):
+                        given[f"self.{attr}"].add(self.text(value))
+            for name in given.keys() - assigned:
+                texts = sorted(given[name])
+                self._known[name] = "" if len(texts) > 1 else texts[0]
+                self._several[name] = tuple(texts) if all(texts) else ()
+
+    def count(self, name: str) -> int:
+        """How often a name gets a value."""
+        return self._stores[name]
+
+    def is_off(self, test: ast.expr) -> bool:
+        """Whether a branch is entered only with an argument that is not given."""
+        inner = test.left if isinstance(test, ast.Compare) else test
+        return isinstance(inner, ast.Attribute) and self.text(inner) == "False"
+
+    def texts(self, node: ast.AST) -> tuple[str, ...]:
+        """All that a parameter comes to; else what `text` says."""
+        several = self._several.get(node.id, ()) if isinstance(node, ast.Name) else ()
+        return several or (self.text(node),)
+
+    def text(self, node: ast.AST) -> str:
+        """What an expression comes to; "" where that is not known."""
+        match node:
+            case ast.Constant(value):
+                return str(value)
+            case ast.Name(name):
+                return self._known.get(name, "")
+            case ast.Subscript(of, key) if ast.unparse(of) in ENVIRON:
+                return self._environ.get(self.text(key), "")
+            case ast.Call(of, [key, *usual]) if ast.unparse(of) in _GETS_VARIABLE:
+                otherwise = self.text(usual[0]) if usual else ""
+                return self._environ.get(self.text(key), otherwise)
+            case ast.Attribute(ast.Name("self"), attr):
+                return self._known.get(f"self.{attr}", "")
+            case ast.Attribute(ast.Name(), attr):
+                return self._known.get(f"args.{attr}", "")
+            case ast.BinOp(left, ast.Div(), right):
+                return self._joined([left, right])
+            case ast.Call(ast.Name("Path" | "str"), [*parts]) | ast.Call(
+                ast.Attribute(attr="join" | "Path"), [*parts]
+            ):
+                return self._joined(parts)
+        return ""
+
+    def _joined(self, parts: Sequence[ast.AST]) -> str:
+        texts = [self.text(each) for each in parts]
+        return posixpath.join(*texts) if texts and all(texts) else ""
+
+
+def _functions(tree: ast.AST) -> dict[str, _Function]:
+    """The functions that a call by name means: a class is called as its `__init__` is. Their
+    parameters get names that no other function has, everywhere in them."""
+    found: dict[str, _Function] = {}
+    count = Counter[str]()
+    for node in ast.walk(tree):
+        for function in node.body if isinstance(node, ast.ClassDef | ast.Module) else ():
+            if isinstance(function, _Function):
+                starts = isinstance(node, ast.ClassDef) and function.name == "__init__"
+                name = node.name if isinstance(node, ast.ClassDef) and starts else function.name
+                found[name] = function
+                count[name] += 1
+                _scope(function, name)
+    return {name: function for name, function in found.items() if count[name] == 1}
+
+
+def _scope(function: _Function, name: str) -> None:
+    parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    known = {each.arg for each in parameters} - {"self", "cls"}
+    for each in parameters:
+        each.arg = f"{name}({each.arg})" if each.arg in known else each.arg
+    for node in (inside for statement in function.body for inside in ast.walk(statement)):
+        if isinstance(node, ast.Name) and node.id in known:
+            node.id = f"{name}({node.id})"
+
+
+def _arguments(call: ast.Call, function: _Function) -> Iterator[tuple[str, ast.expr]]:
+    """Each parameter of a function with what a call gives it, or what it is without."""
+    listed = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    named = [each.arg for each in function.args.kwonlyargs]
+    usual = dict(zip(reversed(listed), reversed(function.args.defaults), strict=False))
+    usual |= {a: each for a, each in zip(named, function.args.kw_defaults, strict=True) if each}
+    positional = [each for each in listed if each not in ("self", "cls")]
+    keys = {each.partition("(")[2].removesuffix(")"): each for each in (*positional, *named)}
+    given = dict(zip(positional, call.args, strict=False))
+    given |= {keys[each.arg]: each.value for each in call.keywords if each.arg in keys}
+    yield from (usual | given).items()
+
+
+def assigned_names(statement: ast.AST) -> Iterator[str]:
+    for each in ast.walk(statement):
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield each.id
