@@ -136,6 +136,13 @@ def test_in_which_order_categories_stand_counts_where_it_says_which_is_less(
     assert off(graded("abc", True), graded("abc", True)) == []
     assert off(graded("abc", True), graded("cba", True)) == ["grade@categories"]
 
+    days = pa.array(["2026-01-01", "2026-01-02"])  # no clock gives them in another order
+    sides = [
+        write(pa.table({"grade": pa.DictionaryArray.from_arrays(codes, order, ordered=True)}))
+        for codes, order in (([0, 1], days), ([1, 0], days[::-1]))
+    ]
+    assert off(*sides) == ["grade@categories"]
+
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_which_way_up_a_picture_stands_counts(compare: Compare, kind: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -25,6 +26,7 @@ _OF_MAKER: Final = re.compile(
     r"stack_trace|fingerprint)$",
     re.I,
 )
+_WORD: Final = re.compile(r"[\w.:+-]+")
 _MOST: Final = 1 << 16
 _SHOWN: Final = 120
 
@@ -69,6 +71,8 @@ def _excuse(item: str, actual: str | None, expected: str | None) -> str:
     left, right = _plain(actual), _plain(expected)
     if left == right or agree_by_numbers(left, right, Tolerance()):
         return " that is written otherwise"
+    if Counter(_WORD.findall(left)) == Counter(_WORD.findall(right)):
+        return ""  # the same in another order, which no clock brings about
     names = excuse_all([(left, right)]).names()
     return f" that differs in {first_of([NOUNS[name] for name in names], 3)} alone" if names else ""
 
