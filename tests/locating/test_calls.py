@@ -221,44 +221,35 @@ def test_a_coroutine_is_given_what_the_statement_that_made_it_says(tmp_path: Pat
     assert parted.lines == [7], parted.found.location
 
 
-def test_what_a_shell_pipes_into_a_program_is_traced_to_the_one_before(tmp_path: Path) -> None:
-    """And its values are put there, whichever of both comes first."""
-    parted = part(
-        tmp_path,
-        _program("""
+def _piped(reduce: str) -> str:
+    """A shell that pipes what `collect.py` prints into a program of this source."""
+    return _program(f"""
         import subprocess
         with open('collect.py', 'w') as file:
             file.write('import os\\nfor n in range(3):\\n')
             file.write("    rate = n / (2 + int(os.environ['LOT']))\\n    print(rate)\\n")
         with open('reduce.py', 'w') as file:
-            file.write('import sys\\nrows = [float(line) for line in sys.stdin]\\n')
-            file.write('total = sum(rows)\\nprint(total)\\n')
-        shell = f'{sys.executable} collect.py | {sys.executable} reduce.py'
+            file.write({reduce!r})
+        shell = f'{{sys.executable}} collect.py | {{sys.executable}} reduce.py'
         found = subprocess.run(shell, shell=True, stdout=-1, text=True)
         print(found.stdout)
-        """),
-    )
+        """)
+
+
+def test_what_a_shell_pipes_into_a_program_is_traced_to_the_one_before(tmp_path: Path) -> None:
+    """And its values are put there, whichever of both comes first."""
+    source = "import sys\nrows = [float(line) for line in sys.stdin]\n"
+    source += "total = sum(rows)\nprint(total)\n"
+    parted = part(tmp_path, _piped(source))
     places = [(each.file, each.line) for each in parted.found.location.origins]
     assert places == [("collect.py", 3)], parted.found.location
 
 
 def test_no_turn_of_a_loop_on_the_way_passes_for_what_differs_before(tmp_path: Path) -> None:
     """Its values, put there alone, make the outputs agree, and it is where they arrive."""
-    parted = part(
-        tmp_path,
-        _program("""
-        import subprocess
-        with open('collect.py', 'w') as file:
-            file.write('import os\\nfor n in range(3):\\n')
-            file.write("    rate = n / (2 + int(os.environ['LOT']))\\n    print(rate)\\n")
-        with open('reduce.py', 'w') as file:
-            file.write('import sys\\nlevel = 0.0\\nfor line in sys.stdin:\\n')
-            file.write('    level += 0.3 * (float(line) - level)\\nprint(level)\\n')
-        shell = f'{sys.executable} collect.py | {sys.executable} reduce.py'
-        found = subprocess.run(shell, shell=True, stdout=-1, text=True)
-        print(found.stdout)
-        """),
-    )
+    source = "import sys\nlevel = 0.0\nfor line in sys.stdin:\n"
+    source += "    level += 0.3 * (float(line) - level)\nprint(level)\n"
+    parted = part(tmp_path, _piped(source))
     places = [(each.file, each.line) for each in parted.found.location.origins]
     assert places == [("collect.py", 3)], parted.found.location
     assert ("reduce.py", 3) not in [(each.file, each.line) for each, _aims in parted.found.before]
