@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -104,3 +106,29 @@ def test_an_error_reaches_everyone_who_asks() -> None:
         with pytest.raises(ValueError, match="no"):
             work.result("bad", fail)
     assert work.known("bad") is None
+
+
+INTERRUPTED = """
+import signal, threading, time
+from pytest_mlcontainer.pipeline.background import Background
+
+def interrupt():
+    time.sleep(1)
+    # To this thread alone: as a signal that comes the moment before the other one sleeps, it does
+    # not wake it.
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+began = time.monotonic()
+try:
+    Background().result("run", lambda: time.sleep(60))
+except KeyboardInterrupt:
+    print("heard" if time.monotonic() - began < 30 else "late", flush=True)
+"""
+
+
+def test_ctrl_c_is_heard_that_comes_as_the_wait_begins() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "heard\n", done.stderr

@@ -142,8 +142,9 @@ with open(os.environ["COUNTER"], "a") as file:
 os.makedirs("out", exist_ok=True)
 with open("out/result.json", "w") as file:
     file.write(str(time.localtime(0).tm_hour))
-if os.path.exists(os.environ["COUNTER"] + ".slow") and "TZ" in os.environ:
-    time.sleep(60)
+# The first two make the drift, the third is the first that a search keeps.
+if os.path.exists(os.environ["COUNTER"] + ".slow") and os.path.getsize(os.environ["COUNTER"]) > 3:
+    time.sleep(120)
 """
 
 

@@ -12,6 +12,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pytest_mlcontainer.errors import EngineError
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 _WORKERS = 64
 _JOIN_S = 15.0
+_LISTEN_S = 0.5
 
 
 class Background:
@@ -55,7 +58,7 @@ class Background:
                 self._waiting.move_to_end(key, last=False)
         if work is not None:
             work()
-        return future.result()
+        return awaited(future)
 
     def known(self, key: Hashable) -> object:
         """The result for a key if there is one already; else None."""
@@ -116,6 +119,19 @@ class Background:
                     return
                 _key, work = self._waiting.popitem(last=False)
             work()
+
+
+def awaited(future: Future[T]) -> T:
+    """What `Future.result` gives, by a wait that Ctrl-C ends at any moment.
+
+    Python's own wait hears a signal only if that comes while the main thread sleeps already: one
+    that comes just before, or that the system hands to another thread, is heard when the sleep is
+    over, and a run may take hours. So it sleeps for half a second at a time.
+    """
+    while not future.done():
+        with suppress(FutureTimeoutError):
+            future.exception(_LISTEN_S)
+    return future.result()
 
 
 def _work(future: Future[T], make: Callable[[], T]) -> None:

@@ -18,6 +18,7 @@ from pytest_mlcontainer.model import (
     Run,
     Settings,
 )
+from pytest_mlcontainer.pipeline.background import awaited
 from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.opening_places import (
@@ -115,7 +116,7 @@ class Openings:
 def _opened(run: Run, begun: Mapping[str, Future[Path | None]]) -> Run:
     """The run with what was found in its outputs, once that is there."""
     outputs = tuple(
-        replace(each, opened=begun[each.name].result()) if each.name in begun else each
+        replace(each, opened=awaited(begun[each.name])) if each.name in begun else each
         for each in run.outputs
     )
     return replace(run, outputs=outputs) if begun else run

@@ -56,7 +56,7 @@ class PendingPair:
             DeadError: the reader died of it.
         """
         while True:
-            said, reply = self._waiting.get()
+            said, reply = self._next()
             if isinstance(said, DeadError):
                 raise said
             if isinstance(said, Done):
@@ -64,6 +64,12 @@ class PendingPair:
             answer = serve(said)
             if reply is not None:
                 reply.set_result(answer)
+
+    def _next(self) -> tuple[Message | DeadError, Future[object] | None]:
+        """By short waits: Ctrl-C that comes as a wait begins is heard at its end."""
+        while True:
+            with suppress(queue.Empty):
+                return self._waiting.get(timeout=_LOOK_S)
 
     def give_up(self) -> None:
         """Nobody waits for it any more."""
