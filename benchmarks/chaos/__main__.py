@@ -17,6 +17,7 @@ from benchmarks.chaos import (
     fuzz,
     hostile,
     kills,
+    many_pods,
     many_runs,
     pods,
     readers,
@@ -33,7 +34,18 @@ from pytest_mlcontainer.errors import MlContainerError
 FAULTS: dict[str, Callable[[Plan], Iterable[Row]]] = {
     **{
         module.NAME: module.rows
-        for module in (kills, restarts, floods, many_runs, sharing, hostile, readers, fuzz, pods)
+        for module in (
+            kills,
+            restarts,
+            floods,
+            many_runs,
+            sharing,
+            hostile,
+            readers,
+            fuzz,
+            pods,
+            many_pods,
+        )
     },
     **{suite.name: partial(rows_of, suite=suite) for suite in (SECRETS, SHARING)},
 }

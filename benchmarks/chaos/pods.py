@@ -9,32 +9,26 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import subprocess
-import sys
 import tarfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.chaos.plan import Plan
+from benchmarks.chaos.private_cluster import BASE, PrivateCluster, find_private_cluster
 from benchmarks.chaos.table import Row
-from pytest_mlcontainer.engines import ContainerSpec, Engine, EngineRequest, ImageStore, LogLine
-from pytest_mlcontainer.engines.registry import open_engine, open_repository
+from pytest_mlcontainer.engines import ContainerSpec, Engine
+from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import EngineError, EngineLostError
-from pytest_mlcontainer.model import ClusterSettings, Image, ImageName, Limits, Platform
-from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.publishing.pushing import push_tagged
+from pytest_mlcontainer.model import Limits, Platform
 
 NAME = "pods"
 
-_ROOT = Path(__file__).parents[2]
-_BASE = "python:3.13-slim"
 _LENGTH_S = 12.0  # of a run from its Job to its outputs, about
 _HANG_S = 240.0
 # Until nothing is left: a node without its container runtime removes pods when that is back.
@@ -55,51 +49,6 @@ _PRINTED = tuple(
 
 
 @dataclass(frozen=True)
-class _Private:
-    """The private cluster, and what it is called by whom."""
-
-    environ: dict[str, str]
-    settings: ClusterSettings
-
-    def request(self) -> EngineRequest:
-        owner = current_owner(uuid.uuid4().hex)
-        return EngineRequest(
-            "kubernetes://", self.environ, owner, cluster=self.settings, send=self.send
-        )
-
-    def send(self, name: ImageName, image: Image, store: ImageStore, log: LogLine) -> str:
-        with closing(open_repository(name, self.environ, push=True)) as repository:
-            return push_tagged(repository, image, store, log)
-
-    def part(self, what: str, name: str) -> None:
-        """Kill a part, or start it again."""
-        command = (sys.executable, "scripts/cluster", what, name)
-        subprocess.run(command, cwd=_ROOT, env=self.environ, check=True, capture_output=True)
-
-    def remove_pods(self) -> None:
-        """As somebody with kubectl does."""
-        kubectl = self.environ["MLCONTAINER_TEST_KUBECTL"]
-        command = (kubectl, "delete", "pods", "--wait=false", "-l", "pytest-mlcontainer=true")
-        subprocess.run(command, env=self.environ, check=True, capture_output=True)
-
-    def cut(self) -> None:
-        """Break every connection to the API server that there is."""
-        server = Path(self.environ["KUBECONFIG"]).read_text().partition("server")[2]
-        found = re.search(r"https://[^\s\"]+:(\d+)", server)
-        assert found is not None
-        command = ("ss", "-K", "dport", "=", f":{found[1]}")
-        subprocess.run(command, check=False, capture_output=True)
-
-    def left(self) -> set[str]:
-        """Everything of ours that the cluster has."""
-        kubectl = self.environ["MLCONTAINER_TEST_KUBECTL"]
-        kinds = "jobs,pods,secrets,configmaps,networkpolicies"
-        command = (kubectl, "get", kinds, "-o", "name", "-l", "pytest-mlcontainer=true")
-        done = subprocess.run(command, env=self.environ, check=True, capture_output=True, text=True)
-        return set(done.stdout.split())
-
-
-@dataclass(frozen=True)
 class _Came:
     """What came of one trial; `whole` is None where the run was lost, as it may be."""
 
@@ -110,11 +59,9 @@ class _Came:
 
 def rows(plan: Plan) -> Iterator[Row]:
     """One row for each fault; none where no private cluster is up."""
-    private = _private()
+    private = find_private_cluster(plan)
     if private is None:
-        plan.say("pods: no private cluster is up (make cluster-up), so that none was disturbed")
         return
-    plan.api.pull("python", tag=_BASE.rpartition(":")[2], platform="linux/amd64")
     first = _run(private)
     if first.problems or not first.whole:
         raise RuntimeError(f"an undisturbed run fails: {first.problems}")
@@ -123,28 +70,7 @@ def rows(plan: Plan) -> Iterator[Row]:
         yield _try(plan, private, kind, max(_LENGTH_S, first.seconds))
 
 
-def _private() -> _Private | None:
-    command = (sys.executable, "scripts/cluster", "env")
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
-    told = dict(
-        line.removeprefix("export ").split("=", 1)
-        for line in done.stdout.splitlines()
-        if line.startswith("export ")
-    )
-    if done.returncode or "KUBECONFIG" not in told:
-        return None
-    given = {name: value.strip("'\"") for name, value in told.items()}
-    settings = ClusterSettings(
-        registry=f"{given['MLCONTAINER_TEST_REGISTRY']}/chaos",
-        node_registry=f"{given['MLCONTAINER_TEST_NODE_REGISTRY']}/chaos",
-        helper_image=given["MLCONTAINER_TEST_HELPER_IMAGE"],
-        pending_s=120.0,
-    )
-    authority = given["MLCONTAINER_TEST_REGISTRY_CA"]
-    return _Private({**os.environ, **given, "SSL_CERT_FILE": authority}, settings)
-
-
-def _try(plan: Plan, private: _Private, kind: str, length_s: float) -> Row:
+def _try(plan: Plan, private: PrivateCluster, kind: str, length_s: float) -> Row:
     numbers = plan.numbers(plan.count(28, 1))
     came, problems = [], []
     for number in numbers:
@@ -165,7 +91,7 @@ def _said(came: _Came) -> str:
     return f"{end} in {came.seconds:.1f} s{''.join(f'; {each}' for each in came.problems)}"
 
 
-def _disturbed(private: _Private, kind: str, moment_s: float) -> _Came:
+def _disturbed(private: PrivateCluster, kind: str, moment_s: float) -> _Came:
     actions: dict[str, Callable[[], None]] = {
         "pod removed": private.remove_pods,
         "connections cut": private.cut,
@@ -187,7 +113,7 @@ def _disturbed(private: _Private, kind: str, moment_s: float) -> _Came:
         thread.join()
 
 
-def _run(private: _Private, beside: threading.Thread | None = None) -> _Came:
+def _run(private: PrivateCluster, beside: threading.Thread | None = None) -> _Came:
     """One run, and what is left of it."""
     begun, problems, whole = time.monotonic(), [], None
     engine = None
@@ -221,7 +147,7 @@ def _is_the_clusters(error: EngineError) -> bool:
 def _result(engine: Engine) -> tuple[bool, list[str]]:
     """Whether all came that the program wrote and printed, and how it ended."""
     spec = ContainerSpec(
-        _BASE,
+        BASE,
         Platform("linux", "amd64"),
         entrypoint=("/bin/sh",),
         command=("-c", _PROGRAM),
@@ -261,7 +187,7 @@ def _missing(data: bytes) -> list[str]:
     return [] if found == digests else ["its outputs are not whole"]
 
 
-def _clean(private: _Private, engine: Engine) -> list[str]:
+def _clean(private: PrivateCluster, engine: Engine) -> list[str]:
     """Remove the session as whoever cleans up after it does; what is left then."""
     deadline = time.monotonic() + 60.0
     while True:
