@@ -243,7 +243,7 @@ class ClusterEngine:
             if may_stay and (keep is Keep.ALL or failed):
                 self._request.on_keep(self._look_at(made.id))
             else:
-                self._remove(made.id)
+                self._remove(made.id, secret=bool(spec.secrets.variables))
 
     def _create(self, spec: ContainerSpec, about: Mapping[str, Any]) -> PodContainer:
         image = self._images.node_image(spec.image, spec.platform, spec.log)
@@ -261,7 +261,7 @@ class ClusterEngine:
         try:
             made = self._api.create("jobs", job)
         except BaseException:
-            self._remove(str(about["name"]))
+            self._remove(str(about["name"]), secret=secret is not None)
             raise
         if secret is not None:
             self._api.merge("secrets", secret, {"metadata": {"ownerReferences": [_owned(made)]}})
@@ -277,10 +277,11 @@ class ClusterEngine:
             {"apiVersion": "v1", "kind": "Secret", "metadata": dict(about), "data": values},
         )
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, name: str, *, secret: bool) -> None:
         with suppress(EngineError):
             cleaning.remove_job(self._api, name)
-            self._api.delete("secrets", name)
+            if secret:
+                self._api.delete("secrets", name)
 
     def _look_at(self, job: str) -> str:
         namespace = self._api.address.namespace

@@ -26,7 +26,8 @@ class PodWatch:
     def __init__(self, api: ClusterApi, labels: str) -> None:
         self._api = api
         self._labels = labels
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: dict[threading.Condition, str] = {}
         self._pods: dict[str, dict[str, Any]] = {}
         self._error: EngineError | None = None
         self._thread: threading.Thread | None = None
@@ -37,7 +38,7 @@ class PodWatch:
         Raises:
             EngineError: the cluster does not let pods be watched any more.
         """
-        with self._changed:
+        with self._lock:
             self._begin()
             if self._error is not None:
                 raise self._error
@@ -54,15 +55,20 @@ class PodWatch:
         Raises:
             EngineError: the cluster does not let pods be watched, or its API stays away.
         """
-        with self._changed:
+        changed = threading.Condition(self._lock)
+        with self._lock:
             self._begin()
-            while not good(pod := self._pods.get(job)):
-                if self._error is not None:
-                    raise self._error
-                left = deadline - time.monotonic()
-                if left <= 0 or self._api.ending.is_set():
-                    break
-                self._changed.wait(min(left, 1.0))
+            self._waiting[changed] = job
+            try:
+                while not good(pod := self._pods.get(job)):
+                    if self._error is not None:
+                        raise self._error
+                    left = deadline - time.monotonic()
+                    if left <= 0 or self._api.ending.is_set():
+                        break
+                    changed.wait(min(left, 1.0))
+            finally:
+                del self._waiting[changed]
             return pod
 
     def join(self) -> None:
@@ -95,15 +101,15 @@ class PodWatch:
                 return
 
     def _give_up(self, error: EngineError) -> None:
-        with self._changed:
+        with self._lock:
             self._error = error
-            self._changed.notify_all()
+            self._tell()
 
     def _list(self) -> str:
         listed = self._api.list("pods", self._labels)
-        with self._changed:
+        with self._lock:
             self._pods = {_job_of(pod): pod for pod in listed["items"]}
-            self._changed.notify_all()
+            self._tell()
         return str(listed["metadata"]["resourceVersion"])
 
     def _follow(self, version: str) -> None:
@@ -120,12 +126,22 @@ class PodWatch:
                 return  # what was seen last is too old by now: list them again
             if event["type"] == "BOOKMARK":
                 continue
-            with self._changed:
+            job = _job_of(event["object"])
+            with self._lock:
                 if event["type"] == "DELETED":
-                    self._pods.pop(_job_of(event["object"]), None)
+                    self._pods.pop(job, None)
                 else:
-                    self._pods[_job_of(event["object"])] = event["object"]
-                self._changed.notify_all()
+                    self._pods[job] = event["object"]
+                self._tell(job)
+
+    def _tell(self, job: str | None = None) -> None:
+        """Wake who waits for this Job's pod; for all of them, where none is named.
+
+        A session of many runs has as many waiting, of whom an event concerns one.
+        """
+        for changed, awaited in self._waiting.items():
+            if job in (None, awaited):
+                changed.notify()
 
 
 def _job_of(pod: dict[str, Any]) -> str:
