@@ -94,6 +94,8 @@ def test_a_check_can_be_left_out() -> None:
         ("lnt = true", ("unknown key in [tool.mlcontainer.image]", "did you mean lint?")),
         ('threshold = "info"', ("threshold belongs to a check: lint = { threshold = … }",)),
         ("lint = 3", ("lint: neither a table nor a switch: 3", "write lint = true or false")),
+        ('size = "200 MB"', ("neither a table nor a switch", 'size = { budget = "200 MB" }')),
+        ('lint = "info"', ("neither a table nor a switch", 'lint = { threshold = "info" }')),
         ('lint = { treshold = "info" }', ("[tool.mlcontainer.image.lint]", "mean threshold?")),
         ('lint = { threshold = "warn" }', ('not a choice: "warn"', "did you mean warning?")),
         ('lint = { ignore = ["ML0001"] }', ('no such rule: "ML0001"', "did you mean ML001?")),

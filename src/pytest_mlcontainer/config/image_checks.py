@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
@@ -183,7 +184,7 @@ def _read_check(table: TableReader, check: ImageCheck) -> CheckSettings | None:
     if isinstance(value, bool):
         return CheckSettings(check.name, asked=True) if value else None
     if not isinstance(value, Mapping):
-        example = f'{check.name} = {{ threshold = "warning" }}'
+        example = f"{check.name} = {{ {_meant(check, value)} }}"
         remedy = f"write {check.name} = true or false, or a table: {example}"
         problem = MlContainerError("neither a table nor a switch", show(value), remedy)
         table.note(check.name, problem)
@@ -202,6 +203,16 @@ def _read_check(table: TableReader, check: ImageCheck) -> CheckSettings | None:
         ignore=reader.read_list("ignore", lambda each: _parse_ignored(each, check)),
         values=values,
     )
+
+
+def _meant(check: ImageCheck, value: object) -> str:
+    """The key that a value without one is likely to be of, written with it."""
+    for key, parse in (("threshold", _parse_threshold), ("budget", VALUES["budget"])):
+        if key in (*CHECK_KEYS, *check.keys):
+            with suppress(MlContainerError):
+                parse(value)
+                return f"{key} = {show(value)}"
+    return 'threshold = "warning"'
 
 
 def _parse_threshold(value: object) -> Severity:
