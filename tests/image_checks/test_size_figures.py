@@ -77,9 +77,17 @@ def test_files_belong_to_what_installed_them() -> None:
     sizes = by_name(figures)
     assert sizes.pop("scikit-learn 1.5.0+local") > 5000
     assert sizes == {"mkl 2024.1": 7000, "libc6 2.41": 3000, "perl": 2000}
-    folders = dict(figures.folders)
-    assert folders["app/models"] == 9000
-    assert folders["start.sh"] == 1
+    folders = {each.folder: each for each in figures.folders}
+    assert folders["app/models"].size_bytes == 9000
+    assert folders["start.sh"].size_bytes == 1
+
+
+def test_a_file_that_makes_up_most_of_a_folder_is_named() -> None:
+    """Not one of several that share it, and not one that is the folder's own name."""
+    files = {"app/big/w.pt": some(9000, "w"), "app/big/r.py": some(10, "r"), "one": b"1"}
+    files |= {f"data/part{number}": some(100, str(number)) for number in range(3)}
+    told = {each.folder: each.told for each in measure(image(files)).folders}
+    assert told == {"app/big": "w.pt", "data": "", "one": ""}
 
 
 def test_all_that_a_container_sees_is_somewhere_and_nowhere_twice() -> None:

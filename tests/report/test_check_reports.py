@@ -54,7 +54,8 @@ def test_a_failure_says_all_of_what_it_fails_for_and_counts_the_rest() -> None:
         "      and that",
         '    https://a.org/"x',
         "",
-        "besides, 2 milder findings below the threshold 'error': see the summary",
+        "besides, below the threshold 'error': 1 warning (see the summary), 1 info (report.json of "
+        "--container-report has them)",
         "note: not seen",
         "repeat just this:",
         "  pytest it",
@@ -70,6 +71,14 @@ def test_the_summary_has_warnings_and_no_more() -> None:
         "  warning Dockerfile:2 SC2086: quote it",
     ]
     assert list(check_summary([noted])) == ["image::lint  1 info", "  note: not seen"]
+
+
+def test_a_mend_of_several_lines_is_told_in_one() -> None:
+    """Where its first line announces the others, they follow it."""
+    mend = "write into .dockerignore:\nweights.bin\ndata/"
+    finding = ImageFinding("ML005", Severity.WARNING, "large files", "Dockerfile", 4, mend=mend)
+    line = list(check_summary([CheckReport("lint", None, (finding,))]))[-1]
+    assert line.endswith("large files → write into .dockerignore: weights.bin, data/")
 
 
 def test_very_many_findings_are_counted() -> None:

@@ -55,21 +55,30 @@ def check_lines(report: CheckReport, repeat: str) -> list[str]:
     Args:
         repeat: the command that repeats just this; "" leaves the line out.
     """
-    failing, others = report.failing, len(report.findings) - len(report.failing)
+    failing = report.failing
     head = f"{report.name}: {severity_counts(failing)}"
     lines = [escape(head, 200), ""]
     for each in failing[:_SHOWN]:
         lines += [*finding_lines(each), ""]
     if len(failing) > _SHOWN:
         lines += [f"… and {len(failing) - _SHOWN:,} more; {_ALL}", ""]
-    if others:
-        milder = f"besides, {others:,} milder {'findings' if others > 1 else 'finding'}"
-        lines.append(f"{milder} below the threshold {report.threshold.value!r}: see the summary")
+    lines += _milder_lines(report)
     if report.headline:
         lines += [*([""] if lines[-1] else []), escape(report.headline, _TEXT)]
     lines += [*_table_lines(report), *_note_lines(report)]
     lines += ["repeat just this:", f"  {repeat}"] if repeat else []
     return lines
+
+
+def _milder_lines(report: CheckReport) -> list[str]:
+    """How much there is that it does not fail for, and where that is to be seen."""
+    milder = [each for each in report.findings if each not in report.failing]
+    told = [each for each in milder if each.severity is Severity.INFO]
+    others = [each for each in milder if each.severity is not Severity.INFO]
+    parts = [f"{severity_counts(others)} (see the summary)"] if others else []
+    parts += [f"{severity_counts(told)} ({_ALL})"] if told else []
+    below = f"besides, below the threshold {report.threshold.value!r}: "
+    return [below + ", ".join(parts)] if parts else []
 
 
 def finding_lines(finding: ImageFinding) -> list[str]:
@@ -111,7 +120,9 @@ def check_summary(reports: Iterable[CheckReport]) -> Iterator[str]:
 def in_a_line(finding: ImageFinding) -> str:
     """Its severity, place, rule, what is wrong and the beginning of its mend."""
     place = f"{finding.where} " if finding.where else ""
-    mend = finding.mend.partition("\n")[0]
+    mend, *more = finding.mend.splitlines() or [""]
+    if mend.endswith(":"):
+        mend = f"{mend} {', '.join(more)}"
     said = f"{finding.severity.value} {place}{finding.rule}: {finding.what}"
     return escape(f"{said} → {mend}" if mend else said, _TEXT)
 

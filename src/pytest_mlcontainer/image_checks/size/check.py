@@ -23,6 +23,7 @@ from pytest_mlcontainer.image_checks.size.findings import (
     shown_change,
     shown_limit,
 )
+from pytest_mlcontainer.image_checks.size.measure import FolderBytes
 from pytest_mlcontainer.image_checks.size.recorded import (
     RecordedBuild,
     RecordedSizes,
@@ -181,7 +182,10 @@ def _tables(
         for number, size in enumerate(figures.layers)
     ]
     places = [CheckRow(str(p), size, p.manager) for p, size in figures.packages]
-    places += [CheckRow(f"/{folder}", size, "no package") for folder, size in figures.folders]
+    places += [
+        CheckRow(f"/{each.folder}", each.size_bytes, _of_no_package(each))
+        for each in figures.folders
+    ]
     places += [CheckRow(f"/{c.folder}", c.size_bytes, c.kind.name) for c in figures.caches]
     if figures.hidden_bytes:
         places.append(CheckRow("deleted or overwritten", figures.hidden_bytes, "later layers"))
@@ -194,6 +198,10 @@ def _tables(
         rows = (CheckRow(shown_change(*each)) for each in changes[:_MOST_ROWS])
         tables.append(CheckTable("changed since the last build recorded", tuple(rows)))
     return tuple(tables)
+
+
+def _of_no_package(folder: FolderBytes) -> str:
+    return "no package" + (f", mostly {folder.told}" if folder.told else "")
 
 
 def _largest(rows: list[CheckRow]) -> tuple[CheckRow, ...]:

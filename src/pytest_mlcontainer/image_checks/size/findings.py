@@ -10,6 +10,7 @@ from pytest_mlcontainer.image_checks.inventory import Inventory
 from pytest_mlcontainer.image_checks.size.measure import (
     CacheBytes,
     Duplicate,
+    FolderBytes,
     HiddenBytes,
     SizeFigures,
 )
@@ -147,9 +148,14 @@ def avoidable(
 
 def _largest(figures: SizeFigures) -> str:
     parts = [(str(package), size) for package, size in figures.packages[:5]]
-    parts += [(f"/{folder}", size) for folder, size in figures.folders[:3]]
+    parts += [(shown_place(each), each.size_bytes) for each in figures.folders[:3]]
     parts.sort(key=lambda each: -each[1])
     return "the largest: " + ", ".join(f"{name} {shown_size(size)}" for name, size in parts[:5])
+
+
+def shown_place(folder: FolderBytes) -> str:
+    """`/app (mostly weights.bin)`."""
+    return f"/{folder.folder}" + (f" (mostly {folder.told})" if folder.told else "")
 
 
 def _cache(inventory: Inventory, cache: CacheBytes) -> ImageFinding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_mlcontainer.image_checks.inventory import (
@@ -76,6 +76,25 @@ class CacheBytes:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class FolderBytes:
+    """What lies in a folder and belongs to no package and no cache.
+
+    Args:
+        largest: its largest file, as seen from the folder; "" where the folder is that file.
+    """
+
+    folder: str
+    size_bytes: int
+    largest: str
+    largest_bytes: int
+
+    @property
+    def told(self) -> str:
+        """The file that makes up most of it; "" where no single one does."""
+        return self.largest if 2 * self.largest_bytes >= self.size_bytes else ""
+
+
 @dataclass(frozen=True)
 class SizeFigures:
     """Where the bytes of an image are.
@@ -92,7 +111,7 @@ class SizeFigures:
     total_bytes: int
     layers: tuple[int, ...]
     packages: tuple[tuple[Package, int], ...]
-    folders: tuple[tuple[str, int], ...]
+    folders: tuple[FolderBytes, ...]
     caches: tuple[CacheBytes, ...]
     duplicates: tuple[Duplicate, ...]
     tests: tuple[tuple[Package, int], ...]
@@ -140,7 +159,7 @@ def measure(inventory: Inventory, files: VisibleFiles | None = None) -> SizeFigu
     files = files or resolve(inventory.layers)
     owners = PackageFiles(visible_texts(inventory, files))
     packages: Counter[Package] = Counter()
-    folders: Counter[str] = Counter()
+    folders: dict[str, list[tuple[int, str]]] = defaultdict(list)
     tests: Counter[Package] = Counter()
     caches: dict[tuple[str, str], list[tuple[CacheKind, _Content]]] = defaultdict(list)
     bytecode = 0
@@ -157,18 +176,28 @@ def measure(inventory: Inventory, files: VisibleFiles | None = None) -> SizeFigu
         elif cache is not None:
             caches[cache[0].name, cache[1]].append((cache[0], content))
         else:
-            folders[_shown_folder(path)] += content.size_bytes
+            folders[_shown_folder(path)].append((content.size_bytes, path))
     return SizeFigures(
         total_bytes=inventory.size_bytes,
         layers=tuple(layer.size_bytes for layer in inventory.layers),
         packages=tuple(packages.most_common()),
-        folders=tuple(folders.most_common()),
+        folders=_folders(folders),
         caches=_caches(caches),
         duplicates=_duplicates(contents, owners),
         tests=tuple(tests.most_common()),
         bytecode_bytes=bytecode,
         hidden=_hidden(files.hidden),
     )
+
+
+def _folders(files: Mapping[str, list[tuple[int, str]]]) -> tuple[FolderBytes, ...]:
+    """The largest first; of files as large as each other the one whose name comes last."""
+    found = []
+    for folder, sized in files.items():
+        most, path = max(sized)
+        inside = path.removeprefix(folder).lstrip("/")
+        found.append(FolderBytes(folder, sum(size for size, _path in sized), inside, most))
+    return tuple(sorted(found, key=lambda each: -each.size_bytes))
 
 
 def _shown_folder(path: str) -> str:

@@ -63,8 +63,8 @@ def parts_of(figures: SizeFigures) -> dict[str, int]:
         parts[key] = parts.get(key, 0) + size
     for cache in figures.caches:
         parts[f"{cache.kind.name} in /{cache.folder}"] = cache.size_bytes
-    for folder, size in figures.folders:
-        parts[f"/{folder}"] = size
+    for each in figures.folders:
+        parts[f"/{each.folder}"] = each.size_bytes
     if figures.hidden_bytes:
         parts["deleted or overwritten by later layers"] = figures.hidden_bytes
     return parts
