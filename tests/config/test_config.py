@@ -554,6 +554,18 @@ BAD = {
         'outptus = "x"',
         "did you mean outputs?",
     ),
+    "what others call it": (
+        '[entrypoints.train]\nworking_dir = "/app"',
+        "pyproject.toml: unknown key in [tool.mlcontainer.entrypoints.train]",
+        'working_dir = "/app"',
+        "that is called workdir here",
+    ),
+    "what it prints": (
+        "[entrypoints.train]\nstdout = true",
+        "pyproject.toml: unknown key in [tool.mlcontainer.entrypoints.train]",
+        "stdout = true",
+        'what it prints is compared where outputs names it: outputs = ["stdout"]',
+    ),
     "entrypoint name with an unquoted dot": (
         "[entrypoints.my.train]\ncommand = []",
         "pyproject.toml: unknown key in [tool.mlcontainer.entrypoints.my]",

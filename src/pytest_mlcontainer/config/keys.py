@@ -107,6 +107,21 @@ RULE_KEYS: Final = (
     "equal-nan",
 )
 
+# What Compose, Dockerfiles, CI systems, DVC and Kubernetes call what an entrypoint is given.
+_WORDS_OF_OTHERS: Final = {
+    **dict.fromkeys(("args", "cmd", "exec", "run", "script"), "command"),
+    **dict.fromkeys(("environment", "variables"), "env"),
+    **dict.fromkeys(("data", "deps", "mounts", "volumes"), "inputs"),
+    **dict.fromkeys(("artifacts", "artefacts", "outs", "results"), "outputs"),
+    **dict.fromkeys(("cwd", "wdir", "working-dir", "working-directory"), "workdir"),
+    **dict.fromkeys(("depends", "depends-on", "requires"), "needs"),
+    **dict.fromkeys(("mem", "mem-limit"), "memory"),
+    **dict.fromkeys(("cpu", "cpu-limit"), "cpus"),
+    **dict.fromkeys(("health-check", "healthcheck", "livenessprobe"), "health"),
+    "ports": "port",
+}
+_PRINTED: Final = ("stdout", "stderr")
+
 
 def top_remedy(key: str, value: object) -> str | None:
     """Where a key belongs that stands at the top level and is not known there."""
@@ -135,7 +150,10 @@ def entrypoint_remedy(name: str, key: str, value: object) -> str | None:
             f"a name with a dot needs quotes: [tool.mlcontainer.entrypoints.{dotted}]; what "
             f"belongs to {name} itself stands in its own table: {inner} = {show(value[inner])}"
         )
-    return None
+    if key in _PRINTED:
+        return f'what it prints is compared where outputs names it: outputs = ["{key}"]'
+    meant = _WORDS_OF_OTHERS.get(key.lower().replace("_", "-"))
+    return None if meant is None else f"that is called {meant} here"
 
 
 def rule_remedy(name: str, key: str, value: object) -> str | None:
