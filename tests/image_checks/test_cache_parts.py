@@ -165,3 +165,25 @@ def test_the_order_that_is_proposed_is_the_tool_s_own(run: str, mend: str) -> No
     copy, install = parse_instructions(f"COPY . .\n{run}\n")
     names = ("ci/requirements.txt", "dev.txt", "environment.yml", "pyproject.toml", "uv.lock")
     assert reordered(copy, install, shell_commands(install)[0], names) == mend
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        (
+            "COPY . /srv\nENV A=1\nRUN apt-get update\nWORKDIR /srv\nRUN pip install -r req.txt\n",
+            "ENV A=1\nWORKDIR /srv\nCOPY req.txt ./\nRUN pip install -r req.txt\nCOPY . /srv",
+        ),
+        (
+            "COPY . srv\nWORKDIR srv\nRUN pip install -r req.txt\n",
+            "copy what lists the dependencies alone and install them, before `COPY . srv` at line "
+            "1 copies all",
+        ),
+    ],
+    ids=["absolute", "relative"],
+)
+def test_what_stands_between_is_kept(text: str, mend: str) -> None:
+    """The RUN works in the folder that a WORKDIR before it has named."""
+    copy, *between, install = parse_instructions(text)
+    command = shell_commands(install)[0]
+    assert reordered(copy, install, command, ("req.txt",), between=between) == mend

@@ -96,6 +96,7 @@ def test_a_health_check_that_fails_shows_what_it_printed(project: MakeProject) -
     check = checked(project, "serves = 8000", steps, serve__py=SERVER)
     found = check["rules"]["ST008"]
     assert "`curl -f http://localhost:8000/` is unhealthy" in found["what"]
+    assert "it listens on: 8000" in found["why"]
     assert "curl: not found" in found["why"]
     assert "its program is not in the image" in found["mend"]
 
@@ -157,6 +158,15 @@ def test_a_restriction_that_is_to_blame_is_found_by_leaving_it_out(project: Make
     assert "Read-only file system" in why
     mended = 'exit-codes = 0, read-only = true, writable = "/app"'
     assert checked(project, mended, steps)["passes"]
+    # Then it waits for what never comes.
+    program = "import time; open('/app/log.txt', 'w'); time.sleep(90)"
+    check = checked(
+        project,
+        "serves = 8000, read-only = true, timeout = 4",
+        f'CMD ["python", "-c", "{program}"]\n',
+    )
+    why = check["rules"]["ST006"]["why"]
+    assert "may write to, that does not happen, but then: nothing can connect to port 8000" in why
     alone = "import os, sys; sys.exit(0 if os.path.exists('/sys/class/net/eth0') else 2)"
     steps = f'CMD ["python", "-c", "{alone}"]\n'
     check = checked(project, 'exit-codes = 0, network = "none"', steps)

@@ -12,6 +12,8 @@ from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.image_checks.lint.installs import is_conda_install, pip_arguments
 from pytest_mlcontainer.image_checks.lint.shell import ShellCommand
 
+# Instructions that the RUN needs, and that change nothing for a COPY to an absolute path.
+_KEPT: Final = ("ARG", "ENV", "SHELL", "USER", "WORKDIR")
 _CONDA_FILES: Final = ("environment.yml", "environment.yaml")
 # Lines of a list of requirements that name a file: `-r other.txt`, `./wheels/a.whl`.
 _LOCAL: Final = re.compile(
@@ -27,13 +29,15 @@ def reordered(
     command: ShellCommand,
     names: Iterable[str],
     read: Callable[[str], str] = lambda _name: "",
+    between: Iterable[Instruction] = (),
 ) -> str:
-    """The lines to write, instead of the COPY and the RUN.
+    """The lines to write, from the COPY to the RUN.
 
     Args:
         copy: takes the sources along.
         install: comes after it; `command` is what in it installs.
         names: of the context's files; `read` gives the text of one.
+        between: the instructions that stand between the two.
     """
     there = _Files(tuple(names), read)
     copies = f"{copy.word} {''.join(f'--{n}={v} ' for n, v in copy.flags)}{copy.rest}"
@@ -42,7 +46,14 @@ def reordered(
             "mount what lists the dependencies alone, in a RUN of its own before this one: "
             "RUN --mount=type=bind,source=requirements.txt,target=requirements.txt …"
         )
-    return "\n".join(_lines(copies, _shown(install), command, there))
+    kept = [each for each in between if each.word in _KEPT]
+    if any(each.word == "WORKDIR" for each in kept) and not copy.copied[1].startswith("/"):
+        return (
+            "copy what lists the dependencies alone and install them, before "
+            f"`{copies}` at line {copy.line} copies all"
+        )
+    before = [f"{each.word} {each.rest}" for each in kept]
+    return "\n".join([*before, *_lines(copies, _shown(install), command, there)])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from pytest_mlcontainer.image_checks.inputs import CheckInputs
@@ -72,7 +72,8 @@ def _of_run(
     failed = tuple(run_findings(image, declared, seen))
     emulated = f"{target.platform} is emulated here" if target.emulated else ""
     if failed:
-        known = _known_restriction(inputs, image, target.platform, declared)
+        rules = {each.rule for each in failed}
+        known = _known_restriction(inputs, image, target.platform, declared, rules)
         yield from (
             replace(each, why="\n".join(filter(None, (known, each.why, emulated))))
             for each in failed
@@ -82,9 +83,17 @@ def _of_run(
 
 
 def _known_restriction(
-    inputs: CheckInputs, image: Image, platform: Platform, declared: DeclaredStart
+    inputs: CheckInputs,
+    image: Image,
+    platform: Platform,
+    declared: DeclaredStart,
+    rules: Container[str],
 ) -> str:
-    """Which restriction is to blame, known by starting it once more without that one."""
+    """Which restriction is to blame, known by starting it once more without that one.
+
+    Args:
+        rules: by which it failed. Without the restriction another may come to light.
+    """
     freed = {
         "read-only": replace(declared, read_only=False) if declared.read_only else None,
         "network": replace(declared, network="bridge") if declared.network == "none" else None,
@@ -95,8 +104,9 @@ def _known_restriction(
         inputs.log(f"starting {image.reference} once more, without {name}")
         spec = milder.spec(image, platform)
         seen = observe(inputs.engine(platform), spec, image, milder, stops=False)
-        if not tuple(run_findings(image, milder, seen)):
-            return confined_note(name, seen)
+        left = tuple(run_findings(image, milder, seen))
+        if not any(each.rule in rules for each in left):
+            return confined_note(name, seen, left)
     return ""
 
 

@@ -153,6 +153,8 @@ def _unhealthy(image: Image, seen: Observed) -> ImageFinding:
     )
     if health.exit_code is None:
         why = "no probe has ended yet"
+    if seen.listeners is not None:
+        why += f"\nit listens on: {', '.join(map(_address, seen.listeners)) or 'no port'}"
     lacks = "not found" in health.output or health.exit_code in (126, 127)
     mend = (
         "its program is not in the image: install it, or probe with what is there: "
@@ -201,13 +203,20 @@ def exposed_findings(image: Image, seen: Observed) -> Iterator[ImageFinding]:
             )
 
 
-def confined_note(freed: str, seen: Observed) -> str:
-    """What happened without one of the restrictions, said of a start that failed with it."""
+def confined_note(freed: str, seen: Observed, left: tuple[ImageFinding, ...] = ()) -> str:
+    """What happened without one of the restrictions, said of a start that failed with it.
+
+    Args:
+        left: what is wrong without it, which is something else.
+    """
+    goes = "it goes as declared"
+    if left:
+        goes = "that does not happen, but then: " + "; ".join(each.what for each in left)
     if freed == "read-only":
         paths = [path for path in seen.written if not path.startswith(("/tmp/", "/run/", "/dev/"))]
         wrote = f"; there it wrote {first_and_count(paths, _LINES)}" if paths else ""
-        return f"with a root file system that it may write to, it goes as declared{wrote}"
-    return "with a network it goes as declared"
+        return f"with a root file system that it may write to, {goes}{wrote}"
+    return f"with a network {goes}"
 
 
 def _words(seen: Observed) -> str:
