@@ -106,6 +106,58 @@ def test_what_says_something_of_the_values_counts_and_what_says_who_wrote_them_d
     assert verdict_of(compare(name, write(without), write(expected))[0]) is Verdict.DRIFT
 
 
+@pytest.mark.parametrize(
+    ("key", "actual", "expected"),
+    [
+        ("box_format", "xywh", "xyxy"),
+        ("data_format", "NHWC", "NCHW"),
+        ("image.format", "BGR", "RGB"),
+        ("box-format", "xywh", "xyxy"),
+        ("label.pixel_format", "BGR", "RGB"),
+        ("dataset_version", "v2", "v1"),
+        ("vocab_hash", "9f1c03aa77de", "9f1c03aa77df"),
+        ("target_date", "2026-02-01", "2026-01-01"),
+        ("class_title", "Dog", "Cat"),
+        ("label_description", "0 is a dog", "0 is a cat"),
+        ("head_library", "sigmoid", "softmax"),
+        ("train_data_path", "/data/v2.csv", "/data/v1.csv"),
+    ],
+)
+def test_what_only_ends_as_a_makers_key_does_says_something_of_the_values(
+    compare: Compare, key: str, actual: str, expected: str
+) -> None:
+    found, _notes = compare(
+        "m.safetensors", safetensors_of({key: actual}), safetensors_of({key: expected})
+    )
+    assert [each.item for each in found if not each.verdict.passes] == [f"__metadata__.{key}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "actual", "expected"),
+    [
+        ("format", "tf", "pt"),
+        ("keras_version", "3.1.0", "3.2.0"),
+        ("modelspec.date", "2026-11-30", "2026-11-29"),
+        ("modelspec.hash_sha256", "0x9f1c", "0x8f1c"),
+        ("ss_sd_scripts_commit_hash", "9f1c03aa", "8f1c03aa"),
+        ("sshs_model_hash", "9f1c03aa", "8f1c03aa"),
+        ("ss_output_name", "monday", "sunday"),
+        ("export_date", "2026-11-30", "2026-11-29"),
+        ("created_by", "a", "b"),
+        ("Creation Date", "2026-11-30", "2026-11-29"),
+        ("git.commit", "9f1c03aa", "8f1c03aa"),
+        ("checkpoint_path", "/home/ann/run/best.pt", "/work/run/best.pt"),
+    ],
+)
+def test_who_made_a_model_when_and_with_what_is_no_drift(
+    compare: Compare, key: str, actual: str, expected: str
+) -> None:
+    found, _notes = compare(
+        "m.safetensors", safetensors_of({key: actual}), safetensors_of({key: expected})
+    )
+    assert verdict_of(found) is Verdict.EQUIVALENT
+
+
 def test_what_a_column_is_measured_in_counts(compare: Compare) -> None:
     def write(unit: str) -> bytes:
         field = pa.field("length", pa.float64(), metadata={"unit": unit})

@@ -14,17 +14,42 @@ from typing import Any, Final
 
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.excuses import NOUNS, excuse_all
+from pytest_mlcontainer.compare.values.excused import says_moved
 from pytest_mlcontainer.compare.values.numbers_in_text import agree_by_numbers
 from pytest_mlcontainer.model import Difference, Tolerance, Verdict
-from pytest_mlcontainer.model.clock_names import is_date_of_run, is_host, is_id, is_process
+from pytest_mlcontainer.model.clock_names import (
+    is_date_of_run,
+    is_digest,
+    is_host,
+    is_id,
+    is_process,
+)
 from pytest_mlcontainer.wording import first_of, truncate
 
+# As the whole of a key, or of what stands behind a dot in it: `modelspec.title`. A `box_format` and
+# a `class_title` say something of the values.
 _OF_MAKER: Final = re.compile(
-    r"(?:^|[._:\- ])(?:format|(?:\w+_)?version|producer|software|creator|(?:created|written)_by|"
-    r"writer|author|vendor|library|framework|generator|created|modified|(?:\w+_)?date|"
-    r"(?:\w+_)?hash|license|description|comment|docs|url|doc|title|path|output_name|user|commit|"
-    r"stack_trace|fingerprint)$",
-    re.I,
+    r"format|(?:.*[.:])?(?:version|producer|software|creator|writer|author|vendor|library|framework|"
+    r"generator|created|modified|date|hash(?:_\w+)?|license|description|comment|docs|url|doc|title|"
+    r"path|user|commit|fingerprint)",
+    re.I | re.DOTALL,
+)
+# Longer ones, whose last word alone says too little: `keras_version`, `ss_sd_scripts_commit_hash`.
+_TOOLS: Final = (
+    "producer|software|library|lib|framework|package|tool|writer|exporter|converter|generator|api|"
+    "app|build|release|format|file|schema|ir|onnx|opset|torch|pytorch|lightning|tf|tensorflow|keras|"
+    "jax|flax|transformers|diffusers|datasets|peft|optimum|tokenizers|safetensors|gguf|pickle|"
+    "pandas|numpy|scipy|sklearn|learn|skops|xgboost|lightgbm|catboost|python|arrow|pyarrow|parquet|"
+    "spark|polars|duckdb|cuda|cudnn|driver|os|kernel|platform|runtime|ultralytics|model|sd|scripts"
+)
+_OF_MAKER_TOO: Final = re.compile(
+    rf"(?:.*[_.:])?(?:(?:created|written|made|saved|exported|converted|trained)_by|output_name|"
+    rf"stack_trace|(?:{_TOOLS})_version|(?:commit|git|model|file|build|legacy|revision)_(?:hash|sha)|"
+    r"(?:git|vcs|scm)_(?:commit|branch|revision|url)|(?:file|model|checkpoint|serialization)_format|"
+    r"(?:created|creation|modified|modification|updated?|saved?|export|build|release|conversion)_date|"
+    r"(?:docs?|project|repo|repository|home|homepage|source|license|model)_(?:url|license|title|author)|"
+    r"training_comment)",
+    re.I | re.DOTALL,
 )
 _WORD: Final = re.compile(r"[\w.:+-]+")
 _MOST: Final = 1 << 16
@@ -64,7 +89,9 @@ def compare_metadata(
 
 def _excuse(item: str, actual: str | None, expected: str | None) -> str:
     key = re.split(r"[@]|^__metadata__\.|^metadata_props\.", item)[-1]
-    if _OF_MAKER.search(key) or any(of(key) for of in (is_date_of_run, is_host, is_id, is_process)):
+    named = re.sub(r"[\s-]+", "_", key)
+    by_name = (_OF_MAKER.fullmatch, _OF_MAKER_TOO.fullmatch, is_date_of_run, is_host, is_id)
+    if any(of(named) for of in (*by_name, is_process)):
         return " of how the file was made"
     if actual is None or expected is None:
         return ""
@@ -73,6 +100,8 @@ def _excuse(item: str, actual: str | None, expected: str | None) -> str:
         return " that is written otherwise"
     if Counter(_WORD.findall(left)) == Counter(_WORD.findall(right)):
         return ""  # the same in another order, which no clock brings about
+    if is_digest(key) or says_moved((left, right)):
+        return ""  # of other data
     names = excuse_all([(left, right)]).names()
     return f" that differs in {first_of([NOUNS[name] for name in names], 3)} alone" if names else ""
 

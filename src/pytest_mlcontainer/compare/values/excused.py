@@ -46,7 +46,7 @@ def excused(
     if "time" in excuses.names() and _are_of_many_days(pairs):
         data = "the dates are of several days: data"
     elif not (len(pairs) == 1 and is_date_of_run(place.item)):
-        data = _say_zone(pairs)
+        data = says_moved(*(pair for pair in pairs if pair[0] != pair[1]))
     if data:
         return replace(found, note=join_notes(found.note, data))
     said = excuses.say(book.key(place.output, place.item), rule)
@@ -64,11 +64,13 @@ def _are_of_many_days(pairs: Iterable[tuple[str, str]]) -> bool:
     return False
 
 
-def _say_zone(pairs: list[tuple[str, str]]) -> str:
+def says_moved(*pairs: tuple[str, str]) -> str:
     """What is said where each time moved by whole days or quarters of an hour, as other data or
     another time zone move them, and no clock that is read twice does; "" else.
+
+    Args:
+        pairs: texts that differ.
     """
-    pairs = [pair for pair in pairs if pair[0] != pair[1]]
     if not all(_MOMENT.fullmatch(text) for pair in pairs for text in pair):
         return ""
     offsets = {offset_s(*pair) for pair in pairs}
