@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from pyarrow import feather
 
 from pytest_mlcontainer.compare import compare_outputs, verdict_of
@@ -56,9 +57,14 @@ def write_npz(path: Path, arrays: Values) -> None:
     np.savez(path, **arrays)
 
 
+def write_png(path: Path, picture: Values) -> None:
+    Image.fromarray(picture["pixels"]).save(path)
+
+
 Values = dict[str, Any]
 WRITERS: dict[str, Callable[[Path, Values], None]] = {
     "model.npz": write_npz,
+    "pred_mask.png": write_png,
     "features.npz": write_npz,
     "predictions.npz": write_npz,
     "predictions.parquet": write_parquet,
@@ -136,6 +142,85 @@ def test_nothing_is_excused_where_predictions_do_not_vouch(
 
 
 ROWS = range(30)
+CLASSES = [f"class {number}" for number in range(20)]
+ROUNDED = [number % 3 for number in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("labels.json", CLASSES, id="names of classes"),
+        pytest.param("labels.txt", "\n".join(CLASSES), id="names of classes, one a line"),
+        pytest.param("classes.csv", "n,label\n" + "".join(f"{n},c{n}\n" for n in ROWS), id="a map"),
+        pytest.param("label_encoder.json", {c: n for n, c in enumerate(CLASSES)}, id="an encoder"),
+        pytest.param("test_labels.json", ROUNDED, id="what is true"),
+        pytest.param("labels_val.json", ROUNDED, id="what is true of another split"),
+        pytest.param("true_labels.json", ROUNDED, id="what is said to be true"),
+        pytest.param("labelled.json", ROUNDED, id="what it learns from"),
+        pytest.param("predictors.json", CLASSES, id="names of features"),
+        pytest.param(
+            "predictions.csv",
+            "id,y_true\n" + "".join(f"{n},{n % 2}\n" for n in ROWS),
+            id="predictions that are missing",
+        ),
+        pytest.param("predictions.png", "a plot" * 9, id="a plot"),
+        pytest.param("predict.log", "loaded 30 rows\nwrote 30 rows\n", id="a log"),
+        pytest.param("prediction_report.md", "# Predictions\n\nall is well\n", id="a report"),
+        pytest.param("forecast_config.yaml", "horizon: 12\nfreq: D\n", id="settings"),
+        pytest.param("scores.json", {"accuracy": 0.91, "f1": 0.9, "auc": 0.95}, id="metrics"),
+        pytest.param(
+            "scores.json",
+            {f"{part}_{name}": 0.01 * n for n, part in enumerate("abcd") for name in ("f1", "auc")},
+            id="many metrics",
+        ),
+        pytest.param(
+            "scores.json", {f"data set {n}": 0.1 * n for n in ROWS}, id="a metric by data sets"
+        ),
+        pytest.param(
+            "scores.json",
+            {"fit_time": [0.1 * n for n in ROWS], "test_score": [0.2 * n for n in ROWS]},
+            id="metrics and times by folds",
+        ),
+        pytest.param("cv_scores.json", [0.91, 0.92, 0.9, 0.89, 0.93] * 2, id="a metric by folds"),
+        pytest.param("prediction_times.json", [0.1 * n for n in ROWS], id="how long it took"),
+    ],
+)
+def test_what_is_only_called_alike_vouches_for_nothing(judge: Judge, name: str, value: Any) -> None:
+    """None of it would be another with another model."""
+    found = judge({"model.npz": model(2.4e-7), name: value}, {"model.npz": model(0), name: value})
+    assert verdict_of(found) is Verdict.DRIFT
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("labels.json", ROUNDED),
+        ("labels.txt", "cat\ndog\ncat\n" * 5),
+        ("label.csv", "id,label\n" + "".join(f"{n},{'cat' * (n % 2)}\n" for n in ROWS)),
+        ("test_predictions.json", ROUNDED),
+        ("scores.json", [0.1 * n for n in ROWS]),
+        ("y_pred.json", [n / 7 for n in ROWS]),
+        ("pred_mask.png", {"pixels": np.arange(64, dtype=np.uint8).reshape(8, 8) % 3}),
+        ("predictions.json", {f"{n}.png": n % 2 for n in ROWS}),
+        ("class_probabilities.json", [[n / 30, 1 - n / 30] for n in ROWS]),
+        ("testpredictions.json", ROUNDED),
+    ],
+)
+def test_what_a_model_chose_vouches_for_it(judge: Judge, name: str, value: Any) -> None:
+    found = judge({"model.npz": model(2.4e-7), name: value}, {"model.npz": model(0), name: value})
+    assert verdict_of(found) is Verdict.EQUIVALENT
+
+
+def test_predictions_of_a_file_each_vouch_together(judge: Judge) -> None:
+    def answers(number: int) -> Values:
+        return {f"answers/prediction_{n}.json": {"label": n % number, "p": 0.5} for n in range(12)}
+
+    for number, verdict in ((3, Verdict.EQUIVALENT), (1, Verdict.DRIFT)):
+        predicted = answers(number)
+        found = judge(
+            {"model.npz": model(2.4e-7), **predicted}, {"model.npz": model(0), **predicted}
+        )
+        assert verdict_of(found) is verdict
 
 
 @pytest.mark.parametrize(

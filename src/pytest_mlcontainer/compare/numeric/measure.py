@@ -25,6 +25,7 @@ Read = Callable[[int, int], Values]
 SPANS_KEPT = 3
 _SPAN_TILES = 8
 _BLOCK = 1 << 16
+_FIRST = 4096
 _LEAST_AHEAD_BYTES = 1 << 25
 
 
@@ -81,6 +82,14 @@ def first_two(array: Array) -> frozenset[str]:
             if len(found) > 1:
                 return frozenset(found)
     return frozenset(found)
+
+
+def some_repeat(array: Array) -> bool:
+    """Whether a value occurs twice among the first of an array, as those of few classes do."""
+    for block in array.blocks(_FIRST):
+        values = [repr(value) for value in block.tolist()]
+        return len(set(values)) < len(values)
+    return False
 
 
 def measure(

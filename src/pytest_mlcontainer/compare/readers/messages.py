@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import enum
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
-from pytest_mlcontainer.compare.numeric.measure import Array, array_of, first_two
+from pytest_mlcontainer.compare.numeric.measure import Array, array_of, first_two, some_repeat
 from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.rules.study import Metric
 from pytest_mlcontainer.compare.sources import Pair
@@ -115,11 +115,14 @@ class MetricOffer:
     margin: float
     rule: str
     is_stand_in: bool = False
+    size: int = 0
+    repeat: bool = False
 
     def metric(self) -> Metric:
         """Raises: GarbledError: its arrays make no sense."""
         sides = _array_of(self.actual), _array_of(self.expected)
-        return Metric(self.item, *sides, self.margin, self.rule, self.is_stand_in)
+        metric = Metric(self.item, *sides, self.margin, self.rule)
+        return replace(metric, is_stand_in=self.is_stand_in, size=self.size, repeat=self.repeat)
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,8 @@ def offered(metric: Metric) -> MetricOffer:
     if sides[0] is not None and sides[1] is not None:
         return MetricOffer(metric.item, sides[0], sides[1], metric.margin, metric.rule)
     actual, expected = _stand_in(metric.actual), _stand_in(metric.expected)
-    return MetricOffer(metric.item, actual, expected, metric.margin, metric.rule, is_stand_in=True)
+    about = (True, metric.expected.size, some_repeat(metric.expected))
+    return MetricOffer(metric.item, actual, expected, metric.margin, metric.rule, *about)
 
 
 def _packed(array: Array) -> Packed | None:

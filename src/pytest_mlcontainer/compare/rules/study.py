@@ -22,6 +22,7 @@ class Metric:
         rule: where that comes from, as text.
         is_stand_in: whether the arrays only tell of others, read elsewhere, whether they hold more
             than one value: they are numbers that stand for one or two of those.
+        size, repeat: of the others, how many there are, and whether one occurs twice.
     """
 
     item: Item
@@ -30,6 +31,8 @@ class Metric:
     margin: float
     rule: str
     is_stand_in: bool = False
+    size: int = 0
+    repeat: bool = False
 
 
 @dataclass(frozen=True)
