@@ -223,3 +223,29 @@ def test_a_single_day_is_that_of_the_run_by_its_name_alone(
 ) -> None:
     (found,) = compare("m.json", {name: "2026-11-30"}, {name: "2026-11-29"})[0]
     assert ("other data" in found.note) == is_data
+
+
+WEIGHTS = "9f86d081884c7d659a2feaa0c55ad0159f86d081884c7d659a2feaa0c55ad015"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_digest"),
+    [
+        ("t.log", "saved the model, sha256: {}\n", True),
+        ("t.log", "MD5 of weights.bin = {}\n", True),
+        ("SHA256SUMS", "{}  weights.bin\n", True),
+        ("t.jsonl", '{{"of": "weights (sha-256 {})"}}\n', True),
+        ("t.jsonl", '{{"text": "' + "word " * 400 + '{}"}}\n', True),  # kept by its digest
+        ("t.log", "built from commit {}\n", False),
+        ("t.log", "git commit hash {}\n", False),
+        ("t.log", "run {}, sha256 of the data ab12cd34ab12cd34\n", False),
+    ],
+)
+def test_a_digest_of_contents_is_no_id_to_leave_out(
+    compare: Compare, name: str, text: str, is_digest: bool
+) -> None:
+    """A rule for ids would hide that what it was made of is another."""
+    (found,) = compare(name, text.format(WEIGHTS[::-1]), text.format(WEIGHTS))[0]
+    assert found.verdict is Verdict.DRIFT
+    assert ("a digest is another: what it was made of is not the same" in found.note) == is_digest
+    assert bool(found.excuses) == (not is_digest)
