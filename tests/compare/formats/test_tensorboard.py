@@ -102,6 +102,49 @@ def test_all_that_can_be_logged_is_compared(
     assert all(each.verdict.passes for each in compare(NAME, one, one + b"")[0])
 
 
+def text(tag: str, said: str) -> bytes:
+    """As `add_text` of PyTorch and TensorFlow write it."""
+    about = of_bytes(9, of_bytes(1, of_bytes(1, b"text")))
+    return value(tag, about + of_bytes(8, b"\x08\x07" + of_bytes(8, said.encode())))
+
+
+def double(number: float) -> bytes:
+    return struct.pack("<d", number)
+
+
+def hparams(rate: float, optimiser: str = "adam", started: float = 1.0) -> bytes:
+    """As TensorBoard's plugin of hyperparameters keeps them, in the description of a tag."""
+    pairs = {"lr": b"\x11" + double(rate), "optimiser": of_bytes(3, optimiser.encode())}
+    held = [of_bytes(1, of_bytes(1, k.encode()) + of_bytes(2, v)) for k, v in pairs.items()]
+    session = of_bytes(3, b"".join(held) + b"\x29" + double(started))
+    plugin = of_bytes(1, b"hparams") + of_bytes(2, session)
+    return value("_hparams_/session_start_info", of_bytes(9, of_bytes(1, plugin)))
+
+
+def test_a_text_that_was_logged_is_shown_as_it_is(compare: Compare) -> None:
+    """Two digests would say nothing to a reader."""
+    found, _notes = compare(NAME, events(text("cfg", "lr 0.2")), events(text("cfg", "lr 0.1")))
+    (off,) = [each for each in found if not each.verdict.passes]
+    assert (off.item, off.worst_actual, off.worst_expected) == ("cfg.value", "lr 0.2", "lr 0.1")
+
+
+def test_what_only_a_digest_tells_is_no_id_to_leave_out(compare: Compare) -> None:
+    sides = [events(value("img", of_bytes(4, of_bytes(4, data)))) for data in (b"one", b"two")]
+    (off,) = [each for each in compare(NAME, *sides)[0] if not each.verdict.passes]
+    assert "ignore" not in off.note
+
+
+def test_hyperparameters_count_and_when_a_session_began_does_not(compare: Compare) -> None:
+    expected = events(hparams(0.1))
+    found, _notes = compare(NAME, events(hparams(0.1, started=9.0)), expected)
+    assert {each.verdict for each in found} == {Verdict.IDENTICAL}
+    found, _notes = compare(NAME, events(hparams(0.2, "sgd")), expected)
+    off = {each.item: (each.worst_actual, each.worst_expected) for each in found if each.differing}
+    assert off == {"#hparams.lr": ("0.2", "0.1"), "#hparams.optimiser": ("sgd", "adam")}
+    found, _notes = compare(NAME, events(*LOSSES), events(*LOSSES, hparams(0.1)))
+    assert {each.item for each in found if not each.verdict.passes} == {"#hparams"}
+
+
 def test_a_rule_holds_for_a_tag(compare: Compare) -> None:
     other = [*LOSSES[:4], scalar("loss", 0.15)]
     rule = Tolerance(rtol=0.1)

@@ -3,14 +3,16 @@
 A file is records, each with its length, a checksum, a protobuf message and another checksum
 (tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto). Each event holds the
 time of day, so two runs never write the same bytes. Checksums are not checked: a damaged record is
-either broken as a message or holds other values.
+either broken as a message or holds other values. Hyperparameters stand in the description of a tag
+(tensorboard/plugins/hparams/plugin_data.proto), and are items of their own, `#hparams.lr`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,11 @@ _STEP, _GRAPH, _SUMMARY = 2, 4, 5
 _VALUE = 1
 _TAG, _SIMPLE, _HISTOGRAM, _TENSOR, _METADATA = 1, 2, 5, 8, 9
 _TYPE, _CONTENT = 1, 4
+_TEXTS, _TEXT = 7, 8  # the type of tensors of text, and the field of those
+_LONGEST = 4096
+# Fields of SummaryMetadata, of HParamsPluginData and of the Value of google.protobuf.
+_PLUGIN, _NAME, _HELD, _SESSION, _PAIR, _KEY, _OF_KEY = 1, 1, 2, 3, 1, 1, 2
+_NUMBER, _STRING, _BOOLEAN = 2, 3, 4
 _NUMBERS = {1: (5, "<f4"), 2: (6, "<f8")}  # types of tensors: the field of their values, and dtype
 
 Fields = list[tuple[int, Any]]
@@ -43,6 +50,7 @@ def _read(side: ComparedFile) -> dict[str, Any]:
     side.check_size(_LIMIT_BYTES, "an event file")
     tags: dict[str, dict[str, list[Any]]] = {}
     graphs: list[str] = []
+    hparams: dict[str, Any] = {}
     try:
         for record in _records(side.read()):
             event = _fields(record)
@@ -51,12 +59,17 @@ def _read(side: ComparedFile) -> dict[str, Any]:
             for summary in (value for field, value in event if field == _SUMMARY):
                 for value in (_fields(value) for field, value in _fields(summary)):
                     _add(tags, _signed(step), value)
+                    hparams.update(_hparams(value))
     except (ValueError, IndexError, TypeError, struct.error) as error:
         raise side.unreadable(f"is a broken event file: {error}") from error
-    name = "#graphs"
+    more = {"#graphs": graphs, "#hparams": hparams}
+    return tags | {_free(name, tags): held for name, held in more.items() if held}
+
+
+def _free(name: str, tags: Collection[str]) -> str:
     while name in tags:
         name = f"#{name}"
-    return {**tags, name: graphs} if graphs else tags
+    return name
 
 
 def _records(data: bytes) -> Iterator[bytes]:
@@ -116,6 +129,34 @@ def _add(tags: dict[str, dict[str, list[Any]]], step: int, value: Fields) -> Non
             logged["value"].append(_content(field, content))
 
 
+def _hparams(value: Fields) -> dict[str, Any]:
+    """The hyperparameters that a value's description holds, without when the session began."""
+    found: dict[str, Any] = {}
+    for plugin in _inside(_inside([value], _METADATA), _PLUGIN):
+        if (_NAME, b"hparams") in plugin:
+            for pair in _inside(_inside(_inside([plugin], _HELD), _SESSION), _PAIR):
+                (key,) = [each.decode("utf-8") for field, each in pair if field == _KEY] or [""]
+                found[key] = next(map(_plain, _inside([pair], _OF_KEY)), None)
+    return found
+
+
+def _inside(messages: Iterable[Fields], field: int) -> list[Fields]:
+    """The messages in this field of these."""
+    return [_fields(held) for each in messages for number, held in each if number == field]
+
+
+def _plain(value: Fields) -> Any:
+    for field, held in value:
+        if field == _NUMBER:
+            return _numbers(held, "<f8")
+        if field == _STRING:
+            return held.decode("utf-8")
+        if field == _BOOLEAN:
+            return bool(held)
+        return _digest(held) if isinstance(held, bytes) else None
+    return None
+
+
 def _content(field: int, content: bytes) -> float | list[float] | str:
     if field == _SIMPLE:
         return _numbers(content, "<f4")
@@ -129,6 +170,10 @@ def _content(field: int, content: bytes) -> float | list[float] | str:
             values, dtype = _NUMBERS[kind]
             parts = [each for number, each in tensor if number in (values, _CONTENT)]
             return _numbers(b"".join(parts), dtype)
+        texts = [each for number, each in tensor if number == _TEXT and kind == _TEXTS]
+        if len(texts) == 1 and len(texts[0]) <= _LONGEST:
+            with suppress(UnicodeDecodeError):
+                return str(texts[0].decode("utf-8"))
     return _digest(content)
 
 
