@@ -223,6 +223,25 @@ def test_durations_hide_no_drift_of_platforms(
     assert causes(found) == ([["timezone"]] if args else [])
 
 
+@pytest.mark.parametrize("compare", ["first, second", "platform_matrix.run('timed_local')"])
+def test_nor_where_a_test_compares_the_runs(
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, compare: str, leaves_nothing: None
+) -> None:
+    monkeypatch.setenv("TZ", "<+09>-9")
+    test = f"""
+def test_agree(run_entrypoint, platform_matrix, compare_outputs):
+    first, second = (run_entrypoint("timed_local", platform=p) for p in platform_matrix)
+    compare_outputs({compare})
+"""
+    config = table("timed_local", 'platforms = ["native", "host"]')
+    root = project.write(config, train="", program__py=PROGRAM, test_it__py=test)
+    project.run("--container-report=report", "test_it.py")
+
+    (found,) = json.loads((root / "report" / "report.json").read_text())["results"]
+    assert found["verdict"] == "drift"
+    assert "it differs from itself in nothing but durations" in found["notes"][0]
+
+
 def test_a_reference_that_repeats_itself_leaves_the_drift(
     project: MakeProject, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
 ) -> None:

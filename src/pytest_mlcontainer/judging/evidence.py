@@ -207,7 +207,11 @@ class _EvidenceJudge:
                 listed, cut = shorten(differences)
                 notes = (f"{note}; what follows is all else", *outcome.notes, *cut)
                 return replace(outcome, differences=listed, notes=notes)
-        marked = tuple(nondeterministic(each) for each in outcome.differences)
+        # Without the run itself, what else it differs in is all that is known of the rest.
+        marked = tuple(
+            nondeterministic(each) if actual is not None or set_apart((each,), rules) else each
+            for each in outcome.differences
+        )
         return replace(
             outcome,
             verdict=verdict_of(marked),

@@ -166,18 +166,20 @@ class Project:
                 self.settings, actual, expected, rules
             )
 
-    def settle(self, expected: Run, entry: Entrypoint, outcome: Outcome) -> Outcome:
+    def settle(self, actual: Run, expected: Run, entry: Entrypoint, outcome: Outcome) -> Outcome:
         """A comparison of two platforms; of a drift with whether the reference repeats itself.
 
         Args:
             entry: with the rules by which they were compared.
         """
-        job = self._jobs.get(expected.id)
+        job, other = self._jobs.get(expected.id), self._jobs.get(actual.id)
         if job is None or job.repeat or outcome.target.platform == outcome.reference.platform:
             return outcome
         with _skipping():
             comparisons = self._session.pipeline.comparisons
-            outcome = comparisons.settle(self.settings, job, entry, outcome, self.comparators)
+            outcome = comparisons.settle(
+                self.settings, job, entry, outcome, self.comparators, other
+            )
         for run in comparisons.settling_runs(self.settings, job):
             self._session.results.record(Result.of_run(run))
         return outcome
@@ -314,7 +316,8 @@ class OutputComparison:
         outcome = compare_runs(
             actual, expected, chosen, self._project.comparators, entry.names, entry.outputs, needed
         )
-        outcome = self._project.settle(expected, replace(entry, rules=chosen), outcome)
+        judged = replace(entry, rules=chosen)
+        outcome = self._project.settle(actual, expected, judged, outcome)
         self._project.record(outcome)
         return outcome
 
