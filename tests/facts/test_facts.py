@@ -472,6 +472,8 @@ class TestTookEffect:
             (("python.hash_seed=0",), "python.hash_seed none → 0"),
             (("environment.names",), "environment.names -A +B"),
             (("numpy.simd",), "numpy.simd -V3 -V4"),
+            (("files.listing",), "files.listing zmore, znew, zstd … → arch, cat, ls …"),
+            (("canary.sort",), "canary.sort comes out otherwise"),
             ((), ""),
         ],
     )
@@ -479,11 +481,32 @@ class TestTookEffect:
         """One is enough; a value that is demanded has to come; what one side never read is none."""
         before = facts(machine="x86_64", blas__kernel="Haswell", blas__threads=2, folder="/a",
                        python__hash_seed=None, environment__names="A C",
-                       numpy__simd="V1 V2 V3 V4")  # fmt: skip
+                       numpy__simd="V1 V2 V3 V4", canary__sort="00ff00ff",
+                       files__listing="zmore, znew, zstd … (9ead9548)")  # fmt: skip
         after = facts(machine="x86_64", blas__kernel="Nehalem", blas__threads=1, folder="/b",
                       env__TZ="UTC", canary__exp="1", python__hash_seed="0",
-                      environment__names="B C", numpy__simd="V1 V2")  # fmt: skip
+                      environment__names="B C", numpy__simd="V1 V2", canary__sort="11ff00ff",
+                      files__listing="arch, cat, ls … (0bb2160f)")  # fmt: skip
         assert took_effect(witness, before, after) == shown
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("arch, cat, ls … (9ead9548)", "arch, cat, ls … (0bb2160f)"),
+            ("9ead9548", "0bb2160f"),  # as older records have it
+            ("9ead9548", "arch, cat, ls … (0bb2160f)"),
+        ],
+    )
+    def test_a_digest_is_no_order_to_show(self, one: str, other: str) -> None:
+        """It says nothing to a reader."""
+        before, after = facts(files__listing=one), facts(files__listing=other)
+        assert took_effect(("files.listing",), before, after) == "files.listing in another order"
+        assert differing(after, before) == (("files.listing", "one order", "another order"),)
+
+    def test_the_names_that_come_first_are_shown(self) -> None:
+        before = facts(files__listing="arch, cat … (9ead9548)")
+        after = facts(files__listing="zmore, zip … (0bb2160f)")
+        assert differing(after, before) == (("files.listing", "arch, cat …", "zmore, zip …"),)
 
     @given(FACTS, st.lists(NAMES).map(tuple))
     def test_nothing_takes_effect_where_nothing_changes(

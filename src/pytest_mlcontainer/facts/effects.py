@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from pytest_mlcontainer.facts.ranking import LISTING, first_names
 from pytest_mlcontainer.model import Facts, Scalar
 from pytest_mlcontainer.wording import first_and_count
 
@@ -169,6 +170,11 @@ def _as_demanded(witness: str, value: Scalar) -> bool:
 
 
 def _short(name: str, one: Scalar, other: Scalar) -> str:
+    if name.startswith("canary."):  # a digest, which says nothing to a reader
+        return "comes out otherwise"
+    if name == LISTING:
+        first, then = first_names(one, other)
+        return f"{first} → {then}" if first != then else "in another order"
     if name == "environment.names":
         left, right = set(str(one or "").split()), set(str(other or "").split())
         signed = [*(f"-{each}" for each in sorted(left - right)),

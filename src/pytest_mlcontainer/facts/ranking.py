@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Final
 
 from pytest_mlcontainer.model import Facts, Scalar
 
@@ -51,6 +52,8 @@ _SUSPICION = (
 )
 # True of any two runs, or no cause of anything.
 _BORING = ("folder", "kernel", "user.id", "python.platform", "unread.", "clock.date")
+LISTING: Final = "files.listing"
+_LISTED = re.compile(r"(.+ …) \([0-9a-f]{8}\)", re.DOTALL)
 # What a baseline must not keep: who ran it, and where.
 _PERSONAL = ("host.name", "environment.names", "user.home", "memory.total_bytes")
 # A name that an engine gave: the beginning of the container's id, or a Job's pod's.
@@ -98,7 +101,19 @@ def _told_if_there(name: str, left: Mapping[str, Scalar], right: Mapping[str, Sc
     return f"unread.{stage}" not in (right if name in left else left)
 
 
+def first_names(one: Scalar, other: Scalar) -> tuple[str, str]:
+    """What comes first in two listings of folders, `zstd, zmore, znew …`; both the same where only
+    what comes later stands in another order, or one is no more than a digest, as older probes say.
+    """
+    found = [_LISTED.fullmatch(str(each)) for each in (one, other)]
+    first, then = (each[1] if each else "" for each in found)
+    return (first, then) if first and then else ("", "")
+
+
 def _shown(name: str, one: Scalar, other: Scalar) -> tuple[Scalar, Scalar]:
+    if name == LISTING and one != other:
+        first, then = first_names(one, other)
+        return (first, then) if first != then else ("one order", "another order")
     if name != "environment.names":
         return one, other
     left, right = set(str(one or "").split()), set(str(other or "").split())

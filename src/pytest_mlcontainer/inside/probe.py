@@ -177,16 +177,27 @@ def _files() -> "dict[str, object]":
     return {
         "folder": os.getcwd(),
         "files.root_read_only": bool(os.statvfs("/").f_flag & os.ST_RDONLY),
-        "files.listing": _digest(repr([_order(folder) for folder in _LISTED]).encode()),
+        "files.listing": _listing(),
     }
+
+
+def _listing() -> str:
+    """The names that come first, to be shown, and a digest of the order in all folders."""
+    first = next((names for names in map(_unsorted, _LISTED) if names), [])[:3]
+    orders = [_order(folder) for folder in _LISTED]
+    return "%s … (%s)" % (", ".join(first), _digest(repr(orders).encode()))
+
+
+def _unsorted(folder: str) -> "list[str]":
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _order(folder: str) -> "list[int]":
     """In which order the names in a folder come, as their places in the sorted order."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
+    names = _unsorted(folder)
     places = {name: place for place, name in enumerate(sorted(names))}
     return [places[name] for name in names]
 
