@@ -31,3 +31,20 @@ def test_names_that_only_begin_alike_are_not(compare: Compare) -> None:
     wrapped = {f"module.{name}x": values for name, values in PLAIN.items()}
     assert compare("m.npz", wrapped, PLAIN)[1] == ()
     assert compare("m.npz", {**PLAIN, "d": np.ones(2)}, PLAIN)[1] == ()
+
+
+def test_what_a_clock_or_a_generator_of_ids_made_comes_behind_results(compare: Compare) -> None:
+    """The first is what a summary shows of the whole comparison."""
+    sides = [
+        {
+            "run_id": f"3f2504e0-4f89-41d3-9a0c-0305e82c330{n}",
+            "saved_to": f"/home/ann{n}/run",
+            "fit_time": [1.5, 700.0][n],
+            "loss": 0.5 + n / 1000,
+            "optimiser": ["adam", "sgd"][n],
+        }
+        for n in (1, 0)
+    ]
+    found = [each.item for each in compare("m.json", *sides)[0]]
+    assert found[:2] == ["optimiser", "loss"]
+    assert set(found[2:]) == {"run_id", "saved_to", "fit_time"}

@@ -71,10 +71,13 @@ def _by_length(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def worst_first(difference: Difference) -> tuple[int, float]:
-    """Sort key: by verdict, then by how far off; what has no number counts as furthest."""
+def worst_first(difference: Difference) -> tuple[int, bool, float]:
+    """Sort key: by verdict, then by how far off; what has no number counts as furthest. What a
+    clock gave or a generator of ids comes behind results, which are what a summary has to show.
+    """
     severity, distance = badness(difference)
-    return -severity, -distance
+    no_result = bool(difference.excuses or difference.renames) or difference.is_measured
+    return -severity, no_result, -distance
 
 
 def badness(difference: Difference) -> tuple[int, float]:
