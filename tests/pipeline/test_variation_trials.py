@@ -201,6 +201,11 @@ APART = {
     "timestamps": lambda n: {"rows": {"created_at": [1_790_000_000 + n, 1_790_000_005]}},
     "an id": lambda n: {"run_id": f"a{n}b{n}"},
     "a process": lambda n: {"pid": 4000 + n},
+    "the name of the container": lambda n: {"hostname": f"99a26123c0a{n}"},
+    "a name of a machine": lambda n: {"meta": {"host_name": f"worker-{n}"}},
+    "the container in a text": lambda n: {"about": f"made on host 99a26123c0a{n}"},
+    "the container in a line": lambda n: {"about": f"host = 99a26123c0a{n}"},
+    "the container in an address": lambda n: {"about": f"http://root@99a26123c0a{n}:80/"},
 }
 NOT_APART = {
     "a loss": lambda n: {"val_loss": 0.25 + n},
@@ -210,6 +215,8 @@ NOT_APART = {
     "an id of a row": lambda n: {"sample_id": 17 + n},
     "a number of epochs": lambda n: {"epoch": 5 + n},
     "a best trial": lambda n: {"best_trial": {"id": 3 + n}},
+    "a digest beside a host": lambda n: {"about": f"on host abc, weights 99a26123c0a{n}"},
+    "a long digest on a host": lambda n: {"about": f"host=99a26123c0a{n}99a26123c0a{n}"},
 }
 
 

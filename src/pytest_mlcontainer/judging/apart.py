@@ -24,18 +24,23 @@ from pytest_mlcontainer.model import (
     Tolerance,
     Verdict,
 )
-from pytest_mlcontainer.model.clock_names import is_id
+from pytest_mlcontainer.model.clock_names import is_host, is_id
 
 MEASURED, IDS, NAMES = "measured", "ids", "names"
 NOUNS: Final = {
     **excuses.NOUNS,
     MEASURED: "numbers that are times, durations or memory by their names",
-    IDS: "values that are ids of a run by their names",
+    IDS: "values that are ids of a run or a machine by their names",
     NAMES: "names of outputs",
 }
 # A digest of values looks as an id does, and a path may come from what is computed: these are set
 # apart only where nothing that can be pinned explains them.
 _LAST_RESORT: Final = frozenset({"hex", "path"})
+# The beginning of its id is a container's name as a machine, unless it is given one.
+_CONTAINER: Final = re.compile(r"[0-9a-f]{12}")
+_ON_MACHINE: Final = re.compile(
+    r"(?:\b(?:host(?:[ _-]?name)?|node(?:[ _-]?name)?|machine)\W{0,4}|\w@|\bon )\Z", re.IGNORECASE
+)
 _LINES: Final = 3
 _INDEX: Final = re.compile(r"\[[0-9]+\]")
 # Versions 3, 5 and 8 of RFC 9562 are made of contents.
@@ -133,7 +138,7 @@ def _one(difference: Difference, rules: tuple[Rule, ...], last_resort: bool) -> 
         return Exclusions((), difference.renames, (part,))
     if difference.excuses and (last_resort or not _may_mean_something(difference)):
         return _of_text(difference, rules)
-    if difference.differing and is_id(difference.item):
+    if difference.differing and (is_id(difference.item) or is_host(difference.item)):
         return _whole(difference, IDS)
     of_type = difference.rule.startswith(("dtype", "the type"))
     valued = difference.max_abs is not None or difference.clock  # or times as text: 00:12
@@ -143,13 +148,28 @@ def _one(difference: Difference, rules: tuple[Rule, ...], last_resort: bool) -> 
 
 
 def _may_mean_something(difference: Difference) -> bool:
-    if is_id(difference.item):
+    if is_id(difference.item) or is_host(difference.item):
         return False
     texts = (difference.worst_actual, difference.worst_expected)
     shown = [text for each in difference.elements for text in (each.actual, each.expected)]
     if any(_UUID_OF_CONTENTS.search(text) for text in (*texts, *shown)):
         return True
-    return not _LAST_RESORT.isdisjoint(difference.excuses)
+    doubtful = _LAST_RESORT.intersection(difference.excuses)
+    are_all = difference.differing <= max(1, len(difference.elements))
+    is_machine = doubtful == {"hex"} and are_all and _name_machines((*texts, *shown))
+    return bool(doubtful) and not is_machine
+
+
+def _name_machines(texts: Iterable[str]) -> bool:
+    """Whether all ids of hexadecimal digits are what an engine calls a container, where texts say
+    on which machine something ran.
+    """
+    ids = re.compile(NAMED_PATTERNS["hex"])
+    return all(
+        _CONTAINER.fullmatch(found[0]) and _ON_MACHINE.search(text[: found.start()])
+        for text in texts
+        for found in ids.finditer(text)
+    )
 
 
 def _of_text(difference: Difference, rules: tuple[Rule, ...]) -> Exclusions:
