@@ -19,6 +19,7 @@ from pytest_mlcontainer.model import Tolerance, Verdict
 from tests.fixture_types import Compare, OnlyHere
 
 WEIGHTS = np.arange(12.0).reshape(3, 4)
+CELL = np.array([["x", WEIGHTS]], object)
 
 
 def mat(**variables: Any) -> bytes:
@@ -53,6 +54,19 @@ def drifting(compare: Compare, name: str, actual: bytes, expected: bytes) -> lis
         ({"s": sparse.eye(3, format="csc")}, {"s": sparse.eye(3, format="csc") * 2}, ["s.value"]),
         ({"s": sparse.csc_array(WEIGHTS)}, {"s": sparse.csc_array(WEIGHTS)}, []),
         ({"z": np.array([1 + 2j])}, {"z": np.array([1 + 3j])}, ["z"]),
+        # A row, a column and a scalar are other values to MATLAB; so are numbers of other types.
+        ({"w": WEIGHTS[:1]}, {"w": WEIGHTS[:1].T}, ["w.shape"]),
+        ({"net": {"w": WEIGHTS[:1]}}, {"net": {"w": WEIGHTS[:1].T}}, ["net.w.shape"]),
+        ({"w": WEIGHTS[:1]}, {"w": WEIGHTS[:1] + 1}, ["w"]),
+        ({"w": np.zeros((0, 3))}, {"w": np.zeros((0, 4))}, ["w"]),
+        ({"n": np.uint8(3)}, {"n": np.int32(3)}, ["n"]),
+        ({"n": 3.0}, {"n": 3}, ["n"]),
+        ({"c": CELL}, {"c": CELL.T}, ["c.shape"]),
+        ({"c": CELL}, {"c": CELL.reshape(2, 1, 1)}, ["c.shape"]),
+        ({"t": np.array(["ab", "cd"])}, {"t": np.array(["ab", "ce"])}, ["t"]),
+        ({"t": ""}, {"t": "a"}, ["t"]),
+        ({"b": True}, {"b": False}, ["b"]),
+        ({"s": np.array([{"a": 1}, {"a": 2}])}, {"s": np.array([{"a": 1}, {"a": 3}])}, ["s[1].a"]),
     ],
 )  # fmt: skip
 def test_variables_of_matlab_are_compared_by_value(

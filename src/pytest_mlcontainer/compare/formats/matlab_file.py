@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,47 +24,81 @@ _ABOUT = ("__header__", "__version__", "__globals__")
 _DEEPEST = 100
 
 
+@dataclass
+class _Variables:
+    """Values by the paths to them.
+
+    Args:
+        shapes: of those that were squeezed: a row, a column and a list of numbers are one array,
+            called by one index.
+    """
+
+    leaves: dict[str, Leaf] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
 def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare all variables."""
     actual, expected = read_both(pair, _read)
-    yield from compare_items(pair.name, actual, expected, book)
+    for name, shape in expected.shapes.items():
+        other = actual.shapes.get(name, shape)
+        if other != shape and _same_length(other, shape):  # else the values say so themselves
+            for side, held in ((actual, other), (expected, shape)):
+                side.leaves[f"{name}.shape"] = array_of(np.asarray(held))
+    yield from compare_items(pair.name, actual.leaves, expected.leaves, book)
 
 
-def _read(side: ComparedFile) -> dict[str, Leaf]:
+def _same_length(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return [n for n in one if n != 1] == [n for n in other if n != 1]
+
+
+def _read(side: ComparedFile) -> _Variables:
     io = need(side, "scipy.io", "scipy")
     try:
         with side.open() as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = io.loadmat(stream, simplify_cells=True)
+            found = io.loadmat(stream)
     except Exception as error:  # of many kinds: the library checks little of what it reads
         raise side.unreadable(f"cannot be read as a MATLAB file ({error!s:.200})") from error
-    leaves: dict[str, Leaf] = {}
+    variables = _Variables()
     for name, value in found.items():
         if name not in _ABOUT:
-            _add(leaves, name, value, 0)
-    return leaves
+            _add(variables, name, value, 0)
+    return variables
 
 
-def _add(leaves: dict[str, Leaf], name: str, value: Any, depth: int) -> None:
+def _add(into: _Variables, name: str, value: Any, depth: int) -> None:
     if depth > _DEEPEST:
-        leaves[name] = "(too deep to be looked into)"
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _add(leaves, f"{name}.{key}", inner, depth + 1)
-    elif isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype == object):
-        flat = value if isinstance(value, list) else value.ravel(order="F").tolist()
-        for place, inner in enumerate(flat):
-            _add(leaves, f"{name}[{place}]", inner, depth + 1)
+        into.leaves[name] = "(too deep to be looked into)"
     elif hasattr(value, "toarray"):
-        _add_sparse(leaves, name, value.tocoo())
-    elif isinstance(value, np.ndarray):
-        leaves[name] = array_of(value)
-    elif isinstance(value, np.generic):
-        leaves[name] = array_of(np.asarray(value))
+        _add_sparse(into.leaves, name, value.tocoo())
+    elif isinstance(value, np.ndarray) and (value.dtype.names or value.dtype == object):
+        _add_parts(into, name, value, depth)
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size < 2:
+        into.leaves[name] = str(value.item()) if value.size else ""
+    elif isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        if array.size:  # of no elements, what shape it has is all that there is
+            into.shapes[name] = array.shape
+            array = np.squeeze(array)
+        into.leaves[name] = array_of(array)
     else:
-        leaves[name] = (
+        into.leaves[name] = (
             value if isinstance(value, bool | int | float | complex | str) else str(value)
         )
+
+
+def _add_parts(into: _Variables, name: str, value: Any, depth: int) -> None:
+    """What is in cells and structs; of one alone without its place."""
+    into.shapes[name] = value.shape
+    if not value.size:
+        into.leaves[name] = f"nothing, of the shape {value.shape}"
+    for place, inner in enumerate(value.ravel(order="F")):
+        path = name if value.size == 1 else f"{name}[{place}]"
+        if not value.dtype.names:
+            _add(into, path, inner, depth + 1)
+        for key in value.dtype.names or ():
+            _add(into, f"{path}.{key}", inner[key], depth + 1)
 
 
 def _add_sparse(leaves: dict[str, Leaf], name: str, matrix: Any) -> None:
