@@ -80,7 +80,8 @@ def test_what_is_no_number_in_the_records_is_compared_as_ever(compare: Compare) 
 def test_an_epoch_more_is_said_without_a_curve(only: Only) -> None:
     history = [{"epoch": epoch, "loss": 1 / (epoch + 1)} for epoch in range(10)]
     assert only("h.json", history[:9], history).note == (
-        "a list of 9 records, expected 10; those that both have are the same"
+        "a list of 9 records, expected 10; those that both have are the same; "
+        "missing in the actual run: epoch = 9"
     )
     found = only("h.json", [{"epoch": 7, "loss": 3.0}, *history], history)
     assert found.note.startswith("a list of 11 records, expected 10; they differ from [0] on")

@@ -46,6 +46,44 @@ def test_rows_that_only_one_side_has_are_named(only: Only, rows: list[str], note
     assert (found.verdict, found.note) == (Verdict.DRIFT, note)
 
 
+ALIKE = "those that both have are the same"
+LOSSES = [f"{epoch},{1 / (epoch + 1)}\n" for epoch in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("first", "note"),
+    [
+        ("epoch", "rows: 4, expected 5; missing in the actual run: epoch = 4"),
+        ("n", "rows: 4, expected 5; missing in the actual run: n = 4"),
+    ],
+)
+def test_the_last_epoch_that_is_missing_is_named(only: Only, first: str, note: str) -> None:
+    """All that is before it is the same, or it counts no rows but what training did."""
+    whole, cut = (f"{first},loss\n" + "".join(rows) for rows in (LOSSES, LOSSES[:4]))
+    assert only("h.csv", cut, whole).note == note
+    moved = cut.replace("0.5", "0.6")
+    said = only("h.csv", moved, whole).note
+    assert said == (note if first == "epoch" else "rows: 4, expected 5")
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (
+            [1, 3],
+            "2 records, expected 3; they differ from [1] on; missing in the actual run: id = 2",
+        ),
+        ([1, 2], f"2 records, expected 3; {ALIKE}; missing in the actual run: id = 3"),
+        ([1, 2, 3, 3], f"4 records, expected 3; {ALIKE}; more in the actual run: id = 3"),
+    ],
+)
+def test_records_that_one_side_alone_has_are_named(
+    only: Only, records: list[int], said: str
+) -> None:
+    sides = [[{"id": n, "p": n / 7} for n in each] for each in (records, [1, 2, 3])]
+    assert only("p.json", *sides).note == f"a list of {said}"
+
+
 def as_csv(points: list[tuple[float, float]]) -> str:
     return "fpr,tpr\n" + "".join(f"{x},{y}\n" for x, y in points)
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_mlcontainer.compare.matching.axes import AXES, is_monotone, say_curve
+from pytest_mlcontainer.compare.tables.row_names import say_alone
 from pytest_mlcontainer.compare.values import few
 from pytest_mlcontainer.model import Tolerance
+from pytest_mlcontainer.model.clock_names import is_counter
 
 _FEWEST_POINTS = 3
 _MANY = 10
@@ -63,9 +65,25 @@ def say_lengths(output: str, item: str, actual: list[Record], expected: list[Rec
     first = next((place for place, (left, right) in pairs if left != right), None)
     noun = "record" if len(actual) == 1 else "records"
     note = f"a list of {len(actual)} {noun}, expected {len(expected)}"
+    lone = _say_lone(actual, expected, is_cut=first is None)
     if first is None:
-        return f"{note}; those that both have are the same"
-    return f"{note}; they differ from [{first}] on{_proposal(output, item, actual, expected)}"
+        return f"{note}; those that both have are the same{lone}"
+    proposal = _proposal(output, item, actual, expected)
+    return f"{note}; they differ from [{first}] on{proposal or lone}"
+
+
+def _say_lone(actual: list[Record], expected: list[Record], *, is_cut: bool) -> str:
+    """Which records only one side has, by the first field that names them."""
+    for field in itertools.islice(expected[0], _MOST_FIELDS) if expected else ():
+        sides = [[each.get(field) for each in side] for side in (actual, expected)]
+        kinds = {type(value) for side in sides for value in side}
+        if kinds not in ({str}, {int}) or len({*sides[1]}) < len(sides[1]):
+            continue
+        # Numbers of rows are given anew where one is missing before the end.
+        if is_cut or is_counter(field) or sides[1] != [*range(len(expected))]:
+            said = say_alone(field, *sides)
+            return f"; {said}" if said else ""
+    return ""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from pytest_mlcontainer.compare.tables.columns import Column, ColumnChunk, Table, load, mask_of
+from pytest_mlcontainer.model.clock_names import is_counter
 from pytest_mlcontainer.wording import first_of, truncate
 
 MOST_MOVED: Final = 1 << 20
@@ -49,15 +50,42 @@ def _hold_much_the_same(actual: Column, expected: Column) -> bool:
 def say_lone(actual: Table, expected: Table) -> str:
     """Which rows only one side has, by a column that names them; "" where none does."""
     for name, mine, theirs in _names_of_rows(actual, expected):
-        if len({*mine} & {*theirs}) * 2 < len(theirs) or _are_counted(mine, theirs):
+        given_anew = _are_counted(mine, theirs) and not is_counter(name)
+        if given_anew and not _begin_alike(actual, expected):
             continue
-        lone = Counter(theirs) - Counter(mine), Counter(mine) - Counter(theirs)
-        return "; ".join(
-            f"{what} the actual run: {name} = {first_of([*map(_shown, names)], _NAMED)}"
-            for what, names in zip(("missing in", "more in"), lone, strict=True)
-            if names
-        )
+        said = say_alone(name, mine, theirs)
+        if said:
+            return said
     return ""
+
+
+def say_alone(name: str, actual: list[Any], expected: list[Any]) -> str:
+    """Which names one side alone has, or has more often; "" where most are others."""
+    if len({*actual} & {*expected}) * 2 < len(expected):
+        return ""
+    lone = Counter(expected) - Counter(actual), Counter(actual) - Counter(expected)
+    return "; ".join(
+        f"{what} the actual run: {name} = {first_of([*map(_shown, names)], _NAMED)}"
+        for what, names in zip(("missing in", "more in"), lone, strict=True)
+        if names
+    )
+
+
+def _begin_alike(actual: Table, expected: Table) -> bool:
+    """Whether the rows that both have are about the same, as where the last ones are cut off."""
+    if actual.columns.keys() != expected.columns.keys():
+        return False
+    rows = min(actual.rows, expected.rows)
+    for name, column in expected.columns.items():
+        if not (_is_plain(column) and _is_plain(actual.columns[name])):
+            return False
+        left, right = (load(each).values[:rows] for each in (actual.columns[name], column))
+        if left.dtype.kind == right.dtype.kind == "f":
+            if not np.allclose(left, right, rtol=_NEAR, atol=0, equal_nan=True):
+                return False
+        elif left.tolist() != right.tolist():
+            return False
+    return True
 
 
 def _shown(name: object) -> str:
