@@ -17,6 +17,9 @@ from tests.fixture_types import Compare
 
 Rows = list[tuple[str, str]]
 ONLY_TIMES = "only dates and times differ, which a rule leaves out"
+OTHERWISE = (
+    "the dates hold the same numbers, written in another form: another locale, or other data"
+)
 
 
 def as_csv(rows: Rows, _folder: Path) -> bytes:
@@ -204,6 +207,9 @@ def test_a_rule_that_is_there_already_is_named(compare: Compare, tmp_path: Path)
             [f"2026-01-0{day}T00:00:00+00:00" for day in (1, 2, 3)],
             "the moments are the same, written for another time zone",
         ),
+        (["02/01/2026", "04/03/2026"], ["01/02/2026", "03/04/2026"], OTHERWISE),
+        (["2026-01-02"], ["02.01.2026"], OTHERWISE),
+        (["2026-01-02 10:00:01"], ["01/02/2026 10:00:01"], OTHERWISE),
         (["2026-11-30 10:03:01"] * 3, ["2026-11-30 10:00:58"] * 3, ONLY_TIMES),
     ],
 )

@@ -20,6 +20,12 @@ _MOST_TEXTS: Final = 1_000_000
 _MOST_CHARACTERS: Final = 500_000
 _DAY: Final = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}[-/.][0-9]{2}[-/.][0-9]{2}(?![0-9])")
 _MANY_DAYS: Final = 3
+_WRITTEN: Final = re.compile(
+    r"(?<![0-9])(?:[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{4})(?![0-9])"
+)
+_OTHERWISE: Final = (
+    "the dates hold the same numbers, written in another form: another locale, or other data"
+)
 _MOMENT: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T ][0-9]{2}.*)?")
 
 
@@ -71,6 +77,8 @@ def says_moved(*pairs: tuple[str, str]) -> str:
     Args:
         pairs: texts that differ.
     """
+    if pairs and all(_same_date(*pair) for pair in pairs):
+        return _OTHERWISE
     if not all(_MOMENT.fullmatch(text) for pair in pairs for text in pair):
         return ""
     offsets = {offset_s(*pair) for pair in pairs}
@@ -81,6 +89,18 @@ def says_moved(*pairs: tuple[str, str]) -> str:
     whole = not any(offset % 86_400 for offset in offsets if offset is not None)
     how = "days: other data" if whole else "hours: another time zone, or other data"
     return f"the dates moved by whole {how}"
+
+
+def _same_date(actual: str, expected: str) -> bool:
+    """Whether the dates have the same numbers, in another order or with other marks, as another
+    locale writes them; of ISO in both, they are of other days.
+    """
+    mine, theirs = _WRITTEN.search(actual), _WRITTEN.search(expected)
+    if mine is None or theirs is None or (_DAY.match(mine[0]) and _DAY.match(theirs[0])):
+        return False
+    numbers = [sorted(map(int, re.findall("[0-9]+", each[0]))) for each in (mine, theirs)]
+    rest = [actual.replace(mine[0], ""), expected.replace(theirs[0], "")]
+    return numbers[0] == numbers[1] and rest[0] == rest[1]
 
 
 def excused_array(
