@@ -255,3 +255,31 @@ def test_a_digest_of_contents_is_no_id_to_leave_out(
     assert found.verdict is Verdict.DRIFT
     assert ("a digest is another: what it was made of is not the same" in found.note) == is_digest
     assert bool(found.excuses) == (not is_digest)
+
+
+@pytest.mark.parametrize(
+    ("name", "actual", "expected", "said"),
+    [
+        ("t.log", "window 30 s", "window 30 ms", "the numbers are the same, in another unit"),
+        ("t.jsonl", '{"w": "1.5 h"}', '{"w": "1.5 min"}', "the numbers are the same, in another"),
+        ("t.log", "took 31 s", "took 30 ms", "only durations and rates differ"),
+        (
+            "t.jsonl",
+            '{"cid": "886313e1-3b8a-5372-9b90-0c9aee199e5e"}',
+            '{"cid": "886313e1-3b8a-5372-9b90-0c9aee199e5d"}',
+            "a digest is another",
+        ),
+        (
+            "t.jsonl",
+            '{"cid": "886313e1-3b8a-4372-9b90-0c9aee199e5e"}',
+            '{"cid": "886313e1-3b8a-4372-9b90-0c9aee199e5d"}',
+            "only UUIDs differ",
+        ),
+    ],
+)
+def test_another_unit_and_a_uuid_of_contents_are_results(
+    compare: Compare, name: str, actual: str, expected: str, said: str
+) -> None:
+    (found,) = compare(name, f"{actual}\n", f"{expected}\n")[0]
+    assert said in found.note
+    assert bool(found.excuses) == said.startswith("only")

@@ -28,6 +28,9 @@ _DIGEST = re.compile(
 )
 _LISTED = re.compile(r"(?:[0-9a-fA-F]{8}){4,16} [ *]\S")
 _BEFORE = 60
+# Versions 3, 5 and 8 of RFC 9562.
+_OF_CONTENTS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[358]", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _ENDING = re.compile(r"\.[A-Za-z][0-9A-Za-z]{0,11}")
 _DATE = re.compile(r"[0-9]{4}|[A-Za-z]{3}")
 _MOMENT = re.compile(
@@ -68,7 +71,7 @@ class Excuses:
         self._searches = _MOST_SEARCHES
         self._characters = characters
         self._beyond = False
-        self._digest = False
+        self._why = ""
         self.hopeless: bool = False
 
     def add(self, actual: str, expected: str) -> None:
@@ -85,7 +88,7 @@ class Excuses:
             self._beyond = True
         if found is None:
             self.hopeless = True
-            self._digest = _are_digests(actual, expected)
+            self._why = _say_result(actual, expected)
         else:
             self._names |= found
 
@@ -122,8 +125,7 @@ class Excuses:
         """
         names = self._found()
         if not names:
-            said = "a digest is another: what it was made of is not the same"
-            return said if self._digest else ""
+            return self._why
         nouns = " and ".join(NOUNS[name] for name in names)
         listed = ", ".join(f'"{name}"' for name in names)
         beyond = " beyond the tolerance" * self._beyond
@@ -174,13 +176,35 @@ def _are_results(actual: str, expected: str, names: tuple[str, ...]) -> bool:
         any(_CUE.search(text) for text in (actual, expected)) or _have_moved(actual, expected)
     ):
         return True
-    if "hex" in names and _are_digests(actual, expected):
+    if not {"hex", "uuid", "duration"}.isdisjoint(names) and _say_result(actual, expected):
         return True
     return "path" in names and _lead_to_others(actual, expected)
 
 
+def _say_result(actual: str, expected: str) -> str:
+    """What says that what differs is no clock's and no generator's; "" where nothing does."""
+    if _are_digests(actual, expected):
+        return "a digest is another: what it was made of is not the same"
+    sides = [_NUMBER.findall(text) for text in (actual, expected)]
+    if sides[0] == sides[1] and any(
+        _compiled("duration").findall(text) for text in (actual, expected)
+    ):
+        without = [_masked(text, ("duration",)) for text in (actual, expected)]
+        if without[0] == without[1]:
+            return "the numbers are the same, in another unit"
+    return ""
+
+
 def _are_digests(actual: str, expected: str) -> bool:
-    """Whether an id of hexadecimal digits that differs is a digest of contents."""
+    """Whether an id of hexadecimal digits that differs is a digest of contents, or a UUID that is
+    made of them.
+    """
+    uuids = [_compiled("uuid").findall(text) for text in (actual, expected)]
+    if any(
+        mine != theirs and _OF_CONTENTS.match(mine) and _OF_CONTENTS.match(theirs)
+        for mine, theirs in zip(*uuids, strict=False)
+    ):
+        return True
     found = [list(_compiled("hex").finditer(text)) for text in (actual, expected)]
     pairs = list(zip(*found, strict=False))
     return any(
