@@ -187,7 +187,7 @@ def test_a_random_program_is_not_called_a_drift_of_platforms(
         assert "was run once more and disagrees with itself" in found[0]["notes"][0]
         assert report["runs"] == 3
         result.stdout.fnmatch_lines(
-            ["random_one on host: repeats of one target disagree: 1 item *"]
+            ["random_one on host and linux/*: repeats of one of them disagree: 1 item *"]
         )
 
 

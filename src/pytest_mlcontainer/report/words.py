@@ -52,8 +52,10 @@ def headline(outcome: Outcome, failing: int) -> str:
             says = f"on {target} cannot be compared with {reference}"
         case Verdict.NONDETERMINISTIC:
             found = f"{count} not the same, or not within tolerance"
-            known = known or "repeats of one target disagree"
-            return f"{outcome.entrypoint} on {target}: {known}: {found}"
+            both = not outcome.against and outcome.reference != outcome.target
+            on = f"{target} and {outcome.reference}" if both else target
+            known = known or f"repeats of one {'of them' if both else 'target'} disagree"
+            return f"{outcome.entrypoint} on {on}: {known}: {found}"
         case Verdict.DRIFT:
             says = f"on {target} drifts from {reference}"
         case _:
