@@ -300,3 +300,11 @@ def test_a_hundred_columns_and_rows_past_a_block_keep_their_places(compare: Comp
     changed[1999][77] = "0.5"
     found = drifting(compare("p.csv", table(changed), table(rows))[0])
     assert {item: each.worst_index for item, each in found.items()} == {"77": (1999,)}
+
+
+def test_a_gap_beside_a_word_for_one_is_said_to_be_shown_as_nothing(compare: Compare) -> None:
+    """`nan` makes a column of numbers, and `NA` one of text, in which a NaN is an empty cell."""
+    sides = (f"a,b\n{gap},1.5\n2.5,3.5\n" for gap in ("nan", "NA"))
+    (found,) = (each for each in compare("p.csv", *sides)[0] if each.item == "a")
+    assert (found.worst_actual, found.worst_expected) == ("", "NA")
+    assert found.note.endswith("expected text; a NaN is shown as an empty cell")

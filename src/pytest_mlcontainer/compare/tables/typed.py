@@ -88,6 +88,8 @@ def _meet_loose(
     if not right.size:
         return TypedColumns(right, right, place)
     note = f"a column of {names[0]}, expected {names[1]}"
+    if any(side.dtype.kind == "f" and np.isnan(side.values()).any() for side in (left, right)):
+        note = f"{note}; a NaN is shown as an empty cell"
     return TypedColumns(_texts(left), _texts(right), place, note)
 
 
