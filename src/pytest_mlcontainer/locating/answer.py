@@ -12,7 +12,14 @@ from pytest_mlcontainer.locating.exchange import aims_of
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
 from pytest_mlcontainer.locating.recording import NOTHING, LayerCall, ProcessRecording
 from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, norm, shown
-from pytest_mlcontainer.locating.ways import FILE, is_generator, is_made_anew, reads_alone, way_in
+from pytest_mlcontainer.locating.ways import (
+    FILE,
+    Entrance,
+    is_generator,
+    is_made_anew,
+    reads_alone,
+    way_in,
+)
 from pytest_mlcontainer.locating.writers import writing
 from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine, Step
 
@@ -34,6 +41,7 @@ class Found:
         kept: where values of the expected side may have to be put on the other.
         origins: those of them that stand for the origins; none where that cannot be proved.
         before: statements before them that differ too, and seem not to lead to them, and theirs.
+        unseen: whether the difference may come in before the origins, out of sight.
         is_loose: whether what differs was seen, and nothing that made it differ: recording more
             of the program may tell.
     """
@@ -42,6 +50,7 @@ class Found:
     kept: tuple[Aim, ...] = ()
     origins: tuple[Aim, ...] = ()
     before: tuple[tuple[SourceLine, tuple[Aim, ...]], ...] = ()
+    unseen: bool = False
     is_loose: bool = False
 
 
@@ -73,6 +82,7 @@ def find(
     origins = tuple({_place(each): each for each in reversed(began)}.values())[::-1]
     origins = tuple(each for each in origins if _place(each) not in noise) or origins
     origins = origins[:_ORIGINS]
+    origins = _unseen_first(chain, origins)
     first = origins[0]
     way = _way_of(pairing, first)
     location = Location(
@@ -83,7 +93,7 @@ def find(
         amplifier=_amplifier(pairing, chain, noise),
         decision=_decision(pairing, chain),
         steps=_steps(pairing, chain),
-        notes=notes,
+        notes=(*_unseen_told(chain), *notes),
     )
     if not chain.origins:
         return Found(location, is_loose=True)
@@ -93,7 +103,32 @@ def find(
     before = _before(pairing, chain, first, noise)
     kept, (put, *others) = aims_of(pairing, chain, [every, *before.values()])
     pairs = tuple(pair for pair in zip(before, others, strict=True) if pair[1])
-    return Found(location, kept, put, pairs)
+    return Found(location, kept, put, pairs, unseen=bool(chain.unseen))
+
+
+def _unseen_first(chain: Chain, origins: tuple[PairedEvent, ...]) -> tuple[PairedEvent, ...]:
+    """The origins, behind what asks for something outside where they themselves do not."""
+    if not chain.unseen or _entrance(origins[0]) is not None:
+        return origins
+    asking = {_place(each): each for each in chain.unseen if _entrance(each) is not None}
+    return (*asking.values(), *origins)[:_ORIGINS]
+
+
+def _entrance(node: PairedEvent) -> Entrance | None:
+    place = _place(node)
+    return way_in(place.calls, place.text, reordered=False)
+
+
+def _unseen_told(chain: Chain) -> tuple[str, ...]:
+    if not chain.unseen:
+        return ()
+    made = chain.unseen[-1]
+    names = " and ".join(made.expected.hidden) or "what it changes"
+    place = _place(made)
+    return (
+        f"what {names} holds since {place.file}:{place.line} cannot be seen: the difference may "
+        "come in there",
+    )
 
 
 def _before(

@@ -44,6 +44,7 @@ class Chain:
             looked at.
         way: all statements between, these included, in order of execution.
         users: numbers of statements → those on the way that used what they made.
+        unseen: which may have brought the difference into what the origins read, out of sight.
     """
 
     origins: tuple[PairedEvent, ...]
@@ -51,6 +52,7 @@ class Chain:
     unsure: tuple[PairedEvent, ...]
     way: tuple[PairedEvent, ...]
     users: Mapping[int, tuple[PairedEvent, ...]]
+    unseen: tuple[PairedEvent, ...] = ()
 
 
 def trace(pairing: PairedRuns, outputs: Sequence[str]) -> Chain:
@@ -129,7 +131,9 @@ class _Tracer:
                 (origins if self._arguments.all_seen(node) else unsure).append(node)
         used = {number: _in_order(nodes) for number, nodes in users.items()}
         began, way = _in_order(origins), _in_order(seen.values())
-        return Chain(began, _in_order(loose), _in_order(unsure), way, used)
+        hidden = {each.number: each for node in began for each in self._hidden.unseen(node)}
+        unseen = _in_order(each for each in hidden.values() if each.number not in seen)
+        return Chain(began, _in_order(loose), _in_order(unsure), way, used, unseen)
 
     def _given_in_call(
         self,

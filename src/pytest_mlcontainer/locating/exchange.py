@@ -21,6 +21,8 @@ _MOST: Final = 500
 _DEEPEST: Final = 8
 _RETURNED: Final = "return"
 _RESULTS: Final = (_RETURNED, "yield")
+# Expressions: of what they bind nothing outlives them but what they give.
+_INNER: Final = frozenset({"Lambda", "GeneratorExp"})
 _Site = tuple[str, str, int]
 
 
@@ -64,12 +66,13 @@ def _bindings(
     """The statements at which a statement's values can be put."""
     if depth > _DEEPEST or node.expected.site is None:
         return
-    if any(name in node.bound for name in _RESULTS):
+    if node.expected.kind in _INNER or any(name in node.bound for name in _RESULTS):
         caller = calling(pairing, node)
         above: list[PairedEvent] = []
         if caller is not None and caller.bound:
             above = list(_bindings(pairing, chain, caller, depth + 1))
-        if not above and _RETURNED in node.bound and not _hold_sets(pairing, node):
+        whole = _RETURNED in node.bound and node.expected.kind not in _INNER
+        if not above and whole and not _hold_sets(pairing, node):
             above = [node]
         yield from above
         return

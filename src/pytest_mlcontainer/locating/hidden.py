@@ -2,16 +2,28 @@
 
 Such a value differs where what it was made from does. So a statement that reads one is traced to
 the statement that bound it, if that read what differs, seen or hidden, or a function gave it that.
+
+Where all that it was made from is equal, the difference may still have come in with it, out of
+sight: of a statement that reads it nobody can prove that it comes in there.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.recording import split_path
+from pytest_mlcontainer.locating.ways import is_everywhere, way_in
 
 _RESULTS: Final = ("return", "yield")
+_SETS: Final = re.compile(r"(^|\.)_?(set|init|config|use|enable|update|basicConfig)\w*$")
+# Of these libraries values have to do with the process: they differ where they are asked to.
+_MACHINERY: Final = frozenset(
+    {"_csv", "_io", "_thread", "asyncio", "concurrent", "contextlib", "http", "io", "logging"}
+    | {"mmap", "multiprocessing", "queue", "select", "selectors", "socket", "sqlite3", "ssl"}
+    | {"subprocess", "tempfile", "threading", "urllib", "weakref"}
+)
 
 
 class HiddenValues:
@@ -24,6 +36,11 @@ class HiddenValues:
         self._opened: dict[int, dict[str, PairedEvent]] = {}
         self._latest: dict[tuple[str, str], PairedEvent] = {}
         self._given: set[tuple[tuple[str, str], str]] = set()
+        self._attributes: dict[str, PairedEvent] = {}
+        self._asked: dict[tuple[str, str], PairedEvent] = {}
+        self._setting: list[PairedEvent] = []
+        self._makers: dict[int, tuple[PairedEvent, ...]] = {}
+        self._callers = {each.place: each for each in pairing.nodes if each.expected.site}
         for node in pairing.nodes:
             self._see(node)
 
@@ -39,6 +56,52 @@ class HiddenValues:
         """Whether a statement binds a hidden value: an open file, a reader."""
         return any(name not in node.expected.bound for name in node.expected.binds)
 
+    def unseen(self, node: PairedEvent) -> tuple[PairedEvent, ...]:
+        """Statements that may have brought the difference into hidden values that it reads."""
+        # What a process has for all may be set by what is outside: threads, precision, zones.
+        setting = [each for each in self._setting if each.number < node.number]
+        found = {
+            each.number: each for each in setting if each.stream == node.stream and not _asks(node)
+        }
+        waiting, seen = [node], set[int]()
+        while waiting:
+            each = waiting.pop()
+            if each.number in seen:
+                continue
+            seen.add(each.number)
+            for maker in self._makers.get(each.number, ()):
+                if self._may_bring(maker):
+                    found[maker.number] = maker
+                waiting.append(maker)
+            caller = self._callers.get(split_path(each.expected.path)[0])
+            if caller is not None and self._takes_hidden(each):
+                waiting.append(caller)
+        return tuple(found[number] for number in sorted(found))
+
+    def _may_bring(self, maker: PairedEvent) -> bool:
+        kinds = {kind.partition(".")[0] for kind in maker.expected.hidden.values()}
+        return not kinds <= _MACHINERY or _asks(maker)
+
+    def _takes_hidden(self, node: PairedEvent) -> bool:
+        """Whether its function was given hidden values, and it reads them."""
+        call = self._calls.get(node.expected.path)
+        roots = {name.partition(".")[0] for name in _hidden(node)}
+        return call is not None and not roots.isdisjoint(call.expected.hidden)
+
+    def _note_makers(self, node: PairedEvent) -> None:
+        found = []
+        for name in _hidden(node):
+            path, root = node.expected.path, name.partition(".")[0]
+            last = self._attributes.get(name.rpartition(".")[2]) if "." in name else None
+            while path and last is None:
+                last = self._latest.get((path, name)) or self._latest.get((path, root))
+                path = path.rpartition("/")[0]
+            asked = (self._asked.get((node.expected.path, each)) for each in (name, root))
+            found += [each for each in (last, *asked) if each is not None]
+        self._makers[node.number] = tuple(dict.fromkeys(found))
+        if node.expected.kind == "Expr" and _asks(node):
+            self._asked.update({(node.expected.path, name): node for name in _hidden(node)})
+
     def _see(self, node: PairedEvent) -> None:
         if node.expected.site is None:
             self._calls[node.expected.path] = node
@@ -48,6 +111,9 @@ class HiddenValues:
             for name in _hidden(node)
             if (bound := self._latest.get((node.expected.path, name))) is not None
         }
+        self._note_makers(node)
+        if _sets(node):
+            self._setting.append(node)
         found = [self._made(node, name) for name in _hidden(node)]
         sources = tuple(dict.fromkeys(each for each in found if each is not None))
         if sources:
@@ -59,6 +125,8 @@ class HiddenValues:
         for name in node.expected.binds:
             if name not in node.expected.bound:
                 self._latest[node.expected.path, name] = node
+                if "." in name:
+                    self._attributes[name.rpartition(".")[2]] = node
                 self._bound[node.expected.path, name] = node if differs else None
 
     def _made(self, node: PairedEvent, name: str) -> PairedEvent | None:
@@ -78,3 +146,21 @@ class HiddenValues:
 def _hidden(node: PairedEvent) -> list[str]:
     """Names that a statement reads, and of whose values nothing is known."""
     return [name for name in node.expected.reads if name not in node.expected.read]
+
+
+def _asks(node: PairedEvent) -> bool:
+    """Whether a statement asks for what is outside of the program, and may be another there."""
+    site = node.expected.site
+    way = None if site is None else way_in(site.calls, site.text, reordered=False)
+    return way is not None and not is_everywhere(way)
+
+
+def _sets(node: PairedEvent) -> bool:
+    """Whether a statement sets, by what is outside of the program, what no name holds."""
+    site = node.expected.site
+    if site is None or node.expected.bound or not set(node.expected.binds) <= {"os.environ"}:
+        return False
+    others = tuple(each for each in site.calls if not _SETS.search(each))
+    sets = len(others) < len(site.calls) or node.expected.kind in ("Assign", "AugAssign")
+    way = way_in(others, site.text, reordered=False)
+    return sets and way is not None and not is_everywhere(way)

@@ -28,6 +28,7 @@ class Event:
         raised: the exception with which it ended; "".
         reads, binds: names in its text, also those of values of which nothing can be said.
         code: where the function that starts is defined; "" of a statement.
+        hidden: names that it bound to values of which nothing can be said → their kinds.
     """
 
     site: SourceLine | None
@@ -40,6 +41,7 @@ class Event:
     reads: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     code: str = ""
+    hidden: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, int, int]:
@@ -146,7 +148,9 @@ class _Site:
         raised: str = "",
     ) -> Event:
         path, turn = str(parts[2]), int(parts[3])
-        return Event(self.place, self.kind, path, turn, read, bound, raised, self.reads, self.binds)
+        hidden = _names(parts[6]) if len(parts) > 6 else NOTHING
+        names = self.reads, self.binds
+        return Event(self.place, self.kind, path, turn, read, bound, raised, *names, hidden=hidden)
 
 
 def _take(stream: ProcessRecording, sites: dict[int, _Site], parts: list[Any]) -> None:
@@ -163,7 +167,10 @@ def _take(stream: ProcessRecording, sites: dict[int, _Site], parts: list[Any]) -
     elif what == "c":
         given = _names(parts[3])
         code = ":".join(map(str, parts[1][:2]))
-        call = Event(None, "call", str(parts[2]), int(parts[4]), given, given, code=code)
+        hidden = _names(parts[5]) if len(parts) > 5 else NOTHING
+        call = Event(
+            None, "call", str(parts[2]), int(parts[4]), given, given, code=code, hidden=hidden
+        )
         stream.events.append(call)
     elif what == "process":
         stream.argv = tuple(str(each) for each in parts[1]["argv"])

@@ -26,6 +26,8 @@ RANDOM: Final = Entrance(
     "seed the generator: random_state=0, default_rng(0)",
 )
 _GENERATOR: Final = re.compile(r"\((\w+\.)?random\)")
+FOLDER: Final = Entrance("the folder that it works in", "keep absolute paths out of results")
+FETCHED: Final = Entrance("something that is fetched", "put it into the image, by its digest")
 ORDER: Final = Entrance("the same elements in another order", "sort them, or use a list")
 _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
     (
@@ -98,10 +100,7 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
             "sort it; PYTHONHASHSEED=0 pins the order of texts",
         ),
     ),
-    (
-        r"(^|\.)(resolve|abspath|realpath|getcwd|cwd|absolute)$",
-        Entrance("the folder that it works in", "keep absolute paths out of results"),
-    ),
+    (r"(^|\.)(resolve|abspath|realpath|getcwd|cwd|absolute)$", FOLDER),
     (
         r"(^|\.)(gethostbyname|getaddrinfo|create_connection|if_nameindex|net_if_addrs)$",
         Entrance("the network", "ask for it explicitly, and fail where it is not there"),
@@ -118,7 +117,7 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
     (
         r"(^|\.)(urlopen|urlretrieve|get|post|download|from_pretrained|snapshot_download"
         r"|load_dataset|fetch_\w+)$",
-        Entrance("something that is fetched", "put it into the image, by its digest"),
+        FETCHED,
     ),
 )
 _COMPILED: Final = tuple((re.compile(pattern), way) for pattern, way in _WAYS)
@@ -158,6 +157,11 @@ def way_in(calls: tuple[str, ...], text: str, *, reordered: bool) -> Entrance | 
     if _ENVIRONMENT.search(text):
         return way_in(("os.getenv",), "", reordered=False)
     return ORDER if reordered else None
+
+
+def is_everywhere(way: Entrance) -> bool:
+    """Whether nearly all programs ask for it, or for what is only called so (`dict.get`)."""
+    return way in (FOLDER, FETCHED)
 
 
 def reads_alone(calls: tuple[str, ...]) -> bool:

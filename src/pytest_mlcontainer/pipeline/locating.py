@@ -180,7 +180,7 @@ class Exchange:
         self._runs += 1
         if not kept.is_file():
             return self._told(found)
-        put, origins = found.origins, found.location.origins
+        put, origins, unseen = found.origins, found.location.origins, found.unseen
         for _ in range(_EXCHANGES):
             run = sides.run(sides.actual, Recording(packages, put, kept))
             self._runs += 1
@@ -192,12 +192,14 @@ class Exchange:
                 sooner = self._sooner(found, giving)
                 where = moved(found.location, sooner) if sooner else found.location
                 places = sooner or origins
-                return replace(where, proven=True, origins=places, runs=self._runs)
+                proven = bool(sooner) or not unseen
+                return replace(where, proven=proven, origins=places, runs=self._runs)
             more = find(watched.streams[0], there, self._outputs, self._noise)
             added = _added(found, put, more)
             if not added:
                 break
             put, origins = (*put, *added), _together(origins, more.location.origins)
+            unseen = unseen or more.unseen
         return self._told(found)
 
     def _sooner(self, found: Found, giving: Run) -> tuple[SourceLine, ...]:

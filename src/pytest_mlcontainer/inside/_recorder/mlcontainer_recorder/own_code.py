@@ -3,9 +3,10 @@
 import os
 import sysconfig
 
+from .inner_code import INNER
 from .statements import statements_of
 
-_HIDDEN_CODE = ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>")
+_HIDDEN_CODE = ("<listcomp>", "<dictcomp>", "<setcomp>")
 _INSTALLED = ("site-packages", "dist-packages")
 _GENERATED = "__autograph_generated_file"  # by TensorFlow, of functions that it compiles
 
@@ -33,7 +34,10 @@ class OwnCode:
         file = code.co_filename
         if file not in self._files:
             self._files[file] = self._read(file) if self._is_ours(file) else None
-        return self._files[file]
+        found = self._files[file]
+        if found is not None and code.co_name in INNER:
+            return found.inner.get((code.co_name, code.co_firstlineno))
+        return found
 
     def _is_ours(self, file):
         name = os.path.basename(file)
@@ -75,7 +79,7 @@ class OwnCode:
     def forked(self):
         """In a child: no statement has been told of."""
         for file in self._files.values():
-            for statement in (file or {}).values():
+            for statement in () if file is None else file.every():
                 statement.number = None
 
 

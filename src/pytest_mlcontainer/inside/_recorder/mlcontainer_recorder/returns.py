@@ -41,7 +41,9 @@ class Returns:
         tree = ast.parse(text)
         for node in _outermost(tree):
             if any(node.lineno <= line <= node.end_lineno for line in numbers):
-                self._defined[told, node.lineno] = (node.name, _first_line(node), file)
+                # A statement begins with the decorators where these are given something.
+                for line in (node.lineno, _first_line(node)):
+                    self._defined[told, line] = (node.name, _first_line(node), file)
         rewritten = ast.fix_missing_locations(_Rewritten(numbers).visit(tree))
         self._codes[told] = compile(rewritten, file, "exec", dont_inherit=True)
 

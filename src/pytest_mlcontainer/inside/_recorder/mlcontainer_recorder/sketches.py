@@ -18,7 +18,7 @@ import sys
 import types
 import uuid
 
-from . import numbers, tensors, variables
+from . import held, numbers, tensors, variables
 from .numbers import SHOWN, TEXT_SHOWN, digest
 from .values import slots_of
 
@@ -49,19 +49,19 @@ _NAMING = ("t", "d", "dtype")
 # Of these libraries some objects keep what they learnt where only their own code sees it, and hand
 # it out to be pickled.
 _LEARNERS = frozenset("catboost lightgbm sklearn xgboost".split())
-_NOTHING_TO_SEE = (
+_CODE = (
     types.ModuleType,
     types.FunctionType,
     types.BuiltinFunctionType,
-    types.MethodType,
     types.GeneratorType,
-    types.CodeType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
     types.FrameType,
     types.TracebackType,
-    io.IOBase,
     type(os.environ),
     type,
 )
+_NOTHING_TO_SEE = (*_CODE, io.IOBase)
 
 
 def _kind(value):
@@ -120,6 +120,11 @@ class Sketcher:
         except Exception:
             return None
 
+    @staticmethod
+    def hides(value):
+        """The kind of a value of which nothing could be said, as it holds what nobody sees; ""."""
+        return "" if isinstance(value, _CODE) else _kind(value)
+
     def _sketch(self, value, depth):
         self._left -= 1
         if self._left < 0:
@@ -127,12 +132,15 @@ class Sketcher:
         found = self._scalar(value)
         if found is not None:
             return found
-        if isinstance(value, _NOTHING_TO_SEE):
-            return self._named_code(value) if depth else None
         if id(value) in self._above or depth > _DEEPEST:
             return None
         self._above.add(id(value))
         try:
+            known = held.described(value)
+            if known is not None:
+                return self._named(known[0], known[1], depth)
+            if isinstance(value, _NOTHING_TO_SEE):
+                return self._named_code(value) if depth else None
             return self._structure(value, depth)
         finally:
             self._above.discard(id(value))
@@ -172,8 +180,6 @@ class Sketcher:
         """A function or class in a container, which may hold it or another; by its name."""
         if not isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)):
             return None
-        if getattr(value, "__closure__", None):
-            return None  # two of one name may do different things
         return self._text("code", "%s.%s" % (value.__module__, value.__qualname__))
 
     def _structure(self, value, depth):

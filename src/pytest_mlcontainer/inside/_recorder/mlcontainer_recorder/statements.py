@@ -3,7 +3,7 @@
 import ast
 import builtins
 
-from . import randomness
+from . import inner_code, randomness
 
 _LONGEST = 160
 _BACKWARD = ("backward", "grad")
@@ -12,7 +12,8 @@ _SIMPLE = (
     ast.Delete, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass, ast.Break,
     ast.Continue,
 )  # fmt: skip
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SCOPES = (*_FUNCTIONS, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -63,15 +64,66 @@ class CodeStatement:
         return self.kind not in ("For", "AsyncFor", "While")
 
 
-def statements_of(file, text):
+class FileStatements(dict):
     """Each line of a source text → its statement.
+
+    Attributes:
+        inner: name and first line of each lambda and generator expression → each line of it → what
+            stands for it.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.inner = {}
+
+    def every(self):
+        """All statements, and what stands for inner code."""
+        found = set(self.values())
+        for lines in self.inner.values():
+            found.update(lines.values())
+        return found
+
+
+def statements_of(file, text):
+    """The statements of a source text.
 
     Raises:
         SyntaxError, ValueError, RecursionError: it cannot be parsed.
     """
-    lines, found = text.splitlines(), {}
-    _walk(ast.parse(text), file, lines, found, "")
+    lines, found = text.splitlines(), FileStatements()
+    tree = ast.parse(text)
+    _walk(tree, file, lines, found, "")
+    for node in ast.walk(tree):
+        name = inner_code.name_of(node)
+        if name is not None:
+            _note_inner(node, name, found)
     return found
+
+
+def _note_inner(node, name, found):
+    around = found.get(node.lineno)
+    if around is None:
+        return
+    known = found.inner.get((name, node.lineno), {}).get(node.lineno)
+    seen, (parts, bound) = _ExpressionNames(), inner_code.parts_of(node)
+    for part in parts:
+        seen.visit(part)
+    if name == inner_code.INNER[1]:
+        seen.reads.append(inner_code.ITERATED)
+    # Two of one kind on a line are not told apart.
+    statement = known or CodeStatement(
+        around.file, node.lineno, node.end_lineno, type(node).__name__, around.text
+    )
+    statement.function = around.function
+    seen.local.update(bound)
+    for each, more in (("reads", seen.reads), ("touches", seen.touches), ("calls", seen.calls)):
+        names = dict.fromkeys((*getattr(statement, each), *more))
+        kept = (one for one in names if each == "calls" or one.split(".")[0] not in seen.local)
+        setattr(statement, each, tuple(kept))
+    statement.binds = tuple(dict.fromkeys((*statement.binds, *bound)))
+    lines = found.inner.setdefault((name, node.lineno), {})
+    for each in range(node.lineno, node.end_lineno + 1):
+        lines[each] = statement
 
 
 def _walk(node, file, lines, found, function):
@@ -88,19 +140,39 @@ def _walk(node, file, lines, found, function):
 def _note(node, file, lines, found, function):
     line, end = node.lineno, node.end_lineno
     kind = type(node).__name__
+    given = _given_to(node) if isinstance(node, _FUNCTIONS) else []
     if not isinstance(node, _SIMPLE):
         body = getattr(node, "body", None) or getattr(node, "cases", None)
         first = getattr(body[0], "lineno", None) if body else None
         if first is None and body:  # a case of `match`
             first = getattr(body[0].pattern, "lineno", end + 1)
         end = max(line, (first or end + 1) - 1)
+    if given:
+        line = min([line] + [each.lineno for each in node.decorator_list])
     shown = " ".join(each.strip() for each in lines[line - 1 : end])
     statement = CodeStatement(file, line, end, kind, shown[:_LONGEST])
     statement.function = function
-    if not isinstance(node, _SCOPES) and not isinstance(node, ast.Try):
+    if given:
+        _read_definition(node, given, statement)
+    elif not isinstance(node, _SCOPES) and not isinstance(node, ast.Try):
         _read(node, statement)
     for each in range(line, end + 1):
         found[each] = statement
+
+
+def _given_to(node):
+    """What a function is defined with: values of its arguments, and decorators that are called."""
+    found = [each for each in (*node.args.defaults, *node.args.kw_defaults) if each is not None]
+    found = [each for each in found if not isinstance(each, ast.Constant)]
+    return found + [each for each in node.decorator_list if isinstance(each, ast.Call)]
+
+
+def _read_definition(node, given, statement):
+    made = ast.Assign([ast.Name(node.name, ast.Store())], ast.List(given, ast.Load()))
+    _read(made, statement)
+    # What its body reads may be a variable of the function around, which it holds from now on.
+    inner = (each for part in node.body for each in ast.walk(part) if isinstance(each, ast.Name))
+    statement.reads = tuple(dict.fromkeys((*statement.reads, *(each.id for each in inner))))
 
 
 def _read(node, statement):

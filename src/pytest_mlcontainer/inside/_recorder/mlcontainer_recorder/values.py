@@ -7,6 +7,7 @@ import sys
 import types
 
 from . import randomness, tensors
+from .inner_code import ITERATED
 
 _NOTHING = object()
 MISSING = _NOTHING
@@ -22,6 +23,8 @@ def look_up(frame, chain):
     if chain in randomness.NAMES:
         found = randomness.state(chain)
         return _NOTHING if found is None else found
+    if chain == ITERATED:
+        return _variable(frame, chain)
     names = chain.split(".")
     value = _variable(frame, names[0])
     for name in names[1:]:

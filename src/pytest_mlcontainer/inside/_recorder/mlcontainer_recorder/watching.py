@@ -18,6 +18,7 @@ import threading
 
 from . import randomness, values
 from .frames import ALL, FrameState, OwnFunction
+from .inner_code import INNER, made_by
 from .layers import NAME, Layers
 from .own_code import OwnCode
 
@@ -27,6 +28,7 @@ _DEEPEST = 200  # frames of libraries between two of the project's
 _LONGEST = 1 << 17
 _READ = 16 << 20
 _SILENT = frozenset({"Import", "ImportFrom", "FunctionDef", "AsyncFunctionDef", "ClassDef", "Try"})
+_GIVING = ("Return", "Lambda")
 
 
 class Watcher:
@@ -74,7 +76,13 @@ class Watcher:
             if state.late:
                 for statement in function.own:
                     statement.quiet = 0
+        self._begin_inner(frame, state)
         return state
+
+    def _begin_inner(self, frame, state):
+        """What has one line alone is not told of that where it begins as a generator."""
+        if state is not None and frame.f_code.co_name in INNER:
+            self.line(frame, frame.f_lineno, state.statements)
 
     def _function(self, code):
         # By its address: a code's own hash takes long.
@@ -93,13 +101,17 @@ class Watcher:
         count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
         names = code.co_varnames[:count]
         site = [self._code.told(code.co_filename), code.co_firstlineno, code.co_name]
-        self.stream.write("c", site, state.path, self._sketches(frame, names), turn)
+        found = self._sketches(frame, names)
+        self.stream.write("c", site, state.path, found, turn, self._hidden(frame, names, found))
 
     def _entered(self, frame, function):
         code = frame.f_code
         if not self._often(function.count):
             return FrameState(function, "", False)
         above, watched = self._caller(frame)
+        if above is not None and above.pending is not None:
+            if above.code.co_filename == code.co_filename and made_by(above.pending[0], code):
+                return None
         if above is None:
             place = "%s>%s#%d" % (self._thread(), code.co_name, function.count)
             return FrameState(function, place, watched)
@@ -120,8 +132,10 @@ class Watcher:
                 return None, True
             if self.statements(frame.f_code) is not None:
                 state = self.states.get(id(frame))
-                known = state is not None and state.code is frame.f_code
-                return (state, state.watched) if known else (None, False)
+                if state is not None and state.code is frame.f_code:
+                    return state, state.watched
+                if frame.f_code.co_name not in INNER:
+                    return None, False
         return None, False
 
     def may_be_layer(self, code):
@@ -212,11 +226,13 @@ class Watcher:
         for name in randomness.NAMES:
             read.pop(name, None)  # how it was before the seed is of no account
         statement.bytes_read += self.sketcher.bytes_read - before
-        if statement.kind in _SILENT:
+        if statement.kind in _SILENT and not bound:
             return
         if statement.number is None:
             self._tell(statement)
-        self.stream.write("e", statement.number, state.path, turn, read, bound)
+        parts = [statement.number, state.path, turn, read, bound]
+        hidden = self._hidden(frame, statement.binds, bound)
+        self.stream.write("e", *parts, *([hidden] if hidden else []))
 
     def returned(self, frame, value, how="return"):
         """A function of the project's returns or yields a value."""
@@ -224,7 +240,7 @@ class Watcher:
         if state is not None and state.code is frame.f_code:
             kind = state.pending[0].kind if state.pending is not None else ""
             self.finished(
-                frame, state, (how, value) if kind == "Return" or how != "return" else None
+                frame, state, (how, value) if kind in _GIVING or how != "return" else None
             )
         if how == "return":
             self._left(frame, state)
@@ -243,7 +259,9 @@ class Watcher:
 
     def resumed(self, frame):
         """A generator goes on."""
-        return self.states.get(id(frame))
+        state = self.states.get(id(frame))
+        self._begin_inner(frame, state)
+        return state
 
     def unwound(self, frame, error):
         """A function of the project's ends with an exception."""
@@ -301,6 +319,14 @@ class Watcher:
             if sketch:
                 found[name] = sketch
         return found
+
+    def _hidden(self, frame, names, known):
+        """Names of values of which nothing can be said → their kinds."""
+        pairs = ((name, values.look_up(frame, name)) for name in names if name not in known)
+        kinds = {
+            name: self.sketcher.hides(each) for name, each in pairs if each is not values.MISSING
+        }
+        return {name: kind for name, kind in kinds.items() if kind}
 
     def _sketch(self, value, backward=False):
         found = self.sketcher.sketch(value, backward)

@@ -1,0 +1,275 @@
+"""What holds a difference where no attribute is: its line is named, or nothing is proved.
+
+Each program differs at the line that ends with the mark, and writes it by way of what that made.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.locating.parted import Parted, part
+
+MARK = "  # here"
+LOT = "int(os.environ['LOT'])"
+
+
+def _part(folder: Path, program: str) -> tuple[Parted, int]:
+    """Where a program's runs part, and the line of its mark."""
+    text = "import os\n" + textwrap.dedent(program).strip().replace("LOT", LOT) + "\n"
+    line = next(n for n, each in enumerate(text.splitlines(), 1) if each.endswith(MARK))
+    return part(folder, text), line
+
+
+SEEN = {
+    "a pattern": """
+        import re
+        pattern = re.compile("a" * LOT)  # here
+        found = pattern.findall("aaaa")
+        print(found)
+        """,
+    "what is given to a function later": """
+        from functools import partial
+        def scale(by, x):
+            return by * x
+        double = partial(scale, LOT)  # here
+        found = [double(n) for n in range(3)]
+        print(found)
+        """,
+    "a range": """
+        steps = range(LOT)  # here
+        found = [n * n for n in steps]
+        print(found)
+        """,
+    "a slice": """
+        part = slice(LOT)  # here
+        found = "abcdef"[part]
+        print(found)
+        """,
+    "an iterator": """
+        words = map(str.upper, ["a" * LOT, "b"])  # here
+        found = list(words)
+        print(found)
+        """,
+    "a span of time": """
+        import datetime
+        step = datetime.timedelta(hours=LOT)  # here
+        found = str(datetime.datetime(2020, 1, 1) + step)
+        print(found)
+        """,
+    "a zone": """
+        import datetime
+        zone = datetime.timezone(datetime.timedelta(hours=LOT))  # here
+        found = datetime.datetime.fromtimestamp(0, zone).isoformat()
+        print(found)
+        """,
+    "a getter": """
+        from operator import itemgetter
+        pick = itemgetter(LOT)  # here
+        found = [pick(row) for row in [(1, 2, 3), (4, 5, 6)]]
+        print(found)
+        """,
+    "a generator's method": """
+        import random
+        draw = random.Random(LOT).random  # here
+        found = [draw() for _ in range(3)]
+        print(found)
+        """,
+    "a lambda": """
+        score = lambda n: n * LOT  # here
+        found = sorted([score(n) for n in range(3)])
+        print(found)
+        """,
+    "a lambda that a library calls": """
+        score = lambda n: -n * (LOT - 1.5)  # here
+        found = sorted(range(5), key=score)
+        print(found)
+        """,
+    "a lambda in a table": """
+        table = {
+            "plain": lambda n: n,
+            "other": lambda n: n * LOT,  # here
+        }
+        found = {name: [table[name](n) for n in range(3)] for name in table}
+        print(found)
+        """,
+    "what a lambda is given": """
+        score = lambda n: n + 1
+        rows = [LOT, 2]  # here
+        found = list(map(score, rows))
+        print(found)
+        """,
+    "what is around a lambda": """
+        def maker(by):
+            return lambda n: n * by
+        by = LOT  # here
+        score = maker(by)
+        found = [score(1), score(2)]
+        print(found)
+        """,
+    "a function that a lambda calls": """
+        def weight(n):
+            found = n * LOT  # here
+            return found
+        score = lambda n: weight(n) + 1
+        found = list(map(score, [1, 2]))
+        print(found)
+        """,
+    "a generator expression": """
+        squares = (n * LOT for n in range(3))  # here
+        found = list(squares)
+        print(found)
+        """,
+    "what a generator expression goes through": """
+        rows = [n * LOT for n in range(3)]  # here
+        squares = (n * 2 for n in rows)
+        found = list(squares)
+        print(found)
+        """,
+    "a generator expression of another function": """
+        def even(rows):
+            return (row for row in rows if row % LOT == 0)  # here
+        def main():
+            kept = even(range(10))
+            found = sum(kept)
+            return found
+        print(main())
+        """,
+    "a default of a lambda": """
+        score = lambda n, by=LOT: n * by  # here
+        found = sorted([score(n) for n in range(3)])
+        print(found)
+        """,
+    "a factory of a field": """
+        from dataclasses import dataclass, field
+        @dataclass
+        class Config:
+            alpha: int = field(default_factory=lambda: LOT)  # here
+        config = Config()
+        found = [config.alpha * n for n in range(3)]
+        print(found)
+        """,
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_the_line_that_makes_it_is_proved(tmp_path: Path, name: str) -> None:
+    """Not the one that uses it, which would pass for the origin when values are exchanged there."""
+    parted, line = _part(tmp_path, SEEN[name])
+    assert parted.lines[:1] == [line], parted.found.location
+    assert parted.exchanged == parted.expected.stdout
+    assert not parted.found.unseen
+
+
+NAMED = {
+    "a default of a function": """
+        def score(n, by=LOT):  # here
+            return n * by
+        found = sorted([score(n) for n in range(3)])
+        print(found)
+        """,
+    "what a decorator is given": """
+        import functools
+        def times(by):
+            def wrap(function):
+                @functools.wraps(function)
+                def inner(*given):
+                    return function(*given) * by
+                return inner
+            return wrap
+        @times(LOT)  # here
+        def score(n):
+            return n + 1
+        found = [score(n) for n in range(3)]
+        print(found)
+        """,
+    "a generator expression through a generator": """
+        def numbers():
+            for n in range(3):
+                yield n * LOT  # here
+        squares = (n * 2 for n in numbers())
+        found = list(squares)
+        print(found)
+        """,
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_cannot_be_exchanged_is_named(tmp_path: Path, name: str) -> None:
+    """So that it is suspected."""
+    parted, line = _part(tmp_path, NAMED[name])
+    assert parted.lines[:1] == [line], parted.found.location
+
+
+UNSEEN = {
+    "an iterator of itertools": """
+        import itertools
+        words = itertools.islice("abcdef", LOT)  # here
+        found = list(words)
+        print(found)
+        """,
+    "one that a function is given": """
+        import itertools
+        def collect(words):
+            found = list(words)
+            return found
+        taken = itertools.islice("abcdef", LOT)  # here
+        result = collect(taken)
+        print(result)
+        """,
+    "one that an object holds": """
+        import itertools
+        class Reader:
+            def __init__(self):
+                self.words = itertools.islice("abcdef", LOT)  # here
+            def read(self):
+                found = list(self.words)
+                return found
+        result = Reader().read()
+        print(result)
+        """,
+    "a database": """
+        import sqlite3
+        base = sqlite3.connect(":memory:")
+        base.execute("create table t (x int)")
+        base.execute("insert into t values (?)", (LOT,))  # here
+        found = base.execute("select x from t").fetchall()
+        print(found)
+        """,
+    "a setting of the process": """
+        import decimal
+        decimal.getcontext().prec = 4 + LOT  # here
+        found = str(decimal.Decimal(1) / decimal.Decimal(7))
+        print(found)
+        """,
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_nobody_can_look_into_is_no_proof(tmp_path: Path, name: str) -> None:
+    """The line that uses it agrees when values are exchanged there, and is not the origin."""
+    parted, line = _part(tmp_path, UNSEEN[name])
+    assert parted.lines[:1] == [line], parted.found.location
+    assert parted.found.unseen
+    assert "cannot be seen" in parted.found.location.notes[0]
+
+
+def test_a_file_that_is_opened_is_no_doubt(tmp_path: Path) -> None:
+    """Nor a lock, a logger, or a module: what they hold is not what is computed."""
+    parted, line = _part(
+        tmp_path,
+        """
+        import logging, threading
+        logger, lock = logging.getLogger(), threading.Lock()
+        with open("rows.txt", "w") as file:
+            print("1 2 3", file=file)
+        with lock, open("rows.txt") as file:
+            found = [int(n) * LOT for n in file.read().split()]  # here
+        logger.info("%s", found)
+        print(found)
+        """,
+    )
+    assert parted.lines == [line]
+    assert not parted.found.unseen
