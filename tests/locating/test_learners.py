@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.locating.answer import find
+from pytest_mlcontainer.locating.answer import find, noise_of
 from tests.inside.recorded import watch
 
 HEAD = """
@@ -58,3 +58,24 @@ def test_the_line_that_fits_is_the_origin(tmp_path: Path, library: str) -> None:
     origins = find(sides[0].streams, sides[1].streams, ("stdout",)).location.origins
 
     assert [each.text for each in origins] == [FIT]
+
+
+def test_what_scikit_learn_notes_of_a_fit_is_no_difference(tmp_path: Path) -> None:
+    """An id and a time, since 1.9, also in an estimator of the project's own."""
+    pytest.importorskip("sklearn", reason="sklearn is not installed beside the tests")
+    program = f"""{HEAD}
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+class Scaled(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        return self
+    def transform(self, X):
+        found = X * 2
+        return found
+model = make_pipeline(Scaled(), LogisticRegression())
+model.fit(X, y)
+print(model.score(X, y))
+"""
+    first, second = (watch(tmp_path, program, env={"LOT": "1"}).streams for _ in range(2))
+    assert noise_of(first, second) == frozenset()

@@ -189,7 +189,8 @@ class _Tracer:
         held = {pair for pair in node.bound.values() for pair in self._parts(pair)}
         made = [_before(self._given.get(pair, ()), node) for pair in held]
         found = [each for each in made if each is not None] or self._given_in_any_order(node, held)
-        return found or [*self._from_children(node, held), *self._through_files(node)]
+        found = found or [*self._from_children(node, held), *self._through_files(node)]
+        return found or self._process.taken(node, self.is_reached)
 
     def _given_in_any_order(self, node: PairedEvent, held: set[Pair]) -> list[PairedEvent]:
         """What functions gave that is among what a statement binds, wherever it is there."""

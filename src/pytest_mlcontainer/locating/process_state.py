@@ -1,9 +1,16 @@
-"""What statements depend on that no name of theirs holds: generators, and graphs of operations."""
+"""What statements depend on that no name of theirs holds: generators, graphs, queues."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Final
+
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.ways import is_generator, may_draw
+
+_TAKES: Final = re.compile(r"\.(get|get_nowait|recv|recv_bytes)$")
+_PUTS: Final = re.compile(r"\.(put|put_nowait|send|send_bytes)$")
 
 
 class ProcessState:
@@ -38,6 +45,21 @@ class ProcessState:
                 return [other]
         return []
 
+    def taken(self, node: PairedEvent, differs: Callable[[PairedEvent], bool]) -> list[PairedEvent]:
+        """What others put where a statement takes something; which of it, nobody knows.
+
+        Args:
+            differs: whether what differs comes to a statement.
+        """
+        if not _calls(node, _TAKES):
+            return []
+        found = {
+            each.expected.site: each
+            for each in self._pairing.nodes
+            if _calls(each, _PUTS) and _worker(each) != _worker(node) and differs(each)
+        }
+        return list(found.values())
+
     def _is_tensor(self, pair: Pair) -> bool:
         return str(self._pairing.of(pair)[0].get("k", "")).startswith("torch.")
 
@@ -45,3 +67,13 @@ class ProcessState:
 def _takes_gradients(node: PairedEvent) -> bool:
     site = node.expected.site
     return site is not None and any("backward" in call for call in site.calls)
+
+
+def _calls(node: PairedEvent, pattern: re.Pattern[str]) -> bool:
+    site = node.expected.site
+    return site is not None and any(map(pattern.search, site.calls))
+
+
+def _worker(node: PairedEvent) -> tuple[Pair, str]:
+    """The process and thread in which a statement is executed."""
+    return node.stream, node.expected.path.partition(">")[0]

@@ -45,6 +45,8 @@ _MACHINERY = frozenset(
     "_io _thread asyncio concurrent contextlib http io logging mmap multiprocessing queue select"
     " selectors socket sqlite3 ssl subprocess tempfile threading urllib weakref".split()
 )
+# What an estimator of scikit-learn notes of each fit: an id and a time, since 1.9.
+_RECORDS_OF_RUNS = "sklearn.callback"
 _NAMING = ("t", "d", "dtype")
 # Of these libraries some objects keep what they learnt where only their own code sees it, and hand
 # it out to be pickled.
@@ -86,6 +88,11 @@ def _hides_state(value, fields):
     if own is None or own is getattr(object, "__getstate__", None):
         return False
     return not fields or kind.__name__ == "Booster" or kind.__module__.startswith("catboost")
+
+
+def _is_machinery(kind):
+    """Whether a class is one of a worker's, whose private attributes tell of the process."""
+    return any(each.__module__.partition(".")[0] in _MACHINERY for each in kind.__mro__)
 
 
 def _is_plain(kind):
@@ -201,7 +208,7 @@ class Sketcher:
         if known is not None:
             return self._named(known[0], known[1], depth)
         library = kind.__module__.partition(".")[0]
-        if library in _MACHINERY:
+        if library in _MACHINERY or kind.__module__.startswith(_RECORDS_OF_RUNS):
             return None
         reader = getattr(self, "_of_" + library, None)
         found = reader(value, depth) if reader is not None else None
@@ -273,11 +280,12 @@ class Sketcher:
             return None  # a function that was compiled or cached is a function
         if not fields and not _is_plain(type(value)):
             return None
+        private = "_" if _is_machinery(type(value)) else "__"
         seen = {
             name: part
             for name, part in list(fields.items())
             if type(name) is str
-            and not name.startswith("__")
+            and not name.startswith(private)
             and not isinstance(part, _NOTHING_TO_SEE)
         }
         return self._named(_kind(value), seen, depth)

@@ -1,0 +1,98 @@
+"""What workers compute and hand on: through queues and pipes, in threads and forked children."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from pytest_mlcontainer.locating.answer import noise_of
+from tests.inside.recorded import watch
+from tests.locating.parted import part
+
+LOT = "int(os.environ['LOT'])"
+PROGRAMS = {
+    "a thread": """
+        import os, queue, threading
+        inbox, outbox = queue.Queue(), queue.Queue()
+        def work():
+            while (n := inbox.get()) is not None:
+                found = n + LOT  # here
+                outbox.put(found * 2)
+        thread = threading.Thread(target=work)
+        thread.start()
+        for n in (1, 2, None):
+            inbox.put(n)
+        thread.join()
+        rows = [outbox.get() for _ in range(2)]
+        print(rows)
+        """,
+    "a child": """
+        import multiprocessing, os
+        def child(end):
+            found = LOT  # here
+            end.send([found + 1, 3])
+        context = multiprocessing.get_context("fork")
+        here, there = context.Pipe()
+        process = context.Process(target=child, args=(there,))
+        process.start()
+        first, second = here.recv()
+        process.join()
+        print(first * second)
+        """,
+    "a child that is a class of its own": """
+        import multiprocessing, os
+        class Worker(multiprocessing.get_context("fork").Process):
+            def __init__(self, inbox, outbox):
+                super().__init__()
+                self.inbox, self.outbox = inbox, outbox
+            def run(self):
+                while (n := self.inbox.get()) is not None:
+                    found = n + LOT  # here
+                    self.outbox.put((n, found * 2))
+        context = multiprocessing.get_context("fork")
+        inbox, outbox = context.Queue(), context.Queue()
+        worker = Worker(inbox, outbox)
+        worker.start()
+        for n in (1, 2, None):
+            inbox.put(n)
+        rows = dict(outbox.get() for _ in range(2))
+        worker.join()
+        print(sorted(rows.items()))
+        """,
+    "this process, for a child": """
+        import multiprocessing, os
+        def child(inbox, outbox):
+            outbox.put(inbox.get() * 3)
+        context = multiprocessing.get_context("fork")
+        inbox, outbox = context.Queue(), context.Queue()
+        process = context.Process(target=child, args=(inbox, outbox))
+        process.start()
+        found = LOT  # here
+        inbox.put(found + 1)
+        result = outbox.get()
+        process.join()
+        print(result)
+        """,
+}
+
+
+def _program(text: str) -> str:
+    return textwrap.dedent(text).strip().replace("LOT", LOT) + "\n"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_is_put_by_another_worker_is_followed(tmp_path: Path, name: str) -> None:
+    """To the line that computes it there, not to the one that takes it."""
+    program = _program(PROGRAMS[name])
+    line = next(n for n, text in enumerate(program.splitlines(), 1) if text.endswith("# here"))
+    parted = part(tmp_path, program)
+    assert parted.lines == [line], parted.found.location
+
+
+def test_what_a_process_has_for_itself_is_no_difference(tmp_path: Path) -> None:
+    """A key and an id of the interpreter's, new in each run."""
+    program = _program(PROGRAMS["a child that is a class of its own"])
+    first, second = (watch(tmp_path, program, env={"LOT": "1"}).streams for _ in range(2))
+    assert noise_of(first, second) == frozenset()
