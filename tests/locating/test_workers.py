@@ -75,6 +75,19 @@ PROGRAMS = {
         process.join()
         print(result)
         """,
+    "a pool, in the order in which they come": """
+        import os
+        from concurrent.futures import ThreadPoolExecutor
+        # As `as_completed` may give them: each side has its own order.
+        exec("def gathered(some): return [each.result() for each in some][:: 3 - 2 * LOT]")
+        def work(n):
+            found = n + 10 * LOT  # here
+            return found
+        with ThreadPoolExecutor(1) as pool:
+            futures = [pool.submit(work, n) for n in range(4)]
+        rows = gathered(futures)
+        print(sorted(rows))
+        """,
 }
 
 
