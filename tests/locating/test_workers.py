@@ -104,6 +104,40 @@ def test_what_is_put_by_another_worker_is_followed(tmp_path: Path, name: str) ->
     assert parted.lines == [line], parted.found.location
 
 
+SHARED = """
+import multiprocessing, os
+exec('''
+def run(starts, end):
+    end.send([walk(each) for each in starts])
+def gathered():
+    context, found = multiprocessing.get_context("fork"), []
+    cut = (7, 4)[LOT - 1]
+    for starts in (range(cut), range(cut, 8)):
+        here, there = context.Pipe()
+        process = context.Process(target=run, args=(starts, there))
+        process.start()
+        found += here.recv()
+        process.join()
+    return found
+''')
+def walk(start):
+    value = start
+    for n in range(10):
+        value += n * LOT  # here
+    return value
+rows = gathered()
+print(rows)
+"""
+
+
+def test_what_is_looked_at_seldom_in_one_child_is_no_other_way(tmp_path: Path) -> None:
+    """A child that is given more of the tasks looks at fewer turns of the last ones."""
+    program = _program(SHARED)
+    line = next(n for n, text in enumerate(program.splitlines(), 1) if text.endswith("# here"))
+    parted = part(tmp_path, program)
+    assert {*parted.lines, line} == {line}, parted.found.location
+
+
 def test_what_a_process_has_for_itself_is_no_difference(tmp_path: Path) -> None:
     """A key and an id of the interpreter's, new in each run."""
     program = _program(PROGRAMS["a child that is a class of its own"])

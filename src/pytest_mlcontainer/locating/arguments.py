@@ -10,14 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
-from pytest_mlcontainer.locating.recording import split_path
+from pytest_mlcontainer.locating.recording import ALL, split_path
 from pytest_mlcontainer.locating.ways import way_in
-
-ALL: Final = 64
-"""How many calls of a function are all looked at, as the recorder has it."""
 
 
 @dataclass(frozen=True)

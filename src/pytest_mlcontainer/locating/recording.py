@@ -13,6 +13,8 @@ from pytest_mlcontainer.model import SourceLine
 
 _MOST_BYTES: Final = 128 << 20
 _LONGEST_LINE: Final = 4 << 20
+ALL: Final = 64
+"""How many calls of a function, and turns of a statement, are all looked at by the recorder."""
 Sketch = Mapping[str, Any]
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
