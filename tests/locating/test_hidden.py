@@ -257,16 +257,17 @@ def test_what_nobody_can_look_into_is_no_proof(tmp_path: Path, name: str) -> Non
 
 
 def test_a_file_that_is_opened_is_no_doubt(tmp_path: Path) -> None:
-    """Nor a lock, a logger, or a module: what they hold is not what is computed."""
+    """Nor a lock, a logger, or a module that was set: what they hold is not what is computed."""
     parted, line = _part(
         tmp_path,
         """
-        import logging, threading
+        import logging, random, threading
+        random.seed(len(os.environ["PATH"]))
         logger, lock = logging.getLogger(), threading.Lock()
         with open("rows.txt", "w") as file:
             print("1 2 3", file=file)
         with lock, open("rows.txt") as file:
-            found = [int(n) * LOT for n in file.read().split()]  # here
+            found = [random.randrange(int(n)) + LOT for n in file.read().split()]  # here
         logger.info("%s", found)
         print(found)
         """,

@@ -98,6 +98,8 @@ def test_what_a_loss_rounds_away_is_still_found(tmp_path: Path) -> None:
     """The same loss, other gradients: the line is the one that made other activations."""
     changed = "self.norm(x + self.inner(x) * (1 + 1e-6 * int(os.environ['LOT'])))"
     program = PROGRAM.replace("self.norm(x + self.inner(x))", changed)
+    # The last loss may round to the same number, too: of the weights some never do.
+    program = program.replace('"right": right', '"head": model.head.weight.tolist()')
 
     origins = part(tmp_path, program).found.location.origins
 

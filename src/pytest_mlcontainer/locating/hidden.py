@@ -89,18 +89,26 @@ class HiddenValues:
         return call is not None and not roots.isdisjoint(call.expected.hidden)
 
     def _note_makers(self, node: PairedEvent) -> None:
-        found = []
+        found, path = list[PairedEvent](), node.expected.path
+        asks = node.expected.kind == "Expr" and _asks(node)
         for name in _hidden(node):
-            path, root = node.expected.path, name.partition(".")[0]
-            last = self._attributes.get(name.rpartition(".")[2]) if "." in name else None
-            while path and last is None:
-                last = self._latest.get((path, name)) or self._latest.get((path, root))
-                path = path.rpartition("/")[0]
-            asked = (self._asked.get((node.expected.path, each)) for each in (name, root))
-            found += [each for each in (last, *asked) if each is not None]
+            # A module that was imported has none, and holds nothing that is computed.
+            maker = self._maker(path, name)
+            if maker is not None:
+                asked = self._asked.get((path, name))
+                found += [maker] if asked is None else [maker, asked]
+                if asks:
+                    self._asked[path, name] = node
         self._makers[node.number] = tuple(dict.fromkeys(found))
-        if node.expected.kind == "Expr" and _asks(node):
-            self._asked.update({(node.expected.path, name): node for name in _hidden(node)})
+
+    def _maker(self, path: str, name: str) -> PairedEvent | None:
+        """The statement that last bound a hidden value to a name, or to one of its owner's."""
+        root = name.partition(".")[0]
+        found = self._attributes.get(name.rpartition(".")[2]) if "." in name else None
+        while path and found is None:
+            found = self._latest.get((path, name)) or self._latest.get((path, root))
+            path = path.rpartition("/")[0]
+        return found
 
     def _see(self, node: PairedEvent) -> None:
         if node.expected.site is None:
