@@ -238,6 +238,13 @@ UNSEEN = {
         found = base.execute("select x from t").fetchall()
         print(found)
         """,
+    "a variable of the environment": """
+        import time
+        os.environ["TZ"] = f"UTC+{LOT}"  # here
+        time.tzset()
+        found = time.localtime(0).tm_hour
+        print(found)
+        """,
     "a setting of the process": """
         import decimal
         decimal.getcontext().prec = 4 + LOT  # here

@@ -9,6 +9,7 @@ from typing import Final
 
 from pytest_mlcontainer.locating.chain import Chain, apart, trace
 from pytest_mlcontainer.locating.exchange import aims_of
+from pytest_mlcontainer.locating.hidden import sets_environment
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
 from pytest_mlcontainer.locating.recording import NOTHING, LayerCall, ProcessRecording
 from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, norm, shown
@@ -108,9 +109,12 @@ def find(
 
 def _unseen_first(chain: Chain, origins: tuple[PairedEvent, ...]) -> tuple[PairedEvent, ...]:
     """The origins, behind what asks for something outside where they themselves do not."""
-    if not chain.unseen or _entrance(origins[0]) is not None:
-        return origins
-    asking = {_place(each): each for each in chain.unseen if _entrance(each) is not None}
+    explained = bool(chain.unseen) and _entrance(origins[0]) is not None
+    asking = {
+        _place(each): each
+        for each in chain.unseen
+        if _entrance(each) is not None and (sets_environment(each) or not explained)
+    }
     return (*asking.values(), *origins)[:_ORIGINS]
 
 

@@ -18,6 +18,7 @@ from pytest_mlcontainer.locating.ways import is_everywhere, way_in
 
 _RESULTS: Final = ("return", "yield")
 _SETS: Final = re.compile(r"(^|\.)_?(set|init|config|use|enable|update|basicConfig)\w*$")
+_ENVIRONMENT: Final = "os.environ"
 # Of these libraries values have to do with the process: they differ where they are asked to.
 _MACHINERY: Final = frozenset(
     {"_csv", "_io", "_thread", "asyncio", "concurrent", "contextlib", "http", "io", "logging"}
@@ -61,7 +62,9 @@ class HiddenValues:
         # What a process has for all may be set by what is outside: threads, precision, zones.
         setting = [each for each in self._setting if each.number < node.number]
         found = {
-            each.number: each for each in setting if each.stream == node.stream and not _asks(node)
+            each.number: each
+            for each in setting
+            if each.stream == node.stream and (sets_environment(each) or not _asks(node))
         }
         waiting, seen = [node], set[int]()
         while waiting:
@@ -163,10 +166,15 @@ def _asks(node: PairedEvent) -> bool:
     return way is not None and not is_everywhere(way)
 
 
+def sets_environment(node: PairedEvent) -> bool:
+    """Whether a statement sets a variable of the environment, which anything may ask for later."""
+    return _ENVIRONMENT in node.expected.binds
+
+
 def _sets(node: PairedEvent) -> bool:
     """Whether a statement sets, by what is outside of the program, what no name holds."""
     site = node.expected.site
-    if site is None or node.expected.bound or not set(node.expected.binds) <= {"os.environ"}:
+    if site is None or node.expected.bound or not set(node.expected.binds) <= {_ENVIRONMENT}:
         return False
     others = tuple(each for each in site.calls if not _SETS.search(each))
     sets = len(others) < len(site.calls) or node.expected.kind in ("Assign", "AugAssign")
