@@ -365,7 +365,10 @@ class Sketcher:
 
     def _of_jaxlib(self, value, depth):
         jax = sys.modules.get("jax")
-        if jax is None or not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
+        if jax is not None and isinstance(value, jax.core.Tracer):
+            # What stands for a number while a function is compiled: it holds how that goes on.
+            return self._text("jax.Tracer", str(value.aval))
+        if jax is None or not isinstance(value, jax.Array):
             return None
         if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
             value = jax.random.key_data(value)
