@@ -92,6 +92,12 @@ def test_flags_stand_apart() -> None:
         ('COPY ["a b.whl", "./c.whl", "/x/"]', ("a b.whl", "c.whl")),
         ("ADD . /x", (".",)),
         ("COPY ./ /x", (".",)),
+        ('COPY "a.py" \'b.bin\' "./"', ("a.py", "b.bin")),
+        (
+            "COPY / ../a.py /b/c.py ../../d/ ..e .f/g /x",
+            (".", "a.py", "b/c.py", "d/", "..e", ".f/g"),
+        ),
+        ("ADD https://example.org/a.whl /x", ("https://example.org/a.whl",)),
         ("COPY --from=build a /x", ()),
         ("COPY /x", ()),
         ("RUN cp a /x", ()),

@@ -11,7 +11,7 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +23,8 @@ _HEREDOCS_IN = ("ADD", "COPY", "RUN")
 # `NAME=http://name:80`: a name without a dot is one of a network of containers.
 _SERVER = re.compile(r"""(?:^|\s)(\w+)(?:=|\s)["']?(\w+://(?!localhost\b)[a-z][\w-]*:\d+)""")
 _MKDIR = re.compile(r"\bmkdir ([^&;|\n]+)")
+_TO_THE_CONTEXT = re.compile(r"\A(?:\.{0,2}/)+")  # a build gets nothing from above its context
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,15 @@ class Instruction:
     def copied(self) -> tuple[tuple[str, ...], str]:
         """What a COPY or ADD takes from the context, and where it puts that; ((), "") if nothing.
 
-        Sources begin with no `./`; the context itself is `.`.
+        Sources begin with no `./`, `../` or `/`; the context itself is `.`.
         """
         if self.word not in ("COPY", "ADD") or "from" in dict(self.flags):
             return (), ""
         listed = self._listed()
-        words = listed if listed is not None else tuple(self.rest.split())
+        unquoted = (re.sub(r"""["']""", "", word) for word in self.rest.split())
+        words = listed if listed is not None else tuple(unquoted)
         words = tuple(word for word in words if not word.startswith("<<"))
-        sources = tuple(word.removeprefix("./") or "." for word in words[:-1])
+        sources = tuple(_TO_THE_CONTEXT.sub("", word, count=1) or "." for word in words[:-1])
         return (sources, words[-1]) if sources else ((), "")
 
     def _listed(self) -> tuple[str, ...] | None:
@@ -86,7 +89,7 @@ class DockerfileSummary:
         health: the path that HEALTHCHECK asks a server of its own for.
         runs: what RUN executes, with the texts of heredocs, in all stages.
         variables: names that ENV and ARG give values, in all stages.
-        environment: names and values of ENV, but for those that are made of others.
+        environment: names and values of ENV, but for those that are made of what is not known.
         folders: absolute paths of those that WORKDIR, COPY, ADD and `mkdir` make.
         servers: variables that name a server of another container, with its URL.
     """
@@ -240,8 +243,9 @@ def _summarised(now: DockerfileSummary, each: Instruction) -> DockerfileSummary:
             made = {posixpath.join("/", now.workdir, word) for word in words if word[0] != "-"}
             return replace(now, folders=now.folders | _with_parents(made))
         case "ENV":
-            environment = (*now.environment, *_environment(each.rest))
-            path = (*_on_path(each.rest), *now.path)
+            rest = _with_values(each.rest, dict(now.environment))
+            environment = (*now.environment, *_environment(rest))
+            path = (*_on_path(rest), *now.path)
             return replace(now, path=path, environment=environment)
         case "HEALTHCHECK":
             return replace(now, health=_health(each.rest))
@@ -271,6 +275,11 @@ def _placed(each: Instruction, now: DockerfileSummary) -> tuple[tuple[str, str],
     place = posixpath.normpath(posixpath.join("/", now.workdir, target))
     into = target.endswith(("/", ".")) or len(sources) > 1 or place in now.folders
     return tuple((source, f"{place}/" if into else place) for source in sources)
+
+
+def _with_values(rest: str, environment: Mapping[str, str]) -> str:
+    """What an ENV says, with the values of variables that those before it have set."""
+    return _VARIABLE.sub(lambda used: environment.get(used[1] or used[2], used[0]), rest)
 
 
 def _environment(rest: str) -> Iterator[tuple[str, str]]:

@@ -208,6 +208,7 @@ COPYING = {
     "a folder": ("COPY --chown=1:1 ci ./", "", "ci/token", "ci"),
     "a glob": ("COPY *.tok \\\n  other /app/", "", "a.tok", "*.tok"),
     "itself": ('COPY ["ci/token", "/x"]', "", "ci/token", "ci/token"),
+    "quoted": ('COPY "ci/token" "/x"', "", "ci/token", "ci/token"),
     "ignored": ("COPY . .", "# mine\nci", "ci/token", None),
     "ignored anywhere": ("COPY . .", "**/token", "a/b/token", None),
     "ignored by all": ("COPY . .", "*\n!src", "token", None),
