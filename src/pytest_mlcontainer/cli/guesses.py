@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mlcontainer.cli.declared_commands import DVC, DeclaredCommand, compose_command
+from pytest_mlcontainer.cli.image_holds import started_through
 from pytest_mlcontainer.cli.pipeline_stages import PipelineStage, find_stages
 from pytest_mlcontainer.cli.project_commands import (
     WORDS,
@@ -75,6 +76,10 @@ class Guess:
         """The same where the image does not start it, but another tool's file does."""
         return replace(self, command=declared.words, source=declared.source)
 
+    def through(self, words: tuple[str, ...], recipe: DockerfileSummary) -> Guess:
+        """The same where these words start what the image starts by itself without its packages."""
+        return replace(self, command=words, entrypoint=() if recipe.entrypoint else None)
+
     def after(self, made: Sequence[str]) -> Guess:
         """The same where other entrypoints have made these files, as globs."""
         files = [f for f in self.unmet.files if not any(covers(glob, f) for glob in made)]
@@ -108,6 +113,7 @@ def guess_entrypoints(
     declared = None if _starts(recipe) else compose_command(root, notes)
     if declared is not None:
         recipe = replace(recipe, command=declared.words)
+    through = started_through(recipe)
     recipe, code = follow_script(recipe, gives)
     commands: dict[str, ProjectCommand] = {}
     for each in project_commands(root, document, recipe, notes):
@@ -115,12 +121,13 @@ def guess_entrypoints(
         commands.setdefault(each.kind, replace(each, code=code) if itself else each)
     pipeline, refused = find_stages(root, recipe, gives, notes)
     stages = [_guess_of(stage, recipe) for stage in pipeline]
+    own = _own_command(root, recipe, gives, notes, code)
     found = {
         kind: _guess(root, each, recipe, gives, code)
         for kind, each in commands.items()
-        if not refused & set(each.argv)
+        if not refused & set(each.argv) and not (each.elsewhere and _is_batch(own, each, recipe))
     }
-    found = _with_own(found, _own_command(root, recipe, gives, notes, code), recipe)
+    found = _with_own(found, own, recipe)
     ordered = [found[name] for name in (*WORDS, "run") if name in found]
     ordered = _in_order(ordered, {kind: each.code for kind, each in commands.items()})
     if stages:
@@ -129,8 +136,18 @@ def guess_entrypoints(
         needs = ("train",) if "train" in known else ()
         ordered = [*stages, *(replace(each, needs=needs) for each in served)]
     if declared is not None:
-        ordered = [guess if _is_other(guess) else guess.said_by(declared) for guess in ordered]
+        ordered = [each if _is_other(each) else each.said_by(declared) for each in ordered]
+    if through:
+        ordered = [each if _is_other(each) else each.through(through, recipe) for each in ordered]
+    lost = gives.lost_copy()
+    if lost:
+        ordered = [replace(each, lacks=lost) for each in ordered]
     return Guesses(tuple(ordered), tuple(notes))
+
+
+def _is_batch(own: Guess | None, other: ProjectCommand, recipe: DockerfileSummary) -> bool:
+    """Whether the image runs a program by itself that ends, and is not this one."""
+    return own is not None and own.port is None and not runs_by_itself(other.argv, recipe)
 
 
 def _with_own(

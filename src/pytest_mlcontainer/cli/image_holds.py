@@ -30,6 +30,15 @@ _SYSTEM_PYTHON: Final = re.compile(
     r"\b(?:apt|apt-get|apk|dnf|microdnf|yum)\b[^&;|]*\b(?:install|add)\b[^&;|]*\bpython3"
 )
 _ALSO_PYTHON: Final = re.compile(r"\bpython-is-python3\b|\bln\b.*/python(?:\s|$)|\bvenv\b|conda")
+_OF_PACKAGES: Final = re.compile(
+    r"python[\d.]*|uvicorn|gunicorn|fastapi|flask|hypercorn|waitress-serve|streamlit|mlflow|papermill"
+    r"|jupyter|torchrun|dvc"
+)
+# What puts packages where plain `python` finds them, beside the environment.
+_ELSEWHERE: Final = re.compile(
+    r"\bpip3? (?:install|sync) [^&;|]*--system\b"
+    r"|(?<!uv )\bpip3? install [^&;|]*(?:-r|--requirement)\b"
+)
 _RUNNERS: Final = (
     ("uv", "run"),
     ("poetry", "run"),
@@ -100,6 +109,29 @@ def runner(recipe: DockerfileSummary) -> tuple[str, ...]:
     for words in _RUNNERS:
         if own[: len(words)] == words:
             return words
+    return _runner_of_packages(recipe)
+
+
+def started_through(recipe: DockerfileSummary) -> tuple[str, ...]:
+    """How the image's own command finds its packages, where it does not by itself, because they are
+    in an environment that is not on PATH; () where nothing says so."""
+    own = command_words((*recipe.entrypoint, *recipe.command))
+    through = _runner_of_packages(recipe)
+    steps = "\n".join(recipe.runs)
+    if not own or not through or not _OF_PACKAGES.fullmatch(own[0]) or _ELSEWHERE.search(steps):
+        return ()
+    if set(own) & {"&&", "||", ";", "|", "&"}:
+        return ()
+    if any("$" in word for word in own):
+        return ("/bin/sh", "-c", " ".join((*through, *map(_quoted, own))))
+    return (*through, *own)
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if re.search(r"[\s'();<>]", word) else word
+
+
+def _runner_of_packages(recipe: DockerfileSummary) -> tuple[str, ...]:
     if any(folder.endswith("/bin") and "venv" in folder for folder in recipe.path):
         return ()
     steps = "\n".join(recipe.runs)

@@ -93,7 +93,7 @@ class ProgramNames:
                 return self._known.get(f"args.{attr}", "")
             case ast.BinOp(left, ast.Div(), right):
                 return self._joined([left, right])
-            case ast.Call(ast.Name("Path" | "str"), [*parts]) | ast.Call(
+            case ast.Call(ast.Name("Path" | "str" | "int"), [*parts]) | ast.Call(
                 ast.Attribute(attr="join" | "Path"), [*parts]
             ):
                 return self._joined(parts)

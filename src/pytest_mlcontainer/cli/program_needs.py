@@ -39,6 +39,11 @@ SERVICES: Final = (  # which no build can have got beforehand
     "yfinance.download",
 )
 _HUB: Final = ("from_pretrained", "pipeline", "load_dataset", "SentenceTransformer")
+_STARTS: Final = re.compile(
+    r"os\.system|(?:subprocess\.)?(?:run|call|check_call|check_output|Popen)"
+)
+_LISTENS: Final = ("port", "server_port")
+_SCRIPT: Final = re.compile(r"[\w./-]+\.py\b")
 _ASKS: Final = re.compile(r"exist|is_?file|is_?dir")
 _ENDS: Final = ("exit", "_exit", "abort", "quit")
 
@@ -57,6 +62,9 @@ class ProgramNeeds:
         prints: whether it prints.
         asks: whether it waits for what somebody types.
         imports: the first names of the modules that it imports.
+        required: those without which it does not start.
+        starts: scripts that it starts as programs of their own.
+        ports: at which it says that something listens.
     """
 
     reads: list[str] = field(default_factory=list)
@@ -68,6 +76,9 @@ class ProgramNeeds:
     prints: bool = False
     asks: bool = False
     imports: set[str] = field(default_factory=set)
+    required: list[str] = field(default_factory=list)
+    starts: list[str] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
 
 
 def program_needs(
@@ -100,6 +111,8 @@ def broken_line(code: str) -> str:
 def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str]) -> ProgramNeeds:
     names, found, spared = ProgramNames(tree, argv, environ), ProgramNeeds(), set[str]()
     found.imports = set(_imported(tree))
+    at_start = [each for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom)]
+    found.required = [name for each in at_start for name in _imported(each) if name != "."]
     saving = [off for node, off in _walk(tree, names, tolerant=False) if _is_saving(node)]
     found.saves = not saving or not all(saving)
     for node, tolerant in _walk(tree, names, tolerant=False):
@@ -139,9 +152,14 @@ def _add_call(
         mode = next((each for each in given if re.fullmatch(r"[rwaxbt+]{1,3}", each)), "r")
         last = "save" if set(mode) & set("wax") else "load"
     found.prints |= whole == "print"
+    ports = (names.text(each.value) for each in call.keywords if each.arg in _LISTENS)
+    found.ports += (int(each) for each in ports if re.fullmatch(r"[1-9][0-9]{1,4}", each))
     found.hides |= _WRITES.fullmatch(last) is not None and not files
     if tolerant:
         spared |= set(files)
+    elif _STARTS.fullmatch(whole):
+        texts = (each.value for each in ast.walk(call) if isinstance(each, ast.Constant))
+        found.starts += (name for each in texts for name in _SCRIPT.findall(str(each)))
     elif whole == "input" and not names.count("input"):
         found.asks = True
     elif _WRITES.fullmatch(last):

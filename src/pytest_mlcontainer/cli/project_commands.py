@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +25,13 @@ from pytest_mlcontainer.cli.scripts import (
     serving_command,
     starts_server,
 )
-from pytest_mlcontainer.cli.source_files import code_of, read_source, script_files
+from pytest_mlcontainer.cli.source_files import (
+    code_of,
+    read_program,
+    read_source,
+    script_files,
+    scripts_elsewhere,
+)
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 
 WORDS: Mapping[str, tuple[str, ...]] = {
@@ -45,12 +52,14 @@ class ProjectCommand:
         kind: what it does: a key of `WORDS`.
         source: where that is known from.
         code: its source code; "" where there is none to read.
+        elsewhere: in a folder that seldom has programs.
     """
 
     kind: str
     argv: tuple[str, ...]
     source: str
     code: str
+    elsewhere: bool = False
 
 
 def project_commands(
@@ -64,8 +73,10 @@ def project_commands(
     """
     yield from _commands_declared(root, recipe, notes)
     yield from _commands_of_scripts(root, document, recipe)
-    yield from _commands_of_files(root, recipe, notes)
+    yield from _commands_of_files(root, script_files(root), recipe, notes)
     yield from _programs_on_path(root, recipe)
+    elsewhere = _commands_of_files(root, scripts_elsewhere(root), recipe, [])
+    yield from (replace(each, elsewhere=True) for each in elsewhere if each.kind != "serve")
 
 
 def _commands_of_scripts(
@@ -111,7 +122,7 @@ def start_in_image(
         shown = None if place is None else shown_from(recipe.workdir, place)
         if shown is None or (module and shown != file.relative_to(root).as_posix()):
             return None
-        code = read_source(file)
+        code = read_program(file)
         argv = list(words)
         argv[at] = word if module else f"./{shown}" if at == 0 and "/" not in shown else shown
         if re.fullmatch(r"python[\d.]*", words[0]):
@@ -131,10 +142,10 @@ def _starts_scripts(root: Path, program: str, recipe: DockerfileSummary) -> bool
 
 
 def _commands_of_files(
-    root: Path, recipe: DockerfileSummary, notes: list[str]
+    root: Path, files: Iterable[Path], recipe: DockerfileSummary, notes: list[str]
 ) -> Iterator[ProjectCommand]:
     """Files that are called as what they do."""
-    for file in script_files(root):
+    for file in files:
         kind, place = kind_of(file.stem), place_in_image(root, file, recipe)
         if kind is None or place is None:
             continue
@@ -213,7 +224,8 @@ def runs_by_itself(argv: tuple[str, ...], recipe: DockerfileSummary) -> bool:
         return False
     words = command_words((*recipe.entrypoint, *recipe.command))
     started = {file_name(word) for word in words if word.endswith(".py")}
-    modules = {word.partition(":")[0].rpartition(".")[2] for word in words if ":" in word}
+    named = (word for before, word in pairwise(words) if ":" in word or before == "-m")
+    modules = {word.partition(":")[0].rpartition(".")[2] for word in named}
     return file_name(argv[-1]) in started or file_stem(argv[-1]) in modules
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_mlcontainer.cli.program_needs import program_needs
 from pytest_mlcontainer.cli.project_commands import PORT, file_name
 from pytest_mlcontainer.cli.scripts import starts_server
 from pytest_mlcontainer.cli.source_files import python_files, read_source
@@ -23,7 +24,6 @@ _PORT_OF_WORDS = re.compile(
     r"(?:^|\s)(?:(?:--?p(?:ort)?|--server\.port)[= ]|(?:--bind|-b|--listen)[= ][^\s:]*:)"
     r"(?:\$\{\w+:-)?([0-9]{2,5})\b"
 )
-_PORT_OF_CODE = re.compile(r"\bport\s*=\s*([0-9]{2,5})\b")
 _OWN_PORTS = {"streamlit": 8501, "waitress-serve": 8080}  # whatever EXPOSE says
 _ONLY_INSIDE = ("uvicorn", "hypercorn", "gunicorn", "flask")  # unless they are told
 _HOST_OF_WORDS = re.compile(r"\s(?:--host|--bind|--config|--uds|--fd|-[bhc])\b")
@@ -69,11 +69,12 @@ def server_of(
 ) -> GuessedServer:
     """A server, by the words that start it: its port, and a variable that the words ask for."""
     told = _PORT_OF_WORDS.search(" ".join(words))
-    if told is None and any(word.endswith(".py") for word in words):
-        told = _PORT_OF_CODE.search(code)
+    listens = [int(told[1])] if told else []
+    if told is None and any(word.endswith((".py", ".ipynb")) for word in words):
+        listens = program_needs(code, words, dict(recipe.environment)).ports
     program = next((name for name in map(file_name, words) if name in _SERVERS), "")
     port = _OWN_PORTS.get(program) or next(iter(recipe.ports), PORT)
-    port = int(told[1]) if told else port
+    port = next(iter(listens), port)
     asked = _PORT_ASKED_FOR.search(" ".join(words))
     env = ((asked[1], str(port)),) if asked and asked[1] not in recipe.variables else ()
     health, lacks = _health(root, code, recipe), _unreachable(root, program, words, code, recipe)

@@ -39,7 +39,7 @@ def program_started(words: Sequence[str], gives: ImageGives) -> tuple[str, tuple
         code = ""
         if ":" in word or (at and words[at - 1] == "-m"):
             code = gives.module_source(word)
-        elif word.endswith(".py"):
+        elif word.endswith((".py", ".ipynb")):
             code = gives.source_at(word)
         if code:
             return code, tuple(words[at + 1 :])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 _FOLDERS = (".", "src", "scripts", "app", "bin")
+_NO_PROGRAMS = ("test", "tests", "doc", "docs", "example", "examples", "notebooks")
+_DEEPEST_SCRIPT = 2
+_OF_JUPYTER = re.compile(r"^\s*[%!].*$", re.MULTILINE)
 _NOT_OURS = ("venv", "env", "node_modules", "__pycache__", "site-packages", "build", "dist")
 _DEEPEST, _MOST_SOURCES = 6, 2000
 _LARGEST_SOURCE_BYTES = 1_000_000
@@ -20,6 +25,19 @@ def read_source(file: Path) -> str:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def read_program(file: Path) -> str:
+    """Its Python source, of a notebook that of all its cells; "" for what cannot be read."""
+    text = read_source(file)
+    if file.suffix != ".ipynb":
+        return text
+    try:
+        cells = json.loads(text)["cells"]
+        found = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return _OF_JUPYTER.sub("", "\n".join(found))
 
 
 def code_of(root: Path, target: str) -> str:
@@ -37,6 +55,16 @@ def script_files(root: Path) -> Iterator[Path]:
                 file.suffix == ".py" or (not file.suffix and read_source(file).startswith("#!"))
             ):
                 yield file
+
+
+def scripts_elsewhere(root: Path) -> Iterator[Path]:
+    """Python files in other folders, where none of the usual ones has a program."""
+    usual = [Path(folder) for folder in _FOLDERS]
+    for file in python_files(root):
+        folder = file.relative_to(root).parent
+        near = folder not in usual and len(folder.parts) <= _DEEPEST_SCRIPT
+        if near and not set(folder.parts) & set(_NO_PROGRAMS):
+            yield file
 
 
 def python_files(root: Path) -> Iterator[Path]:

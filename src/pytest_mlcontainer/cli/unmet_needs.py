@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from pytest_mlcontainer.cli.image_holds import file_at
+from pytest_mlcontainer.cli.image_holds import file_at, installs_project, place_in_image
 from pytest_mlcontainer.cli.program_needs import SERVICES, ProgramNeeds, broken_line, program_needs
-from pytest_mlcontainer.cli.source_files import code_of, read_source
+from pytest_mlcontainer.cli.source_files import (
+    code_of,
+    python_files,
+    read_program,
+    read_source,
+)
 from pytest_mlcontainer.dockerfile import DockerfileSummary
 from pytest_mlcontainer.engines.docker.contexts import context_files
 
@@ -21,6 +27,8 @@ _MADE_IN_BUILD: Final = re.compile(
     r"|\b(?:curl|wget) .*\w+://|\bdownload\b|\bgit (?:clone|lfs)\b"
     r"|\b(?:gsutil|aws|gdown|make|unzip|tar) "
 )
+_FROM_AFAR: Final = re.compile(r"://|^git@|\.whl$")  # a wheel may be made before the build
+_BUILDS: Final = re.compile(r"(?m)^\[build-system\]|\bsetup\(|^\[options\]")
 _INPUT_OPTION: Final = re.compile(
     r"--?(?:data(?:set)?|input|in|train|config)(?:[-_]?(?:file|path))?"
 )
@@ -71,6 +79,12 @@ class Unmet:
         return ""
 
 
+def _declared(root: Path) -> Iterator[str]:
+    """What the files say that declare packages of others."""
+    named = ("*requirements*.txt", "pyproject.toml", "setup.*", "environment.y*ml", "Pipfile")
+    yield from (read_source(file) for pattern in named for file in root.glob(pattern))
+
+
 def _given_file(argv: Sequence[str]) -> Iterator[str]:
     """The file that a script is given first, or as what it works on."""
     at = next((at for at, word in enumerate(argv) if word.endswith(".py")), len(argv))
@@ -108,6 +122,7 @@ class ImageGives:
         if self._makes_files:
             needs.reads = []
             needs.fetches = [each for each in needs.fetches if each in SERVICES]
+        needs.fetches += (url for each in needs.starts for url in self._fetched_by(each))
         reads = dict.fromkeys((*needs.reads, *_given_file(argv)))
         absent = [file for file in reads if not self._has(file)]
         inputs = [file for file in absent if (self._root / file.lstrip("/")).is_file()]
@@ -118,11 +133,47 @@ class ImageGives:
     def source_at(self, path: str) -> str:
         """The source of the project's file that a command names; "" where there is none."""
         name = file_at(self._root, path, self.recipe, self.context)
-        return "" if name is None else read_source(self._root / name)
+        return "" if name is None else read_program(self._root / name)
 
     def module_source(self, name: str) -> str:
         """The source of the project's module that a command names; "" where there is none."""
         return code_of(self._root, name)
+
+    def lost_copy(self) -> str:
+        """Why no build gets far: it copies what is not there; "" where nothing says so."""
+        for source, _place in self.recipe.placed:
+            known = not (set("*?[$") & set(source) or _FROM_AFAR.search(source))
+            if known and not (self._root / source).exists():
+                return f"the build copies {source}, which the project does not have"
+            if known and (self._root / source).is_file() and source not in self.context:
+                return f"the build copies {source}, which .dockerignore leaves out"
+        return ""
+
+    def _fetched_by(self, script: str) -> list[str]:
+        """What a script that a program starts gets over a network."""
+        name = script.removeprefix("./")
+        found = [each for each in self.context if each == name or each.endswith(f"/{name}")]
+        return program_needs(read_source(self._root / found[0])).fetches if len(found) == 1 else []
+
+    def _absent_module(self, needs: ProgramNeeds) -> str:
+        """The first of the project's modules that a program imports and the image lacks."""
+        is_package = _BUILDS.search("\n".join(_declared(self._root)))
+        if self._makes_files or (is_package and installs_project(self.recipe)):
+            return ""
+        files = [file.relative_to(self._root) for file in python_files(self._root)]
+        declared = "\n".join((*self.recipe.runs, *_declared(self._root)))
+        for name in needs.required:
+            here = [file for file in files if name in file.with_suffix("").parts]
+            near = any(file.parts[0] in (name, f"{name}.py", "src") for file in here)
+            there = any(
+                file.as_posix() in self.context
+                and place_in_image(self._root, self._root / file, self.recipe)
+                for file in here
+            )
+            theirs = re.search(rf"(?i)\b{re.escape(name)}\b", declared)
+            if near and not (there or theirs or name in sys.stdlib_module_names):
+                return name
+        return ""
 
     def _has(self, file: str) -> bool:
         if file.startswith(OF_THE_SYSTEM):
@@ -135,6 +186,9 @@ class ImageGives:
             return broken
         if needs.asks:
             return "it asks whoever runs it for input, and a run has nobody who answers"
+        absent = self._absent_module(needs)
+        if absent:
+            return f"it imports {absent}, which the image does not have"
         known = (*self.recipe.variables, *_ALWAYS_SET)
         asked = next((name for name in needs.variables if name not in known), "")
         if asked:
