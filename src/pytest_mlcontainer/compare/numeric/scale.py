@@ -262,7 +262,7 @@ def _units(tile: Tile) -> NDArray[np.float32] | None:
     # In its own dtype first, which holds what float32 does not.
     logs = np.log(tile.magnitude).astype(np.float32).reshape(shape)
     rest = np.where(counted, logs, np.float32(0))
-    rest -= np.float32(rest.sum(dtype=np.float64) / max(1, np.count_nonzero(counted))) * there
+    rest -= np.float32(rest.sum(dtype=np.float64) / max(1, int(np.count_nonzero(counted)))) * there
     total = np.zeros(shape, np.float32)
     axes = range(len(shape))
     counts = [_sum_of_others(there, axis) for axis in axes]
