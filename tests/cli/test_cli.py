@@ -346,6 +346,22 @@ def test_init_makes_a_pyproject_where_there_is_none(folder: Path) -> None:
     assert settings_in(folder).entrypoints[0].name == "train"
 
 
+def test_init_says_at_once_that_nothing_of_the_project_runs_yet(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what it could not read without an extra."""
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\nCOPY . .\n")
+    assert main(["init"]) == 0
+    assert "no entrypoint is in it yet: its comments say why" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    (folder / "pyproject.toml").unlink()
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    assert main(["init"]) == 0
+    said = capsys.readouterr().out
+    assert "dvc.yaml is not read without pytest-mlcontainer[yaml]: `pip install " in said
+    assert "remove the table, and write it again" in said
+
+
 def test_init_finds_the_subcommands_of_a_console_script(folder: Path) -> None:
     (folder / "pyproject.toml").write_text(
         '[project]\nname = "b"\nscripts = { b = "b.cli:main" }\n'
@@ -678,7 +694,9 @@ def test_a_wrong_command_line_ends_with_2_and_the_usage(
     with pytest.raises(SystemExit) as ended:
         main(argv)
     assert ended.value.code == 2
-    assert "usage: mlcontainer" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "usage: mlcontainer" in said
+    assert ("write a first [tool.mlcontainer]" in said) == (argv == [])
 
 
 def test_the_installed_command_answers() -> None:

@@ -50,7 +50,11 @@ def _run(argv: Sequence[str] | None) -> int:
             from pytest_mlcontainer.cli.table_alone import run_table
 
             return run_table(words[1:], os.environ)
-        return _dispatch(command_parser().parse_args(words))
+        parser = command_parser()
+        if not words:
+            parser.print_help(sys.stderr)
+            parser.exit(2)
+        return _dispatch(parser.parse_args(words))
     except MlContainerError as error:
         print(_shown(error), file=sys.stderr)
         return 1

@@ -68,8 +68,20 @@ def init(folder: Path, *, only_print: bool, dockerfile: Path | None = None) -> i
             f"{_FILE} cannot be written", f"{file} ({error.strerror})", "use --print and paste it"
         ) from error
     print(f"wrote [tool.mlcontainer] into {file}")
-    print("  read its comments; then `mlcontainer doctor`, and `pytest --container`")
+    for line in _next_steps(table):
+        print(f"  {line}")
     return 0
+
+
+def _next_steps(table: str) -> Iterator[str]:
+    """What there is to do with a table that was just written."""
+    unread = re.search(r"^# (\S+ is not read without (\S+\]))\.$", table, re.MULTILINE)
+    if unread is not None:
+        yield f"{unread[1]}: `pip install '{unread[2]}'`, remove the table, and write it again"
+    if re.search(r"^\[tool\.mlcontainer\.entrypoints\.", table, re.MULTILINE):
+        yield "read its comments; then `mlcontainer doctor`, and `pytest --container`"
+    else:
+        yield "no entrypoint is in it yet: its comments say why, and how to write one"
 
 
 def propose(root: Path, document: Mapping[str, Any], dockerfiles: Sequence[Path]) -> str:
