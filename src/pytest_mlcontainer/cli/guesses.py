@@ -210,7 +210,8 @@ def _guess(
     name, source = found.kind, found.source
     entrypoint, command = _beside(found.argv, recipe)
     itself = command is None and entrypoint is None
-    unmet = gives.unmet((scripted if itself else "") or found.code, found.argv)
+    started = (scripted if itself else "") or found.code
+    unmet = gives.unmet(started, found.argv, serves=name == "serve")
     if name == "serve":
         words = command_words((*recipe.entrypoint, *recipe.command)) if itself else found.argv
         guess = _serving(source, server_of(root, words, found.code, recipe))
@@ -281,9 +282,10 @@ def _own_command(
         notes.append(f"{' '.join(words)} only helps: a run needs `command`{server}")
         return None
     code, rest = program_started(words, gives)
-    unmet = gives.unmet(scripted or code, words)
     waits = bool(recipe.ports) and (not code or serves(code))
-    if is_server(recipe) or starts_server(code) or waits:
+    waits = waits or is_server(recipe) or starts_server(code)
+    unmet = gives.unmet(scripted or code, words, serves=waits)
+    if waits:
         return replace(_serving(source, server_of(root, words, code, recipe)), unmet=unmet)
     asked = asked_for(code, rest)
     if asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.cli.image_holds import file_at, installs_project, place_in_image
+from pytest_mlcontainer.cli.imported_code import imported_code
 from pytest_mlcontainer.cli.program_needs import SERVICES, ProgramNeeds, broken_line, program_needs
 from pytest_mlcontainer.cli.source_files import (
     code_of,
@@ -111,14 +113,16 @@ class ImageGives:
         self.modules: frozenset[str] = frozenset({".", *(p.removesuffix(".py") for p in parts)})
         self._makes_files = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
 
-    def unmet(self, code: str, argv: Sequence[str]) -> Unmet:
+    def unmet(self, code: str, argv: Sequence[str], *, serves: bool = False) -> Unmet:
         """What a program lacks there.
 
         Args:
             code: its source; "" where that is not known.
             argv: what starts it.
+            serves: a server, of whose modules that counts what it needs for its start.
         """
         needs = program_needs(code, argv, dict(self.recipe.environment))
+        self._add_imported(needs, code, argv, serves=serves)
         if self._makes_files:
             needs.reads = []
             needs.fetches = [each for each in needs.fetches if each in SERVICES]
@@ -138,6 +142,27 @@ class ImageGives:
     def module_source(self, name: str) -> str:
         """The source of the project's module that a command names; "" where there is none."""
         return code_of(self._root, name)
+
+    def _add_imported(
+        self, needs: ProgramNeeds, code: str, argv: Sequence[str], *, serves: bool
+    ) -> None:
+        """What a program needs through the project's modules that it imports."""
+        environ = dict(self.recipe.environment)
+        beside = [str(Path(word).parent) for word in argv if word.endswith(".py")]
+
+        def find(name: str) -> str:
+            paths = (f"{folder}/{name.replace('.', '/')}.py" for folder in beside)
+            return next(filter(None, map(self.source_at, paths)), "") or self.module_source(name)
+
+        written = set(needs.writes)
+        for runs, whole in imported_code(code, find, serves=serves):
+            theirs = program_needs(runs, (), environ)
+            written |= set(program_needs(whole, (), environ).writes)
+            needs.reads += theirs.reads
+            needs.fetches += theirs.fetches
+            needs.variables += theirs.variables
+        normal = {posixpath.normpath(each) for each in written}
+        needs.reads = [each for each in needs.reads if posixpath.normpath(each) not in normal]
 
     def lost_copy(self) -> str:
         """Why no build gets far: it copies what is not there; "" where nothing says so."""
