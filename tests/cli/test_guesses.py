@@ -516,10 +516,14 @@ def test_compose_says_what_an_image_that_starts_nothing_is_for(tmp_path: Path) -
 def test_what_is_saved_only_when_asked_for_is_no_output(tmp_path: Path) -> None:
     code = (
         "p.add_argument('--to', default='models')\n"
-        "p.add_argument('--save', action='store_true')\n"
+        "p.add_argument('--save', action='store_true')\nprint(1)\n"
         "if args.save:\n    dump(model, f'{args.to}/{name}')\n"
     )
     assert guessed(tmp_path, ALL, {"train.py": code})["train"].outputs == ("stdout",)
+    logs = code.replace("print(1)", "logging.info('accuracy %s', accuracy)")
+    assert guessed(tmp_path, ALL, {"train.py": logs})["train"].outputs == ("stderr",)
+    says_nothing = code.replace("print(1)", "fit()")
+    assert guessed(tmp_path, ALL, {"train.py": says_nothing})["train"].outputs == ()
     told = code.replace("action='store_true'", "default=True")
     assert guessed(tmp_path, ALL, {"train.py": told})["train"].outputs == ("models/*",)
 

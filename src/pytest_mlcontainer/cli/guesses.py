@@ -14,6 +14,7 @@ from typing import Any
 from pytest_mlcontainer.cli.declared_commands import DVC, DeclaredCommand, compose_command
 from pytest_mlcontainer.cli.image_holds import started_through
 from pytest_mlcontainer.cli.pipeline_stages import PipelineStage, find_stages
+from pytest_mlcontainer.cli.program_needs import program_needs
 from pytest_mlcontainer.cli.project_commands import (
     WORDS,
     ProjectCommand,
@@ -34,6 +35,7 @@ from pytest_mlcontainer.cli.written import (
     files_named,
     mentions,
     outputs_of,
+    printed,
 )
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 from pytest_mlcontainer.globs import covers
@@ -196,7 +198,7 @@ def _after(train: Guess, guess: Guess, trained: str, code: str) -> Guess:
         told = f"the code names {files[0]}, and training's does not"
         return replace(guess, outputs=files, output_source=told)
     told = f"nothing says that it writes files of its own beside training's {train.outputs[0]}"
-    return replace(guess, outputs=("stdout",), output_source=told)
+    return replace(guess, outputs=printed(program_needs(code)) or ("stdout",), output_source=told)
 
 
 def _guess(

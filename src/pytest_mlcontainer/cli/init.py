@@ -17,6 +17,7 @@ from pytest_mlcontainer.config import load, parse_settings
 from pytest_mlcontainer.dockerfile import DockerfileSummary, parse_dockerfile, read_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_engines, schemes_of
+from pytest_mlcontainer.model import PRINTED
 
 _PATTERNS = ("Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*", "docker/Dockerfile",
              "docker/*.Dockerfile", "docker/Dockerfile.*", "*.dockerfile",
@@ -251,9 +252,9 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
         yield f"port = {guess.port}"
         yield "# It is ready when this path answers with success."
         yield f"health = {_text(guess.health)}"
-    elif guess.outputs == ("stdout",):
+    elif guess.outputs and set(guess.outputs) <= set(PRINTED):
         yield f"# Guessed: {guess.output_source}. So what it prints is compared."
-        yield 'outputs = ["stdout"]'
+        yield f"outputs = {_list(guess.outputs)}"
     elif guess.outputs:
         yield (
             f"# Guessed: {guess.output_source}. What it writes and what is compared, relative to "

@@ -43,6 +43,7 @@ _STARTS: Final = re.compile(
     r"os\.system|(?:subprocess\.)?(?:run|call|check_call|check_output|Popen)"
 )
 _LISTENS: Final = ("port", "server_port")
+_LOGS: Final = re.compile(r"(?i)(?:.*\.)?_?log(?:ger|ging)?\.(?:debug|info|warning|error|critical)")
 _SCRIPT: Final = re.compile(r"[\w./-]+\.py\b")
 _ASKS: Final = re.compile(r"exist|is_?file|is_?dir")
 _ENDS: Final = ("exit", "_exit", "abort", "quit")
@@ -60,6 +61,7 @@ class ProgramNeeds:
         saves: False where each of its calls that write is one that may be left out.
         hides: whether it may write under a name that is not known.
         prints: whether it prints.
+        logs: whether it writes a log, which goes to stderr where nothing says otherwise.
         asks: whether it waits for what somebody types.
         imports: the first names of the modules that it imports.
         required: those without which it does not start.
@@ -74,6 +76,7 @@ class ProgramNeeds:
     saves: bool = True
     hides: bool = False
     prints: bool = False
+    logs: bool = False
     asks: bool = False
     imports: set[str] = field(default_factory=set)
     required: list[str] = field(default_factory=list)
@@ -152,6 +155,7 @@ def _add_call(
         mode = next((each for each in given if re.fullmatch(r"[rwaxbt+]{1,3}", each)), "r")
         last = "save" if set(mode) & set("wax") else "load"
     found.prints |= whole == "print"
+    found.logs |= _LOGS.fullmatch(whole) is not None
     ports = (names.text(each.value) for each in call.keywords if each.arg in _LISTENS)
     found.ports += (int(each) for each in ports if re.fullmatch(r"[1-9][0-9]{1,4}", each))
     found.hides |= _WRITES.fullmatch(last) is not None and not files

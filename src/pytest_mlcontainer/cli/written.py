@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from pytest_mlcontainer.cli.program_needs import program_needs
+from pytest_mlcontainer.cli.program_needs import ProgramNeeds, program_needs
 from pytest_mlcontainer.cli.unmet_needs import OF_THE_SYSTEM, ImageGives
 
 WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "checkpoints",
@@ -28,7 +28,7 @@ def outputs_of(code: str, usual: tuple[str, ...], gives: ImageGives) -> tuple[tu
     prints where it can write nothing else. And where that is known from."""
     needs = program_needs(code, environ=dict(gives.recipe.environment))
     if not needs.saves:
-        return ("stdout",), "the code saves something only when it is asked to"
+        return printed(needs), "the code saves something only when it is asked to"
     for folder in usual:
         if mentions(code, folder):
             return (f"{folder}/*",), f"the code names {folder}"
@@ -39,12 +39,17 @@ def outputs_of(code: str, usual: tuple[str, ...], gives: ImageGives) -> tuple[tu
     files = tuple(dict.fromkeys(e for e in written if not e.startswith(("..", *OF_THE_SYSTEM))))
     if files:
         return files[:_MOST_FILES], f"the code writes {files[0]}"
-    only_prints = needs.prints and not needs.hides and not gives.modules & needs.imports
-    return (
-        (("stdout",), "the code prints, and writes no file that is known")
-        if only_prints
-        else ((), "")
-    )
+    if needs.hides or gives.modules & needs.imports:
+        return (), ""
+    return printed(needs), "the code prints, and writes no file that is known"
+
+
+def printed(needs: ProgramNeeds) -> tuple[str, ...]:
+    """What a program prints, as an output; () where it prints nothing: nothing would be compared,
+    and found to be identical."""
+    if needs.prints:
+        return ("stdout",)
+    return ("stderr",) if needs.logs else ()
 
 
 def _from_workdir(file: str, workdir: str) -> str:
