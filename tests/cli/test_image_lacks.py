@@ -108,6 +108,14 @@ def test_a_stage_that_is_not_built_may_copy_what_it_likes(tmp_path: Path) -> Non
         ("RUN uv sync\nCMD . .venv/bin/activate && python train.py", None, None),
         ("RUN uv sync\nRUN uv pip install --system -r a.txt\nCMD python train.py", None, None),
         ("RUN uv sync\nRUN pip install -r a.txt\nCMD python train.py", None, None),
+        ("RUN POETRY_VIRTUALENVS_CREATE=false poetry install\nCMD python train.py", None, None),
+        ("RUN poetry config --local virtualenvs.create 0\nRUN poetry install\n"
+         "CMD python train.py", None, None),
+        ("ENV PATH=/opt/packages/bin:$PATH\nRUN uv sync\nCMD python train.py", None, None),
+        ("ENV PATH=/root/.cache/pypoetry/virtualenvs/a/bin:$PATH\nRUN poetry install\n"
+         "CMD python train.py", None, None),
+        ("ENV PATH=/opt/poetry/bin:/root/.local/bin:$PATH\nRUN poetry install\n"
+         "CMD python train.py", None, ("poetry", "run", "python", "train.py")),
         ("ENV V=/app/.venv\nENV PATH=$V/bin:$PATH\nRUN uv sync\nCMD python train.py", None, None),
         ("ENV A=/app\nENV V=${A}/.venv\nENV PATH=\"${V}/bin:$PATH\"\nRUN uv sync\n"
          "CMD python train.py", None, None),

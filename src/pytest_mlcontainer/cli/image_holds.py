@@ -39,6 +39,9 @@ _ELSEWHERE: Final = re.compile(
     r"\bpip3? (?:install|sync) [^&;|]*--system\b"
     r"|(?<!uv )\bpip3? install [^&;|]*(?:-r|--requirement)\b"
 )
+_ENVIRONMENT: Final = re.compile(r"v(?:irtual)?env.*/bin$")
+_OUTSIDE_OF_ONE: Final = re.compile(r"(?i)virtualenvs[._]create[ =]+(?:false|0)\b")
+_OF_TOOLS: Final = re.compile(r"poetry|/\.?uv\b|/\.local/|cargo|conda|cuda|^/usr/|^/s?bin$")
 _RUNNERS: Final = (
     ("uv", "run"),
     ("poetry", "run"),
@@ -120,7 +123,8 @@ def started_through(recipe: DockerfileSummary) -> tuple[str, ...]:
     steps = "\n".join(recipe.runs)
     if not own or not through or not _OF_PACKAGES.fullmatch(own[0]) or _ELSEWHERE.search(steps):
         return ()
-    if set(own) & {"&&", "||", ";", "|", "&"}:
+    may_be_one = any(not _OF_TOOLS.search(folder) for folder in recipe.path)
+    if may_be_one or set(own) & {"&&", "||", ";", "|", "&"}:
         return ()
     if any("$" in word for word in own):
         return ("/bin/sh", "-c", " ".join((*through, *map(_quoted, own))))
@@ -132,13 +136,13 @@ def _quoted(word: str) -> str:
 
 
 def _runner_of_packages(recipe: DockerfileSummary) -> tuple[str, ...]:
-    if any(folder.endswith("/bin") and "venv" in folder for folder in recipe.path):
+    if any(_ENVIRONMENT.search(folder) for folder in recipe.path):
         return ()
     steps = "\n".join(recipe.runs)
     if re.search(r"\buv sync\b", steps) and "UV_PROJECT_ENVIRONMENT" not in recipe.variables:
         return ("uv", "run", "--no-sync")
     if re.search(r"\bpoetry install\b", steps):
-        outside = "virtualenvs.create false" in steps
+        outside = _OUTSIDE_OF_ONE.search(steps)
         return () if outside or "POETRY_VIRTUALENVS_CREATE" in recipe.variables else _RUNNERS[1]
     return ()
 
