@@ -7,9 +7,12 @@ program's author can know more.
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
 import re
 import tempfile
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -173,3 +176,16 @@ def test_the_words_of_a_remedy_do_not_come_from_the_program() -> None:
     )
 
     assert "install it in the image" in said
+
+
+def test_what_joblib_says_of_a_pointer_of_git_lfs_is_no_riddle() -> None:
+    """Its reader is the one in Python, which names the first byte that it does not know."""
+    pointer = io.BytesIO(b"version https://git-lfs.github.com/spec/v1\n")
+    try:
+        pickle._Unpickler(pointer).load()
+    except KeyError:
+        said = traceback.format_exc().splitlines()
+    run = {"exit_code": 1, "stderr": said}
+    assert said[-1] == "KeyError: 118"
+    assert re.search(KINDS["lfs"], remedy_for(run))
+    assert remedy_for({"exit_code": 1, "stderr": said[-1:]}) != remedy_for(run)

@@ -419,6 +419,12 @@ CLUES: Final[tuple[Clue, ...]] = (
         "a file that it reads is damaged, empty or a pointer of Git LFS",
         _DAMAGED,
     ),
+    _clue(  # pickle's reader in Python, which joblib uses, of a byte that it does not know
+        r"^KeyError: \d{1,3}$",
+        "a file that it reads is damaged, empty or a pointer of Git LFS",
+        _DAMAGED,
+        near=r"\bdispatch\[key\[0\]\]\(self\)",
+    ),
     # Limits
     _clue(
         r"\[Errno 24\]|Too many open files|received 0 items of ancdata",
