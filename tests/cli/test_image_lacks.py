@@ -230,3 +230,19 @@ def test_a_server_is_asked_at_the_port_that_its_program_names(
 ) -> None:
     own = f'{ALL}{steps}\nCMD ["python", "app.py"]\n'
     assert guessed(tmp_path, own, {"app.py": code})["serve"].port == port
+
+
+def test_a_file_that_git_lfs_or_dvc_has_is_said_to_come_from_there(tmp_path: Path) -> None:
+    files = {"train.py": "read_csv('rides.csv')\nfit()\n",
+             "rides.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"}  # fmt: skip
+    lacks = guessed(tmp_path, ALL, files)["train"].lacks
+    assert lacks == "it reads rides.csv, a pointer of Git LFS; `git lfs pull` brings the file"
+    assert guessed(tmp_path, ALL, {**files, "rides.csv": "1\n"})["train"].lacks == ""
+    files = {"train.py": "load('models/a/m.pkl')\nfit()\n"}
+    none = "it reads models/a/m.pkl, which neither the image nor the project has"
+    assert guessed(tmp_path, ALL, files)["train"].lacks == none
+    for name in ("models/a/m.pkl.dvc", "models.dvc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("outs: []\n")
+        assert guessed(tmp_path, ALL, files)["train"].lacks == f"{none}; `dvc pull` brings it"
+        (tmp_path / name).unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,7 @@ _MADE_IN_BUILD: Final = re.compile(
 )
 _FROM_AFAR: Final = re.compile(r"://|^git@|\.whl$")  # a wheel may be made before the build
 _BUILDS: Final = re.compile(r"(?m)^\[build-system\]|\bsetup\(|^\[options\]")
+_POINTER: Final = b"version https://git-lfs"
 _INPUT_OPTION: Final = re.compile(
     r"--?(?:data(?:set)?|input|in|train|config)(?:[-_]?(?:file|path))?"
 )
@@ -58,12 +59,14 @@ class Unmet:
         inputs: files of the project that it reads and the image does not have.
         fetched: what it gets over a network; "" for nothing.
         reason: what else it lacks; "" for nothing.
+        kept_by_dvc: those of the files that `dvc pull` brings.
     """
 
     files: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     fetched: str = ""
     reason: str = ""
+    kept_by_dvc: frozenset[str] = frozenset()
 
     def why_not(self, files: Sequence[str], *, serves: bool) -> str:
         """Why it would not start; "" where nothing says so.
@@ -77,8 +80,17 @@ class Unmet:
         if self.fetched and not serves:
             return f"it gets {self.fetched} over a network, which a run has only with `network`"
         if files:
-            return f"it reads {files[0]}, which neither the image nor the project has"
+            brings = "; `dvc pull` brings it" if files[0] in self.kept_by_dvc else ""
+            return f"it reads {files[0]}, which neither the image nor the project has{brings}"
         return ""
+
+
+def _is_pointer(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
 
 
 def _declared(root: Path) -> Iterator[str]:
@@ -132,7 +144,9 @@ class ImageGives:
         inputs = [file for file in absent if (self._root / file.lstrip("/")).is_file()]
         files = tuple(file for file in absent if file not in inputs)
         fetched = next((each for each in needs.fetches if not (self._root / each).exists()), "")
-        return Unmet(files, tuple(inputs), fetched, self._reason(code, argv, needs))
+        reason = self._reason(code, argv, needs) or self._pointer(reads)
+        kept = frozenset(file for file in files if self._is_kept_by_dvc(file))
+        return Unmet(files, tuple(inputs), fetched, reason, kept)
 
     def source_at(self, path: str) -> str:
         """The source of the project's file that a command names; "" where there is none."""
@@ -199,6 +213,19 @@ class ImageGives:
             if near and not (there or theirs or name in sys.stdlib_module_names):
                 return name
         return ""
+
+    def _pointer(self, reads: Iterable[str]) -> str:
+        """What is said of a file that Git LFS has and nobody has fetched; "" for none."""
+        for file in reads:
+            name = file_at(self._root, file, self.recipe, self.context)
+            if name is not None and _is_pointer(self._root / name):
+                return f"it reads {file}, a pointer of Git LFS; `git lfs pull` brings the file"
+        return ""
+
+    def _is_kept_by_dvc(self, file: str) -> bool:
+        path = Path(file.lstrip("/"))
+        above = (each for each in (path, *path.parents) if each.name)
+        return any((self._root / f"{each}.dvc").is_file() for each in above)
 
     def _has(self, file: str) -> bool:
         if file.startswith(OF_THE_SYSTEM):
