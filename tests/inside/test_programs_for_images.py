@@ -29,6 +29,12 @@ def test_old_pythons_can_parse_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
+def test_it_is_ascii(name: str) -> None:
+    """A Python takes what `-c` gives it as the locale encodes text, which may be in ASCII."""
+    assert inside.source(name).isascii()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_it_needs_the_standard_library_alone(name: str) -> None:
     """What an image may have beside it is imported in functions, where it is there."""
     found = {

@@ -4,7 +4,7 @@ Sent into images as text, as the probe is, and run by whatever Python 3 they hav
 from different by numbers for which rounding does not matter: whole ones, so small that products and
 sums of them are exact in any order, by any kernel, and by one that multiplies bfloat16 or TF32.
 A product is checked as R. Freivalds does ("Probabilistic machines can use less running time",
-1977): times a vector of other numbers, in Python's whole numbers, which takes n² steps and not n³.
+1977): times a vector of other numbers, in Python's whole numbers, in n^2 steps and not n^3.
 
 Prints JSON objects behind a marker: for each library one when it begins, one for each kind of
 answer that is wrong, and one when all was asked. A library that is not there says nothing.
@@ -64,7 +64,7 @@ class _Asked:
         right: "list[list[int]]",
         compute: Any,
     ) -> None:
-        """Whether it computes left × right: rows of whole numbers, as lists."""
+        """Whether it computes left times right: rows of whole numbers, as lists."""
         got = self._compute(what, dtype, compute)
         if got is None:
             return
@@ -77,7 +77,7 @@ class _Asked:
         columns = _turned(right)
         rights = [_dot(left[at], column) for at in bad[:_ROWS_SHOWN] for column in columns]
         shown = [each for at in bad[:_ROWS_SHOWN] for each in got[at]]
-        size = "%d × %d by %d × %d" % (len(left), len(right), len(right), len(right[0]))
+        size = "%d \u00d7 %d by %d \u00d7 %d" % (len(left), len(right), len(right), len(right[0]))
         share = "%d of %d rows" % (len(bad), len(left))
         self._note(what, "%s, %s" % (what, size), dtype, shown, rights, share)
 
@@ -214,7 +214,7 @@ def _ask_products(
 def _ask_sums(asked: "_Asked", dtype: str, array: Any) -> None:
     for rows, columns in _SUMMED:
         values = _whole(dtype, rows, columns)
-        given, size = array(values, dtype), "%d × %d" % (rows, columns)
+        given, size = array(values, dtype), "%d \u00d7 %d" % (rows, columns)
         down, across = [sum(each) for each in zip(*values)], [sum(each) for each in values]
         asked.numbers("sum(0)", size, dtype, down, 0, lambda g=given: g.sum(0))
         asked.numbers("sum(1)", size, dtype, across, 0, lambda g=given: g.sum(1))

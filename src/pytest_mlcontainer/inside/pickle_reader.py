@@ -3,7 +3,7 @@
 Sent into images as text and run there by whatever Python 3 they have: it imports the standard
 library, and what the pickle itself brings in. Old Pythons read it too, so annotations are text.
 
-    python pickle_reader.py PICKLE FOLDER [FOLDER OF MODULES …]
+    python pickle_reader.py PICKLE FOLDER [FOLDER OF MODULES ...]
 
 FOLDER receives `tree.jsonl`, a line for each value in the order found, and `arrays.bin`, the arrays
 of numbers one after another, each of them a whole npy file. A line is an object with
@@ -797,7 +797,7 @@ def _short(text):
     if len(text) <= _KEY:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return text[:_KEY] + "…" + digest
+    return text[:_KEY] + "\u2026" + digest
 
 
 def _text(value):

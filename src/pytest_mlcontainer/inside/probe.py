@@ -183,9 +183,10 @@ def _files() -> "dict[str, object]":
 
 def _listing() -> str:
     """The names that come first, to be shown, and a digest of the order in all folders."""
-    first = next((names for names in map(_unsorted, _LISTED) if names), [])[:3]
+    names = next((names for names in map(_unsorted, _LISTED) if names), [])
+    first = [name.encode("ascii", "backslashreplace").decode() for name in names[:3]]
     orders = [_order(folder) for folder in _LISTED]
-    return "%s … (%s)" % (", ".join(first), _digest(repr(orders).encode()))
+    return "%s \u2026 (%s)" % (", ".join(first), _digest(repr(orders).encode()))
 
 
 def _unsorted(folder: str) -> "list[str]":
