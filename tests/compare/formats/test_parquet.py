@@ -305,7 +305,7 @@ def test_lists_of_structs_and_maps_are_compared(compare: Compare) -> None:
 def test_another_structure_is_drift_and_says_what(compare: Compare) -> None:
     expected = of(a=[1, 2], b=[3, 4])
     for actual, item, note in (
-        (of(a=[1], b=[3]), "", "rows: 1, expected 2"),
+        (of(a=[1], b=[3]), "", "rows: 1, expected 2; missing in the actual run: a = 2"),
         (of(a=[1, 2]), "b", "column missing in the actual run"),
         (of(a=[1, 2], b=[3, 4], c=[5, 6]), "c", "column only in the actual run"),
         (of(b=[3, 4], a=[1, 2]), "", "the columns are in another order"),
