@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from functools import partial
@@ -12,6 +10,7 @@ import pytest
 
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.pipeline.background import Background
+from tests.unheard_interrupts import interrupt_while
 
 
 def test_much_work_takes_few_threads() -> None:
@@ -108,27 +107,7 @@ def test_an_error_reaches_everyone_who_asks() -> None:
     assert work.known("bad") is None
 
 
-INTERRUPTED = """
-import signal, threading, time
-from pytest_mlcontainer.pipeline.background import Background
-
-def interrupt():
-    time.sleep(1)
-    # To this thread alone: as a signal that comes the moment before the other one sleeps, it does
-    # not wake it.
-    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-
-threading.Thread(target=interrupt, daemon=True).start()
-began = time.monotonic()
-try:
-    Background().result("run", lambda: time.sleep(60))
-except KeyboardInterrupt:
-    print("heard" if time.monotonic() - began < 30 else "late", flush=True)
-"""
-
-
 def test_ctrl_c_is_heard_that_comes_as_the_wait_begins() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout == "heard\n", done.stderr
+    setup = "from pytest_mlcontainer.pipeline.background import Background"
+    wait = 'Background().result("run", lambda: time.sleep(60))'
+    assert interrupt_while(wait, setup) == "heard"
