@@ -146,7 +146,7 @@ def test_what_only_ends_as_a_makers_key_does_says_something_of_the_values(
         ("created_by", "a", "b"),
         ("Creation Date", "2026-11-30", "2026-11-29"),
         ("git.commit", "9f1c03aa", "8f1c03aa"),
-        ("checkpoint_path", "/home/ann/run/best.pt", "/work/run/best.pt"),
+        ("checkpoint_path", "/home/ann/run/best.pt", "/srv/run/best.pt"),
     ],
 )
 def test_who_made_a_model_when_and_with_what_is_no_drift(
