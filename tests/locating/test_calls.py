@@ -12,7 +12,7 @@ import pytest
 
 from pytest_mlcontainer.locating.answer import find
 from tests.inside.recorded import watch
-from tests.locating.parted import SIDES, part
+from tests.locating.parted import SIDES, Parted, part
 
 IMPORTS = "import json, os, random, sys\n"
 
@@ -236,22 +236,26 @@ def _piped(reduce: str) -> str:
         """)
 
 
+def _parted_in_the_pipe(folder: Path, reduce: str) -> Parted:
+    """Where the two lots part, which has to be the line that computes in the first program."""
+    parted = part(folder, _piped(reduce))
+    places = [(each.file, each.line) for each in parted.found.location.origins]
+    assert places == [("collect.py", 3)], parted.found.location
+    return parted
+
+
 def test_what_a_shell_pipes_into_a_program_is_traced_to_the_one_before(tmp_path: Path) -> None:
     """And its values are put there, whichever of both comes first."""
     source = "import sys\nrows = [float(line) for line in sys.stdin]\n"
     source += "total = sum(rows)\nprint(total)\n"
-    parted = part(tmp_path, _piped(source))
-    places = [(each.file, each.line) for each in parted.found.location.origins]
-    assert places == [("collect.py", 3)], parted.found.location
+    _parted_in_the_pipe(tmp_path, source)
 
 
 def test_no_turn_of_a_loop_on_the_way_passes_for_what_differs_before(tmp_path: Path) -> None:
     """Its values, put there alone, make the outputs agree, and it is where they arrive."""
     source = "import sys\nlevel = 0.0\nfor line in sys.stdin:\n"
     source += "    level += 0.3 * (float(line) - level)\nprint(level)\n"
-    parted = part(tmp_path, _piped(source))
-    places = [(each.file, each.line) for each in parted.found.location.origins]
-    assert places == [("collect.py", 3)], parted.found.location
+    parted = _parted_in_the_pipe(tmp_path, source)
     assert ("reduce.py", 3) not in [(each.file, each.line) for each, _aims in parted.found.before]
 
 
