@@ -60,3 +60,13 @@ def test_without_the_option_only_the_hooks_are_loaded(tmp_path: Path) -> None:
 
 def test_with_the_option_they_are_so_the_names_above_mean_something(tmp_path: Path) -> None:
     assert {"docker", "numpy", "pytest_mlcontainer.model"} <= loaded(tmp_path, "--container")
+
+
+def test_a_project_with_a_table_pays_for_reading_it_alone(tmp_path: Path) -> None:
+    """Its `pytest` without `--container` collects what it then skips."""
+    entrypoint = '[tool.mlcontainer.entrypoints.train]\ncommand = ["python", "train.py"]\n'
+    (tmp_path / "pyproject.toml").write_text(entrypoint)
+    modules = loaded(tmp_path)
+    assert "pytest_mlcontainer.plugin.items" in modules, "this test would prove nothing"
+    assert not modules & {"docker", "numpy", "requests", "pytest_mlcontainer.pipeline"}
+    assert not modules & {"pytest_mlcontainer.plugin.session", "pytest_mlcontainer.report"}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
 
+from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.matrix import uncompared
 from pytest_mlcontainer.model import (
     BaselineJob,
@@ -25,6 +26,8 @@ from pytest_mlcontainer.pipeline import require
 from pytest_mlcontainer.plugin.baselines import hold
 from pytest_mlcontainer.plugin.session import ContainerSession
 from pytest_mlcontainer.report import Result
+from pytest_mlcontainer.report.checks import check_lines
+from pytest_mlcontainer.report.terminal import failure_lines
 
 
 class DriftError(Exception):
@@ -83,6 +86,22 @@ class Surrounding:
         self.record(Result.of_outcome(outcome))
         if not outcome.verdict.passes:
             raise DriftError(outcome)
+
+
+def failure_text(error: BaseException, session: ContainerSession, nodeid: str) -> str | None:
+    """What is printed for a job that did not pass; None where pytest says it."""
+    wording = session.wording
+    if isinstance(error, MlContainerError):
+        return wording.explanation(error, nodeid)
+    if isinstance(error, CheckFailedError):
+        lines = check_lines(error.report, wording.repeat(nodeid))
+    elif isinstance(error, DriftError):
+        verbosity = session.config.get_verbosity()
+        lines = failure_lines(error.outcome, wording.repeat(nodeid), verbosity)
+        lines += wording.records(error.outcome.entrypoint)
+    else:
+        return None
+    return wording.without_secrets("\n".join(lines))
 
 
 @singledispatch

@@ -1,10 +1,15 @@
-"""The test items that `[tool.mlcontainer]` declares."""
+"""The test items that `[tool.mlcontainer]` declares.
+
+A project with the table collects them in every run of pytest, also without `--container`: what
+carries them out is imported when one is carried out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from platform import machine
 from typing import Any
 
@@ -31,17 +36,7 @@ from pytest_mlcontainer.model import (
     Settings,
     VariesJob,
 )
-from pytest_mlcontainer.plugin.carrying_out import (
-    CheckFailedError,
-    DriftError,
-    Surrounding,
-    carry_out,
-)
 from pytest_mlcontainer.plugin.key import SESSION
-from pytest_mlcontainer.plugin.session import session_of
-from pytest_mlcontainer.report import Result
-from pytest_mlcontainer.report.checks import check_lines
-from pytest_mlcontainer.report.terminal import failure_lines
 
 Comparison = RepeatsJob | CompareJob | BaselineJob | VariesJob
 
@@ -76,9 +71,7 @@ class ProjectFile(pytest.File):
             yield JobsNode.from_parent(self, name=name, settings=settings, jobs=found)
 
     def _plan(self) -> tuple[Settings, Iterable[Job]]:
-        begun = SESSION in self.config.stash
-        options = session_of(self.config).options if begun else Options()
-        read = session_of(self.config).load if begun else partial(load, machine=machine())
+        options, read = self._session()
         settings = read(self.path)
         if settings is None:
             return _nothing(self), ()
@@ -87,6 +80,15 @@ class ProjectFile(pytest.File):
             if problems:
                 raise ConfigError(str(self.path), problems)
         return settings, plan(settings, options)
+
+    def _session(self) -> tuple[Options, Callable[[Path], Settings | None]]:
+        """What is asked for, and what reads a table."""
+        if SESSION not in self.config.stash:
+            return Options(), partial(load, machine=machine())
+        from pytest_mlcontainer.plugin.session import session_of
+
+        session = session_of(self.config)
+        return session.options, session.load
 
 
 class JobsNode(pytest.Collector):
@@ -126,6 +128,10 @@ class JobItem(ContainerItem):
         self.entrypoint: str = _entrypoint_of(job)
 
     def runtest(self) -> None:
+        from pytest_mlcontainer.plugin.carrying_out import Surrounding, carry_out
+        from pytest_mlcontainer.plugin.session import session_of
+        from pytest_mlcontainer.report import Result
+
         session = session_of(self.config)
         try:
             carry_out(self.job, Surrounding(session, self.settings, self.nodeid))
@@ -137,19 +143,11 @@ class JobItem(ContainerItem):
             pytest.skip(text)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        error, wording = excinfo.value, session_of(self.config).wording
-        if isinstance(error, MlContainerError):
-            return wording.explanation(error, self.nodeid)
-        if isinstance(error, CheckFailedError):
-            lines = check_lines(error.report, wording.repeat(self.nodeid))
-            return wording.without_secrets("\n".join(lines))
-        if isinstance(error, DriftError):
-            lines = failure_lines(
-                error.outcome, wording.repeat(self.nodeid), self.config.get_verbosity()
-            )
-            lines += wording.records(error.outcome.entrypoint)
-            return wording.without_secrets("\n".join(lines))
-        return super().repr_failure(excinfo, style)
+        from pytest_mlcontainer.plugin.carrying_out import failure_text
+        from pytest_mlcontainer.plugin.session import session_of
+
+        text = failure_text(excinfo.value, session_of(self.config), self.nodeid)
+        return super().repr_failure(excinfo, style) if text is None else text
 
 
 class Unread(ContainerItem):
