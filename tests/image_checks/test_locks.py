@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +373,34 @@ def test_each_way_to_differ_is_told(
     lock = lock_of(tmp_path, "uv.lock", UV)
     changed = {name: each for name, each in {**GOOD, **change}.items() if each is not None}
     assert said(lock_findings(lock, having(changed))) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("added", "what"),
+    [
+        (
+            {"poetry": ("cleo>=2", "tomli; python_version < '3'"), "cleo": ("crashtest",)}
+            | {"crashtest": (), "tomli": ()},
+            "poetry 1, tomli 1, with 2 that they need",
+        ),
+        ({"b": ("a",), "a": (), "c": ("a", "numpy")}, "b 1, c 1, with 1 that they need"),
+        ({"z": ("a; extra == 'x'", "y"), "y": ()}, "z 1, with 1 that it needs"),
+        ({"b": ("a",), "a": ("b",)}, "a 1, b 1"),
+        ({"b": ("b[x]",)}, "b 1"),
+        (
+            {"b": ("c[x]",), "c": ("d; extra == 'x'", "e; extra == 'y'"), "d": (), "e": ()},
+            "b 1, e 1, with 2 that they need",
+        ),
+    ],
+)
+def test_of_what_is_not_locked_those_are_named_that_brought_the_others(
+    added: dict[str, tuple[str, ...]], what: str, tmp_path: Path
+) -> None:
+    lock = lock_of(tmp_path, "uv.lock", UV)
+    good = having(GOOD)
+    more = tuple(InstalledPackage(name, "1", needs) for name, needs in added.items())
+    installed = replace(good, packages=(*good.packages, *more))
+    assert said(lock_findings(lock, installed)) == [f"ENV003 installed and not locked: {what}"]
 
 
 def test_a_finding_stands_at_the_package_in_the_lock(tmp_path: Path) -> None:

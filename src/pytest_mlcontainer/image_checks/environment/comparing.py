@@ -22,6 +22,7 @@ from pytest_mlcontainer.image_checks.environment.locks import (
     holds,
     required,
 )
+from pytest_mlcontainer.image_checks.environment.needs import needed_by_others, requirements
 from pytest_mlcontainer.model import ImageFinding, Severity
 from pytest_mlcontainer.wording import first_and_count
 
@@ -57,7 +58,7 @@ def lock_findings(
     locked_names = {each.name for each in lock.packages}
     extra = sorted(have.keys() - may.keys() - lock.own - _TOOLS)
     if extra and lock.complete:
-        yield _extra(lock, [have[name] for name in extra], locked_names)
+        yield _extra(lock, [have[name] for name in extra], locked_names, environment)
 
 
 def age_findings(
@@ -129,14 +130,7 @@ def broken_findings(installed: InstalledSet, reported: frozenset[str]) -> Iterat
     environment = dict(installed.environment)
     have = {each.name: each for each in installed.packages}
     for package in installed.packages:
-        for text in package.requires:
-            try:
-                found = Requirement(text)
-            except InvalidRequirement:
-                continue
-            marker = "" if found.marker is None else str(found.marker)
-            if not holds(marker, environment):
-                continue
+        for found in requirements(package, environment):
             name = normalised(found.name)
             there = have.get(name)
             asked = f"{found.name}{found.specifier}"
@@ -257,8 +251,18 @@ def _origin_finding(lock: Lock, locked: LockedPackage, have: InstalledPackage) -
     )
 
 
-def _extra(lock: Lock, extra: list[InstalledPackage], locked: set[str]) -> ImageFinding:
-    named = [f"{each.name} {each.version}" for each in extra]
+def _extra(
+    lock: Lock,
+    extra: list[InstalledPackage],
+    locked: set[str],
+    environment: Mapping[str, str],
+) -> ImageFinding:
+    brought = needed_by_others(extra, environment)
+    named = [f"{each.name} {each.version}" for each in extra if each.name not in brought]
+    what = first_and_count(named or [f"{each.name} {each.version}" for each in extra], _SHOWN)
+    if named and len(named) < len(extra):
+        needing = "it needs" if len(named) == 1 else "they need"
+        what += f", with {len(extra) - len(named)} that {needing}"
     elsewhere = [each.name for each in extra if each.name in locked]
     why = "their versions are those of the day of the build"
     if elsewhere:
@@ -266,7 +270,7 @@ def _extra(lock: Lock, extra: list[InstalledPackage], locked: set[str]) -> Image
     return ImageFinding(
         rule="ENV003",
         severity=Severity.WARNING,
-        what=f"installed and not locked: {first_and_count(named, _SHOWN)}",
+        what=f"installed and not locked: {what}",
         place=lock.place,
         why=why,
         mend=f"add them to the project and lock it, or leave them out (RUN {lock.installing})",
