@@ -130,6 +130,13 @@ def test_installers_tell_what_they_installed() -> None:
     )
 
 
+LOCKS = ("uv.lock", "poetry.lock")
+COPY_ALONE = (
+    "copy what lists the dependencies alone and install them, before `COPY {}` at line {} copies "
+    "all"
+)
+
+
 @pytest.mark.parametrize(
     ("run", "mend"),
     [
@@ -144,6 +151,12 @@ def test_installers_tell_what_they_installed() -> None:
             "-r pyproject.toml\nCOPY . .\nRUN pip install --no-deps .",
         ),
         (
+            "RUN pip install -e '.[dev, gpu]'",
+            "COPY pyproject.toml ./\nRUN pip install uv && uv pip install --system "
+            "-r pyproject.toml --extra dev --extra gpu\nCOPY . .\n"
+            "RUN pip install --no-deps -e '.[dev, gpu]'",
+        ),
+        (
             "RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked",
             "COPY pyproject.toml uv.lock ./\nRUN --mount=type=cache,target=/root/.cache/uv uv sync "
             "--no-install-project --locked\nCOPY . .\n"
@@ -152,7 +165,7 @@ def test_installers_tell_what_they_installed() -> None:
         (
             "RUN poetry install --no-interaction",
             "COPY pyproject.toml poetry.lock ./\nRUN poetry install --no-root --no-interaction\n"
-            "COPY . .\nRUN poetry install --only-root --no-interaction",
+            "COPY . .\nRUN poetry install --no-interaction",
         ),
         (
             "RUN conda env update -n base -f environment.yml",
@@ -163,27 +176,96 @@ def test_installers_tell_what_they_installed() -> None:
 )
 def test_the_order_that_is_proposed_is_the_tool_s_own(run: str, mend: str) -> None:
     copy, install = parse_instructions(f"COPY . .\n{run}\n")
-    names = ("ci/requirements.txt", "dev.txt", "environment.yml", "pyproject.toml", "uv.lock")
-    assert reordered(copy, install, shell_commands(install)[0], names) == mend
+    names = ("ci/requirements.txt", "dev.txt", "environment.yml", "pyproject.toml", *LOCKS)
+    texts = {"pyproject.toml": "[project]\nname = 'a'\ndependencies = ['numpy']\n"}
+    command = shell_commands(install)[0]
+    assert reordered(copy, install, command, names, lambda name: texts.get(name, "")) == mend
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[tool.poetry]\nname = 'a'\n",
+        "[project]\nname = 'a'\ndynamic = ['version', 'dependencies']\n",
+        "[project",
+    ],
+)
+def test_dependencies_that_only_a_build_of_the_project_knows_are_not_guessed(text: str) -> None:
+    copy, install = parse_instructions("COPY . .\nRUN pip install .\n")
+    command = shell_commands(install)[0]
+    mend = reordered(copy, install, command, ("pyproject.toml",), lambda _name: text)
+    assert mend == COPY_ALONE.format(". .", 1)
 
 
 @pytest.mark.parametrize(
     ("text", "mend"),
     [
-        (
+        pytest.param(
             "COPY . /srv\nENV A=1\nRUN apt-get update\nWORKDIR /srv\nRUN pip install -r req.txt\n",
-            "ENV A=1\nWORKDIR /srv\nCOPY req.txt ./\nRUN pip install -r req.txt\nCOPY . /srv",
+            "ENV A=1\nRUN apt-get update\nWORKDIR /srv\nCOPY req.txt ./\n"
+            "RUN pip install -r req.txt\nCOPY . /srv",
+            id="settings and the system's packages before, the COPY to an absolute path after",
         ),
-        (
+        pytest.param(
             "COPY . srv\nWORKDIR srv\nRUN pip install -r req.txt\n",
-            "copy what lists the dependencies alone and install them, before `COPY . srv` at line "
-            "1 copies all",
+            COPY_ALONE.format(". srv", 1),
+            id="a COPY to a relative path cannot go behind a WORKDIR",
+        ),
+        pytest.param(
+            "COPY src ./src\nCOPY --chown=me README.md ./\nLABEL a=b\nRUN poetry install\n",
+            "COPY pyproject.toml ./\nRUN poetry install --no-root\nCOPY src ./src\n"
+            "COPY --chown=me README.md ./\nLABEL a=b\nRUN poetry install",
+            id="other COPYs after the sources",
+        ),
+        pytest.param(
+            "COPY src ./src\nRUN make -C src\nRUN pip install -r req.txt\n",
+            COPY_ALONE.format("src ./src", 1),
+            id="what another RUN needs is not known",
+        ),
+        pytest.param(
+            "COPY src ./src\nRUN pip install -r req.txt && python -m src.get_weights\n",
+            COPY_ALONE.format("src ./src", 1),
+            id="a program of the project's in the same RUN",
+        ),
+        pytest.param(
+            "COPY . .\nRUN pip install -r req.txt && pip install -e .\n",
+            COPY_ALONE.format(". .", 1),
+            id="the project itself in the same RUN",
+        ),
+        pytest.param(
+            "COPY . .\nRUN apt-get update && pip install -U pip && pip install -r req.txt\n",
+            "COPY req.txt ./\nRUN apt-get update && pip install -U pip && pip install -r req.txt\n"
+            "COPY . .",
+            id="what else the RUN does needs nothing",
         ),
     ],
-    ids=["absolute", "relative"],
 )
 def test_what_stands_between_is_kept(text: str, mend: str) -> None:
     """The RUN works in the folder that a WORKDIR before it has named."""
     copy, *between, install = parse_instructions(text)
-    command = shell_commands(install)[0]
-    assert reordered(copy, install, command, ("req.txt",), between=between) == mend
+    command = next(
+        each for each in shell_commands(install) if {"-r", "poetry"} & {*each.words, each.program}
+    )
+    names = ("req.txt", "pyproject.toml")
+    assert reordered(copy, install, command, names, stage=(copy, *between, install)) == mend
+
+
+@pytest.mark.parametrize(
+    ("before", "copied"),
+    [
+        ("COPY pyproject.toml poetry.lock README.md ./\n", ""),
+        ("WORKDIR /app\nCOPY pyproject.toml poetry.lock /app/\n", ""),
+        ("COPY pyproject.toml ./\n", "COPY poetry.lock ./\n"),
+        ("COPY pyproject.toml poetry.lock /tmp/\n", "COPY pyproject.toml poetry.lock ./\n"),
+        ("", "COPY pyproject.toml poetry.lock ./\n"),
+    ],
+)
+def test_what_is_there_already_is_not_copied_again(before: str, copied: str) -> None:
+    stage = tuple(parse_instructions(f"{before}COPY src ./src\nRUN poetry install --only main\n"))
+    copy, install = stage[-2:]
+    names = ("pyproject.toml", "poetry.lock", "README.md")
+    assert reordered(copy, install, shell_commands(install)[0], names, stage=stage) == (
+        f"{copied}RUN poetry install --no-root --only main\nCOPY src ./src\n"
+        "RUN poetry install --only main"
+    )

@@ -225,9 +225,8 @@ def _finding(
     if copy is not None:
         own = "its own mount" if copy is run else f"`{copy.word} {copy.rest}` at line {copy.line}"
         why += f", because {own} takes {chosen} along" + ("" if copy is run else " before it")
-        every = () if install.stage is None else install.stage.body
-        between = [each for each in every if copy.line < each.line < run.line]
-        mend = reordered(copy, run, install.installs[0], names, read, between)
+        stage = () if install.stage is None else install.stage.body
+        mend = reordered(copy, run, install.installs[0], names, read, stage)
     return ImageFinding(
         "CA001",
         Severity.ERROR,

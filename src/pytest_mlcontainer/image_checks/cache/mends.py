@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.image_checks.lint.installs import is_conda_install, pip_arguments
-from pytest_mlcontainer.image_checks.lint.shell import ShellCommand
+from pytest_mlcontainer.image_checks.lint.shell import ShellCommand, shell_commands
 
-# Instructions that the RUN needs, and that change nothing for a COPY to an absolute path.
-_KEPT: Final = ("ARG", "ENV", "SHELL", "USER", "WORKDIR")
+# What the RUN may need goes before it. That changes nothing for a COPY to an absolute path.
+_BEFORE: Final = ("ARG", "ENV", "SHELL", "USER", "WORKDIR")
+# Programs that need nothing of the project, so that a RUN of theirs may go before a COPY of it.
+_SYSTEM: Final = frozenset(
+    (
+        *("apt", "apt-get", "apk", "dnf", "microdnf", "yum", "zypper", "dpkg", "rpm"),
+        *("cd", "chmod", "chown", "curl", "echo", "export", "find", "groupadd", "ldconfig"),
+        *("ln", "locale-gen", "mkdir", "printf", "rm", "set", "tar", "true", "useradd", "wget"),
+    )
+)
+_INSTALLERS: Final = frozenset(
+    ("pip", "pip3", "python", "python3", "uv", "poetry", "conda", "mamba", "micromamba")
+)
 _CONDA_FILES: Final = ("environment.yml", "environment.yaml")
 # Lines of a list of requirements that name a file: `-r other.txt`, `./wheels/a.whl`.
 _LOCAL: Final = re.compile(
@@ -29,39 +42,97 @@ def reordered(
     command: ShellCommand,
     names: Iterable[str],
     read: Callable[[str], str] = lambda _name: "",
-    between: Iterable[Instruction] = (),
+    stage: Iterable[Instruction] = (),
 ) -> str:
-    """The lines to write, from the COPY to the RUN.
+    """The lines to write, from the COPY to the RUN, or what to do where those are not known.
 
     Args:
         copy: takes the sources along.
         install: comes after it; `command` is what in it installs.
         names: of the context's files; `read` gives the text of one.
-        between: the instructions that stand between the two.
+        stage: the instructions around the two.
     """
-    there = _Files(tuple(names), read)
-    copies = f"{copy.word} {''.join(f'--{n}={v} ' for n, v in copy.flags)}{copy.rest}"
     if copy is install:
         return (
             "mount what lists the dependencies alone, in a RUN of its own before this one: "
             "RUN --mount=type=bind,source=requirements.txt,target=requirements.txt …"
         )
-    kept = [each for each in between if each.word in _KEPT]
-    if any(each.word == "WORKDIR" for each in kept) and not copy.copied[1].startswith("/"):
-        return (
-            "copy what lists the dependencies alone and install them, before "
-            f"`{copies}` at line {copy.line} copies all"
-        )
-    before = [f"{each.word} {each.rest}" for each in kept]
-    return "\n".join([*before, *_lines(copies, _shown(install), command, there)])
+    body = tuple(stage)
+    between = [each for each in body if copy.line < each.line < install.line]
+    before = [each for each in between if each.word in _BEFORE or _is_of_the_system(each)]
+    after = [copy, *(each for each in between if each not in before)]
+    moved = any(each.word == "WORKDIR" for each in before)
+    relative = any(each.copied[1] and not each.copied[1].startswith("/") for each in after)
+    alone = (
+        "copy what lists the dependencies alone and install them, before "
+        f"`{_written(copy)}` at line {copy.line} copies all"
+    )
+    if (moved and relative) or not _may_go_first(install, command, after):
+        return alone
+    earlier = [each for each in body if each.line < copy.line]
+    there = _Files(tuple(names), read, frozenset(_already_copied([*earlier, *before])))
+    order = _order(_shown(install), command, there)
+    if order is None:
+        return alone
+    return "\n".join([*map(_written, before), *order.first, *map(_written, after), *order.last])
+
+
+def _is_of_the_system(each: Instruction) -> bool:
+    return each.word == "RUN" and all(one.program in _SYSTEM for one in shell_commands(each))
+
+
+def _may_go_first(
+    install: Instruction, command: ShellCommand, after: Iterable[Instruction]
+) -> bool:
+    """Whether nothing that a RUN does beside installing, or what comes after it, needs to come
+    before it: what a program of the project's does is not known."""
+    others = [each for each in shell_commands(install) if each != command]
+    return not any(each.word == "RUN" for each in after) and all(
+        each.program in _SYSTEM or (each.program in _INSTALLERS and not _needs_project(each))
+        for each in others
+    )
+
+
+def _needs_project(command: ShellCommand) -> bool:
+    """Whether a command of an installer takes more of the project than a list, or may."""
+    arguments = pip_arguments(command)
+    return arguments is None or any(
+        _is_project(word) or word.startswith(("./", "/", "-e", "--editable")) for word in arguments
+    )
+
+
+def _already_copied(instructions: Iterable[Instruction]) -> Iterator[tuple[str, str]]:
+    """Files that were copied, each with its folder; "." is the one that is worked in."""
+    here = ""
+    for each in instructions:
+        if each.word == "WORKDIR":
+            here = each.rest.strip()
+        sources, target = each.copied
+        folder = posixpath.normpath(target) if target else ""
+        for source in sources:
+            yield source, "." if folder == posixpath.normpath(here or "/") else folder
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What comes before the sources are copied, and what after that."""
+
+    first: tuple[str, ...]
+    last: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Files:
-    """The context's files, and how one is read."""
+    """The context's files, how one is read, and which are in which folder of the image already."""
 
     names: tuple[str, ...]
     read: Callable[[str], str]
+    copied: frozenset[tuple[str, str]] = frozenset()
+
+    def present(self, *wanted: str) -> tuple[str, ...]:
+        """Those that the project has, wherever."""
+        have = {posixpath.basename(each) for each in self.names}
+        return tuple(each for each in wanted if each in have)
 
     def named(self, name: str) -> tuple[str, ...]:
         """Those beside a list of requirements that it names: other lists, wheels."""
@@ -71,41 +142,36 @@ class _Files:
         return tuple(path for path in paths if path in self.names)
 
 
-def _lines(copies: str, run: str, command: ShellCommand, there: _Files) -> Iterator[str]:
+def _order(run: str, command: ShellCommand, there: _Files) -> _Order | None:
+    """What to write; None where what the project depends on is known to its own build alone."""
     arguments = pip_arguments(command)
     if arguments is None and command.program == "uv" and "sync" not in command.words:
         arguments = command.words[1:]
     if command.program == "uv" and "sync" in command.words:
-        yield _copy(("pyproject.toml", "uv.lock"), there)
-        yield _inserted(run, "sync", "--no-install-project")
-        yield copies
-        yield run
-    elif command.program == "poetry":
-        yield _copy(("pyproject.toml", "poetry.lock"), there)
-        yield _inserted(run, "install", "--no-root")
-        yield copies
-        yield _inserted(run, "install", "--only-root")
-    elif arguments is not None and (files := _files(arguments)):
-        yield _copy(files, there)
-        yield run
-        yield copies
-    elif arguments is not None and any(_is_project(word) for word in arguments):
-        yield _copy(("pyproject.toml",), there)
-        yield "RUN pip install uv && uv pip install --system -r pyproject.toml"
-        yield copies
-        yield _inserted(run, "install", "--no-deps")
-    elif is_conda_install(command):
+        copied = _copies(there.present("pyproject.toml", "uv.lock"), there)
+        return _Order((*copied, _inserted(run, "sync", "--no-install-project")), (run,))
+    if command.program == "poetry":
+        copied = _copies(there.present("pyproject.toml", "poetry.lock"), there)
+        last = () if command.has("--no-root") else (run,)
+        return _Order((*copied, _inserted(run, "install", "--no-root")), last)
+    if arguments is not None and (files := _files(arguments)):
+        return _Order((*_copies(files, there), run))
+    if arguments is not None and any(_is_project(word) for word in arguments):
+        if not _lists_dependencies(there):
+            return None
+        extras = "".join(f" --extra {each}" for each in _extras(arguments))
+        first = f"RUN pip install uv && uv pip install --system -r pyproject.toml{extras}"
+        copied = _copies(("pyproject.toml",), there)
+        return _Order((*copied, first), (_inserted(run, "install", "--no-deps"),))
+    if is_conda_install(command):
         files = _files(command.words[1:]) or tuple(f for f in _CONDA_FILES if f in there.names)
-        yield _copy(files or _CONDA_FILES[:1], there)
-        yield run
-        yield copies
-    else:
-        yield run
-        yield copies
+        return _Order((*_copies(files or _CONDA_FILES[:1], there), run))
+    return _Order((run,))
 
 
-def _copy(wanted: tuple[str, ...], there: _Files) -> str:
-    """COPY of files from the places that they have in the context, a line for each folder."""
+def _copies(wanted: tuple[str, ...], there: _Files) -> Iterator[str]:
+    """COPY of files from the places that they have in the context, a line for each folder; none
+    of those that are there already."""
     into: dict[str, list[str]] = {}
     for each in wanted:
         name, folder = posixpath.basename(each), posixpath.dirname(each)
@@ -113,8 +179,11 @@ def _copy(wanted: tuple[str, ...], there: _Files) -> str:
         near = [one for one in places if each.lstrip("./").endswith(one)]
         found = (near or places or [name])[0]
         into.setdefault(f"{folder}/" if folder else "./", []).extend((found, *there.named(found)))
-    lines = {folder: " ".join(dict.fromkeys(names)) for folder, names in into.items()}
-    return "\n".join(f"COPY {names} {folder}" for folder, names in lines.items())
+    for folder, names in into.items():
+        target = posixpath.normpath(folder)
+        missing = [each for each in dict.fromkeys(names) if (each, target) not in there.copied]
+        if missing:
+            yield f"COPY {' '.join(missing)} {folder}"
 
 
 def _files(arguments: tuple[str, ...]) -> tuple[str, ...]:
@@ -129,13 +198,32 @@ def _files(arguments: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(each for each in found if "://" not in each and "$" not in each)
 
 
+def _lists_dependencies(there: _Files) -> bool:
+    """Whether a `pyproject.toml` says what the project depends on, so that no build has to."""
+    with suppress(tomllib.TOMLDecodeError):
+        project = tomllib.loads(there.read("pyproject.toml")).get("project")
+        return isinstance(project, dict) and "dependencies" not in project.get("dynamic", ())
+    return False
+
+
+def _extras(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """`dev` and `test` of `.[dev,test]`."""
+    listed = (re.search(r"\[(.*)\]", word) for word in arguments if _is_project(word))
+    named = (each.strip() for found in listed if found for each in found[1].split(","))
+    return tuple(each for each in named if each)
+
+
 def _is_project(word: str) -> bool:
     return re.match(r"\.($|\[|/$)", word) is not None
 
 
+def _written(each: Instruction) -> str:
+    flags = "".join(f"--{name}={value} " for name, value in each.flags)
+    return f"{each.word} {flags}{each.rest}"
+
+
 def _shown(run: Instruction) -> str:
-    flags = "".join(f"--{name}={value} " for name, value in run.flags)
-    return re.sub(r"\s+", " ", f"RUN {flags}{run.rest}")
+    return re.sub(r"\s+", " ", _written(run))
 
 
 def _inserted(run: str, verb: str, option: str) -> str:
