@@ -140,6 +140,13 @@ def test_what_hadolint_cannot_read_and_buildkit_can_is_no_fault(
     result.stdout.fnmatch_lines(["*note: Dockerfile: Hadolint cannot read line 7, *not applied"])
 
 
+def test_the_project_itself_has_no_version_to_pin(project: MakeProject, engine: object) -> None:
+    """Hadolint knows `.`, and takes `.[extra]` for the name of a package."""
+    install = "COPY . .\nRUN pip install --no-cache-dir '.[fast]'\n"
+    project.write(image("lint = true"), dockerfile=f"{DATED}{install}")
+    project.run("-k", "lint").stdout.no_fnmatch_line("*DL3013*")
+
+
 def test_a_frontend_that_cannot_be_had_is_named_by_lint_alone(
     project: MakeProject, engine: object
 ) -> None:

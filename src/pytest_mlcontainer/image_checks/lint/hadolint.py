@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import posixpath
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.engines.process import Processes
+from pytest_mlcontainer.image_checks.lint.installs import installs_paths_alone, is_mounted
 from pytest_mlcontainer.image_checks.lint.stages import Recipe
 from pytest_mlcontainer.model import ImageFinding, Severity
 from pytest_mlcontainer.temporary import temporary_folder
@@ -127,31 +127,13 @@ def readable(
 def _is_outdated(rule: str, instruction: Instruction, in_image: set[int]) -> bool:
     if rule == "DL3021":  # BuildKit takes `.` for a folder
         return instruction.rest.rpartition(" ")[2] in (".", "..", '"."]')
+    if rule == "DL3013":  # of paths it knows `.` alone, not `.[extra]`
+        return installs_paths_alone(instruction)
     if rule == "DL3066":  # it asks for numbers, and every image knows root
         return instruction.rest == "root"
     caches = _CACHES.get(rule, ())
     # What a stage leaves behind that is not in the image costs nothing.
     return bool(caches) and (instruction.line not in in_image or is_mounted(instruction, caches))
-
-
-def is_mounted(instruction: Instruction, caches: tuple[str, ...]) -> bool:
-    """Whether one of these folders lies in a cache mount of the instruction."""
-    return any(
-        posixpath.join(cache, "").startswith(posixpath.join(mount, ""))
-        for cache in caches
-        for mount in cache_mounts(instruction)
-    )
-
-
-def cache_mounts(instruction: Instruction) -> Iterator[str]:
-    """Where the instruction has cache mounts."""
-    for name, value in instruction.flags:
-        if name != "mount":
-            continue
-        fields = dict(part.partition("=")[::2] for part in value.split(","))
-        target = fields.get("target") or fields.get("dst") or fields.get("destination")
-        if fields.get("type") == "cache" and target:
-            yield target.rstrip("/") or "/"
 
 
 def _configured(dockerfile: Path, top: Path) -> Path:

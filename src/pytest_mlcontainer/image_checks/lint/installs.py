@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
-from pytest_mlcontainer.image_checks.lint.hadolint import cache_mounts
-from pytest_mlcontainer.image_checks.lint.shell import CONDA, ShellCommand
+from pytest_mlcontainer.image_checks.lint.shell import CONDA, ShellCommand, shell_commands
 
 _PIP: Final = re.compile(r"pip[\d.]*$")
 # Options of pip's own that a value follows.
@@ -18,6 +19,13 @@ _PIP_VALUES: Final = frozenset(
     ("--timeout", "--retries", "--proxy", "--cert", "--log", "--python", "--trusted-host")
 )
 _PYTHON: Final = re.compile(r"python[\d.]*$")
+_VALUE: Final = re.compile(r"-[a-zA-Z]*[rcifteptn]$")
+_FLAG: Final = re.compile(
+    r"--(upgrade|update-all|user|system|no-[\w-]+|pre|force|force-reinstall|reinstall|exact|all"
+    r"|ignore-installed|quiet|verbose|yes|break-system-packages|use-[\w-]+|isolated|compile"
+    r"|compile-bytecode|freeze-installed|override-channels|prefer-binary|require-hashes)$"
+)
+_NO_FLAG: Final = re.compile(r"--no-(binary|build-package|binary-package)$")
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,30 @@ def is_conda_install(command: ShellCommand) -> bool:
         ("env", "create"),
         ("env", "update"),
     )
+
+
+def installs_paths_alone(each: Instruction) -> bool:
+    """Whether all that pip installs in a RUN lies in the build, whose version nothing can name."""
+    installs = [pip_arguments(command) for command in shell_commands(each)]
+    named = [word for arguments in installs for word in named_words(arguments or ())]
+    return bool(named) and all(re.match(r"\.{0,2}/|\.(\[|$)", word) for word in named)
+
+
+def named_words(arguments: tuple[str, ...]) -> Iterator[str]:
+    """Those that are neither options nor their values, up to a redirection."""
+    before = ""
+    for word in arguments:
+        if re.fullmatch(r"\d?[<>]+.*", word):
+            return
+        if not word.startswith("-") and not _takes_a_value(before):
+            yield word
+        before = word
+
+
+def _takes_a_value(option: str) -> bool:
+    if option.startswith("--") and "=" not in option:
+        return _FLAG.match(option) is None or _NO_FLAG.match(option) is not None
+    return _VALUE.match(option) is not None
 
 
 def installs_project(command: ShellCommand) -> bool:
@@ -194,3 +226,23 @@ def requires_something(folder: Path) -> bool | None:
         r"(?m)^\s*dependencies\s*=|['\"]dependencies['\"]|^\s*\[tool\.poetry|install_requires|\*\*"
     )
     return any(re.search(words, text) for text in texts.values()) if texts else None
+
+
+def is_mounted(instruction: Instruction, caches: tuple[str, ...]) -> bool:
+    """Whether one of these folders lies in a cache mount of the instruction."""
+    return any(
+        posixpath.join(cache, "").startswith(posixpath.join(mount, ""))
+        for cache in caches
+        for mount in cache_mounts(instruction)
+    )
+
+
+def cache_mounts(instruction: Instruction) -> Iterator[str]:
+    """Where the instruction has cache mounts."""
+    for name, value in instruction.flags:
+        if name != "mount":
+            continue
+        fields = dict(part.partition("=")[::2] for part in value.split(","))
+        target = fields.get("target") or fields.get("dst") or fields.get("destination")
+        if fields.get("type") == "cache" and target:
+            yield target.rstrip("/") or "/"

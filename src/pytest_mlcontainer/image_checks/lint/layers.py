@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.dockerfile import Instruction
-from pytest_mlcontainer.image_checks.lint.hadolint import cache_mounts, is_mounted
 from pytest_mlcontainer.image_checks.lint.installs import (
     UV,
     PackageCache,
+    cache_mounts,
     cache_of,
     installs_folder_alone,
     installs_project,
     is_conda_install,
+    is_mounted,
     keeps_no_cache,
     lists,
     requires_something,

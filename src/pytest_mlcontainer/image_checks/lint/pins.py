@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pytest_mlcontainer.dockerfile import Instruction
 from pytest_mlcontainer.image_checks.lint.installs import (
     is_conda_install,
+    named_words,
     pip_arguments,
     requires_something,
 )
@@ -32,13 +33,6 @@ _BRANCH_ARCHIVE: Final = re.compile(
 )
 # Short options of pip, uv and conda that a word follows which is no package; long ones of which
 # that is not so, since most of the others take a value.
-_VALUE: Final = re.compile(r"-[a-zA-Z]*[rcifteptn]$")
-_FLAG: Final = re.compile(
-    r"--(upgrade|update-all|user|system|no-[\w-]+|pre|force|force-reinstall|reinstall|exact|all"
-    r"|ignore-installed|quiet|verbose|yes|break-system-packages|use-[\w-]+|isolated|compile"
-    r"|compile-bytecode|freeze-installed|override-channels|prefer-binary|require-hashes)$"
-)
-_NO_FLAG: Final = re.compile(r"--no-(binary|build-package|binary-package)$")
 # Commands that choose versions anew, whatever a lock says.
 _ANEW: Final[Mapping[str, tuple[str, ...]]] = {
     "poetry": ("lock", "update"),
@@ -158,11 +152,11 @@ def open_arguments(command: ShellCommand) -> tuple[str, ...] | None:
 def _named_openly(command: ShellCommand) -> tuple[str, str] | None:
     arguments = open_arguments(command)
     if arguments is not None:
-        names = [word for word in _plain(arguments) if is_unpinned(word)]
+        names = [word for word in named_words(arguments) if is_unpinned(word)]
         mend = "NAME==VERSION, a commit after @, or a lock: pip-compile --generate-hashes, uv lock"
     elif is_conda_install(command):
         verbs = ("install", "create", "update", "env")
-        plain = [word for word in _plain(command.words[1:]) if word not in verbs]
+        plain = [word for word in named_words(command.words[1:]) if word not in verbs]
         names = [word for word in plain if re.fullmatch(r"([\w-]+::)?[\w.-]+([<>!].*)?", word)]
         names = [word for word in names if word not in (*_TOOLS, *CONDA)]
         mend = "NAME=VERSION, or a lock: conda list --explicit, conda-lock"
@@ -171,23 +165,6 @@ def _named_openly(command: ShellCommand) -> tuple[str, str] | None:
     if not names:
         return None
     return f"no exact version is given for {first_and_count(names, _SHOWN)}", mend
-
-
-def _plain(arguments: tuple[str, ...]) -> Iterator[str]:
-    """Those that are neither options nor their values, up to a redirection."""
-    before = ""
-    for word in arguments:
-        if re.fullmatch(r"\d?[<>]+.*", word):
-            return
-        if not word.startswith("-") and not _takes_a_value(before):
-            yield word
-        before = word
-
-
-def _takes_a_value(option: str) -> bool:
-    if option.startswith("--") and "=" not in option:
-        return _FLAG.match(option) is None or _NO_FLAG.match(option) is not None
-    return _VALUE.match(option) is not None
 
 
 def _of_repository(command: ShellCommand, stage: Stage) -> tuple[str, str] | None:
