@@ -19,6 +19,7 @@ import numpy.random  # noqa: F401
 import pytest
 from filelock import FileLock
 
+import pytest_mlcontainer.plugin.carrying_out
 import pytest_mlcontainer.plugin.items  # noqa: F401
 from pytest_mlcontainer.engines.docker.connect import open_client
 from pytest_mlcontainer.engines.docker.sessions import list_images

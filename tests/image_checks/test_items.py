@@ -140,11 +140,26 @@ def test_what_hadolint_cannot_read_and_buildkit_can_is_no_fault(
     result.stdout.fnmatch_lines(["*note: Dockerfile: Hadolint cannot read line 7, *not applied"])
 
 
-def test_the_project_itself_has_no_version_to_pin(project: MakeProject, engine: object) -> None:
-    """Hadolint knows `.`, and takes `.[extra]` for the name of a package."""
-    install = "COPY . .\nRUN pip install --no-cache-dir '.[fast]'\n"
-    project.write(image("lint = true"), dockerfile=f"{DATED}{install}")
-    project.run("-k", "lint").stdout.no_fnmatch_line("*DL3013*")
+@pytest.mark.parametrize(
+    ("lines", "rule", "is_said"),
+    [
+        pytest.param("RUN pip install '.[fast]'", "DL3013", False, id="the project has no version"),
+        pytest.param("RUN pip install -U '.[fast]' pip", "DL3013", True, id="a package has"),
+        pytest.param(
+            "HEALTHCHECK CMD python -c 'import a' || exit 1", "DL3025", False, id="a shell's ||"
+        ),
+        pytest.param("CMD python train.py", "DL3025", True, id="a command in a shell"),
+        pytest.param("FROM spark:3.5.5\nCOPY a ./", "DL3045", False, id="the base has a WORKDIR"),
+        pytest.param("FROM python:3.13-slim\nCOPY a ./", "DL3045", True, id="the base has none"),
+    ],
+)
+def test_of_hadolint_what_holds_is_said(
+    lines: str, rule: str, is_said: bool, project: MakeProject, engine: object
+) -> None:
+    """It knows neither the base nor what pip takes for a path."""
+    table = image('lint = { threshold = "info" }')
+    project.write(table, dockerfile=f"{DATED}{lines}\n", a="")
+    assert (rule in project.run("-k", "lint").stdout.str()) is is_said
 
 
 def test_a_frontend_that_cannot_be_had_is_named_by_lint_alone(

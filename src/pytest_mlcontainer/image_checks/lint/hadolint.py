@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,6 +46,11 @@ _CACHES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 # It takes TOKENIZERS_PARALLELISM for a secret; ML007 looks closer.
 _LEFT_OUT: Final = ("DL3064",)
 _GAVE_UP: Final = "DL1000"
+# Bases in which the folder to work in is `/`, as Docker Hub has them.
+_AT_ROOT: Final = re.compile(
+    r"(docker\.io/)?((library/)?(alpine|busybox|debian|fedora|node|python|ubuntu)|nvidia/cuda)"
+    r"([:@]|$)|scratch$"
+)
 
 
 def find_hadolint(environ: Mapping[str, str]) -> str | None:
@@ -92,10 +98,9 @@ def hadolint_findings(
         place: of the Dockerfile, as findings name it.
     """
     by_line = {each.line: each for each in recipe.instructions}
-    in_image = {each.line for stage in recipe.in_image for each in stage.body}
     for each in raw:
         rule, line = str(each.get("code")), int(each.get("line") or 0)
-        if rule in _LEFT_OUT or (line in by_line and _is_outdated(rule, by_line[line], in_image)):
+        if rule in _LEFT_OUT or (line in by_line and not _holds(rule, by_line[line], recipe)):
             continue
         yield ImageFinding(
             rule=rule,
@@ -124,16 +129,23 @@ def readable(
     return tuple(each for each in findings if each not in gave_up)
 
 
-def _is_outdated(rule: str, instruction: Instruction, in_image: set[int]) -> bool:
-    if rule == "DL3021":  # BuildKit takes `.` for a folder
-        return instruction.rest.rpartition(" ")[2] in (".", "..", '"."]')
+def _holds(rule: str, instruction: Instruction, recipe: Recipe) -> bool:
+    """Whether what a rule says of an instruction is so: it knows neither BuildKit nor the base."""
     if rule == "DL3013":  # of paths it knows `.` alone, not `.[extra]`
-        return installs_paths_alone(instruction)
+        return not installs_paths_alone(instruction)
+    if rule == "DL3021":  # BuildKit takes `.` for a folder
+        return instruction.rest.rpartition(" ")[2] not in (".", "..", '"."]')
+    if rule == "DL3025":  # `HEALTHCHECK CMD … || exit 1` needs a shell
+        return instruction.word != "HEALTHCHECK"
+    if rule == "DL3045":  # many bases have a WORKDIR of their own
+        stages = [stage for stage in recipe.stages if instruction in stage.body]
+        return all(_AT_ROOT.match(stage.image or "") for stage in stages)
     if rule == "DL3066":  # it asks for numbers, and every image knows root
-        return instruction.rest == "root"
+        return instruction.rest != "root"
     caches = _CACHES.get(rule, ())
     # What a stage leaves behind that is not in the image costs nothing.
-    return bool(caches) and (instruction.line not in in_image or is_mounted(instruction, caches))
+    left = any(instruction in stage.body for stage in recipe.in_image)
+    return not caches or (left and not is_mounted(instruction, caches))
 
 
 def _configured(dockerfile: Path, top: Path) -> Path:
