@@ -52,10 +52,10 @@ def opened(nobody: dict[str, str], repository: str) -> Iterator[Opened]:
 
 
 @contextmanager
-def refused(what: str, *parts: str) -> Iterator[None]:
+def refused(what: str, *parts: str) -> Iterator[pytest.ExceptionInfo[RegistryError]]:
     """An error in three parts that begins like this, has these parts, and shows nothing secret."""
     with pytest.raises(RegistryError) as caught:
-        yield
+        yield caught
     error = caught.value
     assert re.match(what, error.what), error
     assert error.value
@@ -111,8 +111,11 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path: Path, opened: Open
 
 def test_a_login_is_asked_for_and_taken(tmp_path: Path, opened: Opened) -> None:
     with running_registry(tmp_path / "registry", login=True) as host:
-        with refused("the registry asks for a login", f"docker login {host}"):
+        with refused("the registry asks for a login", f"docker login {host}") as caught:
             opened(host).check_push()
+        assert caught.value.value.endswith(
+            ": 401 Unauthorized: UNAUTHORIZED authentication required"
+        )
         right = docker_config(tmp_path / "right", host)
         opened(host, DOCKER_CONFIG=str(right)).check_push()
         wrong = docker_config(tmp_path / "wrong", host, password="wrong-Password-7")

@@ -82,7 +82,12 @@ class Controller:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _publish(self, publisher: Publisher, session: pytest.Session) -> None:
-        """What was asked for and is not done makes the session fail, too."""
+        """What was asked for and is not done makes the session fail, too.
+
+        One that was refused before its first test says itself why nothing is published.
+        """
+        if session.exitstatus == pytest.ExitCode.USAGE_ERROR:
+            return
         publisher.leave_out(left_out(session.config))
         published = publisher.publish(session)
         self._session.results.publication = published

@@ -49,8 +49,11 @@ def read_answer(response: requests.Response) -> Answered:
         errors = raw.get("errors") if isinstance(raw, dict) else None
         for each in errors if isinstance(errors, list) else ():
             codes.append(str(each.get("code") or ""))
-            detail = each.get("detail")
-            shown = detail if isinstance(detail, str) else json.dumps(detail) if detail else ""
+            detail = each.get("detail") or ""
+            if isinstance(detail, dict):
+                detail = json.dumps(detail)
+            # A list repeats which rights were asked for, as `what` does in words.
+            shown = detail if isinstance(detail, str) else ""
             said = (codes[-1], each.get("message"), shown)
             parts.append(" ".join(str(part) for part in said if part))
     except (ValueError, AttributeError, RequestException):

@@ -65,7 +65,7 @@ class HttpRepository:
         return self._connection.hidden
 
     def check_push(self) -> None:
-        what = "beginning an upload, to see that it may"
+        what = "asking whether a push is allowed"
         begun = self._ask(what, "POST", f"{self._root}/blobs/uploads/", (201, 202), content=b"")
         at = begun.headers.get("Location", "")
         with suppress(RegistryError):  # registries forget it by themselves
