@@ -145,15 +145,17 @@ def test_json_holds_all_of_it(cure: Cure | None) -> None:
     assert result_from_json(json.loads(json.dumps(result_to_json(result)))) == result
 
 
-def test_repeats_that_disagree_are_offered_a_cure() -> None:
-    """With how many runs it takes at most; not once that was looked for."""
+def test_repeats_that_disagree_are_offered_the_line_and_a_cure() -> None:
+    """With how many runs each takes at most; not once that was looked for."""
     repeats = replace(OUTCOME, verdict=Verdict.NONDETERMINISTIC, causes=(), against="other repeats")
     offered = "\n".join(failure_lines(repeats, "pytest --container x::repeats"))
     assert offered.endswith(
+        "\n  add --container-locate to find the line (mostly 4 more runs, at most 10)"
         "\n  add --container-cure to find what stops it (mostly 12 more runs, at most 93)"
     )
-    asked = "\n".join(failure_lines(repeats, "pytest --container --container-cure x"))
-    assert asked.count("--container-cure") == 1  # what could not be said does not help again
+    for option in ("--container-cure", "--container-locate"):
+        asked = "\n".join(failure_lines(repeats, f"pytest --container {option} x"))
+        assert asked.count(option) == 1  # what could not be said does not help again
     looked_for = "\n".join(failure_lines(replace(repeats, cure=VAIN), "pytest --container x"))
     assert "--container-cure" not in looked_for
 

@@ -114,7 +114,9 @@ def _further(outcome: Outcome, repeat: str) -> list[str]:
 
 
 def _is_unlocated(outcome: Outcome) -> bool:
-    return outcome.explanation is not None and outcome.location is None
+    """Whether a cause was looked for, or repeats disagree, and nobody has looked for the line."""
+    sought = outcome.explanation is not None or outcome.against == REPEATS
+    return sought and outcome.location is None
 
 
 def _is_curable(outcome: Outcome) -> bool:
