@@ -270,7 +270,7 @@ def test_values_of_one_run_are_put_into_another(tmp_path: Path) -> None:
     values = kept.folder / "values.pickle"
     put = watch(tmp_path, program, env={"LOT": "2"}, aims=aims, values=values)
     assert put.stdout == kept.stdout
-    assert put.streams[0].unput == []
+    assert put.streams[0].unput == {}
     some = watch(tmp_path, program, env={"LOT": "2"}, aims=aims[:1], values=values, records=False)
     assert some.stdout == "1 2.0 ['2'] 2\n"
 
@@ -321,7 +321,7 @@ def test_what_is_returned_is_put_where_nothing_binds_it(tmp_path: Path) -> None:
     for records in (False, True):
         put = watch(tmp_path, program, env={"LOT": "5"}, aims=aims, values=values, records=records)
         assert put.stdout == kept.stdout
-        assert put.streams[0].unput == []
+        assert put.streams[0].unput == {}
     some = watch(tmp_path, program, env={"LOT": "5"}, aims=aims[:1], values=values)
     assert some.stdout == "[0, 3, 6] 5 70 [10]\n"
 
@@ -347,7 +347,7 @@ def test_what_cannot_be_pickled_is_said(tmp_path: Path) -> None:
     """Then nothing is put there."""
     program = "x = (n for n in range(3))\nprint(next(x))\n"
     aims = (Aim(0, "0", "program.py", 1, ("x",)),)
-    assert watch(tmp_path, program, aims=aims, records=False).streams[0].unput == ["x"]
+    assert watch(tmp_path, program, aims=aims, records=False).streams[0].unput == {0: ["x"]}
 
 
 def test_a_program_with_a_trace_function_of_its_own_goes_on(tmp_path: Path) -> None:
@@ -464,3 +464,18 @@ def test_code_that_a_library_generates_is_not_the_projects(tmp_path: Path) -> No
     events = watch(tmp_path, _program(text)).streams[0].events
     files = [each.site.file for each in events if each.site and each.site.text == "inside = 1"]
     assert [Path(each).name for each in files] == ["own.py"]
+
+
+def test_a_generator_whose_library_is_imported_meanwhile_was_not_seeded(tmp_path: Path) -> None:
+    """A generator of one's own is seeded there, which imports NumPy."""
+    program = """
+import random
+exec("class Own:\\n def seed(self, n):\\n  import numpy.random\\n  return self")
+own = Own().seed(1)
+random.seed(3)
+"""
+    events = {
+        each.site.line: each for each in watch(tmp_path, program).streams[0].events if each.site
+    }
+    assert "(numpy.random)" not in events[4].bound
+    assert "(random)" in events[5].bound

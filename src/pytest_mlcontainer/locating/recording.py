@@ -83,6 +83,7 @@ class ProcessRecording:
 
     Attributes:
         layers: by the place of a statement in the tree of calls.
+        unput: numbers of aims → names whose values could not be kept there, or put.
     """
 
     name: str
@@ -92,7 +93,7 @@ class ProcessRecording:
     sketches: dict[str, Sketch] = field(default_factory=dict)
     layers: dict[str, list[LayerCall]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
-    unput: list[str] = field(default_factory=list)
+    unput: dict[int, list[str]] = field(default_factory=dict)
     lost: bool = False
     thinned: bool = False
     ended: bool = False
@@ -182,7 +183,7 @@ def _take(stream: ProcessRecording, sites: dict[int, _Site], parts: list[Any]) -
         layer = LayerCall(int(number), str(name), str(kind), _texts(given), str(gave))
         stream.layers.setdefault(str(_place), []).append(layer)
     elif what == "unput":
-        stream.unput += _texts(parts[2])
+        stream.unput.setdefault(int(parts[1]), []).extend(_texts(parts[2]))
     else:
         _take_remark(stream, what, parts)
 

@@ -14,16 +14,19 @@ class FrameState:
         pending: the statement that is being executed, its turn, what it read, and how often it was
             begun in this process; or None.
         calls: of each name of a function, how often the pending statement has called it.
+        giving: as `pending`, of a `return` after which the frame went on, to leave a `with`.
         late: whether it is a call after those that are all watched.
         statements: each line of its file → its statement.
     """
 
-    __slots__ = ("calls", "code", "late", "path", "pending", "statements", "turns", "watched")
+    __slots__ = (
+        "calls", "code", "giving", "late", "path", "pending", "statements", "turns", "watched",
+    )  # fmt: skip
 
     def __init__(self, function, path, watched):
         self.code, self.path, self.watched = function.code, path, watched
         self.statements, self.late = function.statements, function.count > ALL
-        self.turns, self.pending, self.calls = {}, None, {}
+        self.turns, self.pending, self.giving, self.calls = {}, None, None, {}
 
 
 class OwnFunction:

@@ -5,6 +5,7 @@ for it in the way that its own module has for that; nothing is consumed, and non
 code is called.
 """
 
+import contextvars
 import datetime
 import decimal
 import functools
@@ -36,6 +37,7 @@ def _iterators():
 
 _VIEWS = _kinds({}.keys(), {}.values(), {}.items())
 _HASHES = frozenset("_hashlib _md5 _sha1 _sha2 _sha256 _sha512 _sha3 _blake2".split())
+_ARITHMETIC = tuple("prec rounding Emin Emax capitals clamp".split())
 _BUILT_IN = (types.BuiltinFunctionType, type([].__len__))
 
 
@@ -47,6 +49,8 @@ def described(value):
         reader = _of_hash
     if reader is None and kind.__module__ == "zoneinfo":
         reader = _of_zone
+    if reader is None and kind.__module__ == "logging" and hasattr(kind, "formatTime"):
+        reader = _of_formatter
     found = reader(value) if reader is not None else None
     return None if found is None else (kind.__name__, found)
 
@@ -129,8 +133,15 @@ def _of_structure(value):
 
 
 def _of_context(value):
-    names = "prec rounding Emin Emax capitals clamp".split()
-    return {name: getattr(value, name) for name in names}
+    return {name: getattr(value, name) for name in _ARITHMETIC}
+
+
+def _of_variable(value):
+    return {"name": value.name, "value": value.get(None)}
+
+
+def _of_formatter(value):
+    return {name: getattr(value, name, None) for name in ("_fmt", "datefmt")}
 
 
 def _of_hash(value):
@@ -155,6 +166,7 @@ _READERS = {
     datetime.timedelta: _of_duration,
     datetime.timezone: _of_fixed_zone,
     decimal.Context: _of_context,
+    contextvars.ContextVar: _of_variable,
     functools.partial: _of_partial,
     memoryview: _of_bytes,
     range: _of_span,
@@ -162,3 +174,29 @@ _READERS = {
     struct.Struct: _of_structure,
     type(re.compile("")): _of_pattern,
 }
+
+
+class State:
+    """What is kept of an object that others hold, too: what it is to be set to."""
+
+    def __init__(self, data):
+        self.data = data
+
+
+def kept(value):
+    """What a context variable, or a context of decimal numbers, is set to; None of others."""
+    if type(value) is contextvars.ContextVar:
+        return None if value.get(None) is None else State(value.get())
+    return State(_of_context(value)) if type(value) is decimal.Context else None
+
+
+def fill(here, state):
+    """Set such an object to what was kept of another; whether that was done."""
+    if type(here) is contextvars.ContextVar:
+        here.set(state.data)
+    elif type(here) is decimal.Context:
+        for name, part in state.data.items():
+            setattr(here, name, part)
+    else:
+        return False
+    return True

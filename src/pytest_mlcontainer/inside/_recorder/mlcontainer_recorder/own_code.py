@@ -1,6 +1,7 @@
 """Which code is the project's own, and the statements of its files."""
 
 import os
+import sys
 import sysconfig
 
 from .inner_code import INNER
@@ -8,6 +9,7 @@ from .statements import statements_of
 
 _HIDDEN_CODE = ("<listcomp>", "<dictcomp>", "<setcomp>")
 _INSTALLED = ("site-packages", "dist-packages")
+_SENT = "<dynamic-code>"  # by cloudpickle, of functions that are pickled by what they hold
 _GENERATED = "__autograph_generated_file"  # by TensorFlow, of functions that it compiles
 
 
@@ -24,20 +26,38 @@ class OwnCode:
     def __init__(self, stream, packages, aims, records):
         self._stream, self._packages, self._aims, self._records = stream, packages, aims, records
         self._here = os.path.join(os.getcwd(), "")
-        self._files = {}
+        self._files, self._sent = {}, {}
         self._libraries = _library_folders()
 
     def statements(self, code):
         """Each line of the code's file → its statement; None where it is not to be watched."""
         if code.co_name in _HIDDEN_CODE:
             return None
-        file = code.co_filename
+        file = self.file_of(code)
         if file not in self._files:
             self._files[file] = self._read(file) if self._is_ours(file) else None
         found = self._files[file]
         if found is not None and code.co_name in INNER:
             return found.inner.get((code.co_name, code.co_firstlineno))
         return found
+
+    def file_of(self, code):
+        """The file that code is from.
+
+        Functions that joblib or Spark send to another process have lost its name, but not their
+        module's.
+        """
+        if code.co_filename != _SENT:
+            return code.co_filename
+        known = self._sent.get(id(code))
+        if known is None or known[0] is not code:
+            frame = sys._getframe(1)
+            while frame is not None and frame.f_code is not code:
+                frame = frame.f_back
+            if frame is None:
+                return _SENT
+            known = self._sent[id(code)] = code, frame.f_globals.get("__file__") or _SENT
+        return known[1]
 
     def _is_ours(self, file):
         name = os.path.basename(file)

@@ -31,10 +31,12 @@ class CodeStatement:
         quiet: how often it has to have been begun before it is looked at again.
         aimed: whether something is done there.
         backward: whether gradients are taken or used there.
+        alone: whether no other statement begins on its line.
     """
 
     __slots__ = (
         "aimed",
+        "alone",
         "backward",
         "binds",
         "bytes_read",
@@ -56,7 +58,17 @@ class CodeStatement:
         self.number, self.file, self.line, self.end, self.kind = None, file, line, end, kind
         self.reads, self.binds, self.touches, self.calls = (), (), (), ()
         self.text, self.met, self.bytes_read, self.function = text, 0, 0, ""
-        self.aimed, self.backward, self.quiet = False, False, 0
+        self.aimed, self.backward, self.quiet, self.alone = False, False, 0, True
+
+    def take(self, before):
+        """Stand for a statement before it on its line, too: which is executed is not told."""
+        self.line, self.alone = before.line, False
+        if self.kind == "Expr" and before.kind in ("Assign", "AugAssign"):
+            self.kind = before.kind
+        for name in ("reads", "binds", "touches", "calls"):
+            names = (*getattr(before, name), *getattr(self, name))
+            setattr(self, name, tuple(dict.fromkeys(names)))
+        self.backward = self.backward or before.backward
 
     @property
     def simple(self):
@@ -156,7 +168,10 @@ def _note(node, file, lines, found, function):
         _read_definition(node, given, statement)
     elif not isinstance(node, _SCOPES) and not isinstance(node, ast.Try):
         _read(node, statement)
-    for each in range(line, end + 1):
+    before = found.get(line)
+    if before is not None and before.function == function and line == before.end:
+        statement.take(before)
+    for each in range(min(line, statement.line), end + 1):
         found[each] = statement
 
 

@@ -6,7 +6,7 @@ import pickle
 import sys
 import types
 
-from . import randomness, tensors
+from . import held, randomness, tensors
 from .inner_code import ITERATED
 
 _NOTHING = object()
@@ -121,7 +121,8 @@ def pickled(found, backward=False):
     kept, left = {}, []
     for name, value in found.items():
         try:
-            kept[name] = pickle.dumps(tensors.packed(value, backward), 4)
+            found = held.kept(value) or tensors.packed(value, backward)
+            kept[name] = pickle.dumps(found, 4)
         except Exception:
             left.append(name)
     return kept, left
@@ -158,6 +159,8 @@ def put(frame, chain, value):
     here = look_up(frame, chain)
     if here is not _NOTHING and fill(here, value):
         return True
+    if isinstance(value, held.State):
+        return False
     if isinstance(value, tensors.Packed):
         value = value.alone()
         if value is None:
@@ -196,7 +199,7 @@ def _set(holder, name, value):
 
 def exchanged(here, value):
     """What a function returns in the place of a value: that, filled, or else the other one."""
-    if fill(here, value):
+    if fill(here, value) or isinstance(value, held.State):
         return here
     other = value.alone() if isinstance(value, tensors.Packed) else value
     return here if other is None and isinstance(value, tensors.Packed) else other
@@ -206,6 +209,8 @@ def fill(here, value):
     """Give what is here what a value holds, where both are of one kind; whether that was done."""
     if isinstance(value, tensors.Packed):
         return tensors.fill(here, value)
+    if isinstance(value, held.State):
+        return held.fill(here, value)
     kind = type(here)
     if kind is not type(value):
         return False

@@ -100,7 +100,7 @@ class Watcher:
         count = code.co_argcount + code.co_kwonlyargcount
         count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
         names = code.co_varnames[:count]
-        site = [self._code.told(code.co_filename), code.co_firstlineno, code.co_name]
+        site = [self._code.told(self._code.file_of(code)), code.co_firstlineno, code.co_name]
         found = self._sketches(frame, names)
         self.stream.write("c", site, state.path, found, turn, self._hidden(frame, names, found))
 
@@ -174,7 +174,10 @@ class Watcher:
         if pending is not None:
             if pending[0] is statement and (statement.simple or number != statement.line):
                 return True
-            self.finished(frame, state)
+            if pending[0].kind == "Return" and pending[0].alone and state.giving is None:
+                state.giving = pending  # what leaves a `with` or a `try` comes before it ends
+            else:
+                self.finished(frame, state)
         statement.met += 1
         turn = state.turns[statement.line] = state.turns.get(statement.line, 0) + 1
         state.calls = {}
@@ -217,7 +220,8 @@ class Watcher:
         bound = self._sketches(frame, statement.binds)
         touched = self._sketches(frame, statement.touches, statement.backward)
         for name, found in touched.items():
-            if read.get(name) != found:
+            # A generator that was not there was not seeded: its library was imported meanwhile.
+            if read.get(name) != found and (name in read or name not in randomness.NAMES):
                 bound.setdefault(name, found)
         if result is not None:
             found = self._sketch(result[1])
@@ -239,9 +243,11 @@ class Watcher:
         state = self.states.get(id(frame))
         if state is not None and state.code is frame.f_code:
             kind = state.pending[0].kind if state.pending is not None else ""
-            self.finished(
-                frame, state, (how, value) if kind in _GIVING or how != "return" else None
-            )
+            gives = kind in _GIVING or how != "return"
+            self.finished(frame, state, (how, value) if gives else None)
+            if state.giving is not None and how == "return":
+                state.pending, given = state.giving, None if gives else (how, value)
+                self.finished(frame, state, given)
         if how == "return":
             self._left(frame, state)
 
