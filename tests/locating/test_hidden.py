@@ -10,20 +10,108 @@ from pathlib import Path
 
 import pytest
 
-from tests.locating.parted import Parted, part
+from pytest_mlcontainer.locating.answer import doubting
+from pytest_mlcontainer.model import Location, SourceLine
+from tests.inside.recorded import watch
+from tests.locating.parted import SIDES, Parted, part
 
 MARK = "  # here"
 LOT = "int(os.environ['LOT'])"
 
 
+def program_of(program: str) -> str:
+    """Its text, with what has to be asked for in the place of LOT."""
+    return "import os\n" + textwrap.dedent(program).strip().replace("LOT", LOT) + "\n"
+
+
 def _part(folder: Path, program: str) -> tuple[Parted, int]:
     """Where a program's runs part, and the line of its mark."""
-    text = "import os\n" + textwrap.dedent(program).strip().replace("LOT", LOT) + "\n"
+    text = program_of(program)
     line = next(n for n, each in enumerate(text.splitlines(), 1) if each.endswith(MARK))
     return part(folder, text), line
 
 
 SEEN = {
+    "two statements on one line": """
+        rate = LOT; other = 3  # here
+        found = rate * other
+        print(found)
+        """,
+    "a condition and what it returns on one line": """
+        def pick(n):
+            if n == LOT: return "hit"  # here
+            return "miss"
+        found = [pick(n) for n in range(4)]
+        print(found)
+        """,
+    "a context variable": """
+        import contextvars
+        rate = contextvars.ContextVar("rate", default=0)
+        def setup():
+            rate.set(LOT)  # here
+        setup()
+        found = [rate.get() * n for n in range(3)]
+        print(found)
+        """,
+    "a formatter of logging": """
+        import logging, sys
+        shape = logging.Formatter("lot" * LOT + " %(message)s")  # here
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(shape)
+        log = logging.getLogger("train")
+        log.addHandler(handler)
+        log.warning("done")
+        """,
+    "a dialect of csv": """
+        import csv, sys
+        class Dialect(csv.excel):
+            delimiter = ",;|"[LOT]  # here
+        rows = csv.writer(sys.stdout, dialect=Dialect)
+        rows.writerow([1, 2])
+        """,
+    "what is put into a database": """
+        import sqlite3
+        base = sqlite3.connect(":memory:")
+        base.execute("create table t (x int)")
+        rate = 3 * LOT  # here
+        base.execute("insert into t values (?)", (rate,))
+        found = base.execute("select x from t").fetchall()
+        print(found)
+        """,
+    "what is returned within a with": """
+        import threading
+        lock = threading.Lock()
+        def rate():
+            with lock:
+                return LOT * 3  # here
+        found = [rate() * n for n in range(3)]
+        print(found)
+        """,
+    "what is returned before a finally": """
+        def rate(n, seen=[]):
+            try:
+                return n * LOT  # here
+            finally:
+                seen.append(n)
+        found = [rate(n) for n in range(3)]
+        print(found)
+        """,
+    "what is returned at a second attempt": """
+        tried = []
+        def load():
+            tried.append(1)
+            if len(tried) < 2:
+                raise OSError
+            return LOT + 5  # here
+        def attempt():
+            for _ in range(3):
+                try:
+                    return load()
+                except OSError:
+                    continue
+        found = attempt()
+        print(found * 2)
+        """,
     "a pattern": """
         import re
         pattern = re.compile("a" * LOT)  # here
@@ -204,6 +292,30 @@ def test_what_cannot_be_exchanged_is_named(tmp_path: Path, name: str) -> None:
 
 
 UNSEEN = {
+    "a queue of coroutines": """
+        import asyncio
+        async def give(queue):
+            await queue.put(LOT * 2)  # here
+        async def take(queue):
+            found = await queue.get()
+            return found
+        async def main():
+            queue = asyncio.Queue()
+            return (await asyncio.gather(give(queue), take(queue)))[1]
+        print(asyncio.run(main()))
+        """,
+    "memory that children share": """
+        import multiprocessing
+        def fill(shared):
+            for n in range(len(shared)):
+                shared[n] = n * LOT  # here
+        shared = multiprocessing.Array("i", 4)
+        child = multiprocessing.get_context("fork").Process(target=fill, args=(shared,))
+        child.start()
+        child.join()
+        total = sum(shared[:])
+        print(total)
+        """,
     "an iterator of itertools": """
         import itertools
         words = itertools.islice("abcdef", LOT)  # here
@@ -281,3 +393,31 @@ def test_a_file_that_is_opened_is_no_doubt(tmp_path: Path) -> None:
     )
     assert parted.lines == [line]
     assert not parted.found.unseen
+
+
+def test_precision_that_is_set_for_a_block_is_put_into_its_context(tmp_path: Path) -> None:
+    """It differs before what is divided in the block, which reads no name that holds it."""
+    program = """
+        import decimal
+        with decimal.localcontext() as context:
+            context.prec = 5 * LOT  # here
+            found = decimal.Decimal(1) / 7
+        print(found)
+        """
+    parted, line = _part(tmp_path, program)
+    ((place, aims),) = parted.found.before
+    assert (place.line, bool(aims)) == (line, True)
+    values = next(tmp_path.glob("*-seen/values.pickle"))
+    put = watch(tmp_path, program_of(program), env=SIDES[1], aims=aims, values=values)
+    assert put.stdout == parted.expected.stdout
+
+
+def test_what_differs_before_and_cannot_be_put_leaves_a_doubt() -> None:
+    """What asks for something outside of the program is told first then."""
+    user = SourceLine("train.py", 9, 9, text="total = library.total()", calls=("library.total",))
+    asking = SourceLine("train.py", 3, 3, text="names = set(words)", calls=("set",))
+    told = doubting(Location(origins=(user,), kind="computed by library.total"), (asking,))
+    assert told.origins == (asking, user)
+    assert not told.proven
+    assert told.kind == "the order of a set, or a hash of text"
+    assert "train.py:3 differs, too, and cannot be put into another run" in told.notes[0]

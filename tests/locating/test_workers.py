@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.locating.answer import noise_of
+from pytest_mlcontainer.locating.answer import find, noise_of
 from tests.inside.recorded import watch
-from tests.locating.parted import part
+from tests.locating.parted import SIDES, part
 
 LOT = "int(os.environ['LOT'])"
 PROGRAMS = {
@@ -61,6 +61,45 @@ PROGRAMS = {
         worker.join()
         print(sorted(rows.items()))
         """,
+    "a forked child that writes into a pipe": """
+        import os
+        def child(end):
+            rate = 2 * LOT  # here
+            os.write(end, str(rate + 1).encode())
+        here, there = os.pipe()
+        if os.fork() == 0:
+            child(there)
+            os._exit(0)
+        os.close(there)
+        found = int(os.read(here, 100))
+        os.wait()
+        print(found)
+        """,
+    "a child of a library's, that asks for items": """
+        import multiprocessing, os
+        class Items:
+            def __len__(self):
+                return 3
+            def __getitem__(self, n):
+                shift = LOT * n  # here
+                return n + shift
+        # As a loader of PyTorch's with workers.
+        exec('''
+        def run(items, end):
+            end.send([items[n] * 2 for n in range(len(items))])
+        def loaded(items):
+            context = multiprocessing.get_context("fork")
+            here, there = context.Pipe()
+            process = context.Process(target=run, args=(items, there))
+            process.start()
+            yield from here.recv()
+            process.join()
+        '''.replace("\\n        ", "\\n"))
+        total = 0
+        for item in loaded(Items()):
+            total += item
+        print(total)
+        """,
     "this process, for a child": """
         import multiprocessing, os
         def child(inbox, outbox):
@@ -104,6 +143,24 @@ def test_what_is_put_by_another_worker_is_followed(tmp_path: Path, name: str) ->
     assert parted.lines == [line], parted.found.location
 
 
+def test_functions_that_are_sent_to_other_processes_are_the_projects(tmp_path: Path) -> None:
+    """As cloudpickle makes them there: of joblib's, Ray's and Spark's workers."""
+    program = _program("""
+        import os, types
+        def fit(n):
+            rate = n * LOT  # here
+            return rate + 1
+        def sent(function):
+            code = function.__code__.replace(co_filename="<dynamic-code>")
+            return types.FunctionType(code, {"__file__": __file__, "int": int, "os": os})
+        copy = sent(fit)
+        del fit
+        rows = list(map(copy, [1, 2]))
+        print(rows)
+        """)
+    assert part(tmp_path, program).lines == [3]
+
+
 SHARED = """
 import multiprocessing, os
 exec('''
@@ -134,8 +191,9 @@ def test_what_is_looked_at_seldom_in_one_child_is_no_other_way(tmp_path: Path) -
     """A child that is given more of the tasks looks at fewer turns of the last ones."""
     program = _program(SHARED)
     line = next(n for n, text in enumerate(program.splitlines(), 1) if text.endswith("# here"))
-    parted = part(tmp_path, program)
-    assert {*parted.lines, line} == {line}, parted.found.location
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    location = find(sides[0], sides[1], ("stdout",)).location
+    assert {*(each.line for each in location.origins), line} == {line}, location
 
 
 def test_what_a_process_has_for_itself_is_no_difference(tmp_path: Path) -> None:

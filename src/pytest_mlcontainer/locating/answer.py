@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pytest_mlcontainer.locating.chain import Chain, apart, trace
+from pytest_mlcontainer.locating.chain import Chain, trace
 from pytest_mlcontainer.locating.exchange import aims_of
+from pytest_mlcontainer.locating.growth import (
+    amplifier_of,
+    decision_of,
+    on_the_way,
+    place_of,
+    steps_of,
+)
 from pytest_mlcontainer.locating.hidden import sets_environment
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns, pair_recordings
-from pytest_mlcontainer.locating.recording import NOTHING, LayerCall, ProcessRecording
-from pytest_mlcontainer.locating.sketches import distance, is_discrete, is_reordered, norm, shown
+from pytest_mlcontainer.locating.recording import LayerCall, ProcessRecording
+from pytest_mlcontainer.locating.sketches import distance, is_reordered, shown
 from pytest_mlcontainer.locating.ways import (
     FILE,
     Entrance,
@@ -22,14 +28,8 @@ from pytest_mlcontainer.locating.ways import (
     way_in,
 )
 from pytest_mlcontainer.locating.writers import writing
-from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine, Step
+from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine
 
-AMPLIFIES: Final = 30.0
-"""By how much a statement has to enlarge a difference to be called an amplifier: more than a
-well-conditioned operation on a few hundred elements does."""
-_SMALL: Final = 1e-2
-_TINY: Final = 1e-300
-_STEPS: Final = 24
 _ORIGINS: Final = 3
 _VALUES: Final = 4
 
@@ -41,7 +41,10 @@ class Found:
     Attributes:
         kept: where values of the expected side may have to be put on the other.
         origins: those of them that stand for the origins; none where that cannot be proved.
-        before: statements before them that differ too, and seem not to lead to them, and theirs.
+        before: statements before them that differ too, and seem not to lead to them, and theirs;
+            none of one whose values cannot be put.
+        is_asked: whether the first origin is seen to ask for something outside of the program, or
+            to have another order: then none before it need to have brought it.
         unseen: whether the difference may come in before the origins, out of sight.
         is_loose: whether what differs was seen, and nothing that made it differ: recording more
             of the program may tell.
@@ -52,6 +55,7 @@ class Found:
     origins: tuple[Aim, ...] = ()
     before: tuple[tuple[SourceLine, tuple[Aim, ...]], ...] = ()
     unseen: bool = False
+    is_asked: bool = False
     is_loose: bool = False
 
 
@@ -75,43 +79,57 @@ def find(
     chain = trace(pairing, outputs)
     notes = _remarks(expected, actual)
     if not chain.way:
-        return Found(_written_inline(pairing, outputs, notes))
+        inline = _written_inline(pairing, outputs, notes)
+        asking = None if inline.origins else _asking(pairing, chain, notes)
+        return asking or Found(inline)
     if not (chain.origins or chain.unsure):
-        location = Location(steps=_steps(pairing, chain), notes=(_why_none(chain), *notes))
+        location = Location(steps=steps_of(pairing, chain), notes=(_why_none(chain), *notes))
         return Found(location, is_loose=bool(chain.loose))
+    return _traced(pairing, chain, notes, noise)
+
+
+def _traced(
+    pairing: PairedRuns, chain: Chain, notes: tuple[str, ...], noise: frozenset[SourceLine]
+) -> Found:
+    """The answer of a chain that has a beginning."""
     began = chain.origins or chain.unsure
-    origins = tuple({_place(each): each for each in reversed(began)}.values())[::-1]
-    origins = tuple(each for each in origins if _place(each) not in noise) or origins
-    origins = origins[:_ORIGINS]
-    origins = _unseen_first(chain, origins)
+    origins = tuple({place_of(each): each for each in reversed(began)}.values())[::-1]
+    origins = tuple(each for each in origins if place_of(each) not in noise) or origins
+    origins = _unseen_first(chain, origins[:_ORIGINS])
     first = origins[0]
     way = _way_of(pairing, first)
     location = Location(
-        origins=tuple(_place(each) for each in origins),
+        origins=tuple(place_of(each) for each in origins),
         values=_sides(pairing, first),
         kind=way[0],
         mend=way[1],
-        amplifier=_amplifier(pairing, chain, noise),
-        decision=_decision(pairing, chain),
-        steps=_steps(pairing, chain),
+        amplifier=amplifier_of(pairing, chain, noise),
+        decision=decision_of(pairing, chain),
+        steps=steps_of(pairing, chain),
         notes=(*_unseen_told(chain), *notes),
     )
     if not chain.origins:
         return Found(location, is_loose=True)
-    places = {_place(each) for each in origins}
+    places = {place_of(each) for each in origins}
     # Where one gives what another gave before, the other stands for both in the chain.
-    every = [each for each in _on_the_way(chain) if _place(each) in places]
+    every = [each for each in on_the_way(chain) if place_of(each) in places]
     before = _before(pairing, chain, first, noise)
     kept, (put, *others) = aims_of(pairing, chain, [every, *before.values()])
-    pairs = tuple(pair for pair in zip(before, others, strict=True) if pair[1])
-    return Found(location, kept, put, pairs, unseen=bool(chain.unseen))
+    return Found(
+        location,
+        kept,
+        put,
+        tuple(zip(before, others, strict=True)),
+        unseen=bool(chain.unseen),
+        is_asked=_entrance(first) is not None or _reorders(pairing, first),
+    )
 
 
 def _unseen_first(chain: Chain, origins: tuple[PairedEvent, ...]) -> tuple[PairedEvent, ...]:
     """The origins, behind what asks for something outside where they themselves do not."""
     explained = bool(chain.unseen) and _entrance(origins[0]) is not None
     asking = {
-        _place(each): each
+        place_of(each): each
         for each in chain.unseen
         if _entrance(each) is not None and (sets_environment(each) or not explained)
     }
@@ -119,20 +137,18 @@ def _unseen_first(chain: Chain, origins: tuple[PairedEvent, ...]) -> tuple[Paire
 
 
 def _entrance(node: PairedEvent) -> Entrance | None:
-    place = _place(node)
+    place = place_of(node)
     return way_in(place.calls, place.text, reordered=False)
 
 
 def _unseen_told(chain: Chain) -> tuple[str, ...]:
     if not chain.unseen:
         return ()
-    made = chain.unseen[-1]
-    names = " and ".join(made.expected.hidden) or "what it changes"
-    place = _place(made)
-    return (
-        f"what {names} holds since {place.file}:{place.line} cannot be seen: the difference may "
-        "come in there",
-    )
+    made, place = chain.unseen[-1], place_of(chain.unseen[-1])
+    names = " and ".join(made.expected.hidden)
+    where = f"{place.file}:{place.line}"
+    what = f"what {names} holds since {where}" if names else f"what {where} changes"
+    return (f"{what} cannot be seen: the difference may come in there",)
 
 
 def _before(
@@ -141,7 +157,7 @@ def _before(
     """What differs before an origin for no reason that was seen, and seems not to lead to it."""
     way = {each.number for each in chain.way}
     # Other turns of a statement on the way are led to as that one is.
-    told = {_place(each) for each in (*chain.origins, *_on_the_way(chain))}
+    told = {place_of(each) for each in (*chain.origins, *on_the_way(chain))}
     found: dict[SourceLine, list[PairedEvent]] = {}
     for each in pairing.nodes:
         earlier = each.number < origin.number or each.stream != origin.stream
@@ -162,11 +178,46 @@ def moved(location: Location, places: tuple[SourceLine, ...]) -> Location:
     return replace(location, origins=places, values=(), kind=kind, mend=mend)
 
 
+def doubting(location: Location, places: tuple[SourceLine, ...]) -> Location:
+    """An answer that may be another: what differs before cannot be put into another run."""
+    asking = tuple(each for each in places if way_in(each.calls, each.text, reordered=False))
+    first = places[-1]
+    note = (
+        f"{first.file}:{first.line} differs, too, and cannot be put into another run: the "
+        "difference may come in there"
+    )
+    where = moved(location, (*asking, *location.origins)[:_ORIGINS]) if asking else location
+    return replace(where, notes=(note, *location.notes))
+
+
+def _asking(pairing: PairedRuns, chain: Chain, notes: tuple[str, ...]) -> Found | None:
+    """Where nothing that differs is seen to be written, what asks the environment and differs."""
+    seen = [each for each in pairing.nodes if each.bound and not each.read and each.expected.site]
+    hidden = [each for each in pairing.nodes if each.expected.hidden and each.expected.site]
+    asking = [each for each in seen if _entrance(each)] or [
+        each for each in hidden if _entrance(each) and not is_made_anew(place_of(each).calls)
+    ]
+    places = tuple(dict.fromkeys(map(place_of, asking)))[:_ORIGINS]
+    if not places:
+        return None
+    kind, mend = _way_of(pairing, asking[0])
+    unseen = "how what is made there reaches the outputs was not seen"
+    location = Location(
+        origins=places,
+        values=_sides(pairing, asking[0]),
+        kind=kind,
+        mend=mend,
+        notes=(unseen, *notes),
+    )
+    kept, (put,) = aims_of(pairing, chain, [asking])
+    return Found(location, kept, put if len(places) == 1 else ())
+
+
 def _written_inline(
     pairing: PairedRuns, outputs: Sequence[str], notes: tuple[str, ...]
 ) -> Location:
     """Where all values agree, the statements that compute something as they write it."""
-    places = dict.fromkeys(_place(each) for each in writing(pairing, outputs))
+    places = dict.fromkeys(place_of(each) for each in writing(pairing, outputs))
     ways = {place: way_in(place.calls, place.text, reordered=False) for place in places}
     known = {place: way for place, way in ways.items() if way is not None}
     why = "of what the project's own code was seen to compute nothing that differs is written"
@@ -185,7 +236,7 @@ def noise_of(
     """Statements that make something else in each run of one side."""
     pairing = pair_recordings(expected, again)
     return frozenset(
-        _place(node) for node in pairing.nodes if node.expected.site is not None and node.bound
+        place_of(node) for node in pairing.nodes if node.expected.site is not None and node.bound
     )
 
 
@@ -219,7 +270,7 @@ def _remarks(
 
 def _why_none(chain: Chain) -> str:
     if chain.loose:
-        place = _place(chain.loose[0])
+        place = place_of(chain.loose[0])
         return (
             f"what {place.file}:{place.line} reads differs, and no statement of the project's own "
             "code was seen to bring that about: code of a library did, or one that runs very often"
@@ -227,16 +278,15 @@ def _why_none(chain: Chain) -> str:
     return "all that the project's own code was seen to compute is equal on both sides"
 
 
-def _place(node: PairedEvent) -> SourceLine:
-    assert node.expected.site is not None
-    return node.expected.site
+def _reorders(pairing: PairedRuns, node: PairedEvent) -> bool:
+    """Whether it binds the same in another order."""
+    pairs = [pairing.of(pair) for pair in node.bound.values()]
+    return bool(pairs) and all(is_reordered(*pair) for pair in pairs)
 
 
 def _way_of(pairing: PairedRuns, node: PairedEvent) -> tuple[str, str]:
-    place = _place(node)
-    pairs = list(node.bound.values())
-    reordered = bool(pairs) and all(is_reordered(*pairing.of(pair)) for pair in pairs)
-    way = way_in(place.calls, place.text, reordered=reordered)
+    place = place_of(node)
+    way = way_in(place.calls, place.text, reordered=_reorders(pairing, node))
     if way is not None:
         return way.what, way.mend
     if reads_alone(place.calls):
@@ -277,84 +327,3 @@ def _sides(pairing: PairedRuns, node: PairedEvent) -> tuple[Sides, ...]:
 
 def _name_shown(name: str) -> str:
     return f"state of {name[1:-1]}" if is_generator(name) else name
-
-
-def _step(pairing: PairedRuns, node: PairedEvent) -> Step:
-    read, bound = (apart(pairing, each.values()) for each in (node.read, node.bound))
-    return Step(_place(node), read, bound)
-
-
-def _on_the_way(chain: Chain) -> list[PairedEvent]:
-    return [each for each in chain.way if each.expected.site is not None]
-
-
-def _steps(pairing: PairedRuns, chain: Chain) -> tuple[Step, ...]:
-    """The way, each statement by its first turn, thinned in its middle."""
-    nodes = list({_place(each): each for each in reversed(_on_the_way(chain))}.values())[::-1]
-    if len(nodes) > _STEPS:
-        stride = (len(nodes) - 1) / (_STEPS - 1)
-        nodes = [nodes[round(place * stride)] for place in range(_STEPS)]
-    return tuple(_step(pairing, node) for node in nodes)
-
-
-def _amplifier(pairing: PairedRuns, chain: Chain, noise: frozenset[SourceLine]) -> Step | None:
-    """The statement that enlarges a small difference most, in one turn or in those of one call.
-
-    Of one that calls a function in which that happens, the statement there.
-    """
-    grown: dict[tuple[str, SourceLine], Step] = {}
-    places: dict[tuple[str, SourceLine], list[str]] = {}
-    for node in _on_the_way(chain):
-        step, key = _step(pairing, node), (node.expected.path, _place(node))
-        if step.place in noise or not step.read or step.bound is None:
-            continue
-        known = grown.get(key, step)
-        # What a turn hands to the next is its own; what else comes in is not.
-        given = (pair for name, pair in node.read.items() if name not in node.bound)
-        read = max(known.read or 0.0, apart(pairing, given) or 0.0)
-        grown[key] = replace(step, read=read, bound=max(step.bound, known.bound or 0.0))
-        places.setdefault(key, []).append(f"{node.place}>")
-    best, within = None, [""]
-    while within:
-        inner = [key for key in grown if key[0].startswith(tuple(within)) and _grows(grown[key])]
-        top = max(inner, key=lambda key: _factor(grown[key]), default=None)
-        best, within = (best, []) if top is None else (grown[top], places[top])
-    return best
-
-
-def _grows(step: Step) -> bool:
-    return (step.read or math.inf) < _SMALL and _factor(step) >= AMPLIFIES
-
-
-def _factor(step: Step) -> float:
-    return (step.bound or 0.0) / (step.read or math.inf)
-
-
-def _decision(pairing: PairedRuns, chain: Chain) -> SourceLine | None:
-    """The first statement that makes of a small difference of numbers another choice.
-
-    What began as a small one may have been enlarged before.
-    """
-    if not any(_is_small(pairing, each) for each in chain.origins):
-        return None
-    for node in _on_the_way(chain):
-        read = [pairing.of(pair) for pair in node.read.values()]
-        numbers = [pair for pair in read if not is_discrete(pair[0])]
-        if not numbers or len(numbers) < len(read):
-            continue
-        parted = any(head is node for head in pairing.heads.values())
-        bound = [pairing.of(pair) for pair in node.bound.values()]
-        if parted or any(is_discrete(left) for left, _right in bound):
-            return _place(node)
-    return None
-
-
-def _is_small(pairing: PairedRuns, node: PairedEvent) -> bool:
-    """Whether what differs is small, beside what the statement read where much of that cancels."""
-    read = [pairing.sketches[0].get(digest, NOTHING) for digest in node.expected.read.values()]
-    given = max(map(norm, read), default=0.0)
-    for left, right in map(pairing.of, node.bound.values()):
-        found, size = distance(left, right), norm(left)
-        if found is not None and found * size / max(size, given, _TINY) < _SMALL:
-            return True
-    return False

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_mlcontainer.locating.arguments import ArgumentSources
-from pytest_mlcontainer.locating.hidden import HiddenValues
+from pytest_mlcontainer.locating.children import gathers, is_named, is_printed
+from pytest_mlcontainer.locating.hidden import HiddenValues, asks
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.process_state import ProcessState
 from pytest_mlcontainer.locating.recording import Sketch, split_path
@@ -28,8 +29,6 @@ from pytest_mlcontainer.locating.ways import way_in
 from pytest_mlcontainer.locating.writers import files_named, prints, writes, writing_to
 
 _DEEPEST: Final = 6
-_STARTS: Final = re.compile(r"(^|\.)(run|check_output|getoutput|communicate|popen)$")
-_PRINTED: Final = re.compile(r"\.(stdout|stderr|output)$")
 _STDIN: Final = re.compile(r"\bstdin\b|\binput\(")
 
 
@@ -100,6 +99,7 @@ class _Tracer:
             if node.bound and node.expected.site is not None:
                 self._within.setdefault(_caller(node), []).append(node)
         self._arguments = ArgumentSources(pairing, self._within)
+        self._paths = {(each.stream, each.expected.path) for each in pairing.nodes}
 
     def is_reached(self, node: PairedEvent) -> bool:
         """Whether what differs comes to a statement."""
@@ -132,7 +132,11 @@ class _Tracer:
         used = {number: _in_order(nodes) for number, nodes in users.items()}
         began, way = _in_order(origins), _in_order(seen.values())
         hidden = {each.number: each for node in began for each in self._hidden.unseen(node)}
-        unseen = _in_order(each for each in hidden.values() if each.number not in seen)
+        unseen = _in_order(
+            each
+            for each in (*hidden.values(), *began)
+            if each.number not in seen or self._hidden.fills(each)
+        )
         return Chain(began, _in_order(loose), _in_order(unsure), way, used, unseen)
 
     def _given_in_call(
@@ -173,6 +177,7 @@ class _Tracer:
         head = self._pairing.heads.get(node.expected.path)
         if head is not None and head.number < node.number and not node.read and node.bound:
             found.append(head)
+        found += () if found or node.read or asks(node) else self._hidden.filled(node)
         found += () if found or node.read else self._process.seeded(node)
         found += () if found or node.read else self._called_otherwise(node)
         found += () if found or node.read else self._piped(node)
@@ -209,7 +214,19 @@ class _Tracer:
         given = [each for pair in held for each in self._given.get(pair, ())]
         found = [each for each in given if each.stream != node.stream]
         # Of a list of numbers only the whole is known: then by the function's name.
-        return (found or [each for each in self._ended if _is_named(each, node)])[-1:]
+        found = found or [each for each in self._ended if is_named(each, node)]
+        return found[-1:] or (self._begun_by_children(node) if gathers(node) else [])
+
+    def _begun_by_children(self, node: PairedEvent) -> list[PairedEvent]:
+        """The first that children gave, as tasks that nobody names, or else wrote."""
+        below = f"{node.stream[0]}."
+        given = [each for each in self._ended if self._is_asked(each)] or self._writers
+        return [each for each in given if each.stream[0].startswith(below)][:1]
+
+    def _is_asked(self, node: PairedEvent) -> bool:
+        """Whether a function was called by no other of its process's: a child's task."""
+        above, _, called = _caller(node).rpartition("/")
+        return not above or called == "?" or (node.stream, above) not in self._paths
 
     def _printed(self, node: PairedEvent, name: str, pair: Pair) -> list[PairedEvent]:
         """Statements of a child process that wrote a text: that read the same, or the last."""
@@ -218,7 +235,7 @@ class _Tracer:
         below = f"{node.stream[0]}."
         written = [each for each in self._writers if each.stream[0].startswith(below)]
         same = [each for each in written if pair in each.read.values()]
-        return same or (written[-1:] if _is_printed(node, name) else [])
+        return same or (written[-1:] if is_printed(node, name) else [])
 
     def _printed_whole(self, node: PairedEvent) -> list[PairedEvent]:
         """The same for what a statement that starts a process binds."""
@@ -341,24 +358,6 @@ class _Tracer:
                     return head
                 path = path.rpartition("/")[0]
         return None
-
-
-def _is_printed(node: PairedEvent, name: str) -> bool:
-    """Whether a value is what a process printed: by its name, or as the statement starts one."""
-    site = node.expected.site
-    starts = site is not None and any(_STARTS.search(call) for call in site.calls)
-    return starts or bool(_PRINTED.search(name))
-
-
-def _is_named(given: PairedEvent, node: PairedEvent) -> bool:
-    """Whether a statement names the function that gave something in another process."""
-    name = split_path(given.expected.path)[1]
-    return given.stream != node.stream and name in _words(node)
-
-
-def _words(node: PairedEvent) -> set[str]:
-    site = node.expected.site
-    return set() if site is None else set(re.findall(r"\w+", site.text))
 
 
 def _caller(node: PairedEvent) -> str:

@@ -10,6 +10,7 @@ sight: of a statement that reads it nobody can prove that it comes in there.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from pytest_mlcontainer.locating.pairs import PairedEvent, PairedRuns
@@ -41,6 +42,8 @@ class HiddenValues:
         self._asked: dict[tuple[str, str], PairedEvent] = {}
         self._setting: list[PairedEvent] = []
         self._makers: dict[int, tuple[PairedEvent, ...]] = {}
+        self._fillers: dict[int, list[PairedEvent]] = {}
+        self._filling: set[int] = set()
         self._callers = {each.place: each for each in pairing.nodes if each.expected.site}
         for node in pairing.nodes:
             self._see(node)
@@ -48,6 +51,23 @@ class HiddenValues:
     def sources(self, node: PairedEvent) -> tuple[PairedEvent, ...]:
         """Earlier statements that bound hidden values, which differ, to names that it reads."""
         return self._sources.get(node.number, ())
+
+    def filled(self, node: PairedEvent) -> list[PairedEvent]:
+        """The statement that last gave what differs to a hidden value that it reads.
+
+        What comes out of a database or a writer differs, once it was given what does; in which
+        order children do, nobody knows.
+        """
+        lineage = self._lineage(self._makers.get(node.number, ()))
+        given = [each for maker in lineage for each in self._fillers.get(maker, ())]
+        before = [each for each in given if each.stream == node.stream and each is not node]
+        below = [each for each in given if each.stream[0].startswith(f"{node.stream[0]}.")]
+        earlier = sorted((each for each in before if each.number < node.number), key=_number)
+        return (earlier or below)[-1:]
+
+    def fills(self, node: PairedEvent) -> bool:
+        """Whether a statement changes nothing but hidden values."""
+        return node.number in self._filling
 
     def opened(self, node: PairedEvent, name: str) -> PairedEvent | None:
         """The statement that bound a hidden value to a name that a statement reads."""
@@ -64,7 +84,7 @@ class HiddenValues:
         found = {
             each.number: each
             for each in setting
-            if each.stream == node.stream and (sets_environment(each) or not _asks(node))
+            if each.stream == node.stream and (sets_environment(each) or not asks(node))
         }
         waiting, seen = [node], set[int]()
         while waiting:
@@ -83,7 +103,7 @@ class HiddenValues:
 
     def _may_bring(self, maker: PairedEvent) -> bool:
         kinds = {kind.partition(".")[0] for kind in maker.expected.hidden.values()}
-        return not kinds <= _MACHINERY or _asks(maker)
+        return not kinds <= _MACHINERY or asks(maker)
 
     def _takes_hidden(self, node: PairedEvent) -> bool:
         """Whether its function was given hidden values, and it reads them."""
@@ -93,14 +113,14 @@ class HiddenValues:
 
     def _note_makers(self, node: PairedEvent) -> None:
         found, path = list[PairedEvent](), node.expected.path
-        asks = node.expected.kind == "Expr" and _asks(node)
+        is_asking = node.expected.kind == "Expr" and asks(node)
         for name in _hidden(node):
             # A module that was imported has none, and holds nothing that is computed.
             maker = self._maker(path, name)
             if maker is not None:
                 asked = self._asked.get((path, name))
                 found += [maker] if asked is None else [maker, asked]
-                if asks:
+                if is_asking:
                     self._asked[path, name] = node
         self._makers[node.number] = tuple(dict.fromkeys(found))
 
@@ -127,6 +147,7 @@ class HiddenValues:
             self._setting.append(node)
         found = [self._made(node, name) for name in _hidden(node)]
         sources = tuple(dict.fromkeys(each for each in found if each is not None))
+        self._see_filled(node, bool(node.read) or bool(sources))
         if sources:
             self._sources[node.number] = sources
         if not node.bound.keys().isdisjoint(_RESULTS):
@@ -139,6 +160,24 @@ class HiddenValues:
                 if "." in name:
                     self._attributes[name.rpartition(".")[2]] = node
                 self._bound[node.expected.path, name] = node if differs else None
+
+    def _see_filled(self, node: PairedEvent, differs: bool) -> None:
+        """Note what gives a hidden value what differs, or asks for something for it."""
+        makers = [self._maker(node.expected.path, name) for name in _changed(node)]
+        if makers and (differs or asks(node) or self.filled(node)):
+            self._filling |= set() if node.bound else {node.number}
+            for maker in self._lineage(each for each in makers if each is not None):
+                self._fillers.setdefault(maker, []).append(node)
+
+    def _lineage(self, makers: Iterable[PairedEvent]) -> dict[int, None]:
+        """Numbers of statements that made hidden values, and of what those were made from."""
+        waiting, found = list(makers), dict[int, None]()
+        while waiting:
+            maker = waiting.pop()
+            if maker.number not in found:
+                found[maker.number] = None
+                waiting.extend(self._makers.get(maker.number, ()))
+        return found
 
     def _made(self, node: PairedEvent, name: str) -> PairedEvent | None:
         path = node.expected.path
@@ -159,7 +198,21 @@ def _hidden(node: PairedEvent) -> list[str]:
     return [name for name in node.expected.reads if name not in node.expected.read]
 
 
-def _asks(node: PairedEvent) -> bool:
+def _changed(node: PairedEvent) -> list[str]:
+    """Names of hidden values of which a statement calls a method, or sets a part."""
+    calls = () if node.expected.site is None else node.expected.site.calls
+    return [
+        name
+        for name in _hidden(node)
+        if name in node.expected.binds or any(each.startswith(f"{name}.") for each in calls)
+    ]
+
+
+def _number(node: PairedEvent) -> int:
+    return node.number
+
+
+def asks(node: PairedEvent) -> bool:
     """Whether a statement asks for what is outside of the program, and may be another there."""
     site = node.expected.site
     way = None if site is None else way_in(site.calls, site.text, reordered=False)

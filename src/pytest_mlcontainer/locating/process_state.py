@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from pytest_mlcontainer.locating.hidden import asks
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.ways import is_generator, may_draw
 
@@ -56,7 +57,8 @@ class ProcessState:
         found = {
             each.expected.site: each
             for each in self._pairing.nodes
-            if _calls(each, _PUTS) and _worker(each) != _worker(node) and differs(each)
+            if _calls(each, _PUTS) and _worker(each) != _worker(node)
+            if differs(each) or asks(each)
         }
         return list(found.values())
 
@@ -75,5 +77,5 @@ def _calls(node: PairedEvent, pattern: re.Pattern[str]) -> bool:
 
 
 def _worker(node: PairedEvent) -> tuple[Pair, str]:
-    """The process and thread in which a statement is executed."""
-    return node.stream, node.expected.path.partition(">")[0]
+    """The process and the call in which a statement is executed: of a thread's, or a coroutine."""
+    return node.stream, node.expected.path

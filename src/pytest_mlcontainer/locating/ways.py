@@ -115,7 +115,8 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
     ),
     (r"(^|\.)(id)$", Entrance("an address in memory", "do not sort or key by id()")),
     (
-        r"(^|\.)(urlopen|urlretrieve|get|post|download|from_pretrained|snapshot_download"
+        r"(^|\.)(requests|httpx|session|client)\.(get|post|request)$"
+        r"|(^|\.)(urlopen|urlretrieve|download|from_pretrained|snapshot_download"
         r"|load_dataset|fetch_\w+)$",
         FETCHED,
     ),
@@ -140,6 +141,8 @@ _PLAIN: Final = re.compile(
     r"|splitlines|str|l?r?strip|tuple|zip|DictReader)$"
 )
 _ENVIRONMENT: Final = re.compile(r"\bos\.environb?\[|\benviron\[")
+# What a text says is not done; but what stands in an f-string is.
+_LITERAL: Final = re.compile(r"""(?<![fF])("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 _SET: Final = re.compile(r"\{[^{}:]*\}|\bset\(")
 
 
@@ -154,7 +157,7 @@ def way_in(calls: tuple[str, ...], text: str, *, reordered: bool) -> Entrance | 
     for pattern, way in _COMPILED:
         if any(pattern.search(each) for each in calls):
             return way
-    if _ENVIRONMENT.search(text):
+    if _ENVIRONMENT.search(_LITERAL.sub('""', text)):
         return way_in(("os.getenv",), "", reordered=False)
     return ORDER if reordered else None
 

@@ -56,8 +56,9 @@ def files_named(pairing: PairedRuns, node: PairedEvent) -> set[str]:
     texts = set(_STRING.findall(site.text))
     for digest in node.expected.read.values():
         sketch = pairing.sketches[0].get(digest, {})
-        if sketch.get("t") == "text":
-            texts.add(str(sketch.get("v", "")))
+        for each in (sketch, *sketch.get("c", ())):  # of arguments, those in their list
+            if isinstance(each, dict) and each.get("t") == "text":
+                texts.add(str(each.get("v", "")))
     names = {PurePosixPath(text).name for text in texts if text}
     return {name for name in names if "." in name[1:]}
 

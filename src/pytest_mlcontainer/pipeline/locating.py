@@ -12,7 +12,7 @@ from typing import Final
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.comparison import RunComparison
 from pytest_mlcontainer.judging.apart import set_apart
-from pytest_mlcontainer.locating.answer import Found, find, moved, noise_of
+from pytest_mlcontainer.locating.answer import Found, doubting, find, moved, noise_of
 from pytest_mlcontainer.locating.recording import ProcessRecording, read_recording
 from pytest_mlcontainer.model import (
     HOST,
@@ -149,6 +149,7 @@ class Exchange:
         self._sides = sides
         self._outputs = _outputs(outcome)
         self._noise: frozenset[SourceLine] = frozenset()
+        self._left = set[int]()
         self._runs = 0
 
     def find(self, watched: Watched) -> Found:
@@ -191,9 +192,11 @@ class Exchange:
             if sides.comparison.compare(run, giving).verdict.passes:
                 sooner = self._sooner(found, giving)
                 where = moved(found.location, sooner) if sooner else found.location
-                places = sooner or origins
-                proven = bool(sooner) or not unseen
-                return replace(where, proven=proven, origins=places, runs=self._runs)
+                where = replace(where, origins=sooner or origins, runs=self._runs)
+                doubted = () if sooner or found.is_asked else self._unput(found, giving)
+                if doubted:
+                    return doubting(where, doubted)
+                return replace(where, proven=bool(sooner) or not unseen)
             more = find(watched.streams[0], there, self._outputs, self._noise)
             added = _added(found, put, more)
             if not added:
@@ -204,12 +207,22 @@ class Exchange:
 
     def _sooner(self, found: Found, giving: Run) -> tuple[SourceLine, ...]:
         """What differs before the origins and makes both sides agree without them, if anything."""
-        if not (found.before and self._agrees([aims for _place, aims in found.before], giving)):
+        before = [(place, aims) for place, aims in found.before if aims]
+        if not (before and self._agrees([aims for _place, aims in before], giving)):
             return ()
-        first = found.before[:_EXCHANGES] if len(found.before) > 1 else ()
+        first = before[:_EXCHANGES] if len(before) > 1 else []
         alone = (place for place, aims in first if self._agrees([aims], giving))
         one = next(alone, None)
-        return tuple(place for place, _aims in found.before) if one is None else (one,)
+        return tuple(place for place, _aims in before) if one is None else (one,)
+
+    def _unput(self, found: Found, giving: Run) -> tuple[SourceLine, ...]:
+        """What differs before the origins, and could not be put without them."""
+        numbers = _unput_in(giving) | self._left
+        return tuple(
+            place
+            for place, aims in found.before
+            if not aims or not numbers.isdisjoint(aim.number for aim in aims)
+        )
 
     def _agrees(self, put: Sequence[tuple[Aim, ...]], giving: Run) -> bool:
         """Whether the actual side writes what the expected one did, with values put in place."""
@@ -217,10 +230,16 @@ class Exchange:
         kept = giving.folder / RECORDING / VALUES
         run = self._sides.run(self._sides.actual, Recording(self._sides.lab.packages, aims, kept))
         self._runs += 1
+        self._left |= _unput_in(run)
         return run.failure is None and self._sides.comparison.compare(run, giving).verdict.passes
 
     def _told(self, found: Found) -> Location:
         return replace(found.location, runs=self._runs)
+
+
+def _unput_in(run: Run) -> set[int]:
+    """Numbers of the aims whose values could not be kept in a run, or put into it."""
+    return {number for each in read_recording(run.folder / RECORDING) for number in each.unput}
 
 
 def _watched(job: RunJob, recording: Recording) -> RunJob:
