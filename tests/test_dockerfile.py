@@ -33,6 +33,8 @@ def test_a_stage_begins_with_what_its_base_says() -> None:
         runs=("one   && two",),
         variables=("TAG",),
         folders=frozenset({"/", "/srv"}),
+        base="other",
+        brought=("/y", "/etc/conf"),
     )
     assert command_words(recipe.command) == ("serve", "--port", "1")
 

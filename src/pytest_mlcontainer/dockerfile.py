@@ -20,6 +20,10 @@ _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z][\w-]*)\s*=\s*(\S+)")
 _FLAG = re.compile(r"--([\w.-]+)(?:=(\S*))?(?:\s+|$)")
 _HEREDOC = re.compile(r"""(?:^|\s)\d*<<(-?)["']?([^\s<>|&;"']+)""")
 _HEREDOCS_IN = ("ADD", "COPY", "RUN")
+_INSTRUCTIONS = frozenset(
+    {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
+     "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
+)  # fmt: skip
 # `NAME=http://name:80`: a name without a dot is one of a network of containers.
 _SERVER = re.compile(r"""(?:^|\s)(\w+)(?:=|\s)["']?(\w+://(?!localhost\b)[a-z][\w-]*:\d+)""")
 _MKDIR = re.compile(r"\bmkdir ([^&;|\n]+)")
@@ -92,6 +96,9 @@ class DockerfileSummary:
         environment: names and values of ENV, but for those that are made of what is not known.
         folders: absolute paths of those that WORKDIR, COPY, ADD and `mkdir` make.
         servers: variables that name a server of another container, with its URL.
+        base: the image that the last stage is made from; "" where that is not known.
+        brought: absolute paths of what the stages get from others, and of heredocs.
+        unknown: words at the begin of an instruction that are none, each with its line.
     """
 
     workdir: str = ""
@@ -108,6 +115,9 @@ class DockerfileSummary:
     environment: tuple[tuple[str, str], ...] = ()
     folders: frozenset[str] = frozenset()
     servers: tuple[tuple[str, str], ...] = ()
+    base: str = ""
+    brought: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, int], ...] = ()
 
 
 def read_dockerfile(file: Path) -> str:
@@ -207,15 +217,17 @@ def parse_dockerfile(text: str) -> DockerfileSummary:
             base, name = _base_and_name(each.rest)
             platform = dict(each.flags).get("platform", "")
             fixed = "" if "$" in platform else platform
-            now = replace(stages.get(base, DockerfileSummary()), platform=fixed)
+            image = "" if "$" in base.partition(":")[0] else base
+            now = replace(stages.get(base, DockerfileSummary(base=image)), platform=fixed)
         else:
             now = _summarised(now, each)
     every = tuple(parse_instructions(text))
     runs = tuple("\n".join((each.rest, *each.heredocs)) for each in every if each.word == "RUN")
     given = " ".join(each.rest for each in every if each.word in ("ENV", "ARG"))
     variables = tuple(re.findall(r"(?:^|\s)([A-Za-z_]\w*)(?==|\s)", given))
+    unknown = tuple((e.word, e.line) for e in every if e.word not in _INSTRUCTIONS)
     found = replace(now, copied=copied_sources(text), runs=runs, variables=variables)
-    return replace(found, servers=tuple(_SERVER.findall(given)))
+    return replace(found, servers=tuple(_SERVER.findall(given)), unknown=unknown)
 
 
 def _base_and_name(rest: str) -> tuple[str, str]:
@@ -232,8 +244,12 @@ def _summarised(now: DockerfileSummary, each: Instruction) -> DockerfileSummary:
             made = {
                 place if place.endswith("/") else posixpath.dirname(place) for _, place in placed
             }
+            brought = () if placed else (_place_of(each, now),)
             return replace(
-                now, placed=(*now.placed, *placed), folders=now.folders | _with_parents(made)
+                now,
+                placed=(*now.placed, *placed),
+                folders=now.folders | _with_parents(made),
+                brought=(*now.brought, *brought),
             )
         case "WORKDIR":
             place = posixpath.join(now.workdir, each.rest)
@@ -275,6 +291,12 @@ def _placed(each: Instruction, now: DockerfileSummary) -> tuple[tuple[str, str],
     place = posixpath.normpath(posixpath.join("/", now.workdir, target))
     into = target.endswith(("/", ".")) or len(sources) > 1 or place in now.folders
     return tuple((source, f"{place}/" if into else place) for source in sources)
+
+
+def _place_of(each: Instruction, now: DockerfileSummary) -> str:
+    """Where a COPY puts what does not come from the context under a name that is known."""
+    target = re.sub(r"""["'\[\]]""", "", each.rest.split()[-1]) if each.rest else ""
+    return posixpath.normpath(posixpath.join("/", now.workdir, target))
 
 
 def _with_values(rest: str, environment: Mapping[str, str]) -> str:

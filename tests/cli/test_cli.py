@@ -482,6 +482,41 @@ def test_init_without_a_dockerfile_at_its_place_names_those_elsewhere(
     assert settings_in(folder).build.dockerfile == folder / "deploy/gpu/Dockerfile"
 
 
+def test_init_names_of_dockerfiles_elsewhere_the_one_that_trains_and_its_context(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("app", "train"):
+        (folder / place).mkdir()
+        (folder / place / f"{place}.py").write_text("print(1)\n")
+        (folder / place / "Dockerfile").write_text(
+            f'FROM {BASE}\nCOPY {place}.py .\nCMD ["python", "{place}.py"]\n'
+        )
+    assert main(["init"]) == 1
+    assert "→ `cd train && mlcontainer init`, because it copies " in capsys.readouterr().err
+
+
+def test_init_takes_the_dockerfile_that_trains_of_those_in_their_folder(folder: Path) -> None:
+    (folder / "dockerfiles").mkdir()
+    for name in ("api", "train"):
+        text = f'FROM {BASE}\nCOPY {name}.py .\nCMD ["python", "{name}.py"]\n'
+        (folder / f"dockerfiles/{name}.dockerfile").write_text(text)
+        (folder / f"{name}.py").write_text("print(1)\n")
+    assert main(["init"]) == 0
+    assert settings_in(folder).build.dockerfile == folder / "dockerfiles/train.dockerfile"
+
+
+def test_init_names_no_folder_of_data_as_an_input_of_which_the_image_copies_a_file(
+    folder: Path,
+) -> None:
+    (folder / "data").mkdir()
+    (folder / "data/rides.csv").write_text("1")
+    (folder / "train.py").write_text("print(1)\n")
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\nCOPY data/rides.csv data/\nCOPY train.py .\n")
+    assert main(["init"]) == 0
+    (train,) = settings_in(folder).entrypoints
+    assert train.inputs == ()
+
+
 def test_init_refuses_a_dockerfile_that_is_none_of_the_projects(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -246,3 +246,57 @@ def test_a_file_that_git_lfs_or_dvc_has_is_said_to_come_from_there(tmp_path: Pat
         (tmp_path / name).write_text("outs: []\n")
         assert guessed(tmp_path, ALL, files)["train"].lacks == f"{none}; `dvc pull` brings it"
         (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("steps", "start", "lacks"),
+    [
+        ("COPY . .", '["python", "./train.py"]', "the image starts ./train.py, which it does not"),
+        ("COPY . .", "python train.py --epochs 3", "the image starts train.py, which it does not"),
+        ("COPY . .", '["./start.sh"]', "the image starts ./start.sh, which it does not have"),
+        ("COPY . .", '["python", "model/train.py"]', ""),
+        ("COPY model .", '["python", "train.py"]', ""),
+        ("COPY . .\nRUN cp model/train.py .", '["python", "train.py"]', ""),
+        ("COPY . .\nRUN git clone https://a.b/c .", '["python", "train.py"]', ""),
+        ("COPY --from=other /srv .", '["python", "train.py"]', ""),
+        ("COPY <<EOF train.py\nprint(1)\nEOF", '["python", "train.py"]', ""),
+        ("WORKDIR $HOME\nCOPY . $HOME", '["python", "train.py"]', ""),
+    ],
+)
+def test_a_program_that_is_not_where_the_image_starts_it_is_said(
+    tmp_path: Path, steps: str, start: str, lacks: str
+) -> None:
+    files = {"model/train.py": "print(1)\n"}
+    (train,) = guessed(tmp_path, f"{BASE}{steps}\nCMD {start}\n", files).values()
+    assert train.lacks.startswith(lacks) if lacks else train.lacks == ""
+
+
+def test_a_base_of_others_may_have_the_program(tmp_path: Path) -> None:
+    dockerfile = 'FROM example/trainer:3\nCOPY . .\nCMD ["python", "train.py"]\n'
+    assert guessed(tmp_path, dockerfile, {"README.md": ""})["train"].lacks == ""
+
+
+def test_a_file_that_the_images_script_is_given_has_to_be_there(tmp_path: Path) -> None:
+    dockerfile = f'{BASE}COPY . .\nENTRYPOINT ["./train.sh"]\nCMD ["config.yaml"]\n'
+    files = {"train.sh": "if [ -f $1 ]; then python main.py $1; fi\n", "cfg/config.yaml": ""}
+    assert "it reads config.yaml" in guessed(tmp_path, dockerfile, files)["train"].lacks
+    (tmp_path / "config.yaml").write_text("")
+    assert guessed(tmp_path, dockerfile, files)["train"].lacks == ""
+
+
+def test_a_line_of_the_dockerfile_that_is_no_instruction_is_said(tmp_path: Path) -> None:
+    dockerfile = f"{ALL}RUN python train.py\n\ngit \n"
+    lacks = guessed(tmp_path, dockerfile, {"train.py": "print(1)\n"})["train"].lacks
+    assert lacks == "line 6 of the Dockerfile, git, is no instruction"
+
+
+def test_the_images_own_command_comes_before_a_console_script(tmp_path: Path) -> None:
+    """It is known to start, and may be given more."""
+    dockerfile = f'{ALL}RUN pip install .\nCMD ["python", "src/bikes/train.py", "epochs=3"]\n'
+    files = {"src/bikes/train.py": "print(1)\n", "pyproject.toml": "[project]\n"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    document = {"project": {"scripts": {"train": "bikes.train:main"}}}
+    (train,) = guess_entrypoints(tmp_path, document, parse_dockerfile(dockerfile)).entrypoints
+    assert (train.command, train.entrypoint) == (None, None)

@@ -99,14 +99,23 @@ def test_what_cannot_run_alone_is_left_out(tmp_path: Path, code: str, lacks: str
         ("print(score())\ndump(m, open('m.pkl', 'wb'))", ("m.pkl",)),
         ("print(score())\ndump(m, out(1))", ()),
         ("save(x, 0.5)", ()),
-        ("from local import fit\nprint(fit())", ()),
+        ("from local import fit\nprint(fit())", ("stdout",)),
+        ("from hidden import fit\nprint(fit())", ()),
+        ("from above import fit\nprint(fit())", ()),
+        ("from listed import fit\nprint(fit())", ()),
         ("fit()", ()),
     ],
 )
 def test_what_a_program_prints_is_its_output_where_it_writes_nothing_else(
     tmp_path: Path, code: str, outputs: tuple[str, ...]
 ) -> None:
-    files = {"train.py": f"import numpy\n{code}\n", "local.py": "def fit(): ...\n"}
+    files = {
+        "train.py": f"import numpy\n{code}\n",
+        "local.py": "import os\ndef fit(): ...\n",
+        "hidden.py": "def fit(): dump(m, where)\n",
+        "above.py": "from hidden import fit\n",
+        "listed.py": "FOLDER = Path('outputs')\ndef fit(): ...\n",
+    }
     (train,) = guesses(tmp_path, ALL, files).entrypoints
     assert train.outputs == outputs
 
@@ -171,3 +180,45 @@ def test_a_shell_script_whose_way_is_not_known_says_nothing(tmp_path: Path, last
     dockerfile = f'{ALL}ENTRYPOINT ["./run.sh"]\nCMD ["python", "train.py"]\n'
     (train,) = guesses(tmp_path, dockerfile, files).entrypoints
     assert (train.name, train.command) == ("train", None)
+
+
+@pytest.mark.parametrize(
+    ("option", "use", "lacks"),
+    [
+        ("'-c', '--config'", "open(args.config)", "it cannot be started without --config"),
+        ("'--data'", "pd.read_csv(args.data)", "it cannot be started without --data"),
+        ("'--data-dir', dest='d'", "load(args.d)", "it cannot be started without --data-dir"),
+        ("'--config', default='a.yml'", "open(args.config)", "it reads a.yml"),
+        ("'--config', nargs='?', const='a'", "open(args.config)", ""),
+        ("'--config'", "open(args.config) if args.config else None", ""),
+        ("'--config'", "if args.config:\n    open(args.config)", ""),
+        ("'--config'", "if args.config is not None:\n    open(args.config)", ""),
+        ("'--config'", "args.config = args.config or 'b'\nopen(args.config)", ""),
+        ("'--config'", "open(args.config or 'train.py')", ""),
+    ],
+)
+def test_an_option_that_is_read_from_and_not_given_is_named(
+    tmp_path: Path, option: str, use: str, lacks: str
+) -> None:
+    code = f"parser.add_argument({option})\nargs = parser.parse_args()\n{use}\nprint(1)\n"
+    (train,) = guesses(
+        tmp_path, f'{ALL}CMD ["python", "train.py"]\n', {"train.py": code}
+    ).entrypoints
+    assert train.lacks.startswith(lacks) if lacks else train.lacks == ""
+
+
+def test_arguments_may_be_a_mapping(tmp_path: Path) -> None:
+    code = (
+        "parser.add_argument('--input', default='in.json')\n"
+        "given = vars(parser.parse_args())\nopen(given['input'])\nprint(1)\n"
+    )
+    (train,) = guesses(tmp_path, ALL, {"train.py": code}).entrypoints
+    assert "it reads in.json" in train.lacks
+
+
+def test_a_module_that_flask_is_told_to_load_is_read(tmp_path: Path) -> None:
+    files = {"site.py": "app = Flask(__name__)\nmodel = load('/models/m.pkl')\n"}
+    run = 'CMD ["flask", "run", "--host=0.0.0.0"]\n'
+    for told in (f"ENV FLASK_APP=site\n{run}", run.replace('"run"', '"--app", "site.py", "run"')):
+        (serve,) = guesses(tmp_path, f"{ALL}{told}", files).entrypoints
+        assert "it reads /models/m.pkl" in serve.lacks

@@ -141,6 +141,9 @@ def guess_entrypoints(
         ordered = [each if _is_other(each) else each.said_by(declared) for each in ordered]
     if through:
         ordered = [each if _is_other(each) else each.through(through, recipe) for each in ordered]
+    absent = gives.absent_program()
+    if absent:
+        ordered = [e if _is_other(e) else replace(e, lacks=absent) for e in ordered]
     lost = gives.lost_copy()
     if lost:
         ordered = [replace(each, lacks=lost) for each in ordered]
@@ -163,6 +166,9 @@ def _with_own(
         found = {k: each for k, each in found.items() if _is_other(each) is (k != "serve")}
     if not found or (own.port is not None and "serve" not in found):
         return {**found, own.name: found.get(own.name, own)}
+    same = found.get(own.name)
+    if own.port is None and same is not None and _is_other(same):
+        return {**found, own.name: own}  # the image's own words are known to be meant
     return found
 
 
@@ -218,7 +224,8 @@ def _guess(
         words = command_words((*recipe.entrypoint, *recipe.command)) if itself else found.argv
         guess = _serving(source, server_of(root, words, found.code, recipe))
         return replace(guess, command=command, entrypoint=entrypoint, unmet=unmet)
-    outputs, told = outputs_of(found.code, WRITTEN if name != "infer" else PREDICTED, gives)
+    folders = WRITTEN if name != "infer" else PREDICTED
+    outputs, told = outputs_of(found.code, folders, gives, found.argv)
     return Guess(name, source, command, entrypoint, outputs, told, unmet=unmet)
 
 
@@ -295,6 +302,6 @@ def _own_command(
             notes.append(f"{' '.join(words)} cannot be started without {asked}")
         return None
     name = next((kind for kind in map(kind_of, map(file_stem, words)) if kind), "run")
-    outputs, told = outputs_of(scripted or code, WRITTEN, gives)
+    outputs, told = outputs_of(scripted or code, WRITTEN, gives, words)
     name = name if name != "serve" else "run"
     return Guess(name, source, outputs=outputs, output_source=told, unmet=unmet)

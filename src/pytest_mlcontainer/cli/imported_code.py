@@ -13,9 +13,9 @@ _AT_STARTUP: Final = "startup"
 
 def imported_code(
     code: str, find: Callable[[str], str], *, serves: bool
-) -> Iterator[tuple[str, str]]:
-    """Of each module of the project that a program imports, what runs then and what is called of
-    it later, and the whole of it; nothing where the source cannot be parsed.
+) -> Iterator[tuple[str, str, str]]:
+    """Of each module of the project that a program imports, its name, what runs then and what is
+    called of it later, and the whole of it; nothing where the source cannot be parsed.
 
     Args:
         code: the program's source.
@@ -33,7 +33,7 @@ def imported_code(
             if source:
                 runs = _at_start(source, used)
                 waiting.append((runs, depth + 1))
-                yield runs, source
+                yield name, runs, source
 
 
 def _at_start(code: str, used: set[str]) -> str:

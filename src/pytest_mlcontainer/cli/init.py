@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,9 +17,13 @@ from pytest_mlcontainer.dockerfile import parse_dockerfile, read_dockerfile
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
 from pytest_mlcontainer.hooks import load_engines, schemes_of
 
-_PATTERNS = ("Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*", "docker/Dockerfile",
-             "docker/*.Dockerfile", "docker/Dockerfile.*", "*.dockerfile",
-             "docker/*.dockerfile")  # fmt: skip
+_FOLDERS = ("docker", "dockerfiles")  # of a project with several
+_OF_FOLDERS = ("Dockerfile", "*.Dockerfile", "Dockerfile.*", "*.dockerfile")
+_PATTERNS = (
+    "Dockerfile", "Containerfile", "*.Dockerfile", "Dockerfile.*",
+    *(f"{folder}/{name}" for folder in _FOLDERS for name in _OF_FOLDERS[:3]), "*.dockerfile",
+    *(f"{folder}/{_OF_FOLDERS[3]}" for folder in _FOLDERS),
+)  # fmt: skip
 _USUAL = ("Dockerfile", "Containerfile", "dockerfile")
 _ANYWHERE = re.compile(r"(?i)(?:docker|container)file(?:[._-].+)?|.+\.dockerfile")
 _NOT_OURS = ("venv", "env", "node_modules", "site-packages")
@@ -134,8 +139,13 @@ def _dockerfiles(root: Path) -> list[Path]:
         raise _no_dockerfile(root)
     if found[0].name in _USUAL:
         return found
-    # Of many, one that runs, and rather the one that trains.
-    return sorted(found, key=lambda p: (not _starts_something(p), kind_of(p.name) != "train"))
+    return sorted(found, key=_likely)
+
+
+def _likely(dockerfile: Path) -> tuple[bool, bool]:
+    """Of many, first one that runs, and rather the one that trains."""
+    names = (dockerfile.name, dockerfile.parent.name)
+    return not _starts_something(dockerfile), "train" not in map(kind_of, names)
 
 
 def _starts_something(dockerfile: Path) -> bool:
@@ -145,18 +155,28 @@ def _starts_something(dockerfile: Path) -> bool:
 
 def _no_dockerfile(root: Path) -> MlContainerError:
     """With those that are elsewhere in the project: which of them is meant, nobody can guess."""
-    where = f"in {root} and its folder docker/"
+    where = f"in {root} and its folders docker/ and dockerfiles/"
     others = _elsewhere(root)
     if not others:
         remedy = "write one first: what is tested is the image that it makes"
         return MlContainerError("there is no Dockerfile", where, remedy)
     shown = ", ".join(others[:_MOST_SHOWN]) + (", …" if len(others) > _MOST_SHOWN else "")
-    return MlContainerError(
-        "there is no Dockerfile",
-        f"{where}; elsewhere: {shown}",
-        f"`mlcontainer init --dockerfile {others[0]}`, or `mlcontainer init` in the folder of the "
-        "one that is meant, where that is a project of its own",
-    )
+    first = min((root / each for each in others), key=_likely).relative_to(root)
+    there = f"cd {shlex.quote(first.parent.as_posix())} && mlcontainer init"
+    here = f"mlcontainer init --dockerfile {shlex.quote(first.as_posix())}"
+    if _is_of_its_folder(root, first):
+        remedy = f"`{there}`, because it copies what lies beside it; or the same for another one"
+    else:
+        remedy = f"`{here}`, or `{there}` where that is a project of its own"
+    return MlContainerError("there is no Dockerfile", f"{where}; elsewhere: {shown}", remedy)
+
+
+def _is_of_its_folder(root: Path, dockerfile: Path) -> bool:
+    """Whether a build of it needs its own folder as context: what it copies is there alone."""
+    copied = parse_dockerfile(read_dockerfile(root / dockerfile)).copied
+    named = [each for each in copied if each != "." and not set("*?[$:") & set(each)]
+    beside = all((root / dockerfile.parent / each).exists() for each in named)
+    return beside and not all((root / each).exists() for each in named)
 
 
 def _elsewhere(root: Path) -> list[str]:

@@ -87,7 +87,8 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
     if guess.port is not None:
         yield "# Guessed; the server must listen on 0.0.0.0 in the container."
         yield f"port = {guess.port}"
-        yield "# It is ready when this path answers with success."
+        also = ", or says that it has no such page" if guess.health == "/" else ""
+        yield f"# It is ready when this path answers with success{also}."
         yield f"health = {_text(guess.health)}"
     elif guess.outputs and set(guess.outputs) <= set(PRINTED):
         yield f"# Guessed: {guess.output_source}. So what it prints is compared."
@@ -106,7 +107,7 @@ def _entrypoint(guess: Guess) -> Iterator[str]:
 def _inputs(root: Path, recipe: DockerfileSummary, guess: Guess) -> Iterator[str]:
     """Files and the folder of data that the image does not hold."""
     named = [file for file in guess.unmet.inputs if not file.startswith("data/")]
-    copied = any(source in (".", "data", "data/") for source in recipe.copied)
+    copied = any(source == "." or source.split("/")[0] == "data" for source in recipe.copied)
     left_out = len(named) < len(guess.unmet.inputs)
     if left_out or (guess.port is None and not copied and (root / "data").is_dir()):
         named.insert(0, "data")

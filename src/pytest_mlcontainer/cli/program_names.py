@@ -23,8 +23,10 @@ class ProgramNames:
     """Texts that names in a program stand for."""
 
     def __init__(self, tree: ast.AST, argv: Sequence[str], environ: Mapping[str, str]) -> None:
-        self._environ = environ
+        self._environ = {**environ, **dict(_variables_set(tree))}
         self._known: dict[str, str] = {}
+        self._unset = _options_unset(tree, argv)
+        self._as_mapping = frozenset(_options_as_mapping(tree))
         self._several: dict[str, tuple[str, ...]] = {}
         functions = _functions(tree)
         self._stores = Counter(assigned_names(tree))
@@ -65,9 +67,19 @@ class ProgramNames:
         """How often a name gets a value."""
         return self._stores[name]
 
+    def variable(self, name: str) -> str:
+        """What an environment variable is set to; "" where that is not known."""
+        return self._environ.get(name, "")
+
+    def unset(self, node: ast.AST) -> str:
+        """The option whose value an expression is, and which has none; "" for anything else."""
+        return self._unset.get(ast.unparse(node), "")
+
     def is_off(self, test: ast.expr) -> bool:
         """Whether a branch is entered only with an argument that is not given."""
         inner = test.left if isinstance(test, ast.Compare) else test
+        if self.unset(inner):
+            return not (isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is | ast.Eq))
         return isinstance(inner, ast.Attribute) and self.text(inner) == "False"
 
     def texts(self, node: ast.AST) -> tuple[str, ...]:
@@ -87,6 +99,8 @@ class ProgramNames:
             case ast.Call(of, [key, *usual]) if ast.unparse(of) in _GETS_VARIABLE:
                 otherwise = self.text(usual[0]) if usual else ""
                 return self._environ.get(self.text(key), otherwise)
+            case ast.Subscript(ast.Name(name), ast.Constant(str(key))) if name in self._as_mapping:
+                return self._known.get(f"args.{key}", "")
             case ast.Attribute(ast.Name("self"), attr):
                 return self._known.get(f"self.{attr}", "")
             case ast.Attribute(ast.Name(), attr):
@@ -102,6 +116,53 @@ class ProgramNames:
     def _joined(self, parts: Sequence[ast.AST]) -> str:
         texts = [self.text(each) for each in parts]
         return posixpath.join(*texts) if texts and all(texts) else ""
+
+
+def _variables_set(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Environment variables to which a program itself gives a value that stands there."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Subscript(of, ast.Constant(str(name)))], ast.Constant(str(value))):
+                if ast.unparse(of) in ENVIRON:
+                    yield name, value
+            case ast.Call(of, [ast.Constant(str(name)), ast.Constant(str(value))]):
+                if ast.unparse(of) in ("os.environ.setdefault", "environ.setdefault"):
+                    yield name, value
+
+
+def _options_unset(tree: ast.AST, argv: Sequence[str]) -> dict[str, str]:
+    """Options of argparse that are None because a program is not given them, by the expression
+    that has their value; none where the program may give them one itself."""
+    parsed = {"args"}
+    options: dict[str, str] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Attribute(attr="parse_args"))):
+                parsed.add(name)
+            case ast.Call(ast.Attribute(attr="set_defaults")):
+                return {}
+            case ast.Call(ast.Attribute(attr="add_argument"), [*flags], keywords) if not (
+                {each.arg for each in keywords} & {None, "default", "required", "action", "nargs"}
+            ):
+                texts = [each.value for each in flags if isinstance(each, ast.Constant)]
+                words = {word.partition("=")[0] for word in argv}
+                longest = str(max(texts, key=lambda text: len(str(text)), default=""))
+                if longest.startswith("-") and not words & {str(text) for text in texts}:
+                    called = longest.lstrip("-").replace("-", "_")
+                    named = [k.value.value for k in keywords if k.arg == "dest"
+                             and isinstance(k.value, ast.Constant)]  # fmt: skip
+                    options[str((*named, called)[0])] = longest
+    given = {ast.unparse(t) for n in ast.walk(tree) if isinstance(n, ast.Assign) for t in n.targets}
+    named_so = {f"{name}.{option}": flag for name in parsed for option, flag in options.items()}
+    return {each: flag for each, flag in named_so.items() if each not in given}
+
+
+def _options_as_mapping(tree: ast.AST) -> Iterator[str]:
+    """Names of what `vars` makes of the arguments of a program."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("vars"), [_])):
+                yield name
 
 
 def _functions(tree: ast.AST) -> dict[str, _Function]:

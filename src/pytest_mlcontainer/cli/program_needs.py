@@ -9,38 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pytest_mlcontainer.cli.network_calls import STARTS, URL, fetched_by
 from pytest_mlcontainer.cli.program_names import ENVIRON, ProgramNames, assigned_names
 
 _PATH: Final = re.compile(r"(?:\./)?/?[\w.-]+(?:[/ ][\w.()-]+)*\.\w*[A-Za-z]\w*")
-_URL: Final = re.compile(r"(?:https?|s3|gs|ftp)://\S+")
 _READS: Final = re.compile(r"(?:read|load)_\w+|load|loadtxt|genfromtxt|imread|safe_load_file")
 _WRITES: Final = re.compile(
     r"to_(?:csv|json|parquet|pickle|feather|excel)|savefig|save_model|save|savez"
     r"|savez_compressed|savetxt|dump|imwrite"
-)
-_FETCHES: Final = re.compile(
-    r"fetch_(?:openml|california_housing|20newsgroups|covtype|olivetti_faces|lfw_\w+|kddcup99|rcv1)"
-    r"|snapshot_download|hf_hub_download"
-)
-_ASKS_URL: Final = re.compile(r"requests\.\w+|.*\b(?:urlretrieve|urlopen|set_tracking_uri)")
-_FETCHERS: Final = (
-    "nltk.download",
-    "gdown.download",
-    "wget.download",
-    "kagglehub.dataset_download",
-)
-SERVICES: Final = (  # which no build can have got beforehand
-    "boto3.client",
-    "boto3.resource",
-    "boto3.Session",
-    "psycopg2.connect",
-    "wandb.init",
-    "yf.download",
-    "yfinance.download",
-)
-_HUB: Final = ("from_pretrained", "pipeline", "load_dataset", "SentenceTransformer")
-_STARTS: Final = re.compile(
-    r"os\.system|(?:subprocess\.)?(?:run|call|check_call|check_output|Popen)"
 )
 _LISTENS: Final = ("port", "server_port")
 _LOGS: Final = re.compile(r"(?i)(?:.*\.)?_?log(?:ger|ging)?\.(?:debug|info|warning|error|critical)")
@@ -66,6 +42,7 @@ class ProgramNeeds:
         imports: the first names of the modules that it imports.
         required: those without which it does not start.
         starts: scripts that it starts as programs of their own.
+        options: that it is not given, and without whose value it reads nothing.
         ports: at which it says that something listens.
     """
 
@@ -81,6 +58,7 @@ class ProgramNeeds:
     imports: set[str] = field(default_factory=set)
     required: list[str] = field(default_factory=list)
     starts: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
 
 
@@ -132,6 +110,8 @@ def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str])
     spared |= {posixpath.normpath(each) for each in (*found.writes, *spared) if each}
     found.reads = [each for each in found.reads if posixpath.normpath(each) not in spared]
     found.variables = [each for each in found.variables if each and each not in spared]
+    found.fetches = [each for each in dict.fromkeys(found.fetches) if each]
+    found.options = [each for each in found.options if each]
     return found
 
 
@@ -149,8 +129,7 @@ def _add_call(
     last = whole.rpartition(".")[2]
     values = (*call.args[:2], *(keyword.value for keyword in call.keywords))
     given = [text for each in values for text in names.texts(each)]
-    files = [each for each in given if _PATH.fullmatch(each) and not _URL.match(each)]
-    addresses = [each for each in given if _URL.fullmatch(each)]
+    files = [each for each in given if _PATH.fullmatch(each) and not URL.match(each)]
     if last == "open":
         mode = next((each for each in given if re.fullmatch(r"[rwaxbt+]{1,3}", each)), "r")
         last = "save" if set(mode) & set("wax") else "load"
@@ -161,7 +140,7 @@ def _add_call(
     found.hides |= _WRITES.fullmatch(last) is not None and not files
     if tolerant:
         spared |= set(files)
-    elif _STARTS.fullmatch(whole):
+    elif STARTS.fullmatch(whole):
         texts = (each.value for each in ast.walk(call) if isinstance(each, ast.Constant))
         found.starts += (name for each in texts for name in _SCRIPT.findall(str(each)))
     elif whole == "input" and not names.count("input"):
@@ -170,15 +149,10 @@ def _add_call(
         found.writes += files
     elif _READS.fullmatch(last):
         found.reads += files if call.args and len(names.texts(call.args[0])) > 1 else files[:1]
-        found.fetches += addresses
-    elif whole in (*_FETCHERS, *SERVICES) or _FETCHES.fullmatch(last):
-        found.fetches.append((addresses or [whole])[0])
-    elif _ASKS_URL.fullmatch(whole) and addresses:
-        found.fetches.append(addresses[0])
-    elif last in _HUB and given and re.match(r"\w", given[0]) and not files:
-        found.fetches.append(given[0])
-    elif any(k.arg == "download" and names.text(k.value) == "True" for k in call.keywords):
-        found.fetches.append(whole)
+        found.fetches += (each for each in given if URL.fullmatch(each))
+        found.options += (names.unset(each) for each in call.args[:1])
+    if not tolerant:
+        found.fetches.append(fetched_by(call, names, given))
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
@@ -198,7 +172,7 @@ def _walk(node: ast.AST, names: ProgramNames, *, tolerant: bool) -> Iterator[tup
         match node:
             case ast.Try(handlers=handlers) if name == "body":
                 inside |= all(_goes_on(each.body, value, names) for each in handlers)
-            case ast.If(test) if name in ("body", "orelse"):
+            case (ast.If(test) | ast.IfExp(test)) if name in ("body", "orelse"):
                 inside |= _ASKS.search(ast.unparse(test)) is not None
                 inside |= name == "body" and names.is_off(test)
         for each in value if isinstance(value, list) else [value]:

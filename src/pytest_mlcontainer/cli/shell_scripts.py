@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from pytest_mlcontainer.cli.declared_commands import plain_words
+from pytest_mlcontainer.cli.project_commands import file_name
 from pytest_mlcontainer.cli.unmet_needs import ImageGives
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 
@@ -43,7 +45,15 @@ def program_started(words: Sequence[str], gives: ImageGives) -> tuple[str, tuple
             code = gives.source_at(word)
         if code:
             return code, tuple(words[at + 1 :])
+    if "flask" in map(file_name, words):
+        return gives.module_source(_flask_module(words, gives)), ()
     return "", ()
+
+
+def _flask_module(words: Sequence[str], gives: ImageGives) -> str:
+    """The module that `flask run` loads: the one that it is told, or its usual one."""
+    told = dict(pairwise(words)).get("--app") or dict(gives.recipe.environment).get("FLASK_APP")
+    return (told or "app").removesuffix(".py").replace("/", ".")
 
 
 def _commands(text: str) -> tuple[tuple[str, ...], ...]:

@@ -13,14 +13,15 @@ from typing import Final
 
 from pytest_mlcontainer.cli.image_holds import file_at, installs_project, place_in_image
 from pytest_mlcontainer.cli.imported_code import imported_code
-from pytest_mlcontainer.cli.program_needs import SERVICES, ProgramNeeds, broken_line, program_needs
+from pytest_mlcontainer.cli.network_calls import PRETRAINED, SERVICES
+from pytest_mlcontainer.cli.program_needs import ProgramNeeds, broken_line, program_needs
 from pytest_mlcontainer.cli.source_files import (
     code_of,
     python_files,
     read_program,
     read_source,
 )
-from pytest_mlcontainer.dockerfile import DockerfileSummary
+from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 from pytest_mlcontainer.engines.docker.contexts import context_files
 
 # What a build may get or make, whose names nobody knows without building it.
@@ -36,6 +37,17 @@ _INPUT_OPTION: Final = re.compile(
     r"--?(?:data(?:set)?|input|in|train|config)(?:[-_]?(?:file|path))?"
 )
 _DATA_FILE: Final = re.compile(r"[\w./-]+\.(?:csv|tsv|parquet|json|ya?ml|npy|npz|txt|xlsx|pkl|h5)")
+_SAVED_MODEL: Final = (
+    "model.safetensors", "pytorch_model.bin", "tf_model.h5", "adapter_config.json",
+    "tokenizer_config.json", "tokenizer.json",
+)  # fmt: skip
+# Images that hold no project's programs.
+_BARE_BASE: Final = re.compile(
+    r"(?:docker\.io/)?(?:library/)?(?:python|ubuntu|debian|alpine|centos|rockylinux|amazonlinux"
+    r"|fedora|pypy|buildpack-deps|node)(?:[:@].*)?"
+    r"|(?:continuumio|condaforge|mambaorg|tensorflow|pytorch|nvidia|jupyter|rayproject)/.*"
+    r"|nvcr\.io/nvidia/.*|ghcr\.io/astral-sh/uv.*|quay\.io/jupyter/.*"
+)
 _ALWAYS_SET: Final = ("HOME", "PATH", "HOSTNAME", "PWD")
 OF_THE_SYSTEM: Final = (
     "/bin/",
@@ -101,7 +113,7 @@ def _declared(root: Path) -> Iterator[str]:
 
 def _given_file(argv: Sequence[str]) -> Iterator[str]:
     """The file that a script is given first, or as what it works on."""
-    at = next((at for at, word in enumerate(argv) if word.endswith(".py")), len(argv))
+    at = next((at for at, word in enumerate(argv) if word.endswith((".py", ".sh"))), len(argv))
     for before, word in pairwise(argv[at:]):
         is_input = _INPUT_OPTION.fullmatch(before) if before.startswith("-") else before == argv[at]
         if is_input and _DATA_FILE.fullmatch(word):
@@ -135,6 +147,8 @@ class ImageGives:
         """
         needs = program_needs(code, argv, dict(self.recipe.environment))
         self._add_imported(needs, code, argv, serves=serves)
+        if PRETRAINED in needs.fetches and self._has_models():
+            needs.fetches.remove(PRETRAINED)
         if self._makes_files:
             needs.reads = []
             needs.fetches = [each for each in needs.fetches if each in SERVICES]
@@ -162,14 +176,8 @@ class ImageGives:
     ) -> None:
         """What a program needs through the project's modules that it imports."""
         environ = dict(self.recipe.environment)
-        beside = [str(Path(word).parent) for word in argv if word.endswith(".py")]
-
-        def find(name: str) -> str:
-            paths = (f"{folder}/{name.replace('.', '/')}.py" for folder in beside)
-            return next(filter(None, map(self.source_at, paths)), "") or self.module_source(name)
-
         written = set(needs.writes)
-        for runs, whole in imported_code(code, find, serves=serves):
+        for _name, runs, whole in self._followed(code, argv, serves=serves):
             theirs = program_needs(runs, (), environ)
             written |= set(program_needs(whole, (), environ).writes)
             needs.reads += theirs.reads
@@ -178,8 +186,31 @@ class ImageGives:
         normal = {posixpath.normpath(each) for each in written}
         needs.reads = [each for each in needs.reads if posixpath.normpath(each) not in normal]
 
+    def imported(self, code: str, argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Names and sources of the project's modules that a program imports, and those of theirs.
+
+        Args:
+            argv: what starts it.
+        """
+        for name, _runs, whole in self._followed(code, argv, serves=False):
+            yield name, whole
+
+    def _followed(
+        self, code: str, argv: Sequence[str], *, serves: bool
+    ) -> Iterator[tuple[str, str, str]]:
+        beside = [str(Path(word).parent) for word in argv if word.endswith(".py")]
+
+        def find(name: str) -> str:
+            paths = (f"{folder}/{name.replace('.', '/')}.py" for folder in beside)
+            return next(filter(None, map(self.source_at, paths)), "") or self.module_source(name)
+
+        return imported_code(code, find, serves=serves)
+
     def lost_copy(self) -> str:
-        """Why no build gets far: it copies what is not there; "" where nothing says so."""
+        """Why no build gets far: a line of the Dockerfile is no instruction, or it copies what is
+        not there; "" where nothing says so."""
+        for word, line in self.recipe.unknown:
+            return f"line {line} of the Dockerfile, {word.lower()}, is no instruction"
         for source, _place in self.recipe.placed:
             known = not (set("*?[$") & set(source) or _FROM_AFAR.search(source))
             if known and not (self._root / source).exists():
@@ -187,6 +218,26 @@ class ImageGives:
             if known and (self._root / source).is_file() and source not in self.context:
                 return f"the build copies {source}, which .dockerignore leaves out"
         return ""
+
+    def absent_program(self) -> str:
+        """Why the image's own command does not start: it names a script that is not there; ""
+        where it may be, and where nothing says so."""
+        recipe = self.recipe
+        words = command_words((*recipe.entrypoint, *recipe.command))
+        script = next((each for each in words if each.endswith((".py", ".sh"))), "")
+        if not script or set("$*:") & set(script) or "-m" in words or "cd" in words:
+            return ""
+        known = _BARE_BASE.fullmatch(recipe.base) is not None and not self._makes_files
+        named = any(Path(script).name in run for run in recipe.runs)
+        place = posixpath.normpath(posixpath.join("/", recipe.workdir, script))
+        brought = any("$" in each or Path(place).is_relative_to(each) for each in recipe.brought)
+        if not known or named or brought or place.startswith(OF_THE_SYSTEM) or self._has(script):
+            return ""
+        return f"the image starts {script}, which it does not have"
+
+    def _has_models(self) -> bool:
+        """Whether the image gets a model as libraries of models save one."""
+        return any(Path(each).name in _SAVED_MODEL for each in self.context)
 
     def _fetched_by(self, script: str) -> list[str]:
         """What a script that a program starts gets over a network."""
@@ -238,6 +289,8 @@ class ImageGives:
             return broken
         if needs.asks:
             return "it asks whoever runs it for input, and a run has nobody who answers"
+        if needs.options:
+            return f"it cannot be started without {needs.options[0]}"
         absent = self._absent_module(needs)
         if absent:
             return f"it imports {absent}, which the image does not have"

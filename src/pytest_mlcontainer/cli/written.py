@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from pytest_mlcontainer.cli.program_needs import ProgramNeeds, program_needs
@@ -23,9 +23,16 @@ _PATH_EXPECTED = (
 )
 
 
-def outputs_of(code: str, usual: tuple[str, ...], gives: ImageGives) -> tuple[tuple[str, ...], str]:
+def outputs_of(
+    code: str, usual: tuple[str, ...], gives: ImageGives, argv: Sequence[str]
+) -> tuple[tuple[str, ...], str]:
     """The folder that a source file writes to, if it names a usual one, or the files; what it
-    prints where it can write nothing else. And where that is known from."""
+    prints where it can write nothing else. And where that is known from.
+
+    Args:
+        usual: names of folders.
+        argv: what starts it.
+    """
     needs = program_needs(code, environ=dict(gives.recipe.environment))
     if not needs.saves:
         return printed(needs), "the code saves something only when it is asked to"
@@ -39,9 +46,24 @@ def outputs_of(code: str, usual: tuple[str, ...], gives: ImageGives) -> tuple[tu
     files = tuple(dict.fromkeys(e for e in written if not e.startswith(("..", *OF_THE_SYSTEM))))
     if files:
         return files[:_MOST_FILES], f"the code writes {files[0]}"
-    if needs.hides or gives.modules & needs.imports:
+    if needs.hides or (gives.modules & needs.imports and _may_write(code, gives, argv)):
         return (), ""
     return printed(needs), "the code prints, and writes no file that is known"
+
+
+def _may_write(code: str, gives: ImageGives, argv: Sequence[str]) -> bool:
+    """Whether one of the project's modules that a program imports writes something, or one cannot
+    be read."""
+    read = dict(gives.imported(code, argv))
+    names = {name for each in (code, *read.values()) for name in program_needs(each).imports}
+    if (names & gives.modules) - {part for name in read for part in name.split(".")}:
+        return True
+    return any(_writes(each) for each in read.values())
+
+
+def _writes(code: str) -> bool:
+    needs = program_needs(code)
+    return bool(needs.hides or needs.writes) or any(mentions(code, each) for each in WRITTEN)
 
 
 def printed(needs: ProgramNeeds) -> tuple[str, ...]:
