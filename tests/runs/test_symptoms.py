@@ -519,3 +519,23 @@ def test_other_warnings_are_no_invalid_casts(tmp_path: Path, printed: str) -> No
 def test_what_only_looks_like_them_is_not_taken_for_them(printed: str) -> None:
     found = _of(printed, 2)
     assert found is None or not re.search("Windows|shell", found.cause)
+
+
+_STALE = (
+    "/lib/sklearn/base.py:442: InconsistentVersionWarning: Trying to unpickle estimator "
+    "LinearRegression from version 0.23.1 when using version 1.9.1. This might lead to …\n"
+)
+_IN_SKLEARN = 'File "/lib/site-packages/sklearn/linear_model/_base.py", line 764, in tags'
+
+
+def test_a_model_of_another_scikit_learn_is_said_where_its_code_raises() -> None:
+    ended = _traceback("AttributeError: 'LinearRegression' has no 'positive'", _IN_SKLEARN)
+    found = _of(_STALE + ended)
+    assert found is not None
+    assert found.cause == "LinearRegression was saved by scikit-learn 0.23.1 and is read by 1.9.1"
+    assert found.remedy.startswith("pin scikit-learn==0.23.1 in the image, or ")
+
+
+def test_a_model_of_another_scikit_learn_is_not_to_blame_for_what_others_raise() -> None:
+    assert _of(_STALE + _traceback("AttributeError: 'App' has no 'positive'")) is None
+    assert _of(_traceback("AttributeError: 'App' has no 'positive'", _IN_SKLEARN)) is None

@@ -172,7 +172,7 @@ def _walk(node: ast.AST, names: ProgramNames, *, tolerant: bool) -> Iterator[tup
         match node:
             case ast.Try(handlers=handlers) if name == "body":
                 inside |= all(_goes_on(each.body, value, names) for each in handlers)
-            case (ast.If(test) | ast.IfExp(test)) if name in ("body", "orelse"):
+            case ast.If(test) | ast.IfExp(test) if name in ("body", "orelse"):
                 inside |= _ASKS.search(ast.unparse(test)) is not None
                 inside |= name == "body" and names.is_off(test)
         for each in value if isinstance(value, list) else [value]:

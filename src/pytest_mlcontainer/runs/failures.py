@@ -30,6 +30,7 @@ _IDLE_SHARE = 0.02  # of one core: a run below that waits rather than computes
 _EXEC_BYTES = 4096
 _KILLED = 137
 _SIGNALLED = 128
+_RAISED = "Traceback (most recent call last)"
 _NOT_STARTED = (126, 127)  # of a shell, for what it cannot execute or find
 
 
@@ -335,7 +336,8 @@ def _remedy_for_exit(run: Run, ending: Ending, entry: Entrypoint) -> str:
     there = "" if run.target.platform == HOST else " in the image"
     words = "the program's own words are above" if printed else f"run it by hand{there}"
     code = ending.exit_code or 0
-    if (entry.outputs and not run.written) or code < 0 or code in _NOT_STARTED:
+    raised = code == 1 and _RAISED in printed  # which no program means as a success
+    if (entry.outputs and not run.written) or code < 0 or code in _NOT_STARTED or raised:
         return words
     return (
         f"{words}; if this code is a success for it, declare "

@@ -29,6 +29,9 @@ _LOGGED: Final = re.compile(
     r"^\W*(?:\d[\d\-/:.,TZ+ ]*\W*)?(?:[\w./]+ ?[-:|] ?)?\W?"
     r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|debug|info|notice|warn)\b(?=\W|$)"
 )
+_ESTIMATOR: Final = re.compile(
+    r"Trying to unpickle estimator (\w+) from version (\S+) when using version (\S+?)\. "
+)
 _CHILD_FAILED: Final = re.compile(
     r"subprocess\.CalledProcessError: .* returned non-zero exit status"
 )
@@ -89,7 +92,19 @@ def _recognise(case: Case) -> Symptom | None:
         found = _by_line(case, line, lines)
         if found is not None:
             return found
-    return _by_code(case)
+    return _by_code(case) or _other_version(case, lines)
+
+
+def _other_version(case: Case, lines: list[str]) -> Symptom | None:
+    """What scikit-learn warned of before one of its own functions raised something."""
+    warned = _ESTIMATOR.search(case.printed)
+    if warned is None or not any("/sklearn/" in line for line in lines):
+        return None
+    name, written, read = warned.groups()
+    return Symptom(
+        f"{name} was saved by scikit-learn {written} and is read by {read}",
+        f"pin scikit-learn=={written} in the image, or write the file anew with {read}",
+    )
 
 
 def telling_lines(printed: str) -> list[str]:
