@@ -107,3 +107,30 @@ def test_without_a_table_it_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "there is no [tool.mlcontainer] here" in done.stderr
     assert "mlcontainer init" in done.stderr
+
+
+NO_TABLE = "has no [tool.mlcontainer] table, and no test"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize(
+    ("own", "which"),
+    [("import nosuchpackage\n", " that could be read uses"), ("def test_x(): ...\n", " uses")],
+    ids=["broken", "sound"],
+)
+def test_a_project_without_a_table_is_told_so_whatever_its_own_tests_do(
+    tmp_path: Path, own: str, which: str, workers: tuple[str, ...]
+) -> None:
+    (tmp_path / "test_own.py").write_text(own)
+    said = run(tmp_path, "pytest", "--container", *workers).stdout
+    assert f"{NO_TABLE}{which} a fixture of this plugin; `mlcontainer init` writes" in said
+    assert ("`mlcontainer test` then runs" in said) == ("nosuch" in own)
+    assert "no container ran" not in run(tmp_path, "pytest", *workers).stdout
+
+
+@pytest.mark.parametrize("chosen", [("-n", "2"), ("-k", "nothing"), ("-m", "not container")])
+def test_tests_with_fixtures_are_not_overlooked(tmp_path: Path, chosen: tuple[str, ...]) -> None:
+    """Not those that ran in a worker, nor those that are left out on purpose."""
+    own = "def test_x(project_image): ...\ndef test_y(): ...\n"
+    (tmp_path / "test_own.py").write_text(own)
+    assert NO_TABLE not in run(tmp_path, "pytest", "--container", *chosen).stdout

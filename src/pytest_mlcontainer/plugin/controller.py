@@ -107,33 +107,46 @@ class Controller:
                 "no container ran, because of errors in the project's tests: `mlcontainer test` "
                 "runs [tool.mlcontainer] alone"
             )
-        if not self._session.selected and self._has_collected_all(terminal):
-            lines += _nothing_to_do(self._session.config.rootpath)
+        if not self._session.selected and not self._leaves_out(terminal):
+            lines += _nothing_to_do(self._session.config.rootpath, _unread(terminal))
         for look in self._session.pipeline.kept():
             lines.append(f"kept: {look} (`mlcontainer clean` removes it)")
         return lines
 
-    def _has_collected_all(self, terminal: pytest.TerminalReporter) -> bool:
-        """Whether all tests are known here: no worker collected them, and none was left out."""
-        left_out = terminal.stats.get("deselected") or terminal.stats.get("error")
-        return not left_out and not self._session.config.pluginmanager.hasplugin("dsession")
+    def _leaves_out(self, terminal: pytest.TerminalReporter) -> bool:
+        """Whether tests of ours may be left out by the user's choice, or have run in workers."""
+        reports = (each for kind in terminal.stats.values() for each in kind)
+        ran = any("container" in getattr(each, "keywords", ()) for each in reports)
+        option = self._session.config.option
+        return ran or bool(terminal.stats.get("deselected") or option.keyword or option.markexpr)
 
     def _ended_before(self, terminal: pytest.TerminalReporter) -> bool:
         """Whether pytest has collected items of ours, and ended on errors of other files."""
-        errors = terminal.stats.get("error", ())
-        collecting = any(isinstance(each, pytest.CollectReport) for each in errors)
         ran = any(terminal.stats.get(kind) for kind in ("passed", "failed", "skipped", "xfailed"))
-        return collecting and not ran and bool(self._session.selected)
+        return _unread(terminal) and not ran and bool(self._session.selected)
 
 
-def _nothing_to_do(root: Path) -> list[str]:
-    """Why no container ran, where nothing of the project asks for one."""
+def _unread(terminal: pytest.TerminalReporter) -> bool:
+    """Whether files of tests could not be read."""
+    return any(isinstance(each, pytest.CollectReport) for each in terminal.stats.get("error", ()))
+
+
+def _nothing_to_do(root: Path, unread: bool) -> list[str]:
+    """Why no container ran, where nothing of the project asks for one.
+
+    Args:
+        unread: whether some of its tests could not be read.
+    """
     file = root / "pyproject.toml"
     if file.is_file() and has_table(file):
         return []
+    which, then = "no test", "writes a first table"
+    if unread:
+        which = "no test that could be read"
+        then += ", which `mlcontainer test` then runs without the project's own tests"
     return [
-        f"no container ran: {file} has no [tool.mlcontainer] table, and no test uses a fixture of "
-        "this plugin; `mlcontainer init` writes a first table"
+        f"no container ran: {file} has no [tool.mlcontainer] table, and {which} uses a fixture of "
+        f"this plugin; `mlcontainer init` {then}"
     ]
 
 
