@@ -141,6 +141,18 @@ def _add_showing(group: pytest.OptionGroup) -> None:
     )
 
 
+def _misspelt(args: list[str], parser: pytest.Parser) -> dict[str, str]:
+    """Of options that nobody has, the one of ours that each may be meant as."""
+    ours = [name for option in parser.getgroup("mlcontainer").options for name in option.names()]
+    given = {word.partition("=")[0] for word in args if word.startswith("--c")} - set(ours)
+    if not given:
+        return {}
+    from difflib import get_close_matches
+
+    near = ((name, get_close_matches(name, ours, 1, 0.8)) for name in sorted(given))
+    return {f"{name}, did you mean": found[0] for name, found in near if found}
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(
     parser: pytest.Parser, args: list[str]
@@ -151,8 +163,10 @@ def pytest_load_initial_conftests(
         args[:] = join_vary(VARY, args)
     # pytest shows this below options that nothing here knows, as a plugin's that is not installed.
     extra = getattr(parser, "extra_info", None)
-    if "--container" in args and isinstance(extra, dict):
-        extra[f"to run containers without them, {TABLE_ALONE}"] = "runs [tool.mlcontainer] alone"
+    if isinstance(extra, dict):
+        alone = f"to run containers without them, {TABLE_ALONE}"
+        others = {alone: "runs [tool.mlcontainer] alone"} if "--container" in args else {}
+        extra.update(_misspelt(args, parser) or others)
     # After every other plugin and conftest: a project may well have a --gpus of its own, which
     # then wins, and argparse would refuse the second one.
     try:

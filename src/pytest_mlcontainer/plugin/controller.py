@@ -15,6 +15,7 @@ from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.plugin import explained
 from pytest_mlcontainer.plugin.github import GitHub
 from pytest_mlcontainer.plugin.key import SESSION
+from pytest_mlcontainer.plugin.overlooked import overlooked
 from pytest_mlcontainer.plugin.publishing import Publisher, left_out, told_by
 from pytest_mlcontainer.plugin.session import ContainerSession, options_of
 from pytest_mlcontainer.plugin.so_far import ReportSoFar
@@ -102,52 +103,10 @@ class Controller:
         """What was compared, and what has to be known beside."""
         results = self._session.results
         lines = [*summary_lines(results.found), *results.unwritten]
-        if self._ended_before(terminal):
-            lines.append(
-                "no container ran, because of errors in the project's tests: `mlcontainer test` "
-                "runs [tool.mlcontainer] alone"
-            )
-        if not self._session.selected and not self._leaves_out(terminal):
-            lines += _nothing_to_do(self._session.config.rootpath, _unread(terminal))
+        lines += overlooked(self._session, terminal)
         for look in self._session.pipeline.kept():
             lines.append(f"kept: {look} (`mlcontainer clean` removes it)")
         return lines
-
-    def _leaves_out(self, terminal: pytest.TerminalReporter) -> bool:
-        """Whether tests of ours may be left out by the user's choice, or have run in workers."""
-        reports = (each for kind in terminal.stats.values() for each in kind)
-        ran = any("container" in getattr(each, "keywords", ()) for each in reports)
-        option = self._session.config.option
-        return ran or bool(terminal.stats.get("deselected") or option.keyword or option.markexpr)
-
-    def _ended_before(self, terminal: pytest.TerminalReporter) -> bool:
-        """Whether pytest has collected items of ours, and ended on errors of other files."""
-        ran = any(terminal.stats.get(kind) for kind in ("passed", "failed", "skipped", "xfailed"))
-        return _unread(terminal) and not ran and bool(self._session.selected)
-
-
-def _unread(terminal: pytest.TerminalReporter) -> bool:
-    """Whether files of tests could not be read."""
-    return any(isinstance(each, pytest.CollectReport) for each in terminal.stats.get("error", ()))
-
-
-def _nothing_to_do(root: Path, unread: bool) -> list[str]:
-    """Why no container ran, where nothing of the project asks for one.
-
-    Args:
-        unread: whether some of its tests could not be read.
-    """
-    file = root / "pyproject.toml"
-    if file.is_file() and has_table(file):
-        return []
-    which, then = "no test", "writes a first table"
-    if unread:
-        which = "no test that could be read"
-        then += ", which `mlcontainer test` then runs without the project's own tests"
-    return [
-        f"no container ran: {file} has no [tool.mlcontainer] table, and {which} uses a fixture of "
-        f"this plugin; `mlcontainer init` {then}"
-    ]
 
 
 def begin(config: pytest.Config) -> None:
@@ -182,6 +141,6 @@ def _add_project_file(config: pytest.Config) -> None:
 
 def _print(terminal: pytest.TerminalReporter, title: str, lines: list[str]) -> None:
     if lines:
-        terminal.section(title)
+        terminal.write_sep("=", title)
         for line in lines:
             terminal.write_line(line)
