@@ -258,7 +258,7 @@ def test_ci_folds_the_steps_of_a_build(variable: str, first: str, last: str) -> 
     # At the very beginning, where a log looks for its commands.
     assert log.lines[1].removeprefix("\x1b[0K").startswith(first)
     assert log.lines[2] == "  · RUN one"
-    assert log.lines[3] == r"  · ::set-env name=PATH::/evil\x1b[0K"
+    assert log.lines[3] == r"  · \x3a:set-env name=PATH::/evil\x1b[0K"
     assert log.lines[-1].removeprefix("\x1b[0K").startswith(last)
 
 
