@@ -41,7 +41,8 @@ def test_a_run_that_is_held_against_nothing_is_said_to_be(
 
 
 def test_what_is_compared_or_fails_or_is_chosen_says_nothing_of_that(folder: Path) -> None:
-    for words in (("--container-repeat=2",), ("-k", "train"), ("--collect-only",)):
+    kept = "--container-records=records"  # compared by `mlcontainer compare`
+    for words in (("--container-repeat=2",), ("-k", "train"), ("--collect-only",), (kept,)):
         assert "nothing was compared" not in said(folder, *words)
     (folder / "pyproject.toml").write_text(TRAIN.replace("os.mkdir('o')", "os.mkdir('/o/o')"))
     assert "nothing was compared" not in said(folder)

@@ -39,7 +39,8 @@ def overlooked(session: ContainerSession, terminal: pytest.TerminalReporter) -> 
     if not (ours or session.selected):
         yield from _without_table(session.config.rootpath, unread)
     names = (getattr(each, "nodeid", "") for each in reports)
-    if not option.collectonly and any(map(_OF_A_TABLE.search, names)):
+    later = option.collectonly or session.options.records is not None  # `mlcontainer compare`
+    if not later and any(map(_OF_A_TABLE.search, names)):
         yield from _nothing_compared(session.results.found)
 
 
