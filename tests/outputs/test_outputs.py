@@ -463,6 +463,19 @@ class TestNamesInTar:
         shown = tar(directory("app"), *junk, regular("app/.env"), regular("app/model.bin"))
         assert names_in_tar(chunks(shown), 20) == (".env", "model.bin")
 
+    def test_hidden_folders_are_named_where_nothing_else_is_found(self) -> None:
+        """Of a large environment that comes first the rest may not be read."""
+        junk = [directory("app/.venv"), regular("app/.venv/a"), directory("app/src/__pycache__")]
+        data = tar(directory("app"), *junk)
+        assert names_in_tar(chunks(data), 20) == (".venv/", "src/")
+        assert names_in_tar(chunks(data), 1) == (".venv/",)
+
+        def too_long() -> Iterator[bytes]:
+            yield data[: 3 * 512]
+            raise OutputError("there is too much", "…", "…")
+
+        assert names_in_tar(too_long(), 20) == (".venv/", "…")
+
     def test_the_root_folder_has_no_top(self) -> None:
         """Its names start with a slash."""
         data = tar(directory("/"), directory("/etc"), regular("/etc/passwd"))

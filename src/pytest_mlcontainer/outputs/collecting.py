@@ -85,11 +85,13 @@ def _intake(declared: DeclaredOutputs, into: Path | None, collected: Collected) 
 
 def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...] | None:
     """The first names in a tar stream, folders with a trailing slash, without the top one and
-    without what lies in hidden folders and those of bytecode.
+    without what lies in hidden folders and those of bytecode; where nothing else is found, those.
 
-    None where the top one is no folder. A stream that is damaged gives those before the damage.
+    None where the top one is no folder. A stream that is damaged, or too long, gives those before.
     """
     names: list[str] = []
+    hidden: dict[str, None] = {}
+    rest_is_unknown = False
     try:
         for member in read_members(Content(stream)):
             # The archive of the root folder has names that start with a slash, and no top.
@@ -99,8 +101,11 @@ def names_in_tar(stream: Iterable[bytes], limit: int) -> tuple[str, ...] | None:
             name = rest + ("/" if member.kind is TarMemberKind.FOLDER else "")
             if rest and not _HIDDEN.search(name):
                 names.append(name)
+            elif rest:
+                hidden[name[: name.index("/") + 1]] = None
             if len(names) >= limit:
                 break
     except (DamagedTarError, OutputError):
-        pass
-    return tuple(names)
+        rest_is_unknown = True
+    more = ("…",) if hidden and rest_is_unknown else ()
+    return tuple(names) or (*list(hidden)[:limit], *more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import time
 from collections import Counter
@@ -184,9 +185,10 @@ def what_is_there(
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
     """For each missing output: the nearest folder that exists, and the first names in it."""
     seen: dict[str, tuple[str, tuple[str, ...]]] = {}
+    names_in = functools.cache(functools.partial(_names_in, container))  # a large one is slow
     for pattern in missing:
         (folder,) = DeclaredOutputs((pattern,), declared.workdir).roots()
-        while (names := _names_in(container, folder)) is None and folder != "/":
+        while (names := names_in(folder)) is None and folder != "/":
             folder = posixpath.dirname(folder)
         seen[pattern] = (folder, names or ())
     return seen
