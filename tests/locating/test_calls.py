@@ -351,3 +351,37 @@ def test_what_differs_before_an_origin_and_seems_not_to_lead_to_it_is_told(tmp_p
     values = next(tmp_path.glob("*-seen/values.pickle"))
     put = watch(tmp_path, program, env=SIDES[1], aims=aims, values=values, records=False)
     assert put.stdout == parted.expected.stdout
+
+
+def test_a_return_that_fails_is_where_the_ways_part(tmp_path: Path) -> None:
+    """And another one gives something else."""
+    program = _program("""
+        def read(limit):
+            try:
+                return int('12'[int(os.environ['LOT']) - 1 : 1])
+            except ValueError:
+                return 7
+        found = read(3) * 2
+        print(found)
+        """)
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    location = find(sides[0], sides[1], ("stdout",)).location
+    assert [each.line for each in location.origins] == [4]
+
+
+def test_the_condition_of_a_return_within_a_with_is_where_the_ways_part(tmp_path: Path) -> None:
+    """What leaves the block comes after it."""
+    program = _program("""
+        import threading
+        lock = threading.Lock()
+        def pick(limit):
+            with lock:
+                if limit > int(os.environ['LOT']):
+                    return 'many'
+            return 'few'
+        found = pick(2) * 2
+        print(found)
+        """)
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    location = find(sides[0], sides[1], ("stdout",)).location
+    assert [each.line for each in location.origins] == [6]

@@ -163,10 +163,11 @@ class HiddenValues:
 
     def _see_filled(self, node: PairedEvent, differs: bool) -> None:
         """Note what gives a hidden value what differs, or asks for something for it."""
-        makers = [self._maker(node.expected.path, name) for name in _changed(node)]
+        found = (self._maker(node.expected.path, name) for name in _changed(node))
+        makers = [each for each in found if each is not None]
         if makers and (differs or asks(node) or self.filled(node)):
             self._filling |= set() if node.bound else {node.number}
-            for maker in self._lineage(each for each in makers if each is not None):
+            for maker in self._lineage(makers):
                 self._fillers.setdefault(maker, []).append(node)
 
     def _lineage(self, makers: Iterable[PairedEvent]) -> dict[int, None]:

@@ -64,6 +64,7 @@ _GENERATORS = {
     "(tensorflow.random)": _OfTensorFlow("tensorflow.python.framework.random_seed", "", "set_seed"),
 }
 NAMES = tuple(_GENERATORS)
+IMPORTED = ("(numpy.random)", "(torch.random)")  # which have a state as soon as they are there
 
 
 def seeds(calls):

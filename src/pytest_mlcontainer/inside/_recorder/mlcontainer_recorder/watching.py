@@ -174,10 +174,9 @@ class Watcher:
         if pending is not None:
             if pending[0] is statement and (statement.simple or number != statement.line):
                 return True
-            if pending[0].kind == "Return" and pending[0].alone and state.giving is None:
+            if pending[0].kind == "Return" and pending[0].alone:
                 state.giving = pending  # what leaves a `with` or a `try` comes before it ends
-            else:
-                self.finished(frame, state)
+            self.finished(frame, state)
         statement.met += 1
         turn = state.turns[statement.line] = state.turns.get(statement.line, 0) + 1
         state.calls = {}
@@ -212,7 +211,7 @@ class Watcher:
         if pending is None:
             return
         statement, turn, read = pending
-        if statement.aimed:
+        if statement.aimed and (result is None or pending is not state.giving):
             self.aims.ends(frame, statement)
         if read is None:
             return
@@ -220,8 +219,8 @@ class Watcher:
         bound = self._sketches(frame, statement.binds)
         touched = self._sketches(frame, statement.touches, statement.backward)
         for name, found in touched.items():
-            # A generator that was not there was not seeded: its library was imported meanwhile.
-            if read.get(name) != found and (name in read or name not in randomness.NAMES):
+            # What was not there was not seeded, where the library's import makes it.
+            if read.get(name) != found and (name in read or name not in randomness.IMPORTED):
                 bound.setdefault(name, found)
         if result is not None:
             found = self._sketch(result[1])
@@ -245,9 +244,9 @@ class Watcher:
             kind = state.pending[0].kind if state.pending is not None else ""
             gives = kind in _GIVING or how != "return"
             self.finished(frame, state, (how, value) if gives else None)
-            if state.giving is not None and how == "return":
-                state.pending, given = state.giving, None if gives else (how, value)
-                self.finished(frame, state, given)
+            if state.giving is not None and not gives:
+                state.pending = state.giving  # told once more, with what it gives
+                self.finished(frame, state, (how, value))
         if how == "return":
             self._left(frame, state)
 
