@@ -135,7 +135,7 @@ class _Tracer:
         unseen = _in_order(
             each
             for each in (*hidden.values(), *began)
-            if each.number not in seen or self._hidden.fills(each)
+            if each.number not in seen or self._hidden.fills(each) or self._process.hands_on(each)
         )
         return Chain(began, _in_order(loose), _in_order(unsure), way, used, unseen)
 

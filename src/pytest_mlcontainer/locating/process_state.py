@@ -62,6 +62,10 @@ class ProcessState:
         }
         return list(found.values())
 
+    def hands_on(self, node: PairedEvent) -> bool:
+        """Whether a statement computes what it puts somewhere as it puts it, and binds nothing."""
+        return not node.bound and _calls(node, _PUTS)
+
     def _is_tensor(self, pair: Pair) -> bool:
         return str(self._pairing.of(pair)[0].get("k", "")).startswith("torch.")
 
