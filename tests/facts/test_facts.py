@@ -548,3 +548,12 @@ class TestSuspicion:
         assert all(0 <= share <= 1 for share in found.values())
         assert set(suspicion(one, one).values()) == {0.0}
         assert len(found) == 27
+
+
+def test_digests_of_canaries_are_told_as_results() -> None:
+    """A digest says nothing to a reader; that another result came out does."""
+    one, other = (
+        facts(canary__exp="0a1b", blas__kernel="Zen"),
+        facts(canary__exp="ffee", blas__kernel="Zen"),
+    )
+    assert differing(other, one) == (("canary.exp", "one result", "another result"),)

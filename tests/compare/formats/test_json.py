@@ -124,7 +124,7 @@ def test_a_string_that_ends_in_nul_is_another_string(only: Only) -> None:
         ({"a": {"b": 1}}, {}, "only in the actual run: an object of 1"),
         ({"a": True}, {"a": 1}, "the boolean true, expected the number 1"),
         ({"a": "1"}, {"a": 1}, 'the string "1", expected the number 1'),
-        ({"a": None}, {"a": {}}, "null, expected an object of 0"),
+        ({"a": None}, {"a": {}}, "null, expected an empty object"),
         ({"a": [True]}, {"a": [1]}, "a list of booleans, expected numbers"),
         ({"a": []}, {"a": [1, 2]}, "shape (0,), expected (2,)"),
         (

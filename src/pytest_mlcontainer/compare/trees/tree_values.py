@@ -135,8 +135,10 @@ def step_to(key: Hashable) -> str:
 def show(value: Any) -> str:
     """A value in a few words; never all of a large one, and without recursion."""
     if isinstance(value, (list, dict)):
-        noun = "a list" if isinstance(value, list) else "an object"
-        return f"{noun} of {len(value)}"
+        noun = "list" if isinstance(value, list) else "object"
+        if not value:
+            return f"an empty {noun}"
+        return f"{'a' if noun == 'list' else 'an'} {noun} of {len(value)}"
     if isinstance(value, Tagged):
         return f"a value of the type {value.tag}"
     if isinstance(value, float) and not math.isfinite(value):
