@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -44,8 +45,11 @@ from pytest_mlcontainer.compare.formats.kind import Format
 from pytest_mlcontainer.compare.formats.stamps import same_but_stamps
 from pytest_mlcontainer.compare.formats.unpacking import UnpackingBudget
 from pytest_mlcontainer.compare.matching.axes import with_curves
+from pytest_mlcontainer.compare.numeric.gaps import Values
+from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, MalformedError, Pair, UnreadableError
+from pytest_mlcontainer.compare.values.exchanged import with_exchanged
 from pytest_mlcontainer.model import Comparator, Difference, ReadAs, Verdict
 
 _AS_TEXT = "; compared as text, numbers by tolerance"
@@ -111,7 +115,7 @@ class Formats:
             return (format,), ()
         found = _told(_guarded(pair, book, format), book)
         kept, notes = collect_items(pair.name, found, format.folds)
-        return with_curves(kept), notes
+        return with_curves(_exchanged(pair, format, kept)), notes
 
     def _inside(
         self, pair: Pair, book: RuleBook, allowance: UnpackingBudget
@@ -170,6 +174,20 @@ def _told(found: Iterator[Difference], book: RuleBook) -> Iterator[Difference]:
     for difference in found:
         book.study.on_difference(difference)
         yield difference
+
+
+def _exchanged(pair: Pair, format: Format, found: tuple[Difference, ...]) -> tuple[Difference, ...]:
+    """The differences, those of arrays with which other array of the file they are."""
+    if format.arrays is None or sum(not each.verdict.passes for each in found) < 2:
+        return found
+    with suppress(UnreadableError), ExitStack() as open_:
+        sides = [open_.enter_context(format.arrays(side)) for side in (pair.actual, pair.expected)]
+        return with_exchanged(found, *(partial(_values, dict(arrays)) for arrays in sides))
+    return found
+
+
+def _values(arrays: Mapping[str, Callable[[], Array]], item: str) -> Values | None:
+    return arrays[item]().values() if item in arrays else None
 
 
 def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]:

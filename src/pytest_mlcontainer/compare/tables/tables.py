@@ -15,9 +15,10 @@ import numpy as np
 
 from pytest_mlcontainer.compare.matching.axes import is_monotone, named_axis, say_curve
 from pytest_mlcontainer.compare.matching.curves import split, wanted
+from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
-from pytest_mlcontainer.compare.tables.columns import Column, Table
+from pytest_mlcontainer.compare.tables.columns import Column, Table, load
 from pytest_mlcontainer.compare.tables.pairs import compare_columns
 from pytest_mlcontainer.compare.tables.row_names import (
     MOST_MOVED,
@@ -28,6 +29,7 @@ from pytest_mlcontainer.compare.tables.row_names import (
 from pytest_mlcontainer.compare.tables.rows import AlignedTables, meet_rows
 from pytest_mlcontainer.compare.tables.training_logs import clock_in_table
 from pytest_mlcontainer.compare.tables.typed import NUMBERS, cast, column_array
+from pytest_mlcontainer.compare.values.exchanged import ItemReader, with_exchanged
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift, join_notes
 from pytest_mlcontainer.model import Difference, Tolerance
@@ -73,10 +75,14 @@ def compare_tables(
         note = join_notes(note, lone)
         yield from drift(output, under, note, book)
         return
-    found = _compare_met(output, under, meeting, book)
+    found = with_exchanged(
+        _compare_met(output, under, meeting, book),
+        *(_reader(side, under) for side in (meeting.actual, meeting.expected)),
+    )
     if applied.rule is None and book.study.on_metric is None:
-        found = _by_key_where_rows_moved(output, under, meeting, book, [*found])
-    yield from found
+        yield from _by_key_where_rows_moved(output, under, meeting, book, [*found])
+    else:
+        yield from found
 
 
 def _by_key_where_rows_moved(
@@ -93,6 +99,20 @@ def _by_key_where_rows_moved(
         if _count_failing(met) < failing and (key or not (meeting.notes or _count_failing(met))):
             found = [*drift(output, under, _say_moved(output, under, key, book), book), *met]
     yield from found
+
+
+def _reader(table: Table, under: str) -> ItemReader:
+    """Gives a column's values by the item that it is; none of lists, or with missing cells."""
+
+    def read(item: str) -> Values | None:
+        column = table.columns.get(item.removeprefix(f"{under}.") if under else item)
+        if column is None or column.depth or column.at is not None:
+            return None
+        part = load(column)
+        lacks = part.missing is not None and bool(np.any(part.missing))
+        return None if lacks else part.values
+
+    return read
 
 
 def _count_failing(found: list[Difference]) -> int:

@@ -40,6 +40,7 @@ from pytest_mlcontainer.compare.trees.nodes import (
     shared_places,
     without_uuids,
 )
+from pytest_mlcontainer.compare.trees.renumbered import with_renumbered
 from pytest_mlcontainer.compare.trees.tree_arrays import compare_values
 from pytest_mlcontainer.compare.trees.tree_values import (
     Grid,
@@ -102,7 +103,7 @@ class _TreeComparison:
         self._clocks: dict[tuple[str, str], bool] = {}
 
     def compare(self, top: PairNode) -> Iterator[Difference]:
-        for found in self._compare(top):
+        for found in with_renumbered(self._compare(top), top.actual, top.expected):
             clock = None if found.verdict.passes else self._clock(found.item)
             yield found if clock is None else replace(found, clock=clock)
 
