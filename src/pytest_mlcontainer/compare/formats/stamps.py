@@ -9,6 +9,9 @@ such stamps agree, unless a rule wants them exact.
     MAT        the text that files of MATLAB 5 begin with
     Keras      date_saved in the metadata.json of a `.keras` file
     Stata      the time in a .dta file's head (releases 113 to 119)
+    Avro       the 16 random bytes behind the head and each block (1.11, Object Container Files)
+    FITS       DATE, when the header was written (4.0, 4.4.2.1)
+    PMML       Timestamp in the Header (4.4, Header)
     HTML       ids of Plotly's, Bokeh's and folium's plots, and of pandas's styled tables
     xlsx, …    created and modified in docProps/core.xml (Dublin Core terms), and ODF's meta.xml
 """
@@ -63,6 +66,12 @@ _HTML: Final = re.compile(
     rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|style|div|table)\b", re.IGNORECASE
 )
 _DRAWN_BY: Final = re.compile(rb"plotly-graph-div|data-root-id=|folium-map|#T_[0-9a-f]{5}[ _]")
+_FITS_CARD: Final = re.compile(rb"DATE    = '[0-9:T.+Z-]{8,30} *'[^\0\x7f-\xff]{0,68}")
+_CARD_BYTES, _CARDS_MOST = 80, 36 * 100
+_PMML: Final = re.compile(rb"(<Timestamp\b[^>]{0,200}>)[^<]{0,80}(?=</Timestamp>\s*</Header>)")
+_PMML_ROOT: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?<PMML\b")
+_AVRO: Final = b"Obj\x01"
+_MARKER_BYTES: Final = 16
 _KERAS: Final = re.compile(rb'"date_saved"\s*:\s*"[^"]{0,40}"')
 
 
@@ -95,8 +104,62 @@ def _html(data: bytes) -> bytes:
     return _HTML_REFERENCE.sub(lambda found: numbered.get(found[0], found[0]), data)
 
 
+def _avro(data: bytes) -> bytes:
+    """Without the marker of this file, where the head says that one and the file ends with it."""
+    end = _end_of_avro_head(data)
+    marker = data[end : end + _MARKER_BYTES]
+    if not end or len(marker) < _MARKER_BYTES or not data.endswith(marker):
+        return data
+    return data.replace(marker, b"")
+
+
+def _end_of_avro_head(data: bytes) -> int:
+    """Where the map of metadata ends: blocks of pairs of byte strings; 0 where it is no map."""
+    place = len(_AVRO)
+    while True:
+        count, place = _zigzag(data, place)
+        if count < 0:
+            _bytes, place = _zigzag(data, place)
+        if not count or place >= len(data):
+            return place if not count else 0
+        for _string in range(2 * min(abs(count), len(data))):
+            length, place = _zigzag(data, place)
+            if length < 0 or place + length > len(data):
+                return 0
+            place += length
+
+
+def _zigzag(data: bytes, place: int) -> tuple[int, int]:
+    """Avro's whole number at that place, and where it ends."""
+    value = shift = 0
+    while place < len(data):
+        byte, place = data[place], place + 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80 or shift > 63:
+            break
+    else:
+        place += 1
+    return (value >> 1) ^ -(value & 1), place
+
+
+def _fits(data: bytes) -> bytes:
+    """Without the DATE of the first header, which ends with the card END."""
+    cards = [
+        data[start : start + _CARD_BYTES]
+        for start in range(0, min(len(data), _CARDS_MOST * _CARD_BYTES), _CARD_BYTES)
+    ]
+    end = next((at for at, card in enumerate(cards) if card.rstrip() == b"END"), 0)
+    kept = [card for card in cards[:end] if not _FITS_CARD.fullmatch(card)]
+    return b"".join(kept) + data[end * _CARD_BYTES :]
+
+
 def _begins(magic: bytes) -> Callable[[str, bytes], bool]:
     return lambda _name, head: head.startswith(magic)
+
+
+def _pmml(data: bytes) -> bytes:
+    return _PMML.sub(rb"\1", data, count=1)
 
 
 def _removed(pattern: re.Pattern[bytes]) -> Callable[[bytes], bytes]:
@@ -122,6 +185,9 @@ _KINDS: Final = (
     ),
     _Stamped("Stata", _begins(b"<stata_dta>"), _removed(_DTA)),
     _Stamped("Stata", lambda _name, head: _OLD_DTA.match(head) is not None, _removed(_DTA_HEAD)),
+    _Stamped("Avro", _begins(_AVRO), _avro),
+    _Stamped("FITS", _begins(b"SIMPLE  ="), _fits),
+    _Stamped("PMML", lambda _name, head: _PMML_ROOT.match(head) is not None, _pmml),
     _Stamped("HTML", lambda _name, head: _HTML.match(head) is not None, _html),
     _Stamped("SVG", lambda _name, head: _SVG_ROOT.match(head) is not None, _svg),
 )
