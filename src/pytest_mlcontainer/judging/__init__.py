@@ -10,19 +10,24 @@ from pytest_mlcontainer.compare.rules.study import Needed, Study
 from pytest_mlcontainer.judging.logged import logged_by_one
 from pytest_mlcontainer.judging.moved import settle_moved
 from pytest_mlcontainer.model import (
+    ALL_EMPTY,
     PRINTED,
     Comparator,
+    Difference,
     Outcome,
     Output,
     Pairs,
     Rule,
     Run,
     Settings,
+    Verdict,
 )
+from pytest_mlcontainer.wording import first_and_count
 
 __all__ = ["NOTHING_NEEDED", "Needed", "compare_runs", "needed_by", "printed"]
 
 NOTHING_NEEDED: Final = Needed()
+_NAMED: Final = 3
 
 
 def needed_by(settings: Settings, names: Pairs, rules: tuple[Rule, ...], *, alone: bool) -> Needed:
@@ -80,8 +85,19 @@ def compare_runs(
         verdict=verdict,
         differences=differences,
         facts=environment_facts.differing(actual.facts, expected.facts),
-        notes=(*logged, *expected.notes, *actual.notes, *notes),
+        notes=(*_say_empty(differences), *logged, *expected.notes, *actual.notes, *notes),
     )
+
+
+def _say_empty(differences: tuple[Difference, ...]) -> tuple[str, ...]:
+    """A note where both runs left nothing but empty files, so that no drift could be found."""
+    if not differences or any(
+        each.size or each.unit != "bytes" or each.verdict is not Verdict.IDENTICAL
+        for each in differences
+    ):
+        return ()
+    names = first_and_count([each.output for each in differences], _NAMED)
+    return (f"{ALL_EMPTY} ({names}), so no drift can be found; declare outputs that hold results",)
 
 
 def printed(

@@ -7,6 +7,7 @@ process. Sizes are in bytes, times in seconds; a name says so where the type doe
 from __future__ import annotations
 
 from pytest_mlcontainer.model.basics import (
+    ALL_EMPTY,
     DOCKER_SCHEMES,
     HOST,
     LABEL,
@@ -135,6 +136,7 @@ from pytest_mlcontainer.model.variations import (
 )
 
 __all__ = [
+    "ALL_EMPTY",
     "ALL_VARIATIONS",
     "BY_DTYPE",
     "DEFAULT_BUDGET",

@@ -144,4 +144,5 @@ class Owner:
 LABEL = "pytest-mlcontainer"
 # Of the URLs of engines with a Docker API.
 DOCKER_SCHEMES = ("unix", "tcp", "http", "https", "ssh", "npipe")
+ALL_EMPTY = "all that was compared is empty"  # how the note on such an outcome begins
 PRINTED = ("stdout", "stderr")  # names of what a run prints, where it wrote no such file

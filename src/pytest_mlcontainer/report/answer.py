@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pytest_mlcontainer.model import Cause, Explanation, Outcome, SearchFinding, Verdict
+from pytest_mlcontainer.model import ALL_EMPTY, Cause, Explanation, Outcome, SearchFinding, Verdict
 from pytest_mlcontainer.report.advice import RANDOMNESS, advice, changes
 from pytest_mlcontainer.report.cure import cure_statement
 from pytest_mlcontainer.report.where import where_statements
@@ -182,12 +182,14 @@ def rest(outcome: Outcome, *, brief: bool = False) -> tuple[Statement, ...]:
 def remarks(outcome: Outcome) -> tuple[str, ...]:
     """What a reader has to see although the outcome passes, each in a line."""
     explained = outcome.explanation
-    if explained is None or not outcome.verdict.passes:
+    if not outcome.verdict.passes:
         return ()
-    said = [f"{each.label}: {each.text}" for each in _others(outcome, explained)]
-    if explained.not_exercised:
-        said.append(f"not exercised: {_reasons(explained)}")
-    said += [f"not known: {each}" for each in explained.open]
+    said = [each for each in outcome.notes if each.startswith(ALL_EMPTY)]
+    if explained is not None:
+        said += [f"{each.label}: {each.text}" for each in _others(outcome, explained)]
+        if explained.not_exercised:
+            said.append(f"not exercised: {_reasons(explained)}")
+        said += [f"not known: {each}" for each in explained.open]
     return tuple(f"{outcome.entrypoint} on {outcome.target}: {each}" for each in said)
 
 
