@@ -24,7 +24,7 @@ from pytest_mlcontainer.compare.numeric.gaps import (
 )
 from pytest_mlcontainer.compare.numeric.sample import DifferingSample
 from pytest_mlcontainer.compare.numeric.scale import Tile, TileNoise, zeros
-from pytest_mlcontainer.compare.numeric.shown import value_text
+from pytest_mlcontainer.compare.numeric.shown import value_texts
 from pytest_mlcontainer.compare.numeric.spread import ErrorDistribution
 from pytest_mlcontainer.compare.numeric.tolerance import FLOAT64, Bound, Precision
 
@@ -295,8 +295,7 @@ class _Elements:
         return Worst(
             *rank,
             int(self.positions[index]),
-            value_text(self.actual[index]),
-            value_text(self.expected[index]),
+            *value_texts(self.actual[index], self.expected[index]),
             excess,
         )
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.measure import array_of
 from pytest_mlcontainer.compare.numeric.numbers import hold_float32, is_held, whole_pairs
-from pytest_mlcontainer.compare.numeric.shown import value_text
+from pytest_mlcontainer.compare.numeric.shown import value_texts
 from pytest_mlcontainer.compare.numeric.tolerance import (
     FLOAT32,
     FLOAT64,
@@ -337,8 +337,7 @@ def _elements(
     found = [
         Element(
             (gap.at,) * len(shape),
-            value_text(actual[gap.at]),
-            value_text(expected[gap.at]),
+            *value_texts(actual[gap.at], expected[gap.at]),
             gap.error if distance else None,
             gap.excess if distance and math.isfinite(gap.excess) else None,
         )
