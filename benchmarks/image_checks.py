@@ -16,6 +16,7 @@ from benchmarks.measure import Figure, in_turns, timed
 from pytest_mlcontainer.config import load
 from pytest_mlcontainer.engines.docker.buildx import arguments
 from pytest_mlcontainer.model import LABEL, Settings
+from pytest_mlcontainer.pipeline.surroundings import with_programs_beside
 
 NAME = "image-checks"
 ROUNDS = 5
@@ -93,9 +94,8 @@ def _built(settings: Settings) -> None:
 
 
 def _run(folder: Path, *words: str, **variables: str) -> None:
-    done = subprocess.run(
-        words, cwd=folder, env=os.environ | variables, capture_output=True, text=True
-    )
+    environ = with_programs_beside(sys.executable, os.environ) | variables
+    done = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(
             f"{words[0]} has ended with {done.returncode}: {(done.stdout + done.stderr)[-500:]}"
