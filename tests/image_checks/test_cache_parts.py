@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.dockerfile import parse_instructions
+from pytest_mlcontainer.dockerfile import Instruction, parse_instructions
 from pytest_mlcontainer.engines.docker.build_steps import StepLog
 from pytest_mlcontainer.engines.trial_builds import BuildStep
 from pytest_mlcontainer.image_checks.cache.mends import reordered
 from pytest_mlcontainer.image_checks.cache.sources import copy_context, takes, touch
-from pytest_mlcontainer.image_checks.cache.steps import installed_packages, known_steps
-from pytest_mlcontainer.image_checks.lint.shell import shell_commands
+from pytest_mlcontainer.image_checks.cache.steps import KnownStep, installed_packages, known_steps
+from pytest_mlcontainer.image_checks.lint.shell import ShellCommand
 from pytest_mlcontainer.image_checks.lint.stages import parse_recipe
 from pytest_mlcontainer.secrets import NOTHING
 
@@ -131,6 +131,13 @@ def test_installers_tell_what_they_installed() -> None:
 
 
 LOCKS = ("uv.lock", "poetry.lock")
+
+
+def installs_of(run: Instruction) -> tuple[ShellCommand, ...]:
+    """As the check finds them."""
+    return KnownStep(BuildStep("", 1, "", cached=False), None, run).installs
+
+
 COPY_ALONE = (
     "copy what lists the dependencies alone and install them, before `COPY {}` at line {} copies "
     "all"
@@ -172,14 +179,35 @@ COPY_ALONE = (
             "COPY environment.yml ./\nRUN conda env update -n base -f environment.yml\nCOPY . .",
         ),
         ("RUN pip install torch", "RUN pip install torch\nCOPY . ."),
+        (
+            "RUN apt-get install -y gcc && pip install -U pip && pip install -r dev.txt",
+            "COPY dev.txt ./\nRUN apt-get install -y gcc && pip install -U pip && pip install "
+            "-r dev.txt\nCOPY . .",
+        ),
+        (
+            "RUN pip install -r ci/requirements.txt && pip install -r dev.txt",
+            "COPY ci/requirements.txt ci/\nCOPY dev.txt ./\n"
+            "RUN pip install -r ci/requirements.txt && pip install -r dev.txt\nCOPY . .",
+        ),
+        (
+            "RUN pip install poetry && poetry install",
+            "COPY pyproject.toml poetry.lock ./\n"
+            "RUN pip install poetry && poetry install --no-root\nCOPY . .\n"
+            "RUN pip install poetry && poetry install",
+        ),
+        (
+            "RUN pip install -U pip && pip install .",
+            "COPY pyproject.toml ./\nRUN pip install uv && uv pip install --system "
+            "-r pyproject.toml\nCOPY . .\nRUN pip install -U pip && pip install --no-deps .",
+        ),
     ],
 )
 def test_the_order_that_is_proposed_is_the_tool_s_own(run: str, mend: str) -> None:
     copy, install = parse_instructions(f"COPY . .\n{run}\n")
     names = ("ci/requirements.txt", "dev.txt", "environment.yml", "pyproject.toml", *LOCKS)
     texts = {"pyproject.toml": "[project]\nname = 'a'\ndependencies = ['numpy']\n"}
-    command = shell_commands(install)[0]
-    assert reordered(copy, install, command, names, lambda name: texts.get(name, "")) == mend
+    installs = installs_of(install)
+    assert reordered(copy, install, installs, names, lambda name: texts.get(name, "")) == mend
 
 
 @pytest.mark.parametrize(
@@ -193,8 +221,8 @@ def test_the_order_that_is_proposed_is_the_tool_s_own(run: str, mend: str) -> No
 )
 def test_dependencies_that_only_a_build_of_the_project_knows_are_not_guessed(text: str) -> None:
     copy, install = parse_instructions("COPY . .\nRUN pip install .\n")
-    command = shell_commands(install)[0]
-    mend = reordered(copy, install, command, ("pyproject.toml",), lambda _name: text)
+    installs = installs_of(install)
+    mend = reordered(copy, install, installs, ("pyproject.toml",), lambda _name: text)
     assert mend == COPY_ALONE.format(". .", 1)
 
 
@@ -244,11 +272,9 @@ def test_dependencies_that_only_a_build_of_the_project_knows_are_not_guessed(tex
 def test_what_stands_between_is_kept(text: str, mend: str) -> None:
     """The RUN works in the folder that a WORKDIR before it has named."""
     copy, *between, install = parse_instructions(text)
-    command = next(
-        each for each in shell_commands(install) if {"-r", "poetry"} & {*each.words, each.program}
-    )
     names = ("req.txt", "pyproject.toml")
-    assert reordered(copy, install, command, names, stage=(copy, *between, install)) == mend
+    stage = (copy, *between, install)
+    assert reordered(copy, install, installs_of(install), names, stage=stage) == mend
 
 
 @pytest.mark.parametrize(
@@ -265,7 +291,7 @@ def test_what_is_there_already_is_not_copied_again(before: str, copied: str) -> 
     stage = tuple(parse_instructions(f"{before}COPY src ./src\nRUN poetry install --only main\n"))
     copy, install = stage[-2:]
     names = ("pyproject.toml", "poetry.lock", "README.md")
-    assert reordered(copy, install, shell_commands(install)[0], names, stage=stage) == (
+    assert reordered(copy, install, installs_of(install), names, stage=stage) == (
         f"{copied}RUN poetry install --no-root --only main\nCOPY src ./src\n"
         "RUN poetry install --only main"
     )

@@ -143,8 +143,9 @@ def _add_showing(group: pytest.OptionGroup) -> None:
 
 def _misspelt(args: list[str], parser: pytest.Parser) -> dict[str, str]:
     """Of options that nobody has, the one of ours that each may be meant as."""
+    # Not `--cov`, `--color` and `--co`, which are given often, and meant.
     ours = [name for option in parser.getgroup("mlcontainer").options for name in option.names()]
-    given = {word.partition("=")[0] for word in args if word.startswith("--c")} - set(ours)
+    given = {word.partition("=")[0] for word in args if word.startswith("--con")} - set(ours)
     if not given:
         return {}
     from difflib import get_close_matches

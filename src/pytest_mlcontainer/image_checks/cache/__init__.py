@@ -226,7 +226,7 @@ def _finding(
         own = "its own mount" if copy is run else f"`{copy.word} {copy.rest}` at line {copy.line}"
         why += f", because {own} takes {chosen} along" + ("" if copy is run else " before it")
         stage = () if install.stage is None else install.stage.body
-        mend = reordered(copy, run, install.installs[0], names, read, stage)
+        mend = reordered(copy, run, install.installs, names, read, stage)
     return ImageFinding(
         "CA001",
         Severity.ERROR,

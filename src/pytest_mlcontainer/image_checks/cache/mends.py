@@ -33,13 +33,14 @@ _LOCAL: Final = re.compile(
     r"^(?:-[rc] ?|--requirement[ =]|--constraint[ =])?((?:\./)?[\w./+-]+\.(?:txt|whl|gz))\s*$",
     re.MULTILINE,
 )
+_INSTALLING_PROJECT: Final = r"""\binstall\b(?=[^&;|]*\s["']?\.(?:["'\[/]|\s|$))"""
 _FROM_FILE: Final = re.compile(r"^(?:-r|--requirement=|-c|--constraint=|--file=|-f)(.+)")
 
 
 def reordered(
     copy: Instruction,
     install: Instruction,
-    command: ShellCommand,
+    installs: tuple[ShellCommand, ...],
     names: Iterable[str],
     read: Callable[[str], str] = lambda _name: "",
     stage: Iterable[Instruction] = (),
@@ -48,7 +49,7 @@ def reordered(
 
     Args:
         copy: takes the sources along.
-        install: comes after it; `command` is what in it installs.
+        install: comes after it; `installs` are those of its commands that install, at least one.
         names: of the context's files; `read` gives the text of one.
         stage: the instructions around the two.
     """
@@ -67,11 +68,12 @@ def reordered(
         "copy what lists the dependencies alone and install them, before "
         f"`{_written(copy)}` at line {copy.line} copies all"
     )
+    command = next((each for each in installs if _takes_files(each)), installs[0])
     if (moved and relative) or not _may_go_first(install, command, after):
         return alone
     earlier = [each for each in body if each.line < copy.line]
     there = _Files(tuple(names), read, frozenset(_already_copied([*earlier, *before])))
-    order = _order(_shown(install), command, there)
+    order = _order(_shown(install), command, installs, there)
     if order is None:
         return alone
     return "\n".join([*map(_written, before), *order.first, *map(_written, after), *order.last])
@@ -91,6 +93,14 @@ def _may_go_first(
         each.program in _SYSTEM or (each.program in _INSTALLERS and not _needs_project(each))
         for each in others
     )
+
+
+def _takes_files(command: ShellCommand) -> bool:
+    """Whether what a command installs stands in a file, or in the project."""
+    arguments = pip_arguments(command)
+    if arguments is None:
+        return command.program not in _SYSTEM
+    return bool(_files(arguments)) or any(_is_project(word) for word in arguments)
 
 
 def _needs_project(command: ShellCommand) -> bool:
@@ -142,27 +152,34 @@ class _Files:
         return tuple(path for path in paths if path in self.names)
 
 
-def _order(run: str, command: ShellCommand, there: _Files) -> _Order | None:
+def _order(
+    run: str, command: ShellCommand, installs: tuple[ShellCommand, ...], there: _Files
+) -> _Order | None:
     """What to write; None where what the project depends on is known to its own build alone."""
     arguments = pip_arguments(command)
     if arguments is None and command.program == "uv" and "sync" not in command.words:
         arguments = command.words[1:]
     if command.program == "uv" and "sync" in command.words:
         copied = _copies(there.present("pyproject.toml", "uv.lock"), there)
-        return _Order((*copied, _inserted(run, "sync", "--no-install-project")), (run,))
+        return _Order(
+            (*copied, _inserted(run, r"\buv\b[^&;|]*?\bsync\b", "--no-install-project")), (run,)
+        )
     if command.program == "poetry":
         copied = _copies(there.present("pyproject.toml", "poetry.lock"), there)
         last = () if command.has("--no-root") else (run,)
-        return _Order((*copied, _inserted(run, "install", "--no-root")), last)
-    if arguments is not None and (files := _files(arguments)):
-        return _Order((*_copies(files, there), run))
+        return _Order(
+            (*copied, _inserted(run, r"\bpoetry\b[^&;|]*?\binstall\b", "--no-root")), last
+        )
+    every = [word for each in installs for word in pip_arguments(each) or ()]
+    if arguments is not None and (files := _files((*arguments, *every))):
+        return _Order((*_copies(tuple(dict.fromkeys(files)), there), run))
     if arguments is not None and any(_is_project(word) for word in arguments):
         if not _lists_dependencies(there):
             return None
         extras = "".join(f" --extra {each}" for each in _extras(arguments))
         first = f"RUN pip install uv && uv pip install --system -r pyproject.toml{extras}"
         copied = _copies(("pyproject.toml",), there)
-        return _Order((*copied, first), (_inserted(run, "install", "--no-deps"),))
+        return _Order((*copied, first), (_inserted(run, _INSTALLING_PROJECT, "--no-deps"),))
     if is_conda_install(command):
         files = _files(command.words[1:]) or tuple(f for f in _CONDA_FILES if f in there.names)
         return _Order((*_copies(files or _CONDA_FILES[:1], there), run))
@@ -226,6 +243,12 @@ def _shown(run: Instruction) -> str:
     return re.sub(r"\s+", " ", _written(run))
 
 
-def _inserted(run: str, verb: str, option: str) -> str:
-    """The RUN with an option behind a verb of its installer."""
-    return run if option in run else re.sub(rf"\b{verb}\b", f"{verb} {option}", run, count=1)
+def _inserted(run: str, installing: str, option: str) -> str:
+    """The RUN with an option behind the words that install, unless it has that one.
+
+    Args:
+        installing: a pattern of these words.
+    """
+    if option in run:
+        return run
+    return re.sub(installing, lambda found: f"{found[0]} {option}", run, count=1)
