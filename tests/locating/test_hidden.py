@@ -395,6 +395,23 @@ def test_a_file_that_is_opened_is_no_doubt(tmp_path: Path) -> None:
     assert not parted.found.unseen
 
 
+def test_a_file_that_an_argument_names_is_followed_to_what_was_written(tmp_path: Path) -> None:
+    """Its name stands in a list, and in the text of the statement that reads it."""
+    parted, line = _part(
+        tmp_path,
+        """
+        import pathlib, sys
+        sys.argv = ["train.py", "rows.txt", "other.txt"]
+        value = LOT * 3  # here
+        pathlib.Path(sys.argv[1]).write_text(str(value))
+        pathlib.Path(sys.argv[2]).write_text("2")
+        found = int(pathlib.Path("rows.txt").read_text()) * 3
+        print(found)
+        """,
+    )
+    assert parted.lines == [line]
+
+
 def test_precision_that_is_set_for_a_block_is_put_into_its_context(tmp_path: Path) -> None:
     """It differs before what is divided in the block, which reads no name that holds it."""
     program = """
