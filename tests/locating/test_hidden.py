@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.locating.answer import doubting
+from pytest_mlcontainer.locating.answer import doubting, find
 from pytest_mlcontainer.model import Location, SourceLine
 from tests.inside.recorded import watch
 from tests.locating.parted import SIDES, Parted, part
@@ -406,6 +406,92 @@ def test_a_file_that_an_argument_names_is_followed_to_what_was_written(tmp_path:
         pathlib.Path(sys.argv[1]).write_text(str(value))
         pathlib.Path(sys.argv[2]).write_text("2")
         found = int(pathlib.Path("rows.txt").read_text()) * 3
+        print(found)
+        """,
+    )
+    assert parted.lines == [line]
+
+
+WRITTEN_AT_ONCE = {
+    "a text": """
+        import pathlib
+        pathlib.Path("rows.txt").write_text(str(LOT))  # here
+        found = int(pathlib.Path("rows.txt").read_text()) * 3
+        print(found)
+        """,
+    "into an open file": """
+        with open("rows.txt", "w") as file:
+            file.write("7\\n")
+            file.write(str(LOT) + "\\n")  # here
+        with open("rows.txt") as file:
+            found = [int(line) for line in file]
+        print(found)
+        """,
+    "a list of settings": """
+        import json
+        with open("rows.json", "w") as file:
+            json.dump({"lot": LOT}, file)  # here
+        with open("rows.json") as file:
+            found = json.load(file)
+        print(found)
+        """,
+    "printed": """
+        with open("rows.txt", "w") as file:
+            print(LOT, file=file)  # here
+        found = open("rows.txt").read().split()
+        print(found)
+        """,
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_AT_ONCE)
+def test_what_is_asked_for_and_written_at_once_is_followed(tmp_path: Path, name: str) -> None:
+    """No name holds what was written: the line that reads it is not the first."""
+    parted, line = _part(tmp_path, WRITTEN_AT_ONCE[name])
+    assert parted.lines[:1] == [line], parted.found.location
+    assert parted.found.unseen, "that the line which reads it makes nothing of its own is not seen"
+
+
+def test_of_two_that_may_have_been_written_otherwise_none_is_proved(tmp_path: Path) -> None:
+    """Both are named: what they asked for is held by no name."""
+    parted, line = _part(
+        tmp_path,
+        """
+        import pathlib
+        pathlib.Path("same.txt").write_text(os.environ["PATH"][:1])
+        pathlib.Path("rows.txt").write_text(str(LOT))  # here
+        both = pathlib.Path("same.txt").read_text() + pathlib.Path("rows.txt").read_text()
+        print(both)
+        """,
+    )
+    assert line in parted.lines, parted.found.location
+    assert parted.found.unseen
+
+
+def test_what_an_output_is_given_at_once_is_named(tmp_path: Path) -> None:
+    """Beside a value that differs and is written elsewhere."""
+    text = program_of(
+        """
+        import pathlib, sys
+        other = LOT * 2
+        print(other, file=sys.stderr)
+        pathlib.Path("rows.txt").write_text(str(LOT))  # here
+        """
+    )
+    expected, actual = (watch(tmp_path, text, env=env) for env in SIDES)
+    found = find(expected.streams, actual.streams, ("rows.txt",))
+    assert [each.line for each in found.location.origins][:1] == [5], found.location
+
+
+def test_what_was_written_the_same_is_not_blamed(tmp_path: Path) -> None:
+    """The line that reads it also reads what differs."""
+    parted, line = _part(
+        tmp_path,
+        """
+        import pathlib
+        pathlib.Path("rows.txt").write_text(str(len(os.environ["PATH"])))
+        other = LOT * 2  # here
+        found = int(pathlib.Path("rows.txt").read_text()) * other
         print(found)
         """,
     )

@@ -7,13 +7,12 @@ container that differs is traced by what it holds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_mlcontainer.locating.arguments import ArgumentSources
-from pytest_mlcontainer.locating.children import gathers, is_named, is_printed
+from pytest_mlcontainer.locating.children import gathers, is_named
 from pytest_mlcontainer.locating.hidden import HiddenValues, asks
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.process_state import ProcessState
@@ -25,11 +24,14 @@ from pytest_mlcontainer.locating.sketches import (
     names_within,
     parts_within,
 )
-from pytest_mlcontainer.locating.ways import way_in
-from pytest_mlcontainer.locating.writers import files_named, prints, writes, writing_to
+from pytest_mlcontainer.locating.writers import (
+    names_output,
+    writes,
+    writing_to,
+)
+from pytest_mlcontainer.locating.written import WrittenText
 
 _DEEPEST: Final = 6
-_STDIN: Final = re.compile(r"\bstdin\b|\binput\(")
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,11 @@ def trace(pairing: PairedRuns, outputs: Sequence[str]) -> Chain:
 
 def _ends(pairing: PairedRuns, tracer: _Tracer, outputs: Sequence[str]) -> list[PairedEvent]:
     """Statements that hand on what differs: those that name an output, else all that write."""
-    sinks = [each for each in pairing.nodes if writes(each) and tracer.is_reached(each)]
+    writing = [each for each in pairing.nodes if writes(each)]
+    asked = [each for each in writing if asks(each) and names_output(pairing, each, outputs)]
+    sinks = [each for each in writing if tracer.is_reached(each)]
     if sinks:
-        return writing_to(pairing, sinks, outputs)
+        return writing_to(pairing, [*sinks, *asked], outputs)
     # Nothing writes by its name: what reads what differs, and makes nothing of it that is seen.
     return [each for each in pairing.nodes if each.read and not each.bound and each.expected.site]
 
@@ -85,8 +89,7 @@ class _Tracer:
         self._ended: list[PairedEvent] = []
         self._hidden = HiddenValues(pairing)
         self._process = ProcessState(pairing)
-        # Asked for by each statement on the way: of all that there are, few write.
-        self._writers = [each for each in pairing.nodes if each.read and writes(each)]
+        self._written = WrittenText(pairing, self._hidden)
         for node in pairing.nodes:
             for name, pair in node.bound.items():
                 self._bound.setdefault(pair, []).append(node)
@@ -131,13 +134,25 @@ class _Tracer:
                 (origins if self._arguments.all_seen(node) else unsure).append(node)
         used = {number: _in_order(nodes) for number, nodes in users.items()}
         began, way = _in_order(origins), _in_order(seen.values())
-        hidden = {each.number: each for node in began for each in self._hidden.unseen(node)}
+        hidden = {
+            each.number: each
+            for node in began
+            for each in (*self._hidden.unseen(node), *self._written.asked_into(node))
+        }
         unseen = _in_order(
             each
             for each in (*hidden.values(), *began)
-            if each.number not in seen or self._hidden.fills(each) or self._process.hands_on(each)
+            if each.number not in seen or self._is_unseen(each)
         )
         return Chain(began, _in_order(loose), _in_order(unsure), way, used, unseen)
+
+    def _is_unseen(self, node: PairedEvent) -> bool:
+        """Whether an origin is one for what it asks for or changes alone, which nobody saw."""
+        return (
+            self._hidden.fills(node)
+            or self._process.hands_on(node)
+            or self._written.asks_and_writes(node)
+        )
 
     def _given_in_call(
         self,
@@ -165,12 +180,12 @@ class _Tracer:
         """Where what it read, or was handed back, was bound; whether anything is unexplained."""
         found, unexplained = [], False
         for name, pair in node.read.items():
-            made = self._made(node, name, pair) or self._printed(node, name, pair)
+            made = self._made(node, name, pair) or self._written.printed(node, name, pair)
             found += made
             unexplained = unexplained or not made
         found += self._handed_back(node) or self._changed_within(node)
         found += () if found else self._results(node)
-        found += () if found or node.read else self._printed_whole(node)
+        found += () if found or node.read else self._written.printed_whole(node)
         found += () if found else self._parted_within(node)
         found += () if found else self._process.through_graph(node)
         found += self._hidden.sources(node)
@@ -180,7 +195,7 @@ class _Tracer:
         found += () if found or node.read or asks(node) else self._hidden.filled(node)
         found += () if found or node.read else self._process.seeded(node)
         found += () if found or node.read else self._called_otherwise(node)
-        found += () if found or node.read else self._piped(node)
+        found += () if found or node.read else self._written.piped(node)
         return found, unexplained
 
     def _handed_back(self, node: PairedEvent) -> list[PairedEvent]:
@@ -194,7 +209,7 @@ class _Tracer:
         held = {pair for pair in node.bound.values() for pair in self._parts(pair)}
         made = [_before(self._given.get(pair, ()), node) for pair in held]
         found = [each for each in made if each is not None] or self._given_in_any_order(node, held)
-        found = found or [*self._from_children(node, held), *self._through_files(node)]
+        found = found or [*self._from_children(node, held), *self._written.through_files(node)]
         return found or self._process.taken(node, self.is_reached)
 
     def _given_in_any_order(self, node: PairedEvent, held: set[Pair]) -> list[PairedEvent]:
@@ -220,64 +235,13 @@ class _Tracer:
     def _begun_by_children(self, node: PairedEvent) -> list[PairedEvent]:
         """The first that children gave, as tasks that nobody names, or else wrote."""
         below = f"{node.stream[0]}."
-        given = [each for each in self._ended if self._is_asked(each)] or self._writers
+        given = [each for each in self._ended if self._is_asked(each)] or self._written.writers
         return [each for each in given if each.stream[0].startswith(below)][:1]
 
     def _is_asked(self, node: PairedEvent) -> bool:
         """Whether a function was called by no other of its process's: a child's task."""
         above, _, called = _caller(node).rpartition("/")
         return not above or called == "?" or (node.stream, above) not in self._paths
-
-    def _printed(self, node: PairedEvent, name: str, pair: Pair) -> list[PairedEvent]:
-        """Statements of a child process that wrote a text: that read the same, or the last."""
-        if any(sketch.get("t") not in ("text", "bytes") for sketch in self._pairing.of(pair)):
-            return []
-        below = f"{node.stream[0]}."
-        written = [each for each in self._writers if each.stream[0].startswith(below)]
-        same = [each for each in written if pair in each.read.values()]
-        return same or (written[-1:] if is_printed(node, name) else [])
-
-    def _printed_whole(self, node: PairedEvent) -> list[PairedEvent]:
-        """The same for what a statement that starts a process binds."""
-        given = (self._printed(node, name, pair) for name, pair in node.bound.items())
-        return [each for found in given for each in found]
-
-    def _piped(self, node: PairedEvent) -> list[PairedEvent]:
-        """What another program of the same shell printed, to this one or into a file of it."""
-        site = node.expected.site
-        if site is None or way_in(site.calls, site.text, reordered=False) is not None:
-            return []
-        if not (_STDIN.search(site.text) or self._files_of(node)):
-            return []
-        above = node.stream[0].rpartition(".")[0]
-        return [
-            each
-            for each in self._pairing.nodes
-            if prints(each)
-            and (each.read or self._hidden.sources(each))
-            and each.stream != node.stream
-            and each.stream[0].rpartition(".")[0] == above
-        ][-1:]
-
-    def _through_files(self, node: PairedEvent) -> list[PairedEvent]:
-        """Statements that wrote what differs into a file that this one names."""
-        if not (node.bound or self._hidden.opens(node)) or writes(node):
-            return []
-        names = self._files_of(node)
-        return [
-            each
-            for each in self._writers
-            if (each.number < node.number or each.stream != node.stream)
-            and names & self._files_of(each)
-        ][-1:]
-
-    def _files_of(self, node: PairedEvent) -> set[str]:
-        """Names of files in a statement, and where what it reads or writes was opened."""
-        named = files_named(self._pairing, node)
-        opened = [self._hidden.opened(node, name) for name in node.expected.reads]
-        for each in opened:
-            named |= set() if each is None else files_named(self._pairing, each)
-        return named
 
     def _parted_within(self, node: PairedEvent) -> list[PairedEvent]:
         """Where functions of the project's, which a statement called, went different ways."""

@@ -27,7 +27,7 @@ def writing_to(
     pairing: PairedRuns, sinks: list[PairedEvent], outputs: Sequence[str]
 ) -> list[PairedEvent]:
     """Those of statements that write which name an output, else those that may write to one."""
-    named = [each for each in sinks if _names_output(pairing, each, outputs)]
+    named = [each for each in sinks if names_output(pairing, each, outputs)]
     if named or not _STREAMS.isdisjoint(outputs):
         return named or sinks
     return [each for each in sinks if not prints(each)] or sinks
@@ -63,7 +63,7 @@ def files_named(pairing: PairedRuns, node: PairedEvent) -> set[str]:
     return {name for name in names if "." in name[1:]}
 
 
-def _names_output(pairing: PairedRuns, node: PairedEvent, outputs: Sequence[str]) -> bool:
+def names_output(pairing: PairedRuns, node: PairedEvent, outputs: Sequence[str]) -> bool:
     """Whether a statement names an output, in its text or by a path that it read."""
     names = {PurePosixPath(each).name for each in outputs}
     return any(_may_be(found, name) for found in files_named(pairing, node) for name in names)

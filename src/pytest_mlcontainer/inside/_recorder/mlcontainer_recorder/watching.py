@@ -29,6 +29,11 @@ _LONGEST = 1 << 17
 _READ = 16 << 20
 _SILENT = frozenset({"Import", "ImportFrom", "FunctionDef", "AsyncFunctionDef", "ClassDef", "Try"})
 _GIVING = ("Return", "Lambda")
+# What may end the process there and then, without what is done at a usual end.
+_LEAVING = frozenset(
+    ["_exit", "os._exit", "os.abort", "os.kill", "os.killpg"]
+    + ["os.exec" + how for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")]
+)
 
 
 class Watcher:
@@ -189,6 +194,8 @@ class Watcher:
         before = self.sketcher.bytes_read
         if statement.calls:
             names += values.captured(frame, statement.calls)
+            if not _LEAVING.isdisjoint(statement.calls):
+                self._hand_over()
         found = self._sketches(frame, names, statement.backward) if names else {}
         statement.bytes_read += self.sketcher.bytes_read - before
         state.pending = (statement, turn, found)
@@ -285,9 +292,13 @@ class Watcher:
         self._function(frame.f_code).going.discard(id(frame))
         # A child may end without another word after the function that it was made for.
         if state is not None and ("/" not in state.path or os.getpid() != self._process):
-            self.stream.flush()
-            if self.aims is not None:
-                self.aims.end()
+            self._hand_over()
+
+    def _hand_over(self):
+        """Write what would be lost if the process ended without another word."""
+        self.stream.flush()
+        if self.aims is not None:
+            self.aims.end()
 
     def forked(self):
         """In a child: what it writes is its own."""
