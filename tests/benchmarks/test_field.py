@@ -341,6 +341,7 @@ network = "bridge"
         failure_of(result, name) for name in ("writes[", "fetches[", "online[")
     )
     assert "Permission denied: 'model.bin'" in writes
+    assert "give /app to its user in the Dockerfile" in writes
     assert 'writable = ["outputs"] in [tool.mlcontainer.entrypoints.writes]' in writes
     assert "the run has no network" in fetches
     assert 'network = "bridge" in [tool.mlcontainer.entrypoints.fetches]' in fetches

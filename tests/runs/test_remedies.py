@@ -189,3 +189,24 @@ def test_what_joblib_says_of_a_pointer_of_git_lfs_is_no_riddle() -> None:
     assert said[-1] == "KeyError: 118"
     assert re.search(KINDS["lfs"], remedy_for(run))
     assert remedy_for({"exit_code": 1, "stderr": said[-1:]}) != remedy_for(run)
+
+
+def test_the_working_folder_itself_is_no_folder_to_be_made() -> None:
+    """It is there, and another user's: a folder beside it helps only who writes there."""
+    said = remedy_for(
+        {
+            "exit_code": 1,
+            "stderr": ["PermissionError: [Errno 13] Permission denied: '/app/rows.csv'"],
+        }
+    )
+    assert ("give /app to its user in the Dockerfile (RUN chown, before USER)") in said
+    assert 'writable = ["outputs"] in [tool.mlcontainer.entrypoints.train]' in said
+
+
+def test_a_file_that_is_not_in_the_working_folder_is_no_folder_that_lacks() -> None:
+    """It looks like something that it reads."""
+    line = "FileNotFoundError: [Errno 2] No such file or directory: 'rows.csv'"
+    printed = ["    frame.to_csv(name)", line]
+    failure = failure_of({"exit_code": 1, "stderr": printed}, LINUX)
+    assert "the folder" not in failure.what
+    assert "rows.csv is not in the image" in failure.what

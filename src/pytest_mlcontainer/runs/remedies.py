@@ -134,7 +134,7 @@ def _denied(case: Case, line: str) -> Symptom | None:
     if _READ_ONLY.search(line):
         return Symptom("", "inputs are read-only: let it copy them, or write elsewhere")
     if _CLOSED_DATABASE.search(line):
-        return Symptom("", _folder_remedy(case, "outputs"))
+        return Symptom("", _folder_remedy(case, None))
     permission, privilege = _PERMISSION.search(line), _PRIVILEGE.search(line)
     if not _ERROR.search(line) and not privilege and "denied" not in line.lower():
         return None
@@ -147,7 +147,7 @@ def _denied(case: Case, line: str) -> Symptom | None:
     if not files:
         return Symptom("", allowed) if allowed else None
     path = _path(line)
-    folder = _folder_remedy(case, _folder_of(case, path) if path else "outputs")
+    folder = _folder_remedy(case, _folder_of(case, path) if path else None)
     return Symptom("", f"{folder}; {allowed}" if allowed else folder)
 
 
@@ -167,7 +167,8 @@ def _missing(case: Case, line: str, lines: list[str]) -> Symptom | None:
         )
     if _is_output(case, path) or any(_CREATES.search(each) for each in lines[-4:]):
         folder = _folder_of(case, path)
-        return Symptom(f"the folder {folder} is not there", _folder_remedy(case, folder))
+        if folder is not None:
+            return Symptom(f"the folder {folder} is not there", _folder_remedy(case, folder))
     return _unread(case, path, posixpath.dirname(path) or "data")
 
 
@@ -213,17 +214,23 @@ def _is_output(case: Case, path: str) -> bool:
     return False
 
 
-def _folder_of(case: Case, path: str) -> str:
-    """The folder in which a path would be, itself where it looks like one; a new one for what lies
-    in the working directory, which cannot be made writable."""
+def _folder_of(case: Case, path: str) -> str | None:
+    """The folder in which a path would be, itself where it looks like one; None for what lies in
+    the working directory, which is there."""
     name = posixpath.normpath(_relative(case, path))
     folder = posixpath.dirname(name) if posixpath.splitext(name)[1] else name
-    return folder if folder.strip("/.") else "outputs"
+    return folder if folder.strip("/.") else None
 
 
-def _folder_remedy(case: Case, folder: str) -> str:
+def _folder_remedy(case: Case, folder: str | None) -> str:
+    """How a folder gets one that it may write to; None is the working directory."""
     if not case.in_container:
         return "make it a folder that this user may write to"
+    if folder is None:
+        return (
+            f"give {case.workdir} to its user in the Dockerfile (RUN chown, before USER), or let "
+            f'it write to a folder of its own, which writable = ["outputs"] in {case.table} makes'
+        )
     return (
         "a folder that its user may write to is made by "
         f'writable = ["{folder}"] in {case.table}, or by mkdir and chown in the Dockerfile'
