@@ -12,16 +12,16 @@ from statistics import median
 from typing import Final
 
 from benchmarks.measure import Figure, in_turns
-from pytest_mlcontainer.displays.showing import Showing, Shown, Wish
+from pytest_mlcontainer.displays.showing import DisplayChoice, DisplayKind, Showing
 from pytest_mlcontainer.progress.events import (
     FAR,
     Activity,
-    Advanced,
-    Began,
-    Ended,
     Event,
-    Said,
     Task,
+    TaskAdvanced,
+    TaskBegan,
+    TaskEnded,
+    TaskMessage,
 )
 
 NAME = "display"
@@ -36,15 +36,15 @@ def figures(rounds: int) -> Iterator[Figure]:
     """Processor time of a session's own process in the same seconds of events, shown live, in
     plain lines and not at all, as a share of them."""
     taken = in_turns({shown.value: _replay(shown) for shown in _SHOWN}, rounds)
-    bare = median(taken[Shown.NONE.value])
-    for shown in (Shown.LIVE, Shown.PLAIN):
+    bare = median(taken[DisplayKind.NONE.value])
+    for shown in (DisplayKind.LIVE, DisplayKind.PLAIN):
         cost = median(taken[shown.value])
         detail = f"{cost * 1000:.0f} ms / {bare * 1000:.0f} ms"
         share = 100 * (cost - bare) / _SECONDS
         yield Figure(NAME, f"share of wall time, {shown.value}", share, _BAR_PERCENT, "%", detail)
 
 
-_SHOWN: Final = (Shown.LIVE, Shown.PLAIN, Shown.NONE)
+_SHOWN: Final = (DisplayKind.LIVE, DisplayKind.PLAIN, DisplayKind.NONE)
 
 
 class _Terminal:
@@ -63,12 +63,12 @@ class _Terminal:
         return os.terminal_size((100, 30))
 
 
-def _replay(shown: Shown) -> Callable[[], float]:
+def _replay(shown: DisplayKind) -> Callable[[], float]:
     """A way that tells the same events at the same moments; gives seconds of processor time."""
 
     def way() -> float:
         with tempfile.TemporaryDirectory() as cache:
-            showing = Showing(_Terminal(), Wish(shown, 0, color=True), {}, Path(cache))
+            showing = Showing(_Terminal(), DisplayChoice(shown, 0, color=True), {}, Path(cache))
             started, before = time.monotonic(), time.process_time()
             for number, event in enumerate(_events()):
                 time.sleep(max(0.0, started + number / _EVENTS_PER_S - time.monotonic()))
@@ -85,13 +85,15 @@ def _events() -> Iterator[Event]:
         for number in range(_TASKS)
     ]
     now = time.time()
-    yield from (Began(task, now) for task in tasks)
+    yield from (TaskBegan(task, now) for task in tasks)
     for number in range(int(_SECONDS * _EVENTS_PER_S) - 2 * _TASKS):
         task = tasks[number % _TASKS]
         if number % 3 == 0:
-            yield Said(task.title, f"[{number}/200] RUN pip install package-{number}", task.key)
+            yield TaskMessage(
+                task.title, f"[{number}/200] RUN pip install package-{number}", task.key
+            )
         elif number % 3 == 1:
-            yield Said(task.title, f"{FAR}{number} of 200 MB", task.key)
+            yield TaskMessage(task.title, f"{FAR}{number} of 200 MB", task.key)
         else:
-            yield Advanced(task.key, number // 2, "layers")
-    yield from (Ended(task.key, time.time()) for task in tasks)
+            yield TaskAdvanced(task.key, number // 2, "layers")
+    yield from (TaskEnded(task.key, time.time()) for task in tasks)

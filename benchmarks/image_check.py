@@ -17,7 +17,7 @@ from pytest_mlcontainer.config import load
 from pytest_mlcontainer.engines.docker.buildx import arguments
 from pytest_mlcontainer.model import LABEL, Options, Settings
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.pipeline import Pipeline, Surroundings
+from pytest_mlcontainer.pipeline import Pipeline, PipelineSetup
 
 NAME = "image"
 ROUNDS = 15
@@ -59,7 +59,7 @@ def _ours(settings: Settings, folder: Path) -> float:
     for kept in ("facts", "images"):
         (folder / kept).mkdir(exist_ok=True)
         (cache / kept).symlink_to(folder / kept)
-    world = Surroundings(
+    world = PipelineSetup(
         owner=current_owner(session),
         cache=cache,
         environ=os.environ,

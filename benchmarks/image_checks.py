@@ -16,7 +16,7 @@ from benchmarks.measure import Figure, in_turns, timed
 from pytest_mlcontainer.config import load
 from pytest_mlcontainer.engines.docker.buildx import arguments
 from pytest_mlcontainer.model import LABEL, Settings
-from pytest_mlcontainer.pipeline.surroundings import with_programs_beside
+from pytest_mlcontainer.pipeline.setup import with_programs_beside
 
 NAME = "image-checks"
 ROUNDS = 5

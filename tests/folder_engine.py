@@ -45,7 +45,7 @@ from pytest_mlcontainer.model import (
     BuildSettings,
     Capabilities,
     Image,
-    Keep,
+    KeepPolicy,
     Pairs,
     Platform,
     architecture_of,
@@ -311,7 +311,9 @@ class FolderEngine:
         finally:
             made.kill(0.0)
             keep = self._request.keep
-            if not spec.passing and (keep is Keep.ALL or (keep is Keep.FAILED and made.failed)):
+            if not spec.passing and (
+                keep is KeepPolicy.ALL or (keep is KeepPolicy.FAILED and made.failed)
+            ):
                 self._request.on_keep(made.id)
             else:
                 _remove(self._root / "containers" / made.id)
@@ -342,7 +344,7 @@ class FolderEngine:
             raise EngineError("there is no such image", spec.image, "build it")
         place = self._root / "containers" / uuid.uuid4().hex
         shutil.copytree(self._root / "images" / image.digest, place / "root", symlinks=True)
-        kept = self._request.keep is not Keep.NONE and not spec.passing
+        kept = self._request.keep is not KeepPolicy.NONE and not spec.passing
         self._label(place, maker=this_maker(), kept=kept)
         for volume, path in (*spec.volumes, *spec.writable_volumes):
             target = place / "root" / path.lstrip("/")

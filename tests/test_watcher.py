@@ -282,7 +282,7 @@ def test_what_an_engine_keeps_that_is_away_at_the_end_goes_when_it_is_back(
 import os, sys
 from pathlib import Path
 from pytest_mlcontainer.cleanup import clean_up
-from pytest_mlcontainer.model import Keep
+from pytest_mlcontainer.model import KeepPolicy
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.sharing.ledger import Ledger
 from pytest_mlcontainer.watcher import CleanupWatch
@@ -295,7 +295,7 @@ watch = CleanupWatch(cache, owner, os.environ)
 watch.ensure()
 print(__import__("json").dumps(owner.labels()), flush=True)
 sys.stdin.readline()
-assert not clean_up(cache, owner, os.environ, Keep.NONE, last=True).reached
+assert not clean_up(cache, owner, os.environ, KeepPolicy.NONE, last=True).reached
 watch.leave()
 """
     process = subprocess.Popen(

@@ -23,7 +23,7 @@ from benchmarks.driftbench.cases import CASES, RANDOMNESS, Case, load_cases, sel
 from benchmarks.driftbench.images import build_bases, staged
 from benchmarks.locatebench.cures import CureAnswer, cure_table
 from benchmarks.locatebench.wild import WILD, wild_answer, wild_table
-from pytest_mlcontainer.cli.surroundings import surroundings
+from pytest_mlcontainer.cli.setup import pipeline_setup
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.matrix import plan
@@ -101,7 +101,7 @@ def _outcome(
         settings = load(project.project / "pyproject.toml", machine())
         assert settings is not None
         (job,) = (each for each in plan(settings, options) if isinstance(each, VariesJob))
-        pipeline = Pipeline(surroundings(os.environ, lambda _event: None), options)
+        pipeline = Pipeline(pipeline_setup(os.environ, lambda _event: None), options)
         try:
             outcome = pipeline.searches.vary(settings, job, FAMILIES)
             return outcome, time.monotonic() - started, ""

@@ -11,7 +11,7 @@ from pytest_mlcontainer.engines import EngineRequest, ImageStore, Kinds
 from pytest_mlcontainer.engines.process import kill_marked
 from pytest_mlcontainer.engines.registry import open_engine
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.model import KEPT_BYTES, Keep, Owner
+from pytest_mlcontainer.model import KEPT_BYTES, KeepPolicy, Owner
 from pytest_mlcontainer.owners import host_name, is_alive, maker_lives
 from pytest_mlcontainer.sharing import Store
 from pytest_mlcontainer.sharing.ledger import Ledger, ledgers
@@ -41,7 +41,7 @@ def clean_up(
     cache: Path,
     owner: Owner,
     environ: Mapping[str, str],
-    keep: Keep,
+    keep: KeepPolicy,
     *,
     last: bool,
     kinds: Kinds = lambda: (),
@@ -64,7 +64,7 @@ def clean_session(
     entries: Entries,
     owner: Owner,
     environ: Mapping[str, str],
-    keep: Keep,
+    keep: KeepPolicy,
     *,
     last: bool = True,
     kinds: Kinds = lambda: (),
@@ -84,8 +84,8 @@ def clean_session(
         try:
             engine = open_engine(EngineRequest(endpoint or None, environ, owner, keep), kinds)
             try:
-                found |= engine.remove_session(keep_containers=keep is not Keep.NONE)
-                if keep is not Keep.ALL:
+                found |= engine.remove_session(keep_containers=keep is not KeepPolicy.NONE)
+                if keep is not KeepPolicy.ALL:
                     for repository in _unused_images(entries, endpoint, alone):
                         found |= engine.remove_images(repository)
                 if last:
@@ -151,7 +151,7 @@ def sweep(
         if set(_endpoints(entries)) <= {endpoint or ""}:
             # Containers that were to be kept are, with the images that they are of.
             with suppress(OSError):
-                if clean_session(entries, owner, environ, Keep.FAILED, kinds=kinds).reached:
+                if clean_session(entries, owner, environ, KeepPolicy.FAILED, kinds=kinds).reached:
                     ledger.remove()
                     forgotten.append(ledger.session)
     return tuple(forgotten)

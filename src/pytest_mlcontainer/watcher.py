@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_mlcontainer.engines.process import Detached
-from pytest_mlcontainer.model import Keep, Owner
+from pytest_mlcontainer.model import KeepPolicy, Owner
 from pytest_mlcontainer.owners import is_alive, maker_lives, this_maker
 
 _END = "end"
@@ -55,7 +55,11 @@ class CleanupWatch:
     """
 
     def __init__(
-        self, cache: Path, owner: Owner, environ: Mapping[str, str], keep: Keep = Keep.NONE
+        self,
+        cache: Path,
+        owner: Owner,
+        environ: Mapping[str, str],
+        keep: KeepPolicy = KeepPolicy.NONE,
     ) -> None:
         self._task = json.dumps(
             {
@@ -106,7 +110,7 @@ class _Task:
     cache: Path
     owner: Owner
     maker: str
-    keep: Keep
+    keep: KeepPolicy
     environ: Mapping[str, str]
 
     @property
@@ -128,7 +132,7 @@ def main(raw: Mapping[str, object], environ: Mapping[str, str]) -> None:
         Path(str(raw["cache"])),
         Owner(**raw["owner"]),  # type: ignore[arg-type]
         str(raw["maker"]),
-        Keep(raw["keep"]),
+        KeepPolicy(raw["keep"]),
         environ,
     )
     if _somebody_dies(task):

@@ -20,7 +20,7 @@ from pytest_mlcontainer.model import (
     CheckSettings,
     Emulation,
     Entrypoint,
-    Keep,
+    KeepPolicy,
     Limits,
     NeedsFrom,
     Options,
@@ -1537,7 +1537,7 @@ class TestOptions:
                 (ARM64, "ssh://ci@box"),
                 (AMD64, "https://box/?a=b"),
             ),
-            keep=Keep.FAILED,
+            keep=KeepPolicy.FAILED,
         )
 
     @pytest.mark.parametrize(

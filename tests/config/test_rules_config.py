@@ -12,7 +12,7 @@ import pytest
 from pytest_mlcontainer import config
 from pytest_mlcontainer.config.patterns import NAMED
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
-from pytest_mlcontainer.model import Better, Free, ReadAs, Tolerance
+from pytest_mlcontainer.model import Freedom, MetricDirection, ReadAs, Tolerance
 from tests.growth import times_longer
 
 FILE = Path("/project/pyproject.toml")
@@ -41,8 +41,11 @@ def names_of(names: object, own: object = None) -> tuple[tuple[str, str], ...]:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"margin": 0.01, "better": "higher"}, Tolerance(margin=0.01, better=Better.HIGHER)),
-        ({"margin": 0.01, "better": "lower"}, Tolerance(margin=0.01, better=Better.LOWER)),
+        (
+            {"margin": 0.01, "better": "higher"},
+            Tolerance(margin=0.01, better=MetricDirection.HIGHER),
+        ),
+        ({"margin": 0.01, "better": "lower"}, Tolerance(margin=0.01, better=MetricDirection.LOWER)),
         ({"agreement": 0.99}, Tolerance(agreement=0.99)),
         ({"agreement": 1}, Tolerance(agreement=1.0)),
         ({"equivalence": 0.01}, Tolerance(equivalence=0.01)),
@@ -53,12 +56,12 @@ def names_of(names: object, own: object = None) -> tuple[tuple[str, str], ...]:
         ({"key": "id"}, Tolerance(key=("id",))),
         ({"key": ["a", "b", "a"]}, Tolerance(key=("a", "b"))),
         ({"unordered": True}, Tolerance(unordered=True)),
-        ({"free": "sign"}, Tolerance(free=(Free.SIGN,))),
+        ({"free": "sign"}, Tolerance(free=(Freedom.SIGN,))),
         (
             {"free": ["sign", "order"], "axis": 1},
-            Tolerance(free=(Free.SIGN, Free.ORDER), axis=1),
+            Tolerance(free=(Freedom.SIGN, Freedom.ORDER), axis=1),
         ),
-        ({"free": "labels", "agreement": 0.9}, Tolerance(free=(Free.LABELS,), agreement=0.9)),
+        ({"free": "labels", "agreement": 0.9}, Tolerance(free=(Freedom.LABELS,), agreement=0.9)),
         ({"curve": "fpr", "atol": 0.02}, Tolerance(curve="fpr", atol=0.02)),
         ({"as": "text"}, Tolerance(read_as=ReadAs.TEXT)),
         ({"as": "text", "rtol": 1e-3}, Tolerance(read_as=ReadAs.TEXT, rtol=1e-3)),

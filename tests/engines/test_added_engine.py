@@ -9,7 +9,7 @@ import pytest
 
 from pytest_mlcontainer.cleanup import clean_session
 from pytest_mlcontainer.engines import EngineKind, EngineRequest
-from pytest_mlcontainer.model import Image, Keep, Platform
+from pytest_mlcontainer.model import Image, KeepPolicy, Platform
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.inputs import folders_tar
 from tests.fixture_types import FailureOf
@@ -174,8 +174,8 @@ def test_what_a_killed_session_left_there_is_removed_where_its_kind_is_known(
     ledger = ({"endpoint": endpoint},)
     kinds = (EngineKind("folder", ("folder",), FolderEngine),)
 
-    assert not clean_session(ledger, owner, {}, Keep.NONE).reached
-    cleaned = clean_session(ledger, owner, {}, Keep.NONE, kinds=lambda: kinds)
+    assert not clean_session(ledger, owner, {}, KeepPolicy.NONE).reached
+    cleaned = clean_session(ledger, owner, {}, KeepPolicy.NONE, kinds=lambda: kinds)
     assert (cleaned.reached, cleaned.found) == (True, True)
     assert list((tmp_path / "volumes").iterdir()) == []
 

@@ -21,7 +21,7 @@ from pytest_mlcontainer.engines.docker.engine import DockerEngine
 from pytest_mlcontainer.errors import EngineError, EngineLostError, RunError
 from pytest_mlcontainer.model import Entrypoint, Limits, Platform, Server
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.runs.serving import Started, serve
+from pytest_mlcontainer.runs.serving import StartedServer, serve
 from tests.faulty_proxy import FaultyProxy
 from tests.fixture_types import FailureOf
 from tests.sample_project import MakeProject
@@ -323,7 +323,7 @@ def test_a_server_that_an_engine_took_with_it_did_not_end_by_itself(
     error = EngineLostError if forgets else RunError
     what = "went away while this ran" if forgets else "serve ended while it was used"
 
-    def use(server: Started) -> None:
+    def use(server: StartedServer) -> None:
         proxy.down()
         engine.kill(server.container)
         proxy.up()
@@ -338,7 +338,7 @@ def test_a_server_goes_on_where_its_engine_was_only_out_of_reach(
 ) -> None:
     entry, spec = _server(faulty)
 
-    def use(server: Started) -> None:
+    def use(server: StartedServer) -> None:
         proxy.restart(1.5)
         with urlopen(server.url) as answer:
             assert answer.status == 200
@@ -351,7 +351,7 @@ def test_an_engine_that_stays_away_from_a_server_is_the_engines_error(
 ) -> None:
     entry, spec = _server(faulty)
 
-    def use(server: Started) -> None:
+    def use(server: StartedServer) -> None:
         proxy.down()
         engine.remove_container(server.container, force=True)
 
@@ -367,7 +367,7 @@ def _server(engine: DockerEngine) -> tuple[Entrypoint, ContainerSpec]:
 
 
 def _with_server(
-    use: Callable[[Started], None],
+    use: Callable[[StartedServer], None],
     engine: DockerEngine,
     entry: Entrypoint,
     spec: ContainerSpec,

@@ -10,7 +10,7 @@ pytest.importorskip("kubernetes")
 
 from pytest_mlcontainer.engines.kubernetes import pod_states
 from pytest_mlcontainer.engines.kubernetes.rewritten import check_rewritten
-from pytest_mlcontainer.engines.kubernetes.supervised import Told, parse_told
+from pytest_mlcontainer.engines.kubernetes.supervised import SupervisorState, parse_told
 from pytest_mlcontainer.errors import EngineError, EngineLostError, GpuError, PlatformError
 from pytest_mlcontainer.model import Platform
 
@@ -179,18 +179,18 @@ def test_memory_that_took_the_whole_container() -> None:
 @pytest.mark.parametrize(
     ("log", "told"),
     [
-        (b"", Told()),
-        (b"ready\n", Told(ready=True)),
-        (b"ready\nstarted\nfull\n", Told(ready=True, started=True, full=True)),
-        (b"ready\nrefused missing\n", Told(ready=True, refused="missing")),
-        (b"ready\nnetwork-open\n", Told(ready=True, network_open=True)),
+        (b"", SupervisorState()),
+        (b"ready\n", SupervisorState(ready=True)),
+        (b"ready\nstarted\nfull\n", SupervisorState(ready=True, started=True, full=True)),
+        (b"ready\nrefused missing\n", SupervisorState(ready=True, refused="missing")),
+        (b"ready\nnetwork-open\n", SupervisorState(ready=True, network_open=True)),
         (b"ready\nstarted\nexit 137 2 30 4\n",
-         Told(ready=True, started=True, exit_code=137, oom_kills=2, printed=(30, 4))),
-        (b"ready\nstarted\nexit 13", Told(ready=True, started=True)),
-        (b"\xff\nexit x y\n", Told()),
+         SupervisorState(ready=True, started=True, exit_code=137, oom_kills=2, printed=(30, 4))),
+        (b"ready\nstarted\nexit 13", SupervisorState(ready=True, started=True)),
+        (b"\xff\nexit x y\n", SupervisorState()),
     ],
 )  # fmt: skip
-def test_what_the_supervisor_tells(log: bytes, told: Told) -> None:
+def test_what_the_supervisor_tells(log: bytes, told: SupervisorState) -> None:
     """A line that is cut off says nothing yet: `exit 13` may become `exit 137`."""
     assert parse_told(log) == told
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 import pytest
 
 from pytest_mlcontainer.explain.pins import pinning
-from pytest_mlcontainer.explain.search_book import Book
+from pytest_mlcontainer.explain.search_book import TrialBook
 from pytest_mlcontainer.explain.trials import (
     Findings,
     Observation,
@@ -32,7 +32,7 @@ def search_pins(
     names: tuple[str, ...], weights: dict[str, float], first: Observations, budget: int = 40
 ) -> Search:
     """The search, which goes on with controls that were run."""
-    state = pinning(Book(budget, dict(first)), names, weights)
+    state = pinning(TrialBook(budget, dict(first)), names, weights)
     yield from state.run()
     return state.findings()
 

@@ -10,7 +10,7 @@ pytest.importorskip("kubernetes")
 
 from pytest_mlcontainer.engines import Engine, EngineRequest
 from pytest_mlcontainer.engines.registry import open_engine
-from pytest_mlcontainer.model import Keep, Owner
+from pytest_mlcontainer.model import KeepPolicy, Owner
 from pytest_mlcontainer.testing import EngineContract
 from tests.kubernetes.clusters import TestCluster
 
@@ -28,7 +28,7 @@ class TestClusterEngine(EngineContract):
     def request(
         self,
         owner: Owner,
-        keep: Keep = Keep.NONE,
+        keep: KeepPolicy = KeepPolicy.NONE,
         on_keep: Callable[[str], None] = lambda _id: None,
     ) -> EngineRequest:
         return self._cluster.request(owner, keep=keep, on_keep=on_keep)

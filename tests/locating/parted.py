@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_mlcontainer.locating.answer import Found, find
+from pytest_mlcontainer.locating.answer import LocationCandidate, find
 from tests.inside.recorded import Watched, watch
 
 LOT: Final = "int(os.environ['LOT'])"
@@ -20,7 +20,7 @@ class Parted:
 
     expected: Watched
     actual: Watched
-    found: Found
+    found: LocationCandidate
     exchanged: str
 
     @property

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.locating.answer import Found, find, noise_of
+from pytest_mlcontainer.locating.answer import LocationCandidate, find, noise_of
 from pytest_mlcontainer.locating.ways import reads_alone, way_in
 from tests.inside.recorded import watch
 
 IMPORTS = "import json, os, random, sys\nLOT = os.environ['LOT']\n"
 
 
-def _find(folder: Path, program: str, one: str = "1", two: str = "2") -> Found:
+def _find(folder: Path, program: str, one: str = "1", two: str = "2") -> LocationCandidate:
     """What is found, where the lot differs; the program's first line is line 3."""
     text = IMPORTS + textwrap.dedent(program).lstrip()
     sides = [watch(folder, text, env={"LOT": lot}) for lot in (one, two)]
@@ -26,7 +26,7 @@ def _find(folder: Path, program: str, one: str = "1", two: str = "2") -> Found:
     return find(sides[0].streams, sides[1].streams, ("stdout",))
 
 
-def _origins(found: Found) -> list[int]:
+def _origins(found: LocationCandidate) -> list[int]:
     return [each.line for each in found.location.origins]
 
 

@@ -14,7 +14,7 @@ from pytest_mlcontainer.mixing.changes import changes
 from pytest_mlcontainer.mixing.hybrid_search import HybridSearch
 from pytest_mlcontainer.mixing.hybrid_trials import HybridRun, HybridTrials
 from pytest_mlcontainer.mixing.hybrids import ImagePair
-from pytest_mlcontainer.mixing.looking import Workshop
+from pytest_mlcontainer.mixing.looking import HybridTools
 from pytest_mlcontainer.mixing.questions import ExperimentRuns, Question
 from pytest_mlcontainer.mixing.sides import Side
 from pytest_mlcontainer.model import (
@@ -52,7 +52,7 @@ class FlakyTrials(HybridTrials):
             return actual, expected
 
         runner = replace(NOTHING, open_differing=itself)
-        super().__init__(runner, cast(Workshop, None), question, pair)
+        super().__init__(runner, cast(HybridTools, None), question, pair)
         self._folder = folder
         self._failures = failures
 

@@ -34,7 +34,7 @@ from pytest_mlcontainer.model import (
     Variation,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 from pytest_mlcontainer.pipeline.variation_trials import VariationTrials
 
 A, B, AB = Trial(("a",)), Trial(("b",)), Trial(("a", "b"))
@@ -89,7 +89,7 @@ class Runs:
         return actual, expected
 
     def trials(self, *rules: Rule) -> VariationTrials:
-        lab = Laboratory(
+        tools = SearchTools(
             run=self.run,
             prefetch=self.fetched.append,
             look=lambda _job, _knobs: pytest.fail("facts are not asked for"),
@@ -100,7 +100,7 @@ class Runs:
         )
         entry = Entrypoint("train", rules=rules, outputs=("*",))
         job = RunJob(entry, Target(Platform("linux", "amd64")), None)
-        return VariationTrials(lab, job, CHANGES)
+        return VariationTrials(tools, job, CHANGES)
 
 
 def observed(trials: VariationTrials, *plan: Trial) -> Observations:

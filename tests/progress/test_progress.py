@@ -9,32 +9,32 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer.displays.words import state_of
-from pytest_mlcontainer.progress.board import Board
+from pytest_mlcontainer.progress.board import TaskBoard
 from pytest_mlcontainer.progress.estimates import Estimates
 from pytest_mlcontainer.progress.events import (
     FAR,
     Activity,
-    Advanced,
-    Began,
-    Ended,
     Event,
-    Said,
     Task,
+    TaskAdvanced,
+    TaskBegan,
+    TaskEnded,
+    TaskMessage,
     event_from_json,
     event_to_json,
     task,
 )
-from pytest_mlcontainer.progress.far import HowFar, Transfers
+from pytest_mlcontainer.progress.far import TransferProgress, Transfers
 from pytest_mlcontainer.progress.relay import EventReader, EventWriter
 from pytest_mlcontainer.progress.timeline import Timeline
 
 BUILD = Task("1-a", Activity.BUILDING, "image[linux/amd64]", "/project", limit_s=600.0, most=7)
 EVENTS: tuple[Event, ...] = (
-    Began(BUILD, 100.5),
-    Said("image[linux/amd64]", "RUN pip install", "1-a"),
-    Said("", "a line\udcff of nothing in particular"),
-    Advanced("1-a", 3, "not threads"),
-    Ended("1-a", 160.5, worked=False),
+    TaskBegan(BUILD, 100.5),
+    TaskMessage("image[linux/amd64]", "RUN pip install", "1-a"),
+    TaskMessage("", "a line\udcff of nothing in particular"),
+    TaskAdvanced("1-a", 3, "not threads"),
+    TaskEnded("1-a", 160.5, worked=False),
 )
 
 
@@ -50,15 +50,15 @@ def test_a_task_begins_and_ends_however_it_goes() -> None:
         1 / 0  # noqa: B018
 
     began, said, advanced, ended, second, failed = told
-    assert isinstance(began, Began)
+    assert isinstance(began, TaskBegan)
     assert (began.task.title, began.task.limit_s) == ("train[host]", 9.0)
-    assert said == Said("train[host]", "a step", began.task.key)
-    assert advanced == Advanced(began.task.key, 2, "known")
-    assert isinstance(ended, Ended)
+    assert said == TaskMessage("train[host]", "a step", began.task.key)
+    assert advanced == TaskAdvanced(began.task.key, 2, "known")
+    assert isinstance(ended, TaskEnded)
     assert (ended.task, ended.worked) == (began.task.key, True)
-    assert isinstance(second, Began)
+    assert isinstance(second, TaskBegan)
     assert second.task.key != began.task.key
-    assert isinstance(failed, Ended)
+    assert isinstance(failed, TaskEnded)
     assert not failed.worked
 
 
@@ -92,14 +92,14 @@ def test_events_that_cannot_be_written_are_not_shown_and_do_no_harm(tmp_path: Pa
 
 
 def test_the_board_has_what_goes_on_and_how_far_it_is() -> None:
-    board = Board(Estimates(None))
-    assert board.take(Said("x", "before", "1-a")) is None
+    board = TaskBoard(Estimates(None))
+    assert board.take(TaskMessage("x", "before", "1-a")) is None
     for event in EVENTS[:4]:
         board.take(event)
     (going,) = board.going()
     assert (going.task, going.began, going.done) == (BUILD, 100.5, 3)
     assert (going.step, going.known) == ("RUN pip install", "not threads")
-    board.take(Said("image[linux/amd64]", "| a detail", "1-a"))
+    board.take(TaskMessage("image[linux/amd64]", "| a detail", "1-a"))
     assert going.step == "RUN pip install"
     assert going.said == ["RUN pip install", "| a detail"]
     assert board.take(EVENTS[4]) is going
@@ -108,10 +108,10 @@ def test_the_board_has_what_goes_on_and_how_far_it_is() -> None:
 
 
 def test_a_very_long_build_is_kept_with_both_its_ends() -> None:
-    board = Board(Estimates(None))
+    board = TaskBoard(Estimates(None))
     board.take(EVENTS[0])
     for number in range(5000):
-        board.take(Said("", str(number), "1-a"))
+        board.take(TaskMessage("", str(number), "1-a"))
     (going,) = board.going()
     assert len(going.said) == 2000
     assert (going.said[0], going.said[-1]) == ("0", "4999")
@@ -122,15 +122,15 @@ def test_nothing_goes_on_of_a_worker_that_is_no_more(tmp_path: Path) -> None:
     reader = EventReader(tmp_path)
     dead, alive = EventWriter(tmp_path, "gw0"), EventWriter(tmp_path, "gw1")
     first, second = (Task(key, Activity.RUNNING, "train") for key in ("1-x", "1-y"))
-    dead.tell(Began(BUILD, 1.0))
-    dead.tell(Began(first, 1.0))
-    alive.tell(Began(Task("2-x", Activity.RUNNING, "train"), 1.0))
+    dead.tell(TaskBegan(BUILD, 1.0))
+    dead.tell(TaskBegan(first, 1.0))
+    alive.tell(TaskBegan(Task("2-x", Activity.RUNNING, "train"), 1.0))
     assert len(reader.new()) == 3
-    dead.tell(Ended("1-x", 2.0))
-    dead.tell(Began(second, 3.0))
+    dead.tell(TaskEnded("1-x", 2.0))
+    dead.tell(TaskBegan(second, 3.0))
     last = reader.end("gw0")
-    assert last[:2] == [Ended("1-x", 2.0), Began(second, 3.0)]
-    assert [(each.task, each.worked) for each in last[2:] if isinstance(each, Ended)] == [
+    assert last[:2] == [TaskEnded("1-x", 2.0), TaskBegan(second, 3.0)]
+    assert [(each.task, each.worked) for each in last[2:] if isinstance(each, TaskEnded)] == [
         ("1-a", False),
         ("1-y", False),
     ]
@@ -165,7 +165,7 @@ def test_estimates_that_are_damaged_are_none(tmp_path: Path, text: str) -> None:
 
 def test_a_task_that_failed_is_no_estimate(tmp_path: Path) -> None:
     estimates = Estimates(tmp_path)
-    board = Board(estimates)
+    board = TaskBoard(estimates)
     for event in (EVENTS[0], EVENTS[4]):
         board.take(event)
     estimates.keep()
@@ -177,7 +177,7 @@ class TestHowFar:
         told: list[str] = []
         asked: list[int] = []
         now = [100.0]
-        far = HowFar(told.append, lambda: now[0])
+        far = TransferProgress(told.append, lambda: now[0])
 
         def words() -> str:
             asked.append(1)
@@ -193,7 +193,7 @@ class TestHowFar:
     def test_parts_are_summed_and_a_whole_is_named_only_where_it_is_known(self) -> None:
         told: list[str] = []
         moments = itertools.count()
-        transfers = Transfers(HowFar(told.append, lambda: float(next(moments))))
+        transfers = Transfers(TransferProgress(told.append, lambda: float(next(moments))))
 
         transfers.take("a", 1_000_000, 50_000_000)
         transfers.take("b", 2_000_000, 30_000_000)
@@ -209,16 +209,16 @@ class TestHowFar:
 
     def test_what_has_come_whole_is_said_once(self) -> None:
         told: list[str] = []
-        Transfers(HowFar(told.append)).take("context", 262, 262)
+        Transfers(TransferProgress(told.append)).take("context", 262, 262)
         assert told == [f"{FAR}262 bytes"]
 
     def test_it_stands_beside_the_step_until_the_next_one(self) -> None:
-        board = Board(Estimates(None))
+        board = TaskBoard(Estimates(None))
         states = []
 
         def tell(event: Event) -> None:
             going = board.take(event)
-            if going is not None and isinstance(event, Said):
+            if going is not None and isinstance(event, TaskMessage):
                 states.append(state_of(going))
 
         with task(tell, Activity.BUILDING, "image[linux/amd64]") as progress:
@@ -243,8 +243,8 @@ def test_the_times_of_tasks_are_known_of_all_workers(tmp_path: Path) -> None:
         ):
             1 / 0  # noqa: B018
     cut_off = Task("9-a", Activity.RUNNING, "infer[linux/amd64]")
-    writer.tell(Began(cut_off, 4e9))
-    (tmp_path / "gw1.events").write_bytes(b'{"kind": "Began", "task": 3\n\xff\n')
+    writer.tell(TaskBegan(cut_off, 4e9))
+    (tmp_path / "gw1.events").write_bytes(b'{"kind": "TaskBegan", "task": 3\n\xff\n')
 
     spans = timeline.spans(tmp_path)
 

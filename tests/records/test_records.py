@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from pytest_mlcontainer.errors import RecordError
 from pytest_mlcontainer.model import (
     HOST,
-    Better,
     Facts,
     Failure,
     Folder,
-    Free,
+    Freedom,
+    MetricDirection,
     Output,
     Platform,
     ReadAs,
@@ -206,11 +206,11 @@ TOLERANCES = st.builds(
     Tolerance,
     rtol=st.none() | st.floats(0, 1),
     ulp=st.none() | st.integers(0, 9),
-    better=st.none() | st.sampled_from(Better),
+    better=st.none() | st.sampled_from(MetricDirection),
     exact=st.booleans(),
     patterns=st.lists(st.sampled_from(["[0-9]+", "a|b"]), max_size=2).map(tuple),
     key=st.lists(TEXT, max_size=2).map(tuple),
-    free=st.lists(st.sampled_from(Free), max_size=2).map(tuple),
+    free=st.lists(st.sampled_from(Freedom), max_size=2).map(tuple),
     curve=st.none() | TEXT,
 )
 RULES = st.builds(Rule, output=TEXT, item=st.none() | TEXT, tolerance=TOLERANCES)
@@ -243,7 +243,11 @@ def test_every_field_of_a_tolerance_can_be_noted(tmp_path: Path) -> None:
 
 def _other(default: object, name: str) -> object:
     """A value that is not the default."""
-    enums: dict[str, object] = {"better": Better.LOWER, "free": (Free.SIGN,), "curve": "x"}
+    enums: dict[str, object] = {
+        "better": MetricDirection.LOWER,
+        "free": (Freedom.SIGN,),
+        "curve": "x",
+    }
     enums["read_as"] = ReadAs.TEXT
     if name in enums:
         return enums[name]

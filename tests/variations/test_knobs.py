@@ -34,7 +34,7 @@ from pytest_mlcontainer.model import (
 from pytest_mlcontainer.owners import current_owner
 from pytest_mlcontainer.runs.container import ContainerRun, execute
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar
-from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means, outermost, turn
+from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, KnobResources, outermost, turn
 from pytest_mlcontainer.variations import preload
 
 BASE = "python:3.13-slim"
@@ -117,7 +117,7 @@ def runs(own: DockerEngine, built: str, native: str, tmp_path: Path) -> Runs:
                 facts=Facts(),
                 folder=folder,
                 knobs=knobs,
-                means=means or Means(),
+                means=means or KnobResources(),
             )
         )
 
@@ -160,7 +160,7 @@ def needed(tmp_path: Path) -> Run:
 
 def test_no_knobs_change_nothing() -> None:
     """A run that is not varied is created just as it always was."""
-    assert turn(SPEC, Knobs(), IMAGE, "/app", Means("volume", "net"), ("/app/out",)) is SPEC
+    assert turn(SPEC, Knobs(), IMAGE, "/app", KnobResources("volume", "net"), ("/app/out",)) is SPEC
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_preloaded_library_is_the_first_of_all(
     """What the image or, before it, the configuration preloads stays; the rest is as it was."""
     spec = replace(SPEC, env=(("SEED", "1"), *configured))
     knobs = Knobs(preload=True, env=(("STEER", "1"),))
-    turned = turn(spec, knobs, replace(IMAGE, env=image), "/app", Means(preload="volume"))
+    turned = turn(spec, knobs, replace(IMAGE, env=image), "/app", KnobResources(preload="volume"))
     ours = f"{preload.FOLDER}/{preload.NAME}"
     assert dict(turned.env) == {"SEED": "1", "STEER": "1", "LD_PRELOAD": ours + expected}
     assert turned.volumes == (("volume", preload.FOLDER),)
@@ -219,7 +219,9 @@ def test_what_is_not_turned_stays() -> None:
 
 def test_the_internal_network_is_the_sessions_own() -> None:
     """Families ask for one by a name that is no engine's; the session's takes its place."""
-    turned = turn(SPEC, Knobs(network=INTERNAL_NETWORK), IMAGE, means=Means(network="session-7"))
+    turned = turn(
+        SPEC, Knobs(network=INTERNAL_NETWORK), IMAGE, means=KnobResources(network="session-7")
+    )
     assert turned.limits.network == "session-7"
 
 
@@ -281,7 +283,9 @@ def test_the_internal_network_leads_nowhere_and_goes_with_the_session(
         "[[name for _, name in socket.if_nameindex() if name.startswith('eth')], error]",
         "link = socket.socket(); link.settimeout(2); error = link.connect_ex(('192.0.2.1', 80))",
     )
-    interfaces, error = seen(runs(code, Knobs(network=INTERNAL_NETWORK), means=Means(network=name)))
+    interfaces, error = seen(
+        runs(code, Knobs(network=INTERNAL_NETWORK), means=KnobResources(network=name))
+    )
     assert interfaces == ["eth0"]
     assert error == 101, "ENETUNREACH: there is no route, so nothing was waited for"
     own.remove_session(keep_containers=False)
@@ -453,5 +457,5 @@ def test_a_library_is_preloaded_beside_the_images_own(
     )
     usual, *_mapped = seen(runs(code, Knobs()))
     knobs = Knobs(preload=True, env=((preload.FILE_ORDER, "reverse"),))
-    found = seen(runs(code, knobs, means=Means(preload=name)))
+    found = seen(runs(code, knobs, means=KnobResources(preload=name)))
     assert found == [usual[::-1], True, True]

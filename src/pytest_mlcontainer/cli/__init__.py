@@ -90,7 +90,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return _answered(_merge_reports, arguments)
     from pytest_mlcontainer.cli.clean import clean
     from pytest_mlcontainer.cli.doctor import examine
-    from pytest_mlcontainer.cli.surroundings import here
+    from pytest_mlcontainer.cli.setup import here
 
     world = here(os.environ)
     if arguments.command == "clean":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_mlcontainer.cli.surroundings import Here
+from pytest_mlcontainer.cli.setup import CommandSetup
 from pytest_mlcontainer.engines import EngineRequest, Janitor, Leftover
 from pytest_mlcontainer.engines.docker.diagnosis import shown_endpoint
 from pytest_mlcontainer.engines.registry import open_engine
@@ -37,7 +37,7 @@ class _KnownSession:
         return {entry[name] for entry in self.entries if name in entry}
 
 
-def clean(here: Here, engine: str | None, *, dry_run: bool) -> int:
+def clean(here: CommandSetup, engine: str | None, *, dry_run: bool) -> int:
     """Remove leftovers and say what was removed, and what was left and why.
 
     Args:
@@ -58,7 +58,7 @@ def clean(here: Here, engine: str | None, *, dry_run: bool) -> int:
 
 
 def _clean_engine(
-    here: Here, endpoint: str | None, sessions: tuple[_KnownSession, ...], *, dry_run: bool
+    here: CommandSetup, endpoint: str | None, sessions: tuple[_KnownSession, ...], *, dry_run: bool
 ) -> bool:
     claimed = {name for each in sessions if each.alive for name in each.noted("repository")}
     abandoned = {name for each in sessions if not each.alive for name in each.noted("repository")}

@@ -13,7 +13,7 @@ from platform import machine
 
 from pytest_mlcontainer.cli.doctor_engine import check_engine, check_other_engine
 from pytest_mlcontainer.cli.findings import Finding, Status, finding_of
-from pytest_mlcontainer.cli.surroundings import Here, surroundings
+from pytest_mlcontainer.cli.setup import CommandSetup, pipeline_setup
 from pytest_mlcontainer.config import check_files, load, parse_options
 from pytest_mlcontainer.errors import EngineError, MlContainerError
 from pytest_mlcontainer.hooks import load_engines, schemes_of
@@ -23,7 +23,7 @@ from pytest_mlcontainer.pipeline.project_secrets import build_secret_problems, s
 from pytest_mlcontainer.secrets import exposed_arguments
 
 
-def examine(here: Here, engine: str | None, *, as_json: bool = False) -> int:
+def examine(here: CommandSetup, engine: str | None, *, as_json: bool = False) -> int:
     """Check everything, and print a line for each thing.
 
     Args:
@@ -46,7 +46,7 @@ def examine(here: Here, engine: str | None, *, as_json: bool = False) -> int:
     return 0 if works else 1
 
 
-def _findings(here: Here, engine: str | None) -> Iterator[Finding]:
+def _findings(here: CommandSetup, engine: str | None) -> Iterator[Finding]:
     settings, project = _check_project(here)
     engines = {} if settings is None or engine else dict(settings.engines)
     main = engine if settings is None else engines.get(settings.reference, engine)
@@ -76,7 +76,7 @@ def _check_cache(cache: Path) -> Finding:
     return Finding("cache", Status.OK, str(cache))
 
 
-def _check_project(here: Here) -> tuple[Settings | None, Finding]:
+def _check_project(here: CommandSetup) -> tuple[Settings | None, Finding]:
     """The nearest table from the working directory upwards."""
     for folder in (here.folder, *here.folder.parents):
         file = folder / "pyproject.toml"
@@ -107,7 +107,7 @@ def _judge_settings(settings: Settings) -> Finding:
     return Finding("project", Status.OK, f"{settings.file}: {names} on {platforms}")
 
 
-def _check_before_build(here: Here, settings: Settings) -> Iterator[Finding]:
+def _check_before_build(here: CommandSetup, settings: Settings) -> Iterator[Finding]:
     """The programs that the host commands begin with."""
     if set(settings.platforms) == {HOST}:
         return
@@ -125,7 +125,7 @@ def _check_before_build(here: Here, settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _check_secrets(here: Here, settings: Settings) -> Iterator[Finding]:
+def _check_secrets(here: CommandSetup, settings: Settings) -> Iterator[Finding]:
     """What is called like a secret and is none, and what a build or a run will ask for."""
     for text in exposed_arguments(settings.build):
         yield Finding("secrets", Status.WARNING, text)
@@ -147,7 +147,7 @@ def _check_answers(settings: Settings, engine: str | None) -> Iterator[Finding]:
         options = parse_options(machine(), prefix="--", engines=engines, schemes=schemes)
     except MlContainerError:
         return  # no engine is called like this, which its own line says
-    pipeline = Pipeline(surroundings(os.environ, lambda _event: None), options)
+    pipeline = Pipeline(pipeline_setup(os.environ, lambda _event: None), options)
     try:
         for platform in settings.platforms:
             yield _answers_of(pipeline, settings, platform)

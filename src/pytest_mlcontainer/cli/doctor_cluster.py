@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_mlcontainer.cli.findings import Finding, Status, finding_of
-from pytest_mlcontainer.cli.surroundings import Here
+from pytest_mlcontainer.cli.setup import CommandSetup
 from pytest_mlcontainer.engines.kubernetes.rights import ClusterFacts, smallest_role
 from pytest_mlcontainer.engines.registry import describe_cluster
 from pytest_mlcontainer.errors import MlContainerError
@@ -13,7 +13,7 @@ from pytest_mlcontainer.model import ClusterSettings, Settings
 
 
 def check_cluster(
-    here: Here, url: str, settings: Settings | None, otherwise: Status = Status.MISSING
+    here: CommandSetup, url: str, settings: Settings | None, otherwise: Status = Status.MISSING
 ) -> Iterator[Finding]:
     """What there is to say of a cluster.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pytest_mlcontainer.cli.doctor_cluster import check_cluster
 from pytest_mlcontainer.cli.findings import Finding, Status, finding_of
-from pytest_mlcontainer.cli.surroundings import Here
+from pytest_mlcontainer.cli.setup import CommandSetup
 from pytest_mlcontainer.engines import EngineRequest
 from pytest_mlcontainer.engines.docker.diagnosis import (
     BuilderFacts,
@@ -24,14 +24,16 @@ from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_engines
 from pytest_mlcontainer.model import KEPT_BYTES, Platform, Settings
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.pipeline.surroundings import kept_bytes
+from pytest_mlcontainer.pipeline.setup import kept_bytes
 
 _PLATFORMS = (Platform("linux", "amd64"), Platform("linux", "arm64"))
 _GIB = 1 << 30
 _ENOUGH_BYTES = 5 * _GIB
 
 
-def check_engine(here: Here, engine: str | None, settings: Settings | None) -> Iterator[Finding]:
+def check_engine(
+    here: CommandSetup, engine: str | None, settings: Settings | None
+) -> Iterator[Finding]:
     if is_cluster(engine):
         yield from check_cluster(here, str(engine), settings)
         return
@@ -109,7 +111,9 @@ def _check_disk(facts: EngineFacts) -> Iterator[Finding]:
         yield Finding("disk", Status.WARNING, text, remedy)
 
 
-def _check_kept(here: Here, facts: EngineFacts, settings: Settings | None) -> Iterator[Finding]:
+def _check_kept(
+    here: CommandSetup, facts: EngineFacts, settings: Settings | None
+) -> Iterator[Finding]:
     """Images that stay between sessions, against the most that they may take."""
     if not facts.kept:
         return
@@ -121,7 +125,7 @@ def _check_kept(here: Here, facts: EngineFacts, settings: Settings | None) -> It
     yield Finding("kept", Status.OK, text)
 
 
-def _check_added_engine(here: Here, name: str, what: str, otherwise: Status) -> Finding:
+def _check_added_engine(here: CommandSetup, name: str, what: str, otherwise: Status) -> Finding:
     """An engine that a plugin adds, of which no more is known here than that it answers."""
     try:
         asked = EngineRequest(name, here.environ, current_owner(uuid.uuid4().hex))
@@ -134,7 +138,9 @@ def _check_added_engine(here: Here, name: str, what: str, otherwise: Status) -> 
         return finding_of(what, otherwise, error)
 
 
-def check_other_engine(here: Here, name: str, settings: Settings | None) -> Iterator[Finding]:
+def check_other_engine(
+    here: CommandSetup, name: str, settings: Settings | None
+) -> Iterator[Finding]:
     """What there is to say of an engine that some platforms have."""
     if is_cluster(name):
         yield from check_cluster(here, name, settings, Status.WARNING)
@@ -142,7 +148,7 @@ def check_other_engine(here: Here, name: str, settings: Settings | None) -> Iter
         yield _check_other(here, name)
 
 
-def _check_other(here: Here, name: str) -> Finding:
+def _check_other(here: CommandSetup, name: str) -> Finding:
     if not is_docker(name):
         return _check_added_engine(here, name, "other engine", Status.WARNING)
     try:

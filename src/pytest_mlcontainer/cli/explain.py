@@ -11,7 +11,7 @@ from platform import machine
 
 from pytest_mlcontainer.cli.progress import following
 from pytest_mlcontainer.cli.reporting import write
-from pytest_mlcontainer.cli.surroundings import surroundings
+from pytest_mlcontainer.cli.setup import pipeline_setup
 from pytest_mlcontainer.config import load, parse_options
 from pytest_mlcontainer.errors import MlContainerError, NothingVaried
 from pytest_mlcontainer.hooks import load_comparators, load_engines, load_families, schemes_of
@@ -78,7 +78,7 @@ def explain(asked: ExplainArguments) -> int:
     settings = _settings(asked)
     jobs = tuple(_jobs(settings, options, asked.entrypoint))
     with following(os.environ, verbose=asked.verbose) as tell:
-        pipeline = Pipeline(surroundings(os.environ, tell), options)
+        pipeline = Pipeline(pipeline_setup(os.environ, tell), options)
         try:
             found = _results(pipeline, settings, jobs)
             results = [pipeline.hidden.clean(result) for result in found]

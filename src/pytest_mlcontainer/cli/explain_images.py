@@ -12,7 +12,7 @@ from platform import machine
 
 from pytest_mlcontainer.cli.progress import following
 from pytest_mlcontainer.cli.reporting import write
-from pytest_mlcontainer.cli.surroundings import surroundings
+from pytest_mlcontainer.cli.setup import pipeline_setup
 from pytest_mlcontainer.config import load, parse_engine, parse_settings
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.hooks import load_comparators, load_engines, schemes_of
@@ -80,7 +80,7 @@ def explain_images(asked: ImageArgs) -> int:
     started = time.monotonic()
     question = _question(asked)
     with following(os.environ, verbose=asked.verbose) as tell:
-        pipeline = Pipeline(surroundings(os.environ, tell), question.options)
+        pipeline = Pipeline(pipeline_setup(os.environ, tell), question.options)
         try:
             answer = pipeline.hidden.clean(explain(pipeline.experiments, question))
         finally:

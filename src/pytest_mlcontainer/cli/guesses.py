@@ -28,7 +28,7 @@ from pytest_mlcontainer.cli.scripts import asked_for, starts_server
 from pytest_mlcontainer.cli.served import GuessedServer, is_server, server_of, serves
 from pytest_mlcontainer.cli.shell_scripts import follow_script, program_started
 from pytest_mlcontainer.cli.source_files import code_of
-from pytest_mlcontainer.cli.unmet_needs import ImageGives, Unmet
+from pytest_mlcontainer.cli.unmet_needs import ImageProvisions, Unmet
 from pytest_mlcontainer.cli.written import (
     PREDICTED,
     WRITTEN,
@@ -111,7 +111,7 @@ def guess_entrypoints(
         document: what `pyproject.toml` holds.
     """
     notes: list[str] = []
-    gives = ImageGives(root, recipe)
+    gives = ImageProvisions(root, recipe)
     declared = None if _starts(recipe) else compose_command(root, notes)
     if declared is not None:
         recipe = replace(recipe, command=declared.words)
@@ -208,7 +208,11 @@ def _after(train: Guess, guess: Guess, trained: str, code: str) -> Guess:
 
 
 def _guess(
-    root: Path, found: ProjectCommand, recipe: DockerfileSummary, gives: ImageGives, scripted: str
+    root: Path,
+    found: ProjectCommand,
+    recipe: DockerfileSummary,
+    gives: ImageProvisions,
+    scripted: str,
 ) -> Guess:
     """One of the project's commands.
 
@@ -267,7 +271,7 @@ def _starts(recipe: DockerfileSummary) -> bool:
 
 
 def _own_command(
-    root: Path, recipe: DockerfileSummary, gives: ImageGives, notes: list[str], scripted: str
+    root: Path, recipe: DockerfileSummary, gives: ImageProvisions, notes: list[str], scripted: str
 ) -> Guess | None:
     """What the image runs by itself; None where its Dockerfile does not say, and for a shell or
     an interpreter that is told nothing."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_mlcontainer.cli.declared_commands import DeclaredCommand, dvc_stages, scripts_named
 from pytest_mlcontainer.cli.image_holds import place_in_image
 from pytest_mlcontainer.cli.project_commands import start_in_image
-from pytest_mlcontainer.cli.unmet_needs import ImageGives
+from pytest_mlcontainer.cli.unmet_needs import ImageProvisions
 from pytest_mlcontainer.dockerfile import DockerfileSummary
 
 
@@ -32,7 +32,7 @@ class PipelineStage:
 
 
 def find_stages(
-    root: Path, recipe: DockerfileSummary, gives: ImageGives, notes: list[str]
+    root: Path, recipe: DockerfileSummary, gives: ImageProvisions, notes: list[str]
 ) -> tuple[list[PipelineStage], frozenset[str]]:
     """All stages; none where they are not understood or the image cannot run all, and then the
     scripts that may not start without the others.

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from pytest_mlcontainer.displays.showing import NO_SIZE, Showing, Wish, choose, size_of
-from pytest_mlcontainer.pipeline.surroundings import cache_folder
+from pytest_mlcontainer.displays.showing import NO_SIZE, DisplayChoice, Showing, choose, size_of
+from pytest_mlcontainer.pipeline.setup import cache_folder
 from pytest_mlcontainer.progress.events import Tell
 
 
@@ -23,7 +23,7 @@ def following(environ: Mapping[str, str], *, verbose: bool) -> Iterator[Tell]:
         MlContainerError: `MLCONTAINER_PROGRESS` is none of what there is.
     """
     shown = choose(None, environ, is_free=sys.stderr.isatty())
-    wish = Wish(shown, int(verbose), color=not environ.get("NO_COLOR"))
+    wish = DisplayChoice(shown, int(verbose), color=not environ.get("NO_COLOR"))
     showing = Showing(_StandardError(), wish, environ, cache_folder(environ))
     try:
         yield showing.tell
@@ -32,7 +32,7 @@ def following(environ: Mapping[str, str], *, verbose: bool) -> Iterator[Tell]:
 
 
 class _StandardError:
-    """A `Place`. Whoever reads it may have gone: that is found out where the answer is printed."""
+    """Whoever reads it may have gone: that is found out where the answer is printed."""
 
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError):

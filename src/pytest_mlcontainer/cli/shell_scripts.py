@@ -10,7 +10,7 @@ from typing import Final
 
 from pytest_mlcontainer.cli.declared_commands import plain_words
 from pytest_mlcontainer.cli.project_commands import file_name
-from pytest_mlcontainer.cli.unmet_needs import ImageGives
+from pytest_mlcontainer.cli.unmet_needs import ImageProvisions
 from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 
 _SHELLS: Final = re.compile(r"(?:/(?:usr/)?bin/)?(?:ba|da)?sh")
@@ -19,7 +19,9 @@ _ARGUMENTS: Final = re.compile(r"""\s+["']?\$[@*]["']?$""")
 _GIVEN: Final = re.compile(r"""(?:exec )?["']?\$[@*]["']?""")  # its arguments are the command
 
 
-def follow_script(recipe: DockerfileSummary, gives: ImageGives) -> tuple[DockerfileSummary, str]:
+def follow_script(
+    recipe: DockerfileSummary, gives: ImageProvisions
+) -> tuple[DockerfileSummary, str]:
     """The recipe of an image that starts the script's last command itself, and the source of all
     programs that the script starts; the recipe as it is and "" where there is no such script."""
     words = command_words((*recipe.entrypoint, *recipe.command))
@@ -34,7 +36,7 @@ def follow_script(recipe: DockerfileSummary, gives: ImageGives) -> tuple[Dockerf
     return at_entrypoint if recipe.entrypoint else at_command, code
 
 
-def program_started(words: Sequence[str], gives: ImageGives) -> tuple[str, tuple[str, ...]]:
+def program_started(words: Sequence[str], gives: ImageProvisions) -> tuple[str, tuple[str, ...]]:
     """The source of what a command starts, "" where that is not the project's, and the words that
     it is given."""
     for at, word in enumerate(words):
@@ -50,7 +52,7 @@ def program_started(words: Sequence[str], gives: ImageGives) -> tuple[str, tuple
     return "", ()
 
 
-def _flask_module(words: Sequence[str], gives: ImageGives) -> str:
+def _flask_module(words: Sequence[str], gives: ImageProvisions) -> str:
     """The module that `flask run` loads: the one that it is told, or its usual one."""
     told = dict(pairwise(words)).get("--app") or dict(gives.recipe.environment).get("FLASK_APP")
     return (told or "app").removesuffix(".py").replace("/", ".")

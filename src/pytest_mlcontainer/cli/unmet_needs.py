@@ -120,7 +120,7 @@ def _given_file(argv: Sequence[str]) -> Iterator[str]:
             yield word
 
 
-class ImageGives:
+class ImageProvisions:
     """What an image gives to programs of its project: the files of `context`, which may be imported
     by the names in `modules`.
 

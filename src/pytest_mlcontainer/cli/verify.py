@@ -14,7 +14,7 @@ from platform import machine
 
 from pytest_mlcontainer.cli.progress import following
 from pytest_mlcontainer.cli.reporting import write
-from pytest_mlcontainer.cli.surroundings import surroundings
+from pytest_mlcontainer.cli.setup import pipeline_setup
 from pytest_mlcontainer.cli.verifying import Verified, carry_out
 from pytest_mlcontainer.config import load, parse_options, parse_settings
 from pytest_mlcontainer.config.image_names import parse_pinned_name
@@ -81,7 +81,7 @@ def verify(asked: VerifyArguments) -> int:
         schemes=schemes_of(load_engines),
     )
     with following(os.environ, verbose=asked.verbose) as tell:
-        pipeline = Pipeline(surroundings(os.environ, tell), options)
+        pipeline = Pipeline(pipeline_setup(os.environ, tell), options)
         try:
             published = tuple(pipeline.publishing.read(settings, name))
             options = _chosen(settings, options, published, has_table=has_table)

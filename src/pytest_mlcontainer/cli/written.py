@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from pytest_mlcontainer.cli.program_needs import ProgramNeeds, program_needs
-from pytest_mlcontainer.cli.unmet_needs import OF_THE_SYSTEM, ImageGives
+from pytest_mlcontainer.cli.unmet_needs import OF_THE_SYSTEM, ImageProvisions
 
 WRITTEN = ("outputs", "output", "artifacts", "models", "model", "results", "checkpoints",
             "predictions", "out")  # fmt: skip
@@ -24,7 +24,7 @@ _PATH_EXPECTED = (
 
 
 def outputs_of(
-    code: str, usual: tuple[str, ...], gives: ImageGives, argv: Sequence[str]
+    code: str, usual: tuple[str, ...], gives: ImageProvisions, argv: Sequence[str]
 ) -> tuple[tuple[str, ...], str]:
     """The folder that a source file writes to, if it names a usual one, or the files; what it
     prints where it can write nothing else. And where that is known from.
@@ -51,7 +51,7 @@ def outputs_of(
     return printed(needs), "the code prints, and writes no file that is known"
 
 
-def _may_write(code: str, gives: ImageGives, argv: Sequence[str]) -> bool:
+def _may_write(code: str, gives: ImageProvisions, argv: Sequence[str]) -> bool:
     """Whether one of the project's modules that a program imports writes something, or one cannot
     be read."""
     read = dict(gives.imported(code, argv))

@@ -21,7 +21,7 @@ from pytest_mlcontainer.config.values import (
 )
 from pytest_mlcontainer.config.words import show
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
-from pytest_mlcontainer.model import HOST, Keep, Options, Platform
+from pytest_mlcontainer.model import HOST, KeepPolicy, Options, Platform
 
 T = TypeVar("T")
 
@@ -82,7 +82,8 @@ def parse_options(
         gpus=check("--gpus", lambda text: parse_gpus(parse_filled_text(text)), gpus),
         image=check(f"{prefix}image", parse_word, image),
         engines=tuple(dict(filter(None, pairs)).items()),
-        keep=check(f"{prefix}keep", lambda text: parse_choice(text, Keep), keep) or Keep.NONE,
+        keep=check(f"{prefix}keep", lambda text: parse_choice(text, KeepPolicy), keep)
+        or KeepPolicy.NONE,
         records=check(f"{prefix}records", _parse_folder, records),
         baseline=check(f"{prefix}baseline", _parse_folder, baseline),
         update=update,

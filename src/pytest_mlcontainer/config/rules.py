@@ -24,7 +24,7 @@ from pytest_mlcontainer.config.values import (
 )
 from pytest_mlcontainer.config.words import show, show_key
 from pytest_mlcontainer.errors import ConfigError, MlContainerError
-from pytest_mlcontainer.model import Better, Free, ReadAs, Rule, Tolerance
+from pytest_mlcontainer.model import Freedom, MetricDirection, ReadAs, Rule, Tolerance
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ def _read_tolerance(rule: TableReader) -> Tolerance:
         scale=rule.read("scale", parse_bound, None),
         ulp=rule.read("ulp", parse_ulp, None),
         margin=rule.read("margin", parse_bound, None),
-        better=rule.read("better", lambda value: parse_choice(value, Better), None),
+        better=rule.read("better", lambda value: parse_choice(value, MetricDirection), None),
         agreement=rule.read("agreement", parse_share, None),
         equivalence=rule.read("equivalence", parse_width, None),
         calibrated=rule.read("tolerance", parse_calibrated, False),
@@ -102,7 +102,9 @@ def _read_tolerance(rule: TableReader) -> Tolerance:
         patterns=patterns,
         key=_filled(rule, "key", rule.read_list("key", parse_filled_text)),
         unordered=rule.read("unordered", parse_switch, False),
-        free=_filled(rule, "free", rule.read_list("free", lambda value: parse_choice(value, Free))),
+        free=_filled(
+            rule, "free", rule.read_list("free", lambda value: parse_choice(value, Freedom))
+        ),
         axis=rule.read("axis", parse_axis, 0),
         curve=rule.read("curve", parse_filled_text, None),
         read_as=rule.read("as", lambda value: parse_choice(value, ReadAs), None),
@@ -161,7 +163,7 @@ def _note_company(rule: TableReader, tolerance: Tolerance) -> None:
             what, show(rule.values["better"]), "add how far it may get worse: margin = 0.005"
         )
         rule.note("better", problem)
-    if "axis" in rule.values and not {Free.SIGN, Free.ORDER} & {*tolerance.free}:
+    if "axis" in rule.values and not {Freedom.SIGN, Freedom.ORDER} & {*tolerance.free}:
         remedy = 'add free = "sign" or free = "order", or remove axis'
         what = "says along which axis something is free, and nothing is"
         rule.note("axis", MlContainerError(what, show(rule.values["axis"]), remedy))
@@ -174,7 +176,7 @@ def _note_company(rule: TableReader, tolerance: Tolerance) -> None:
         _refuse(
             rule, "curve", ["curve", *(key for key in given if key not in _CURVE_ALLOWS)], remedy
         )
-    elif Free.LABELS in tolerance.free:
+    elif Freedom.LABELS in tolerance.free:
         other = [key for key in given if key not in (*_LABELS_ALLOW, "axis")]
         remedy = "labels have no distance: keep free, alone or with agreement"
         _refuse(rule, "free", ["free", *other], remedy)

@@ -16,7 +16,7 @@ _MARK: Final = "· "  # so that no line of a build begins as a command of a log 
 
 
 @dataclass(frozen=True)
-class Steps:
+class FoldedSteps:
     """What is folded away.
 
     Args:
@@ -33,10 +33,10 @@ class Steps:
         return [f"{INDENT}{_MARK}{line}" for line in self.lines]
 
 
-Fold = Callable[[Steps], list[str]]
+Fold = Callable[[FoldedSteps], list[str]]
 
 
-def unfolded(steps: Steps) -> list[str]:
+def unfolded(steps: FoldedSteps) -> list[str]:
     """The title alone, where nothing folds."""
     return [f"{INDENT}{steps.title}"]
 
@@ -52,15 +52,15 @@ def fold_for(environ: Mapping[str, str]) -> Fold:
     return unfolded
 
 
-def _github(steps: Steps) -> list[str]:
+def _github(steps: FoldedSteps) -> list[str]:
     return [f"::group::{steps.title}", *steps.marked, "::endgroup::"]
 
 
-def _gitlab(steps: Steps) -> list[str]:
+def _gitlab(steps: FoldedSteps) -> list[str]:
     name = re.sub(r"\W+", "_", steps.title).strip("_").lower()
     start = f"\x1b[0Ksection_start:{steps.at:.0f}:{name}[collapsed=true]\r\x1b[0K{steps.title}"
     return [start, *steps.marked, f"\x1b[0Ksection_end:{steps.at:.0f}:{name}\r\x1b[0K"]
 
 
-def _buildkite(steps: Steps) -> list[str]:
+def _buildkite(steps: FoldedSteps) -> list[str]:
     return [f"--- {steps.title}", *steps.marked, "--- tests"]

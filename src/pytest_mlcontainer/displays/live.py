@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from pytest_mlcontainer.displays.words import clock_of, state_of, title_of
-from pytest_mlcontainer.progress.board import Board, Going
+from pytest_mlcontainer.progress.board import RunningTask, TaskBoard
 from pytest_mlcontainer.progress.events import Event
 
 FIRST_S: Final = 0.4  # what takes less is not worth a look
@@ -37,7 +37,7 @@ class LiveBlock:
 
     def __init__(
         self,
-        board: Board,
+        board: TaskBoard,
         write: Callable[[str], None],
         size: Callable[[], os.terminal_size],
         *,
@@ -53,7 +53,7 @@ class LiveBlock:
         self._asked: tuple[object, ...] = ()
         self._rendered: list[str] = []
 
-    def take(self, event: Event, going: Going | None) -> None:
+    def take(self, event: Event, going: RunningTask | None) -> None:
         """An event that the board has taken over; what it changes is drawn at the next tick."""
 
     def tick(self, now: float) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_mlcontainer.displays.folds import INDENT, Fold, Steps, unfolded
+from pytest_mlcontainer.displays.folds import INDENT, Fold, FoldedSteps, unfolded
 from pytest_mlcontainer.displays.words import clock, clock_of, state_of, title_of
-from pytest_mlcontainer.progress.board import Board, Going
-from pytest_mlcontainer.progress.events import Activity, Ended, Event
+from pytest_mlcontainer.progress.board import RunningTask, TaskBoard
+from pytest_mlcontainer.progress.events import Activity, Event, TaskEnded
 from pytest_mlcontainer.report.escape import escape
 
 FIRST_S: Final = 0.6  # what takes less is over before anybody wonders
@@ -36,16 +36,16 @@ class PlainLines:
         says_steps: False where somebody else writes what is begun, and each step.
     """
 
-    board: Board
+    board: TaskBoard
     write: Callable[[list[str]], None]
     fold: Fold = unfolded
     says_steps: bool = True
     _shown: dict[str, _Shown] = field(default_factory=dict)
     _last: float = 0.0
 
-    def take(self, event: Event, going: Going | None) -> None:
+    def take(self, event: Event, going: RunningTask | None) -> None:
         """An event that the board has taken over."""
-        if isinstance(event, Ended) and going is not None:
+        if isinstance(event, TaskEnded) and going is not None:
             self._end(event, going)
 
     def tick(self, now: float) -> None:
@@ -63,7 +63,7 @@ class PlainLines:
             self._last = now
             self.write([f"{INDENT}{line}" for line in self._still(now)])
 
-    def _due(self, going: Going, now: float) -> Iterator[str]:
+    def _due(self, going: RunningTask, now: float) -> Iterator[str]:
         key = going.task.key
         shown = self._shown.get(key)
         if shown is None:
@@ -81,7 +81,7 @@ class PlainLines:
         if len(going) > _MOST:
             yield f"{len(going) - _MOST} more"
 
-    def _end(self, event: Ended, going: Going) -> None:
+    def _end(self, event: TaskEnded, going: RunningTask) -> None:
         if self._shown.pop(event.task, None) is None or not self.says_steps:
             return
         task, how = going.task, "done" if event.worked else "ended"
@@ -89,11 +89,11 @@ class PlainLines:
         title = f"{title_of(going)}: {task.activity.value}: {ended}"
         said = going.said if task.activity is Activity.BUILDING else []
         self._last = event.at
-        steps = Steps(title, [escape(line) for line in said], event.at)
+        steps = FoldedSteps(title, [escape(line) for line in said], event.at)
         self.write(self.fold(steps) if said else unfolded(steps))
 
 
-def _expected(going: Going) -> str:
+def _expected(going: RunningTask) -> str:
     if going.usual_s is not None:
         return f" (about {clock(going.usual_s)})"
     return "" if going.task.limit_s is None else f" (at most {clock(going.task.limit_s)})"

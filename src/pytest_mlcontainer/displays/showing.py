@@ -15,15 +15,15 @@ from pytest_mlcontainer.displays.live import LiveBlock
 from pytest_mlcontainer.displays.plain import PlainLines
 from pytest_mlcontainer.displays.ticking import Display, Ticking
 from pytest_mlcontainer.errors import MlContainerError
-from pytest_mlcontainer.progress.board import Board
+from pytest_mlcontainer.progress.board import TaskBoard
 from pytest_mlcontainer.progress.estimates import Estimates
-from pytest_mlcontainer.progress.events import Began, Event, Said
+from pytest_mlcontainer.progress.events import Event, TaskBegan, TaskMessage
 from pytest_mlcontainer.report.escape import escape
 
 VARIABLE: Final = "MLCONTAINER_PROGRESS"
 
 
-class Shown(enum.Enum):
+class DisplayKind(enum.Enum):
     """How what goes on is shown."""
 
     AUTO = "auto"
@@ -49,7 +49,7 @@ def size_of(descriptor: int) -> os.terminal_size:
     return os.terminal_size((columns, lines))
 
 
-class Place(Protocol):
+class DisplayOutput(Protocol):
     """Where it is shown. Nothing that goes wrong there may end what is shown."""
 
     def write(self, text: str) -> None:
@@ -63,7 +63,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class Wish:
+class DisplayChoice:
     """How it is to be shown there.
 
     Args:
@@ -72,12 +72,12 @@ class Wish:
         color: False for a live display without.
     """
 
-    shown: Shown
+    shown: DisplayKind
     verbosity: int
     color: bool
 
 
-def choose(asked: str | None, environ: Mapping[str, str], *, is_free: bool) -> Shown:
+def choose(asked: str | None, environ: Mapping[str, str], *, is_free: bool) -> DisplayKind:
     """How it is shown: as asked for, or as the place allows.
 
     Args:
@@ -87,15 +87,15 @@ def choose(asked: str | None, environ: Mapping[str, str], *, is_free: bool) -> S
     Raises:
         MlContainerError: what is asked for does not exist.
     """
-    name = asked or environ.get(VARIABLE) or Shown.AUTO.value
-    if name not in [each.value for each in Shown]:
+    name = asked or environ.get(VARIABLE) or DisplayKind.AUTO.value
+    if name not in [each.value for each in DisplayKind]:
         source = VARIABLE if asked is None else "--container-progress"
-        there = ", ".join(each.value for each in Shown)
+        there = ", ".join(each.value for each in DisplayKind)
         raise MlContainerError(f"{source} is none of {there}", repr(name), "leave it out for auto")
-    if Shown(name) is not Shown.AUTO:
-        return Shown(name)
+    if DisplayKind(name) is not DisplayKind.AUTO:
+        return DisplayKind(name)
     moves = is_free and environ.get("TERM", "dumb") not in ("dumb", "")
-    return Shown.LIVE if moves and "CI" not in environ else Shown.PLAIN
+    return DisplayKind.LIVE if moves and "CI" not in environ else DisplayKind.PLAIN
 
 
 class Showing:
@@ -108,8 +108,8 @@ class Showing:
 
     def __init__(
         self,
-        place: Place,
-        wish: Wish,
+        place: DisplayOutput,
+        wish: DisplayChoice,
         environ: Mapping[str, str],
         cache: Path,
         receive: Callable[[], Iterable[Event]] = tuple,
@@ -118,14 +118,14 @@ class Showing:
         self._verbosity = wish.verbosity
         self._receive = receive
         self._estimates = Estimates(cache)
-        board = Board(self._estimates)
-        is_live = wish.shown is Shown.LIVE
+        board = TaskBoard(self._estimates)
+        is_live = wish.shown is DisplayKind.LIVE
         self._block = (
             LiveBlock(board, place.write, place.size, color=wish.color) if is_live else None
         )
         display: Display = self._block or PlainLines(
             board,
-            place.write_lines if wish.shown is Shown.PLAIN else _drop,
+            place.write_lines if wish.shown is DisplayKind.PLAIN else _drop,
             fold_for(environ),
             says_steps=wish.verbosity < 1,
         )
@@ -137,7 +137,9 @@ class Showing:
         if self._has_ended:
             return
         line = line_of(event)
-        if line and self._verbosity > (1 if isinstance(event, Said) and event.is_detail else 0):
+        if line and self._verbosity > (
+            1 if isinstance(event, TaskMessage) and event.is_detail else 0
+        ):
             with self.paused():
                 self._place.write_lines([f"{INDENT}{escape(line)}"])
         self._ticking.tell(event)
@@ -162,9 +164,9 @@ class Showing:
 
 def line_of(event: Event) -> str:
     """What is said of it in a line; "" where that is nothing."""
-    if isinstance(event, Began):
+    if isinstance(event, TaskBegan):
         return str(event.task)
-    return str(event) if isinstance(event, Said) and not event.is_far else ""
+    return str(event) if isinstance(event, TaskMessage) and not event.is_far else ""
 
 
 def _drop(_lines: list[str]) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from pytest_mlcontainer.progress.board import Board, Going
+from pytest_mlcontainer.progress.board import RunningTask, TaskBoard
 from pytest_mlcontainer.progress.events import Event
 
 TICK_S: Final = 0.25
@@ -16,7 +16,7 @@ TICK_S: Final = 0.25
 class Display(Protocol):
     """What shows events to somebody."""
 
-    def take(self, event: Event, going: Going | None) -> None:
+    def take(self, event: Event, going: RunningTask | None) -> None:
         """An event, and the task that it is of, as the board has it now."""
 
     def tick(self, now: float) -> None:
@@ -31,7 +31,7 @@ class Ticking:
     """
 
     def __init__(
-        self, board: Board, display: Display, before: Callable[[], None] = lambda: None
+        self, board: TaskBoard, display: Display, before: Callable[[], None] = lambda: None
     ) -> None:
         self._board = board
         self._display = display

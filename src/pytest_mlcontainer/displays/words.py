@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_mlcontainer.progress.board import Going
+from pytest_mlcontainer.progress.board import RunningTask
 from pytest_mlcontainer.report.escape import escape
 
 _NEAR: Final = 0.25
 _PARTS: Final = 3
 
 
-def title_of(going: Going) -> str:
+def title_of(going: RunningTask) -> str:
     """What a task is about, with the first of what is varied where that is much."""
     name, _bracket, inside = going.task.title.partition("[")
     parts = inside.removesuffix("]").split(", ")
@@ -20,7 +20,7 @@ def title_of(going: Going) -> str:
     return escape(f"{name}[{', '.join(parts[:_PARTS])} and {len(parts) - _PARTS} more]")
 
 
-def state_of(going: Going) -> str:
+def state_of(going: RunningTask) -> str:
     """What a task does, and how far it is, without its title."""
     task = going.task
     text = task.activity.value
@@ -30,7 +30,7 @@ def state_of(going: Going) -> str:
     return escape(f"{text}; {more}" if more else text)
 
 
-def clock_of(going: Going, now: float) -> str:
+def clock_of(going: RunningTask, now: float) -> str:
     """How long it has taken, and may yet: `0:34 of about 1:10`, `5:34 of at most 10:00`.
 
     A limit is shown once a good part of it is over: most tasks are far from theirs.

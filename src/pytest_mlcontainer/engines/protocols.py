@@ -22,7 +22,7 @@ from pytest_mlcontainer.model import (
     ClusterSettings,
     Image,
     ImageName,
-    Keep,
+    KeepPolicy,
     Owner,
     Pairs,
     Platform,
@@ -296,7 +296,7 @@ class EngineRequest:
     endpoint: str | None
     environ: Mapping[str, str]
     owner: Owner
-    keep: Keep = Keep.NONE
+    keep: KeepPolicy = KeepPolicy.NONE
     on_keep: Callable[[str], None] = lambda _container: None
     cluster: ClusterSettings = ClusterSettings()
     send: SendImage = refuse_to_send

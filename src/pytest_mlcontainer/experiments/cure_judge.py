@@ -12,7 +12,7 @@ _LOST = "missing in the actual run"
 _NOT_NUMBERS = ("nan", "inf", "-inf", "None", "null", "")
 
 
-class FindsDifferences(Protocol):
+class DifferenceFinder(Protocol):
     """What holds runs against each other, as `RunComparison` does."""
 
     def failing(self, actual: Run, expected: Run) -> tuple[Difference, ...]:
@@ -29,7 +29,7 @@ class CureJudge:
         kept: the run of a baseline, which all runs have to agree with; None where there is none.
     """
 
-    def __init__(self, comparison: FindsDifferences, kept: Run | None = None) -> None:
+    def __init__(self, comparison: DifferenceFinder, kept: Run | None = None) -> None:
         self._comparison = comparison
         self._kept = kept
         self._plain: list[list[Run]] = []

@@ -24,7 +24,7 @@ from pytest_mlcontainer.explain.trials import (
 from pytest_mlcontainer.model import Failure, Run, SearchTrial
 
 Task = TypeVar("Task", bound=Hashable)
-Told = TypeVar("Told")  # what a search returns
+SearchReturn = TypeVar("SearchReturn")  # what a search returns
 _NAMED: Final = 4
 
 
@@ -136,7 +136,9 @@ class Experiment(Generic[Task]):
         """How many runs were made; one that several trials take counts once."""
         return len(self._runs)
 
-    def drive(self, begin: Callable[[], Generator[Plan, Observations, Told]]) -> Told:
+    def drive(
+        self, begin: Callable[[], Generator[Plan, Observations, SearchReturn]]
+    ) -> SearchReturn:
         """Make what a search asks for until it ends, from the start where its judge says so.
 
         Args:
@@ -192,13 +194,13 @@ class Experiment(Generic[Task]):
     def _read_as(self, reading: Reading) -> list[Trial]:
         return [each.trial for each in self._results if each.seen.reading is reading]
 
-    def _drive(self, search: Generator[Plan, Observations, Told]) -> Told:
+    def _drive(self, search: Generator[Plan, Observations, SearchReturn]) -> SearchReturn:
         try:
             plan = next(search)
             while True:
                 plan = search.send(self._observe_all(plan))
         except StopIteration as end:
-            told: Told = end.value
+            told: SearchReturn = end.value
             return told
 
     def _observe_all(self, plan: Plan) -> Observations:

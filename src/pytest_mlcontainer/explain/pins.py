@@ -10,9 +10,9 @@ from math import exp, lgamma
 from pytest_mlcontainer.explain.search_book import (
     CONTROL,
     Asking,
-    Book,
     BudgetEndsError,
     Names,
+    TrialBook,
     listed,
 )
 from pytest_mlcontainer.explain.search_crashes import WithoutCrashes, clear_crashes
@@ -46,7 +46,7 @@ MOST_REPEATS = 6
 
 
 @dataclass
-class Steady(MonotonePredicate):
+class SteadyPredicate(MonotonePredicate):
     """Whether repeats agree while these variations are pinned.
 
     Two repeats may agree by chance; they cannot disagree where everything that matters is pinned.
@@ -86,7 +86,7 @@ class Steady(MonotonePredicate):
 class Pinning:
     """The search for the smallest set to pin: its input, and its results so far."""
 
-    book: Book
+    book: TrialBook
     pinned: Names
     prior: Prior
     causes: list[Cause] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Pinning:
         if not self.pinned:
             self._name_randomness("the same run gives different results, and nothing can be pinned")
             return
-        question = Steady(self.book, REPEATS_WHEN_ALIKE if self._alike() else REPEATS)
+        question = SteadyPredicate(self.book, REPEATS_WHEN_ALIKE if self._alike() else REPEATS)
         while question.least <= MOST_REPEATS:
             yield from self.book.repeat(self.pinned, question.least)
             if not self.book.repeatable(self.pinned):
@@ -144,7 +144,7 @@ class Pinning:
         groups = Counter(seen.group for names in free for seen in self.book.worked(names))
         return max(groups.values(), default=0) > 1
 
-    def _attempt(self, question: Steady) -> Asking[bool]:
+    def _attempt(self, question: SteadyPredicate) -> Asking[bool]:
         """Search once. False where the set found turns out not to be enough."""
         try:
             found = yield from narrow(question, self.prior, self.pinned, CONTROL)
@@ -233,7 +233,7 @@ class Pinning:
         self.open.append(text)
 
     def _cut_short(self) -> None:
-        question = Steady(self.book)
+        question = SteadyPredicate(self.book)
         enough = [n for n in self.book.sets if n and n <= self.pinned and question.seen(n)]
         suspects = min(enough, key=len, default=self.pinned)
         known = (
@@ -262,7 +262,7 @@ def bare(pins: Names) -> str:
     return listed(plain(pins))
 
 
-def pinning(book: Book, names: Sequence[str], weights: Mapping[str, float]) -> Pinning:
+def pinning(book: TrialBook, names: Sequence[str], weights: Mapping[str, float]) -> Pinning:
     """A search for pins that goes on with what a book has seen."""
     pinned = prefixed(names)
     prior = suspicion(pinned, {PREFIX + name: weight for name, weight in weights.items()})

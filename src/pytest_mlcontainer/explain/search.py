@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 from pytest_mlcontainer.explain.pins import pinning
 from pytest_mlcontainer.explain.search_aims import (
-    Aims,
     ControlsDisagreeError,
     PlaceboDriftsError,
     Reweigh,
+    SearchInput,
     prior_within,
 )
 from pytest_mlcontainer.explain.search_book import (
     CONTROL,
     Asking,
-    Book,
     BudgetEndsError,
     Names,
+    TrialBook,
     listed,
 )
 from pytest_mlcontainer.explain.search_crashes import (
@@ -39,13 +39,13 @@ from pytest_mlcontainer.explain.search_probable import narrow_probable
 from pytest_mlcontainer.explain.search_rounds import plan_rounds
 from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
-    Drifts,
-    SteadyDrifts,
+    DriftPredicate,
+    SteadyDriftPredicate,
     minimal,
     suspicion,
 )
 from pytest_mlcontainer.explain.search_words import (
-    LeftOut,
+    LeftOutChanges,
     beside_placebo,
     evidence_of,
     too_small,
@@ -83,8 +83,8 @@ class CauseSearch:
         shares: how likely each cause was held to be before it was looked for, of 1.
     """
 
-    aims: Aims
-    book: Book
+    aims: SearchInput
+    book: TrialBook
     found: list[Names] = field(default_factory=list)
     waiting: list[Names] = field(default_factory=list)
     closed: list[list[Names]] = field(default_factory=list)
@@ -169,7 +169,7 @@ class CauseSearch:
         Args:
             left_out: what is not in `whole`, as it is part of a cause that is known.
         """
-        drifts = Drifts(self.book)
+        drifts = DriftPredicate(self.book)
         self.closed.append([])
         waiting, met = [CONTROL], {CONTROL}
         while waiting:
@@ -200,7 +200,7 @@ class CauseSearch:
     def _cause_within(self, rest: Names) -> Asking[Names]:
         """One smallest cause within `rest`, which drifts; not yet confirmed."""
         self.scope = rest
-        drifts = SteadyDrifts(self.book, self._steady)
+        drifts = SteadyDriftPredicate(self.book, self._steady)
         prior = prior_within(rest, self.aims, self.book, self.found)
         cause = yield from narrow_probable(drifts, prior, rest)
         if len(cause) > 1:
@@ -250,7 +250,7 @@ class CauseSearch:
             for name in sorted(cause)
             if len(rest) > 1 and not any(found <= rest - {name} for found in self.found)
         ]
-        untried = [names for names in others if Drifts(book).known(names) is None]
+        untried = [names for names in others if DriftPredicate(book).known(names) is None]
         yield from book.ask([*[cause] * max(0, CONFIRMED - len(book.worked(cause))), *untried])
         yield from book.settle(untried)
         if not book.agreed:
@@ -315,11 +315,11 @@ class CauseSearch:
         )
 
     def _cause(self, names: Names) -> Cause:
-        left_out = LeftOut.UNKNOWN
+        left_out = LeftOutChanges.UNKNOWN
         if self._agrees_without(names):
-            left_out = LeftOut.CAUSE
+            left_out = LeftOutChanges.CAUSE
         elif self._agrees_without(names.union(*self.found)):
-            left_out = LeftOut.CAUSES
+            left_out = LeftOutChanges.CAUSES
         controls = len(self.book.worked(CONTROL)) if names <= self.aims.natural else 0
         return evidence_of(names, self.book, left_out, controls)
 
@@ -384,7 +384,7 @@ def search_causes(
             which it would show all the same. It is tried where several causes were found, or one
             that nothing spoke for: where it drifts, so may anything, and it alone is named.
     """
-    aims = Aims(
+    aims = SearchInput(
         tuple(names),
         weights,
         frozenset(natural),
@@ -397,4 +397,4 @@ def search_causes(
         crash_weights,
         placebo,
     )
-    return CauseSearch(aims, Book(max(0, budget))).run()
+    return CauseSearch(aims, TrialBook(max(0, budget))).run()

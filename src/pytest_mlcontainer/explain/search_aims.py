@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from pytest_mlcontainer.explain.search_book import Book, Names
+from pytest_mlcontainer.explain.search_book import Names, TrialBook
 from pytest_mlcontainer.explain.search_crashes import CrashWeights
 from pytest_mlcontainer.explain.search_sets import Prior, suspicion
 from pytest_mlcontainer.explain.trials import Observation, Reading, Trial
@@ -22,7 +22,7 @@ class PlaceboDriftsError(Exception):
 
 
 @dataclass(frozen=True)
-class Aims:
+class SearchInput:
     """The input of a search: the changes, their weights and constraints; see `search_causes`."""
 
     names: tuple[str, ...]
@@ -38,7 +38,9 @@ class Aims:
     placebo: tuple[str, ...] = ()
 
 
-def prior_within(rest: Names, aims: Aims, book: Book, found: Collection[Names]) -> Prior:
+def prior_within(
+    rest: Names, aims: SearchInput, book: TrialBook, found: Collection[Names]
+) -> Prior:
     """How much each of `rest`, which drifts, is suspected, by what was seen so far.
 
     Args:

@@ -31,7 +31,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 @dataclass
-class Book:
+class TrialBook:
     """Every trial asked for, and what came of it.
 
     Args:

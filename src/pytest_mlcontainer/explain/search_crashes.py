@@ -10,13 +10,13 @@ from pytest_mlcontainer.explain.search_book import (
     CONTROL,
     PATIENCE_WHEN_FLAKY,
     Asking,
-    Book,
     Names,
+    TrialBook,
     listed,
 )
 from pytest_mlcontainer.explain.search_sets import (
     ContradictionError,
-    Crashes,
+    CrashPredicate,
     Prior,
     narrow,
     suspicion,
@@ -49,7 +49,7 @@ class WithoutCrashes:
 
 
 def clear_crashes(
-    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
+    book: TrialBook, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
 ) -> Asking[None]:
     """Take changes out of `cleared.works` until it runs."""
     attempts = 0
@@ -66,13 +66,13 @@ def clear_crashes(
 
 
 def _take_out_one(
-    book: Book, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
+    book: TrialBook, prior: Prior, crash_weights: CrashWeights | None, cleared: WithoutCrashes
 ) -> Asking[None]:
     failure = yield from _settled_failure(book, cleared.works)
     failed = [seen for seen in book.of(cleared.works) if seen.reading is Reading.FAILS]
     told = next(seen for seen in failed if seen.failure == failure)
     suspected = prior if crash_weights is None else suspicion(cleared.works, crash_weights(told))
-    question = Crashes(book, failure)
+    question = CrashPredicate(book, failure)
     names = yield from narrow(question, suspected, cleared.works, CONTROL)
     out = prior.order(names)[-1:]
     left = cleared.works - frozenset(out)
@@ -89,7 +89,7 @@ def _take_out_one(
         cleared.alone.append(frozenset(out))
 
 
-def _settled_failure(book: Book, names: Names) -> Asking[str]:
+def _settled_failure(book: TrialBook, names: Names) -> Asking[str]:
     """What these changes make it fail with; asked for again where two failures are as frequent.
 
     Raises:
@@ -107,7 +107,7 @@ def _settled_failure(book: Book, names: Names) -> Asking[str]:
             raise ContradictionError(names, f"with {listed(names)} changed, it fails now and then")
 
 
-def crashes_met(book: Book, known: Collection[Crash]) -> list[Crash]:
+def crashes_met(book: TrialBook, known: Collection[Crash]) -> list[Crash]:
     """Single changes that failed again and again while something else was looked for.
 
     Args:
@@ -121,7 +121,7 @@ def crashes_met(book: Book, known: Collection[Crash]) -> list[Crash]:
     ]
 
 
-def settle_control(book: Book, unknown: list[str]) -> Asking[bool]:
+def settle_control(book: TrialBook, unknown: list[str]) -> Asking[bool]:
     """Get a control that works. False where none does.
 
     Args:

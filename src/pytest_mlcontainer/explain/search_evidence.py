@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from math import prod
 
-from pytest_mlcontainer.explain.search_book import CONTROL, Book, Names, listed
+from pytest_mlcontainer.explain.search_book import CONTROL, Names, TrialBook, listed
 from pytest_mlcontainer.explain.search_sets import ContradictionError
 from pytest_mlcontainer.explain.trials import Reading
 
@@ -21,7 +21,7 @@ LUCK = 0.02
 LUCK_UNSUSPECTED = 0.005
 
 
-def lacking(book: Book, cause: Names, shares: Mapping[Names, float]) -> tuple[Names, ...]:
+def lacking(book: TrialBook, cause: Names, shares: Mapping[Names, float]) -> tuple[Names, ...]:
     """What has to be run once more before a cause is named: itself, or nothing changed; or nothing.
 
     Args:
@@ -40,7 +40,7 @@ def lacking(book: Book, cause: Names, shares: Mapping[Names, float]) -> tuple[Na
     return (cause,) if times < (CONFIRMED if suspected else CONFIRMED_UNSUSPECTED) else ()
 
 
-def hold_cause(book: Book, cause: Names) -> None:
+def hold_cause(book: TrialBook, cause: Names) -> None:
     """Make sure that each run under just a cause drifts.
 
     Raises:
@@ -53,7 +53,7 @@ def hold_cause(book: Book, cause: Names) -> None:
         raise ContradictionError(cause, text)
 
 
-def _luck(book: Book, causes: Collection[Names]) -> float:
+def _luck(book: TrialBook, causes: Collection[Names]) -> float:
     """How likely what was seen is where runs drift by chance; were it the causes, it is certain.
 
     Of all chances that runs may have to drift, the one under which it is likeliest; 1 where the

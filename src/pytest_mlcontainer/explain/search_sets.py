@@ -10,8 +10,8 @@ from math import prod
 from pytest_mlcontainer.explain.search_book import (
     PATIENCE_WHEN_FLAKY,
     Asking,
-    Book,
     Names,
+    TrialBook,
     listed,
 )
 from pytest_mlcontainer.explain.trials import Reading
@@ -43,7 +43,7 @@ class ContradictionError(Exception):
 class MonotonePredicate(abc.ABC):
     """A property of sets of changes that, once a set has it, larger sets as a rule have as well."""
 
-    book: Book
+    book: TrialBook
 
     @abc.abstractmethod
     def seen(self, names: Names) -> bool | None:
@@ -77,7 +77,7 @@ class MonotonePredicate(abc.ABC):
 
 
 @dataclass
-class Drifts(MonotonePredicate):
+class DriftPredicate(MonotonePredicate):
     """Do these changes make the result drift?"""
 
     def seen(self, names: Names) -> bool | None:
@@ -100,7 +100,7 @@ class Drifts(MonotonePredicate):
 
 
 @dataclass
-class SteadyDrifts(Drifts):
+class SteadyDriftPredicate(DriftPredicate):
     """The same, with `steady` asked for after each answer: whether repeats agree at all."""
 
     steady: Callable[[], Asking[None]]
@@ -112,7 +112,7 @@ class SteadyDrifts(Drifts):
 
 
 @dataclass
-class Crashes(MonotonePredicate):
+class CrashPredicate(MonotonePredicate):
     """Do these changes make the run fail, with this failure?"""
 
     failure: str = ""

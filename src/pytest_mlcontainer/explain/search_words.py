@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from pytest_mlcontainer.explain.search_book import Book, Names, listed
+from pytest_mlcontainer.explain.search_book import Names, TrialBook, listed
 from pytest_mlcontainer.model import Cause
 
 
-class LeftOut(enum.Enum):
+class LeftOutChanges(enum.Enum):
     """What has to be left out of all changes for the rest to agree with the control."""
 
     UNKNOWN = "not known"
@@ -17,7 +17,9 @@ class LeftOut(enum.Enum):
     CAUSES = "all causes that were found"
 
 
-def evidence_of(names: Names, book: Book, left_out: LeftOut, controls: int = 0) -> Cause:
+def evidence_of(
+    names: Names, book: TrialBook, left_out: LeftOutChanges, controls: int = 0
+) -> Cause:
     """A cause that is confirmed, with the runs that show it.
 
     Args:
@@ -27,9 +29,9 @@ def evidence_of(names: Names, book: Book, left_out: LeftOut, controls: int = 0) 
     times = len(book.worked(names))
     it = "it" if len(names) == 1 else "them"
     text = f"drifts with {it} alone ({times} of {times} runs)"
-    if left_out is LeftOut.CAUSE:
+    if left_out is LeftOutChanges.CAUSE:
         text += f" and agrees with all others but {it}"
-    elif left_out is LeftOut.CAUSES:
+    elif left_out is LeftOutChanges.CAUSES:
         text += " and agrees with all others but the causes named"
     if controls:
         text += (
@@ -39,7 +41,7 @@ def evidence_of(names: Names, book: Book, left_out: LeftOut, controls: int = 0) 
     return Cause(tuple(sorted(names)), book.runs, text)
 
 
-def unconfirmed(names: Names, book: Book) -> str:
+def unconfirmed(names: Names, book: TrialBook) -> str:
     """Of changes that drift alone, at the end of the budget before they were run again."""
     times = len(book.worked(names))
     return (

@@ -37,7 +37,7 @@ class WrongAnswer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class KnownAnswers:
     """The result of `known_answers` in one image.
 
     Args:
@@ -61,7 +61,7 @@ def answers_source() -> str:
     return source("known_answers.py")
 
 
-def parse_answers(printed: str) -> Answers:
+def parse_answers(printed: str) -> KnownAnswers:
     """What is in what it printed, which may be anything."""
     begun: dict[str, tuple[str, str]] = {}
     asked: dict[str, int] = {}
@@ -77,7 +77,7 @@ def parse_answers(printed: str) -> Answers:
             wrong.append(_wrong(raw, *begun[library]))
         elif library in begun and isinstance(raw.get("answers"), int):
             asked[library] = raw["answers"]
-    return Answers(
+    return KnownAnswers(
         tuple((begun[library][0], answers) for library, answers in asked.items()),
         tuple(wrong),
         tuple(unread),

@@ -35,7 +35,7 @@ _VALUES: Final = 4
 
 
 @dataclass(frozen=True)
-class Found:
+class LocationCandidate:
     """An answer, and where it can be proved.
 
     Attributes:
@@ -64,7 +64,7 @@ def find(
     actual: Sequence[ProcessRecording],
     outputs: Sequence[str],
     noise: frozenset[SourceLine] = frozenset(),
-) -> Found:
+) -> LocationCandidate:
     """Where two recordings of one program part, as far as can be told without another run.
 
     Args:
@@ -74,23 +74,23 @@ def find(
     """
     missing = _nothing_seen(expected, actual)
     if missing:
-        return Found(Location(notes=(missing,)))
+        return LocationCandidate(Location(notes=(missing,)))
     pairing = pair_recordings(expected, actual)
     chain = trace(pairing, outputs)
     notes = _remarks(expected, actual)
     if not chain.way:
         inline = _written_inline(pairing, outputs, notes)
         asking = None if inline.origins else _asking(pairing, chain, notes)
-        return asking or Found(inline)
+        return asking or LocationCandidate(inline)
     if not (chain.origins or chain.unsure):
         location = Location(steps=steps_of(pairing, chain), notes=(_why_none(chain), *notes))
-        return Found(location, is_loose=bool(chain.loose))
+        return LocationCandidate(location, is_loose=bool(chain.loose))
     return _traced(pairing, chain, notes, noise)
 
 
 def _traced(
     pairing: PairedRuns, chain: Chain, notes: tuple[str, ...], noise: frozenset[SourceLine]
-) -> Found:
+) -> LocationCandidate:
     """The answer of a chain that has a beginning."""
     began = chain.origins or chain.unsure
     origins = tuple({place_of(each): each for each in reversed(began)}.values())[::-1]
@@ -109,13 +109,13 @@ def _traced(
         notes=(*_unseen_told(chain), *notes),
     )
     if not chain.origins:
-        return Found(location, is_loose=True)
+        return LocationCandidate(location, is_loose=True)
     places = {place_of(each) for each in origins}
     # Where one gives what another gave before, the other stands for both in the chain.
     every = [each for each in on_the_way(chain) if place_of(each) in places]
     before = _before(pairing, chain, first, noise)
     kept, (put, *others) = aims_of(pairing, chain, [every, *before.values()])
-    return Found(
+    return LocationCandidate(
         location,
         kept,
         put,
@@ -190,7 +190,7 @@ def doubting(location: Location, places: tuple[SourceLine, ...]) -> Location:
     return replace(where, notes=(note, *location.notes))
 
 
-def _asking(pairing: PairedRuns, chain: Chain, notes: tuple[str, ...]) -> Found | None:
+def _asking(pairing: PairedRuns, chain: Chain, notes: tuple[str, ...]) -> LocationCandidate | None:
     """Where nothing that differs is seen to be written, what asks the environment and differs."""
     seen = [each for each in pairing.nodes if each.bound and not each.read and each.expected.site]
     hidden = [each for each in pairing.nodes if each.expected.hidden and each.expected.site]
@@ -210,7 +210,7 @@ def _asking(pairing: PairedRuns, chain: Chain, notes: tuple[str, ...]) -> Found 
         notes=(unseen, *notes),
     )
     kept, (put,) = aims_of(pairing, chain, [asking])
-    return Found(location, kept, put if len(places) == 1 else ())
+    return LocationCandidate(location, kept, put if len(places) == 1 else ())
 
 
 def _written_inline(

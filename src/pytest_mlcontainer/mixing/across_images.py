@@ -11,7 +11,7 @@ from pytest_mlcontainer.matrix import run_job
 from pytest_mlcontainer.mixing.contents import Contents
 from pytest_mlcontainer.mixing.hybrid_search import HybridSearch
 from pytest_mlcontainer.mixing.hybrid_trials import HybridTrials
-from pytest_mlcontainer.mixing.looking import Workshop, look, look_here
+from pytest_mlcontainer.mixing.looking import HybridTools, look, look_here
 from pytest_mlcontainer.mixing.pairing import imported_changes, one_way_changes, pair_up
 from pytest_mlcontainer.mixing.questions import HERE, Answer, ExperimentRuns, Other, Question
 from pytest_mlcontainer.mixing.sides import Side, check_sides, find_side
@@ -32,9 +32,9 @@ def explain_images(runner: ExperimentRuns, question: Question) -> Answer:
     """
     settings, options, name = question.settings, question.options, question.entry.name
     target = run_job(settings, options, name, settings.reference).target
-    shop = runner.workshop(settings, target)
+    tools = runner.hybrid_tools(settings, target)
     a, b = (
-        Side(name, Contents("", ""), None if name == HERE else find_side(shop, name, settings))
+        Side(name, Contents("", ""), None if name == HERE else find_side(tools, name, settings))
         for name in (question.a, question.b)
     )
     check_sides(a, b)
@@ -42,18 +42,18 @@ def explain_images(runner: ExperimentRuns, question: Question) -> Answer:
     platform = a.image.platform
     settings = replace(settings, platforms=(platform,), reference=platform)
     question = replace(question, settings=settings)
-    a, b = (_looked_into(shop, question, side) for side in (a, b))
+    a, b = (_looked_into(tools, question, side) for side in (a, b))
     if b.image is not None:
-        pair, not_exercised = pair_up(shop, settings, a, b)
-        trials = HybridTrials(runner, shop, question, pair)
+        pair, not_exercised = pair_up(tools, settings, a, b)
+        trials = HybridTrials(runner, tools, question, pair)
         return HybridSearch(trials, question, pair, not_exercised).answer()
     host = _run_here(runner, question)
-    return explain_one_way(runner, shop, question, (a, b), host)
+    return explain_one_way(runner, tools, question, (a, b), host)
 
 
 def explain_one_way(
     runner: ExperimentRuns,
-    shop: Workshop,
+    tools: HybridTools,
     question: Question,
     sides: tuple[Side, Side],
     other: Other,
@@ -66,17 +66,17 @@ def explain_one_way(
     every = one_way_changes(question.settings, *sides)
     imported = imported_changes(question.settings, sides, every)
     if imported:
-        answer = _try_packages(runner, shop, question, sides, other, imported)
+        answer = _try_packages(runner, tools, question, sides, other, imported)
         if answer.outcome.causes or answer.outcome.verdict.passes:
             left = sorted({each.name for each in every} - imported)
             return without(answer, left)
     names = frozenset(each.name for each in every)
-    return _try_packages(runner, shop, question, sides, other, names)
+    return _try_packages(runner, tools, question, sides, other, names)
 
 
 def explain_imported(
     runner: ExperimentRuns,
-    shop: Workshop,
+    tools: HybridTools,
     question: Question,
     sides: tuple[Side, Side],
     other: Other,
@@ -86,22 +86,22 @@ def explain_imported(
     imported = imported_changes(question.settings, sides, every)
     if not imported:
         return None
-    answer = _try_packages(runner, shop, question, sides, other, imported)
+    answer = _try_packages(runner, tools, question, sides, other, imported)
     return without(answer, sorted({each.name for each in every} - imported))
 
 
 def _try_packages(
     runner: ExperimentRuns,
-    shop: Workshop,
+    tools: HybridTools,
     question: Question,
     sides: tuple[Side, Side],
     other: Other,
     names: frozenset[str],
 ) -> Answer:
     if names:
-        shop.log(f"packages that differ: trying {listed(sorted(names))}")
-    pair, not_exercised = pair_up(shop, question.settings, *sides, names)
-    trials = HybridTrials(runner, shop, question, pair)
+        tools.log(f"packages that differ: trying {listed(sorted(names))}")
+    pair, not_exercised = pair_up(tools, question.settings, *sides, names)
+    trials = HybridTrials(runner, tools, question, pair)
     return HybridSearch(trials, question, pair, not_exercised, other).answer()
 
 
@@ -119,9 +119,9 @@ def _run_here(runner: ExperimentRuns, question: Question) -> Run | Failure:
     return worked_or_failed(lambda: runner.run(question.settings, job), RunError)
 
 
-def _looked_into(shop: Workshop, question: Question, side: Side) -> Side:
+def _looked_into(tools: HybridTools, question: Question, side: Side) -> Side:
     if side.image is None:
-        return replace(side, contents=look_here(shop, question.settings.root))
+        return replace(side, contents=look_here(tools, question.settings.root))
     alone = question.b == HERE  # nothing else of this machine can be brought into the image
-    contents = look(shop, side.image, question.entry, side.name, packages_alone=alone)
+    contents = look(tools, side.image, question.entry, side.name, packages_alone=alone)
     return replace(side, contents=contents)

@@ -16,7 +16,7 @@ from pytest_mlcontainer.experiments.driver import worked_or_failed
 from pytest_mlcontainer.facts import differing
 from pytest_mlcontainer.judging.apart import Exclusions
 from pytest_mlcontainer.mixing.across_images import explain_imported, explain_one_way
-from pytest_mlcontainer.mixing.looking import Workshop, look, look_here
+from pytest_mlcontainer.mixing.looking import HybridTools, look, look_here
 from pytest_mlcontainer.mixing.questions import Answer, ExperimentRuns, Question
 from pytest_mlcontainer.mixing.sides import Side
 from pytest_mlcontainer.model import (
@@ -134,14 +134,14 @@ class SoftwareSearch:
 
     def _tried(self, base: tuple[str, ...], apart: Exclusions) -> Software:
         into, other = self._sides()
-        shop = self.runner.workshop(self.settings, into.target)
+        tools = self.runner.hybrid_tools(self.settings, into.target)
         question = self._question(into, apart)
-        a = self._side(shop, into, question)
-        b = self._side(self.runner.workshop(self.settings, other.target), other, question)
+        a = self._side(tools, into, question)
+        b = self._side(self.runner.hybrid_tools(self.settings, other.target), other, question)
         reached = worked_or_failed(lambda: self.runner.run(self.settings, other))
         # A machine has packages for many things; two images of one project have its own.
         search = explain_imported if other.image is None else explain_one_way
-        answer = search(self.runner, shop, question, (a, b), reached)
+        answer = search(self.runner, tools, question, (a, b), reached)
         return Software(base) if answer is None else self._software(base, answer, (a, b))
 
     def _software(
@@ -199,12 +199,12 @@ class SoftwareSearch:
             max(_LEAST_BUDGET, self.budget),
         )
 
-    def _side(self, shop: Workshop, job: RunJob, question: Question) -> Side:
+    def _side(self, tools: HybridTools, job: RunJob, question: Question) -> Side:
         name = str(job.target.platform)
         if job.image is None:
-            return Side(name, look_here(shop, self.settings.root))
+            return Side(name, look_here(tools, self.settings.root))
         image = self.runner.image(self.settings, job.image)
-        return Side(name, look(shop, image, question.entry, name, packages_alone=True), image)
+        return Side(name, look(tools, image, question.entry, name, packages_alone=True), image)
 
 
 def _untried(outcome: Outcome, tried: set[str], causes: tuple[Cause, ...]) -> set[str]:

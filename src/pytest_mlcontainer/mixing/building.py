@@ -16,7 +16,7 @@ from pytest_mlcontainer import images
 from pytest_mlcontainer.mixing.changes import Change, ImageChangeKind
 from pytest_mlcontainer.mixing.contents import Contents, Distribution
 from pytest_mlcontainer.mixing.hybrids import Hybrid, ImagePair
-from pytest_mlcontainer.mixing.looking import Workshop, run_here, script
+from pytest_mlcontainer.mixing.looking import HybridTools, run_here, script
 from pytest_mlcontainer.model import BuildSettings, Image, Pairs, Settings
 from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.temporary import temporary_folder
@@ -24,7 +24,7 @@ from pytest_mlcontainer.temporary import temporary_folder
 DONOR, PLAN, WHEELS = "/mlcontainer-donor", "/mlcontainer-plan", "/mlcontainer-wheels"
 
 
-def build_hybrid(shop: Workshop, settings: Settings, pair: ImagePair, hybrid: Hybrid) -> str:
+def build_hybrid(tools: HybridTools, settings: Settings, pair: ImagePair, hybrid: Hybrid) -> str:
     """The reference of the hybrid image, built unless it was before.
 
     Raises:
@@ -39,7 +39,7 @@ def build_hybrid(shop: Workshop, settings: Settings, pair: ImagePair, hybrid: Hy
     key = digest([base.digest, donor, plan, hybrid.install, script()])
     contexts = () if pair.packed is None else (("donor", str(pair.packed)),)
     files = {"plan.json": plan, "transplant.py": script(), "Dockerfile": dockerfile(hybrid)}
-    return build_image(shop, settings, base, key, files, contexts).reference
+    return build_image(tools, settings, base, key, files, contexts).reference
 
 
 def transplant_plan(hybrid: Hybrid) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def dockerfile(hybrid: Hybrid) -> str:
     return "\n".join(lines) + "\n"
 
 
-def pack_here(shop: Workshop, found: Iterable[Change], contents: Contents) -> Path:
+def pack_here(tools: HybridTools, found: Iterable[Change], contents: Contents) -> Path:
     """A folder with this machine's files of these packages, for builds to take them from.
 
     It goes with what else the session shares.
@@ -98,15 +98,15 @@ def pack_here(shop: Workshop, found: Iterable[Change], contents: Contents) -> Pa
         file, packed = folder / "plan.json", folder / "packed"
         file.write_text(json.dumps(plan), encoding="utf-8")
         packed.mkdir()
-        run_here(shop, folder, ("pack", str(file), str(packed)))
+        run_here(tools, folder, ("pack", str(file), str(packed)))
         return str(packed)
 
-    place, _folder = shop.store.once("packed", digest([plan]), make)
+    place, _folder = tools.store.once("packed", digest([plan]), make)
     return Path(place)
 
 
 def build_image(
-    shop: Workshop,
+    tools: HybridTools,
     settings: Settings,
     base: Image,
     key: str,
@@ -133,12 +133,12 @@ def build_image(
                 timeout_s=settings.build.timeout_s,
             )
             project = replace(settings, build=build)
-            with shop.building(f"hybrid[{base.platform}]") as progress:
+            with tools.building(f"hybrid[{base.platform}]") as progress:
                 log = progress.say
-                built = images.build(shop.engine, project, base.platform, key, shop.known, log)
+                built = images.build(tools.engine, project, base.platform, key, tools.known, log)
             return images.image_to_json(built)
 
-    raw, _folder = shop.store.once("environment", key, make)
+    raw, _folder = tools.store.once("environment", key, make)
     return images.image_from_json(raw)
 
 

@@ -21,7 +21,7 @@ from pytest_mlcontainer.judging.apart import Exclusions, set_apart
 from pytest_mlcontainer.matrix import image_job, run_job
 from pytest_mlcontainer.mixing.building import build_hybrid
 from pytest_mlcontainer.mixing.hybrids import ImagePair, fitted, plan_hybrid
-from pytest_mlcontainer.mixing.looking import Workshop
+from pytest_mlcontainer.mixing.looking import HybridTools
 from pytest_mlcontainer.mixing.questions import ExperimentRuns, Question
 from pytest_mlcontainer.mixing.ties import Tie, closed, crossing, ties
 from pytest_mlcontainer.mixing.words import listed
@@ -48,10 +48,10 @@ class HybridTrials:
     """
 
     def __init__(
-        self, runner: ExperimentRuns, shop: Workshop, question: Question, pair: ImagePair
+        self, runner: ExperimentRuns, tools: HybridTools, question: Question, pair: ImagePair
     ) -> None:
         self._runner = runner
-        self._shop = shop
+        self._tools = tools
         self._question = question
         self._pair = pair
         self._ties = ties(pair.changes, pair.a.contents, pair.b.contents)
@@ -178,7 +178,7 @@ class HybridTrials:
         question, settings = self._question, self._question.settings
         job = run_job(settings, question.options, question.entry.name, settings.reference)
         hybrid = plan_hybrid(self._pair, wanted.names)
-        reference = build_hybrid(self._shop, settings, self._pair, hybrid)
+        reference = build_hybrid(self._tools, settings, self._pair, hybrid)
         image = replace(
             image_job(settings, question.options, settings.reference), reference=reference
         )

@@ -35,7 +35,7 @@ _FIND_PYTHON = (
 
 
 @dataclass(frozen=True)
-class Workshop:
+class HybridTools:
     """What looking into images and building hybrids takes of a pipeline.
 
     Args:
@@ -57,7 +57,7 @@ class Workshop:
 
 
 def look(
-    shop: Workshop, image: Image, entry: Entrypoint, name: str, *, packages_alone: bool = False
+    tools: HybridTools, image: Image, entry: Entrypoint, name: str, *, packages_alone: bool = False
 ) -> Contents:
     """What an image holds.
 
@@ -68,7 +68,7 @@ def look(
         RunError: there is no Python in it that could look.
     """
     words = ("list-packages",) if packages_alone else ("list",)
-    printed, problem = ask(shop, image, entry, words)
+    printed, problem = ask(tools, image, entry, words)
     raw = unpacked(printed)
     if raw is None:
         raise RunError(
@@ -79,13 +79,13 @@ def look(
     return replace(parse_contents(raw), env=image.env)
 
 
-def look_here(shop: Workshop, folder: Path) -> Contents:
+def look_here(tools: HybridTools, folder: Path) -> Contents:
     """What this machine's Python, the first on PATH, has.
 
     Raises:
         RunError: there is none.
     """
-    done = run_here(shop, folder, ("list-packages",))
+    done = run_here(tools, folder, ("list-packages",))
     raw = unpacked(done)
     if raw is None:
         raise RunError(
@@ -96,19 +96,19 @@ def look_here(shop: Workshop, folder: Path) -> Contents:
     return parse_contents(raw)
 
 
-def run_here(shop: Workshop, folder: Path, words: tuple[str, ...]) -> str:
+def run_here(tools: HybridTools, folder: Path, words: tuple[str, ...]) -> str:
     """What the script prints on this machine; "" where there is no Python.
 
     Args:
         folder: the working directory.
         words: the script's arguments.
     """
-    path = shop.environ.get("PATH")
+    path = tools.environ.get("PATH")
     python = shutil.which("python3", path=path) or shutil.which("python", path=path)
     if python is None:
         return ""
     argv = [python, "-c", script(), *words]
-    done = shop.processes.run(argv, cwd=folder, env=shop.environ, timeout_s=_TIMEOUT_S)
+    done = tools.processes.run(argv, cwd=folder, env=tools.environ, timeout_s=_TIMEOUT_S)
     return done.output
 
 
@@ -117,7 +117,9 @@ def script() -> str:
     return source("transplant.py")
 
 
-def ask(shop: Workshop, image: Image, entry: Entrypoint, words: tuple[str, ...]) -> tuple[str, str]:
+def ask(
+    tools: HybridTools, image: Image, entry: Entrypoint, words: tuple[str, ...]
+) -> tuple[str, str]:
     """What the script prints in an image, and what went wrong where it prints nothing."""
     start = (*(entry.entrypoint or image.entrypoint), *(entry.command or image.command))
     own = [word for word in start[:2] if _PYTHONS.fullmatch(word)]
@@ -138,17 +140,17 @@ def ask(shop: Workshop, image: Image, entry: Entrypoint, words: tuple[str, ...])
             limits=Limits(timeout_s=_TIMEOUT_S),
             passing=True,
         )
-        printed, said = _printed(shop, spec)
+        printed, said = _printed(tools, spec)
         if MARKER in printed:
             return printed, ""
         problem = problem or said
     return "", problem
 
 
-def _printed(shop: Workshop, spec: ContainerSpec) -> tuple[str, str]:
+def _printed(tools: HybridTools, spec: ContainerSpec) -> tuple[str, str]:
     with temporary_folder() as folder:
         out, err = folder / "out", folder / "err"
-        with shop.engine.container(spec) as container:
+        with tools.engine.container(spec) as container:
             container.failed = False
             try:
                 container.start()

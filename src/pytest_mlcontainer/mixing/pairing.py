@@ -12,7 +12,7 @@ from pytest_mlcontainer.mixing.changes import Change, ImageChangeKind, changes
 from pytest_mlcontainer.mixing.contents import Contents, Distribution
 from pytest_mlcontainer.mixing.hybrids import ImagePair, needs_wheel
 from pytest_mlcontainer.mixing.imports import imported_modules, used
-from pytest_mlcontainer.mixing.looking import Workshop
+from pytest_mlcontainer.mixing.looking import HybridTools
 from pytest_mlcontainer.mixing.sides import Side
 from pytest_mlcontainer.mixing.wheels import fetch_wheels
 from pytest_mlcontainer.model import Pairs, Settings
@@ -45,7 +45,7 @@ def _project_name(settings: Settings) -> str:
 
 
 def pair_up(
-    shop: Workshop, settings: Settings, a: Side, b: Side, only: frozenset[str] | None = None
+    tools: HybridTools, settings: Settings, a: Side, b: Side, only: frozenset[str] | None = None
 ) -> tuple[ImagePair, Pairs]:
     """The pair with the changes that can be made; and those that cannot, with the reasons.
 
@@ -61,12 +61,12 @@ def pair_up(
     forth = _wanted(b.contents, a.contents, (change.after for change in packages))
     back = _wanted(a.contents, b.contents, (change.before for change in packages))
     wheels = (
-        fetch_wheels(shop, settings, a, forth),
-        fetch_wheels(shop, settings, b, () if one_way else back),
+        fetch_wheels(tools, settings, a, forth),
+        fetch_wheels(tools, settings, b, () if one_way else back),
     )
     missing = {name: why for side in wheels for name, why in side.missing}
     kept = tuple(change for change in found if change.name not in missing)
-    packed = pack_here(shop, kept, b.contents) if b.image is None else None
+    packed = pack_here(tools, kept, b.contents) if b.image is None else None
     return ImagePair(a, b, kept, wheels, packed), tuple(sorted(missing.items()))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 
-from pytest_mlcontainer.mixing.looking import Workshop
+from pytest_mlcontainer.mixing.looking import HybridTools
 from pytest_mlcontainer.model import (
     Comparator,
     Entrypoint,
@@ -36,14 +36,14 @@ class ExperimentRuns:
         run: gives a run, failed or not.
         prefetch: starts what will be asked for soon.
         open_differing: both runs, with those pickles opened that cannot be compared otherwise.
-        workshop: what looking into images and building hybrids takes.
+        hybrid_tools: what looking into images and building hybrids takes.
     """
 
     image: Callable[[Settings, ImageJob], Image]
     run: Callable[[Settings, RunJob], Run]
     prefetch: Callable[[Settings, tuple[ImageJob | RunJob, ...]], None]
     open_differing: Callable[[Settings, Run, Run, tuple[Rule, ...]], tuple[Run, Run]]
-    workshop: Callable[[Settings, Target], Workshop]
+    hybrid_tools: Callable[[Settings, Target], HybridTools]
 
 
 @dataclass(frozen=True)

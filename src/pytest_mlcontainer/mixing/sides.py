@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_mlcontainer import images
 from pytest_mlcontainer.errors import EngineError
 from pytest_mlcontainer.mixing.contents import Contents
-from pytest_mlcontainer.mixing.looking import Workshop
+from pytest_mlcontainer.mixing.looking import HybridTools
 from pytest_mlcontainer.model import Image, Settings
 
 
@@ -26,7 +26,7 @@ class Side:
     image: Image | None = None
 
 
-def find_side(shop: Workshop, reference: str, settings: Settings) -> Image:
+def find_side(tools: HybridTools, reference: str, settings: Settings) -> Image:
     """An image that the user names, of whatever platform it is.
 
     Raises:
@@ -39,10 +39,10 @@ def find_side(shop: Workshop, reference: str, settings: Settings) -> Image:
             f"give it a name: docker tag {reference} a-name",
         )
     platform = settings.reference
-    local = shop.engine.find_image(reference, platform)
+    local = tools.engine.find_image(reference, platform)
     wanted = platform if local is None else local.platform
     try:
-        return images.find(shop.engine, reference, wanted)
+        return images.find(tools.engine, reference, wanted)
     except EngineError as error:
         remedy = error.remedy.replace("--container-image", "--image")
         raise type(error)(error.what, error.value, remedy) from error

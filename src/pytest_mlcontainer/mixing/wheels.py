@@ -10,7 +10,7 @@ from pytest_mlcontainer.errors import BuildError
 from pytest_mlcontainer.mixing.building import WHEELS, build_image
 from pytest_mlcontainer.mixing.contents import Distribution, text_of, unpacked
 from pytest_mlcontainer.mixing.hybrids import Wheels
-from pytest_mlcontainer.mixing.looking import Workshop, ask
+from pytest_mlcontainer.mixing.looking import HybridTools, ask
 from pytest_mlcontainer.mixing.sides import Side
 from pytest_mlcontainer.model import Entrypoint, Settings
 from pytest_mlcontainer.storage import digest
@@ -19,7 +19,7 @@ _WHEEL_S = 600  # to make one from source
 
 
 def fetch_wheels(
-    shop: Workshop, settings: Settings, base: Side, wanted: Iterable[Distribution]
+    tools: HybridTools, settings: Settings, base: Side, wanted: Iterable[Distribution]
 ) -> Wheels:
     """Wheels of these packages for the Python of an image: from the index its pip knows, or built.
 
@@ -33,8 +33,8 @@ def fetch_wheels(
     key = digest([image.digest, files["Dockerfile"], "wheels"])
     python = base.contents.minor
     try:
-        made = build_image(shop, settings, image, key, files, ())
-        raw = unpacked(ask(shop, made, Entrypoint("wheels"), ("wheels", WHEELS))[0]) or {}
+        made = build_image(tools, settings, image, key, files, ())
+        raw = unpacked(ask(tools, made, Entrypoint("wheels"), ("wheels", WHEELS))[0]) or {}
     except BuildError as error:
         raw = {each.name: {"said": error.what} for each in packages}
         made = image

@@ -61,7 +61,7 @@ class NeedsFrom(enum.Enum):
     SAME = "same"
 
 
-class Keep(enum.Enum):
+class KeepPolicy(enum.Enum):
     """Which containers stay on the engine after a test, for debugging."""
 
     NONE = "none"
@@ -69,7 +69,7 @@ class Keep(enum.Enum):
     ALL = "all"
 
 
-class Better(enum.Enum):
+class MetricDirection(enum.Enum):
     """Which way a metric improves: a change that way is no drift."""
 
     HIGHER = "higher"
@@ -82,7 +82,7 @@ class ReadAs(enum.Enum):
     TEXT = "text"
 
 
-class Free(enum.Enum):
+class Freedom(enum.Enum):
     """What a method leaves undetermined, so that it does not count.
 
     SIGN: of each vector along the axis (eigenvectors, principal components). ORDER: of the vectors

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.model.basics import (
-    Better,
     Emulation,
-    Free,
-    Keep,
+    Freedom,
+    KeepPolicy,
+    MetricDirection,
     NeedsFrom,
     Pairs,
     Platform,
@@ -58,7 +58,7 @@ class Tolerance:
     scale: float | None = None
     ulp: int | None = None
     margin: float | None = None
-    better: Better | None = None
+    better: MetricDirection | None = None
     agreement: float | None = None
     equivalence: float | None = None
     calibrated: bool = False
@@ -67,7 +67,7 @@ class Tolerance:
     patterns: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
     unordered: bool = False
-    free: tuple[Free, ...] = ()
+    free: tuple[Freedom, ...] = ()
     axis: int = 0
     curve: str | None = None
     read_as: ReadAs | None = None
@@ -288,7 +288,7 @@ class Options:
     gpus: str | None = None
     image: str | None = None
     engines: tuple[tuple[Platform | None, str], ...] = ()
-    keep: Keep = Keep.NONE
+    keep: KeepPolicy = KeepPolicy.NONE
     repeat: int | None = None
     records: Path | None = None
     baseline: Path | None = None

@@ -11,7 +11,7 @@ from pytest_mlcontainer.errors import OutputError, TooMuchOutputError
 from pytest_mlcontainer.globs import covers
 from pytest_mlcontainer.model import PRINTED, Folder, Output
 from pytest_mlcontainer.outputs.declared import clean
-from pytest_mlcontainer.progress.far import HowFar
+from pytest_mlcontainer.progress.far import TransferProgress
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 MAX_FILES = 100_000
@@ -77,7 +77,7 @@ class Collected:
     followed: dict[str, str] = field(default_factory=dict)
     allowance: OutputLimits = OutputLimits()
     hidden: Redactor = NOTHING
-    far: HowFar | None = None
+    far: TransferProgress | None = None
     stored: dict[str, Output] = field(default_factory=dict)
     times: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)

@@ -9,24 +9,24 @@ from pytest_mlcontainer.model import Options
 from pytest_mlcontainer.pipeline.arithmetic import Arithmetic
 from pytest_mlcontainer.pipeline.checks import Checks
 from pytest_mlcontainer.pipeline.comparisons import Comparisons
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.held_baselines import Baselines
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.probes import Probes
 from pytest_mlcontainer.pipeline.provisions import Provisions
 from pytest_mlcontainer.pipeline.publishing import Publishing
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.pipeline.runs import Runs, require
 from pytest_mlcontainer.pipeline.searches import Searches
 from pytest_mlcontainer.pipeline.servers import Servers
+from pytest_mlcontainer.pipeline.setup import PipelineSetup
 from pytest_mlcontainer.pipeline.slimming import Slimming
-from pytest_mlcontainer.pipeline.surroundings import Surroundings
 from pytest_mlcontainer.pipeline.unfinished import UnfinishedSearches
 from pytest_mlcontainer.secrets import Redactor
 
 __all__ = [
     "Pipeline",
-    "Surroundings",
+    "PipelineSetup",
     "compare_runs",
     "needed_by",
     "require",
@@ -49,44 +49,44 @@ class Pipeline:
         experiments: what a search between two images needs.
     """
 
-    def __init__(self, surroundings: Surroundings, options: Options) -> None:
-        context = self._context = Context(surroundings, options)
-        probes, provisions = Probes(context), Provisions(context)
-        unfinished = UnfinishedSearches(surroundings.cache)
-        self.arithmetic: Arithmetic = Arithmetic(context, probes)
-        self.images: Images = Images(context, probes)
-        self.publishing: Publishing = Publishing(context, self.images)
-        self.openings: Openings = Openings(context, probes, self.images)
+    def __init__(self, setup: PipelineSetup, options: Options) -> None:
+        resources = self._resources = PipelineResources(setup, options)
+        probes, provisions = Probes(resources), Provisions(resources)
+        unfinished = UnfinishedSearches(setup.cache)
+        self.arithmetic: Arithmetic = Arithmetic(resources, probes)
+        self.images: Images = Images(resources, probes)
+        self.publishing: Publishing = Publishing(resources, self.images)
+        self.openings: Openings = Openings(resources, probes, self.images)
         self.runs: Runs = Runs(
-            context, probes, self.arithmetic, self.images, provisions, self.openings, unfinished
+            resources, probes, self.arithmetic, self.images, provisions, self.openings, unfinished
         )
         self.servers: Servers = Servers(
-            context, self.arithmetic, self.images, provisions, self.runs
+            resources, self.arithmetic, self.images, provisions, self.runs
         )
         self.comparisons: Comparisons = Comparisons(options, self.runs, self.openings)
-        slimming = Slimming(context, self.images, self.runs, self.comparisons)
-        self.checks: Checks = Checks(context, self.images, slimming)
+        slimming = Slimming(resources, self.images, self.runs, self.comparisons)
+        self.checks: Checks = Checks(resources, self.images, slimming)
         self.baselines: Baselines = Baselines(options, self.runs, self.openings)
         self.experiments: ExperimentRuns = ExperimentRuns(
             self.images.make,
             self.runs.make,
             self.runs.prefetch,
             self.openings.open_differing,
-            self.images.workshop,
+            self.images.hybrid_tools,
         )
         self.searches: Searches = Searches(
-            context, self.images, self.runs, self.openings, unfinished, self.experiments
+            resources, self.images, self.runs, self.openings, unfinished, self.experiments
         )
-        shared_pool().divide(surroundings.processes)
+        shared_pool().divide(setup.processes)
 
     @property
     def hidden(self) -> Redactor:
         """Knows the secrets of all projects that were worked on so far."""
-        return self._context.secrets.hidden
+        return self._resources.secrets.hidden
 
     def kept(self) -> tuple[str, ...]:
         """Containers that stay on their engine for a look, those of workers too."""
-        return self._context.kept()
+        return self._resources.kept()
 
     def enter(self) -> None:
         """Have somebody who cleans up after this process; what makes things here does it itself.
@@ -94,12 +94,12 @@ class Pipeline:
         Raises:
             EngineError: this machine starts no more processes.
         """
-        self._context.enter()
+        self._resources.enter()
 
     def close(self) -> None:
         """End what still runs. What others of this session use stays; see `clean_up`."""
-        self._context.close()
+        self._resources.close()
 
     def clean_up(self, *, last: bool) -> None:
         """Remove what this session made, workers included; `last` is for its very end."""
-        self._context.clean_up(last=last)
+        self._resources.clean_up(last=last)

@@ -38,10 +38,10 @@ from pytest_mlcontainer.model import (
     VariesJob,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.alike import LEAST_SUSPICION, Alike, plan_alike, varied
+from pytest_mlcontainer.pipeline.alike import LEAST_SUSPICION, AlikeSettings, plan_alike, varied
 from pytest_mlcontainer.pipeline.explaining import explain_variations
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.preparing import look_around
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 from pytest_mlcontainer.pipeline.variation_outcome import what_it_means
 from pytest_mlcontainer.variations import together, wanted
 
@@ -51,7 +51,7 @@ _PLATFORM = "platform"
 
 
 def explain_platforms(
-    lab: Laboratory,
+    tools: SearchTools,
     job: CompareJob,
     outcome: Outcome,
     asked: VariesJob,
@@ -71,11 +71,11 @@ def explain_platforms(
         MlContainerError: a variation that is asked for does not exist.
     """
     chosen = wanted(families, asked.names)
-    there, here = (look_around(lab, side) for side in (job.expected, job.actual))
-    repeats = _see_repeats(lab, job, outcome, comparators)
-    comparison = RunComparison(lab.open, job.actual.entrypoint, comparators, repeats.apart)
+    there, here = (look_around(tools, side) for side in (job.expected, job.actual))
+    repeats = _see_repeats(tools, job, outcome, comparators)
+    comparison = RunComparison(tools.open, job.actual.entrypoint, comparators, repeats.apart)
     if repeats.apart:
-        compared = comparison.compare(*(lab.run(side) for side in (job.actual, job.expected)))
+        compared = comparison.compare(*(tools.run(side) for side in (job.actual, job.expected)))
         if compared.verdict.passes:
             return _only_apart(outcome, repeats)
         outcome = replace(outcome, differences=compared.differences, notes=compared.notes)
@@ -83,10 +83,10 @@ def explain_platforms(
     if repeats.steady:  # nothing can be told of the software of a program that is not
         known = software(there.facts, here.facts, repeats.apart)
     solved = bool(known.causes) and known.whole
-    alike = Alike({}, {}, ()) if solved else plan_alike(chosen, here, there)
+    alike = AlikeSettings({}, {}, ()) if solved else plan_alike(chosen, here, there)
     drift = PlatformDrift(
-        lab, job, outcome, asked, families, comparison, repeats, known, here, there, alike,
-        _experiment(lab, job, comparison, alike),
+        tools, job, outcome, asked, families, comparison, repeats, known, here, there, alike,
+        _experiment(tools, job, comparison, alike),
     )  # fmt: skip
     if solved:
         return drift.said(known.causes, Findings(SearchOutcome.DRIFT))
@@ -109,18 +109,18 @@ class SideRepeats:
 
 
 def _see_repeats(
-    lab: Laboratory, job: CompareJob, outcome: Outcome, comparators: tuple[Comparator, ...]
+    tools: SearchTools, job: CompareJob, outcome: Outcome, comparators: tuple[Comparator, ...]
 ) -> SideRepeats:
     """Run the reference once more, and the other platform where that may tell something."""
     entry = as_repeats(job.actual.entrypoint)
-    comparison = RunComparison(lab.open, entry, comparators)
+    comparison = RunComparison(tools.open, entry, comparators)
     # The other platform may be emulated: a clock or an id has to be suspected first.
     other = (job.actual,) if set_apart(outcome.differences, entry.rules) else ()
     apart, steady, runs = Exclusions(), True, 0
     for side in (job.expected, *other):
         again = replace(side, repeat=side.repeat + 1)
-        lab.prefetch((side, again))
-        pair = [lab.run(each) for each in (side, again)]
+        tools.prefetch((side, again))
+        pair = [tools.run(each) for each in (side, again)]
         runs += 1
         if any(run.failure is not None for run in pair):
             continue
@@ -158,7 +158,7 @@ class AlikeJudge:
 
 
 def _experiment(
-    lab: Laboratory, job: CompareJob, comparison: RunComparison, alike: Alike
+    tools: SearchTools, job: CompareJob, comparison: RunComparison, alike: AlikeSettings
 ) -> Experiment[RunJob]:
     """Trials of which each runs both sides."""
     return Experiment(
@@ -166,10 +166,10 @@ def _experiment(
             varied(job.actual, alike.actual, trial),
             varied(job.expected, alike.expected, trial),
         ),
-        RunsOnce(lambda each: worked_or_failed(partial(lab.run, each))),
-        lab.prefetch,
+        RunsOnce(lambda each: worked_or_failed(partial(tools.run, each))),
+        tools.prefetch,
         AlikeJudge(comparison),
-        advance=lab.advance,
+        advance=tools.advance,
     )
 
 
@@ -185,7 +185,7 @@ class PlatformDrift:
         alike: what can be made alike on both.
     """
 
-    lab: Laboratory
+    tools: SearchTools
     job: CompareJob
     outcome: Outcome
     asked: VariesJob
@@ -195,7 +195,7 @@ class PlatformDrift:
     software: Software
     here: Situation
     there: Situation
-    alike: Alike
+    alike: AlikeSettings
     experiment: Experiment[RunJob]
 
     @property
@@ -233,19 +233,21 @@ class PlatformDrift:
             (self.there, self.job.expected, self.alike.expected),
         ):
             chosen = [known[name] for name in cause.names if name in known]
-            after = self.lab.look(job, together(chosen)) if chosen else Facts()
+            after = self.tools.look(job, together(chosen)) if chosen else Facts()
             texts = [took_effect(each.witness, situation.facts, after) for each in chosen]
             parts += [f"{situation.platform}: {text}" for text in texts if text]
         return f"{'; '.join(parts)}: " if parts else ""
 
     def _in_part(self, findings: Findings) -> Outcome:
         """Nothing makes both agree: what moves the reference alone, and as much?"""
-        alone = explain_variations(self.lab, self.asked, self.families, self.comparison.comparators)
+        alone = explain_variations(
+            self.tools, self.asked, self.families, self.comparison.comparators
+        )
         runs = self.runs + (0 if alone.explanation is None else alone.explanation.runs)
         causes = (*self.software.causes, *self._comparable(alone, runs))
         remains = self._remains()
         known = self.repeats.steady and not self.software.may_be_the_cause
-        if not causes and known and not reads_file_times(self.lab.root):
+        if not causes and known and not reads_file_times(self.tools.root):
             platform = self.job.actual.target.platform
             evidence = (
                 f"nothing that was varied makes {platform} and {self.job.expected.target.platform}"
@@ -308,7 +310,7 @@ class PlatformDrift:
             parts: what is left, or was moved in part.
             runs: how many were made, where that is more than for this search.
         """
-        meant = what_it_means(self.lab, self.outcome, causes, self.experiment.runs_of(Trial()))
+        meant = what_it_means(self.tools, self.outcome, causes, self.experiment.runs_of(Trial()))
         return replace(
             self.outcome,
             causes=causes,
@@ -339,7 +341,7 @@ class PlatformDrift:
             platform = self.job.expected.target.platform
             return (f"repeats on {platform} disagree, so that nothing is known of the platforms",)
         texts = [self.software.open()]
-        if reads_file_times(self.lab.root):
+        if reads_file_times(self.tools.root):
             texts.append(
                 "the program reads when files were changed, and files that a build makes have "
                 "another time in the image of each platform: as long as that may be it, the "

@@ -24,7 +24,7 @@ LEAST_SUSPICION = 0.15
 
 
 @dataclass(frozen=True)
-class Alike:
+class AlikeSettings:
     """Settings that can be made alike, by name, for each side that is not so by itself."""
 
     actual: Mapping[str, Variation]
@@ -36,7 +36,7 @@ class Alike:
         return tuple(dict.fromkeys((*self.expected, *self.actual)))
 
 
-def plan_alike(families: tuple[Family, ...], here: Situation, there: Situation) -> Alike:
+def plan_alike(families: tuple[Family, ...], here: Situation, there: Situation) -> AlikeSettings:
     """What can be made alike of these families.
 
     Args:
@@ -60,7 +60,7 @@ def plan_alike(families: tuple[Family, ...], here: Situation, there: Situation) 
             actual[family.name] = mine
         if isinstance(theirs, Variation) and not _impossible(theirs, there):
             expected[family.name] = theirs
-    return Alike(actual, expected, tuple(others))
+    return AlikeSettings(actual, expected, tuple(others))
 
 
 def varied(job: RunJob, known: Mapping[str, Variation], trial: Trial) -> RunJob:

@@ -20,10 +20,10 @@ from pytest_mlcontainer.model import (
     Settings,
     Target,
 )
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.keys import facts_key
 from pytest_mlcontainer.pipeline.probes import Probes
 from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.answers import (
     Asking,
@@ -39,8 +39,8 @@ from pytest_mlcontainer.runs.emulation import emulation_note
 class Arithmetic:
     """Asks numerical libraries for what is known, once for each image, platform and CPU."""
 
-    def __init__(self, context: Context, probes: Probes) -> None:
-        self._context = context
+    def __init__(self, resources: PipelineResources, probes: Probes) -> None:
+        self._resources = resources
         self._probes = probes
 
     def checked_target(
@@ -53,7 +53,7 @@ class Arithmetic:
         Raises:
             RunError: they do not.
         """
-        engine, entry = self._context.engine(job.target), job.entrypoint
+        engine, entry = self._resources.engine(job.target), job.entrypoint
         target = self._probes.known_target(settings, engine, image, job.target, entry.env)
         if isinstance(job, RunJob) and job.variations:
             return target, emulation_note(target)
@@ -75,8 +75,8 @@ class Arithmetic:
         if platform == HOST:
             seen = self._probes.host_facts(settings, entry)
             return self.check_host(settings, entry, seen)
-        target = target_of(settings, self._context.options, platform)
-        engine = self._context.engine(target)
+        target = target_of(settings, self._resources.options, platform)
+        engine = self._resources.engine(target)
         image = engine.find_kept_image(images.repository(settings), platform)
         if image is None:
             return None
@@ -106,7 +106,7 @@ class Arithmetic:
             engine,
             image,
             facts_key(engine.identity(), image, target, entry.env, *place),
-            self._context.cache / "answers",
+            self._resources.cache / "answers",
         )
         if not asking.has_libraries:
             return ()
@@ -115,7 +115,7 @@ class Arithmetic:
             our_cpu = partial(self._probes.our_cpu, settings, engine, image)
             return self._asked(settings, asking, our_cpu)
 
-        notes, _folder = self._context.store(settings).once("answers", asking.key, make)
+        notes, _folder = self._resources.store(settings).once("answers", asking.key, make)
         return tuple(notes)
 
     def check_host(self, settings: Settings, entry: Entrypoint, seen: Facts) -> tuple[str, ...]:
@@ -125,23 +125,23 @@ class Arithmetic:
             seen: what the probe saw here.
         """
         asking = HostAsking(
-            entry, seen, self._context.processes, self._context.environ, settings.root
+            entry, seen, self._resources.processes, self._resources.environ, settings.root
         )
         if not asking.has_libraries:
             return ()
         key = (settings.file, "host answers", entry.env, asking.pythons)
-        return self._context.work.result(key, lambda: self._asked(settings, asking, lambda: None))
+        return self._resources.work.result(key, lambda: self._asked(settings, asking, lambda: None))
 
     def _asked(
         self, settings: Settings, asking: Asking, our_cpu: Callable[[], str | None]
     ) -> tuple[str, ...]:
         platform = asking.target.platform
         title = str(platform) if platform == HOST else f"image[{platform}]"
-        task = self._context.task(settings, Activity.LOOKING, title)
-        with self._context.slots, task as progress:
+        task = self._resources.task(settings, Activity.LOOKING, title)
+        with self._resources.slots, task as progress:
             progress.say("asking numerical libraries for what is known")
             answers = repeated(partial(ask, asking), progress.say)
         if answers.wrong:
-            log = self._context.logger(str(asking.target.platform))
+            log = self._resources.logger(str(asking.target.platform))
             raise repeated(partial(explain_wrong, asking, answers, our_cpu()), log)
         return unasked_notes(answers, asking.target)

@@ -21,8 +21,8 @@ from pytest_mlcontainer.model import (
     Comparator,
     Settings,
 )
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.pipeline.slimming import Slimming
 from pytest_mlcontainer.progress.events import Activity
 
@@ -32,8 +32,8 @@ _NEED_RUNS: Final = frozenset(each.name for each in IMAGE_CHECKS if each.needs i
 class Checks:
     """Makes checks of the image, each at most once."""
 
-    def __init__(self, context: Context, images: Images, slimming: Slimming) -> None:
-        self._context = context
+    def __init__(self, resources: PipelineResources, images: Images, slimming: Slimming) -> None:
+        self._resources = resources
         self._images = images
         self._slimming = slimming
         self._recent = RecentContents()
@@ -51,7 +51,7 @@ class Checks:
             MlContainerError: the image cannot be had, or the check cannot be made.
         """
         make = partial(self._make, settings, job, comparators)
-        return self._context.work.result((settings.file, job), make)
+        return self._resources.work.result((settings.file, job), make)
 
     def _make(
         self, settings: Settings, job: CheckJob, comparators: tuple[Comparator, ...]
@@ -63,29 +63,29 @@ class Checks:
         problems = () if is_given else check_files(settings)
         if problems:
             raise ConfigError(str(settings.file), problems)
-        context, images = self._context, self._images
-        context.enter()  # a check of the Dockerfile makes a folder before any engine is asked
+        resources, images = self._resources, self._images
+        resources.enter()  # a check of the Dockerfile makes a folder before any engine is asked
         jobs = {each.target.platform: each for each in job.images}
-        with context.task(settings, Activity.LOOKING, str(job)) as progress:
+        with resources.task(settings, Activity.LOOKING, str(job)) as progress:
             inputs = CheckInputs(
                 settings=settings,
                 check=job.check,
                 platform=job.platform,
                 platforms=tuple(jobs),
                 endpoint=job.images[0].target.engine,
-                environ=context.environ,
-                processes=context.processes,
-                cache=context.cache / "checks",
-                engine=lambda platform: context.engine(jobs[platform].target),
+                environ=resources.environ,
+                processes=resources.processes,
+                cache=resources.cache / "checks",
+                engine=lambda platform: resources.engine(jobs[platform].target),
                 image=lambda platform: images.make(settings, jobs[platform]),
                 facts=lambda platform: images.facts(settings, jobs[platform]),
                 target=lambda platform: images.target(settings, jobs[platform]),
-                report_folder=context.options.report,
+                report_folder=resources.options.report,
                 recent=self._recent,
                 log=progress.say,
-                hidden=context.secrets.hidden_of(settings),
+                hidden=resources.secrets.hidden_of(settings),
                 trials=self._trials(settings, job, comparators),
-                with_host=HOST in platforms(settings, context.options),
+                with_host=HOST in platforms(settings, resources.options),
             )
             return judge(CHECKS[job.check.name](inputs), job.check)
 

@@ -12,10 +12,10 @@ from pytest_mlcontainer.cleanup import sweep
 from pytest_mlcontainer.engines import Engine, EngineRequest, ImageStore, LogLine
 from pytest_mlcontainer.engines.registry import open_engine, open_repository
 from pytest_mlcontainer.errors import EngineError
-from pytest_mlcontainer.model import ClusterSettings, Image, ImageName, Keep, Target
+from pytest_mlcontainer.model import ClusterSettings, Image, ImageName, KeepPolicy, Target
 from pytest_mlcontainer.pipeline.background import Background
-from pytest_mlcontainer.pipeline.surroundings import Surroundings
-from pytest_mlcontainer.progress.events import Said
+from pytest_mlcontainer.pipeline.setup import PipelineSetup
+from pytest_mlcontainer.progress.events import TaskMessage
 from pytest_mlcontainer.publishing.pushing import push_tagged
 from pytest_mlcontainer.sharing.ledger import Ledger
 
@@ -35,14 +35,14 @@ class Connections:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        setup: PipelineSetup,
         ledger: Ledger,
         work: Background,
         enter: Callable[[], None],
         *,
-        keep: Keep,
+        keep: KeepPolicy,
     ) -> None:
-        self._surroundings = surroundings
+        self._setup = setup
         self._ledger = ledger
         self._work = work
         self._enter = enter
@@ -77,32 +77,32 @@ class Connections:
         failed_at, error = self._unreachable.get(place, (0.0, None))
         if error is not None and time.monotonic() < failed_at + _BELIEVED_S:
             raise EngineError(error.what, error.value, error.remedy) from error
-        world = self._surroundings
+        setup = self._setup
         try:
             asked = EngineRequest(
                 endpoint,
-                world.environ,
-                world.owner,
+                setup.environ,
+                setup.owner,
                 self._keep,
                 lambda container: self._ledger.add(kept=container),
                 cluster,
                 self._send,
             )
-            return open_engine(asked, world.kinds)
+            return open_engine(asked, setup.kinds)
         except EngineError as error:
             self._unreachable[place] = (time.monotonic(), error)
             raise
 
     def _send(self, name: ImageName, image: Image, store: ImageStore, log: LogLine) -> str:
         """Send an image to a registry, for an engine that runs what one has."""
-        environ = self._surroundings.environ
+        environ = self._setup.environ
         with closing(open_repository(name, environ, push=True)) as repository:
             return push_tagged(repository, image, store, log)
 
     def _greet(self, engine: Engine, endpoint: str | None) -> None:
         """What has to be done once for an engine, beside the build that waits for it anyway."""
         engine.identity()
-        world = self._surroundings
-        left = (*engine.sweep(), *sweep(world.cache, endpoint, world.environ, world.kinds))
+        setup = self._setup
+        left = (*engine.sweep(), *sweep(setup.cache, endpoint, setup.environ, setup.kinds))
         for session in dict.fromkeys(left):
-            world.tell(Said("", f"removed what the dead session {session} had left"))
+            setup.tell(TaskMessage("", f"removed what the dead session {session} had left"))

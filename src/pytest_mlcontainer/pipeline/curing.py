@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Final
 
 from pytest_mlcontainer.errors import EngineError, MlContainerError, RunError
-from pytest_mlcontainer.experiments.cure_judge import CureJudge, FindsDifferences
+from pytest_mlcontainer.experiments.cure_judge import CureJudge, DifferenceFinder
 from pytest_mlcontainer.experiments.driver import Experiment, RunsOnce, worked_or_failed
 from pytest_mlcontainer.explain.cure_changes import changes_for
 from pytest_mlcontainer.explain.cures import MOST_CHANGES, MOST_SETTINGS, CureFindings, search_cure
@@ -30,8 +30,8 @@ from pytest_mlcontainer.model import (
     Variation,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
 from pytest_mlcontainer.pipeline.preparing import look_around
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 from pytest_mlcontainer.variations.cure_settings import (
     numeric_families,
     settings_as_then,
@@ -46,7 +46,7 @@ _PLATFORMS: Final = frozenset({"hash-seed", "timezone", "locale", "encoding", "c
 
 
 @dataclass(frozen=True)
-class Drifting:
+class DriftToCure:
     """A drift that is to be cured.
 
     Args:
@@ -58,10 +58,10 @@ class Drifting:
         kept: the run of the baseline that is drifted from.
     """
 
-    lab: Laboratory
+    tools: SearchTools
     expected: RunJob
     actual: RunJob
-    comparison: FindsDifferences
+    comparison: DifferenceFinder
     causes: frozenset[str]
     locate: Callable[[Outcome], Outcome]
     kept: Run | None = None
@@ -74,13 +74,13 @@ class Drifting:
     @cached_property
     def situations(self) -> tuple[Situation, Situation]:
         """Of both sides, with nothing varied."""
-        there = look_around(self.lab, replace(self.expected, variations=()))
+        there = look_around(self.tools, replace(self.expected, variations=()))
         if len(self.platforms) == 1:
             return there, there
-        return there, look_around(self.lab, replace(self.actual, variations=()))
+        return there, look_around(self.tools, replace(self.actual, variations=()))
 
 
-def try_to_cure(drifting: Drifting, outcome: Outcome) -> Outcome:
+def try_to_cure(drifting: DriftToCure, outcome: Outcome) -> Outcome:
     """The outcome with what makes its sides agree; with why not, where a run cannot be made."""
     try:
         return Curing(drifting, outcome).cured()
@@ -89,10 +89,10 @@ def try_to_cure(drifting: Drifting, outcome: Outcome) -> Outcome:
         return replace(outcome, cure=Cure(CureKind.NOTHING, notes=notes))
 
 
-class Measures:
+class CureMeasures:
     """What can be done to both sides, by the names that trials have."""
 
-    def __init__(self, drifting: Drifting) -> None:
+    def __init__(self, drifting: DriftToCure) -> None:
         self._drifting = drifting
         self._settings: dict[str, tuple[CureSetting | None, CureSetting | None]] = {}
         self._changes: dict[str, CureChange] = {}
@@ -171,19 +171,19 @@ class Measures:
 class Curing:
     """Looks for a cure: settings first, then changes of the program tried from outside."""
 
-    def __init__(self, drifting: Drifting, outcome: Outcome) -> None:
+    def __init__(self, drifting: DriftToCure, outcome: Outcome) -> None:
         self._drifting = drifting
         self._outcome = outcome
         self._repeats = outcome.verdict is Verdict.NONDETERMINISTIC
         self._is_alone = self._repeats or drifting.kept is not None  # all runs are of one side
-        self._measures = Measures(drifting)
+        self._measures = CureMeasures(drifting)
         self._judge = CureJudge(drifting.comparison, drifting.kept)
-        lab = drifting.lab
+        tools = drifting.tools
         blamed = (RunError, EngineError)
         self._experiment: Experiment[RunJob] = Experiment(
             self._tasks,
-            RunsOnce(lambda job: worked_or_failed(partial(lab.run, job), *blamed)),
-            lab.prefetch,
+            RunsOnce(lambda job: worked_or_failed(partial(tools.run, job), *blamed)),
+            tools.prefetch,
             self._judge,
         )
 

@@ -7,10 +7,10 @@ from pytest_mlcontainer.explain.priors import after_drift, after_failure
 from pytest_mlcontainer.explain.search import search_causes
 from pytest_mlcontainer.explain.trials import Observation, Search, Trial
 from pytest_mlcontainer.model import Comparator, Family, Outcome, VariesJob, Verdict
-from pytest_mlcontainer.pipeline.curing import Drifting, try_to_cure
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.curing import DriftToCure, try_to_cure
 from pytest_mlcontainer.pipeline.locating import try_to_locate
-from pytest_mlcontainer.pipeline.preparing import Prepared, prepare
+from pytest_mlcontainer.pipeline.preparing import PreparedSearch, prepare
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 from pytest_mlcontainer.pipeline.variation_outcome import outcome_of
 from pytest_mlcontainer.pipeline.variation_trials import VariationTrials
 from pytest_mlcontainer.variations import apart_pairs, kin_pairs
@@ -20,7 +20,7 @@ _UNSUSPECTED = 0.2  # of a failure whose text does not speak of it
 
 
 def explain_variations(
-    lab: Laboratory,
+    tools: SearchTools,
     job: VariesJob,
     families: tuple[Family, ...],
     comparators: tuple[Comparator, ...] = (),
@@ -35,41 +35,45 @@ def explain_variations(
         NothingVaried: none of those that were named changes anything here.
         RunError: the entrypoint fails with nothing varied.
     """
-    prepared = prepare(lab, job, families)
-    trials = VariationTrials(lab, job.run, prepared.changes, comparators)
+    prepared = prepare(tools, job, families)
+    trials = VariationTrials(tools, job.run, prepared.changes, comparators)
     while True:
         findings = trials.experiment.drive(lambda: _search(job, families, prepared, trials))
         random = (RANDOMNESS,) in {cause.names for cause in findings.causes}
         # Ids that no pin explains hide all else: without them there may be more to find.
         if not random or not trials.set_apart_more():
-            outcome = outcome_of(lab, job, prepared, trials, findings)
-            return _looked_into(lab, job, prepared, trials, outcome)
+            outcome = outcome_of(tools, job, prepared, trials, findings)
+            return _looked_into(tools, job, prepared, trials, outcome)
 
 
 def _looked_into(
-    lab: Laboratory, job: VariesJob, prepared: Prepared, trials: VariationTrials, outcome: Outcome
+    tools: SearchTools,
+    job: VariesJob,
+    prepared: PreparedSearch,
+    trials: VariationTrials,
+    outcome: Outcome,
 ) -> Outcome:
     """The outcome with where its runs part, and what makes them agree, as far as is asked for."""
     sides = trials.sides(outcome.causes[0].names if outcome.causes else ())
     if sides is None or outcome.verdict.passes or outcome.verdict is Verdict.FAILED:
         return outcome
-    if lab.locates:
+    if tools.locates:
         outcome = try_to_locate(sides, outcome)
-    if not lab.cures:
+    if not tools.cures:
         return outcome
     names = tuple(dict.fromkeys(name for cause in outcome.causes for name in cause.names))
     known = prepared.known(names)
     # Of several causes, each on its own, all are to be cured.
     actual = job.run.varied(known) if len(outcome.causes) > 1 and known else sides.actual
-    drifting = Drifting(
-        lab, sides.expected, actual, sides.comparison, frozenset(names),
+    drifting = DriftToCure(
+        tools, sides.expected, actual, sides.comparison, frozenset(names),
         lambda found: try_to_locate(sides, found),
     )  # fmt: skip
     return try_to_cure(drifting, outcome)
 
 
 def _search(
-    job: VariesJob, families: tuple[Family, ...], prepared: Prepared, trials: VariationTrials
+    job: VariesJob, families: tuple[Family, ...], prepared: PreparedSearch, trials: VariationTrials
 ) -> Search:
     """The search, from its beginning; it suspects more where a drift or a failure speaks of it."""
 

@@ -12,7 +12,7 @@ from typing import Final
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.comparison import RunComparison
 from pytest_mlcontainer.judging.apart import set_apart
-from pytest_mlcontainer.locating.answer import Found, doubting, find, moved, noise_of
+from pytest_mlcontainer.locating.answer import LocationCandidate, doubting, find, moved, noise_of
 from pytest_mlcontainer.locating.recording import ProcessRecording, read_recording
 from pytest_mlcontainer.model import (
     HOST,
@@ -27,7 +27,7 @@ from pytest_mlcontainer.model import (
     Variation,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 from pytest_mlcontainer.runs.recording import RECORDING, VALUES
 
 NAME: Final = "recorder"
@@ -37,7 +37,7 @@ _AGAIN: Final = 1000  # more than any other run of the same is numbered by
 
 
 @dataclass(frozen=True)
-class TwoSides:
+class DriftingRuns:
     """Two runs of one entrypoint that drift.
 
     Args:
@@ -45,7 +45,7 @@ class TwoSides:
         comparison: by which they drift.
     """
 
-    lab: Laboratory
+    tools: SearchTools
     expected: RunJob
     actual: RunJob
     comparison: RunComparison
@@ -59,7 +59,7 @@ class TwoSides:
         why = self._why_unwatched()
         if why:
             return Location(notes=(why,))
-        watched = self._watch(Recording(self.lab.packages))
+        watched = self._watch(Recording(self.tools.packages))
         random = outcome.verdict is Verdict.NONDETERMINISTIC
         sides = self if random else self.less_clocks(watched.runs[0])
         why = sides._why_not(watched.runs, random=random)
@@ -67,7 +67,7 @@ class TwoSides:
             return Location(runs=2, notes=(why,))
         return sides._searched(outcome, watched)
 
-    def less_clocks(self, again: Run | None = None) -> TwoSides:
+    def less_clocks(self, again: Run | None = None) -> DriftingRuns:
         """The same, with what a clock or an id makes differ from run to run set apart.
 
         Args:
@@ -77,25 +77,25 @@ class TwoSides:
             MlContainerError: a run cannot be made.
         """
         if again is None:
-            again = self.lab.run(replace(self.expected, repeat=self.expected.repeat + 1))
-        seen = self.comparison.compare(again, self.lab.run(self.expected))
+            again = self.tools.run(replace(self.expected, repeat=self.expected.repeat + 1))
+        seen = self.comparison.compare(again, self.tools.run(self.expected))
         if again.failure is not None or seen.verdict.passes:
             return self
         apart = set_apart(seen.differences, self.comparison.entry.rules)
         return replace(self, comparison=self.comparison.less(apart))
 
-    def _searched(self, outcome: Outcome, watched: Watched) -> Location:
+    def _searched(self, outcome: Outcome, watched: WatchedPair) -> Location:
         search = Exchange(self, outcome)
         found = search.find(watched)
         if found.is_loose:
-            watched = self._watch(Recording(self.lab.packages, dense=True))
+            watched = self._watch(Recording(self.tools.packages, dense=True))
             found = search.find(watched)
         return search.proved(found, watched)
 
-    def _watch(self, recording: Recording) -> Watched:
+    def _watch(self, recording: Recording) -> WatchedPair:
         sides = self.expected, self.actual
-        self.lab.prefetch(tuple(_watched(each, recording) for each in sides))
-        return Watched(tuple(self.run(each, recording) for each in sides))
+        self.tools.prefetch(tuple(_watched(each, recording) for each in sides))
+        return WatchedPair(tuple(self.run(each, recording) for each in sides))
 
     def _why_unwatched(self) -> str:
         """Why their runs cannot be watched; "" where they can."""
@@ -103,7 +103,7 @@ class TwoSides:
             if target.platform == HOST:
                 return "runs on host are not watched: only those in containers are"
             asked = Knobs(recording=Recording())
-            if self.lab.capabilities(target).missing_knobs(asked):
+            if self.tools.capabilities(target).missing_knobs(asked):
                 return f"the engine of {target.platform} cannot have a program watched"
         return ""
 
@@ -113,7 +113,7 @@ class TwoSides:
             if run.failure is not None:
                 return f"watched, {job} fails: {run.failure.what}"
             # What is made anew in each run cannot be the same.
-            if not random and not self.comparison.compare(run, self.lab.run(job)).verdict.passes:
+            if not random and not self.comparison.compare(run, self.tools.run(job)).verdict.passes:
                 return (
                     f"watched, {job} writes something else than otherwise: its outputs depend on "
                     "what differs from run to run, or on being watched"
@@ -128,11 +128,11 @@ class TwoSides:
         Raises:
             MlContainerError: it cannot be made.
         """
-        return self.lab.run(_watched(job, recording))
+        return self.tools.run(_watched(job, recording))
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedPair:
     """Two watched runs, of the expected side and the actual one."""
 
     runs: tuple[Run, ...]
@@ -145,14 +145,14 @@ class Watched:
 class Exchange:
     """Proves an origin: its values of one side are put into a run of the other."""
 
-    def __init__(self, sides: TwoSides, outcome: Outcome) -> None:
+    def __init__(self, sides: DriftingRuns, outcome: Outcome) -> None:
         self._sides = sides
         self._outputs = _outputs(outcome)
         self._noise: frozenset[SourceLine] = frozenset()
         self._left = set[int]()
         self._runs = 0
 
-    def find(self, watched: Watched) -> Found:
+    def find(self, watched: WatchedPair) -> LocationCandidate:
         """What two watched runs tell; of several origins, not those that differ in each run."""
         self._runs += 2
         expected, actual = watched.streams
@@ -161,12 +161,12 @@ class Exchange:
             return found
         job = self._sides.expected
         again = replace(job, repeat=job.repeat + _AGAIN)
-        run = self._sides.run(again, Recording(self._sides.lab.packages))
+        run = self._sides.run(again, Recording(self._sides.tools.packages))
         self._runs += 1
         self._noise = noise_of(expected, read_recording(run.folder / RECORDING))
         return find(expected, actual, self._outputs, self._noise)
 
-    def proved(self, found: Found, watched: Watched) -> Location:
+    def proved(self, found: LocationCandidate, watched: WatchedPair) -> Location:
         """The answer, with what exchanging values showed.
 
         Raises:
@@ -174,7 +174,7 @@ class Exchange:
         """
         if not found.origins:
             return self._told(found)
-        sides, packages = self._sides, self._sides.lab.packages
+        sides, packages = self._sides, self._sides.tools.packages
         keeping = Recording(packages, found.kept, records=False)
         giving = sides.run(sides.expected, keeping)
         kept = giving.folder / RECORDING / VALUES
@@ -205,7 +205,7 @@ class Exchange:
             unseen = unseen or more.unseen
         return self._told(found)
 
-    def _sooner(self, found: Found, giving: Run) -> tuple[SourceLine, ...]:
+    def _sooner(self, found: LocationCandidate, giving: Run) -> tuple[SourceLine, ...]:
         """What differs before the origins and makes both sides agree without them, if anything."""
         before = [(place, aims) for place, aims in found.before if aims]
         if not (before and self._agrees([aims for _place, aims in before], giving)):
@@ -215,7 +215,7 @@ class Exchange:
         one = next(alone, None)
         return tuple(place for place, _aims in before) if one is None else (one,)
 
-    def _unput(self, found: Found, giving: Run) -> tuple[SourceLine, ...]:
+    def _unput(self, found: LocationCandidate, giving: Run) -> tuple[SourceLine, ...]:
         """What differs before the origins, and could not be put without them."""
         numbers = _unput_in(giving) | self._left
         return tuple(
@@ -228,12 +228,12 @@ class Exchange:
         """Whether the actual side writes what the expected one did, with values put in place."""
         aims = tuple({aim.number: aim for each in put for aim in each}.values())
         kept = giving.folder / RECORDING / VALUES
-        run = self._sides.run(self._sides.actual, Recording(self._sides.lab.packages, aims, kept))
+        run = self._sides.run(self._sides.actual, Recording(self._sides.tools.packages, aims, kept))
         self._runs += 1
         self._left |= _unput_in(run)
         return run.failure is None and self._sides.comparison.compare(run, giving).verdict.passes
 
-    def _told(self, found: Found) -> Location:
+    def _told(self, found: LocationCandidate) -> Location:
         return replace(found.location, runs=self._runs)
 
 
@@ -251,7 +251,9 @@ def _watched(job: RunJob, recording: Recording) -> RunJob:
     return replace(job, entrypoint=entry).varied((*job.variations, variation), job.repeat)
 
 
-def _added(found: Found, put: tuple[Aim, ...], more: Found) -> tuple[Aim, ...]:
+def _added(
+    found: LocationCandidate, put: tuple[Aim, ...], more: LocationCandidate
+) -> tuple[Aim, ...]:
     """Places at which values were kept, and are not put yet, of origins that are new."""
     sites = {(aim.stream, aim.file, aim.line) for aim in more.origins}
     have = {aim.number for aim in put}
@@ -292,7 +294,7 @@ def _project_names(file: Path) -> Iterator[str]:
         yield name.replace("-", "_").replace(".", "_")
 
 
-def try_to_locate(sides: TwoSides, outcome: Outcome) -> Outcome:
+def try_to_locate(sides: DriftingRuns, outcome: Outcome) -> Outcome:
     """The outcome with where its runs part; with why not, where a run cannot be made."""
     try:
         location = sides.locate(outcome)

@@ -19,7 +19,6 @@ from pytest_mlcontainer.model import (
     Settings,
 )
 from pytest_mlcontainer.pipeline.background import awaited
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.opening_places import (
     images_to_open_in,
@@ -28,6 +27,7 @@ from pytest_mlcontainer.pipeline.opening_places import (
     place_for,
 )
 from pytest_mlcontainer.pipeline.probes import Probes
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.opening import Opening
 from pytest_mlcontainer.storage import digest
@@ -36,8 +36,8 @@ from pytest_mlcontainer.storage import digest
 class Openings:
     """Opens what only the image may unpickle, each pickle at most once."""
 
-    def __init__(self, context: Context, probes: Probes, images: Images) -> None:
-        self._context = context
+    def __init__(self, resources: PipelineResources, probes: Probes, images: Images) -> None:
+        self._resources = resources
         self._probes = probes
         self._images = images
 
@@ -63,7 +63,7 @@ class Openings:
     ) -> dict[str, Future[Path | None]]:
         """Start to open these outputs, side by side."""
         return {
-            output.name: self._context.work.begin(
+            output.name: self._resources.work.begin(
                 (settings.file, "opening", run.id, output.name),
                 partial(self._open_pickle, settings, run, output),
             )
@@ -74,32 +74,32 @@ class Openings:
     def _open_pickle(self, settings: Settings, run: Run, output: Output) -> Path | None:
         """The folder with what was found in it; None where there is no image to open it in,
         or no engine that would confine what it does."""
-        jobs = images_to_open_in(settings, self._context.options, run)
+        jobs = images_to_open_in(settings, self._resources.options, run)
         if not jobs or not self._confines(jobs[0]):
             return None
 
         def make(spare: Path) -> str:
-            place = place_for(run, output, self._context.cache, spare)
+            place = place_for(run, output, self._resources.cache, spare)
             confined = (job for job in jobs if self._confines(job))
             openings = (self._opening(settings, run, output, job, place) for job in confined)
             title = f"{output.name} of {run.entrypoint}[{run.target.platform}]"
-            task = self._context.task(settings, Activity.OPENING, title)
-            with self._context.slots, task:
+            task = self._resources.task(settings, Activity.OPENING, title)
+            with self._resources.slots, task:
                 open_in_turn(openings)
             return str(place)
 
         first = self._images.make(settings, jobs[0])
         key = digest([run.id, output.name, first.digest])
-        place, _folder = self._context.store(settings).once("opened", key, make)
+        place, _folder = self._resources.store(settings).once("opened", key, make)
         return Path(place)
 
     def _confines(self, job: ImageJob) -> bool:
-        return self._context.engine(job.target).capabilities.confines
+        return self._resources.engine(job.target).capabilities.confines
 
     def _opening(
         self, settings: Settings, run: Run, output: Output, job: ImageJob, place: Path
     ) -> Opening:
-        engine, image = self._context.engine(job.target), self._images.make(settings, job)
+        engine, image = self._resources.engine(job.target), self._images.make(settings, job)
         entry = settings.entrypoint(run.entrypoint) or Entrypoint(run.entrypoint)
         return Opening(
             engine=engine,
@@ -109,7 +109,7 @@ class Openings:
             output=output,
             folder=place,
             note=note_for(run, job),
-            hidden=self._context.secrets.hidden_of(settings),
+            hidden=self._resources.secrets.hidden_of(settings),
         )
 
 

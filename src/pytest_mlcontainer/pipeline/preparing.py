@@ -19,7 +19,7 @@ from pytest_mlcontainer.model import (
     Variation,
     VariesJob,
 )
-from pytest_mlcontainer.pipeline.laboratory import Laboratory, leaked
+from pytest_mlcontainer.pipeline.search_tools import SearchTools, leaked
 from pytest_mlcontainer.variations import (
     apart_pairs,
     choose,
@@ -36,7 +36,7 @@ _SUSPECTED = 3.0  # so many times its own weight, by hints: natural variation is
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSearch:
     """What can be varied here, and what is known before the first trial.
 
     Args:
@@ -89,7 +89,7 @@ class Prepared:
         return changes | {PLACEBO.name: PLACEBO}
 
 
-def prepare(lab: Laboratory, job: VariesJob, families: tuple[Family, ...]) -> Prepared:
+def prepare(tools: SearchTools, job: VariesJob, families: tuple[Family, ...]) -> PreparedSearch:
     """See what can be varied; for each variation a look inside shows whether it takes effect.
 
     Args:
@@ -100,19 +100,19 @@ def prepare(lab: Laboratory, job: VariesJob, families: tuple[Family, ...]) -> Pr
         NothingVaried: none of those that were named changes anything here.
     """
     asked = wanted(families, job.names)
-    around = look_around(lab, job.run)
+    around = look_around(tools, job.run)
     situation = replace(around, over_image=job.names is not None)
     before = situation.facts
-    texts = tuple(text for _name, text in read_sources(lab.root))
+    texts = tuple(text for _name, text in read_sources(tools.root))
     chosen, unfit = choose(asked, situation)
-    shown = _witnessed(lab, job.run, asked, chosen, before) if before.values else {}
+    shown = _witnessed(tools, job.run, asked, chosen, before) if before.values else {}
     effective = {each.name: (each, shown[each.name]) for each in chosen if shown.get(each.name)}
     without = [
         (each.name, _no_effect(each, before)) for each in chosen if each.name not in effective
     ]
     if not effective and job.names is not None:
         raise _nothing_varied(job, (*unfit, *without))
-    return Prepared(
+    return PreparedSearch(
         asked=asked,
         before=before,
         variations=effective,
@@ -124,7 +124,7 @@ def prepare(lab: Laboratory, job: VariesJob, families: tuple[Family, ...]) -> Pr
 
 
 def varied_run(
-    lab: Laboratory, job: RunJob, families: tuple[Family, ...], names: tuple[str, ...]
+    tools: SearchTools, job: RunJob, families: tuple[Family, ...], names: tuple[str, ...]
 ) -> RunJob:
     """The run with its environment changed, each change shown to take effect.
 
@@ -132,11 +132,11 @@ def varied_run(
         MlContainerError: there is no variation of a name, it has nothing to change here, or it
             has no effect.
     """
-    situation = replace(look_around(lab, job), over_image=True)
+    situation = replace(look_around(tools, job), over_image=True)
     chosen, unfit = choose(wanted(families, names), situation)
     problems = dict(unfit)
     if chosen:
-        after = lab.look(job, together(chosen))
+        after = tools.look(job, together(chosen))
         for each in chosen:
             if not took_effect(each.witness, situation.facts, after):
                 problems[each.name] = _no_effect(each, situation.facts)
@@ -150,20 +150,20 @@ def varied_run(
     return job.varied(chosen, job.repeat)
 
 
-def look_around(lab: Laboratory, job: RunJob) -> Situation:
+def look_around(tools: SearchTools, job: RunJob) -> Situation:
     """Where a variation is wanted: a run with nothing varied."""
     return Situation(
         job.target.platform,
-        lab.look(job, job.knobs),
+        tools.look(job, job.knobs),
         job.entrypoint,
-        None if job.image is None else lab.image(job.image),
-        leaked(read_sources(lab.root), lab.environ),
-        capabilities=EVERYTHING if job.image is None else lab.capabilities(job.target),
+        None if job.image is None else tools.image(job.image),
+        leaked(read_sources(tools.root), tools.environ),
+        capabilities=EVERYTHING if job.image is None else tools.capabilities(job.target),
     )
 
 
 def _witnessed(
-    lab: Laboratory,
+    tools: SearchTools,
     job: RunJob,
     asked: tuple[Family, ...],
     chosen: tuple[Variation, ...],
@@ -173,16 +173,16 @@ def _witnessed(
     shown: dict[str, str] = {}
     by_name = {each.name: each for each in chosen}
     for round_ in plan_rounds(tuple(by_name), {}, apart_pairs(asked, chosen)):
-        after = lab.look(job, together(by_name[name] for name in sorted(round_)))
+        after = tools.look(job, together(by_name[name] for name in sorted(round_)))
         for each in (by_name[name] for name in sorted(round_ - shown.keys())):
             text = took_effect(each.witness, before, after) if after.values else ""
-            shown[each.name] = text or _witnessed_alone(lab, job, each, before)
+            shown[each.name] = text or _witnessed_alone(tools, job, each, before)
     return shown
 
 
-def _witnessed_alone(lab: Laboratory, job: RunJob, variation: Variation, before: Facts) -> str:
+def _witnessed_alone(tools: SearchTools, job: RunJob, variation: Variation, before: Facts) -> str:
     """Another variation may hide it, or keep the probe from working."""
-    after = lab.look(job, variation.knobs)
+    after = tools.look(job, variation.knobs)
     return took_effect(variation.witness, before, after)
 
 

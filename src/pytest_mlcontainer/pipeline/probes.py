@@ -23,9 +23,9 @@ from pytest_mlcontainer.model import (
     Settings,
     Target,
 )
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.keys import common_env, facts_key
 from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs import host as host_runs
 from pytest_mlcontainer.runs.emulation import OURS, QEMU_CPU, choose_cpu, has_choice, named_cpu
@@ -36,8 +36,8 @@ from pytest_mlcontainer.storage import digest, read_object, write_json
 class Probes:
     """Looks at where images run, and at this machine."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, resources: PipelineResources) -> None:
+        self._resources = resources
 
     def check_emulation(self, settings: Settings, engine: Runner, platform: Platform) -> None:
         """Refuse a platform that is emulated where the project does not want that.
@@ -81,14 +81,14 @@ class Probes:
             return None
         architecture = image.platform.architecture
         name = digest([engine.identity(), architecture])
-        file = self._context.cache / "cpus" / f"{name}.json"
+        file = self._resources.cache / "cpus" / f"{name}.json"
         with suppress(OSError, ValueError, KeyError):
             return str((read_object(file) or {})["cpu"])
 
         def make(_folder: Path) -> str | None:
             title = f"image[{image.platform}]"
-            task = self._context.task(settings, Activity.LOOKING, title)
-            with self._context.slots, task as progress:
+            task = self._resources.task(settings, Activity.LOOKING, title)
+            with self._resources.slots, task as progress:
                 progress.say("looking for a CPU whose emulation computes right")
                 found = repeated(partial(choose_cpu, engine, image), progress.say)
             if found is not None:
@@ -96,7 +96,7 @@ class Probes:
                 write_json(file, {"cpu": found})
             return found
 
-        value, _folder = self._context.store(settings).once(
+        value, _folder = self._resources.store(settings).once(
             "cpu", digest([name, image.digest]), make
         )
         return None if value is None else str(value)
@@ -112,7 +112,7 @@ class Probes:
             env = tuple({**dict(env), QEMU_CPU: target.cpu.name}.items())
         key = facts_key(engine.identity(), image, target, env)
         return self.read(
-            settings, Probe(engine, image, target, env, key, self._context.cache / "facts")
+            settings, Probe(engine, image, target, env, key, self._resources.cache / "facts")
         )
 
     def read(self, settings: Settings, probe: Probe) -> Facts:
@@ -120,19 +120,19 @@ class Probes:
 
         def make(_folder: Path) -> dict[str, object]:
             title = f"image[{probe.target.platform}]"
-            with self._context.task(settings, Activity.LOOKING, title) as progress:
+            with self._resources.task(settings, Activity.LOOKING, title) as progress:
                 progress.say("reading which Python, packages and processor a run has")
                 return dict(repeated(partial(read_facts, probe), progress.say).values)
 
-        raw, _folder = self._context.store(settings).once("facts", probe.key, make)
+        raw, _folder = self._resources.store(settings).once("facts", probe.key, make)
         return Facts(tuple(sorted(raw.items())))
 
     def host_facts(self, settings: Settings, entry: Entrypoint) -> Facts:
         """What the probe sees of this machine."""
-        environ = {**self._context.environ, **dict(entry.env)}
-        return self._context.work.result(
+        environ = {**self._resources.environ, **dict(entry.env)}
+        return self._resources.work.result(
             (settings.file, "host facts", entry.env),
-            partial(host_runs.probe, self._context.processes, environ, settings.root),
+            partial(host_runs.probe, self._resources.processes, environ, settings.root),
         )
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from pytest_mlcontainer.engines import Runner
 from pytest_mlcontainer.inside import file_watcher
 from pytest_mlcontainer.model import Entrypoint, Image, Knobs, Settings
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.runs.inputs import Input, content_tar, folder_tar, plan_inputs
-from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, Means
+from pytest_mlcontainer.runs.knobs import INTERNAL_NETWORK, KnobResources
 from pytest_mlcontainer.runs.opened_files import PROGRAM
 from pytest_mlcontainer.runs.recording import recorder_tar
 from pytest_mlcontainer.storage import digest
@@ -21,41 +21,43 @@ from pytest_mlcontainer.variations.preload import NAME, library
 class Provisions:
     """Makes it, once for each session and engine."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, resources: PipelineResources) -> None:
+        self._resources = resources
 
-    def means(self, settings: Settings, engine: Runner, image: Image, knobs: Knobs) -> Means:
+    def means(
+        self, settings: Settings, engine: Runner, image: Image, knobs: Knobs
+    ) -> KnobResources:
         """What some knobs take."""
         network = engine.internal_network() if knobs.network == INTERNAL_NETWORK else None
         recorder = self._recorder(settings, engine, image) if knobs.recording else None
         watcher = self._watcher(settings, engine, image) if knobs.opens else None
         if not knobs.preload:
-            return Means(network=network, recorder=recorder, watcher=watcher)
+            return KnobResources(network=network, recorder=recorder, watcher=watcher)
         architecture = image.platform.architecture
         content = library(architecture)
         assert content is not None  # no variation asks for it elsewhere
-        name = self._context.session_name(f"preload-{architecture}")
+        name = self._resources.session_name(f"preload-{architecture}")
 
         def fill() -> str:
             tar = partial(content_tar, {NAME: content})
-            repeated(lambda: engine.volume(name, image, tar()), self._context.logger("preload"))
+            repeated(lambda: engine.volume(name, image, tar()), self._resources.logger("preload"))
             return name
 
         place = digest([engine.identity(), architecture])[:16]
-        self._context.store(settings).session_value(f"preload-{place}", fill)
-        return Means(name, network, recorder, watcher)
+        self._resources.store(settings).session_value(f"preload-{place}", fill)
+        return KnobResources(name, network, recorder, watcher)
 
     def _recorder(self, settings: Settings, engine: Runner, image: Image) -> str:
         """The volume with the recorder."""
-        name = self._context.session_name("recorder")
+        name = self._resources.session_name("recorder")
 
         def fill() -> str:
-            log = self._context.logger("recorder")
+            log = self._resources.logger("recorder")
             repeated(lambda: engine.volume(name, image, recorder_tar()), log)
             return name
 
         place = digest([engine.identity()])[:16]
-        self._context.store(settings).session_value(f"recorder-{place}", fill)
+        self._resources.store(settings).session_value(f"recorder-{place}", fill)
         return name
 
     def _watcher(self, settings: Settings, engine: Runner, image: Image) -> str:
@@ -67,15 +69,15 @@ class Provisions:
         architecture = engine.native().architecture
         content = file_watcher(architecture)
         assert content is not None  # nobody asks for it elsewhere
-        name = self._context.session_name(f"watcher-{architecture}")
+        name = self._resources.session_name(f"watcher-{architecture}")
 
         def fill() -> str:
             tar = partial(content_tar, {PROGRAM: content})
-            repeated(lambda: engine.volume(name, image, tar()), self._context.logger("watcher"))
+            repeated(lambda: engine.volume(name, image, tar()), self._resources.logger("watcher"))
             return name
 
         place = digest([engine.identity(), architecture])[:16]
-        self._context.store(settings).session_value(f"watcher-{place}", fill)
+        self._resources.store(settings).session_value(f"watcher-{place}", fill)
         return name
 
     def inputs(
@@ -93,14 +95,14 @@ class Provisions:
 
     def _volume(self, settings: Settings, engine: Runner, image: Image, source: Path) -> str:
         key = digest([engine.identity(), str(source)])[:16]
-        name = self._context.session_name(key)
+        name = self._resources.session_name(key)
 
         def fill() -> str:
             repeated(
                 lambda: engine.volume(name, image, folder_tar(source)),
-                self._context.logger(str(source)),
+                self._resources.logger(str(source)),
             )
             return name
 
-        self._context.store(settings).session_value(f"volume-{key}", fill)
+        self._resources.store(settings).session_value(f"volume-{key}", fill)
         return name

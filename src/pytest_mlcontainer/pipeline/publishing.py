@@ -23,9 +23,9 @@ from pytest_mlcontainer.model import (
     PublishedImage,
     Settings,
 )
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.provenance import provenance
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.publishing.attestations import BILL, PROVENANCE, Attestation
 from pytest_mlcontainer.publishing.pushing import CheckedImage, push_image, push_index
@@ -50,8 +50,8 @@ class _Push:
 class Publishing:
     """Publishes images of this session."""
 
-    def __init__(self, context: Context, images: Images) -> None:
-        self._context = context
+    def __init__(self, resources: PipelineResources, images: Images) -> None:
+        self._resources = resources
         self._images = images
 
     def check(self, name: ImageName) -> None:
@@ -60,7 +60,7 @@ class Publishing:
         Raises:
             RegistryError: it may not, or the registry cannot be reached.
         """
-        with closing(open_repository(name, self._context.environ, push=True)) as repository:
+        with closing(open_repository(name, self._resources.environ, push=True)) as repository:
             repository.check_push()
 
     def read(self, settings: Settings, name: ImageName) -> Iterator[PublishedImage]:
@@ -72,11 +72,11 @@ class Publishing:
         Raises:
             RegistryError: something is missing, damaged, or not what it says it is.
         """
-        context = self._context
-        with closing(open_repository(name, context.environ)) as repository:
+        resources = self._resources
+        with closing(open_repository(name, resources.environ)) as repository:
             for entry in read_index(repository, name.digest):
                 title = f"{name.repository} for {entry.image.platform}"
-                with context.task(settings, Activity.PULLING, title) as progress:
+                with resources.task(settings, Activity.PULLING, title) as progress:
                     yield read_image(repository, entry, progress.say)
 
     def publish(
@@ -94,7 +94,7 @@ class Publishing:
         """
         done, failure = _Push(), None
         try:
-            with self._context.task(settings, Activity.PUBLISHING, str(name)) as progress:
+            with self._resources.task(settings, Activity.PUBLISHING, str(name)) as progress:
                 self._publish(settings, jobs, name, tests, done, progress.say)
         except MlContainerError as error:
             failure = Failure(error.what, error.value, error.remedy)
@@ -115,13 +115,13 @@ class Publishing:
         done: _Push,
         log: LogLine,
     ) -> None:
-        environ = self._context.environ
+        environ = self._resources.environ
         with closing(open_repository(name, environ, push=True)) as repository:
             for job in jobs:
                 image = self._tested(settings, job)
                 log(f"pushing {job.target.platform}")
                 attestations = tuple(self._attestations(settings, job, image, tests, done.notes))
-                checked = CheckedImage(image, self._context.engine(job.target))
+                checked = CheckedImage(image, self._resources.engine(job.target))
                 published, entries = push_image(repository, checked, attestations, log)
                 done.images.append(published)
                 done.entries += entries
@@ -150,15 +150,15 @@ class Publishing:
         tests: tuple[str, ...],
         notes: list[str],
     ) -> Iterator[Attestation]:
-        context = self._context
-        content = provenance(settings, job, image, tests, context.environ, context.processes)
+        resources = self._resources
+        content = provenance(settings, job, image, tests, resources.environ, resources.processes)
         yield Attestation(PROVENANCE, content)
         if importlib.util.find_spec("cyclonedx") is None:
             notes.append(MISSING)
             return
         platform = job.target.platform
         try:
-            engine, cache = context.engine(job.target), context.cache / "checks"
+            engine, cache = resources.engine(job.target), resources.cache / "checks"
             installed = look_inside(engine, image, settings.entrypoints, cache)
         except MlContainerError as error:
             notes.append(f"no bill of materials for {platform}: {error.what}")

@@ -14,7 +14,6 @@ from pytest_mlcontainer import images as project_images
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import HOST, Facts, ImageJob, Knobs, Run, RunJob, Settings
 from pytest_mlcontainer.pipeline.arithmetic import Arithmetic
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
 from pytest_mlcontainer.pipeline.keeping import conditions_of
 from pytest_mlcontainer.pipeline.keys import facts_key, run_key
@@ -22,6 +21,7 @@ from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.probes import Probes, check_capabilities
 from pytest_mlcontainer.pipeline.provisions import Provisions
 from pytest_mlcontainer.pipeline.repeating import repeated
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.pipeline.unfinished import UnfinishedSearches
 from pytest_mlcontainer.progress.events import Activity, Progress
 from pytest_mlcontainer.records import keep_record, read_record
@@ -41,7 +41,7 @@ class Runs:
 
     def __init__(
         self,
-        context: Context,
+        resources: PipelineResources,
         probes: Probes,
         arithmetic: Arithmetic,
         images: Images,
@@ -49,7 +49,7 @@ class Runs:
         openings: Openings,
         unfinished: UnfinishedSearches,
     ) -> None:
-        self._context = context
+        self._resources = resources
         self._probes = probes
         self._arithmetic = arithmetic
         self._images = images
@@ -63,7 +63,7 @@ class Runs:
         Raises:
             MlContainerError: it could not even be started; the same one again for the same job.
         """
-        return self._context.work.result(
+        return self._resources.work.result(
             (settings.file, job), partial(self._make_and_keep, settings, job)
         )
 
@@ -74,33 +74,33 @@ class Runs:
 
     def known(self, settings: Settings, job: RunJob) -> Run | None:
         """The run of a job that this process has made or found already; else None."""
-        run = self._context.work.known((settings.file, job))
+        run = self._resources.work.known((settings.file, job))
         return run if isinstance(run, Run) else None
 
     def prefetch(self, settings: Settings, jobs: tuple[ImageJob | RunJob, ...]) -> None:
         """Start what will be asked for soon, side by side, without waiting for it."""
-        if self._context.surroundings.parallel < 2:
+        if self._resources.setup.parallel < 2:
             return
         for job in jobs:
             if isinstance(job, ImageJob):
                 self._images.begin(settings, job)
             else:
-                self._context.work.begin(
+                self._resources.work.begin(
                     (settings.file, job), partial(self._make_and_keep, settings, job)
                 )
 
     def look(self, settings: Settings, job: RunJob, knobs: Knobs) -> Facts:
         """What the probe sees where a run would be, with its environment changed."""
         key = (settings.file, "look", replace(job, repeat=0, variations=()), knobs)
-        return self._context.work.result(key, partial(self._look, settings, job, knobs))
+        return self._resources.work.result(key, partial(self._look, settings, job, knobs))
 
     def _look(self, settings: Settings, job: RunJob, knobs: Knobs) -> Facts:
         entry = job.entrypoint
         if job.image is None:
-            environ = host_runs.environment(self._context.environ, entry, knobs)
-            processes = self._context.processes
+            environ = host_runs.environment(self._resources.environ, entry, knobs)
+            processes = self._resources.processes
             return host_runs.probe(processes, environ, settings.root, knobs.wrapper, deep=True)
-        image, engine = self._images.make(settings, job.image), self._context.engine(job.target)
+        image, engine = self._images.make(settings, job.image), self._resources.engine(job.target)
         target = self._probes.known_target(settings, engine, image, job.target, entry.env)
         limits = replace(entry.limits, gpus=job.target.gpus)
         place = (limits, entry.workdir, knobs, "deep")
@@ -110,7 +110,7 @@ class Runs:
             target,
             entry.env,
             facts_key(engine.identity(), image, target, entry.env, *place),
-            self._context.cache / "facts",
+            self._resources.cache / "facts",
             knobs=knobs,
             deep=True,
             limits=limits,
@@ -125,14 +125,14 @@ class Runs:
         What a search tries on the way is no run of the project's own.
         """
         run = self._make_run(settings, job)
-        records = self._context.options.records
+        records = self._resources.options.records
         if records is not None and not job.variations:
             opened = run if run.failure is not None else self._openings.open_all(settings, run)
             keep_record(opened, conditions_of(settings, job), records)
         return run
 
     def _make_run(self, settings: Settings, job: RunJob) -> Run:
-        self._context.secrets.check(settings, job.entrypoint)
+        self._resources.secrets.check(settings, job.entrypoint)
         if job.image is not None:
             self._images.begin(settings, job.image)
         needs = tuple(require(self.make(settings, need)) for need in job.needs)
@@ -143,7 +143,7 @@ class Runs:
     def _make_container_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
         assert job.image is not None
         entry = job.entrypoint
-        image, engine = self._images.make(settings, job.image), self._context.engine(job.target)
+        image, engine = self._images.make(settings, job.image), self._resources.engine(job.target)
         check_capabilities(engine, entry, job.target)
         check_command(entry, image)
         target, notes = self._arithmetic.checked_target(settings, image, job)
@@ -154,7 +154,7 @@ class Runs:
         def make(record: Path) -> None:
             record.mkdir()
             volumes, files = self._provisions.inputs(settings, entry, engine, image, workdir)
-            with self._context.slots, self._task(settings, job) as progress:
+            with self._resources.slots, self._task(settings, job) as progress:
                 run = container_runs.execute(
                     container_runs.ContainerRun(
                         id=uuid.uuid4().hex,
@@ -169,7 +169,7 @@ class Runs:
                         folder=record,
                         knobs=job.knobs,
                         means=self._provisions.means(settings, engine, image, job.knobs),
-                        secrets=self._context.secrets.disclosed(settings, entry),
+                        secrets=self._resources.secrets.disclosed(settings, entry),
                         needed=any(entry.name in each.needs for each in settings.entrypoints),
                         notes=notes,
                         log=progress.say,
@@ -181,43 +181,41 @@ class Runs:
 
     def _task(self, settings: Settings, job: RunJob) -> AbstractContextManager[Progress]:
         limit_s = job.entrypoint.limits.timeout_s
-        return self._context.task(settings, Activity.RUNNING, str(job), limit_s=limit_s)
+        return self._resources.task(settings, Activity.RUNNING, str(job), limit_s=limit_s)
 
     def _again(self, job: RunJob, make: Callable[[Path], None]) -> Callable[[Path], None]:
         """Make a record, and from the start where the engine went away under it."""
-        log = self._context.logger(str(job))
+        log = self._resources.logger(str(job))
         return lambda folder: repeated(partial(_afresh, folder / "record", make), log)
 
     def _make_host_run(self, settings: Settings, job: RunJob, needs: tuple[Run, ...]) -> Run:
         entry = job.entrypoint
         inputs = plan_inputs(entry, settings.root, "")
-        sources = self._context.store(settings).session_value(
+        sources = self._resources.store(settings).session_value(
             "project", lambda: project_images.project_fingerprint(settings)
         )
-        key = run_key(
-            job, job.target, needs, inputs, sources, self._context.surroundings.owner.host
-        )
+        key = run_key(job, job.target, needs, inputs, sources, self._resources.setup.owner.host)
         seen = self._probes.host_facts(settings, entry)
         notes = () if job.variations else self._arithmetic.check_host(settings, entry, seen)
 
         def make(folder: Path) -> None:
             record = folder / "record"
             record.mkdir()
-            with self._context.slots, self._task(settings, job):
+            with self._resources.slots, self._task(settings, job):
                 host_runs.execute(
                     host_runs.HostRun(
                         id=uuid.uuid4().hex,
-                        processes=self._context.processes,
+                        processes=self._resources.processes,
                         project=settings.root,
                         entry=entry,
                         target=replace(job.target, emulated=False),
-                        environ=self._context.environ,
+                        environ=self._resources.environ,
                         inputs=inputs,
                         needs=needs,
                         facts=seen,
                         folder=record,
                         knobs=job.knobs,
-                        secrets=self._context.secrets.disclosed(settings, entry),
+                        secrets=self._resources.secrets.disclosed(settings, entry),
                         notes=notes,
                     )
                 )
@@ -231,14 +229,14 @@ class Runs:
         kept = self._unfinished.of(settings, job.entrypoint)
 
         def make_or_resume(folder: Path) -> None:
-            with self._context.secrets.hidden_of(settings).guarding():
+            with self._resources.secrets.hidden_of(settings).guarding():
                 if kept is None or not (job.variations or job.repeat):
                     make(folder)
                 elif not kept.find(key, folder / "record"):
                     make(folder)
                     kept.keep(key, folder / "record")
 
-        _value, folder = self._context.store(settings).once("run", key, make_or_resume)
+        _value, folder = self._resources.store(settings).once("run", key, make_or_resume)
         return read_record(folder / "record")
 
 

@@ -27,16 +27,16 @@ from pytest_mlcontainer.model import (
 )
 from pytest_mlcontainer.pipeline.across_platforms import explain_platforms
 from pytest_mlcontainer.pipeline.comparisons import again_of
-from pytest_mlcontainer.pipeline.context import Context
-from pytest_mlcontainer.pipeline.curing import Drifting, try_to_cure
+from pytest_mlcontainer.pipeline.curing import DriftToCure, try_to_cure
 from pytest_mlcontainer.pipeline.explaining import explain_variations
 from pytest_mlcontainer.pipeline.held_baselines import BaselineComparison
 from pytest_mlcontainer.pipeline.images import Images
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
-from pytest_mlcontainer.pipeline.locating import TwoSides, own_packages, try_to_locate
+from pytest_mlcontainer.pipeline.locating import DriftingRuns, own_packages, try_to_locate
 from pytest_mlcontainer.pipeline.openings import Openings
 from pytest_mlcontainer.pipeline.preparing import varied_run
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.pipeline.runs import Runs, require
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 from pytest_mlcontainer.pipeline.unfinished import Unfinished, UnfinishedSearches
 from pytest_mlcontainer.progress.events import Activity, Progress
 
@@ -59,14 +59,14 @@ class Searches:
 
     def __init__(
         self,
-        context: Context,
+        resources: PipelineResources,
         images: Images,
         runs: Runs,
         openings: Openings,
         unfinished: UnfinishedSearches,
         experiments: ExperimentRuns,
     ) -> None:
-        self._context = context
+        self._resources = resources
         self._images = images
         self._runs = runs
         self._openings = openings
@@ -87,8 +87,8 @@ class Searches:
         """
         search = self._unfinished.begin(settings, job.run.entrypoint)
         with search as kept, self._task(settings, job) as progress:
-            lab = replace(self._laboratory(settings), advance=progress.advance)
-            outcome = explain_variations(lab, job, families, comparators)
+            tools = replace(self._search_tools(settings), advance=progress.advance)
+            outcome = explain_variations(tools, job, families, comparators)
         return _with_resumed(outcome, kept)
 
     def explain(
@@ -100,7 +100,7 @@ class Searches:
         comparators: tuple[Comparator, ...] = (),
     ) -> Outcome:
         """A comparison that drifts, with its cause, where variations are asked for."""
-        entry, options = job.actual.entrypoint, self._context.options
+        entry, options = job.actual.entrypoint, self._resources.options
         names = varied_names(entry, options)
         looks_into = options.locate or options.cure
         if outcome.verdict is Verdict.NONDETERMINISTIC and not job.repeats:
@@ -112,13 +112,13 @@ class Searches:
         asked = VariesJob(job.expected, names, budget(entry, options))
         search = self._unfinished.begin(settings, entry)
         with search as kept, self._task(settings, asked) as progress:
-            lab = self._laboratory(settings)
+            tools = self._search_tools(settings)
             # Both platforms are looked into below, not the reference alone.
-            lab = replace(lab, advance=progress.advance, locates=False, cures=False)
+            tools = replace(tools, advance=progress.advance, locates=False, cures=False)
             software = SoftwareSearch(
                 self._experiments, settings, options, job, outcome, asked.budget // 2, comparators
             )
-            outcome = explain_platforms(lab, job, outcome, asked, families, comparators, software)
+            outcome = explain_platforms(tools, job, outcome, asked, families, comparators, software)
         outcome = _with_resumed(_told_from_randomness(outcome), kept)
         return self._looked_into(settings, (job.expected, job.actual), outcome, comparators)
 
@@ -140,14 +140,14 @@ class Searches:
 
         Of one that does not repeat itself, what makes it do so, and where its runs part.
         """
-        job, settings, options = held.job.actual, held.settings, self._context.options
+        job, settings, options = held.job.actual, held.settings, self._resources.options
         if outcome.verdict is not Verdict.DRIFT or not (options.locate or options.cure):
             return outcome
-        lab, again = self._laboratory(settings), again_of(job)
-        comparison = RunComparison(lab.open, as_repeats(job.entrypoint), held.comparators)
+        tools, again = self._search_tools(settings), again_of(job)
+        comparison = RunComparison(tools.open, as_repeats(job.entrypoint), held.comparators)
         try:
-            sides = TwoSides(lab, job, again, comparison).less_clocks()
-            seen = sides.comparison.compare(require(lab.run(again)), lab.run(job))
+            sides = DriftingRuns(tools, job, again, comparison).less_clocks()
+            seen = sides.comparison.compare(require(tools.run(again)), tools.run(job))
         except MlContainerError as error:
             note = f"what makes it agree was not looked for: it fails when run again, {error.what}"
             return replace(outcome, notes=(note, *outcome.notes))
@@ -156,10 +156,10 @@ class Searches:
             return self.of_repeats(settings, job, outcome, held.comparators)
         if not options.cure:
             return outcome
-        with self._context.task(settings, Activity.SEARCHING, f"{job}: {_AGREES}") as progress:
-            lab = replace(lab, advance=progress.advance)
+        with self._resources.task(settings, Activity.SEARCHING, f"{job}: {_AGREES}") as progress:
+            tools = replace(tools, advance=progress.advance)
             kept = held.kept.record.run
-            drifting = Drifting(lab, job, job, held, frozenset(), lambda found: found, kept)
+            drifting = DriftToCure(tools, job, job, held, frozenset(), lambda found: found, kept)
             return try_to_cure(drifting, outcome)
 
     def _looked_into(
@@ -174,20 +174,20 @@ class Searches:
         Args:
             jobs: the expected and the actual one: of two platforms, or twice the same.
         """
-        options = self._context.options
+        options = self._resources.options
         if outcome.verdict.passes:
             return outcome
         expected, actual = jobs
-        lab, entry = self._laboratory(settings), as_repeats(actual.entrypoint)
-        sides = TwoSides(lab, expected, actual, RunComparison(lab.open, entry, comparators))
+        tools, entry = self._search_tools(settings), as_repeats(actual.entrypoint)
+        sides = DriftingRuns(tools, expected, actual, RunComparison(tools.open, entry, comparators))
         if options.locate:
             title = f"{actual}: where it drifts"
-            with self._context.task(settings, Activity.SEARCHING, title):
+            with self._resources.task(settings, Activity.SEARCHING, title):
                 outcome = try_to_locate(sides, outcome)
         if options.cure:
             title = f"{actual}: {_AGREES}"
-            with self._context.task(settings, Activity.SEARCHING, title) as progress:
-                return _cured(replace(lab, advance=progress.advance), sides, outcome)
+            with self._resources.task(settings, Activity.SEARCHING, title) as progress:
+                return _cured(replace(tools, advance=progress.advance), sides, outcome)
         return outcome
 
     def run_varied(
@@ -198,39 +198,39 @@ class Searches:
         names: tuple[str, ...],
     ) -> Run:
         """The run with its environment changed; arguments and errors as of `varied_run`."""
-        lab = self._laboratory(settings)
-        return self._runs.make(settings, varied_run(lab, job, families, names))
+        tools = self._search_tools(settings)
+        return self._runs.make(settings, varied_run(tools, job, families, names))
 
     def _task(self, settings: Settings, job: VariesJob) -> AbstractContextManager[Progress]:
         title = str(job.run)
-        return self._context.task(settings, Activity.SEARCHING, title, most=job.budget)
+        return self._resources.task(settings, Activity.SEARCHING, title, most=job.budget)
 
-    def _laboratory(self, settings: Settings) -> Laboratory:
-        return Laboratory(
+    def _search_tools(self, settings: Settings) -> SearchTools:
+        return SearchTools(
             run=partial(self._runs.make, settings),
             prefetch=partial(self._runs.prefetch, settings),
             look=partial(self._runs.look, settings),
             image=partial(self._images.make, settings),
             open=partial(self._openings.open_differing, settings),
-            environ=self._context.environ,
+            environ=self._resources.environ,
             root=settings.root,
-            locates=self._context.options.locate,
-            cures=self._context.options.cure,
+            locates=self._resources.options.locate,
+            cures=self._resources.options.cure,
             packages=own_packages(settings.root),
-            capabilities=lambda target: self._context.engine(target).capabilities,
+            capabilities=lambda target: self._resources.engine(target).capabilities,
         )
 
 
-def _cured(lab: Laboratory, sides: TwoSides, outcome: Outcome) -> Outcome:
+def _cured(tools: SearchTools, sides: DriftingRuns, outcome: Outcome) -> Outcome:
     """The outcome with what makes both sides agree: two platforms, or repeats, by their rules."""
     comparison = sides.less_clocks().comparison
     names = frozenset(name for cause in outcome.causes for name in cause.names)
     if outcome.verdict is not Verdict.NONDETERMINISTIC:
         comparison = replace(comparison, entry=sides.actual.entrypoint)
-    elif not comparison.failing(lab.run(sides.actual), lab.run(sides.expected)):
+    elif not comparison.failing(tools.run(sides.actual), tools.run(sides.expected)):
         comparison = sides.comparison  # a clock or an id is all that there is to cure
-    drifting = Drifting(
-        lab, sides.expected, sides.actual, comparison,
+    drifting = DriftToCure(
+        tools, sides.expected, sides.actual, comparison,
         names or (_BETWEEN_REPEATS if outcome.verdict is Verdict.NONDETERMINISTIC else names),
         lambda found: try_to_locate(sides, found),
     )  # fmt: skip

@@ -26,8 +26,8 @@ from pytest_mlcontainer.model import (
     Variation,
 )
 from pytest_mlcontainer.pipeline.comparisons import Comparisons
-from pytest_mlcontainer.pipeline.context import Context
 from pytest_mlcontainer.pipeline.images import Images
+from pytest_mlcontainer.pipeline.resources import PipelineResources
 from pytest_mlcontainer.pipeline.runs import Runs, require
 from pytest_mlcontainer.progress.events import Activity
 from pytest_mlcontainer.runs.opened_files import read_opened_files
@@ -42,9 +42,9 @@ class Slimming:
     """Gives checks what they may ask of entrypoints."""
 
     def __init__(
-        self, context: Context, images: Images, runs: Runs, comparisons: Comparisons
+        self, resources: PipelineResources, images: Images, runs: Runs, comparisons: Comparisons
     ) -> None:
-        self._context = context
+        self._resources = resources
         self._images = images
         self._runs = runs
         self._comparisons = comparisons
@@ -58,7 +58,7 @@ class Slimming:
             comparators: formats that plugins add.
         """
         entries = (each.name for each in settings.entrypoints if each.server is None)
-        options, platform = self._context.options, job.target.platform
+        options, platform = self._resources.options, job.target.platform
         plain = tuple(run_job(settings, options, name, platform) for name in entries)
         held = _HeldAgainst(settings, self._runs, self._comparisons, comparators)
         return EntrypointTrials(
@@ -70,7 +70,7 @@ class Slimming:
         self, settings: Settings, plain: tuple[RunJob, ...], held: _HeldAgainst
     ) -> tuple[WatchedRun, ...]:
         watched = tuple(each.varied((WATCHED,), each.repeat) for each in plain)
-        problems = tuple(_cannot_watch(self._context.engine(each.target)) for each in plain)
+        problems = tuple(_cannot_watch(self._resources.engine(each.target)) for each in plain)
         if not any(problems):
             self._runs.prefetch(settings, (*plain, *watched))
         return tuple(
@@ -105,20 +105,20 @@ class Slimming:
         Raises:
             BuildError: it makes none.
         """
-        engine, original = self._context.engine(job.target), self._images.make(settings, job)
-        platform, store = job.target.platform, self._context.store(settings)
+        engine, original = self._resources.engine(job.target), self._images.make(settings, job)
+        platform, store = job.target.platform, self._resources.store(settings)
         repository = project_images.repository(settings)
         endpoint = job.target.engine or ""
-        self._context.ledger.add(repository=repository, endpoint=endpoint, store=str(store.root))
+        self._resources.ledger.add(repository=repository, endpoint=endpoint, store=str(store.root))
         key = digest([engine.address, original.digest, text])
-        known, hidden = self._context.known_builds(engine), self._context.secrets
+        known, hidden = self._resources.known_builds(engine), self._resources.secrets
         redactor = hidden.hidden_of(settings)
 
         def make(_folder: Path) -> object:
             with temporary_folder() as folder:
                 build = _build_settings(settings.build, original, folder, text)
                 project, title = replace(settings, build=build), f"slim[{platform}]"
-                with self._context.task(settings, Activity.BUILDING, title) as progress:
+                with self._resources.task(settings, Activity.BUILDING, title) as progress:
                     log = progress.say
                     built = project_images.build(
                         engine, project, platform, key, known, log, redactor

@@ -24,8 +24,8 @@ from pytest_mlcontainer.model import (
     VariesJob,
     Verdict,
 )
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
-from pytest_mlcontainer.pipeline.preparing import Prepared
+from pytest_mlcontainer.pipeline.preparing import PreparedSearch
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 from pytest_mlcontainer.pipeline.variation_trials import VariationTrials
 from pytest_mlcontainer.variations import together
 from pytest_mlcontainer.variations.memory_layout import PLACEBO
@@ -35,7 +35,11 @@ _FAILURES_SHOWN = 2
 
 
 def outcome_of(
-    lab: Laboratory, job: VariesJob, prepared: Prepared, trials: VariationTrials, findings: Findings
+    tools: SearchTools,
+    job: VariesJob,
+    prepared: PreparedSearch,
+    trials: VariationTrials,
+    findings: Findings,
 ) -> Outcome:
     """What a search for the variations that matter came to.
 
@@ -45,7 +49,7 @@ def outcome_of(
     if findings.kind is SearchOutcome.FAILED:
         raise trials.control_failure()
     outcome = _drawn(trials, findings)
-    causes = tuple(_shown(lab, job, prepared, cause) for cause in findings.causes)
+    causes = tuple(_shown(tools, job, prepared, cause) for cause in findings.causes)
     if len(causes) > 1 and findings.kind is SearchOutcome.DRIFT:
         # The differences of the outcome are those of one run.
         causes = tuple(trials.with_effect(cause) for cause in causes)
@@ -63,13 +67,15 @@ def outcome_of(
         target=target,
         reference=replace(target, variations=()),
         causes=causes,
-        facts=_facts_of(lab, job, prepared, causes) if findings.kind is SearchOutcome.DRIFT else (),
+        facts=_facts_of(tools, job, prepared, causes)
+        if findings.kind is SearchOutcome.DRIFT
+        else (),
         notes=(*outcome.notes, *(() if causes else _left_as_they_are(job, prepared))),
-        explanation=_explanation(lab, prepared, trials, findings, outcome),
+        explanation=_explanation(tools, prepared, trials, findings, outcome),
     )
 
 
-def _left_as_they_are(job: VariesJob, prepared: Prepared) -> tuple[str, ...]:
+def _left_as_they_are(job: VariesJob, prepared: PreparedSearch) -> tuple[str, ...]:
     """That the image's own settings were not varied, where nothing was named.
 
     Where a cause is known, `not_exercised` says enough of them.
@@ -100,8 +106,8 @@ def _drawn(trials: VariationTrials, findings: Findings) -> Outcome:
 
 
 def _explanation(
-    lab: Laboratory,
-    prepared: Prepared,
+    tools: SearchTools,
+    prepared: PreparedSearch,
     trials: VariationTrials,
     findings: Findings,
     outcome: Outcome,
@@ -109,7 +115,7 @@ def _explanation(
     crashes, lacking = _crashes(findings)
     trial = trials.experiment.drifting(findings.causes[0].names if findings.causes else ())
     runs = () if trial is None else (trials.run_of(trial), trials.run_of(Trial()))
-    meant = what_it_means(lab, outcome, findings.causes[:1], runs)
+    meant = what_it_means(tools, outcome, findings.causes[:1], runs)
     return Explanation(
         runs=trials.spent,
         tried=tuple(str(each) for each, _text in prepared.variations.values()),
@@ -130,33 +136,33 @@ def _explanation(
     )
 
 
-def _is_serious(job: VariesJob, prepared: Prepared, crash: Crash) -> bool:
+def _is_serious(job: VariesJob, prepared: PreparedSearch, crash: Crash) -> bool:
     """Whether failing under these changes fails the test, too."""
     demanding = {each.name for each in prepared.asked if each.demanding}
     return job.names is not None or not demanding.issuperset(crash.names)
 
 
-def _shown(lab: Laboratory, job: VariesJob, prepared: Prepared, cause: Cause) -> Cause:
+def _shown(tools: SearchTools, job: VariesJob, prepared: PreparedSearch, cause: Cause) -> Cause:
     """The cause with what shows, inside the container, that just these changes took effect."""
     known = [prepared.variations[name][0] for name in cause.names if name in prepared.variations]
     if cause.names == (PLACEBO.name,):
         return replace(cause, evidence=f"variables are added that nothing reads: {cause.evidence}")
     if not known:
         return cause
-    after = lab.look(job.run, together(known))
+    after = tools.look(job.run, together(known))
     texts = [took_effect(each.witness, prepared.before, after) for each in known]
     shown = "; ".join(text for text in texts if text)
     return replace(cause, evidence=f"{shown}: {cause.evidence}" if shown else cause.evidence)
 
 
 def _facts_of(
-    lab: Laboratory, job: VariesJob, prepared: Prepared, causes: tuple[Cause, ...]
+    tools: SearchTools, job: VariesJob, prepared: PreparedSearch, causes: tuple[Cause, ...]
 ) -> tuple[tuple[str, Scalar, Scalar], ...]:
     """How the environment of the first cause differs from the unvaried one."""
     known = prepared.known(causes[0].names if causes else ())
     if not known:
         return ()
-    after = lab.look(job.run, together(known))
+    after = tools.look(job.run, together(known))
     # The variables that make it so are no news.
     return tuple(
         fact
@@ -166,7 +172,7 @@ def _facts_of(
 
 
 def what_it_means(
-    lab: Laboratory, outcome: Outcome, causes: tuple[Cause, ...], runs: tuple[Run, ...]
+    tools: SearchTools, outcome: Outcome, causes: tuple[Cause, ...], runs: tuple[Run, ...]
 ) -> Explanation:
     """What a drift amounts to and what makes it large, as parts of an explanation.
 
@@ -178,7 +184,7 @@ def what_it_means(
     names = tuple(name for cause in causes for name in cause.names)
     texts = tuple(printed(run) for run in runs)
     return Explanation(
-        findings=amplifiers(texts, outcome.differences, read_sources(lab.root), names),
+        findings=amplifiers(texts, outcome.differences, read_sources(tools.root), names),
         materiality=materiality(outcome.differences),
     )
 

@@ -22,8 +22,8 @@ from pytest_mlcontainer.model import (
     RunJob,
     Variation,
 )
-from pytest_mlcontainer.pipeline.laboratory import Laboratory
-from pytest_mlcontainer.pipeline.locating import TwoSides
+from pytest_mlcontainer.pipeline.locating import DriftingRuns
+from pytest_mlcontainer.pipeline.search_tools import SearchTools
 
 _MOVES_SHOWN = 3
 _ITS_NAME = "the actual run", "the varied run"  # what comparing calls it, and what it is here
@@ -39,16 +39,16 @@ class VariationTrials:
 
     def __init__(
         self,
-        lab: Laboratory,
+        tools: SearchTools,
         job: RunJob,
         changes: Mapping[str, Variation],
         comparators: tuple[Comparator, ...] = (),
     ) -> None:
-        self._lab = lab
+        self._tools = tools
         self._job = job
         self._changes = changes
         self._runs = RunsOnce(self._make)
-        comparison = RunComparison(lab.open, as_repeats(job.entrypoint), comparators)
+        comparison = RunComparison(tools.open, as_repeats(job.entrypoint), comparators)
         self._judge = ControlJudge(
             comparison, lambda number: self._runs(replace(job, repeat=number))
         )
@@ -56,9 +56,9 @@ class VariationTrials:
         self.experiment: Experiment[RunJob] = Experiment(
             lambda trial: (self._varied(trial),),
             self._runs,
-            lab.prefetch,
+            tools.prefetch,
             self._clocks,
-            advance=lab.advance,
+            advance=tools.advance,
         )
 
     @property
@@ -118,7 +118,7 @@ class VariationTrials:
         runs = self.experiment.runs_of(trial) or (self.run_of(Trial()),)
         return self._judge.comparison.compare(runs[0], self.run_of(Trial()))
 
-    def sides(self, names: tuple[str, ...]) -> TwoSides | None:
+    def sides(self, names: tuple[str, ...]) -> DriftingRuns | None:
         """The jobs of the control and of a run that drifts from it; None where there is none.
 
         Args:
@@ -127,7 +127,7 @@ class VariationTrials:
         trial = self.experiment.drifting(names)
         if trial is None:
             return None
-        return TwoSides(self._lab, self._job, self._varied(trial), self._judge.comparison)
+        return DriftingRuns(self._tools, self._job, self._varied(trial), self._judge.comparison)
 
     def run_of(self, trial: Trial) -> Run:
         """The run of a trial that did not fail; of a control, the one that others are held to."""
@@ -156,4 +156,4 @@ class VariationTrials:
     def _make(self, job: RunJob) -> Run | Failure:
         """A run that cannot even be started is one that failed: that is the changes' doing."""
         blamed = (RunError, EngineError) if job.variations else ()
-        return worked_or_failed(lambda: self._lab.run(job), *blamed)
+        return worked_or_failed(lambda: self._tools.run(job), *blamed)

@@ -47,7 +47,7 @@ class CheckFailedError(Exception):
 
 
 @dataclass(frozen=True)
-class Surrounding:
+class JobScope:
     """Where a job is carried out: the session, its project, the test that it is."""
 
     session: ContainerSession
@@ -105,7 +105,7 @@ def failure_text(error: BaseException, session: ContainerSession, nodeid: str) -
 
 
 @singledispatch
-def carry_out(job: Job, here: Surrounding) -> None:
+def carry_out(job: Job, here: JobScope) -> None:
     """Do what a job says, and record it.
 
     Raises:
@@ -117,14 +117,14 @@ def carry_out(job: Job, here: Surrounding) -> None:
 
 
 @carry_out.register
-def _image(job: ImageJob, here: Surrounding) -> None:
+def _image(job: ImageJob, here: JobScope) -> None:
     here.begin_beside(ImageJob)
     for note in here.session.pipeline.images.make(here.settings, job).notes:
         here.record(Result(note=note))
 
 
 @carry_out.register
-def _check(job: CheckJob, here: Surrounding) -> None:
+def _check(job: CheckJob, here: JobScope) -> None:
     if job.image is not None:
         here.begin_beside(ImageJob)
     session = here.session
@@ -135,7 +135,7 @@ def _check(job: CheckJob, here: Surrounding) -> None:
 
 
 @carry_out.register
-def _run(job: RunJob, here: Surrounding) -> None:
+def _run(job: RunJob, here: JobScope) -> None:
     here.begin_beside(RunJob)
     run = here.session.pipeline.runs.make(here.settings, job)
     here.record(Result.of_run(run))
@@ -145,20 +145,20 @@ def _run(job: RunJob, here: Surrounding) -> None:
 
 
 @carry_out.register
-def _serve(job: ServeJob, here: Surrounding) -> None:
+def _serve(job: ServeJob, here: JobScope) -> None:
     with here.session.pipeline.servers.serve(here.settings, job):
         pass
 
 
 @carry_out.register
-def _baseline(job: BaselineJob, here: Surrounding) -> None:
+def _baseline(job: BaselineJob, here: JobScope) -> None:
     held = hold(here.session, here.settings, job, here.nodeid)
     if held is not None:
         here.judge(held)
 
 
 @carry_out.register
-def _repeats(job: RepeatsJob, here: Surrounding) -> None:
+def _repeats(job: RepeatsJob, here: JobScope) -> None:
     session = here.session
     pipeline, comparators = session.pipeline, session.comparators
     outcome = pipeline.comparisons.repeats(here.settings, job, comparators)
@@ -168,7 +168,7 @@ def _repeats(job: RepeatsJob, here: Surrounding) -> None:
 
 
 @carry_out.register
-def _varies(job: VariesJob, here: Surrounding) -> None:
+def _varies(job: VariesJob, here: JobScope) -> None:
     session = here.session
     found = session.pipeline.searches.vary(
         here.settings, job, session.families, session.comparators
@@ -177,7 +177,7 @@ def _varies(job: VariesJob, here: Surrounding) -> None:
 
 
 @carry_out.register
-def _compare(job: CompareJob, here: Surrounding) -> None:
+def _compare(job: CompareJob, here: JobScope) -> None:
     session, settings = here.session, here.settings
     pipeline, comparators = session.pipeline, session.comparators
     outcome = pipeline.comparisons.compare(settings, job, comparators)

@@ -23,7 +23,7 @@ class Headline:
     message: str
 
 
-class Explained:
+class ExplainedText:
     """A text whose first line alone stands in the summary, on CI too.
 
     pytest takes all of a plain text there as soon as `CI` is set, so that a log would say each
@@ -50,4 +50,4 @@ def mark(report: pytest.TestReport) -> None:
 def restore(report: pytest.TestReport) -> None:
     """Where the report is shown: give a text of ours its headline."""
     if getattr(report, _MARK, False) and isinstance(report.longrepr, str):
-        report.__dict__["longrepr"] = Explained(report.longrepr)
+        report.__dict__["longrepr"] = ExplainedText(report.longrepr)

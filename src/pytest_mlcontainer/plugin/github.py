@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from pytest_mlcontainer.model import CheckReport
-from pytest_mlcontainer.plugin.explained import Explained
+from pytest_mlcontainer.plugin.explained import ExplainedText
 from pytest_mlcontainer.report.checks import finding_lines
 from pytest_mlcontainer.report.github import Annotation, commands
 
@@ -38,7 +38,7 @@ class GitHub:
         Args:
             checks: of the image, that the test made; what fails in a file is noted there.
         """
-        if not (self.is_here and report.failed and isinstance(report.longrepr, Explained)):
+        if not (self.is_here and report.failed and isinstance(report.longrepr, ExplainedText)):
             return
         file, line, _name = report.location
         found = [each for check in checks for each in check.failing if each.line is not None]

@@ -128,13 +128,13 @@ class JobItem(ContainerItem):
         self.entrypoint: str = _entrypoint_of(job)
 
     def runtest(self) -> None:
-        from pytest_mlcontainer.plugin.carrying_out import Surrounding, carry_out
+        from pytest_mlcontainer.plugin.carrying_out import JobScope, carry_out
         from pytest_mlcontainer.plugin.session import session_of
         from pytest_mlcontainer.report import Result
 
         session = session_of(self.config)
         try:
-            carry_out(self.job, Surrounding(session, self.settings, self.nodeid))
+            carry_out(self.job, JobScope(session, self.settings, self.nodeid))
         except (NothingChecked, NothingVaried, PlatformSkipped) as error:
             text = session.wording.without_secrets(str(error))
             if not isinstance(error, PlatformSkipped):

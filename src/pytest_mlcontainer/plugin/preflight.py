@@ -69,7 +69,7 @@ def _check_secrets(session: ContainerSession) -> None:
             _settings, found = entries.setdefault(item.settings.file, (item.settings, []))
             found.append(item.job.entrypoint)
     for file, (settings, found) in entries.items():
-        problems = secret_problems(settings, found, session.surroundings.environ)
+        problems = secret_problems(settings, found, session.setup.environ)
         if problems:
             raise pytest.UsageError(str(ConfigError(str(file), problems)))
 

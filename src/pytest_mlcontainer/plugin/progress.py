@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.displays.showing import Showing, Shown, Wish, choose, line_of, size_of
+from pytest_mlcontainer.displays.showing import (
+    DisplayChoice,
+    DisplayKind,
+    Showing,
+    choose,
+    line_of,
+    size_of,
+)
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.model import TimelineSpan
 from pytest_mlcontainer.progress.events import Event
@@ -44,7 +51,7 @@ class SessionProgress:
         if wish is not None:
             self._screen = _Screen(config)
             self._showing = Showing(self._screen, wish, os.environ, cache, self._received)
-            if wish.shown is Shown.LIVE:
+            if wish.shown is DisplayKind.LIVE:
                 self._screen.share(self._showing.paused)
 
     def tell(self, event: Event) -> None:
@@ -110,12 +117,12 @@ class _Screen:
         vars(self._writer)["write"] = write_alone
 
     def write(self, text: str) -> None:
-        """See `Place.write`: a reader that has gone, or a full disk, is no failure of a run."""
+        """A reader that has gone, or a full disk, is no failure of a run."""
         with suppress(OSError):
             os.write(self._descriptor, text.encode("utf-8", "replace"))
 
     def write_lines(self, lines: list[str]) -> None:
-        """See `Place.write_lines`."""
+        """See `DisplayOutput.write_lines`."""
         text = "".join(f"{line}\n" for line in lines)
         terminal = self._terminal
         if terminal is not None and terminal.currentfspath is not None:
@@ -124,7 +131,7 @@ class _Screen:
         self.write(text)
 
     def size(self) -> os.terminal_size:
-        """See `Place.size`."""
+        """See `DisplayOutput.size`."""
         return size_of(self._descriptor)
 
     def close(self) -> None:
@@ -140,7 +147,7 @@ def _worker(config: pytest.Config) -> str:
     return str(getattr(config, "workerinput", {}).get("workerid", os.getpid()))
 
 
-def _wish(config: pytest.Config) -> Wish | None:
+def _wish(config: pytest.Config) -> DisplayChoice | None:
     """How it is shown; None where nothing is."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     is_free = config.getoption("capture") != "no" and not config.getini("log_cli")
@@ -151,6 +158,6 @@ def _wish(config: pytest.Config) -> Wish | None:
         )
     except MlContainerError as error:
         raise pytest.UsageError(str(error)) from error
-    if terminal is None or verbosity < 0 or (shown is Shown.NONE and verbosity < 1):
+    if terminal is None or verbosity < 0 or (shown is DisplayKind.NONE and verbosity < 1):
         return None
-    return Wish(shown, verbosity, config.get_terminal_writer().hasmarkup)
+    return DisplayChoice(shown, verbosity, config.get_terminal_writer().hasmarkup)

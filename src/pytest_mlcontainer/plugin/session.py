@@ -25,8 +25,8 @@ from pytest_mlcontainer.model import (
     RunJob,
     Settings,
 )
-from pytest_mlcontainer.pipeline import Pipeline, Surroundings
-from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
+from pytest_mlcontainer.pipeline import Pipeline, PipelineSetup
+from pytest_mlcontainer.pipeline.setup import cache_folder, with_programs_beside
 from pytest_mlcontainer.plugin.key import SESSION
 from pytest_mlcontainer.plugin.progress import SessionProgress
 from pytest_mlcontainer.plugin.results import Results
@@ -53,7 +53,7 @@ class ContainerSession:
         self.options = options
         self._owner = owner
         self._pipeline: Pipeline | None = None
-        self._surroundings: Surroundings | None = None
+        self._setup: PipelineSetup | None = None
         self._comparators: tuple[Comparator, ...] | None = None
         self._families: tuple[Family, ...] | None = None
         self._begun: dict[tuple[Path, RunJob], Settings] = {}
@@ -71,14 +71,14 @@ class ContainerSession:
     @property
     def pipeline(self) -> Pipeline:
         if self._pipeline is None:
-            self._pipeline = Pipeline(self.surroundings, self.options)
+            self._pipeline = Pipeline(self.setup, self.options)
         return self._pipeline
 
     @property
-    def surroundings(self) -> Surroundings:
-        if self._surroundings is None:
-            self._surroundings = _surroundings(self.config, self._owner, self.progress.tell)
-        return self._surroundings
+    def setup(self) -> PipelineSetup:
+        if self._setup is None:
+            self._setup = _setup(self.config, self._owner, self.progress.tell)
+        return self._setup
 
     def load(self, file: Path) -> Settings | None:
         """See `config.load`."""
@@ -186,11 +186,11 @@ def project_file(start: Path, root: Path) -> Path | None:
     return None
 
 
-def _surroundings(config: pytest.Config, owner: Owner, tell: Tell) -> Surroundings:
+def _setup(config: pytest.Config, owner: Owner, tell: Tell) -> PipelineSetup:
     """What this process and its environment give a pipeline."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Surroundings(
+    return PipelineSetup(
         owner=owner,
         cache=cache_folder(os.environ),
         environ=with_programs_beside(sys.executable, environ),

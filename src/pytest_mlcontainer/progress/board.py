@@ -6,13 +6,21 @@ import threading
 from dataclasses import dataclass, field
 
 from pytest_mlcontainer.progress.estimates import Estimates
-from pytest_mlcontainer.progress.events import FAR, Advanced, Began, Ended, Event, Said, Task
+from pytest_mlcontainer.progress.events import (
+    FAR,
+    Event,
+    Task,
+    TaskAdvanced,
+    TaskBegan,
+    TaskEnded,
+    TaskMessage,
+)
 
 _MOST_SAID = 2000  # lines of a build that are kept to be shown
 
 
 @dataclass
-class Going:
+class RunningTask:
     """A task that goes on.
 
     Args:
@@ -33,7 +41,7 @@ class Going:
     said: list[str] = field(default_factory=list)
 
 
-class Board:
+class TaskBoard:
     """The tasks that go on, of all processes of a session.
 
     Args:
@@ -43,37 +51,37 @@ class Board:
     def __init__(self, estimates: Estimates) -> None:
         self._estimates = estimates
         self._lock = threading.Lock()
-        self._going: dict[str, Going] = {}
+        self._going: dict[str, RunningTask] = {}
 
-    def take(self, event: Event) -> Going | None:
+    def take(self, event: Event) -> RunningTask | None:
         """Take an event over.
 
         Returns:
             The task that it is of, as it is now; None for what is of no task that goes on.
         """
         with self._lock:
-            if isinstance(event, Began):
+            if isinstance(event, TaskBegan):
                 usual_s = self._estimates.usual_s(event.task)
-                going = Going(event.task, event.at, usual_s)
+                going = RunningTask(event.task, event.at, usual_s)
                 self._going[event.task.key] = going
                 return going
-            if isinstance(event, Ended):
+            if isinstance(event, TaskEnded):
                 ended = self._going.pop(event.task, None)
                 if ended is not None and event.worked:
                     self._estimates.note(ended.task, event.at - ended.began)
                 return ended
             return self._note(event)
 
-    def going(self) -> tuple[Going, ...]:
+    def going(self) -> tuple[RunningTask, ...]:
         """What goes on, in the order in which it was begun."""
         with self._lock:
             return tuple(self._going.values())
 
-    def _note(self, event: Said | Advanced) -> Going | None:
+    def _note(self, event: TaskMessage | TaskAdvanced) -> RunningTask | None:
         going = self._going.get(event.task)
         if going is None:
             return None
-        if isinstance(event, Advanced):
+        if isinstance(event, TaskAdvanced):
             going.done, going.known = event.done, event.text or going.known
             return going
         if event.is_far:

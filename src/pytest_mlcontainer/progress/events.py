@@ -52,7 +52,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Began:
+class TaskBegan:
     """A task was begun.
 
     Args:
@@ -64,7 +64,7 @@ class Began:
 
 
 @dataclass(frozen=True)
-class Said:
+class TaskMessage:
     """Something in a line: a step, or what a step printed.
 
     Args:
@@ -91,7 +91,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Advanced:
+class TaskAdvanced:
     """A task came further.
 
     Args:
@@ -106,7 +106,7 @@ class Advanced:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TaskEnded:
     """A task came to its end, however it went.
 
     Args:
@@ -119,9 +119,9 @@ class Ended:
     worked: bool = True
 
 
-Event = Union[Began, Said, Advanced, Ended]
+Event = Union[TaskBegan, TaskMessage, TaskAdvanced, TaskEnded]
 Tell = Callable[[Event], None]
-_KINDS: Final = {kind.__name__: kind for kind in (Began, Said, Advanced, Ended)}
+_KINDS: Final = {kind.__name__: kind for kind in (TaskBegan, TaskMessage, TaskAdvanced, TaskEnded)}
 
 
 class Progress:
@@ -133,11 +133,11 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A step of it; behind `DETAIL`, what a step printed; behind `FAR`, how far it is."""
-        self._tell(Said(self._task.title, line, self._task.key))
+        self._tell(TaskMessage(self._task.title, line, self._task.key))
 
     def advance(self, done: int, text: str = "") -> None:
         """So many of its parts are done."""
-        self._tell(Advanced(self._task.key, done, text))
+        self._tell(TaskAdvanced(self._task.key, done, text))
 
 
 @contextmanager
@@ -153,19 +153,19 @@ def task(
     """A task that goes on as long as the `with` block does; arguments as of `Task`."""
     key = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
     begun = Task(key, activity, title, project, limit_s, most)
-    tell(Began(begun, time.time()))
+    tell(TaskBegan(begun, time.time()))
     worked = False
     try:
         yield Progress(tell, begun)
         worked = True
     finally:
-        tell(Ended(key, time.time(), worked))
+        tell(TaskEnded(key, time.time(), worked))
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
     """The event as JSON can hold it, for another process."""
     raw = asdict(event)
-    if isinstance(event, Began):
+    if isinstance(event, TaskBegan):
         raw["task"]["activity"] = event.task.activity.name
     return {"kind": type(event).__name__, **raw}
 
@@ -178,7 +178,7 @@ def event_from_json(raw: dict[str, Any]) -> Event:
     """
     values = dict(raw)
     kind = _KINDS[values.pop("kind")]
-    if kind is Began:
+    if kind is TaskBegan:
         task_ = dict(values["task"])
         task_["activity"] = Activity[task_["activity"]]
         values["task"] = Task(**task_)

@@ -11,7 +11,7 @@ from pytest_mlcontainer.progress.events import FAR
 _EVERY_S: Final = 1.0
 
 
-class HowFar:
+class TransferProgress:
     """Tells how far a step is, at most once a second.
 
     Args:
@@ -37,7 +37,7 @@ class HowFar:
 class Transfers:
     """How much of several parts has come: the layers of an image, the files of a context."""
 
-    def __init__(self, far: HowFar) -> None:
+    def __init__(self, far: TransferProgress) -> None:
         self._far = far
         self._parts: dict[str, tuple[int, int | None]] = {}
 

@@ -12,10 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from pytest_mlcontainer.progress.events import Began, Ended, Event, event_from_json, event_to_json
+from pytest_mlcontainer.progress.events import (
+    Event,
+    TaskBegan,
+    TaskEnded,
+    event_from_json,
+    event_to_json,
+)
 
 _SUFFIX: Final = ".events"
-_MARKS: Final = tuple(b'{"kind": "%s"' % kind for kind in (b"Began", b"Ended"))
+_MARKED: Final = (TaskBegan.__name__.encode(), TaskEnded.__name__.encode())
+_MARKS: Final = tuple(b'{"kind": "%s"' % kind for kind in _MARKED)
 _MOST_BYTES: Final = 1 << 20  # that are read at once, of each worker
 
 
@@ -40,9 +47,9 @@ class EventWriter:
             return
 
 
-def read_marks(folder: Path) -> dict[str, list[Began | Ended]]:
+def read_marks(folder: Path) -> dict[str, list[TaskBegan | TaskEnded]]:
     """The beginnings and ends of tasks that each worker told of, from the first on."""
-    found: dict[str, list[Began | Ended]] = {}
+    found: dict[str, list[TaskBegan | TaskEnded]] = {}
     for file in sorted(folder.glob(f"*{_SUFFIX}")):
         marks = found.setdefault(file.stem, [])
         with suppress(OSError), file.open("rb") as lines:
@@ -50,7 +57,7 @@ def read_marks(folder: Path) -> dict[str, list[Began | Ended]]:
                 with suppress(ValueError, KeyError, TypeError):
                     if line.startswith(_MARKS):
                         event = event_from_json(json.loads(line))
-                        marks += [event] if isinstance(event, (Began, Ended)) else []
+                        marks += [event] if isinstance(event, (TaskBegan, TaskEnded)) else []
     return found
 
 
@@ -74,7 +81,7 @@ class EventReader:
         with self._lock:
             last = self._new_of(worker)
             left = self._going.pop(worker, [])
-            return [*last, *(Ended(key, time.time(), worked=False) for key in left)]
+            return [*last, *(TaskEnded(key, time.time(), worked=False) for key in left)]
 
     def _new_of(self, worker: str) -> list[Event]:
         found: list[Event] = []
@@ -85,9 +92,9 @@ class EventReader:
                 continue  # of a process that ended while it wrote
         going = self._going.setdefault(worker, [])
         for event in found:
-            if isinstance(event, Began):
+            if isinstance(event, TaskBegan):
                 going.append(event.task.key)
-            elif isinstance(event, Ended) and event.task in going:
+            elif isinstance(event, TaskEnded) and event.task in going:
                 going.remove(event.task)
         return found
 

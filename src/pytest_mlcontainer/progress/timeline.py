@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pytest_mlcontainer.model import TimelineSpan
-from pytest_mlcontainer.progress.events import Began, Ended, Event
+from pytest_mlcontainer.progress.events import Event, TaskBegan, TaskEnded
 from pytest_mlcontainer.progress.relay import read_marks
 
 
@@ -15,11 +15,11 @@ class Timeline:
 
     def __init__(self) -> None:
         self._started = time.time()
-        self._marks: list[Began | Ended] = []
+        self._marks: list[TaskBegan | TaskEnded] = []
 
     def take(self, event: Event) -> None:
         """Remember an event if it is of a beginning or an end."""
-        if isinstance(event, (Began, Ended)):
+        if isinstance(event, (TaskBegan, TaskEnded)):
             self._marks.append(event)
 
     def spans(self, folder: Path | None) -> tuple[TimelineSpan, ...]:
@@ -32,9 +32,9 @@ class Timeline:
         found = [span for worker, marks in sides.items() for span in self._paired(marks, worker)]
         return tuple(sorted(found, key=lambda span: span.start_s))
 
-    def _paired(self, marks: list[Began | Ended], worker: str) -> list[TimelineSpan]:
+    def _paired(self, marks: list[TaskBegan | TaskEnded], worker: str) -> list[TimelineSpan]:
         now = time.time()
-        ends = {mark.task: mark for mark in marks if isinstance(mark, Ended)}
+        ends = {mark.task: mark for mark in marks if isinstance(mark, TaskEnded)}
         return [
             TimelineSpan(
                 mark.task.activity.value,
@@ -45,5 +45,5 @@ class Timeline:
                 end is not None and end.worked,
             )
             for mark in list(marks)
-            if isinstance(mark, Began)
+            if isinstance(mark, TaskBegan)
         ]

@@ -13,7 +13,12 @@ from pathlib import Path
 from pytest_mlcontainer.engines import ContainerSpec, Runner
 from pytest_mlcontainer.engines.process import Processes
 from pytest_mlcontainer.errors import RunError
-from pytest_mlcontainer.facts.answers import Answers, WrongAnswer, answers_source, parse_answers
+from pytest_mlcontainer.facts.answers import (
+    KnownAnswers,
+    WrongAnswer,
+    answers_source,
+    parse_answers,
+)
 from pytest_mlcontainer.inside.known_answers import MARKER
 from pytest_mlcontainer.model import (
     HOST,
@@ -59,7 +64,7 @@ class Asking(abc.ABC):
         self.target = target
 
     @abc.abstractmethod
-    def put(self, more: Pairs = ()) -> Answers:
+    def put(self, more: Pairs = ()) -> KnownAnswers:
         """What they answer with these variables beside the entrypoint's.
 
         Raises:
@@ -127,12 +132,12 @@ class HostAsking(Asking):
     def architecture(self) -> str:
         return architecture_of(str(self.facts.get("machine") or ""))
 
-    def put(self, more: Pairs = ()) -> Answers:
+    def put(self, more: Pairs = ()) -> KnownAnswers:
         environ = {**self.env, **dict(more)}
         found = (shutil.which(name, path=environ.get("PATH")) for name in self.pythons)
         python = next(filter(None, found), None)
         if python is None:
-            return Answers()
+            return KnownAnswers()
         command = [python, "-c", answers_source()]
         seconds = _LIMITS.timeout_s
         done = self._processes.run(command, cwd=self._project, env=environ, timeout_s=seconds)
@@ -183,7 +188,7 @@ class ImageAsking(Asking):
     def architecture(self) -> str:
         return self._image.platform.architecture
 
-    def put(self, more: Pairs = ()) -> Answers:
+    def put(self, more: Pairs = ()) -> KnownAnswers:
         """What is kept of an earlier time, else what a container says."""
         source = answers_source()
         text = f"{source}{_SCRIPT}{more}"
@@ -229,16 +234,16 @@ class ImageAsking(Asking):
             return stdout.read_text(encoding="utf-8", errors="replace")
 
 
-def ask(asking: Asking) -> Answers:
+def ask(asking: Asking) -> KnownAnswers:
     """What its libraries answer; nothing where there are none, or no Python.
 
     Raises:
         EngineError: a container cannot be started.
     """
-    return asking.put() if asking.has_libraries else Answers()
+    return asking.put() if asking.has_libraries else KnownAnswers()
 
 
-def unasked_notes(answers: Answers, target: Target) -> tuple[str, ...]:
+def unasked_notes(answers: KnownAnswers, target: Target) -> tuple[str, ...]:
     """That it is not known whether a library computes right, where it could not be asked."""
     notes = [
         f"whether {library} computes right on {target.platform} is not known: {why}"
@@ -252,7 +257,7 @@ def unasked_notes(answers: Answers, target: Target) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def explain_wrong(asking: Asking, answers: Answers, ours: str | None) -> RunError:
+def explain_wrong(asking: Asking, answers: KnownAnswers, ours: str | None) -> RunError:
     """What is wrong, and what computes right instead, found by trying.
 
     Args:
@@ -290,7 +295,7 @@ def _remedy(asking: Asking, ours: str | None) -> str:
             return f"emulate the CPU {ours}, with which all {tried.count} answers are right{who}"
     taken = asking.env.get(_KERNEL, "")
     for kernel in _KERNELS.get(asking.architecture, ()):
-        tried = asking.put(((_KERNEL, kernel),)) if kernel != taken else Answers()
+        tried = asking.put(((_KERNEL, kernel),)) if kernel != taken else KnownAnswers()
         if _is_right(tried):
             return (
                 f'set env = {{ {_KERNEL} = "{kernel}" }}, with which all {tried.count} answers are '
@@ -302,5 +307,5 @@ def _remedy(asking: Asking, ours: str | None) -> str:
     )
 
 
-def _is_right(answers: Answers) -> bool:
+def _is_right(answers: KnownAnswers) -> bool:
     return bool(answers.count) and answers.finished and not answers.wrong

@@ -22,7 +22,7 @@ from pytest_mlcontainer.outputs import (
     collect_tar,
     names_in_tar,
 )
-from pytest_mlcontainer.progress.far import HowFar
+from pytest_mlcontainer.progress.far import TransferProgress
 from pytest_mlcontainer.runs.breaches import size_text
 from pytest_mlcontainer.runs.failures import explain_refusal
 from pytest_mlcontainer.secrets import NOTHING, Redactor
@@ -44,7 +44,7 @@ def take_outputs(
     entry: Entrypoint,
     before: Mapping[str, Mark],
     hidden: Redactor = NOTHING,
-    far: HowFar | None = None,
+    far: TransferProgress | None = None,
 ) -> tuple[Collected, Failure | None]:
     """Its outputs, in the new folder `into`; and why they are not all, where there is too much.
 

@@ -21,7 +21,7 @@ from pytest_mlcontainer.model import (
     Target,
 )
 from pytest_mlcontainer.outputs import Collected, DeclaredOutputs, folders_left, links_left
-from pytest_mlcontainer.progress.far import HowFar
+from pytest_mlcontainer.progress.far import TransferProgress
 from pytest_mlcontainer.records import OUTPUTS, STDERR_LOG, STDOUT_LOG, write_record
 from pytest_mlcontainer.runs.breaches import LOG_LIMIT, Breach
 from pytest_mlcontainer.runs.collecting import (
@@ -48,7 +48,7 @@ from pytest_mlcontainer.runs.inputs import (
     folders_tar,
     needs_tar,
 )
-from pytest_mlcontainer.runs.knobs import Means, outermost, turn, watched_folders
+from pytest_mlcontainer.runs.knobs import KnobResources, outermost, turn, watched_folders
 from pytest_mlcontainer.runs.opened_files import take_opened_files
 from pytest_mlcontainer.runs.programs import why_not_executed
 from pytest_mlcontainer.runs.recording import INTO, asked_tar, take_recording
@@ -88,7 +88,7 @@ class ContainerRun:
     facts: Facts
     folder: Path
     knobs: Knobs = Knobs()
-    means: Means = Means()
+    means: KnobResources = KnobResources()
     secrets: Disclosed = Disclosed()
     needed: bool = True
     notes: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ def execute(job: ContainerRun) -> Run:
         before = look_before(container, declared, job.entry)
         let_time_pass(before)
         ending = _run_to_its_end(container, job)
-        hidden, into, far = job.secrets.hidden, job.folder / OUTPUTS, HowFar(job.log)
+        hidden, into, far = job.secrets.hidden, job.folder / OUTPUTS, TransferProgress(job.log)
         far.tell(lambda: "collecting its outputs")
         collected, refusal = take_outputs(container, declared, into, job.entry, before, hidden, far)
         if job.knobs.recording is not None:

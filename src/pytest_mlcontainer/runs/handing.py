@@ -29,7 +29,7 @@ class HandedFile:
 
 
 @dataclass(frozen=True)
-class Handed:
+class HandedOutputs:
     """All that a run gets of one other.
 
     Args:
@@ -52,7 +52,7 @@ def absolute(run: Run, name: str, workdir: str = "/") -> str:
     return posixpath.normpath(posixpath.join(run.workdir or workdir, name))
 
 
-def plan_handed(run: Run, workdir: str) -> Handed:
+def plan_handed(run: Run, workdir: str) -> HandedOutputs:
     """What another run gets of this one.
 
     A link is a link again where what it leads to is handed over as well; else its content stands
@@ -72,7 +72,7 @@ def plan_handed(run: Run, workdir: str) -> Handed:
         for parent in PurePosixPath(output.name).parents[:-1]:
             # Everybody may write there: on this machine there was one user.
             folders.setdefault(absolute(run, str(parent), workdir), Folder("", _EVERYBODY))
-    return Handed(
+    return HandedOutputs(
         tuple(
             Folder(path, each.mode, each.uid, each.gid, each.mtime_ns)
             for path, each in sorted(folders.items())

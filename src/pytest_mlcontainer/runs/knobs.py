@@ -17,7 +17,7 @@ INTERNAL_NETWORK = "mlcontainer-internal"
 
 
 @dataclass(frozen=True)
-class Means:
+class KnobResources:
     """What an engine has ready for those knobs that need something made.
 
     Args:
@@ -38,7 +38,7 @@ def turn(
     knobs: Knobs,
     image: Image,
     workdir: str = "/",
-    means: Means = Means(),
+    means: KnobResources = KnobResources(),
     written: Iterable[str] = (),
 ) -> ContainerSpec:
     """The spec with the environment changed.
@@ -102,7 +102,7 @@ def _variables(spec: ContainerSpec, knobs: Knobs, image: Image) -> tuple[tuple[s
     return tuple(found.items())
 
 
-def _limits(limits: Limits, knobs: Knobs, means: Means) -> Limits:
+def _limits(limits: Limits, knobs: Knobs, means: KnobResources) -> Limits:
     network = means.network if knobs.network == INTERNAL_NETWORK else knobs.network
     return replace(
         limits,
@@ -114,7 +114,7 @@ def _limits(limits: Limits, knobs: Knobs, means: Means) -> Limits:
 
 
 def _volumes(
-    spec: ContainerSpec, knobs: Knobs, workdir: str, means: Means
+    spec: ContainerSpec, knobs: Knobs, workdir: str, means: KnobResources
 ) -> tuple[tuple[str, str], ...]:
     volumes = list(spec.volumes)
     if knobs.workdir is not None:

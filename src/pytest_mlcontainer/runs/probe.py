@@ -18,7 +18,7 @@ from pytest_mlcontainer.engines.failures import EXEC_FORMAT, no_emulation
 from pytest_mlcontainer.errors import RunError
 from pytest_mlcontainer.model import Facts, Image, Knobs, Limits, Pairs, Platform, Target
 from pytest_mlcontainer.runs.emulation import with_cpu
-from pytest_mlcontainer.runs.knobs import Means, turn
+from pytest_mlcontainer.runs.knobs import KnobResources, turn
 from pytest_mlcontainer.storage import read_object, write_json
 from pytest_mlcontainer.temporary import temporary_folder
 
@@ -47,7 +47,7 @@ class Probe:
     cache: Path
     deep: bool = False
     knobs: Knobs = Knobs()
-    means: Means = Means()
+    means: KnobResources = KnobResources()
     limits: Limits | None = None
     workdir: str | None = None
 

@@ -39,7 +39,7 @@ _ENDED_S = 10.0  # for one that was ended
 
 
 @dataclass(frozen=True)
-class Started:
+class StartedServer:
     """A server that answered its health path.
 
     Args:
@@ -59,7 +59,7 @@ def serve(
     *,
     why_not_executed: Callable[[Container], Failure | None] | None = None,
     emulated: bool = False,
-) -> Iterator[Started]:
+) -> Iterator[StartedServer]:
     """Start a server, wait until it answers, watch it during the `with` block, and judge it at its
     end.
 
@@ -83,7 +83,7 @@ def serve(
             with spec.secrets.hidden.guarding():
                 url = _await(launched, attended, entry.server, started)
             try:
-                yield Started(url, launched.container.id)
+                yield StartedServer(url, launched.container.id)
             except Exception as error:
                 failure = attended.failure()
                 if failure is not None:

@@ -32,7 +32,7 @@ from pathlib import Path
 from pytest_mlcontainer.engines import Container, ContainerSpec, Engine, EngineRequest, Exit
 from pytest_mlcontainer.engines.process import Detached
 from pytest_mlcontainer.errors import BuildError, EngineError, MlContainerError, RunError
-from pytest_mlcontainer.model import LABEL, BuildSettings, Image, Keep, Limits, Owner
+from pytest_mlcontainer.model import LABEL, BuildSettings, Image, KeepPolicy, Limits, Owner
 from pytest_mlcontainer.owners import current_owner, host_name, start_time, this_maker
 from pytest_mlcontainer.secrets import Disclosed, Redactor, Value
 
@@ -83,7 +83,7 @@ class EngineContract:
         """The variables that requests have."""
         return {}
 
-    def request(self, owner: Owner, keep: Keep = Keep.NONE,
+    def request(self, owner: Owner, keep: KeepPolicy = KeepPolicy.NONE,
                 on_keep: Callable[[str], None] = lambda _id: None) -> EngineRequest:  # fmt: skip
         """What the engine is opened with."""
         return EngineRequest(self.endpoint(), self.environ(), owner, keep, on_keep)
@@ -283,7 +283,7 @@ class EngineContract:
             _run(at, at.spec(), tmp_path)
             assert not at.engine.remove_session(keep_containers=False)
         kept: list[str] = []
-        with self.session(tmp_path, keep=Keep.ALL, on_keep=kept.append) as at:
+        with self.session(tmp_path, keep=KeepPolicy.ALL, on_keep=kept.append) as at:
             _run(at, at.spec(), tmp_path)
             _run(at, at.spec(passing=True), tmp_path)
             assert len(kept) == 1

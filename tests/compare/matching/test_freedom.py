@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_mlcontainer.compare.matching import vectors as matching
-from pytest_mlcontainer.model import Free, Tolerance, Verdict
+from pytest_mlcontainer.model import Freedom, Tolerance, Verdict
 from tests.fixture_types import Compare, Only
 
-SIGN = Tolerance(free=(Free.SIGN,))
-ORDER = Tolerance(free=(Free.ORDER,))
-BOTH = Tolerance(free=(Free.SIGN, Free.ORDER))
-LABELS = Tolerance(free=(Free.LABELS,))
+SIGN = Tolerance(free=(Freedom.SIGN,))
+ORDER = Tolerance(free=(Freedom.ORDER,))
+BOTH = Tolerance(free=(Freedom.SIGN, Freedom.ORDER))
+LABELS = Tolerance(free=(Freedom.LABELS,))
 UNORDERED = Tolerance(unordered=True)
 NOISE = np.float32(1 + 2.0**-22)
 QUICK = settings(
@@ -44,7 +44,7 @@ def test_columns_are_vectors_along_axis_1(only: Only) -> None:
     """As eigenvectors are; along the other axis the same turn is a drift."""
     columns = vectors().T
     turned = columns * np.array([1, -1, 1, 1, -1, 1], np.float32)
-    assert only("v.npy", turned, columns, Tolerance(free=(Free.SIGN,), axis=1)).verdict.passes
+    assert only("v.npy", turned, columns, Tolerance(free=(Freedom.SIGN,), axis=1)).verdict.passes
     assert only("v.npy", turned, columns, SIGN).verdict is Verdict.DRIFT
 
 
@@ -99,8 +99,10 @@ def test_vectors_that_lie_close_are_assigned_at_best(only: Only) -> None:
     """Where two of them are nearest to the same one, the best assignment is found all the same."""
     expected = np.array([[0.0, 0.0], [1.0, 0.0]])
     actual = np.array([[1.4, 0.0], [0.6, 0.0]])
-    assert only("v.npy", actual, expected, Tolerance(free=(Free.ORDER,), atol=0.7)).verdict.passes
-    tight = only("v.npy", actual, expected, Tolerance(free=(Free.ORDER,), atol=0.5))
+    assert only(
+        "v.npy", actual, expected, Tolerance(free=(Freedom.ORDER,), atol=0.7)
+    ).verdict.passes
+    tight = only("v.npy", actual, expected, Tolerance(free=(Freedom.ORDER,), atol=0.5))
     assert (tight.verdict, tight.beyond) == (Verdict.DRIFT, 1)
 
 
@@ -139,7 +141,7 @@ def test_clusters_by_any_name_are_the_same_clusters(only: Only) -> None:
     moved[7] = (moved[7] + 1) % 4
     found = only("l.npy", moved, labels, LABELS)
     assert (found.verdict, found.beyond, found.worst_index) == (Verdict.DRIFT, 1, (7,))
-    rate = Tolerance(free=(Free.LABELS,), agreement=0.99)
+    rate = Tolerance(free=(Freedom.LABELS,), agreement=0.99)
     assert only("l.npy", moved, labels, rate).verdict is Verdict.EQUIVALENT
 
 

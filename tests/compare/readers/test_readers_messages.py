@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_mlcontainer.compare.readers import messages, process
 from pytest_mlcontainer.compare.readers.coding import decode, encode
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits
-from pytest_mlcontainer.compare.readers.messages import ComparedItem, Done
+from pytest_mlcontainer.compare.readers.messages import ComparedItem, PairCompared
 from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair
 from pytest_mlcontainer.model import Difference, Element, Verdict
@@ -25,23 +25,23 @@ def test_a_reader_may_not_have_other_files_read(tmp_path: Path) -> None:
     job = messages.Job(
         messages.Work.COMPARE,
         Pair("m", process_side(tmp_path / "a"), process_side(tmp_path / "b")),
-        comparators=(messages.Added("x", (".x",), None, None, False),),
+        comparators=(messages.AddedComparator("x", (".x",), None, None, False),),
     )
     reader = process.ReaderProcess(ReaderLimits())
     try:
         inside = messages.ComparatorCall(0, "read", str(reader.scratch / "t" / "0"))
         reader._check(job, inside)
         for path in ("/etc/passwd", str(reader.scratch / ".." / "x"), str(tmp_path / "c")):
-            with pytest.raises(messages.GarbledError):
+            with pytest.raises(messages.GarbledMessageError):
                 reader._check(job, messages.ComparatorCall(0, "read", path))
         for said in (
             ComparedItem(Difference("m", "", Verdict.IDENTICAL)),
-            Done((Difference("other", "", Verdict.IDENTICAL),)),
-            Done((), (), RuleUse(used=((5, 1),))),
+            PairCompared((Difference("other", "", Verdict.IDENTICAL),)),
+            PairCompared((), (), RuleUse(used=((5, 1),))),
             messages.SummaryChunk("x"),
-            messages.Ready(),
+            messages.ReaderReady(),
         ):
-            with pytest.raises(messages.GarbledError):
+            with pytest.raises(messages.GarbledMessageError):
                 reader._check(job, said)
     finally:
         reader.close()
@@ -74,7 +74,7 @@ def test_a_result_comes_back_as_it_was(
     differences: tuple[Difference, ...], notes: tuple[str, ...]
 ) -> None:
     memory = RuleUse(((0, 3),), ((1, 0),), notes, True, notes)
-    done = Done(differences, notes, memory)
+    done = PairCompared(differences, notes, memory)
     assert decode(encode(done)) == done
 
 
@@ -92,18 +92,18 @@ def test_numbers_of_numpy_come_back_as_those_of_python() -> None:
 def test_no_bytes_of_a_reader_become_anything_but_a_message(data: bytes) -> None:
     try:
         decode(data)
-    except messages.GarbledError:
+    except messages.GarbledMessageError:
         return
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"kind": "Done", "differences": [{"output": "a", "item": 1, "verdict": "drift"}]},
-        {"kind": "Done", "differences": [{"output": "a", "item": "", "verdict": "fine"}]},
-        {"kind": "Done", "differences": [{"output": "a", "verdict": "drift"}]},
-        {"kind": "Done", "notes": "text"},
-        {"kind": "Done", "unknown": 1},
+        {"kind": "PairCompared", "differences": [{"output": "a", "item": 1, "verdict": "drift"}]},
+        {"kind": "PairCompared", "differences": [{"output": "a", "item": "", "verdict": "fine"}]},
+        {"kind": "PairCompared", "differences": [{"output": "a", "verdict": "drift"}]},
+        {"kind": "PairCompared", "notes": "text"},
+        {"kind": "PairCompared", "unknown": 1},
         {"kind": "Job"},
         {"kind": "ComparedItem", "difference": None},
         {"kind": "Calibrate", "item": ["a"]},
@@ -113,5 +113,5 @@ def test_no_bytes_of_a_reader_become_anything_but_a_message(data: bytes) -> None
     ],
 )
 def test_what_has_another_type_is_no_message(wrong: list[int] | dict[str, object] | None) -> None:
-    with pytest.raises(messages.GarbledError):
+    with pytest.raises(messages.GarbledMessageError):
         decode(json.dumps(wrong).encode())

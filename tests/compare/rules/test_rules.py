@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import Needed, Study
 from pytest_mlcontainer.config import parse_rules
-from pytest_mlcontainer.model import Free, Rule, Tolerance, Verdict
+from pytest_mlcontainer.model import Freedom, Rule, Tolerance, Verdict
 from tests.fixture_types import Compare, Only
 
 ANY_DTYPE = Tolerance(any_dtype=True)
@@ -141,7 +141,7 @@ SYMMETRIC = st.sampled_from(
         Tolerance(exact=True),
         Tolerance(atol=0.5, rtol=0.0),
         Tolerance(atol=0.5, rtol=0.0, unordered=True),
-        Tolerance(atol=0.5, rtol=0.0, free=(Free.SIGN,)),
+        Tolerance(atol=0.5, rtol=0.0, free=(Freedom.SIGN,)),
     ]
 )
 
@@ -169,7 +169,7 @@ RELATIVE = st.sampled_from(
         Tolerance(),
         Tolerance(rtol=1e-3),
         Tolerance(scale=64.0),
-        Tolerance(rtol=1e-3, free=(Free.SIGN,)),
+        Tolerance(rtol=1e-3, free=(Freedom.SIGN,)),
         Tolerance(rtol=1e-3, unordered=True),
     ]
 )
@@ -219,10 +219,10 @@ KINDS = [
     Tolerance(margin=0.1),
     Tolerance(agreement=1.0),
     Tolerance(unordered=True),
-    Tolerance(free=(Free.SIGN,)),
-    Tolerance(free=(Free.ORDER,)),
-    Tolerance(free=(Free.SIGN, Free.ORDER), axis=1),
-    Tolerance(free=(Free.LABELS,)),
+    Tolerance(free=(Freedom.SIGN,)),
+    Tolerance(free=(Freedom.ORDER,)),
+    Tolerance(free=(Freedom.SIGN, Freedom.ORDER), axis=1),
+    Tolerance(free=(Freedom.LABELS,)),
     Tolerance(any_dtype=True, any_shape=True),
     Tolerance(patterns=("x",)),
     Tolerance(curve="x"),

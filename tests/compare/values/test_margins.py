@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from pytest_mlcontainer.model import Better, Tolerance, Verdict
+from pytest_mlcontainer.model import MetricDirection, Tolerance, Verdict
 from tests.fixture_types import Compare, Only
 
-HIGHER = Tolerance(margin=0.01, better=Better.HIGHER)
-LOWER = Tolerance(margin=0.01, better=Better.LOWER)
+HIGHER = Tolerance(margin=0.01, better=MetricDirection.HIGHER)
+LOWER = Tolerance(margin=0.01, better=MetricDirection.LOWER)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,10 @@ def test_a_gain_does_not_hide_a_loss(only: Only) -> None:
 
 
 @pytest.mark.parametrize("actual", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("better", list(Better))
-def test_what_is_no_number_is_never_better(only: Only, actual: float, better: Better) -> None:
+@pytest.mark.parametrize("better", list(MetricDirection))
+def test_what_is_no_number_is_never_better(
+    only: Only, actual: float, better: MetricDirection
+) -> None:
     """An infinite accuracy is no improvement."""
     tolerance = Tolerance(margin=0.01, better=better)
     assert only("m.npy", np.array(actual), np.array(0.5), tolerance).verdict is Verdict.DRIFT

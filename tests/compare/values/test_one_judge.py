@@ -27,7 +27,7 @@ from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.summary.items import summarise
 from pytest_mlcontainer.compare.summary.stored import write_summary
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
-from pytest_mlcontainer.compare.values.few import Few, passes, were_float32
+from pytest_mlcontainer.compare.values.few import FewValues, passes, were_float32
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
 
@@ -107,7 +107,7 @@ def test_few_numbers_are_judged_as_arrays_are(
     actual, expected = ([pair[side] for pair in pairs] for side in (0, 1))
     book = RuleBook((Rule("x", None, tolerance),))
     shape = (len(pairs),)
-    few = Few().compare_numbers(ItemLocation("x"), actual, expected, shape, book.find("x"))
+    few = FewValues().compare_numbers(ItemLocation("x"), actual, expected, shape, book.find("x"))
     if few is None:
         return  # left to arrays by itself
     both = bring_together(np.array(actual), np.array(expected))
@@ -126,7 +126,7 @@ def test_huge_integers_are_judged_as_arrays_are(
 ) -> None:
     """Also where their distance needs more than 64 bits, or float64 would round them together."""
     book = RuleBook((Rule("x", None, tolerance),))
-    few = Few().compare_numbers(ItemLocation("x"), [actual], [expected], (), book.find("x"))
+    few = FewValues().compare_numbers(ItemLocation("x"), [actual], [expected], (), book.find("x"))
     assert few is not None
     whole = by_arrays(np.array(actual), np.array(expected), tolerance)
     assert all(map(nearly, numbers_of(few), numbers_of(whole))), (few, whole)

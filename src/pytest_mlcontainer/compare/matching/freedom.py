@@ -21,18 +21,18 @@ from pytest_mlcontainer.compare.matching.vectors import (
     sort_rows,
 )
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
-from pytest_mlcontainer.model import Free, Tolerance
+from pytest_mlcontainer.model import Freedom, Tolerance
 
 
 @dataclass(frozen=True)
-class Way:
+class AlignedValues:
     """The actual values, turned and put in the reference's order; `note` says what was done."""
 
     values: Values
     note: str = ""
 
 
-def ways(actual: Values, expected: Values, tolerance: Tolerance) -> Iterator[Way]:
+def ways(actual: Values, expected: Values, tolerance: Tolerance) -> Iterator[AlignedValues]:
     """Every way worth a try, the actual values as they are first.
 
     Args:
@@ -41,13 +41,13 @@ def ways(actual: Values, expected: Values, tolerance: Tolerance) -> Iterator[Way
     Raises:
         UnmatchableError: while iterating: the best way cannot be found.
     """
-    yield Way(actual)
+    yield AlignedValues(actual)
     if not actual.ndim:
-        if Free.SIGN in tolerance.free and _has_sign(actual):
-            yield Way(-actual, "the sign is turned")
+        if Freedom.SIGN in tolerance.free and _has_sign(actual):
+            yield AlignedValues(-actual, "the sign is turned")
         return
-    signed = Free.SIGN in tolerance.free and _has_sign(actual)
-    ordered = not (tolerance.unordered or Free.ORDER in tolerance.free)
+    signed = Freedom.SIGN in tolerance.free and _has_sign(actual)
+    ordered = not (tolerance.unordered or Freedom.ORDER in tolerance.free)
     if actual.ndim == 1:
         yield from _lines(actual, expected, signed, ordered)
         return
@@ -83,7 +83,9 @@ def _has_sign(values: Values) -> bool:
     return is_number(values) and values.dtype.kind != "u"
 
 
-def _lines(actual: Values, expected: Values, signed: bool, ordered: bool) -> Iterator[Way]:
+def _lines(
+    actual: Values, expected: Values, signed: bool, ordered: bool
+) -> Iterator[AlignedValues]:
     """The ways of an array of one dimension: its sign is that of the whole, its order is free."""
     turns = [("", actual)]
     if signed:
@@ -91,7 +93,7 @@ def _lines(actual: Values, expected: Values, signed: bool, ordered: bool) -> Ite
     for note, values in turns:
         if ordered:
             if note:
-                yield Way(values, note)
+                yield AlignedValues(values, note)
             continue
         left, right = values[:, None], expected[:, None]
         sorted_note = "; ".join(text for text in (note, "in another order") if text)
@@ -99,10 +101,10 @@ def _lines(actual: Values, expected: Values, signed: bool, ordered: bool) -> Ite
         # meet first, so that only what is really new is shown.
         partners = np.empty(len(right), np.intp)
         partners[_sort(right)] = _sort(left)
-        yield Way(values[partners], sorted_note)
+        yield AlignedValues(values[partners], sorted_note)
         if len(right) > MOST_ROWS:
             continue
-        yield Way(values[match_same(left, right, signed=False).partners], sorted_note)
+        yield AlignedValues(values[match_same(left, right, signed=False).partners], sorted_note)
 
 
 def _sort(column: Values) -> Places:
@@ -126,7 +128,7 @@ def _lay(
     noun: str,
     shape: tuple[int, ...],
     axis: int,
-) -> Way:
+) -> AlignedValues:
     """The actual vectors in the expected order, each with the sign that fits better."""
     moved = int(np.count_nonzero(matching.partners != np.arange(len(right))))
     rows = left[matching.partners]
@@ -140,7 +142,7 @@ def _lay(
     if turned.any():
         notes.append(f"{int(turned.sum())} of {_count(len(rows), noun)} with the sign turned")
     front = (shape[axis], *(length for each, length in enumerate(shape) if each != axis))
-    return Way(np.moveaxis(rows.reshape(front), 0, axis), "; ".join(notes))
+    return AlignedValues(np.moveaxis(rows.reshape(front), 0, axis), "; ".join(notes))
 
 
 def _count(number: int, noun: str) -> str:

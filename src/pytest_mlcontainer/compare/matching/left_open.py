@@ -15,7 +15,7 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.loose import loaded
 from pytest_mlcontainer.compare.numeric.measure import Array
-from pytest_mlcontainer.model import Free, Tolerance
+from pytest_mlcontainer.model import Freedom, Tolerance
 
 _FEWEST: Final = 3
 _MOST: Final = 1 << 18
@@ -37,7 +37,7 @@ def freedoms(actual: Array, expected: Array) -> Iterator[Tolerance]:
     if kind is DtypeKind.FLOAT:
         yield from _of_vectors(left, right)
     elif kind in (DtypeKind.INTEGER, DtypeKind.LABEL) and _are_renamed(left, right):
-        yield Tolerance(free=(Free.LABELS,))
+        yield Tolerance(free=(Freedom.LABELS,))
 
 
 def may_be_free(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
@@ -71,9 +71,9 @@ def _of_vectors(actual: Values, expected: Values) -> Iterator[Tolerance]:
     axes = range(min(expected.ndim, 2))
     if _are_near(left, right):
         for axis in axes:
-            yield Tolerance(free=(Free.SIGN,), axis=axis)
+            yield Tolerance(free=(Freedom.SIGN,), axis=axis)
     elif expected.ndim > 1 and _are_near(*(np.sort(side, axis=None) for side in (left, right))):
-        for free in ((Free.ORDER,), (Free.SIGN, Free.ORDER)):
+        for free in ((Freedom.ORDER,), (Freedom.SIGN, Freedom.ORDER)):
             for axis in axes:
                 if 1 < expected.shape[axis] <= min(_MOST_VECTORS, expected.size // 2):
                     yield Tolerance(free=free, axis=axis)

@@ -10,7 +10,7 @@ import numpy as np
 from pytest_mlcontainer.compare.numeric.gaps import NUMBER_KINDS, Dtype, DtypeKind, Values, kind_of
 from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.numeric.tolerance import Precision, precision_of
-from pytest_mlcontainer.model import Better, Tolerance
+from pytest_mlcontainer.model import MetricDirection, Tolerance
 from pytest_mlcontainer.wording import truncate
 
 LIMIT_BYTES = 1 << 29
@@ -91,12 +91,12 @@ def without_curve(tolerance: Tolerance) -> Tolerance:
     return Tolerance(equal_nan=tolerance.equal_nan, any_dtype=tolerance.any_dtype)
 
 
-def without_gains(actual: Array, expected: Array, better: Better) -> Array:
+def without_gains(actual: Array, expected: Array, better: MetricDirection) -> Array:
     """The actual values, with the expected one wherever it is better than that."""
 
     def blocks(length: int) -> Iterator[Values]:
         for left, right in zip(actual.blocks(length), expected.blocks(length), strict=True):
-            gains = left > right if better is Better.HIGHER else left < right
+            gains = left > right if better is MetricDirection.HIGHER else left < right
             if kind_of(left.dtype) is DtypeKind.FLOAT:
                 gains &= np.isfinite(left)
             yield np.where(gains, right, left)

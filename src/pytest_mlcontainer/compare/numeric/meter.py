@@ -215,15 +215,15 @@ class Meter:
         if noise is None or not len(suspects):
             return
         error = gaps.error[suspects] - self._bound.atol
-        surroundings = TileNoise(tile, noise)
-        self._typical = min(self._typical, surroundings.typical)
-        allowed = surroundings.allowed(places[suspects])
+        surrounding = TileNoise(tile, noise)
+        self._typical = min(self._typical, surrounding.typical)
+        allowed = surrounding.allowed(places[suspects])
         with np.errstate(all="ignore"):
             better = np.minimum(excess[suspects], _quotient(error, allowed))
         excess[suspects] = better
         excused = np.flatnonzero(better <= 1)
         if len(excused):
-            alone = surroundings.allowed(places[suspects[excused]], without_largest=True)
+            alone = surrounding.allowed(places[suspects[excused]], without_largest=True)
             self._beside_one += int(np.count_nonzero(error[excused] > alone))
 
     def _excuse_zeros(

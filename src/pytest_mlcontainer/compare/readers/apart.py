@@ -44,7 +44,7 @@ from pytest_mlcontainer.compare.readers.messages import (
     Work,
 )
 from pytest_mlcontainer.compare.readers.pool import Pool, shared_pool
-from pytest_mlcontainer.compare.readers.process import NO_ANSWER, DeadError
+from pytest_mlcontainer.compare.readers.process import NO_ANSWER, ReaderDiedError
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, chunks, make_pair
@@ -167,7 +167,7 @@ class ReaderDispatch:
         name = each.job.pair.name
         try:
             done = each.result(serve)
-        except DeadError as error:
+        except ReaderDiedError as error:
             failed = died(name, error)
             book.find(name)
             book.leave_unread(name)
@@ -201,7 +201,7 @@ def write_summary_of(
     with apart.asked((apart.job(Work.SUMMARISE, pair, RuleBook(())),), ALONE) as asked_:
         try:
             next(asked_).result(serve)
-        except DeadError:
+        except ReaderDiedError:
             write_summary(path, _without_items(pair.actual))
         else:
             path.write_text("".join(parts), encoding="utf-8")
@@ -215,7 +215,7 @@ def _without_items(side: ComparedFile) -> Summary:
     return Summary(side.size_bytes(), digest.hexdigest(), None)
 
 
-def died(name: str, error: DeadError) -> Difference:
+def died(name: str, error: ReaderDiedError) -> Difference:
     """The verdict on an output whose reader died."""
     note = (
         f"unreadable: the reader {error}; it ran apart, so nothing else is harmed. One of the two "

@@ -18,15 +18,15 @@ from typing import Final
 from pytest_mlcontainer.compare.readers.messages import (
     Calibrate,
     ComparedItem,
-    Done,
     Job,
     Message,
+    PairCompared,
     SummaryChunk,
 )
 from pytest_mlcontainer.compare.readers.pool import Pool
 from pytest_mlcontainer.compare.readers.process import (
     NO_ANSWER,
-    DeadError,
+    ReaderDiedError,
     ReaderProcess,
     Serve,
     TooLongError,
@@ -43,29 +43,29 @@ class PendingPair:
     def __init__(self, job: Job, calibrate: Serve) -> None:
         self.job = job
         self._calibrate = calibrate
-        self._waiting: queue.Queue[tuple[Message | DeadError, Future[object] | None]] = queue.Queue(
-            _WAITING
+        self._waiting: queue.Queue[tuple[Message | ReaderDiedError, Future[object] | None]] = (
+            queue.Queue(_WAITING)
         )
         self._given_up = threading.Event()
         self._heard = False
 
-    def result(self, serve: Serve) -> Done:
+    def result(self, serve: Serve) -> PairCompared:
         """What was found; `serve` takes what the reader says before.
 
         Raises:
-            DeadError: the reader died of it.
+            ReaderDiedError: the reader died of it.
         """
         while True:
             said, reply = self._next()
-            if isinstance(said, DeadError):
+            if isinstance(said, ReaderDiedError):
                 raise said
-            if isinstance(said, Done):
+            if isinstance(said, PairCompared):
                 return said
             answer = serve(said)
             if reply is not None:
                 reply.set_result(answer)
 
-    def _next(self) -> tuple[Message | DeadError, Future[object] | None]:
+    def _next(self) -> tuple[Message | ReaderDiedError, Future[object] | None]:
         """By short waits: Ctrl-C that comes as a wait begins is heard at its end."""
         while True:
             with suppress(queue.Empty):
@@ -75,7 +75,7 @@ class PendingPair:
         """Nobody waits for it any more."""
         self._given_up.set()
 
-    def fail(self, error: DeadError) -> None:
+    def fail(self, error: ReaderDiedError) -> None:
         """There is no reader for it."""
         with suppress(_GivenUpError):
             self._put(error, None)
@@ -85,16 +85,16 @@ class PendingPair:
         with suppress(_GivenUpError):
             try:
                 found = self._done(pool, reader)
-            except DeadError as error:
+            except ReaderDiedError as error:
                 self._put(error, None)
             except _GivenUpError:
                 raise
             except Exception as error:  # whatever it is, somebody waits
-                self._put(DeadError(f"failed ({type(error).__name__}: {error!s:.200})"), None)
+                self._put(ReaderDiedError(f"failed ({type(error).__name__}: {error!s:.200})"), None)
             else:
                 self._put(found, None)
 
-    def _done(self, pool: Pool, reader: ReaderProcess) -> Done:
+    def _done(self, pool: Pool, reader: ReaderProcess) -> PairCompared:
         served = reader.served
         holder: ReaderProcess | None = reader
         try:
@@ -102,7 +102,7 @@ class PendingPair:
                 return reader.run(self.job, self._serve, self._given_up.is_set)
             except (TooLongError, TooMuchError):
                 raise
-            except DeadError:
+            except ReaderDiedError:
                 # It may have died of what an earlier pair did to its memory. Its place is kept:
                 # pairs whose turn comes later would take it, and wait for this one.
                 if not served or self._heard or self._given_up.is_set():
@@ -129,7 +129,7 @@ class PendingPair:
                 return reply.result(_LOOK_S)
         raise _GivenUpError
 
-    def _put(self, said: Message | DeadError, reply: Future[object] | None) -> None:
+    def _put(self, said: Message | ReaderDiedError, reply: Future[object] | None) -> None:
         while not self._given_up.is_set():
             with suppress(queue.Full):
                 self._waiting.put((said, reply), timeout=_LOOK_S)
@@ -184,8 +184,8 @@ def asked(pool: Pool, jobs: Sequence[Job], calibrate: Serve) -> Iterator[tuple[P
 def _take(pool: Pool, each: PendingPair) -> ReaderProcess | None:
     try:
         return pool.take()
-    except DeadError as error:
+    except ReaderDiedError as error:
         each.fail(error)
     except Exception as error:  # whatever it is, somebody waits
-        each.fail(DeadError(f"could not be started ({type(error).__name__}: {error!s:.200})"))
+        each.fail(ReaderDiedError(f"could not be started ({type(error).__name__}: {error!s:.200})"))
     return None

@@ -11,14 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.added import HEAD_BYTES
-from pytest_mlcontainer.compare.readers.messages import Added, ComparatorCall, FunctionReference
+from pytest_mlcontainer.compare.readers.messages import (
+    AddedComparator,
+    ComparatorCall,
+    FunctionReference,
+)
 from pytest_mlcontainer.model import Comparator
 
 
-def added_of(comparator: Comparator) -> Added:
+def added_of(comparator: Comparator) -> AddedComparator:
     """The comparator, as far as another process can import it."""
     recognises = comparator.recognises
-    return Added(
+    return AddedComparator(
         comparator.name,
         comparator.suffixes,
         _place_of(comparator.read),

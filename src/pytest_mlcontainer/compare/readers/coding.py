@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from pytest_mlcontainer.compare.readers.messages import GarbledError, Message
+from pytest_mlcontainer.compare.readers.messages import GarbledMessageError, Message
 
 FRAME_BYTES: Final = 1 << 24  # of a result; of anything else:
 SHORT_FRAME_BYTES: Final = 1 << 20
@@ -60,14 +60,14 @@ def decode(payload: bytes) -> Message:
     """The message in these bytes, every field of the type that it has to have.
 
     Raises:
-        GarbledError: it is none.
+        GarbledMessageError: it is none.
     """
     try:
         raw = json.loads(payload)
         kind = _MESSAGES[raw.pop("kind")]
         found: Message = _record(kind, raw)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise GarbledError(f"{type(error).__name__}: {error!s:.200}") from error
+        raise GarbledMessageError(f"{type(error).__name__}: {error!s:.200}") from error
     return found
 
 

@@ -16,18 +16,18 @@ from pytest_mlcontainer.compare.readers.coding import (
     decode,
     frame_bytes,
 )
-from pytest_mlcontainer.compare.readers.messages import Done, GarbledError, Message
+from pytest_mlcontainer.compare.readers.messages import GarbledMessageError, Message, PairCompared
 
 _LOOK_S: Final = 0.2
 _READ_BYTES: Final = 1 << 16
 _WRITTEN_BYTES: Final = select.PIPE_BUF  # so much is written at once where a pipe is ready
 
 
-class LateError(Exception):
+class ReaderLateError(Exception):
     """The time is up."""
 
 
-class GoneError(Exception):
+class PipeClosedError(Exception):
     """The other end of the pipe is closed."""
 
 
@@ -45,7 +45,7 @@ class FramedPipe:
         self._buffer = bytearray()
 
     def send(self, message: object, deadline: float) -> None:
-        """Raises `LateError` past the deadline (`time.monotonic`), `GoneError` where none reads."""
+        """Send it by a deadline of `time.monotonic`; see `ReaderLateError`, `PipeClosedError`."""
         payload = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         view = memoryview(len(payload).to_bytes(HEAD_BYTES, "little") + payload)
         try:
@@ -53,16 +53,16 @@ class FramedPipe:
                 if _is_ready(self._to, select.POLLOUT, _left(deadline)):
                     view = view[os.write(self._to, view[:_WRITTEN_BYTES]) :]
         except (BrokenPipeError, ConnectionError, ValueError):
-            raise GoneError from None
+            raise PipeClosedError from None
 
     def receive(self, deadline: float) -> Message:
-        """Raises as `send` does, and `GarbledError` for what is no message."""
+        """Raises as `send` does, and `GarbledMessageError` for what is no message."""
         size = frame_bytes(self._take(HEAD_BYTES, deadline))
         if size > FRAME_BYTES:
-            raise GarbledError(f"a message of {size} bytes")
+            raise GarbledMessageError(f"a message of {size} bytes")
         message = decode(self._take(size, deadline))
-        if size > SHORT_FRAME_BYTES and not isinstance(message, Done):
-            raise GarbledError(f"{type(message).__name__} of {size} bytes")
+        if size > SHORT_FRAME_BYTES and not isinstance(message, PairCompared):
+            raise GarbledMessageError(f"{type(message).__name__} of {size} bytes")
         return message
 
     def _take(self, count: int, deadline: float) -> bytes:
@@ -72,7 +72,7 @@ class FramedPipe:
                 continue
             chunk = os.read(self._from, _READ_BYTES)
             if not chunk:
-                raise GoneError
+                raise PipeClosedError
             self._buffer += chunk
         found = bytes(self._buffer[:count])
         del self._buffer[:count]
@@ -83,7 +83,7 @@ def _left(deadline: float) -> float:
     """Seconds to wait for at once."""
     left = deadline - time.monotonic()
     if left <= 0:
-        raise LateError
+        raise ReaderLateError
     return min(left, _LOOK_S)
 
 

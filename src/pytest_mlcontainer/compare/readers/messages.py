@@ -22,7 +22,7 @@ PART_CHARACTERS: Final = 1 << 18
 _DTYPES: Final = {"<f8": np.float64, "<i8": np.int64, "<u8": np.uint64}
 
 
-class GarbledError(Exception):
+class GarbledMessageError(Exception):
     """Bytes that no sound reader sends."""
 
 
@@ -41,7 +41,7 @@ FunctionReference = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedComparator:
     """A comparator that a plugin adds, as a job refers to it.
 
     Args:
@@ -73,14 +73,14 @@ class Job:
     rules: tuple[Rule, ...] = ()
     names: Pairs = ()
     spellings: tuple[str, ...] = ()
-    comparators: tuple[Added, ...] = ()
+    comparators: tuple[AddedComparator, ...] = ()
     told: bool = False
     metrics: bool = False
     calibrated: bool = False
 
 
 @dataclass(frozen=True)
-class Ready:
+class ReaderReady:
     """The process has started."""
 
 
@@ -119,7 +119,7 @@ class MetricOffer:
     repeat: bool = False
 
     def metric(self) -> Metric:
-        """Raises: GarbledError: its arrays make no sense."""
+        """Raises: GarbledMessageError: its arrays make no sense."""
         sides = _array_of(self.actual), _array_of(self.expected)
         metric = Metric(self.item, *sides, self.margin, self.rule)
         return replace(metric, is_stand_in=self.is_stand_in, size=self.size, repeat=self.repeat)
@@ -138,7 +138,7 @@ class ComparatorCall:
 
 
 @dataclass(frozen=True)
-class Done:
+class PairCompared:
     """The pair was compared: the result. `memory` is what its book of rules remembers."""
 
     differences: tuple[Difference, ...] = ()
@@ -147,19 +147,19 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Exhausted:
+class ReaderOutOfMemory:
     """The pair takes more memory than the reader may have."""
 
 
 Message = (
-    Ready
+    ReaderReady
     | ComparedItem
     | SummaryChunk
     | Calibrate
     | MetricOffer
     | ComparatorCall
-    | Done
-    | Exhausted
+    | PairCompared
+    | ReaderOutOfMemory
 )
 
 
@@ -200,4 +200,4 @@ def _array_of(packed: Packed) -> Array:
             raise ValueError("too many elements")
         return array_of(flat.reshape(shape))
     except (KeyError, ValueError) as error:
-        raise GarbledError(f"a metric that is none: {error!s:.100}") from error
+        raise GarbledMessageError(f"a metric that is none: {error!s:.100}") from error

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_mlcontainer.compare.readers.limits import ReaderLimits, machine_limits
-from pytest_mlcontainer.compare.readers.process import DeadError, ReaderProcess
+from pytest_mlcontainer.compare.readers.process import ReaderDiedError, ReaderProcess
 
 
 class Pool:
@@ -40,7 +40,7 @@ class Pool:
         """A reader for one job, to be given back; waits until one is free.
 
         Raises:
-            DeadError: none can be started.
+            ReaderDiedError: none can be started.
         """
         with self._free:
             while not self._idle and self._count >= self.limits.readers:
@@ -56,7 +56,7 @@ class Pool:
         """Another one for a reader that died, without waiting.
 
         Raises:
-            DeadError: none can be started; this one counts as given back.
+            ReaderDiedError: none can be started; this one counts as given back.
         """
         reader.close()
         with self._free:
@@ -84,7 +84,7 @@ class Pool:
                 self._count -= 1
                 self._free.notify()
             if isinstance(error, RuntimeError):
-                raise DeadError(f"could not be started ({error})") from error
+                raise ReaderDiedError(f"could not be started ({error})") from error
             raise
         with self._free:
             self._lent.add(reader)

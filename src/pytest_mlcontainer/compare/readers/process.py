@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.compare.formats.opened_tree import ARRAYS, TREE
-from pytest_mlcontainer.compare.readers.framing import FramedPipe, GoneError, LateError
+from pytest_mlcontainer.compare.readers.framing import FramedPipe, PipeClosedError, ReaderLateError
 from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits
 from pytest_mlcontainer.compare.readers.messages import (
     Calibrate,
     ComparatorCall,
     ComparedItem,
-    Done,
-    Exhausted,
-    GarbledError,
+    GarbledMessageError,
     Job,
     Message,
     MetricOffer,
-    Ready,
+    PairCompared,
+    ReaderOutOfMemory,
+    ReaderReady,
     SummaryChunk,
     Work,
 )
@@ -68,15 +68,15 @@ def _never() -> bool:
     return False
 
 
-class DeadError(Exception):
+class ReaderDiedError(Exception):
     """The reader is dead; `str()` says how it died, in a few words."""
 
 
-class TooLongError(DeadError):
+class TooLongError(ReaderDiedError):
     """It was ended because a job took too long."""
 
 
-class TooMuchError(DeadError):
+class TooMuchError(ReaderDiedError):
     """It lives on: the job asked at once for more memory than there may be, and got none of it."""
 
 
@@ -87,7 +87,7 @@ class ReaderProcess:
         limits: what it may take.
 
     Raises:
-        DeadError: it cannot be started.
+        ReaderDiedError: it cannot be started.
     """
 
     def __init__(self, limits: ReaderLimits) -> None:
@@ -104,7 +104,7 @@ class ReaderProcess:
             self._pipe = self._framed()
         except OSError as error:
             self._stack.close()
-            raise DeadError(f"could not be started ({error.strerror or error})") from error
+            raise ReaderDiedError(f"could not be started ({error.strerror or error})") from error
 
     def _start(self) -> subprocess.Popen[bytes]:
         given = {
@@ -133,14 +133,14 @@ class ReaderProcess:
         assert process.stdout is not None
         return FramedPipe(process.stdin.fileno(), process.stdout.fileno(), self._look)
 
-    def run(self, job: Job, serve: Serve, is_over: Callable[[], bool] = _never) -> Done:
+    def run(self, job: Job, serve: Serve, is_over: Callable[[], bool] = _never) -> PairCompared:
         """What the reader finds; `serve` is asked whatever it wants to know on the way.
 
         Args:
             is_over: whether nobody waits for it any more; looked at now and then.
 
         Raises:
-            DeadError: the reader died of it, or was ended, and cannot be used again.
+            ReaderDiedError: the reader died of it, or was ended, and cannot be used again.
             TooMuchError: it did not, and can be.
         """
         self.served += 1
@@ -155,23 +155,23 @@ class ReaderProcess:
             while True:
                 message = self._pipe.receive(deadline)
                 self._check(job, message)
-                if isinstance(message, Done):
+                if isinstance(message, PairCompared):
                     return message
-                if isinstance(message, Exhausted):
+                if isinstance(message, ReaderOutOfMemory):
                     raise self._refused()
                 began = time.monotonic()
                 answer = serve(message)
                 deadline += time.monotonic() - began
                 if answer is not NO_ANSWER:
                     self._pipe.send(answer, deadline)
-        except LateError:
+        except ReaderLateError:
             self.kill()
             raise TooLongError(self._too_long(job, seconds)) from None
-        except GarbledError as error:
+        except GarbledMessageError as error:
             self.kill()
-            raise DeadError(f"crashed (what it said makes no sense: {error})") from error
-        except GoneError:
-            raise DeadError(self._death()) from None
+            raise ReaderDiedError(f"crashed (what it said makes no sense: {error})") from error
+        except PipeClosedError:
+            raise ReaderDiedError(self._death()) from None
         except TooMuchError:
             raise
         except BaseException:
@@ -204,17 +204,17 @@ class ReaderProcess:
 
     def _await_start(self) -> None:
         message = self._pipe.receive(time.monotonic() + self._limits.start_s)
-        if not isinstance(message, Ready):
-            raise GarbledError(f"{type(message).__name__} before it was ready")
+        if not isinstance(message, ReaderReady):
+            raise GarbledMessageError(f"{type(message).__name__} before it was ready")
         self._started = True
 
     def _check(self, job: Job, message: Message) -> None:
         """Whether a reader may say so of this job: of its output, its rules and its files alone.
 
         Raises:
-            GarbledError: it may not.
+            GarbledMessageError: it may not.
         """
-        name, sound = job.pair.name, not isinstance(message, Ready)
+        name, sound = job.pair.name, not isinstance(message, ReaderReady)
         if isinstance(message, ComparedItem):
             sound = job.told and message.difference.output == name
         elif isinstance(message, SummaryChunk):
@@ -227,10 +227,10 @@ class ReaderProcess:
             message.metric()
         elif isinstance(message, ComparatorCall):
             sound = message.comparator < len(job.comparators) and self._is_of(job, message.path)
-        elif isinstance(message, Done):
+        elif isinstance(message, PairCompared):
             sound = _is_result_of(job, message)
         if not sound:
-            raise GarbledError(f"{type(message).__name__} out of place")
+            raise GarbledMessageError(f"{type(message).__name__} out of place")
 
     def _is_of(self, job: Job, path: str) -> bool:
         """Whether a file is one of the job's, or was unpacked from one."""
@@ -244,7 +244,7 @@ class ReaderProcess:
         """
         if self._is_over():
             self.kill()
-            raise DeadError("was ended, as nobody waits for it")
+            raise ReaderDiedError("was ended, as nobody waits for it")
         if _resident_bytes(self._process.pid) > _ALLOWED_FOR_LATE * self._limits.memory_bytes:
             raise self._exhausted()
         with suppress(OSError):
@@ -273,7 +273,7 @@ class ReaderProcess:
             return f": {words[:_SAID]}" if words else ""
         return ""
 
-    def _refused(self) -> DeadError:
+    def _refused(self) -> ReaderDiedError:
         """Where it holds next to nothing, what it was refused is what the file promises.
 
         Damaged files promise terabytes. Starting another reader takes longer than most of them.
@@ -282,9 +282,9 @@ class ReaderProcess:
             return self._exhausted()
         return TooMuchError(self._too_much())
 
-    def _exhausted(self) -> DeadError:
+    def _exhausted(self) -> ReaderDiedError:
         self.kill()
-        return DeadError(self._too_much())
+        return ReaderDiedError(self._too_much())
 
     def _too_much(self) -> str:
         most = self._limits.memory_bytes / GIB
@@ -298,7 +298,7 @@ class ReaderProcess:
         )
 
 
-def _is_result_of(job: Job, done: Done) -> bool:
+def _is_result_of(job: Job, done: PairCompared) -> bool:
     rules = {number for number, _count in done.memory.used}
     rules.update(*done.memory.shadowed)
     return rules <= set(range(len(job.rules))) and all(

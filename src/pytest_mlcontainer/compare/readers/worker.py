@@ -25,16 +25,16 @@ from pytest_mlcontainer.compare.numeric.tolerance import Calibration
 from pytest_mlcontainer.compare.readers.coding import encode, read_frame, write_frame
 from pytest_mlcontainer.compare.readers.messages import (
     PART_CHARACTERS,
-    Added,
+    AddedComparator,
     Calibrate,
     ComparatorCall,
     ComparedItem,
-    Done,
-    Exhausted,
     FunctionReference,
     Job,
     Message,
-    Ready,
+    PairCompared,
+    ReaderOutOfMemory,
+    ReaderReady,
     SummaryChunk,
     Work,
     offered,
@@ -97,15 +97,15 @@ def main(memory_bytes: int, parent: int) -> None:
     _limit(memory_bytes)
     _die_with_the_session(parent)
     channel = Channel()
-    channel.tell(Ready())
+    channel.tell(ReaderReady())
     while True:
         job = channel.receive()
         assert isinstance(job, Job)
         _limit_files(job)
         try:
-            answer: Done | Exhausted = _done(job, channel)
+            answer: PairCompared | ReaderOutOfMemory = _done(job, channel)
         except MemoryError:
-            answer = Exhausted()
+            answer = ReaderOutOfMemory()
         channel.tell(answer)
 
 
@@ -144,7 +144,7 @@ def _die_with_the_session(parent: int) -> None:
         raise SystemExit(0)
 
 
-def _done(job: Job, channel: Channel) -> Done:
+def _done(job: Job, channel: Channel) -> PairCompared:
     study = Study(
         partial(_calibration, channel) if job.calibrated else None,
         partial(_tell, channel) if job.told else _pass_over,
@@ -160,7 +160,7 @@ def _done(job: Job, channel: Channel) -> Done:
         differences, notes = _work(job, book, comparators, channel)
     except UnreadableError as error:
         differences, notes = (Difference(name, "", Verdict.FAILED, note=str(error)),), ()
-    return Done(differences, notes, book.memory_of(name))
+    return PairCompared(differences, notes, book.memory_of(name))
 
 
 def _work(
@@ -196,7 +196,7 @@ def _offer(channel: Channel, metric: Metric) -> bool:
     return bool(channel.ask(offered(metric)))
 
 
-def _comparator(added: Added, number: int, channel: Channel) -> Comparator:
+def _comparator(added: AddedComparator, number: int, channel: Channel) -> Comparator:
     """A comparator with the functions of its package, or such as ask the session."""
     read = partial(_call, channel, number, "read")
     recognises = partial(_call, channel, number, "recognises")

@@ -20,7 +20,7 @@ from pytest_mlcontainer.compare.tables.columns import (
     reblock,
 )
 from pytest_mlcontainer.compare.values.location import ItemLocation
-from pytest_mlcontainer.compare.values.wholes import Wholes, wholes_of_both
+from pytest_mlcontainer.compare.values.wholes import WholeNumbers, wholes_of_both
 from pytest_mlcontainer.model import Tolerance
 
 NUMBERS = "iuf"
@@ -34,7 +34,7 @@ class TypedColumns:
     expected: Array
     place: ItemLocation
     drift: str = ""
-    wholes: Wholes | None = None
+    wholes: WholeNumbers | None = None
 
 
 def meet_columns(
@@ -73,7 +73,11 @@ def meet_columns(
 
 
 def _meet_loose(
-    place: ItemLocation, left: Array, right: Array, wholes: Wholes | None, tolerance: Tolerance
+    place: ItemLocation,
+    left: Array,
+    right: Array,
+    wholes: WholeNumbers | None,
+    tolerance: Tolerance,
 ) -> TypedColumns | str:
     """Columns that were read from text, which has no dtype of its own."""
     numeric = [side.dtype.kind in NUMBERS for side in (left, right)]

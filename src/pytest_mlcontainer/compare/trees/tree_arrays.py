@@ -12,7 +12,11 @@ from pytest_mlcontainer.compare.trees.tree_values import Grid, texts_of, values_
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import tolerates_numbers
-from pytest_mlcontainer.compare.values.wholes import Wholes, compare_with_wholes, wholes_of_both
+from pytest_mlcontainer.compare.values.wholes import (
+    WholeNumbers,
+    compare_with_wholes,
+    wholes_of_both,
+)
 from pytest_mlcontainer.model import Difference
 
 
@@ -21,7 +25,7 @@ def compare_values(
 ) -> Iterator[Difference]:
     """Numbers as numbers, whole ones exactly, and all else as text."""
     left, right = values_of(actual), values_of(expected)
-    wholes: Wholes | None = None
+    wholes: WholeNumbers | None = None
     if left is None or right is None:
         left, right = texts_of(actual), texts_of(expected)
     elif "numbers" in (actual.kind, expected.kind):

@@ -55,7 +55,7 @@ from pytest_mlcontainer.compare.trees.tree_values import (
     step_to,
 )
 from pytest_mlcontainer.compare.values.excused import excused
-from pytest_mlcontainer.compare.values.few import MOST, Few
+from pytest_mlcontainer.compare.values.few import MOST, FewValues
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import drift, join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
@@ -95,7 +95,7 @@ class _TreeComparison:
         self._ruled = bool(book.for_output(output))
         self._curved = wanted(output, book)
         self._masks = Masks()
-        self._few = Few()
+        self._few = FewValues()
         self._met: set[str] = set()  # lists of records that a rule let meet in any order
         self._unnamed = _NAMED
         self._left_bytes = _READ_IN_VAIN_BYTES

@@ -38,7 +38,7 @@ from pytest_mlcontainer.compare.text.patterns import ONLY_MASKED, Masks
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import elements_are, join_notes, note_on
 from pytest_mlcontainer.compare.values.plots import draw
-from pytest_mlcontainer.model import BY_DTYPE, Difference, Element, Free, Tolerance, Verdict
+from pytest_mlcontainer.model import BY_DTYPE, Difference, Element, Freedom, Tolerance, Verdict
 
 
 def compare_arrays(
@@ -92,7 +92,7 @@ def _judge(
 ) -> Difference:
     """By the rule's own kind of judging, or by closeness, element by element."""
     tolerance = applied.tolerance
-    if Free.LABELS in tolerance.free:
+    if Freedom.LABELS in tolerance.free:
         return _judge_labels(place, actual, expected, applied)
     if tolerance.free or (tolerance.unordered and not place.met):
         return _judge_freely(place, actual, expected, applied)

@@ -51,7 +51,7 @@ class _Gap(NamedTuple):
     relative: float
 
 
-class Few:
+class FewValues:
     """Compares up to `MOST` values as `arrays.compare_arrays` would; remembers bounds it made."""
 
     def __init__(self) -> None:

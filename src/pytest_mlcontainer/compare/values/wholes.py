@@ -21,7 +21,7 @@ from pytest_mlcontainer.compare.rules.applied import AppliedTolerance
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.text.numeric_text import NOTE, read_pair
 from pytest_mlcontainer.compare.values.arrays import compare_arrays
-from pytest_mlcontainer.compare.values.few import Few
+from pytest_mlcontainer.compare.values.few import FewValues
 from pytest_mlcontainer.compare.values.location import ItemLocation
 from pytest_mlcontainer.compare.values.notes import join_notes
 from pytest_mlcontainer.compare.values.numbers_in_text import (
@@ -38,7 +38,7 @@ _LARGE = 1 << 62
 
 
 @dataclass(frozen=True)
-class Wholes:
+class WholeNumbers:
     """The numbers that each side wrote as whole ones, flat, as `numbers.wholes_of` gives them."""
 
     actual: Values
@@ -49,16 +49,16 @@ class Wholes:
         return np.asarray((self.actual != NOT_WHOLE) & (self.expected != NOT_WHOLE))
 
 
-def wholes_of_both(actual: Values | None, expected: Values | None) -> Wholes | None:
+def wholes_of_both(actual: Values | None, expected: Values | None) -> WholeNumbers | None:
     """None where at least one side has none, so that nothing is to be compared as such."""
     if actual is None or expected is None or actual.shape != expected.shape:
         return None
-    found = Wholes(actual, expected)
+    found = WholeNumbers(actual, expected)
     return found if found.both().any() else None
 
 
 def compare_with_wholes(
-    place: ItemLocation, actual: Array, expected: Array, wholes: Wholes | None, book: RuleBook
+    place: ItemLocation, actual: Array, expected: Array, wholes: WholeNumbers | None, book: RuleBook
 ) -> Iterator[Difference]:
     """As `compare_arrays`, with what both sides wrote as whole numbers as integers.
 
@@ -159,13 +159,13 @@ def _in_parts(
 
 
 def compare_few_with_wholes(
-    few: Few,
+    few: FewValues,
     place: ItemLocation,
     sides: tuple[Sequence[int | float], Sequence[int | float]],
     shape: tuple[int, ...],
     applied: AppliedTolerance,
 ) -> Difference | None:
-    """As `Few.compare_numbers`, with what both sides wrote as whole numbers as integers."""
+    """As `FewValues.compare_numbers`, with what both sides wrote as whole numbers as integers."""
     pairs = list(zip(*sides, strict=True))
     both = [type(left) is int and type(right) is int for left, right in pairs]
     if len(shape) != 1 or all(both) or not any(both):

@@ -25,7 +25,7 @@ from pytest_mlcontainer.engines.trial_builds import BuildStep
 from pytest_mlcontainer.errors import BuildError, MlContainerError
 from pytest_mlcontainer.model import BuildSettings, Platform
 from pytest_mlcontainer.progress.events import DETAIL
-from pytest_mlcontainer.progress.far import HowFar, Transfers
+from pytest_mlcontainer.progress.far import TransferProgress, Transfers
 from pytest_mlcontainer.secrets import NOTHING, Redactor
 
 _LAST_LINES = 15
@@ -182,7 +182,9 @@ class BuildLog:
         """What a step fetches: layers of an image, the context."""
         current, total = status.get("current", 0), status.get("total")
         if total or status["id"].startswith("transferring context"):
-            step = self._transfers.setdefault(status["vertex"], Transfers(HowFar(self._log)))
+            step = self._transfers.setdefault(
+                status["vertex"], Transfers(TransferProgress(self._log))
+            )
             step.take(status["id"], current, total)
 
     def _print(self, entry: dict[str, Any]) -> None:

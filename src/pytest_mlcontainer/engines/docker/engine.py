@@ -51,7 +51,7 @@ from pytest_mlcontainer.model import (
     EVERYTHING,
     BuildSettings,
     Image,
-    Keep,
+    KeepPolicy,
     Owner,
     Pairs,
     Platform,
@@ -82,7 +82,7 @@ class DockerEngine:
         endpoint: str | None,
         environ: Mapping[str, str],
         owner: Owner,
-        keep: Keep = Keep.NONE,
+        keep: KeepPolicy = KeepPolicy.NONE,
         on_keep: Callable[[str], None] = lambda _container: None,
         patience: Patience = PATIENCE,
     ) -> None:
@@ -172,7 +172,7 @@ class DockerEngine:
         finally:
             if made.carrier is not None:
                 self._remove(made.carrier.id, volumes=False)
-            wanted = self._keep is Keep.ALL or (self._keep is Keep.FAILED and failed)
+            wanted = self._keep is KeepPolicy.ALL or (self._keep is KeepPolicy.FAILED and failed)
             if wanted and not spec.passing:
                 self._on_keep(f"docker logs {made.id[:_SHOWN_ID]}")
             else:
@@ -320,7 +320,7 @@ class DockerEngine:
         server: ServerOptions | None = None,
     ) -> str:
         self._check_owner()
-        may_stay = self._keep is not Keep.NONE and not spec.passing
+        may_stay = self._keep is not KeepPolicy.NONE and not spec.passing
         kept = {sessions.KEEP_LABEL: "true"} if may_stay else {}
         options = self._host_options(spec, volumes_of_other, copy, server)
         create = partial(

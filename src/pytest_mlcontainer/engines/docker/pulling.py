@@ -17,7 +17,7 @@ from pytest_mlcontainer.engines.docker.registries.platforms import (
 from pytest_mlcontainer.engines.failures import refusal
 from pytest_mlcontainer.errors import EngineError, EngineLostError
 from pytest_mlcontainer.model import Platform
-from pytest_mlcontainer.progress.far import HowFar, Transfers
+from pytest_mlcontainer.progress.far import TransferProgress, Transfers
 
 _LIMIT_S = 3600.0
 _ATTEMPTS = 3  # layers that came already are not sent again
@@ -58,7 +58,7 @@ def pull(api: EngineClient, reference: str, platform: Platform, log: LogLine) ->
         EngineError: it cannot be had, or not within an hour.
         APIError: the engine refuses.
     """
-    deadline, transfers = time.monotonic() + _LIMIT_S, Transfers(HowFar(log))
+    deadline, transfers = time.monotonic() + _LIMIT_S, Transfers(TransferProgress(log))
     for left in reversed(range(_ATTEMPTS)):
         try:
             _pull_once(api, reference, platform, deadline, transfers)

@@ -30,11 +30,11 @@ from pytest_mlcontainer.engines.kubernetes.manifests import (
 from pytest_mlcontainer.engines.kubernetes.pod_states import KEEPER, PROGRAM
 from pytest_mlcontainer.engines.kubernetes.pod_watch import PodWatch
 from pytest_mlcontainer.engines.kubernetes.rewritten import check_rewritten, why_added_fails
-from pytest_mlcontainer.engines.kubernetes.supervised import SupervisorLog, Told
+from pytest_mlcontainer.engines.kubernetes.supervised import SupervisorLog, SupervisorState
 from pytest_mlcontainer.engines.kubernetes.transfers import PodFiles, TarPieces
 from pytest_mlcontainer.engines.printed import STDERR, STDOUT, LogFiles
 from pytest_mlcontainer.errors import EngineError, EngineLostError
-from pytest_mlcontainer.progress.far import HowFar
+from pytest_mlcontainer.progress.far import TransferProgress
 
 _JOB_S: Final = 3.0  # until its controller has made the pod; past it, its events are looked at
 _START_S: Final = 120.0
@@ -216,7 +216,7 @@ class PodContainer:
 
     def _await_running(self) -> dict[str, Any]:
         platform, pending_s = self._plan.spec.platform, self._plan.settings.pending_s
-        deadline, far = time.monotonic() + pending_s, HowFar(self._plan.spec.log)
+        deadline, far = time.monotonic() + pending_s, TransferProgress(self._plan.spec.log)
         far.tell(lambda: "queued")
         pod = self._watch.wait_until(self.id, bool, min(deadline, time.monotonic() + _JOB_S))
         while pod is None:
@@ -333,8 +333,8 @@ class PodContainer:
             what = "something ended the pod's first process"
             raise EngineLostError(what, str(dict(terminated)), "run it again")
 
-    def _told(self) -> Told:
-        return Told() if self._following is None else self._following.told
+    def _told(self) -> SupervisorState:
+        return SupervisorState() if self._following is None else self._following.told
 
     def _refused(self, why: str) -> Exception:
         argv = self._plan.argv
@@ -352,11 +352,11 @@ class _MemoryOverError(EngineError):
     """The whole container was killed for lack of memory."""
 
 
-def _is_decided(told: Told) -> bool:
+def _is_decided(told: SupervisorState) -> bool:
     return told.started or told.network_open or told.refused is not None
 
 
-def _has_ended(told: Told) -> bool:
+def _has_ended(told: SupervisorState) -> bool:
     return told.exit_code is not None
 
 

@@ -29,7 +29,7 @@ from pytest_mlcontainer.model import (
     BuildSettings,
     Capabilities,
     Image,
-    Keep,
+    KeepPolicy,
     Pairs,
     Platform,
     architecture_of,
@@ -230,7 +230,7 @@ class ClusterEngine:
         """A Job with its pod, until the end of the `with` block, unless it is kept."""
         self._check_open()
         keep = self._request.keep
-        may_stay = keep is not Keep.NONE and not spec.passing
+        may_stay = keep is not KeepPolicy.NONE and not spec.passing
         about = metadata(self._owner, f"mlcontainer-{uuid.uuid4().hex[:20]}", kept=may_stay)
         with spec.secrets.hidden.guarding():
             made = self._create(spec, about)
@@ -240,7 +240,7 @@ class ClusterEngine:
             failed = made.failed
         finally:
             made.close()
-            if may_stay and (keep is Keep.ALL or failed):
+            if may_stay and (keep is KeepPolicy.ALL or failed):
                 self._request.on_keep(self._look_at(made.id))
             else:
                 self._remove(made.id, secret=bool(spec.secrets.variables))

@@ -23,7 +23,7 @@ _LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Told:
+class SupervisorState:
     """What `inside/pod_supervisor.sh` has said so far.
 
     Args:
@@ -43,12 +43,12 @@ class Told:
     printed: tuple[int, ...] = ()
 
 
-def parse_told(log: bytes) -> Told:
+def parse_told(log: bytes) -> SupervisorState:
     """What whole lines of the log say; a line that is cut off says nothing yet."""
     lines = [line.split() for line in log.decode("utf-8", "replace").split("\n")[:-1]]
     known = {words[0]: words[1:] for words in lines if words}
     code, kills, *printed = (*known.get("exit", ()), "", "")[:4]
-    return Told(
+    return SupervisorState(
         ready="ready" in known,
         started="started" in known,
         network_open="network-open" in known,
@@ -71,19 +71,19 @@ class SupervisorLog:
         self._api = api
         self._pod = pod
         self._changed = threading.Condition()
-        self._told = Told()
+        self._told = SupervisorState()
         self._closed = False
         self.on_full: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._read, name=f"log of {pod}", daemon=True)
         self._thread.start()
 
     @property
-    def told(self) -> Told:
+    def told(self) -> SupervisorState:
         return self._told
 
     def wait_until(
-        self, good: Callable[[Told], bool], deadline: float, look: Callable[[], None]
-    ) -> Told:
+        self, good: Callable[[SupervisorState], bool], deadline: float, look: Callable[[], None]
+    ) -> SupervisorState:
         """Wait until it has told what is wanted, or `deadline` of the monotonic clock is over.
 
         Args:
@@ -103,7 +103,7 @@ class SupervisorLog:
                 look()
                 looked = time.monotonic()
 
-    def ask(self) -> Told:
+    def ask(self) -> SupervisorState:
         """What has been told by now, whatever became of the connection that is listened to.
 
         Raises:
@@ -111,7 +111,7 @@ class SupervisorLog:
         """
         url = self._api.url("pods", self._pod, "log")
 
-        def once() -> Told:
+        def once() -> SupervisorState:
             return parse_told(b"".join(self._api.stream(url, {"container": PROGRAM}, _SILENCE_S)))
 
         self._take(patiently(self._api, once))
@@ -143,19 +143,19 @@ class SupervisorLog:
             time.sleep(pause)
             pause = min(pause * 2, _MOST_PAUSE_S)
 
-    def _take(self, told: Told) -> None:
+    def _take(self, told: SupervisorState) -> None:
         with self._changed:
             fills = told.full and not self._told.full
             # A log that is read again from its beginning says less at first.
-            if not self._told.exit_code and told != Told():
+            if not self._told.exit_code and told != SupervisorState():
                 self._told = told if told.exit_code is not None else _more(self._told, told)
             self._changed.notify_all()
         if fills:
             self.on_full()
 
 
-def _more(old: Told, new: Told) -> Told:
-    return Told(
+def _more(old: SupervisorState, new: SupervisorState) -> SupervisorState:
+    return SupervisorState(
         ready=old.ready or new.ready,
         started=old.started or new.started,
         network_open=old.network_open or new.network_open,

@@ -23,7 +23,7 @@ _READ_ONLY: Final = ("UNSUPPORTED", "readonly", "read-only", "read only")
 
 
 @dataclass(frozen=True)
-class Answered:
+class RegistryRefusal:
     """A refusal, as a registry words it.
 
     Args:
@@ -41,7 +41,7 @@ class Answered:
         return self.status == 507 or is_full_disk(self.said)
 
 
-def read_answer(response: requests.Response) -> Answered:
+def read_answer(response: requests.Response) -> RegistryRefusal:
     """The refusal that a response is."""
     codes, parts = [], [f"{response.status_code} {response.reason or ''}".strip()]
     try:
@@ -58,11 +58,13 @@ def read_answer(response: requests.Response) -> Answered:
             parts.append(" ".join(str(part) for part in said if part))
     except (ValueError, AttributeError, RequestException):
         parts.append(_beginning(response))
-    return Answered(response.status_code, cut_line(": ".join(filter(None, parts))), tuple(codes))
+    return RegistryRefusal(
+        response.status_code, cut_line(": ".join(filter(None, parts))), tuple(codes)
+    )
 
 
 def refused(
-    what: str, name: ImageName, answer: Answered, login: Login | None, *, writes: bool
+    what: str, name: ImageName, answer: RegistryRefusal, login: Login | None, *, writes: bool
 ) -> RegistryError:
     """Why a request is refused for good.
 

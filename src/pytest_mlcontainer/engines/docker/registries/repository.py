@@ -31,7 +31,7 @@ from pytest_mlcontainer.engines.docker.registries.connection import (
 )
 from pytest_mlcontainer.errors import RegistryError
 from pytest_mlcontainer.model import ImageName
-from pytest_mlcontainer.progress.far import HowFar, Transfers
+from pytest_mlcontainer.progress.far import TransferProgress, Transfers
 from pytest_mlcontainer.secrets import Redactor
 
 _PIECE_BYTES: Final = 1 << 17
@@ -155,7 +155,7 @@ class HttpRepository:
         at = begun.headers.get("Location", "")
         size = (("Content-Length", str(descriptor.size_bytes)),)
         headers = (("Content-Type", "application/octet-stream"), *size)
-        body = partial(_open, source, descriptor, Transfers(HowFar(log)))
+        body = partial(_open, source, descriptor, Transfers(TransferProgress(log)))
         sending = RegistryRequest(what, "PATCH", at, (201, 202, 204), headers, body, once=True)
         sent = self._connection.ask(sending)
         ended = _with_digest(sent.headers.get("Location", at), descriptor.digest)

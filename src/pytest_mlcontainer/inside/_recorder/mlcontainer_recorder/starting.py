@@ -34,7 +34,7 @@ def start(asked):
     watcher = Watcher(stream, Sketcher(), packages, aims, records, dense)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=watcher.forked)
-    backend = Monitored(watcher) if _monitoring_is_free() else Traced(watcher)
+    backend = MonitoringBackend(watcher) if _monitoring_is_free() else TraceBackend(watcher)
     backend.start()
 
     def end():
@@ -58,7 +58,7 @@ def _yields(frame):
     return bool(code.co_flags & _GENERATORS) and code.co_code[frame.f_lasti] in _YIELDS
 
 
-class Traced:
+class TraceBackend:
     """By `sys.settrace`."""
 
     def __init__(self, watcher):
@@ -119,7 +119,7 @@ class Traced:
         return self._layer
 
 
-class Monitored:
+class MonitoringBackend:
     """By `sys.monitoring`, where code that is not the project's runs as fast as ever."""
 
     def __init__(self, watcher):

@@ -17,38 +17,36 @@ from pytest_mlcontainer.owners import this_maker
 from pytest_mlcontainer.pipeline.background import Background
 from pytest_mlcontainer.pipeline.connections import Connections
 from pytest_mlcontainer.pipeline.project_secrets import ProjectSecrets
-from pytest_mlcontainer.pipeline.surroundings import Surroundings
-from pytest_mlcontainer.progress.events import Activity, Progress, Said, task
+from pytest_mlcontainer.pipeline.setup import PipelineSetup
+from pytest_mlcontainer.progress.events import Activity, Progress, TaskMessage, task
 from pytest_mlcontainer.sharing import Store
 from pytest_mlcontainer.sharing.ledger import Ledger
 from pytest_mlcontainer.storage import digest
 from pytest_mlcontainer.watcher import CleanupWatch
 
 
-class Context:
+class PipelineResources:
     """What everything in one process works with; each thing is opened at most once.
 
     Attributes:
         ledger: what this session has made, for whoever cleans up.
-        processes: those of this machine, ended at the latest with the context.
+        processes: those of this machine, ended at the latest with the resources.
         slots: one for each container that may run at once.
         work: results by key, made in threads.
         secrets: those of all projects that are worked on.
     """
 
-    def __init__(self, surroundings: Surroundings, options: Options) -> None:
-        self.surroundings = surroundings
+    def __init__(self, setup: PipelineSetup, options: Options) -> None:
+        self.setup = setup
         self.options = options
-        self.ledger: Ledger = Ledger(surroundings.cache, surroundings.owner.session)
+        self.ledger: Ledger = Ledger(setup.cache, setup.owner.session)
         self.processes: Processes = Processes()
-        self.slots: threading.BoundedSemaphore = threading.BoundedSemaphore(surroundings.parallel)
+        self.slots: threading.BoundedSemaphore = threading.BoundedSemaphore(setup.parallel)
         self.work: Background = Background()
-        self.secrets: ProjectSecrets = ProjectSecrets(surroundings.environ)
-        self._watch = CleanupWatch(
-            surroundings.cache, surroundings.owner, surroundings.environ, options.keep
-        )
+        self.secrets: ProjectSecrets = ProjectSecrets(setup.environ)
+        self._watch = CleanupWatch(setup.cache, setup.owner, setup.environ, options.keep)
         self._connections = Connections(
-            surroundings, self.ledger, self.work, self.enter, keep=options.keep
+            setup, self.ledger, self.work, self.enter, keep=options.keep
         )
         self._lock = threading.RLock()
         self._entering = threading.Lock()
@@ -57,12 +55,12 @@ class Context:
     @property
     def cache(self) -> Path:
         """What sessions and workers share on this machine."""
-        return self.surroundings.cache
+        return self.setup.cache
 
     @property
     def environ(self) -> Mapping[str, str]:
         """Variables for the engine's command, and for what runs on this machine."""
-        return self.surroundings.environ
+        return self.setup.environ
 
     def engine(self, target: Target) -> Engine:
         """The engine of a target.
@@ -79,7 +77,7 @@ class Context:
             if store is None:
                 self.enter()
                 name = digest([str(settings.file)])[:16]
-                store = Store(self.cache / name, self.surroundings.owner, self.log)
+                store = Store(self.cache / name, self.setup.owner, self.log)
                 store.open()
                 self._stores[settings.file] = store
                 self.ledger.add(store=str(store.root))
@@ -91,15 +89,15 @@ class Context:
 
     def session_name(self, what: str) -> str:
         """A name on engines that tells whose it is."""
-        return f"mlcontainer-{self.surroundings.owner.session[:12]}-{what}"
+        return f"mlcontainer-{self.setup.owner.session[:12]}-{what}"
 
     def log(self, line: str) -> None:
         """Tell of something in a line."""
-        self.surroundings.tell(Said("", line))
+        self.setup.tell(TaskMessage("", line))
 
     def logger(self, prefix: str) -> LogLine:
         """Tells lines of what they are about."""
-        return lambda line: self.surroundings.tell(Said(prefix, line))
+        return lambda line: self.setup.tell(TaskMessage(prefix, line))
 
     def task(
         self,
@@ -111,7 +109,7 @@ class Context:
         most: int | None = None,
     ) -> AbstractContextManager[Progress]:
         """A task that goes on as long as the `with` block does; see `progress.events.Task`."""
-        tell, project = self.surroundings.tell, str(settings.file)
+        tell, project = self.setup.tell, str(settings.file)
         return task(tell, activity, title, project=project, limit_s=limit_s, most=most)
 
     def kept(self) -> tuple[str, ...]:
@@ -124,7 +122,7 @@ class Context:
         Raises:
             EngineError: this machine starts no more processes.
         """
-        self.ledger.enter(self.surroundings.owner)
+        self.ledger.enter(self.setup.owner)
         self.ledger.add(maker=this_maker())
         try:
             with self._entering:
@@ -147,14 +145,14 @@ class Context:
             store.release()
         for engine in self._connections:
             engine.disconnect()
-        if self.surroundings.owner.pid != os.getpid():
+        if self.setup.owner.pid != os.getpid():
             self._dismiss()  # a worker's; the owner has `clean_up` still before it
 
     def clean_up(self, *, last: bool) -> None:
         """Remove what this session made, workers included; `last` is for its very end."""
-        world = self.surroundings
-        keep, kinds = self.options.keep, world.kinds
-        cleaned = clean_up(world.cache, world.owner, world.environ, keep, last=last, kinds=kinds)
+        setup = self.setup
+        keep, kinds = self.options.keep, setup.kinds
+        cleaned = clean_up(setup.cache, setup.owner, setup.environ, keep, last=last, kinds=kinds)
         if last and cleaned.reached:
             self._dismiss()
         elif last:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from pytest_mlcontainer.pipeline.laboratory import leaked
+from pytest_mlcontainer.pipeline.search_tools import leaked
 
 
 def test_variables_that_leak_are_those_that_programs_read() -> None:

@@ -20,7 +20,7 @@ KEEP_VARIABLE: Final = "MLCONTAINER_KEEP_IMAGES"
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PipelineSetup:
     """What a pipeline is given of the world around it.
 
     Args:

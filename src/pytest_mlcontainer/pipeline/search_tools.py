@@ -32,7 +32,7 @@ Advance = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
-class Laboratory:
+class SearchTools:
     """What a search is given to work with.
 
     Args:

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from pytest_mlcontainer.hooks import load_engines
 from pytest_mlcontainer.owners import current_owner
-from pytest_mlcontainer.pipeline import Surroundings
-from pytest_mlcontainer.pipeline.surroundings import cache_folder, with_programs_beside
+from pytest_mlcontainer.pipeline import PipelineSetup
+from pytest_mlcontainer.pipeline.setup import cache_folder, with_programs_beside
 from pytest_mlcontainer.progress.events import Tell
 
 _MOST_PARALLEL = 4
 
 
 @dataclass(frozen=True)
-class Here:
-    """The same surroundings that the plugin would have here.
+class CommandSetup:
+    """What a command is given of where it is started; the plugin has the same.
 
     Args:
         folder: the working directory.
@@ -33,19 +33,21 @@ class Here:
     environ: Mapping[str, str]
 
 
-def here(environ: Mapping[str, str]) -> Here:
-    """Read the surroundings from the environment."""
-    return Here(Path.cwd(), cache_folder(environ), with_programs_beside(sys.executable, environ))
+def here(environ: Mapping[str, str]) -> CommandSetup:
+    """Read it from the environment variables and the working directory."""
+    return CommandSetup(
+        Path.cwd(), cache_folder(environ), with_programs_beside(sys.executable, environ)
+    )
 
 
-def surroundings(environ: Mapping[str, str], tell: Tell) -> Surroundings:
+def pipeline_setup(environ: Mapping[str, str], tell: Tell) -> PipelineSetup:
     """What a pipeline of the command is given.
 
     Args:
         tell: gets what goes on.
     """
     place = here(environ)
-    return Surroundings(
+    return PipelineSetup(
         owner=current_owner(uuid.uuid4().hex),
         cache=place.cache,
         environ=place.environ,
