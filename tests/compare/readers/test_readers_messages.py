@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_mlcontainer.compare.readers import messages, process
+from pytest_mlcontainer.compare.readers import messages
+from pytest_mlcontainer.compare.readers.allowed import AllowedMessages
 from pytest_mlcontainer.compare.readers.coding import decode, encode
-from pytest_mlcontainer.compare.readers.limits import ReaderLimits
 from pytest_mlcontainer.compare.readers.messages import ComparedItem, PairCompared
 from pytest_mlcontainer.compare.rules.applied import RuleUse
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair
@@ -27,24 +27,21 @@ def test_a_reader_may_not_have_other_files_read(tmp_path: Path) -> None:
         Pair("m", process_side(tmp_path / "a"), process_side(tmp_path / "b")),
         comparators=(messages.AddedComparator("x", (".x",), None, None, False),),
     )
-    reader = process.ReaderProcess(ReaderLimits())
-    try:
-        inside = messages.ComparatorCall(0, "read", str(reader.scratch / "t" / "0"))
-        reader._check(job, inside)
-        for path in ("/etc/passwd", str(reader.scratch / ".." / "x"), str(tmp_path / "c")):
-            with pytest.raises(messages.GarbledMessageError):
-                reader._check(job, messages.ComparatorCall(0, "read", path))
-        for said in (
-            ComparedItem(Difference("m", "", Verdict.IDENTICAL)),
-            PairCompared((Difference("other", "", Verdict.IDENTICAL),)),
-            PairCompared((), (), RuleUse(used=((5, 1),))),
-            messages.SummaryChunk("x"),
-            messages.ReaderReady(),
-        ):
-            with pytest.raises(messages.GarbledMessageError):
-                reader._check(job, said)
-    finally:
-        reader.close()
+    scratch = tmp_path / "scratch"
+    allowed = AllowedMessages(job, scratch)
+    allowed.check(messages.ComparatorCall(0, "read", str(scratch / "t" / "0")))
+    for path in ("/etc/passwd", str(scratch / ".." / "x"), str(tmp_path / "c")):
+        with pytest.raises(messages.GarbledMessageError):
+            allowed.check(messages.ComparatorCall(0, "read", path))
+    for said in (
+        ComparedItem(Difference("m", "", Verdict.IDENTICAL)),
+        PairCompared((Difference("other", "", Verdict.IDENTICAL),)),
+        PairCompared((), (), RuleUse(used=((5, 1),))),
+        messages.SummaryChunk("x"),
+        messages.ReaderReady(),
+    ):
+        with pytest.raises(messages.GarbledMessageError):
+            allowed.check(said)
 
 
 def process_side(path: Path) -> ComparedFile:

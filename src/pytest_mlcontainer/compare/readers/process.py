@@ -15,21 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlcontainer.compare.formats.opened_tree import ARRAYS, TREE
+from pytest_mlcontainer.compare.readers.allowed import AllowedMessages
 from pytest_mlcontainer.compare.readers.framing import FramedPipe, PipeClosedError, ReaderLateError
 from pytest_mlcontainer.compare.readers.limits import GIB, ReaderLimits
 from pytest_mlcontainer.compare.readers.messages import (
-    Calibrate,
-    ComparatorCall,
-    ComparedItem,
     GarbledMessageError,
     Job,
     Message,
-    MetricOffer,
     PairCompared,
     ReaderOutOfMemory,
     ReaderReady,
-    SummaryChunk,
-    Work,
 )
 from pytest_mlcontainer.compare.sources import UnreadableError
 from pytest_mlcontainer.temporary import temporary_folder
@@ -53,7 +48,6 @@ _ENVIRONMENT: Final = (
 _SAID_BYTES: Final = 2000
 _MOST_SAID_BYTES: Final = 1 << 26
 _SAID: Final = 200
-_MOST_PARTS: Final = 256  # 64 MiB, more than a summary has
 _MEGA: Final = 1e6
 _RESIDENT: Final = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 _LITTLE: Final = 8  # of the memory, as its part
@@ -95,7 +89,6 @@ class ReaderProcess:
         self._stack = ExitStack()
         self._started = False
         self._is_over = _never
-        self._parts = 0
         self.served: int = 0
         try:
             self.scratch: Path = self._stack.enter_context(temporary_folder())
@@ -144,8 +137,8 @@ class ReaderProcess:
             TooMuchError: it did not, and can be.
         """
         self.served += 1
-        self._parts = 0
         self._is_over = is_over
+        allowed = AllowedMessages(job, self.scratch)
         seconds = self._limits.seconds_for(_bytes_of(job))
         try:
             if not self._started:
@@ -154,7 +147,7 @@ class ReaderProcess:
             self._pipe.send(job, deadline)
             while True:
                 message = self._pipe.receive(deadline)
-                self._check(job, message)
+                allowed.check(message)
                 if isinstance(message, PairCompared):
                     return message
                 if isinstance(message, ReaderOutOfMemory):
@@ -207,35 +200,6 @@ class ReaderProcess:
         if not isinstance(message, ReaderReady):
             raise GarbledMessageError(f"{type(message).__name__} before it was ready")
         self._started = True
-
-    def _check(self, job: Job, message: Message) -> None:
-        """Whether a reader may say so of this job: of its output, its rules and its files alone.
-
-        Raises:
-            GarbledMessageError: it may not.
-        """
-        name, sound = job.pair.name, not isinstance(message, ReaderReady)
-        if isinstance(message, ComparedItem):
-            sound = job.told and message.difference.output == name
-        elif isinstance(message, SummaryChunk):
-            self._parts += 1
-            sound = job.work is Work.SUMMARISE and self._parts <= _MOST_PARTS
-        elif isinstance(message, Calibrate):
-            sound = job.calibrated and message.item[0] == name
-        elif isinstance(message, MetricOffer):
-            sound = job.metrics and message.item[0] == name
-            message.metric()
-        elif isinstance(message, ComparatorCall):
-            sound = message.comparator < len(job.comparators) and self._is_of(job, message.path)
-        elif isinstance(message, PairCompared):
-            sound = _is_result_of(job, message)
-        if not sound:
-            raise GarbledMessageError(f"{type(message).__name__} out of place")
-
-    def _is_of(self, job: Job, path: str) -> bool:
-        """Whether a file is one of the job's, or was unpacked from one."""
-        sides = (job.pair.actual.path, job.pair.expected.path)
-        return Path(path) in sides or self.scratch.resolve() in Path(path).resolve().parents
 
     def _look(self) -> None:
         """Now and then: does anybody wait? Is it within its memory, and its prints on the disk?
@@ -296,14 +260,6 @@ class ReaderProcess:
             f"took more than {seconds:.3g} s and was ended ({self._limits.base_s:g} s, and {pace:g}"
             f" MB/s for {size} bytes)"
         )
-
-
-def _is_result_of(job: Job, done: PairCompared) -> bool:
-    rules = {number for number, _count in done.memory.used}
-    rules.update(*done.memory.shadowed)
-    return rules <= set(range(len(job.rules))) and all(
-        each.output == job.pair.name for each in done.differences
-    )
 
 
 def _resident_bytes(pid: int) -> int:
