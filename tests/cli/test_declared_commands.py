@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_mlcontainer.cli.declared_commands import plain_words
-from pytest_mlcontainer.cli.guesses import Guess, Guesses, guess_entrypoints
+from pytest_mlcontainer.cli.guessed_entrypoint import Guess
+from pytest_mlcontainer.cli.guesses import Guesses, guess_entrypoints
 from pytest_mlcontainer.dockerfile import parse_dockerfile
 
 ALL = "FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\n"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
+from pytest_mlcontainer.cli.guessed_entrypoint import Guess
+from pytest_mlcontainer.cli.guesses import guess_entrypoints
 from pytest_mlcontainer.dockerfile import parse_dockerfile
 
 BASE = "FROM python:3.13-slim\n"

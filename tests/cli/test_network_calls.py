@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
+from pytest_mlcontainer.cli.guessed_entrypoint import Guess
+from pytest_mlcontainer.cli.guesses import guess_entrypoints
 from pytest_mlcontainer.dockerfile import parse_dockerfile
 
 BASE = "FROM python:3.13-slim\nWORKDIR /app\n"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_mlcontainer.cli.guesses import Guess, guess_entrypoints
+from pytest_mlcontainer.cli.guessed_entrypoint import Guess
+from pytest_mlcontainer.cli.guesses import guess_entrypoints
 from pytest_mlcontainer.dockerfile import DockerfileSummary, parse_dockerfile, read_dockerfile
 from pytest_mlcontainer.model import PRINTED
 

@@ -21,7 +21,7 @@ from pytest_mlcontainer.cli.source_files import (
     read_program,
     read_source,
 )
-from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
+from pytest_mlcontainer.dockerfile import DockerfileSummary
 from pytest_mlcontainer.engines.docker.contexts import context_files
 
 # What a build may get or make, whose names nobody knows without building it.
@@ -30,7 +30,6 @@ _MADE_IN_BUILD: Final = re.compile(
     r"|\b(?:curl|wget) .*\w+://|\bdownload\b|\bgit (?:clone|lfs)\b"
     r"|\b(?:gsutil|aws|gdown|make|unzip|tar) "
 )
-_FROM_AFAR: Final = re.compile(r"://|^git@|\.whl$")  # a wheel may be made before the build
 _BUILDS: Final = re.compile(r"(?m)^\[build-system\]|\bsetup\(|^\[options\]")
 _POINTER: Final = b"version https://git-lfs"
 _INPUT_OPTION: Final = re.compile(
@@ -41,13 +40,6 @@ _SAVED_MODEL: Final = (
     "model.safetensors", "pytorch_model.bin", "tf_model.h5", "adapter_config.json",
     "tokenizer_config.json", "tokenizer.json",
 )  # fmt: skip
-# Images that hold no project's programs.
-_BARE_BASE: Final = re.compile(
-    r"(?:docker\.io/)?(?:library/)?(?:python|ubuntu|debian|alpine|centos|rockylinux|amazonlinux"
-    r"|fedora|pypy|buildpack-deps|node)(?:[:@].*)?"
-    r"|(?:continuumio|condaforge|mambaorg|tensorflow|pytorch|nvidia|jupyter|rayproject)/.*"
-    r"|nvcr\.io/nvidia/.*|ghcr\.io/astral-sh/uv.*|quay\.io/jupyter/.*"
-)
 _ALWAYS_SET: Final = ("HOME", "PATH", "HOSTNAME", "PWD")
 OF_THE_SYSTEM: Final = (
     "/bin/",
@@ -122,20 +114,20 @@ def _given_file(argv: Sequence[str]) -> Iterator[str]:
 
 class ImageProvisions:
     """What an image gives to programs of its project: the files of `context`, which may be imported
-    by the names in `modules`.
+    by the names in `modules`; more files where the build `makes_files`.
 
     Args:
         root: the project, which is the context of the build.
     """
 
     def __init__(self, root: Path, recipe: DockerfileSummary) -> None:
-        self._root, self.recipe = root, recipe
+        self.root, self.recipe = root, recipe
         self.context: frozenset[str] = frozenset(
             name for name, _size in context_files(root, root / "Dockerfile")
         )
         parts = (part for name in self.context for part in Path(name).parts)
         self.modules: frozenset[str] = frozenset({".", *(p.removesuffix(".py") for p in parts)})
-        self._makes_files = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
+        self.makes_files = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
 
     def unmet(self, code: str, argv: Sequence[str], *, serves: bool = False) -> Unmet:
         """What a program lacks there.
@@ -149,27 +141,27 @@ class ImageProvisions:
         self._add_imported(needs, code, argv, serves=serves)
         if PRETRAINED in needs.fetches and self._has_models():
             needs.fetches.remove(PRETRAINED)
-        if self._makes_files:
+        if self.makes_files:
             needs.reads = []
             needs.fetches = [each for each in needs.fetches if each in SERVICES]
         needs.fetches += (url for each in needs.starts for url in self._fetched_by(each))
         reads = dict.fromkeys((*needs.reads, *_given_file(argv)))
-        absent = [file for file in reads if not self._has(file)]
-        inputs = [file for file in absent if (self._root / file.lstrip("/")).is_file()]
+        absent = [file for file in reads if not self.has(file)]
+        inputs = [file for file in absent if (self.root / file.lstrip("/")).is_file()]
         files = tuple(file for file in absent if file not in inputs)
-        fetched = next((each for each in needs.fetches if not (self._root / each).exists()), "")
+        fetched = next((each for each in needs.fetches if not (self.root / each).exists()), "")
         reason = self._reason(code, argv, needs) or self._pointer(reads)
         kept = frozenset(file for file in files if self._is_kept_by_dvc(file))
         return Unmet(files, tuple(inputs), fetched, reason, kept)
 
     def source_at(self, path: str) -> str:
         """The source of the project's file that a command names; "" where there is none."""
-        name = file_at(self._root, path, self.recipe, self.context)
-        return "" if name is None else read_program(self._root / name)
+        name = file_at(self.root, path, self.recipe, self.context)
+        return "" if name is None else read_program(self.root / name)
 
     def module_source(self, name: str) -> str:
         """The source of the project's module that a command names; "" where there is none."""
-        return code_of(self._root, name)
+        return code_of(self.root, name)
 
     def _add_imported(
         self, needs: ProgramNeeds, code: str, argv: Sequence[str], *, serves: bool
@@ -206,35 +198,6 @@ class ImageProvisions:
 
         return imported_code(code, find, serves=serves)
 
-    def lost_copy(self) -> str:
-        """Why no build gets far: a line of the Dockerfile is no instruction, or it copies what is
-        not there; "" where nothing says so."""
-        for word, line in self.recipe.unknown:
-            return f"line {line} of the Dockerfile, {word.lower()}, is no instruction"
-        for source, _place in self.recipe.placed:
-            known = not (set("*?[$") & set(source) or _FROM_AFAR.search(source))
-            if known and not (self._root / source).exists():
-                return f"the build copies {source}, which the project does not have"
-            if known and (self._root / source).is_file() and source not in self.context:
-                return f"the build copies {source}, which .dockerignore leaves out"
-        return ""
-
-    def absent_program(self) -> str:
-        """Why the image's own command does not start: it names a script that is not there; ""
-        where it may be, and where nothing says so."""
-        recipe = self.recipe
-        words = command_words((*recipe.entrypoint, *recipe.command))
-        script = next((each for each in words if each.endswith((".py", ".sh"))), "")
-        if not script or set("$*:") & set(script) or "-m" in words or "cd" in words:
-            return ""
-        known = _BARE_BASE.fullmatch(recipe.base) is not None and not self._makes_files
-        named = any(Path(script).name in run for run in recipe.runs)
-        place = posixpath.normpath(posixpath.join("/", recipe.workdir, script))
-        brought = any("$" in each or Path(place).is_relative_to(each) for each in recipe.brought)
-        if not known or named or brought or place.startswith(OF_THE_SYSTEM) or self._has(script):
-            return ""
-        return f"the image starts {script}, which it does not have"
-
     def _has_models(self) -> bool:
         """Whether the image gets a model as libraries of models save one."""
         return any(Path(each).name in _SAVED_MODEL for each in self.context)
@@ -243,21 +206,21 @@ class ImageProvisions:
         """What a script that a program starts gets over a network."""
         name = script.removeprefix("./")
         found = [each for each in self.context if each == name or each.endswith(f"/{name}")]
-        return program_needs(read_source(self._root / found[0])).fetches if len(found) == 1 else []
+        return program_needs(read_source(self.root / found[0])).fetches if len(found) == 1 else []
 
     def _absent_module(self, needs: ProgramNeeds) -> str:
         """The first of the project's modules that a program imports and the image lacks."""
-        is_package = _BUILDS.search("\n".join(_declared(self._root)))
-        if self._makes_files or (is_package and installs_project(self.recipe)):
+        is_package = _BUILDS.search("\n".join(_declared(self.root)))
+        if self.makes_files or (is_package and installs_project(self.recipe)):
             return ""
-        files = [file.relative_to(self._root) for file in python_files(self._root)]
-        declared = "\n".join((*self.recipe.runs, *_declared(self._root)))
+        files = [file.relative_to(self.root) for file in python_files(self.root)]
+        declared = "\n".join((*self.recipe.runs, *_declared(self.root)))
         for name in needs.required:
             here = [file for file in files if name in file.with_suffix("").parts]
             near = any(file.parts[0] in (name, f"{name}.py", "src") for file in here)
             there = any(
                 file.as_posix() in self.context
-                and place_in_image(self._root, self._root / file, self.recipe)
+                and place_in_image(self.root, self.root / file, self.recipe)
                 for file in here
             )
             theirs = re.search(rf"(?i)\b{re.escape(name)}\b", declared)
@@ -268,20 +231,21 @@ class ImageProvisions:
     def _pointer(self, reads: Iterable[str]) -> str:
         """What is said of a file that Git LFS has and nobody has fetched; "" for none."""
         for file in reads:
-            name = file_at(self._root, file, self.recipe, self.context)
-            if name is not None and _is_pointer(self._root / name):
+            name = file_at(self.root, file, self.recipe, self.context)
+            if name is not None and _is_pointer(self.root / name):
                 return f"it reads {file}, a pointer of Git LFS; `git lfs pull` brings the file"
         return ""
 
     def _is_kept_by_dvc(self, file: str) -> bool:
         path = Path(file.lstrip("/"))
         above = (each for each in (path, *path.parents) if each.name)
-        return any((self._root / f"{each}.dvc").is_file() for each in above)
+        return any((self.root / f"{each}.dvc").is_file() for each in above)
 
-    def _has(self, file: str) -> bool:
+    def has(self, file: str) -> bool:
+        """Whether a program there finds a file that it calls so."""
         if file.startswith(OF_THE_SYSTEM):
             return True
-        return file_at(self._root, file, self.recipe, self.context) is not None
+        return file_at(self.root, file, self.recipe, self.context) is not None
 
     def _reason(self, code: str, argv: Sequence[str], needs: ProgramNeeds) -> str:
         broken = broken_line(code)
