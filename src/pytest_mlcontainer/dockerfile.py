@@ -6,6 +6,7 @@ heredocs, flags. Variables stay as they are written.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import posixpath
@@ -29,6 +30,8 @@ _SERVER = re.compile(r"""(?:^|\s)(\w+)(?:=|\s)["']?(\w+://(?!localhost\b)[a-z][\
 _MKDIR = re.compile(r"\bmkdir ([^&;|\n]+)")
 _TO_THE_CONTEXT = re.compile(r"\A(?:\.{0,2}/)+")  # a build gets nothing from above its context
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_SHELL = re.compile(r"(?:/(?:usr/)?bin/)?(?:ba|da|z)?sh")
+_SHELL_FLAG = re.compile(r"-[a-z]*c")
 
 
 @dataclass(frozen=True)
@@ -327,11 +330,34 @@ def _health(rest: str) -> str:
     return found.group(1) if found is not None else ""
 
 
+def shell_text(arguments: tuple[str, ...]) -> str:
+    """What a command hands to a shell, as `sh -c` does; "" where it starts something else."""
+    shell = arguments[:2] if len(arguments) > 2 else ("", "")
+    handed = _SHELL.fullmatch(shell[0]) and _SHELL_FLAG.fullmatch(shell[1])
+    return arguments[2] if handed else ""
+
+
 def command_words(arguments: tuple[str, ...]) -> tuple[str, ...]:
     """The words of a command, also of one in a shell."""
-    if arguments[:2] != ("/bin/sh", "-c"):
+    text = shell_text(arguments)
+    if not text:
         return arguments
     try:
-        return tuple(shlex.split(arguments[2]))
+        return tuple(shlex.split(text))
     except ValueError:
-        return tuple(arguments[2].split())
+        return tuple(text.split())
+
+
+def meant_words(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a list that is no JSON, because of its quotes, its spaces or a last comma, so
+    that Docker hands it to a shell; () where it is none, and where nobody knows its words."""
+    text = shell_text(arguments)
+    if not text.startswith("["):
+        return ()
+    text = re.sub("[\u2018\u2019]", "'", re.sub("[\u201c\u201d\u201e\u201f]", '"', text))
+    try:
+        listed = ast.literal_eval(re.sub(r"\s", " ", text))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return ()
+    words = listed if isinstance(listed, list) else []
+    return tuple(words) if all(isinstance(each, str) for each in words) else ()

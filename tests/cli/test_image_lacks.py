@@ -198,7 +198,7 @@ def test_a_script_may_lie_in_any_folder_of_the_project(
 def test_the_images_own_program_stays_where_another_folder_has_one(tmp_path: Path) -> None:
     files = {"ml/train.py": "fit()\n", "main.py": "print(1)\n", "app.py": "app = FastAPI()\n"}
     own = f'{ALL}CMD ["python", "main.py"]\n'
-    assert [*guessed(tmp_path, own, files)] == ["serve"]
+    assert [*guessed(tmp_path, own, files)] == ["serve", "run"]
     del files["app.py"]
     (tmp_path / "app.py").unlink()
     assert [*guessed(tmp_path, own, files)] == ["run"]

@@ -134,13 +134,6 @@ def test_a_module_of_a_folder_is_started_as_one_where_it_imports_from_there(tmp_
     assert train.command == ("python", "/app/src/train.py")
 
 
-def test_a_command_that_is_no_json_is_said(tmp_path: Path) -> None:
-    for command in ("['python', 'run.py']", '["python",\u00a0"run.py"]', "[“python”, “run.py”]"):
-        found = guesses(tmp_path, f"{ALL}CMD {command}\n", {"run.py": "fit()\n"})
-        assert found.entrypoints == ()
-        assert "no JSON" in found.notes[0]
-
-
 def test_what_waits_at_no_port_is_no_server(tmp_path: Path) -> None:
     code = "# the model that is served later\nfit()\n"
     dockerfile = f'{ALL}CMD ["python", "app/fraud.py"]\n'

@@ -67,6 +67,17 @@ class Guess:
         """The same where these words start what the image starts by itself without its packages."""
         return replace(self, command=words, entrypoint=() if recipe.entrypoint else None)
 
+    def in_words(self, meant: DockerfileSummary, recipe: DockerfileSummary) -> Guess:
+        """The same where the Dockerfile says wrongly what the image is meant to start.
+
+        Args:
+            meant: what it means.
+            recipe: what it says.
+        """
+        command = self.command if is_other(self) else meant.command
+        keeps = meant.entrypoint == recipe.entrypoint
+        return replace(self, command=command, entrypoint=self.entrypoint if keeps else ())
+
     def after(self, made: Sequence[str]) -> Guess:
         """The same where other entrypoints have made these files, as globs."""
         files = [f for f in self.unmet.files if not any(covers(glob, f) for glob in made)]

@@ -19,7 +19,12 @@ from pytest_mlcontainer.cli.guessed_entrypoint import (
     own_command,
     starts_something,
 )
-from pytest_mlcontainer.cli.image_faults import absent_program, lost_copy
+from pytest_mlcontainer.cli.image_faults import (
+    absent_program,
+    as_meant,
+    idle_program,
+    lost_copy,
+)
 from pytest_mlcontainer.cli.image_holds import started_through
 from pytest_mlcontainer.cli.pipeline_stages import find_stages
 from pytest_mlcontainer.cli.program_needs import program_needs
@@ -63,12 +68,36 @@ def guess_entrypoints(
         document: what `pyproject.toml` holds.
     """
     notes: list[str] = []
-    gives = ImageProvisions(root, recipe)
-    declared = None if starts_something(recipe) else compose_command(root, notes)
+    meant = as_meant(recipe, notes)
+    gives = ImageProvisions(root, meant)
+    declared = None if starts_something(meant) else compose_command(root, notes)
+    starts = meant if declared is None else replace(meant, command=declared.words)
+    through = started_through(starts)
+    ordered = _found(root, document, starts, gives, notes)
     if declared is not None:
-        recipe = replace(recipe, command=declared.words)
-    through = started_through(recipe)
-    recipe, code = follow_script(recipe, gives)
+        ordered = [each if is_other(each) else each.said_by(declared) for each in ordered]
+    if through:
+        ordered = [each if is_other(each) else each.through(through, starts) for each in ordered]
+    absent = absent_program(gives) or idle_program(gives)
+    if absent:
+        ordered = [e if is_other(e) else replace(e, lacks=absent) for e in ordered]
+    if meant != recipe:
+        ordered = [each.in_words(meant, recipe) for each in ordered]
+    lost = lost_copy(gives)
+    if lost:
+        ordered = [replace(each, lacks=lost) for each in ordered]
+    return Guesses(tuple(ordered), tuple(notes))
+
+
+def _found(
+    root: Path,
+    document: Mapping[str, Any],
+    starts: DockerfileSummary,
+    gives: ImageProvisions,
+    notes: list[str],
+) -> list[Guess]:
+    """The entrypoints in their order, where the image starts what its Dockerfile says."""
+    recipe, code = follow_script(starts, gives)
     commands: dict[str, ProjectCommand] = {}
     for each in project_commands(root, document, recipe, notes):
         itself = code and each.kind != "serve" and runs_by_itself(each.argv, recipe)
@@ -84,22 +113,12 @@ def guess_entrypoints(
     found = _with_own(found, own, recipe)
     ordered = [found[name] for name in (*WORDS, "run") if name in found]
     ordered = _in_order(ordered, {kind: each.code for kind, each in commands.items()})
-    if stages:
-        known = {stage.name for stage in stages}
-        served = (each for each in ordered if each.port is not None and each.name not in known)
-        needs = ("train",) if "train" in known else ()
-        ordered = [*stages, *(replace(each, needs=needs) for each in served)]
-    if declared is not None:
-        ordered = [each if is_other(each) else each.said_by(declared) for each in ordered]
-    if through:
-        ordered = [each if is_other(each) else each.through(through, recipe) for each in ordered]
-    absent = absent_program(gives)
-    if absent:
-        ordered = [e if is_other(e) else replace(e, lacks=absent) for e in ordered]
-    lost = lost_copy(gives)
-    if lost:
-        ordered = [replace(each, lacks=lost) for each in ordered]
-    return Guesses(tuple(ordered), tuple(notes))
+    if not stages:
+        return ordered
+    known = {stage.name for stage in stages}
+    served = (each for each in ordered if each.port is not None and each.name not in known)
+    needs = ("train",) if "train" in known else ()
+    return [*stages, *(replace(each, needs=needs) for each in served)]
 
 
 def _is_batch(own: Guess | None, other: ProjectCommand, recipe: DockerfileSummary) -> bool:
@@ -118,6 +137,8 @@ def _with_own(
         found = {k: each for k, each in found.items() if is_other(each) is (k != "serve")}
     if not found or (own.port is not None and "serve" not in found):
         return {**found, own.name: found.get(own.name, own)}
+    if own.name not in found and all(map(is_other, found.values())):
+        return {**found, own.name: own}
     same = found.get(own.name)
     if own.port is None and same is not None and is_other(same):
         return {**found, own.name: own}  # the image's own words are known to be meant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -31,6 +31,10 @@ _PREPARE: Final = frozenset(
      "load_dotenv", "setLevel", "addHandler", "seed", "manual_seed", "set_option", "register",
      "include_router", "add_middleware", "mount", "Path", "set_page_config", "setdefault"}
 )  # fmt: skip
+_APPS: Final = ("FastAPI", "Starlette", "Litestar", "Flask", "CORS", "CORSMiddleware")
+_LOADS: Final = ("load", "load_model", "open", "join", "getenv")
+_APP: Final = re.compile(rf"^\w+(?:\s*:\s*\w+)?\s*=\s*(?:\w+\.)?(?:{'|'.join(_APPS[:4])})\(",
+                         re.MULTILINE)  # fmt: skip
 _EVERYWHERE: Final = "0.0.0.0"  # an address inside the container
 
 
@@ -45,6 +49,30 @@ def does_something(code: str) -> bool:
         return True
     defines = any(isinstance(each, ast.FunctionDef | ast.ClassDef) for each in body)
     return any(_acts(each, defines=defines) for each in body)
+
+
+def does_nothing(code: str, own: Collection[str]) -> str:
+    """Why a program ends at once when it is started by its path, said of it; "" where it may do
+    something, also by what it imports.
+
+    Args:
+        own: first names of the project's modules, which may do something when they are imported.
+    """
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+    if not body:
+        return "is empty"
+    imported = {name.partition(".")[0] for each in body for name in _imported(each)}
+    if imported & set(own):
+        return ""
+    acts = [each for each in body if not _only_defines(each, ())]
+    if not acts:
+        return "only defines"
+    if all(_only_defines(each, (*_APPS, *_LOADS)) for each in acts) and _APP.search(code):
+        return "defines a server and does not start it"
+    return ""
 
 
 def module_name(shown: str, code: str) -> str:
@@ -101,6 +129,31 @@ def serving_command(python: str, shown: str, code: str, port: int) -> tuple[str,
         server = (python, "-m", "streamlit", "run", shown, "--server.headless", "true")
         return (*server, "--server.port", str(port))
     return ()
+
+
+def _imported(statement: ast.stmt) -> Iterator[str]:
+    match statement:
+        case ast.Import(names):
+            yield from (each.name for each in names)
+        case ast.ImportFrom(module, _, level):
+            yield "." if level else str(module)
+
+
+def _only_defines(statement: ast.stmt, harmless: Sequence[str]) -> bool:
+    """Whether a statement gives something a name, and calls nothing but what prepares.
+
+    Args:
+        harmless: further names of what may be called.
+    """
+    match statement:
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef():
+            return True
+        case ast.ClassDef() | ast.Pass() | ast.Expr(ast.Constant()):
+            return True
+        case ast.Assign() | ast.AnnAssign() | ast.Expr(ast.Call()):
+            calls = [each for each in ast.walk(statement) if isinstance(each, ast.Call)]
+            return all(_called(each.func) in (*_PREPARE, *harmless) for each in calls)
+    return False
 
 
 def _acts(statement: ast.stmt, *, defines: bool) -> bool:

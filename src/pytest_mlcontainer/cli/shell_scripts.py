@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +12,13 @@ from typing import Final
 from pytest_mlcontainer.cli.declared_commands import plain_words
 from pytest_mlcontainer.cli.project_commands import file_name
 from pytest_mlcontainer.cli.unmet_needs import ImageProvisions
-from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
+from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words, shell_text
 
 _SHELLS: Final = re.compile(r"(?:/(?:usr/)?bin/)?(?:ba|da)?sh")
 _PREPARES: Final = re.compile(r"(?:set|echo|export|mkdir|sleep|printf|umask|date)\b|[A-Za-z_]\w*=")
 _ARGUMENTS: Final = re.compile(r"""\s+["']?\$[@*]["']?$""")
+_SEPARATOR: Final = re.compile(r"\s*;\s*")
+_KEYWORDS: Final = ("if", "then", "else", "fi", "for", "while", "until", "case", "do", "done", "{")
 _GIVEN: Final = re.compile(r"""(?:exec )?["']?\$[@*]["']?""")  # its arguments are the command
 
 
@@ -23,10 +26,18 @@ def follow_script(
     recipe: DockerfileSummary, gives: ImageProvisions
 ) -> tuple[DockerfileSummary, str]:
     """The recipe of an image that starts the script's last command itself, and the source of all
-    programs that the script starts; the recipe as it is and "" where there is no such script."""
-    words = command_words((*recipe.entrypoint, *recipe.command))
+    programs that the script starts; the recipe as it is and "" where there is no such script.
+
+    What the image's command hands to a shell is one too, where it is more than one command.
+    """
+    arguments = (*recipe.entrypoint, *recipe.command)
+    words = command_words(arguments)
     script = next((word for word in words[:2] if not _SHELLS.fullmatch(word)), "")
-    commands = _commands(gives.source_at(script)) if script.endswith(".sh") else ()
+    if script.endswith(".sh"):
+        commands = _commands(gives.source_at(script), recipe.workdir)
+    else:
+        commands = _commands(_SEPARATOR.sub("\n", shell_text(arguments)), recipe.workdir)
+        commands = commands if len(commands) > 1 else ()
     if not commands:
         return recipe, ""
     last = commands[-1]
@@ -58,7 +69,7 @@ def _flask_module(words: Sequence[str], gives: ImageProvisions) -> str:
     return (told or "app").removesuffix(".py").replace("/", ".")
 
 
-def _commands(text: str) -> tuple[tuple[str, ...], ...]:
+def _commands(text: str, workdir: str) -> tuple[tuple[str, ...], ...]:
     """All commands; () where the way through the script is not known."""
     found: list[tuple[str, ...]] = []
     lines = text.replace("\\\n", " ").replace("&&", "\n").splitlines()
@@ -66,7 +77,11 @@ def _commands(text: str) -> tuple[tuple[str, ...], ...]:
         if not line or line.startswith("#") or _PREPARES.match(line):
             continue
         words = plain_words(_ARGUMENTS.sub("", line).removeprefix("exec "))
-        if _GIVEN.fullmatch(line) or not words:
+        if _GIVEN.fullmatch(line) or not words or words[0] in _KEYWORDS:
             return ()
+        if words[0] == "cd":
+            if posixpath.join("/", workdir, *words[1:]).rstrip("/.") != f"/{workdir.strip('/')}":
+                return ()  # whose files the commands after it name is not followed
+            continue
         found.append(words)
     return tuple(found)
