@@ -215,3 +215,45 @@ def test_a_module_that_flask_is_told_to_load_is_read(tmp_path: Path) -> None:
     for told in (f"ENV FLASK_APP=site\n{run}", run.replace('"run"', '"--app", "site.py", "run"')):
         (serve,) = guesses(tmp_path, f"{ALL}{told}", files).entrypoints
         assert "it reads /models/m.pkl" in serve.lacks
+
+
+def test_what_a_module_writes_under_a_usual_name_is_an_output(tmp_path: Path) -> None:
+    """By the default of an argument that its importer does not give, or by what it gives."""
+    saves = "def fit(x, path='m.joblib'):\n    joblib.dump(x, path)\ndef other(x):\n" \
+            "    x.to_csv('never.csv')\n"  # fmt: skip
+    for call, outputs in (("fit(1)", ("m.joblib",)), ("fit(1, 'n.joblib')", ("n.joblib",))):
+        code = f"from model import fit\n{call}\nprint('saved')\n"
+        files = {"train.py": code, "model.py": saves, "app.py": ""}
+        (train,) = guesses(tmp_path, ALL, files).entrypoints
+        assert (train.outputs, train.lacks) == (outputs, "")
+    files = {"train.py": "from src.run import main\nmain()\n", "src/run.py":
+             "from src.keep import keep\ndef main():\n    keep('kept.csv')\n",
+             "src/keep.py": "def keep(path):\n    frame().to_csv(path)\n"}  # fmt: skip
+    (train,) = guesses(tmp_path, ALL, files).entrypoints
+    assert train.outputs == ("kept.csv",)
+
+
+@pytest.mark.parametrize(
+    ("code", "lacks"),
+    [
+        ("settings = dotenv_values('.env')\ntokens = {settings['TOKEN']: 1}",
+         "it reads TOKEN from a file .env, which the image does not have"),
+        ("settings = {**dotenv_values(), **os.environ}\nx = settings['TOKEN']",
+         "it reads TOKEN from a file .env, which the image does not have"),
+        ("settings = dotenv_values('.env')\nx = settings.get('TOKEN')", ""),
+        ("settings = dotenv_values('.env')\ntry:\n    x = settings['TOKEN']\nexcept KeyError:\n"
+         "    x = ''", ""),
+        ("load_dotenv()\nx = os.environ['TOKEN']",
+         "it asks for the variable TOKEN, which the image does not set"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_a_file_of_variables_has_to_be_in_the_image(
+    tmp_path: Path, code: str, lacks: str
+) -> None:
+    files = {"app.py": f"{code}\napp = Flask(__name__)\napp.run(host='0.0.0.0')\n"}
+    dockerfile = f'{ALL}CMD ["python", "app.py"]\n'
+    (serve,) = guesses(tmp_path, dockerfile, files).entrypoints
+    assert serve.lacks == lacks
+    (tmp_path / ".env").write_text("# secret\nexport TOKEN=abc\n")
+    (serve,) = guesses(tmp_path, dockerfile, files).entrypoints
+    assert serve.lacks == ""

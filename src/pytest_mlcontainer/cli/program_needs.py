@@ -34,6 +34,7 @@ class ProgramNeeds:
         writes: files that it makes, in the order of its lines.
         fetches: what it gets over a network.
         variables: environment variables without which it ends.
+        settings: those that it takes out of a file `.env`, likewise.
         saves: False where each of its calls that write is one that may be left out.
         hides: whether it may write under a name that is not known.
         prints: whether it prints.
@@ -50,6 +51,7 @@ class ProgramNeeds:
     writes: list[str] = field(default_factory=list)
     fetches: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
     saves: bool = True
     hides: bool = False
     prints: bool = False
@@ -96,6 +98,7 @@ def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str])
     found.required = [name for each in at_start for name in _imported(each) if name != "."]
     saving = [off for node, off in _walk(tree, names, tolerant=False) if _is_saving(node)]
     found.saves = not saving or not all(saving)
+    of_dotenv = frozenset(_of_dotenv(tree))
     for node, tolerant in _walk(tree, names, tolerant=False):
         if isinstance(node, ast.Call):
             _add_call(node, names, found, spared, tolerant=tolerant)
@@ -105,14 +108,25 @@ def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str])
                 spared.add(name)
             else:
                 found.variables.append(name)
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) in of_dotenv:
+            found.settings += [] if tolerant else [names.text(node.slice)]
         elif isinstance(node, ast.If) and _ASKS.search(ast.unparse(node.test)):
             spared |= set() if _ends(node.body) else {names.text(e) for e in ast.walk(node.test)}
     spared |= {posixpath.normpath(each) for each in (*found.writes, *spared) if each}
     found.reads = [each for each in found.reads if posixpath.normpath(each) not in spared]
     found.variables = [each for each in found.variables if each and each not in spared]
+    found.settings = [each for each in found.settings if each]
     found.fetches = [each for each in dict.fromkeys(found.fetches) if each]
     found.options = [each for each in found.options if each]
     return found
+
+
+def _of_dotenv(tree: ast.AST) -> Iterator[str]:
+    """Names of what is read out of files of variables."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(name)], value) if "dotenv_values(" in ast.unparse(value):
+                yield name
 
 
 def _is_saving(node: ast.AST) -> bool:

@@ -40,6 +40,8 @@ _SAVED_MODEL: Final = (
     "model.safetensors", "pytorch_model.bin", "tf_model.h5", "adapter_config.json",
     "tokenizer_config.json", "tokenizer.json",
 )  # fmt: skip
+_DOTENV: Final = ".env"
+_NAMED: Final = re.compile(r"(?m)^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=")
 _ALWAYS_SET: Final = ("HOME", "PATH", "HOSTNAME", "PWD")
 OF_THE_SYSTEM: Final = (
     "/bin/",
@@ -175,6 +177,7 @@ class ImageProvisions:
             needs.reads += theirs.reads
             needs.fetches += theirs.fetches
             needs.variables += theirs.variables
+            needs.settings += theirs.settings
         normal = {posixpath.normpath(each) for each in written}
         needs.reads = [each for each in needs.reads if posixpath.normpath(each) not in normal]
 
@@ -186,6 +189,15 @@ class ImageProvisions:
         """
         for name, _runs, whole in self._followed(code, argv, serves=False):
             yield name, whole
+
+    def with_imported(self, code: str, argv: Sequence[str]) -> str:
+        """A program's source behind what it uses of the project's modules that it imports.
+
+        Args:
+            argv: what starts it.
+        """
+        used = [runs for _name, runs, _whole in self._followed(code, argv, serves=False)]
+        return "\n".join((*reversed(used), code))
 
     def _followed(
         self, code: str, argv: Sequence[str], *, serves: bool
@@ -247,6 +259,11 @@ class ImageProvisions:
             return True
         return file_at(self.root, file, self.recipe, self.context) is not None
 
+    def _kept_variables(self) -> Iterator[str]:
+        """Names of variables in a file `.env` that the image has."""
+        if self.has(_DOTENV):
+            yield from _NAMED.findall(read_source(self.root / _DOTENV))
+
     def _reason(self, code: str, argv: Sequence[str], needs: ProgramNeeds) -> str:
         broken = broken_line(code)
         if broken:
@@ -258,10 +275,14 @@ class ImageProvisions:
         absent = self._absent_module(needs)
         if absent:
             return f"it imports {absent}, which the image does not have"
-        known = (*self.recipe.variables, *_ALWAYS_SET)
+        kept = set(self._kept_variables())
+        known = {*self.recipe.variables, *_ALWAYS_SET, *kept}
         asked = next((name for name in needs.variables if name not in known), "")
         if asked:
             return f"it asks for the variable {asked}, which the image does not set"
+        setting = next((name for name in needs.settings if name not in kept), "")
+        if setting:
+            return f"it reads {setting} from a file .env, which the image does not have"
         said = "\n".join((code, *self.recipe.runs))
         for name, url in self.recipe.servers:
             library = name.partition("_")[0].lower()

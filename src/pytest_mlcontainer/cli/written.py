@@ -42,13 +42,20 @@ def outputs_of(
     absolute = _ABSOLUTE.search(code)
     if absolute is not None:
         return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
-    written = (_from_workdir(file, gives.recipe.workdir) for file in needs.writes)
+    writes = needs.writes or _written_below(code, gives, argv)
+    written = (_from_workdir(file, gives.recipe.workdir) for file in writes)
     files = tuple(dict.fromkeys(e for e in written if not e.startswith(("..", *OF_THE_SYSTEM))))
     if files:
         return files[:_MOST_FILES], f"the code writes {files[0]}"
     if needs.hides or (gives.modules & needs.imports and _may_write(code, gives, argv)):
         return (), ""
     return printed(needs), "the code prints, and writes no file that is known"
+
+
+def _written_below(code: str, gives: ImageProvisions, argv: Sequence[str]) -> list[str]:
+    """What a program writes through the project's modules that it imports."""
+    whole = gives.with_imported(code, argv)
+    return program_needs(whole, argv, dict(gives.recipe.environment)).writes
 
 
 def _may_write(code: str, gives: ImageProvisions, argv: Sequence[str]) -> bool:
