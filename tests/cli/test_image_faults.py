@@ -144,3 +144,10 @@ def test_the_images_own_program_is_one_also_beside_a_server(tmp_path: Path) -> N
 def test_what_only_a_shell_understands_says_nothing(tmp_path: Path, line: str) -> None:
     (run,) = guesses(tmp_path, f"{ALL}CMD {line}\n", {"a.py": "x.to_csv('a.csv')\n"}).entrypoints
     assert (run.command, run.lacks) == (None, "")
+
+
+def test_a_program_of_others_that_may_wait_is_none_beside_the_projects(tmp_path: Path) -> None:
+    for start in ('["jupyter", "notebook", "--port=8888"]', '["./start.sh"]'):
+        files = {"train.py": "dump(fit(), 'm.pkl')\n", "start.sh": "if true; then\nwait\nfi\n"}
+        dockerfile = f"{ALL}CMD {start}\n"
+        assert [each.name for each in guesses(tmp_path, dockerfile, files).entrypoints] == ["train"]

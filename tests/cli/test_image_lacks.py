@@ -301,3 +301,30 @@ def test_the_images_own_command_comes_before_a_console_script(tmp_path: Path) ->
     document = {"project": {"scripts": {"train": "bikes.train:main"}}}
     (train,) = guess_entrypoints(tmp_path, document, parse_dockerfile(dockerfile)).entrypoints
     assert (train.command, train.entrypoint) == (None, None)
+
+
+def test_what_a_program_reads_through_its_modules_is_followed(tmp_path: Path) -> None:
+    """By the folder that it hands to a function there."""
+    files = {"predict.py": "import util\nutil.run('/model', '/in')\n",
+             "util.py": "def load(path):\n    return read_csv(path)\ndef run(model, where):\n"
+             "    load(os.path.join(model, 'weights.csv'))\n    print(where)\n"}  # fmt: skip
+    dockerfile = f'{ALL}ENTRYPOINT ["python", "predict.py"]\n'
+    found = guessed(tmp_path, dockerfile, files)["infer"]
+    assert found.lacks.startswith("it reads /model/weights.csv, which neither")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/weights.csv").write_text("1\n")
+    with_model = dockerfile.replace("ENTRYPOINT", "COPY model /model\nENTRYPOINT")
+    assert guessed(tmp_path, with_model, files)["infer"].lacks == ""
+
+
+def test_what_a_script_reads_that_a_program_starts_is_followed(tmp_path: Path) -> None:
+    run = 'if stage == "x":\n    path = "other.py"\nsubprocess.run(["python", path])\n'
+    files = {"main.py": f"stage = os.getenv('S', 'y')\npath = 'score.py'\n{run}print(1)\n",
+             "score.py": "read_csv('lost.csv')\n",
+             "other.py": "read_csv('never.csv')\n"}  # fmt: skip
+    dockerfile = f'{ALL}CMD ["python", "main.py"]\n'
+    found = guessed(tmp_path, dockerfile, files)["run"]
+    assert found.lacks.startswith("it reads lost.csv, which neither")
+    first = "subprocess.run(['python', 'make.py'])\n"
+    files |= {"make.py": "x.to_csv('lost.csv')\n", "main.py": first + files["main.py"]}
+    assert guessed(tmp_path, dockerfile, files)["run"].lacks == ""

@@ -35,7 +35,7 @@ from pytest_mlcontainer.cli.project_commands import (
     runs_by_itself,
 )
 from pytest_mlcontainer.cli.served import is_server
-from pytest_mlcontainer.cli.shell_scripts import follow_script
+from pytest_mlcontainer.cli.shell_scripts import follow_script, program_started
 from pytest_mlcontainer.cli.unmet_needs import ImageProvisions
 from pytest_mlcontainer.cli.written import (
     WRITTEN,
@@ -43,7 +43,7 @@ from pytest_mlcontainer.cli.written import (
     mentions,
     printed,
 )
-from pytest_mlcontainer.dockerfile import DockerfileSummary
+from pytest_mlcontainer.dockerfile import DockerfileSummary, command_words
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _found(
         for kind, each in commands.items()
         if not refused & set(each.argv) and not (each.elsewhere and _is_batch(own, each, recipe))
     }
-    found = _with_own(found, own, recipe)
+    found = _with_own(found, own, recipe, gives)
     ordered = [found[name] for name in (*WORDS, "run") if name in found]
     ordered = _in_order(ordered, {kind: each.code for kind, each in commands.items()})
     if not stages:
@@ -127,7 +127,7 @@ def _is_batch(own: Guess | None, other: ProjectCommand, recipe: DockerfileSummar
 
 
 def _with_own(
-    found: dict[str, Guess], own: Guess | None, recipe: DockerfileSummary
+    found: dict[str, Guess], own: Guess | None, recipe: DockerfileSummary, gives: ImageProvisions
 ) -> dict[str, Guess]:
     """The project's commands beside what the image runs by itself."""
     if own is None:
@@ -137,8 +137,9 @@ def _with_own(
         found = {k: each for k, each in found.items() if is_other(each) is (k != "serve")}
     if not found or (own.port is not None and "serve" not in found):
         return {**found, own.name: found.get(own.name, own)}
-    if own.name not in found and all(map(is_other, found.values())):
-        return {**found, own.name: own}
+    known, _given = program_started(command_words((*recipe.entrypoint, *recipe.command)), gives)
+    if known and own.name not in found and all(map(is_other, found.values())):
+        return {**found, own.name: own}  # a program of the project, and not one that may wait
     same = found.get(own.name)
     if own.port is None and same is not None and is_other(same):
         return {**found, own.name: own}  # the image's own words are known to be meant

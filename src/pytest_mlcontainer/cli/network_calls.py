@@ -19,7 +19,9 @@ _ASKS_URL: Final = re.compile(
 )
 _FETCHERS: Final = re.compile(
     r"nltk\.download|gdown\.download|wget\.download|kagglehub\.dataset_download"
-    r"|gensim\.downloader\.load|tfds\.load|torch\.hub\.load"
+    r"|gensim\.downloader\.load|tfds\.load|torch\.hub\.load|openml\.datasets\.get_datasets?"
+    r"|yf\.Ticker|yfinance\.Ticker|(?:pdr|web)\.(?:get_data_\w+|DataReader)"
+    r"|(?:.*\.)?get_rdataset"
     r"|(?:.*\.)?(?:mnist|fashion_mnist|cifar100?|imdb|reuters|boston_housing)\.load_data"
 )
 _OF_WANDB: Final = ("wandb.init", "wandb.login", "WandbLogger")

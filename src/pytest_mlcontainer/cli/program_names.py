@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 ENVIRON: Final = ("os.environ", "environ")
-_GETS_VARIABLE: Final = ("os.getenv", "getenv", "os.environ.get", "environ.get")
+GETS_VARIABLE: Final = ("os.getenv", "getenv", "os.environ.get", "environ.get")
 _CALLS_DEEP: Final = 3  # a path that one function hands to the next
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -30,11 +30,18 @@ class ProgramNames:
         self._several: dict[str, tuple[str, ...]] = {}
         functions = _functions(tree)
         self._stores = Counter(assigned_names(tree))
+        self._add_options(tree, argv)
         for node in ast.walk(tree):
             match node:
                 case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
                     text = "" if value is None else self.text(value)
                     self._known[name] = text if self._known.get(name, text) == text else ""
+        self._bind(tree, functions)
+
+    def _add_options(self, tree: ast.AST, argv: Sequence[str]) -> None:
+        """Learn what the arguments are that a program is not given."""
+        for node in ast.walk(tree):
+            match node:
                 case ast.Call(ast.Attribute(attr="add_argument"), [*flags], keywords):
                     options = [self.text(each) for each in flags]
                     stored = next((k.value for k in keywords if k.arg == "action"), None)
@@ -44,7 +51,6 @@ class ProgramNames:
                     if default is not None and not set(options) & set(argv):
                         name = max(options, key=len, default="").lstrip("-").replace("-", "_")
                         self._known[f"args.{name}"] = self.text(default)
-        self._bind(tree, functions)
 
     def _bind(self, tree: ast.AST, functions: Mapping[str, _Function]) -> None:
         """Learn what functions are called with."""
@@ -96,7 +102,7 @@ class ProgramNames:
                 return self._known.get(name, "")
             case ast.Subscript(of, key) if ast.unparse(of) in ENVIRON:
                 return self._environ.get(self.text(key), "")
-            case ast.Call(of, [key, *usual]) if ast.unparse(of) in _GETS_VARIABLE:
+            case ast.Call(of, [key, *usual]) if ast.unparse(of) in GETS_VARIABLE:
                 otherwise = self.text(usual[0]) if usual else ""
                 return self._environ.get(self.text(key), otherwise)
             case ast.Subscript(ast.Name(name), ast.Constant(str(key))) if name in self._as_mapping:

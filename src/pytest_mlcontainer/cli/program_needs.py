@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pytest_mlcontainer.cli.decided_branches import as_decided
 from pytest_mlcontainer.cli.network_calls import STARTS, URL, fetched_by
 from pytest_mlcontainer.cli.program_names import ENVIRON, ProgramNames, assigned_names
 
@@ -92,6 +93,7 @@ def broken_line(code: str) -> str:
 
 
 def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str]) -> ProgramNeeds:
+    tree = as_decided(tree, environ)
     names, found, spared = ProgramNames(tree, argv, environ), ProgramNeeds(), set[str]()
     found.imports = set(_imported(tree))
     at_start = [each for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom)]
@@ -155,8 +157,9 @@ def _add_call(
     if tolerant:
         spared |= set(files)
     elif STARTS.fullmatch(whole):
-        texts = (each.value for each in ast.walk(call) if isinstance(each, ast.Constant))
-        found.starts += (name for each in texts for name in _SCRIPT.findall(str(each)))
+        inside = (each for each in ast.walk(call) if isinstance(each, ast.Constant | ast.Name))
+        texts = (text for each in inside for text in names.texts(each))
+        found.starts += (name for each in texts for name in _SCRIPT.findall(each))
     elif whole == "input" and not names.count("input"):
         found.asks = True
     elif _WRITES.fullmatch(last):

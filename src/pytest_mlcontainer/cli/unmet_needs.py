@@ -143,10 +143,10 @@ class ImageProvisions:
         self._add_imported(needs, code, argv, serves=serves)
         if PRETRAINED in needs.fetches and self._has_models():
             needs.fetches.remove(PRETRAINED)
+        self._add_started(needs)
         if self.makes_files:
             needs.reads = []
             needs.fetches = [each for each in needs.fetches if each in SERVICES]
-        needs.fetches += (url for each in needs.starts for url in self._fetched_by(each))
         reads = dict.fromkeys((*needs.reads, *_given_file(argv)))
         absent = [file for file in reads if not self.has(file)]
         inputs = [file for file in absent if (self.root / file.lstrip("/")).is_file()]
@@ -178,6 +178,8 @@ class ImageProvisions:
             needs.fetches += theirs.fetches
             needs.variables += theirs.variables
             needs.settings += theirs.settings
+        if not serves:
+            needs.reads += program_needs(self.with_imported(code, argv), argv, environ).reads
         normal = {posixpath.normpath(each) for each in written}
         needs.reads = [each for each in needs.reads if posixpath.normpath(each) not in normal]
 
@@ -214,11 +216,21 @@ class ImageProvisions:
         """Whether the image gets a model as libraries of models save one."""
         return any(Path(each).name in _SAVED_MODEL for each in self.context)
 
-    def _fetched_by(self, script: str) -> list[str]:
-        """What a script that a program starts gets over a network."""
-        name = script.removeprefix("./")
+    def _add_started(self, needs: ProgramNeeds) -> None:
+        """What the scripts need that a program starts as programs of their own."""
+        environ = dict(self.recipe.environment)
+        theirs = [program_needs(self._script(each), (), environ) for each in needs.starts]
+        made = {posixpath.normpath(file) for each in (needs, *theirs) for file in each.writes}
+        for each in theirs:
+            needs.fetches += each.fetches
+            needs.reads += (file for file in each.reads if posixpath.normpath(file) not in made)
+
+    def _script(self, path: str) -> str:
+        """The source of a script that a program names; "" where it is not known which one."""
+        name = path.removeprefix("./")
         found = [each for each in self.context if each == name or each.endswith(f"/{name}")]
-        return program_needs(read_source(self.root / found[0])).fetches if len(found) == 1 else []
+        only = read_source(self.root / found[0]) if len(found) == 1 else ""
+        return self.source_at(path) or only
 
     def _absent_module(self, needs: ProgramNeeds) -> str:
         """The first of the project's modules that a program imports and the image lacks."""
