@@ -257,3 +257,14 @@ def test_what_stands_in_a_file_of_variables_has_to_be_in_the_image(
     (tmp_path / ".env").write_text("# secret\nexport TOKEN=abc\n")
     (serve,) = guesses(tmp_path, dockerfile, files).entrypoints
     assert serve.lacks == ""
+
+
+def test_a_program_that_the_python_here_does_not_understand_is_said(tmp_path: Path) -> None:
+    """Nothing is known then of what it needs, which is not the same as that it needs nothing."""
+    for code, said in (("print 'trained'\n", "line 1: "), ("print('trained')\n", "")):
+        for start in ("", 'CMD ["python", "train.py"]\n'):
+            found = guesses(tmp_path, f"{ALL}{start}", {"train.py": code})
+            assert len(found.notes) == bool(said)
+            for note in found.notes:
+                assert note.startswith("train.py is not understood by Python 3.")
+                assert said in note

@@ -5,9 +5,10 @@ All of it is a guess, and says where from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import version_info
 from typing import Any
 
 from pytest_mlcontainer.cli.declared_commands import compose_command
@@ -27,7 +28,7 @@ from pytest_mlcontainer.cli.image_faults import (
 )
 from pytest_mlcontainer.cli.image_holds import started_through
 from pytest_mlcontainer.cli.pipeline_stages import find_stages
-from pytest_mlcontainer.cli.program_needs import program_needs
+from pytest_mlcontainer.cli.program_needs import program_needs, unread_line
 from pytest_mlcontainer.cli.project_commands import (
     WORDS,
     ProjectCommand,
@@ -102,6 +103,7 @@ def _found(
     for each in project_commands(root, document, recipe, notes):
         itself = code and each.kind != "serve" and runs_by_itself(each.argv, recipe)
         commands.setdefault(each.kind, replace(each, code=code) if itself else each)
+    notes += _unread(commands.values(), recipe, gives)
     pipeline, refused = find_stages(root, recipe, gives, notes)
     stages = [guess_of_stage(stage, recipe) for stage in pipeline]
     own = own_command(root, recipe, gives, notes, code)
@@ -119,6 +121,25 @@ def _found(
     served = (each for each in ordered if each.port is not None and each.name not in known)
     needs = ("train",) if "train" in known else ()
     return [*stages, *(replace(each, needs=needs) for each in served)]
+
+
+def _unread(
+    commands: Iterable[ProjectCommand], recipe: DockerfileSummary, gives: ImageProvisions
+) -> Iterator[str]:
+    """What is said of programs that are written for another Python than the one that reads them."""
+    own = command_words((*recipe.entrypoint, *recipe.command))
+    codes = {_script(each.argv): each.code for each in commands}
+    codes.setdefault(_script(own), program_started(own, gives)[0])
+    here = f"Python {version_info.major}.{version_info.minor}"
+    for script, code in codes.items():
+        where = unread_line(code)
+        if where:
+            yield f"{script} is not understood by {here}, which reads it here ({where}), so what " \
+                  "it needs and writes is not known"  # fmt: skip
+
+
+def _script(words: Sequence[str]) -> str:
+    return next((each for each in words if each.endswith((".py", ".ipynb"))), " ".join(words))
 
 
 def _is_batch(own: Guess | None, other: ProjectCommand, recipe: DockerfileSummary) -> bool:

@@ -92,6 +92,17 @@ def broken_line(code: str) -> str:
     return ""
 
 
+def unread_line(code: str) -> str:
+    """Where a source is none for the Python that reads it here, and why; "" where it is one."""
+    try:
+        ast.parse(code)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return ""
+
+
 def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str]) -> ProgramNeeds:
     tree = as_decided(tree, environ)
     names, found, spared = ProgramNames(tree, argv, environ), ProgramNeeds(), set[str]()
