@@ -525,6 +525,27 @@ def test_broken_requirements_are_those_of_pip_check() -> None:
     ]
 
 
+def test_what_only_an_installer_lacks_is_a_warning() -> None:
+    """`pip install pipenv`, and then a lock with an older package than pipenv's own wants."""
+    packages = (
+        InstalledPackage("pipenv", "2026", ("virtualenv>=20",)),
+        InstalledPackage("virtualenv", "21", ("packaging>=26", "filelock>=9")),
+        InstalledPackage("filelock", "3"),
+        InstalledPackage("packaging", "23"),
+        InstalledPackage("flask", "3", ("packaging>=25",)),
+    )
+    installed = InstalledSet(packages, tuple(LINUX.items()))
+
+    def of(name: str, *locked: str) -> list[str]:
+        found = broken_findings(installed, frozenset(), frozenset(locked))
+        return [each.severity.value for each in found if each.what.startswith(f"{name} ")]
+
+    assert of("virtualenv", "packaging", "flask") == ["warning", "error"]
+    assert of("flask", "packaging", "flask") == ["error"]
+    assert of("virtualenv", "packaging", "virtualenv") == ["error", "error"]
+    assert of("virtualenv") == ["error", "error"]
+
+
 def test_platforms_may_differ_as_the_lock_says(tmp_path: Path) -> None:
     lock = lock_of(tmp_path, "uv.lock", UV)
     here = having({**GOOD, "torch": "2.3.0", "numpy": "2"}, ARM)

@@ -54,7 +54,8 @@ def check_environment(inputs: CheckInputs) -> CheckReport:
         if not chosen.lock.of_conda:
             findings += age_findings(chosen.lock, requirements, dict(installed.environment))
     missing = frozenset(each.what.partition(" ")[0] for each in findings if each.rule == "ENV001")
-    findings += broken_findings(installed, missing)
+    locked = () if chosen.lock is None else (each.name for each in chosen.lock.packages)
+    findings += broken_findings(installed, missing, frozenset(locked))
     reference = inputs.platforms[0]
     other = None if reference == platform else _look(inputs, reference)
     if other is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -28,6 +29,14 @@ from pytest_mlcontainer.wording import first_and_count
 
 # They install the others, and come with base images.
 _TOOLS: Final = frozenset(("pip", "setuptools", "wheel", "uv", "distribute"))
+_INSTALLERS: Final[tuple[str, ...]] = (
+    "pipenv",
+    "poetry",
+    "pdm",
+    "hatch",
+    "pip-tools",
+    "conda-lock",
+)
 _SHOWN: Final = 8
 _PIP_CHECK: Final = "https://pip.pypa.io/en/stable/cli/pip_check/"
 _DIRECT: Final = "https://packaging.python.org/en/latest/specifications/direct-url/"
@@ -121,12 +130,19 @@ def damaged_findings(damaged: Iterable[tuple[str, str]]) -> Iterator[ImageFindin
         )
 
 
-def broken_findings(installed: InstalledSet, reported: frozenset[str]) -> Iterator[ImageFinding]:
+def broken_findings(
+    installed: InstalledSet, reported: frozenset[str], locked: frozenset[str] = frozenset()
+) -> Iterator[ImageFinding]:
     """Requirements of what is installed that are not met, as `pip check` finds them.
+
+    Where only what an installer such as pipenv has brought for itself is not met, because the lock
+    wants another version, the project's packages are as they are locked: that is a warning.
 
     Args:
         reported: names of packages that are known to be missing.
+        locked: names of packages of the lock.
     """
+    brought = _brought_by_installers(installed) - locked
     environment = dict(installed.environment)
     have = {each.name: each for each in installed.packages}
     for package in installed.packages:
@@ -137,7 +153,23 @@ def broken_findings(installed: InstalledSet, reported: frozenset[str]) -> Iterat
             if there is None and name not in reported:
                 yield _broken(package, asked, "which is not installed")
             elif there is not None and not _meets(found.specifier, there.version):
-                yield _broken(package, asked, f"and {name} {there.version} is installed")
+                finding = _broken(package, asked, f"and {name} {there.version} is installed")
+                of_installer = package.name in brought and name in locked
+                yield _of_installer(finding, name) if of_installer else finding
+
+
+def _brought_by_installers(installed: InstalledSet) -> frozenset[str]:
+    """Names of installers of locks that are installed, and of all that they require."""
+    environment = dict(installed.environment)
+    have = {each.name: each for each in installed.packages}
+    found: set[str] = set()
+    waiting = [name for name in _INSTALLERS if name in have]
+    while waiting:
+        name = waiting.pop()
+        if name in have and name not in found:
+            found.add(name)
+            waiting += (normalised(e.name) for e in requirements(have[name], environment))
+    return frozenset(found)
 
 
 def platform_findings(
@@ -287,6 +319,17 @@ def _broken(package: InstalledPackage, asked: str, how: str) -> ImageFinding:
         mend=f"install {package.name} and what it requires in one step, from a lock",
         link=_PIP_CHECK,
     )
+
+
+def _of_installer(finding: ImageFinding, name: str) -> ImageFinding:
+    """One that only an installer is in the way of.
+
+    Args:
+        name: of the package that the lock wants in another version.
+    """
+    why = f"an installer has brought it for itself; the project's {name} is as it is locked"
+    mend = "keep the installer apart from the project: in an environment or a stage of its own"
+    return replace(finding, severity=Severity.WARNING, why=why, mend=mend)
 
 
 def _same(locked: LockedPackage, version: str) -> bool:
