@@ -49,8 +49,31 @@ def test_what_a_program_gets_over_a_network_is_why_it_is_left_out(
 
 
 @pytest.mark.parametrize(
+    ("code", "brought"),
+    [
+        ("r = requests.get(f'https://api.example/{city}')", "https://api.example/…"),
+        ("B = 'https://api.example'\nr = httpx.get(f'{B}/{city}')", "https://api.example…"),
+        ("U = 'https://api.example/{}'\nr = requests.get(U.format(3))", "https://api.example/…"),
+        ("u = 'https://api.example/' + city\nr = session.get(u)", "https://api.example/…"),
+        ("d = read_csv('https://api.example/%s.csv' % city)", "https://api.example/…"),
+        ("class A:\n    B = 'https://api.example/{}'\n    def get(self, y):\n"
+         "        return requests.get(self.B.format(y))\nA().get(3)", "https://api.example/…"),
+        ("s = requests.Session()\ns.post('https://api.example')", "https://api.example"),
+    ],
+)  # fmt: skip
+def test_an_address_of_which_only_the_start_is_known_is_one(
+    tmp_path: Path, code: str, brought: str
+) -> None:
+    assert trained(tmp_path, f"{code}\nprint(1)\n").lacks.startswith(f"it gets {brought} over a ")
+
+
+@pytest.mark.parametrize(
     "code",
     [
+        "r = requests.get(url)",
+        "print(f'see https://api.example/{city}')",
+        "r = settings.get('address')",
+        "try:\n    r = requests.get(f'https://api.example/{city}')\nexcept OSError:\n    r = None",
         "os.system('curl http://localhost:8000/ready')",
         "subprocess.run(['git', 'rev-parse', 'HEAD'])",
         "os.system('echo curling')",

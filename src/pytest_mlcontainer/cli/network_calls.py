@@ -15,7 +15,8 @@ _FETCHES: Final = re.compile(
     r"|fetch_ucirepo|snapshot_download|hf_hub_download"
 )
 _ASKS_URL: Final = re.compile(
-    r"requests\.\w+|.*\b(?:urlretrieve|urlopen|set_tracking_uri|KerasLayer)"
+    r"(?:requests|httpx)\.\w+|.*\b(?:urlretrieve|urlopen|set_tracking_uri|KerasLayer)"
+    r"|\w+\.(?:get|post|request)"
 )
 _FETCHERS: Final = re.compile(
     r"nltk\.download|gdown\.download|wget\.download|kagglehub\.dataset_download"
@@ -55,7 +56,8 @@ def fetched_by(call: ast.Call, names: ProgramNames, given: Sequence[str]) -> str
     """
     whole = ast.unparse(call.func)
     last = whole.rpartition(".")[2]
-    addresses = [each for each in given if URL.fullmatch(each)]
+    addresses = [url for each in (*call.args[:2], *(k.value for k in call.keywords))
+                 if (url := names.address(each))]  # fmt: skip
     if whole in _OF_WANDB or last in _OF_WANDB:
         return "" if _keeps_to_itself(call, names) else whole
     if whole in SERVICES or _FETCHERS.fullmatch(whole) or _FETCHES.fullmatch(last):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import posixpath
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 ENVIRON: Final = ("os.environ", "environ")
 GETS_VARIABLE: Final = ("os.getenv", "getenv", "os.environ.get", "environ.get")
+_SCHEME: Final = re.compile(r"(?:https?|ftp|s3|gs|hf)://")
 _CALLS_DEEP: Final = 3  # a path that one function hands to the next
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -28,6 +30,7 @@ class ProgramNames:
         self._unset = _options_unset(tree, argv)
         self._as_mapping = frozenset(_options_as_mapping(tree))
         self._several: dict[str, tuple[str, ...]] = {}
+        self._addresses: dict[str, str] = {}
         functions = _functions(tree)
         self._stores = Counter(assigned_names(tree))
         self._add_options(tree, argv)
@@ -36,6 +39,9 @@ class ProgramNames:
                 case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
                     text = "" if value is None else self.text(value)
                     self._known[name] = text if self._known.get(name, text) == text else ""
+                    address = "" if value is None else self.address(value)
+                    if address:
+                        self._addresses.setdefault(name, address)
         self._bind(tree, functions)
 
     def _add_options(self, tree: ast.AST, argv: Sequence[str]) -> None:
@@ -118,6 +124,28 @@ class ProgramNames:
             ):
                 return self._joined(parts)
         return ""
+
+    def address(self, node: ast.AST) -> str:
+        """The URL that an expression makes, with `…` for what comes after what is known of it; ""
+        where it makes none, or nothing says so."""
+        whole = self.text(node)
+        if whole:
+            return whole if _SCHEME.match(whole) else ""
+        match node:
+            case ast.JoinedStr([first, *_]):
+                inner = first.value if isinstance(first, ast.FormattedValue) else first
+                start = self.address(inner)
+            case ast.BinOp(left, ast.Add() | ast.Div(), _):
+                start = self.address(left)
+            case ast.BinOp(left, ast.Mod(), _):
+                start = self.address(left).partition("%")[0]
+            case ast.Call(ast.Attribute(left, "format" | "strip" | "rstrip")):
+                start = self.address(left).partition("{")[0]
+            case ast.Name(name) | ast.Attribute(ast.Name("self" | "cls"), name):
+                start = self._addresses.get(name, "")
+            case _:
+                start = ""
+        return f"{start.removesuffix('…')}…" if start else ""
 
     def _joined(self, parts: Sequence[ast.AST]) -> str:
         texts = [self.text(each) for each in parts]

@@ -177,7 +177,7 @@ def _add_call(
         found.writes += files
     elif _READS.fullmatch(last):
         found.reads += files if call.args and len(names.texts(call.args[0])) > 1 else files[:1]
-        found.fetches += (each for each in given if URL.fullmatch(each))
+        found.fetches += (names.address(each) for each in values)
         found.options += (names.unset(each) for each in call.args[:1])
     if not tolerant:
         found.fetches.append(fetched_by(call, names, given))
