@@ -245,6 +245,8 @@ def test_python_is_called_as_the_image_calls_it(tmp_path: Path, steps: str, pyth
         ('add_argument("--to", default="output")', ("output/*",)),
         ('checkpoint["model"] = model', ()),
         ('log({"results": 1})', ()),
+        ('mlflow.sklearn.log_model(m, artifact_path="model")', ()),
+        ('model_path = "model"', ("model/*",)),
     ],
 )
 def test_a_folder_is_named_where_a_path_is_expected(

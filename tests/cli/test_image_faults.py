@@ -118,6 +118,7 @@ def test_what_a_shell_is_told_is_read(
     (run,) = guesses(tmp_path, f"{ALL}CMD {start}\n", files).entrypoints
     assert (run.name, run.command) == ("run", None)
     assert run.outputs == outputs or lacks
+    assert run.source == f"the image's own command: {line}"
     assert run.lacks.startswith(lacks) if lacks else run.lacks == ""
 
 

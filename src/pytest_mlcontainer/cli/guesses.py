@@ -107,6 +107,9 @@ def _found(
     pipeline, refused = find_stages(root, recipe, gives, notes)
     stages = [guess_of_stage(stage, recipe) for stage in pipeline]
     own = own_command(root, recipe, gives, notes, code)
+    if own is not None and recipe != starts:
+        words = command_words((*starts.entrypoint, *starts.command))
+        own = replace(own, source=f"the image's own command: {' '.join(words)}")
     found = {
         kind: guess_of_command(root, each, recipe, gives, code)
         for kind, each in commands.items()

@@ -19,7 +19,8 @@ _MOST_FILES = 8
 _ABSOLUTE = re.compile(rf"""["'](/[\w.-]+(?:/[\w.-]+)*?/(?:{"|".join(WRITTEN)}))(?:/[^"']*)?["']""")
 _PATH_EXPECTED = (
     r"(?:Path\(|join\((?:[^()]*,)?\s*|\s/\s*|\bmakedirs\(|\bmkdir\(|\brglob\(|\bdefault\s*=\s*"
-    r"|(?:dir|folder|path|out|output|outputs|root)\w*(?:\s*:\s*\w+)?\s*=\s*)"
+    # MLflow's `artifact_path` is in its run, and not in the folder that a program works in.
+    r"|(?<!artifact_)(?:dir|folder|path|out|output|outputs|root)\w*(?:\s*:\s*\w+)?\s*=\s*)"
 )
 
 
