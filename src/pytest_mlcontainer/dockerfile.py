@@ -30,6 +30,7 @@ _SERVER = re.compile(r"""(?:^|\s)(\w+)(?:=|\s)["']?(\w+://(?!localhost\b)[a-z][\
 _MKDIR = re.compile(r"\bmkdir ([^&;|\n]+)")
 _TO_THE_CONTEXT = re.compile(r"\A(?:\.{0,2}/)+")  # a build gets nothing from above its context
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_ARCHIVE = re.compile(r"\.(?:tar(?:\.(?:gz|bz2|xz|zst))?|tgz|tbz2?|txz)$")
 _SHELL = re.compile(r"(?:/(?:usr/)?bin/)?(?:ba|da|z)?sh")
 _SHELL_FLAG = re.compile(r"-[a-z]*c")
 
@@ -102,6 +103,7 @@ class DockerfileSummary:
         base: the image that the last stage is made from; "" where that is not known.
         brought: absolute paths of what the stages get from others, and of heredocs.
         unknown: words at the begin of an instruction that are none, each with its line.
+        unpacked: archives that ADD unpacks, in all stages.
     """
 
     workdir: str = ""
@@ -121,6 +123,7 @@ class DockerfileSummary:
     base: str = ""
     brought: tuple[str, ...] = ()
     unknown: tuple[tuple[str, int], ...] = ()
+    unpacked: tuple[str, ...] = ()
 
 
 def read_dockerfile(file: Path) -> str:
@@ -230,7 +233,10 @@ def parse_dockerfile(text: str) -> DockerfileSummary:
     variables = tuple(re.findall(r"(?:^|\s)([A-Za-z_]\w*)(?==|\s)", given))
     unknown = tuple((e.word, e.line) for e in every if e.word not in _INSTRUCTIONS)
     found = replace(now, copied=copied_sources(text), runs=runs, variables=variables)
-    return replace(found, servers=tuple(_SERVER.findall(given)), unknown=unknown)
+    added = (source for each in every if each.word == "ADD" for source in each.copied[0])
+    unpacked = tuple(each for each in added if _ARCHIVE.search(each))
+    servers = tuple(_SERVER.findall(given))
+    return replace(found, servers=servers, unknown=unknown, unpacked=unpacked)
 
 
 def _base_and_name(rest: str) -> tuple[str, str]:

@@ -345,7 +345,13 @@ def test_files_that_a_program_writes_by_name_are_its_outputs(
         ("EXPOSE 7000\nCMD uvicorn a:app --port ${PORT}", 7000, (("PORT", "7000"),)),
         ("ENV PORT=7001\nEXPOSE 7001\nCMD uvicorn a:app --port $PORT", 7001, ()),
         ('CMD ["python", "predict.py"]', 9697, ()),
-        ("EXPOSE 7000\nCMD uvicorn predict:app", 7000, ()),
+        ("EXPOSE 7000\nCMD uvicorn predict:app", 8000, ()),  # it does not know of EXPOSE
+        ("EXPOSE 7000\nENV UVICORN_PORT=7002\nCMD uvicorn predict:app", 7002, ()),
+        ("CMD flask --app predict run --host=0.0.0.0", 5000, ()),
+        ("ENV FLASK_RUN_PORT=7003\nCMD flask --app predict run --host=0.0.0.0", 7003, ()),
+        ("CMD gunicorn -b 0.0.0.0 predict:app", 8000, ()),
+        ("EXPOSE 7004\nCMD gunicorn -c settings.py predict:app", 7004, ()),
+        ("ENV PORT=7005\nCMD gunicorn -b :$PORT predict:app", 7005, ()),
     ],
 )
 def test_a_server_is_asked_at_the_port_that_its_command_names(
@@ -545,3 +551,37 @@ def test_a_file_that_a_command_is_given_has_to_be_there(
 ) -> None:
     files = {"go.py": RUNS, "kept.csv": "1", "Makefile": f"train:\n\tpython go.py {words}\n"}
     assert guessed(tmp_path, ALL, files)["train"].lacks == lacks
+
+
+@pytest.mark.parametrize(
+    ("code", "port"),
+    [
+        ("app = Flask(1)\napp.run(host='0.0.0.0')\n", 5000),
+        ("app = Flask(1)\napp.run(host='0.0.0.0', port=given)\n", 7000),
+        ("app = Flask(1)\napp.run(host='0.0.0.0', **given)\n", 7000),
+        ("app = FastAPI()\nuvicorn.run(app, host='0.0.0.0')\n", 8000),
+        ("demo = gr.Interface(f)\ndemo.launch(server_name='0.0.0.0')\n", 7860),
+        ("app = Dash(1)\napp.run(host='0.0.0.0')\n", 7000),
+        ("application = Bottle()\napplication.run(host='0.0.0.0')\n", 7000),
+    ],
+)
+def test_a_server_that_names_no_port_has_that_of_its_library(
+    tmp_path: Path, code: str, port: int
+) -> None:
+    """Whatever EXPOSE says, which opens none; that counts where nobody knows the library's."""
+    own = f'{ALL}EXPOSE 7000\nCMD ["python", "app.py"]\n'
+    assert guessed(tmp_path, own, {"app.py": code})["serve"].port == port
+
+
+def test_a_port_may_stand_in_settings(tmp_path: Path) -> None:
+    own = f'{ALL}EXPOSE 7000\nCMD ["streamlit", "run", "app.py"]\n'
+    files = {"app.py": "import streamlit\n", ".streamlit/config.toml": "[server]\nport = 7000\n"}
+    assert guessed(tmp_path, own, files)["serve"].port == 7000
+
+
+def test_what_add_unpacks_may_have_any_file(tmp_path: Path) -> None:
+    for step, lacks in (("ADD", ""), ("COPY", "it reads data/iris.csv, which neither")):
+        dockerfile = f'{ALL}{step} data.tar.gz .\nCMD ["python", "main.py"]\n'
+        files = {"main.py": "print(read_csv('data/iris.csv'))\n", "data.tar.gz": ""}
+        found = guessed(tmp_path, dockerfile, files)["run"]
+        assert found.lacks.startswith(lacks) if lacks else found.lacks == ""

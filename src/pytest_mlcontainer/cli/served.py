@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,18 @@ _PORT_OF_WORDS = re.compile(
     r"(?:^|\s)(?:(?:--?p(?:ort)?|--server\.port)[= ]|(?:--bind|-b|--listen)[= ][^\s:]*:)"
     r"(?:\$\{\w+:-)?([0-9]{2,5})\b"
 )
-_OWN_PORTS = {"streamlit": 8501, "waitress-serve": 8080}  # whatever EXPOSE says
+# Where a server listens that is not told, whatever EXPOSE says, and the variable that tells it.
+_OWN_PORTS = {
+    "streamlit": (8501, "STREAMLIT_SERVER_PORT"),
+    "waitress-serve": (8080, ""),
+    "flask": (5000, "FLASK_RUN_PORT"),
+    "uvicorn": (8000, "UVICORN_PORT"),
+    "gunicorn": (8000, "PORT"),
+    "hypercorn": (8000, ""),
+    "fastapi": (8000, "PORT"),
+}
+_PORTS_OF_CODE = {"run": 5000, "uvicorn.run": 8000, "launch": 7860}
+_HAS_SETTINGS = re.compile(r"\s(?:--config|-c)\b")
 _ONLY_INSIDE = ("uvicorn", "hypercorn", "gunicorn", "flask")  # unless they are told
 _HOST_OF_WORDS = re.compile(r"\s(?:--host|--bind|--config|--uds|--fd|-[bhc])\b")
 _HOST_VARIABLES = ("UVICORN_HOST", "FLASK_RUN_HOST", "GUNICORN_CMD_ARGS", "GRADIO_SERVER_NAME",
@@ -68,17 +79,40 @@ def server_of(
     root: Path, words: Sequence[str], code: str, recipe: DockerfileSummary
 ) -> GuessedServer:
     """A server, by the words that start it: its port, and a variable that the words ask for."""
+    program = next((name for name in map(file_name, words) if name in _SERVERS), "")
     told = _PORT_OF_WORDS.search(" ".join(words))
     listens = [int(told[1])] if told else []
-    if told is None and any(word.endswith((".py", ".ipynb")) for word in words):
+    if not (told or program) and any(word.endswith((".py", ".ipynb")) for word in words):
         listens = program_needs(code, words, dict(recipe.environment)).ports
-    program = next((name for name in map(file_name, words) if name in _SERVERS), "")
-    port = _OWN_PORTS.get(program) or next(iter(recipe.ports), PORT)
-    port = next(iter(listens), port)
     asked = _PORT_ASKED_FOR.search(" ".join(words))
+    if not (listens or asked or _HAS_SETTINGS.search(" ".join(words)) or _settings(root)):
+        listens = [*_untold(program, code, recipe)]
+    if asked and dict(recipe.environment).get(asked[1], "").isdigit():
+        listens = [*listens, int(dict(recipe.environment)[asked[1]])]
+    port = next(iter(listens), next(iter(recipe.ports), PORT))
     env = ((asked[1], str(port)),) if asked and asked[1] not in recipe.variables else ()
     health, lacks = _health(root, code, recipe), _unreachable(root, program, words, code, recipe)
     return GuessedServer(port, health, env, lacks)
+
+
+def _settings(root: Path) -> bool:
+    """Whether a file beside the project may tell its server a port."""
+    streamlit = re.search(r"(?m)^\s*port\s*=", read_source(root / ".streamlit/config.toml"))
+    return streamlit is not None or (root / "gunicorn.conf.py").is_file()
+
+
+def _untold(program: str, code: str, recipe: DockerfileSummary) -> Iterator[int]:
+    """Where a server listens that its words and its code tell no port."""
+    environment = dict(recipe.environment)
+    if program:
+        usual, variable = _OWN_PORTS[program]
+        told = environment.get(variable, "")
+        yield int(told) if told.isdigit() else usual
+    else:
+        for name, given in _RUN_OF_CODE.findall(code):
+            known = name in _PORTS_OF_CODE or name.endswith(".launch") or "Flask(" in code
+            if known and not re.search(r"port|\*", given):
+                yield _PORTS_OF_CODE.get(name, _PORTS_OF_CODE[name.rpartition(".")[2]])
 
 
 def _unreachable(

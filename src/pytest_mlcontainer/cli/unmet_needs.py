@@ -129,7 +129,8 @@ class ImageProvisions:
         )
         parts = (part for name in self.context for part in Path(name).parts)
         self.modules: frozenset[str] = frozenset({".", *(p.removesuffix(".py") for p in parts)})
-        self.makes_files = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
+        made = any(_MADE_IN_BUILD.search(run) for run in recipe.runs)
+        self.makes_files = made or bool(recipe.unpacked)
 
     def unmet(self, code: str, argv: Sequence[str], *, serves: bool = False) -> Unmet:
         """What a program lacks there.
