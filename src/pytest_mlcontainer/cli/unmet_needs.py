@@ -13,6 +13,7 @@ from typing import Final
 
 from pytest_mlcontainer.cli.image_holds import file_at, installs_project, place_in_image
 from pytest_mlcontainer.cli.imported_code import imported_code
+from pytest_mlcontainer.cli.installed_packages import absent_library
 from pytest_mlcontainer.cli.network_calls import PRETRAINED, SERVICES
 from pytest_mlcontainer.cli.program_needs import ProgramNeeds, broken_line, program_needs
 from pytest_mlcontainer.cli.source_files import (
@@ -288,6 +289,9 @@ class ImageProvisions:
         absent = self._absent_module(needs)
         if absent:
             return f"it imports {absent}, which the image does not have"
+        library = absent_library(self.root, needs.required, self.recipe, self.context)
+        if library and not self.makes_files:
+            return f"it imports {library}, which the image does not install"
         kept = set(self._kept_variables())
         known = {*self.recipe.variables, *_ALWAYS_SET, *kept}
         asked = next((name for name in needs.variables if name not in known), "")
