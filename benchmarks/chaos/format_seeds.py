@@ -42,6 +42,7 @@ def format_seeds() -> Seeds:
         "arrow": _arrow(),
         "onnx": _onnx(),
         "sqlite": _sqlite(),
+        "nc": _netcdf(),
         **_images(),
     }
     array = np.arange(12.0).reshape(3, 4)
@@ -194,6 +195,25 @@ def _sqlite() -> tuple[bytes, ...]:
         base.commit()
         base.close()
         return (path.read_bytes(),)
+
+
+def _netcdf() -> tuple[bytes, ...]:
+    from scipy.io import netcdf_file
+
+    found = []
+    for version, unlimited in ((1, True), (2, False)):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "a.nc")
+            with netcdf_file(path, "w", version=version) as file:
+                file.history = "made"
+                file.createDimension("t", None if unlimited else 6)
+                file.createDimension("x", 5)
+                packed = file.createVariable("packed", np.dtype("i2"), ("t", "x"))
+                packed[:] = np.arange(30, dtype="i2").reshape(6, 5)
+                packed.scale_factor, packed.units = 0.5, "K"
+                file.createVariable("w", np.dtype("f8"), ("t",))[:] = np.arange(6.0)
+            found.append(path.read_bytes())
+    return tuple(found)
 
 
 def _images() -> dict[str, tuple[bytes, ...]]:

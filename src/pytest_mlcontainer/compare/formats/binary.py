@@ -22,9 +22,7 @@ _UNREAD = (
     (0, b"Obj\x01", "Avro"),
     (0, b"ORC", "ORC"),
     (0, b"SIMPLE  =", "FITS"),
-    (0, b"CDF\x01", "netCDF 3"),
-    (0, b"CDF\x02", "netCDF 3"),
-    (0, b"CDF\x05", "netCDF 3"),
+    (0, b"CDF\x05", "netCDF 3 with 64-bit data (CDF-5)"),
     (0, b"<stata_dta>", "Stata"),
     (0, b"r\x01\x01\0", "Stata"),  # version 114, which pandas writes, in both orders of bytes
     (0, b"r\x02\x01\0", "Stata"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.hdf5_values import plain, plain_dtype
+from pytest_mlcontainer.compare.formats.slabs import places, regroup
 from pytest_mlcontainer.compare.formats.sparse import in_one_form, parts_of_matrix
 from pytest_mlcontainer.compare.numeric.dtypes import bad_shape
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
@@ -20,7 +21,6 @@ from pytest_mlcontainer.compare.trees.items import Leaf
 
 _MOST_ITEMS = 250_000
 _LONGEST_PATH = 4000
-_SLAB_BYTES = 1 << 25
 # Deflate packs zeros 1032 times; what is never written needs no room at all.
 _MOST_PACKED = 1100
 _FREE_BYTES = 1 << 30
@@ -189,7 +189,7 @@ class _Hdf5Reader:
             self._found.leaves[f"{item}@enum"] = str(listed)
 
         def blocks(length: int) -> Iterator[Values]:
-            return _regroup(self._slabs(item, dataset, base, length), length)
+            return regroup(self._slabs(item, dataset, base, length), length)
 
         return Array(dtype, shape, blocks)
 
@@ -204,7 +204,8 @@ class _Hdf5Reader:
 
     def _slabs(self, item: str, dataset: Any, base: Dtype, length: int) -> Iterator[Values]:
         """The values, flat and in order, in whole rows of chunks where these are small enough."""
-        for place in _places(dataset, length * base.itemsize):
+        wanted = length * base.itemsize
+        for place in places(dataset.shape, dataset.dtype.itemsize, dataset.chunks, wanted):
             try:
                 part = dataset[place]
                 kind = object if base.hasobject and not base.names else None
@@ -221,45 +222,6 @@ class _Hdf5Reader:
 
 class _RefusedError(Exception):
     """`str()` follows the item's name."""
-
-
-def _places(dataset: Any, wanted_bytes: int) -> Iterator[tuple[Any, ...]]:
-    """Selections that cover a dataset in order, each with about as many bytes as wanted."""
-    shape, width = dataset.shape, max(1, dataset.dtype.itemsize)
-    if not shape:
-        yield ()
-        return
-    if 0 in shape:
-        return
-    axis, row = 0, math.prod(shape[1:]) * width
-    while axis < len(shape) - 1 and row > _SLAB_BYTES:
-        axis += 1
-        row = math.prod(shape[axis + 1 :]) * width
-    count = max(1, wanted_bytes // row)
-    chunk = dataset.chunks[axis] if dataset.chunks else 1
-    if count % chunk and chunk * row <= _SLAB_BYTES:
-        count += chunk - count % chunk
-    for outer in np.ndindex(*shape[:axis]):
-        for start in range(0, shape[axis], count):
-            yield (*outer, slice(start, min(start + count, shape[axis])))
-
-
-def _regroup(parts: Iterator[Values], length: int) -> Iterator[Values]:
-    """The same values in blocks of `length`; only the last may be shorter."""
-    kept: list[Values] = []
-    count = 0
-    for part in parts:
-        kept.append(part)
-        count += len(part)
-        if count < length:
-            continue
-        whole = kept[0] if len(kept) == 1 else np.concatenate(kept)
-        end = count - count % length
-        for start in range(0, end, length):
-            yield whole[start : start + length]
-        kept, count = [whole[end:]], count - end
-    if count:
-        yield kept[0] if len(kept) == 1 else np.concatenate(kept)
 
 
 def _text(name: str | bytes) -> str:

@@ -57,12 +57,17 @@ _SHOWN: Final = 120
 
 
 def compare_metadata(
-    output: str, actual: Mapping[str, str], expected: Mapping[str, str], book: RuleBook
+    output: str,
+    actual: Mapping[str, str],
+    expected: Mapping[str, str],
+    book: RuleBook,
+    of_maker: re.Pattern[str] | None = None,
 ) -> Iterator[Difference]:
     """A difference for each key whose text is not the same.
 
     Args:
         actual, expected: item name → text; the name ends with the key, after `.` or `@`.
+        of_maker: more keys, as a whole, that say how a file of this format was made.
     """
     for item in dict.fromkeys((*expected, *actual)):
         mine, theirs = actual.get(item), expected.get(item)
@@ -73,7 +78,7 @@ def compare_metadata(
             continue
         # A rule for the file is about its values.
         is_exact = applied.tolerance.exact and applied.rule is not None and applied.rule.item
-        excuse = "" if is_exact else _excuse(item, mine, theirs)
+        excuse = "" if is_exact else _excuse(item, mine, theirs, of_maker)
         yield Difference(
             output,
             item,
@@ -87,10 +92,14 @@ def compare_metadata(
         )
 
 
-def _excuse(item: str, actual: str | None, expected: str | None) -> str:
+def _excuse(
+    item: str, actual: str | None, expected: str | None, of_maker: re.Pattern[str] | None
+) -> str:
     key = re.split(r"[@]|^__metadata__\.|^metadata_props\.", item)[-1]
     named = re.sub(r"[\s-]+", "_", key)
     by_name = (_OF_MAKER.fullmatch, _OF_MAKER_TOO.fullmatch, is_date_of_run, is_host, is_id)
+    if of_maker is not None and of_maker.fullmatch(named):
+        return " of how the file was made"
     if any(of(named) for of in (*by_name, is_process)):
         return " of how the file was made"
     if actual is None or expected is None:

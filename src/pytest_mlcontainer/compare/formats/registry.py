@@ -17,6 +17,7 @@ from pytest_mlcontainer.compare.formats import (
     jsonl,
     lightgbm_file,
     matlab_file,
+    netcdf3,
     notebook,
     npy,
     npz,
@@ -68,6 +69,7 @@ _KNOWN = (
     lightgbm_file.FORMAT,
     tensorboard_file.FORMAT,
     matlab_file.FORMAT,
+    netcdf3.FORMAT,
     wav_file.FORMAT,
     jsonl.FORMAT,
     notebook.FORMAT,  # before JSON, which it is
