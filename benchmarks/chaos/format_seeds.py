@@ -43,6 +43,7 @@ def format_seeds() -> Seeds:
         "onnx": _onnx(),
         "sqlite": _sqlite(),
         "nc": _netcdf(),
+        "msgpack": _msgpack(),
         **_images(),
     }
     array = np.arange(12.0).reshape(3, 4)
@@ -214,6 +215,19 @@ def _netcdf() -> tuple[bytes, ...]:
                 file.createVariable("w", np.dtype("f8"), ("t",))[:] = np.arange(6.0)
             found.append(path.read_bytes())
     return tuple(found)
+
+
+def _msgpack() -> tuple[bytes, ...]:
+    import msgpack
+
+    weights = np.arange(6, dtype="f4").reshape(2, 3)
+    array = msgpack.ExtType(1, msgpack.packb((weights.shape, "float32", weights.tobytes())))
+    plain = {"loss": 0.5, "ids": [1, 2, 2**40], "raw": b"abc", "t": msgpack.Timestamp(5, 6)}
+    pieces = {str(number): array for number in range(2)}
+    chunked = {"__msgpack_chunked_array__": True, "shape": {"0": 12}, "chunks": pieces}
+    state = {"params": {"w": array, "z": msgpack.ExtType(2, msgpack.packb((1.0, 2.0)))}}
+    values = (plain, state, {"table": chunked}, {1: [True, None, -5, "text" * 20]})
+    return tuple(msgpack.packb(value) for value in values)
 
 
 def _images() -> dict[str, tuple[bytes, ...]]:

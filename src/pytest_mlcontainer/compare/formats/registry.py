@@ -17,6 +17,7 @@ from pytest_mlcontainer.compare.formats import (
     jsonl,
     lightgbm_file,
     matlab_file,
+    msgpack_file,
     netcdf3,
     notebook,
     npy,
@@ -70,6 +71,7 @@ _KNOWN = (
     tensorboard_file.FORMAT,
     matlab_file.FORMAT,
     netcdf3.FORMAT,
+    msgpack_file.FORMAT,
     wav_file.FORMAT,
     jsonl.FORMAT,
     notebook.FORMAT,  # before JSON, which it is
