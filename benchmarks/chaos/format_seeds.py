@@ -44,6 +44,7 @@ def format_seeds() -> Seeds:
         "sqlite": _sqlite(),
         "nc": _netcdf(),
         "msgpack": _msgpack(),
+        "nii": _nifti(),
         **_images(),
     }
     array = np.arange(12.0).reshape(3, 4)
@@ -228,6 +229,18 @@ def _msgpack() -> tuple[bytes, ...]:
     state = {"params": {"w": array, "z": msgpack.ExtType(2, msgpack.packb((1.0, 2.0)))}}
     values = (plain, state, {"table": chunked}, {1: [True, None, -5, "text" * 20]})
     return tuple(msgpack.packb(value) for value in values)
+
+
+def _nifti() -> tuple[bytes, ...]:
+    import nibabel
+
+    found = []
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        for data in (np.arange(24, dtype="i2"), np.arange(24.0)):
+            image = kind(data.reshape(2, 3, 4), np.eye(4))
+            image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b"a comment"))
+            found.append(image.to_bytes())
+    return tuple(found)
 
 
 def _images() -> dict[str, tuple[bytes, ...]]:

@@ -83,7 +83,8 @@ def test_variables_and_attributes_are_compared_by_value(
     ("actual", "expected", "verdict"),
     [
         # Packed numbers are those that a reader unpacks: the last digit of the factor is noise.
-        ((PACKED, {"scale_factor": np.nextafter(0.01, 1)}), (PACKED, {"scale_factor": 0.01}),
+        ((PACKED, {"scale_factor": np.nextafter(0.01, 1)}),
+         (PACKED, {"scale_factor": np.float64(0.01)}),
          Verdict.EQUIVALENT),
         ((PACKED, {"scale_factor": 0.011}), (PACKED, {"scale_factor": 0.01}), Verdict.DRIFT),
         ((PACKED // 2, {"scale_factor": 0.02}), (PACKED // 2 * 2, {"scale_factor": 0.01}),

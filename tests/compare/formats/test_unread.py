@@ -17,7 +17,7 @@ from tests.fixture_types import Only
         (4, b"TFL3", "TensorFlow Lite"),
         (8, b"DUCK", "DuckDB"),
         (128, b"DICM", "DICOM"),
-        (344, b"n+1\0", "NIfTI"),
+        (344, b"ni1\0", "NIfTI in two files"),
     ],
 )
 def test_a_format_that_is_not_read_is_named(

@@ -34,7 +34,7 @@ _UNREAD = (
     (0, b"\x28\xb5\x2f\xfd", "Zstandard"),
     (8, b"DUCK", "DuckDB"),
     (128, b"DICM", "DICOM"),
-    (344, b"n+1\0", "NIfTI"),
+    (344, b"ni1\0", "NIfTI in two files"),
 )
 _HEAD_BYTES = max(at + len(magic) for at, magic, _name in _UNREAD)
 

@@ -42,7 +42,7 @@ _KEY: Final = re.compile(rb"[\x81-\x8f](?:[\xa1-\xbf]|\xd9[\x01-\xff])[A-Za-z_][
 
 
 @dataclass
-class _Found:
+class _MsgpackContents:
     """What is in one file.
 
     Args:
@@ -62,22 +62,22 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     yield from compare_trees(pair.name, actual.tree, expected.tree, book)
 
 
-def _read(side: ComparedFile) -> _Found:
+def _read(side: ComparedFile) -> _MsgpackContents:
     size_bytes = side.size_bytes()
     if not size_bytes:
         raise side.unreadable("is empty")
     try:
         with side.open() as stream:
             values = list(MsgpackReader(stream, 0, size_bytes).values())
-            values = [_Arrays(side, stream).joined(value) for value in values]
+            values = [_ArraysInMsgpack(side, stream).joined(value) for value in values]
     except (MsgpackError, OSError) as error:
         raise side.unreadable(f"is broken MessagePack: {error}") from error
-    found = _Found()
+    found = _MsgpackContents()
     found.tree = _without_arrays(values[0] if len(values) == 1 else values, "", found.leaves)
     return found
 
 
-class _Arrays:
+class _ArraysInMsgpack:
     """Makes arrays, times and complex numbers of what stands for them."""
 
     def __init__(self, side: ComparedFile, stream: BinaryIO) -> None:

@@ -25,6 +25,7 @@ from pytest_mlcontainer.compare.formats.packed import (
     holds_both,
     missing_places,
     packing_of,
+    stored_otherwise,
     unpacked,
 )
 from pytest_mlcontainer.compare.formats.slabs import Selection, array_in_slabs
@@ -33,7 +34,7 @@ from pytest_mlcontainer.compare.numeric.measure import Array, array_of
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
 from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.model import Difference
 
 # NC_FILL_FLOAT and NC_FILL_DOUBLE (netcdf.h): what was never written, where no attribute says else.
 _NEVER_WRITTEN: Final = 9.969209968386869e36
@@ -132,8 +133,7 @@ def _other_packing(
         same_type = actual.stored[name].dtype == expected.stored[name].dtype
         if (packings[0] == packings[1] and same_type) or book.find(output, name).tolerance.ignore:
             continue
-        note = "stored in another way (packing, or the number for missing values), read as the same"
-        yield Difference(output, f"{name}@packing", Verdict.EQUIVALENT, size=1, note=note)
+        yield stored_otherwise(output, name)
 
 
 def _open(side: ComparedFile, stack: ExitStack) -> _Netcdf:

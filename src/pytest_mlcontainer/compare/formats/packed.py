@@ -16,11 +16,11 @@ import numpy as np
 
 from pytest_mlcontainer.compare.numeric.gaps import Dtype, Values
 from pytest_mlcontainer.compare.numeric.measure import Array
+from pytest_mlcontainer.model import Difference, Verdict
 
 PACKING: Final = ("scale_factor", "add_offset", "_FillValue", "missing_value")
 _SCANNED: Final = 1 << 18
-# Integers of so many bytes fit into a float32, and into a float64.
-_IN_SINGLE_BYTES, _IN_DOUBLE_BYTES = 2, 4
+_IN_SINGLE_BYTES: Final = 2  # the integers that a float32 holds
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Packing:
         return self.scale is not None or self.offset is not None
 
     def dtype_of(self, stored: Dtype) -> Dtype:
-        """The type of the values: that of the file's floats; what integers become is as xarray has
-        it, float32 for at most 16 bits without an offset, and else float64."""
+        """The type of the values: that of the factor and the summand, as the CF conventions have
+        it, but no float32 for integers that it does not hold."""
+        given = [np.asarray(each).dtype for each in (self.scale, self.offset) if each is not None]
+        floats = [each for each in given if each.kind == "f"]
         if stored.kind == "f":
-            given = [np.asarray(each).dtype for each in (self.scale, self.offset)]
-            floats = [each for each, value in zip(given, (self.scale, self.offset), strict=True)
-                      if value is not None and each.kind == "f"]  # fmt: skip
             return np.result_type(stored, *floats)
-        small = stored.itemsize <= _IN_SINGLE_BYTES and self.offset is None
-        return np.dtype(np.float32 if small else np.float64)
+        is_single = floats and all(each.itemsize <= 4 for each in floats)
+        small = stored.itemsize <= _IN_SINGLE_BYTES
+        return np.dtype(np.float32 if is_single and small else np.float64)
 
     def is_missing(self, stored: Values) -> Values:
         """Whether each number stands for none; NaN by itself is not asked."""
@@ -69,6 +69,12 @@ class Packing:
                 found += np.asarray(self.offset).astype(dtype)
         found[self.is_missing(stored)] = np.nan
         return found
+
+
+def stored_otherwise(output: str, item: str) -> Difference:
+    """What is said of values that agree and are packed in two ways."""
+    note = "stored in another way (packing, or the number for missing values), read as the same"
+    return Difference(output, f"{item}@packing", Verdict.EQUIVALENT, size=1, note=note)
 
 
 def packing_of(attributes: Mapping[str, Any]) -> Packing:
