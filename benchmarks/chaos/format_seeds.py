@@ -45,6 +45,7 @@ def format_seeds() -> Seeds:
         "nc": _netcdf(),
         "msgpack": _msgpack(),
         "nii": _nifti(),
+        "zarr.zip": _zarr(),
         **_images(),
     }
     array = np.arange(12.0).reshape(3, 4)
@@ -235,11 +236,35 @@ def _nifti() -> tuple[bytes, ...]:
     import nibabel
 
     found = []
-    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+    kinds: tuple[Any, ...] = (nibabel.Nifti1Image, nibabel.Nifti2Image)
+    for kind in kinds:
         for data in (np.arange(24, dtype="i2"), np.arange(24.0)):
             image = kind(data.reshape(2, 3, 4), np.eye(4))
             image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b"a comment"))
             found.append(image.to_bytes())
+    return tuple(found)
+
+
+def _zarr() -> tuple[bytes, ...]:
+    import zarr
+
+    found = []
+    versions: tuple[Literal[2, 3], ...] = (2, 3)
+    for version in versions:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            attributes: dict[str, Any] = {"title": "made", "n": [1, 2]}
+            group = zarr.open_group(root, mode="w", zarr_format=version, attributes=attributes)
+            for name, data in (("w", np.arange(60.0).reshape(6, 10)), ("ids", np.arange(9))):
+                array = group.create_array(
+                    name, shape=data.shape, dtype=data.dtype, chunks=(3,) * data.ndim
+                )
+                array[...] = data
+            stream = io.BytesIO()
+            with zipfile.ZipFile(stream, "w") as archive:
+                for path in sorted(each for each in root.rglob("*") if each.is_file()):
+                    archive.write(path, path.relative_to(root))
+        found.append(stream.getvalue())
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pytest_mlcontainer.compare.collect import worst_first
+from pytest_mlcontainer.compare.datasets import with_datasets
 from pytest_mlcontainer.compare.formats import pytorch
 from pytest_mlcontainer.compare.formats.opened import notes_on
 from pytest_mlcontainer.compare.formats.pickles import needs_opening
@@ -29,7 +30,13 @@ from pytest_mlcontainer.compare.rules.lonely import OutputsBySide, compare_lonel
 from pytest_mlcontainer.compare.rules.names import NameMatch
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.rules.study import ALONE, Study
-from pytest_mlcontainer.compare.sources import Pair, UnreadableError, make_pair, same_bytes
+from pytest_mlcontainer.compare.sources import (
+    Pair,
+    UnreadableError,
+    make_pair,
+    same_bytes,
+    same_folders,
+)
 from pytest_mlcontainer.compare.summary.holding import compare_summary
 from pytest_mlcontainer.model import Comparator, Difference, Output, Pairs, Rule, Verdict
 
@@ -61,6 +68,7 @@ def compare_outputs(
         rules that matched nothing, how many items are not listed.
     """
     book = RuleBook(rules, names, study)
+    actual, expected = with_datasets(actual, expected, rules)
     mine = {output.name: output for output in actual}
     theirs = {output.name: output for output in expected}
     try:
@@ -143,6 +151,8 @@ class _Comparison:
             whole = _whole_answer(pair, self._book)
             if whole is not None:
                 return _Step(met, whole)
+            if expected.path.is_dir():
+                return _Step(met, job=self._apart.job(Work.COMPARE, pair, self._book))
             format = format_here(pair, self._formats, self._apart.comparators, self._book)
         except UnreadableError as error:
             return _Step(met, (Difference(pair.name, "", Verdict.FAILED, note=str(error)),))
@@ -239,7 +249,7 @@ def _whole_answer(pair: Pair, book: RuleBook) -> tuple[Difference, ...] | None:
         return None
     if book.study.on_metric and any(rule.tolerance.equivalence is not None for rule in rules):
         return None  # its values count, also where both runs have the same
-    size = same_bytes(pair)
+    size = same_folders(pair) if pair.expected.path.is_dir() else same_bytes(pair)
     if size is None:
         return None
     book.find(pair.name)

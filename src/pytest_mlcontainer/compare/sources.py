@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -84,8 +85,12 @@ class ComparedFile:
             raise self.unreadable(f"is {what} of {size} bytes, {more}{remedy}")
 
     def size_bytes(self) -> int:
+        """Of a folder, of all files below it."""
         try:
-            return self.path.stat().st_size
+            found = self.path.stat()
+            if stat.S_ISDIR(found.st_mode):
+                return sum(each.stat().st_size for each in self.path.rglob("*") if each.is_file())
+            return found.st_size
         except OSError as error:
             raise self._unopened(error) from error
 
@@ -161,3 +166,21 @@ def same_bytes(pair: Pair) -> int | None:
             if not count:
                 return size
             size += count
+
+
+def same_folders(pair: Pair) -> int | None:
+    """How many bytes the files of both folders have, if these have the same names and bytes."""
+    sides = [
+        {path.relative_to(side.path): path for path in side.path.rglob("*") if path.is_file()}
+        for side in (pair.actual, pair.expected)
+    ]
+    if sides[0].keys() != sides[1].keys():
+        return None
+    size = 0
+    for name, path in sides[0].items():
+        files = replace(pair.actual, path=path), replace(pair.expected, path=sides[1][name])
+        same = same_bytes(Pair(pair.name, *files))
+        if same is None:
+            return None
+        size += same
+    return size

@@ -51,6 +51,12 @@ _OF_MAKER_TOO: Final = re.compile(
     r"training_comment)",
     re.I | re.DOTALL,
 )
+# Of the CF conventions (2.6.2), ACDD 1.3, CMIP and what NCO and CDO leave behind.
+CF_OF_MAKER: Final = re.compile(
+    r"history|history_of_appended_files|date_(?:created|modified|issued|metadata_modified)|"
+    r"creation_date|tracking_id|nco|cdo|nco_openmp_thread_number|_ncproperties",
+    re.IGNORECASE,
+)
 _WORD: Final = re.compile(r"[\w.:+-]+")
 _MOST: Final = 1 << 16
 _SHOWN: Final = 120

@@ -7,7 +7,6 @@ as long as the values agree.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from pytest_mlcontainer.compare.formats.kind import Format, Named, begins, need
-from pytest_mlcontainer.compare.formats.metadata import compare_metadata
+from pytest_mlcontainer.compare.formats.metadata import CF_OF_MAKER, compare_metadata
 from pytest_mlcontainer.compare.formats.packed import (
     PACKING,
     Packing,
@@ -39,12 +38,6 @@ from pytest_mlcontainer.model import Difference
 # NC_FILL_FLOAT and NC_FILL_DOUBLE (netcdf.h): what was never written, where no attribute says else.
 _NEVER_WRITTEN: Final = 9.969209968386869e36
 _MOST_TEXT_BYTES: Final = 1 << 24
-# Of the CF conventions (2.6.2), ACDD 1.3, CMIP and what NCO and CDO leave behind.
-_OF_MAKER: Final = re.compile(
-    r"history|history_of_appended_files|date_(?:created|modified|issued|metadata_modified)|"
-    r"creation_date|tracking_id|nco|cdo|nco_openmp_thread_number|_ncproperties",
-    re.IGNORECASE,
-)
 
 
 @dataclass
@@ -69,7 +62,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two files, variable by variable."""
     with ExitStack() as stack:
         actual, expected = read_both(pair, lambda side: _open(side, stack))
-        yield from compare_metadata(pair.name, actual.about, expected.about, book, _OF_MAKER)
+        yield from compare_metadata(pair.name, actual.about, expected.about, book, CF_OF_MAKER)
         shared = {name for name in expected.stored if _mistakable(name, actual, expected)}
         both = _values(actual, expected, shared), _values(expected, actual, shared)
         drifting = set()

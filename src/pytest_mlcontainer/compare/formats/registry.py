@@ -38,6 +38,7 @@ from pytest_mlcontainer.compare.formats import (
     ubjson,
     wav_file,
     yaml_file,
+    zarr_store,
     zip_file,
 )
 from pytest_mlcontainer.compare.formats import csv_file as csv
@@ -60,6 +61,7 @@ _KNOWN = (
     pytorch.FORMAT,  # before pickles, which its older form begins as
     opened.FORMAT,
     npy.FORMAT,
+    zarr_store.FORMAT,  # before npz and zip, which it is in a zip file
     npz.FORMAT,
     hdf5.FORMAT,
     onnx_file.FORMAT,
@@ -164,7 +166,9 @@ class Formats:
         return Difference(pair.name, "", Verdict.DRIFT, note=note)
 
     def recognise(self, side: ComparedFile) -> Format:
-        """The format of one file."""
+        """The format of one file, or of a folder, which is a Zarr store."""
+        if side.path.is_dir():
+            return zarr_store.FORMAT
         for format in self._known:
             if format.has_content is not None and format.has_content(side):
                 return format
@@ -220,7 +224,7 @@ def _guarded(pair: Pair, book: RuleBook, format: Format) -> Iterator[Difference]
 
 def _same_but_stamps(pair: Pair, book: RuleBook) -> Difference | None:
     """The answer for documents that differ in when they were made alone."""
-    if book.peek(pair.name).tolerance.exact:
+    if book.peek(pair.name).tolerance.exact or pair.expected.path.is_dir():
         return None
     kind = same_but_stamps(pair)
     if not kind:
