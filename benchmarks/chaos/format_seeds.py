@@ -46,6 +46,7 @@ def format_seeds() -> Seeds:
         "msgpack": _msgpack(),
         "nii": _nifti(),
         "zarr.zip": _zarr(),
+        "gguf": _gguf(),
         **_images(),
     }
     array = np.arange(12.0).reshape(3, 4)
@@ -266,6 +267,25 @@ def _zarr() -> tuple[bytes, ...]:
                     archive.write(path, path.relative_to(root))
         found.append(stream.getvalue())
     return tuple(found)
+
+
+def _gguf() -> tuple[bytes, ...]:
+    import gguf
+
+    weights = np.arange(64, dtype="f4").reshape(2, 32)
+    kind = gguf.GGMLQuantizationType.Q8_0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.gguf")
+        writer: Any = gguf.GGUFWriter(path, "llama")
+        writer.add_block_count(1)
+        writer.add_token_list(["a", "b"])
+        writer.add_tensor("w", weights)
+        writer.add_tensor("q", gguf.quants.quantize(weights, kind), raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return (path.read_bytes(),)
 
 
 def _images() -> dict[str, tuple[bytes, ...]]:

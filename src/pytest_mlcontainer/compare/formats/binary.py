@@ -18,7 +18,6 @@ _UNREAD = (
     (0, b"CBM1", "CatBoost's own format"),
     (0, b"binf", "XGBoost's old binary format"),
     (4, b"TFL3", "TensorFlow Lite"),
-    (0, b"GGUF", "GGUF"),
     (0, b"Obj\x01", "Avro"),
     (0, b"ORC", "ORC"),
     (0, b"SIMPLE  =", "FITS"),
