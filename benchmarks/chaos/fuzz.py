@@ -17,7 +17,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,12 +79,15 @@ def rows(plan: Plan) -> Iterator[Row]:
         )
 
 
-def fuzz(target: str, seconds: float, inputs: int, seed: int) -> Report:
+def fuzz(
+    target: str, seconds: float, inputs: int, seed: int, kinds: Collection[str] = ()
+) -> Report:
     """Feed a reader mutated inputs, until the time or the number is over.
 
     Args:
         target: one of `TARGETS`.
         seconds: of wall clock.
+        kinds: of formats, those with these endings alone.
     """
     base = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None
     place = Path(tempfile.mkdtemp(prefix="mlcontainer-fuzz-", dir=base))
@@ -93,7 +96,7 @@ def fuzz(target: str, seconds: float, inputs: int, seed: int) -> Report:
         (place / "canaries" / "secret").write_text(SECRET)
         (place / "record").mkdir()
         if target == "formats":
-            return _formats(place, seconds, inputs, random.Random(seed))
+            return _formats(place, seconds, inputs, random.Random(seed), kinds)
         reader = _outputs(place) if target == "outputs" else _records(place)
         return _run(reader, place, seconds, inputs, random.Random(seed))
     finally:
@@ -141,10 +144,12 @@ def _run(
     return Report(done, tuple(crashes), slowest, added, accepted, wall)
 
 
-def _formats(place: Path, seconds: float, inputs: int, dice: random.Random) -> Report:
+def _formats(
+    place: Path, seconds: float, inputs: int, dice: random.Random, kinds: Collection[str]
+) -> Report:
     """Files that libraries in C read, which takes processes of their own: many at a time."""
     (place / "files").mkdir()
-    damaged = Damaged(place / "files")
+    damaged = Damaged(place / "files", kinds)
     started, done, slowest = time.monotonic(), 0, 0.0
     memory = PeakMemory()
     try:
@@ -223,8 +228,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", default=(), help="of formats, by their endings")
     arguments = parser.parse_args(argv)
-    report = fuzz(arguments.target, arguments.seconds, arguments.inputs, arguments.seed)
+    given = arguments.seconds, arguments.inputs, arguments.seed, arguments.kinds
+    report = fuzz(arguments.target, *given)
     print(
         f"{arguments.target}: {report.inputs:,} inputs in {report.seconds:.0f} s, "
         f"{report.accepted:,} read to the end, {len(report.crashes)} crashes, "

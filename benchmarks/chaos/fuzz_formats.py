@@ -1,6 +1,7 @@
 """Random damage to the files that libraries in C read, which readers in processes of their own do.
 
     python -m benchmarks.chaos.fuzz formats --seconds 3600 --inputs 1000000
+    python -m benchmarks.chaos.fuzz formats --kinds nc gguf
 
 Each damaged file is compared with what it was. Whatever that does to its reader, the session that
 compares goes on, within the limit of time of each, and nothing but differences comes out.
@@ -12,6 +13,7 @@ import random
 import re
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,11 +54,18 @@ class Found:
 
 
 class Damaged:
-    """Compares damaged files with sound ones, a batch at a time."""
+    """Compares damaged files with sound ones, a batch at a time.
 
-    def __init__(self, place: Path) -> None:
+    Args:
+        kinds: endings that say the formats; none for all of them.
+    """
+
+    def __init__(self, place: Path, kinds: Collection[str] = ()) -> None:
         self._place = place
-        self._seeds: Seeds = format_seeds()
+        seeds = format_seeds()
+        if unknown := set(kinds) - seeds.keys():
+            raise ValueError(f"no files end so: {unknown}; known are {', '.join(seeds)}")
+        self._seeds: Seeds = {kind: seeds[kind] for kind in kinds or seeds}
         self._sound: dict[tuple[str, int], Path] = {}
         for kind, files in self._seeds.items():
             for number, data in enumerate(files):

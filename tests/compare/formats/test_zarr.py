@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import zipfile
@@ -17,7 +18,7 @@ from pytest_mlcontainer.compare import compare_outputs, verdict_of
 from pytest_mlcontainer.compare.formats.zarr_store import FORMAT
 from pytest_mlcontainer.compare.sources import ACTUAL, ComparedFile
 from pytest_mlcontainer.model import Difference, Output, Rule, Tolerance, Verdict
-from tests.fixture_types import OnlyHere
+from tests.fixture_types import Compare, OnlyHere
 
 WEIGHTS = np.linspace(-3, 5, 90).reshape(9, 10).astype("f4")
 HOLED = np.where(np.arange(9)[:, None] < 4, WEIGHTS, np.float32(0))
@@ -217,6 +218,22 @@ def test_what_lies_about_itself_fails_by_itself(tmp_path: Path, described: bytes
     (failed,) = (each for each in found if each.verdict is Verdict.FAILED)
     assert failed.item == "g/w"
     assert "raised" not in failed.note
+
+
+def test_a_zip_of_which_nothing_can_be_read_fails_by_itself(compare: Compare) -> None:
+    packed = []
+    for attributes in ("{", "["):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as file:
+            file.writestr(".zgroup", '{"zarr_format": 2}')
+            file.writestr("w/.zarray", attributes)
+            file.writestr("v/.zarray", attributes)
+        packed.append(stream.getvalue())
+    found, _notes = compare("a.zarr.zip", *packed)
+    assert {(each.item, each.verdict) for each in found if not each.verdict.passes} == {
+        ("w", Verdict.FAILED),
+        ("v", Verdict.FAILED),
+    }
 
 
 def test_a_truncated_zip_fails(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,9 +100,14 @@ def _open(side: ComparedFile, stack: ExitStack) -> _Zarr:
         file = stack.enter_context(open_zip(side, "a Zarr store in a zip file"))
         size_bytes, names = side.size_bytes(), file.namelist()
         store = zarr.storage.ZipStore(side.path, mode="r")
-        stack.callback(store.close)
+        stack.callback(_close, store)
         read = partial(_read_member, file)
     return _ZarrReader(zarr, side, store, read, size_bytes).read(names)
+
+
+def _close(store: Any) -> None:
+    with suppress(AttributeError):  # of zarr 3.1, for one of which nothing was read
+        store.close()
 
 
 def _names_below(side: ComparedFile) -> list[str]:
