@@ -22,57 +22,59 @@ def with_datasets(
     them is known by its summary alone, and where they do not lie on this machine as they did in the
     container.
     """
-    kept = frozenset(
+    mine, theirs = _stores(actual), _stores(expected)
+    kept = {
         root
-        for root in _roots(actual) & _roots(expected)
-        if all(_folder_of(root, side) is not None for side in (actual, expected))
-        and not _is_ruled(root, (*actual, *expected), rules)
-    )
-    return _folded(actual, kept), _folded(expected, kept)
+        for root in mine.keys() & theirs.keys()
+        if _place_of(root, mine[root]) is not None
+        and _place_of(root, theirs[root]) is not None
+        and not _is_ruled(root, (*mine[root], *theirs[root]), rules)
+    }
+    return _folded(actual, mine, kept), _folded(expected, theirs, kept)
 
 
-def _is_ruled(root: str, outputs: Outputs, rules: tuple[Rule, ...]) -> bool:
-    patterns = [rule.output for rule in rules if not names(rule.output, root)]
-    return any(names(rule, each.name) for rule in patterns for each in _below(root, outputs))
-
-
-def _roots(outputs: Outputs) -> frozenset[str]:
-    """The outermost folders that say they are a store, or a part of one."""
+def _stores(outputs: Outputs) -> dict[str, list[Output]]:
+    """Files by the outermost folder above them that says it is a store, or a part of one."""
     named = {
         folder
         for folder, _slash, file in (each.name.rpartition("/") for each in outputs)
         if folder and file in ROOTS
     }
-    return frozenset(name for name in named if named.isdisjoint(_above(name)))
+    found: dict[str, list[Output]] = {}
+    for each in outputs:
+        roots = [folder for folder in _above(each.name) if folder in named]
+        if roots:
+            found.setdefault(roots[-1], []).append(each)
+    return found
 
 
 def _above(name: str) -> Iterator[str]:
+    """The folders above, the innermost first."""
     while name := name.rpartition("/")[0]:
         yield name
 
 
-def _below(root: str, outputs: Outputs) -> Outputs:
-    return tuple(each for each in outputs if each.name.startswith(f"{root}/"))
+def _is_ruled(root: str, files: Outputs, rules: tuple[Rule, ...]) -> bool:
+    patterns = [rule.output for rule in rules if not names(rule.output, root)]
+    return any(names(pattern, each.name) for pattern in patterns for each in files)
 
 
-def _folder_of(root: str, outputs: Outputs) -> Path | None:
+def _place_of(root: str, files: list[Output]) -> Path | None:
     """Where the store is on this machine; None where its files are not all there."""
-    places: set[Path] = set()
-    for each in _below(root, outputs):
-        inside = Path(each.name[len(root) + 1 :]).parts
-        if each.summary is not None or each.path.parts[-len(inside) :] != inside:
+    places: set[str] = set()
+    for each in files:
+        inside, path = each.name[len(root) :], each.path.as_posix()
+        if each.summary is not None or not path.endswith(inside):
             return None
-        places.add(each.path.parents[len(inside) - 1])
-    return places.pop() if len(places) == 1 else None
+        places.add(path.removesuffix(inside))
+    return Path(places.pop()) if len(places) == 1 else None
 
 
-def _folded(outputs: Outputs, roots: frozenset[str]) -> Outputs:
-    stores: list[Output] = []
-    rest = outputs
+def _folded(outputs: Outputs, stores: dict[str, list[Output]], roots: set[str]) -> Outputs:
+    folded = {each.name for root in roots for each in stores[root]}
+    found = [each for each in outputs if each.name not in folded]
     for root in sorted(roots):
-        files = _below(root, outputs)
-        place = _folder_of(root, outputs)
+        place = _place_of(root, stores[root])
         assert place is not None
-        stores.append(Output(root, place, sum(each.size_bytes for each in files)))
-        rest = tuple(each for each in rest if not each.name.startswith(f"{root}/"))
-    return (*rest, *stores)
+        found.append(Output(root, place, sum(each.size_bytes for each in stores[root])))
+    return tuple(found)
