@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Callable
 from typing import Any
@@ -81,3 +82,62 @@ def test_kinds_and_orders_are_told_apart() -> None:
     assert sketch({"a"})["d"] != sketch(["a"])["d"]
     assert is_discrete(sketch(np.arange(30)))
     assert not is_discrete(sketch(np.ones(30)))
+
+
+class Label(str):
+    __slots__ = ()
+
+
+class Count(int):
+    pass
+
+
+class Moment(datetime.datetime):
+    pass
+
+
+def _of_pandas(make: str) -> list[object]:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed beside the tests")
+    return [eval(make, {"pandas": pandas, "lot": lot}) for lot in (1, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        "pandas.Timestamp(2024, 1, lot)",
+        "pandas.Timestamp(lot)",
+        "pandas.Timestamp(2024, 1, 5, tz=f'Etc/GMT+{lot}')",
+        "pandas.Timedelta(lot)",
+        "pandas.Period(f'2024-0{lot}', 'M')",
+        "pandas.Interval(0, lot)",
+        "pandas.offsets.BusinessDay(lot)",
+        "pandas.Categorical(list('aabb')[lot:])",
+        "pandas.array([lot, None], dtype='Int64')",
+        "pandas.Series(pandas.to_datetime([lot], utc=True))",
+        "pandas.Series(pandas.period_range(f'2024-0{lot}', periods=3, freq='M'))",
+        "pandas.IntervalIndex.from_breaks([0, lot])",
+        "[pandas.NaT, pandas.NA][lot - 1]",
+        "{'at': pandas.Timestamp(2024, 1, lot)}",
+    ],
+)
+def test_scalars_and_arrays_of_pandas_are_told_apart(make: str) -> None:
+    one, other, again = map(_sketcher(), _of_pandas(make))
+    assert one["d"] == again["d"]
+    assert one["d"] != other["d"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda lot: Label(f"a{lot}"),
+        lambda lot: Count(lot),
+        lambda lot: Moment(2024, 1, lot),
+        lambda lot: [Moment(2024, 1, lot)],
+    ],
+)
+def test_classes_that_are_made_of_plain_ones_are_told_apart_by_these(
+    make: Callable[[int], object],
+) -> None:
+    one, other, again = (_sketcher()(make(lot)) for lot in (1, 2, 1))
+    assert one["d"] == again["d"]
+    assert one["d"] != other["d"]

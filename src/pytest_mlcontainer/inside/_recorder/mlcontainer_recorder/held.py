@@ -8,8 +8,10 @@ code is called.
 import contextvars
 import datetime
 import decimal
+import fractions
 import functools
 import operator
+import pathlib
 import re
 import struct
 import types
@@ -174,6 +176,31 @@ _READERS = {
     struct.Struct: _of_structure,
     type(re.compile("")): _of_pattern,
 }
+
+
+# Methods of the plain class itself: one of a class that is made of it may be the program's code.
+_PLAIN = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (complex, complex.conjugate),
+    (bytes, lambda value: bytes.join(b"", (value,))),
+    (datetime.datetime, datetime.datetime.isoformat),
+    (datetime.date, datetime.date.isoformat),
+    (datetime.time, datetime.time.isoformat),
+    (datetime.timedelta, _of_duration),
+    (decimal.Decimal, decimal.Decimal.__str__),
+    (fractions.Fraction, fractions.Fraction.__str__),
+    (pathlib.PurePath, pathlib.PurePath.__str__),
+)
+
+
+def plain_value(value):
+    """What an object of a class that is made of a plain one holds of that; None of others."""
+    for kind, read in _PLAIN:
+        if isinstance(value, kind):
+            return read(value)
+    return None
 
 
 class State:

@@ -8,6 +8,7 @@ import array
 import collections
 import datetime
 import decimal
+import enum
 import fractions
 import io
 import os
@@ -18,7 +19,7 @@ import sys
 import types
 import uuid
 
-from . import held, numbers, tensors, variables
+from . import held, numbers, tables, tensors, variables
 from .numbers import SHOWN, TEXT_SHOWN, digest
 from .values import slots_of
 
@@ -28,7 +29,6 @@ _CHILDREN = 24
 _NAMED_CHILDREN = 400  # of these only what names the value is told
 _KNOWN = 2000
 _LONG = 200000
-_COLUMNS = 200
 
 _PLAIN_TEXT = (
     datetime.datetime,
@@ -216,6 +216,10 @@ class Sketcher:
             return found
         if isinstance(value, (list, tuple)):
             return self._sequence(value, depth)
+        plain = held.plain_value(value)
+        if plain is not None and not isinstance(value, enum.Enum):
+            found = {"(value)": plain, **getattr(value, "__dict__", {})}
+            return self._named(_kind(value), found, depth)
         return self._object(value, depth)
 
     # What the standard library has.
@@ -329,21 +333,13 @@ class Sketcher:
         return dict(found)
 
     def _of_pandas(self, value, depth):
-        pandas = sys.modules["pandas"]
-        if isinstance(value, pandas.DataFrame):
-            columns = [str(each) for each in list(value.columns)[:_COLUMNS]]
-            found = {"(index)": value.index.to_numpy()}
-            for place, name in enumerate(columns):
-                found["%d:%s" % (place, name)] = value.iloc[:, place].to_numpy()
-            return self._named("DataFrame", found, depth)
-        if isinstance(value, (pandas.Series, pandas.Index)):
-            return self._named(type(value).__name__, {"values": value.to_numpy()}, depth)
-        return None
+        found = tables.described(sys.modules["pandas"], value)
+        return None if found is None else self._named(found[0], found[1], depth)
 
     def _of_polars(self, value, depth):
         polars = sys.modules["polars"]
         if isinstance(value, polars.DataFrame):
-            found = {each.name: each.to_numpy() for each in value.get_columns()[:_COLUMNS]}
+            found = {each.name: each.to_numpy() for each in value.get_columns()[: tables.COLUMNS]}
             return self._named("DataFrame", found, depth)
         if isinstance(value, polars.Series):
             return self._named("Series", {"values": value.to_numpy()}, depth)
