@@ -313,10 +313,16 @@ class Sketcher:
             return self._named("RandomState", {"state": value.get_state(legacy=False)}, depth)
         if isinstance(value, numpy.random.Generator):
             return self._named("Generator", {"state": value.bit_generator.state}, depth)
+        if hasattr(type(value), "random_raw") or hasattr(type(value), "generate_state"):
+            # A bit generator, or the sequence that seeds some.
+            return self._named(type(value).__name__, {"state": value.state}, depth)
         if isinstance(value, numpy.generic):
             return numbers.of_scalar(value)
         if not isinstance(value, numpy.ndarray):
             return None
+        if isinstance(value, numpy.ma.MaskedArray):
+            parts = {"data": value.data, "mask": numpy.ma.getmaskarray(value)}
+            return self._named("MaskedArray", parts, depth)
         value = numpy.asarray(value)
         if value.dtype.hasobject:
             return self._sequence(value.ravel()[: max(0, self._left)].tolist(), depth)

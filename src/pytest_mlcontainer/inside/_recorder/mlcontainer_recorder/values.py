@@ -220,6 +220,9 @@ def fill(here, value):
             return False
         numpy.copyto(here, value)
         return True
+    bits = getattr(numpy, "random", None)
+    if bits is not None and kind is getattr(bits, "Generator", None):
+        return _fill_generator(here, value)
     if kind is list:
         here[:] = value
         return True
@@ -242,5 +245,16 @@ def _fill_with_state(here, value):
     take, give = getattr(here, "__setstate__", None), getattr(value, "__getstate__", None)
     if take is None or give is None or getattr(type(value), "__getstate__", None) is _PLAIN_STATE:
         return False
-    take(give())
+    state = give()
+    if state is None:
+        return False  # all of it is in what the object is made with
+    take(state)
+    return True
+
+
+def _fill_generator(here, value):
+    """The same of a generator of NumPy's, whose bits come from another object."""
+    if type(here.bit_generator) is not type(value.bit_generator):
+        return False
+    here.bit_generator.state = value.bit_generator.state
     return True
