@@ -345,3 +345,22 @@ def test_a_baseline_that_no_setting_explains_is_not_cured(project: MakeProject) 
     program = _hour(value="os.environ['A']")
     text = _held(project, program, 'A = "1"', 'A = "2"')
     assert "not cured: nothing that a setting decides differs from the environment of the" in text
+
+
+def test_a_switch_that_leaks_is_held_off_and_not_on(project: MakeProject) -> None:
+    """With what the machine has, both sides would agree, on what a run for debugging gives."""
+    project.write(train=_hour(value="1 if os.environ.get('DEBUG', '') in ('1', 'true') else 12"))
+    text, cure = _cured(project, "env")
+    assert "cured by: DEBUG= — with it 3 runs of each side agree" in text
+    assert 'Dockerfile: ENV DEBUG=""' in text
+    assert [(each["name"], each["value"]) for each in cure["settings"]] == [("DEBUG", "")]
+    assert cure["notes"] == []
+
+
+def test_a_setting_that_gives_other_results_says_so(project: MakeProject) -> None:
+    """Nothing that is set is the same as nothing: what is kept of earlier runs has to be new."""
+    project.write(train=_hour(value="os.environ.get('DEBUG')"))
+    _text, cure = _cured(project, "env")
+    assert [(each["name"], each["value"]) for each in cure["settings"]] == [("DEBUG", "1")]
+    (note,) = cure["notes"]
+    assert note.startswith("with it the results are others than those of linux/")

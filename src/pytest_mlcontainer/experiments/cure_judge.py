@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from pytest_mlcontainer.explain.trials import Observation, Reading, Trial
@@ -27,11 +27,19 @@ class CureJudge:
 
     Args:
         kept: the run of a baseline, which all runs have to agree with; None where there is none.
+        is_absence: tells of a measure's name whether it stands for something that is not there:
+            with such measures runs have to agree with the expected side as it is, too.
     """
 
-    def __init__(self, comparison: DifferenceFinder, kept: Run | None = None) -> None:
+    def __init__(
+        self,
+        comparison: DifferenceFinder,
+        kept: Run | None = None,
+        is_absence: Callable[[str], bool] = lambda _name: False,
+    ) -> None:
         self._comparison = comparison
         self._kept = kept
+        self._is_absence = is_absence
         self._plain: list[list[Run]] = []
         self._first: dict[tuple[str, ...], Run] = {}
         self.hollow: dict[tuple[str, ...], str] = {}
@@ -44,7 +52,9 @@ class CureJudge:
         """See `Judge.read`."""
         if not trial.changes:
             return self._read_plain(runs)
-        first = self._kept or self._first.setdefault(trial.changes, runs[0])
+        absent = self._plain and any(map(self._is_absence, trial.changes))
+        held = self._plain[0][0] if absent else runs[0]
+        first = self._kept or self._first.setdefault(trial.changes, held)
         agree = all(run is first or self._agree(run, first) for run in runs)
         why = self._why_hollow(first) if agree and self._kept is None else ""
         if why:
@@ -54,6 +64,10 @@ class CureJudge:
     def forget(self) -> None:
         """See `Judge.forget`."""
         self._plain, self._first = [], {}
+
+    def is_other(self, run: Run, plain: Run) -> bool:
+        """Whether a run with measures gives something else than one as it is."""
+        return not self._agree(run, plain)
 
     def _read_plain(self, runs: tuple[Run, ...]) -> Observation:
         for run in runs:

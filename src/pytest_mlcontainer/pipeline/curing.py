@@ -43,6 +43,8 @@ _BESIDE_LOTS: Final = frozenset({"hash-seed", "threads"})
 _EACH: Final = 3  # runs of one trial, where repeats are what disagrees
 _MOST: Final = 24  # of what leaks from machines
 _PLATFORMS: Final = frozenset({"hash-seed", "timezone", "locale", "encoding", "cpus", "home"})
+_READ: Final = "the program reads it"
+_EMPTY: Final = "="  # ends the name of a measure that sets a variable to nothing
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,17 @@ class CureMeasures:
         )
         found = {name: (here.get(name), there.get(name)) for name in (*here, *there)}
         if "env" in families:
-            found |= self._leaked()
+            found |= {each.name: (each, each) for each in self._leaked()}
         self._settings |= found
+        return tuple(found)
+
+    def emptied(self) -> tuple[str, ...]:
+        """Names of settings with which what leaks from machines is as good as not there.
+
+        What the image sets so hides what a machine has: a switch stays off that `=1` turns on.
+        """
+        found = {f"{each.name}{_EMPTY}": replace(each, value="") for each in self._leaked()}
+        self._settings |= {name: (each, each) for name, each in found.items()}
         return tuple(found)
 
     def as_then(self, kept: Run) -> tuple[str, ...]:
@@ -155,17 +166,14 @@ class CureMeasures:
         """The changes among them."""
         return tuple(self._changes[name] for name in names if name in self._changes)
 
-    def _leaked(self) -> dict[str, tuple[CureSetting | None, CureSetting | None]]:
+    def _leaked(self) -> tuple[CureSetting, ...]:
         """Variables that the drifting side has from a machine: any of them may be what matters."""
-        pairs = [
-            pair
+        return tuple(
+            CureSetting(name, value, "env", _READ)
             for each in self._drifting.actual.variations
             if each.name == "env"
-            for pair in each.knobs.env[:_MOST]
-        ]
-        source = "the program reads it"
-        found = {name: CureSetting(name, value, "env", source) for name, value in pairs}
-        return {name: (each, each) for name, each in found.items()}
+            for name, value in each.knobs.env[:_MOST]
+        )
 
 
 class Curing:
@@ -177,7 +185,7 @@ class Curing:
         self._repeats = outcome.verdict is Verdict.NONDETERMINISTIC
         self._is_alone = self._repeats or drifting.kept is not None  # all runs are of one side
         self._measures = CureMeasures(drifting)
-        self._judge = CureJudge(drifting.comparison, drifting.kept)
+        self._judge = CureJudge(drifting.comparison, drifting.kept, _is_emptied)
         tools = drifting.tools
         blamed = (RunError, EngineError)
         self._experiment: Experiment[RunJob] = Experiment(
@@ -197,7 +205,8 @@ class Curing:
         if kept is not None:
             found = self._search([self._measures.as_then(kept)])
             return replace(self._outcome, cure=self._told(found, self._outcome))
-        pools = [self._measures.settings(causes)]
+        pools = [self._measures.emptied()] if "env" in causes else []
+        pools.append(self._measures.settings(causes))
         if not causes or len(self._drifting.platforms) > 1:
             pools.append(self._measures.settings(causes | numeric_families() | _PLATFORMS))
         found = self._search(pools)
@@ -263,14 +272,26 @@ class Curing:
             together=self._is_together(found.names),
             is_smallest=found.is_smallest,
             prices=self._prices(found.names),
+            notes=self._remarks(found.names),
         )
+
+    def _remarks(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Whether the reference's own results are others with it; of repeats all are."""
+        if self._is_alone:
+            return ()
+        cured, plain = self._runs(names), self._runs(())
+        if not (cured and plain and self._judge.is_other(cured[0][0], plain[0][0])):
+            return ()
+        side = self._drifting.platforms[0]
+        return (f"with it the results are others than those of {side} without it",)
 
     def _is_together(self, names: tuple[str, ...]) -> bool:
         """Whether the settings leave nothing of what makes the two sides differ."""
         if self._is_alone or len(self._drifting.platforms) > 1:
             return False
         knobs = self._drifting.actual.knobs
-        left = tuple(pair for pair in knobs.env if pair[0] not in names)
+        done = {name.removesuffix(_EMPTY) for name in names}
+        left = tuple(pair for pair in knobs.env if pair[0] not in done)
         return replace(knobs, env=left) == Knobs()
 
     def _prices(self, names: tuple[str, ...]) -> tuple[CurePrice, ...]:
@@ -286,6 +307,10 @@ class Curing:
     def _runs(self, names: tuple[str, ...]) -> list[tuple[Run, ...]]:
         trials = [each.trial for each in self._experiment.results if each.trial.changes == names]
         return [self._experiment.runs_of(trial) for trial in dict.fromkeys(trials)]
+
+
+def _is_emptied(name: str) -> bool:
+    return name.endswith(_EMPTY)
 
 
 def _times(trials: list[tuple[Run, ...]], side: int, *, whole: bool) -> tuple[float, ...]:
