@@ -385,3 +385,20 @@ def test_the_condition_of_a_return_within_a_with_is_where_the_ways_part(tmp_path
     sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
     location = find(sides[0], sides[1], ("stdout",)).location
     assert [each.line for each in location.origins] == [6]
+
+
+def test_what_a_library_makes_in_turns_that_one_side_has_more_of_is_traced(tmp_path: Path) -> None:
+    """To the loop, and to what decides how often: the part that is read was never bound alone."""
+    program = _program("""
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--coef', type=float)
+        model = argparse.Namespace(coef=0, rest=[1, 2])
+        size = 2 * int(os.environ['LOT'])
+        for start in range(0, 12, size):
+            parser.parse_args([f'--coef={start}.5'], namespace=model)
+        print(model.coef)
+        """)
+    parted = part(tmp_path, program)
+    assert parted.lines == [6], parted.found.location
+    assert parted.exchanged == parted.expected.stdout

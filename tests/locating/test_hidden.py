@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.locating.answer import doubting, find
+from pytest_mlcontainer.locating.answer import doubting, find, fitted
+from pytest_mlcontainer.locating.ways import way_in
 from pytest_mlcontainer.model import Location, SourceLine
 from tests.inside.recorded import watch
 from tests.locating.parted import SIDES, Parted, part
@@ -524,3 +525,73 @@ def test_what_differs_before_and_cannot_be_put_leaves_a_doubt() -> None:
     assert not told.proven
     assert told.kind == "the order of a set, or a hash of text"
     assert "train.py:3 differs, too, and cannot be put into another run" in told.notes[0]
+
+
+def test_which_task_ends_first_is_asked_by_the_loop(tmp_path: Path) -> None:
+    """And not by the statement that takes the result of the one that it is given."""
+    program = program_of("""
+        import time
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+        def work(n):
+            time.sleep(0.3 * (n if LOT == 1 else 3 - n))
+            return n * n
+        found = []
+        with ThreadPoolExecutor(3) as pool:
+            waiting = [pool.submit(work, n) for n in range(1, 3)]
+            for done in as_completed(waiting):
+                found.append(done.result())
+        print(found)
+        """)
+    sides = [watch(tmp_path, program, env=lot).streams for lot in SIDES]
+    found = find(sides[0], sides[1], ("stdout",))
+    assert [each.line for each in found.location.origins] == [10, 11]
+    assert found.location.kind == "which of several tasks ends first"
+    assert found.unseen
+
+
+@pytest.mark.parametrize(
+    ("text", "calls", "factors", "kind"),
+    [
+        (
+            "names = sorted(each.resolve() for each in Path('data').glob('*.txt'))",
+            ("sorted", ".resolve", "Path.glob", "Path"),
+            {"workdir"},
+            "the folder that it works in",
+        ),
+        (
+            "names = [str(each.resolve()) for each in Path('data').glob('*.txt')]",
+            ("str", ".resolve", "Path.glob", "Path"),
+            {"file-order"},
+            "the order of a folder's listing",
+        ),
+        (
+            "hour = datetime.fromtimestamp(time.time()).hour",
+            ("datetime.fromtimestamp", "time.time"),
+            {"timezone"},
+            "the clock or the time zone",
+        ),
+        ("size = len(data)", ("len",), {"workdir"}, "computed here"),
+    ],
+)
+def test_how_it_enters_is_told_by_what_was_varied(
+    text: str, calls: tuple[str, ...], factors: set[str], kind: str
+) -> None:
+    """Where one statement asks for several things."""
+    place = SourceLine("train.py", 3, 3, "", text, calls)
+    location = fitted(Location(origins=(place,), kind="computed here"), frozenset(factors))
+    assert location.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ('LIMIT = 1 if "CI" in os.environ else 8', True),
+        ("found = dict(os.environ)", True),
+        ("for name, value in os.environ.items():", True),
+        ("from os import environ", False),
+        ('note = "set os.environ first"', False),
+    ],
+)
+def test_a_variable_is_asked_for_in_many_ways(text: str, asks: bool) -> None:
+    way = way_in((), text, reordered=False)
+    assert (way is not None and way.what == "an environment variable") is asks

@@ -25,6 +25,7 @@ from pytest_mlcontainer.locating.ways import (
     is_generator,
     is_made_anew,
     reads_alone,
+    way_by,
     way_in,
 )
 from pytest_mlcontainer.locating.writers import writing
@@ -176,6 +177,16 @@ def moved(location: Location, places: tuple[SourceLine, ...]) -> Location:
     way = way_in(places[0].calls, places[0].text, reordered=False)
     kind, mend = (way.what, way.mend) if way is not None else ("computed here", "")
     return replace(location, origins=places, values=(), kind=kind, mend=mend)
+
+
+def fitted(location: Location, factors: frozenset[str]) -> Location:
+    """An answer of two sides between which these variations alone differ: how it enters is told
+    by what they change, where the statement asks for that."""
+    for place in location.origins[:1]:
+        way = way_by(place.calls, place.text, factors)
+        if way is not None:
+            return replace(location, kind=way.what, mend=way.mend)
+    return location
 
 
 def doubting(location: Location, places: tuple[SourceLine, ...]) -> Location:

@@ -227,9 +227,10 @@ class _Tracer:
     def _from_children(self, node: PairedEvent, held: set[Pair]) -> list[PairedEvent]:
         """What functions gave in other processes; in which order, nobody knows."""
         given = [each for pair in held for each in self._given.get(pair, ())]
-        found = [each for each in given if each.stream != node.stream]
+        found = [each for each in given if _may_give(each, node)]
         # Of a list of numbers only the whole is known: then by the function's name.
-        found = found or [each for each in self._ended if is_named(each, node)]
+        named = (each for each in self._ended if is_named(each, node))
+        found = found or [each for each in named if _may_give(each, node)]
         return found[-1:] or (self._begun_by_children(node) if gathers(node) else [])
 
     def _begun_by_children(self, node: PairedEvent) -> list[PairedEvent]:
@@ -281,6 +282,8 @@ class _Tracer:
         found = list(self._made_within(node, self._pairing.of(pair), 0))
         found = found or list(self._made_beside(node, pair))
         made = None if found else _before(self._named.get((node.expected.path, name), ()), node)
+        if not found and made is None:
+            made = self._head_of(node, pair, self._pairing.alone_within)
         return found if made is None else [made]
 
     def _made_within(
@@ -314,7 +317,12 @@ class _Tracer:
 
     def _parted(self, node: PairedEvent, pair: Pair) -> PairedEvent | None:
         """Of a value that the sides bound in different statements, where they parted before."""
-        for side, digest in zip(self._pairing.alone, pair, strict=True):
+        return self._head_of(node, pair, self._pairing.alone)
+
+    def _head_of(
+        self, node: PairedEvent, pair: Pair, alone: tuple[Mapping[str, str], Mapping[str, str]]
+    ) -> PairedEvent | None:
+        for side, digest in zip(alone, pair, strict=True):
             path = side.get(digest)
             while path:
                 head = self._pairing.heads.get(path)
@@ -327,6 +335,13 @@ class _Tracer:
 def _caller(node: PairedEvent) -> str:
     """The place in the tree of calls from which a returning function was called."""
     return split_path(node.expected.path)[0]
+
+
+def _may_give(given: PairedEvent, node: PairedEvent) -> bool:
+    """Whether a process may have handed something to another: no later program of a shell has."""
+    if given.stream == node.stream:
+        return False
+    return given.stream[0].startswith(f"{node.stream[0]}.") or given.number < node.number
 
 
 def _before(made: Iterable[PairedEvent], node: PairedEvent) -> PairedEvent | None:

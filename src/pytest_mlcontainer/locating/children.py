@@ -7,7 +7,7 @@ from typing import Final
 
 from pytest_mlcontainer.locating.pairs import PairedEvent
 from pytest_mlcontainer.locating.recording import split_path
-from pytest_mlcontainer.locating.ways import way_in
+from pytest_mlcontainer.locating.ways import FINISHED, way_in
 
 _STARTS: Final = re.compile(r"(^|\.)(run|check_output|getoutput|communicate|popen)$")
 _GATHERS: Final = re.compile(
@@ -20,7 +20,7 @@ _PRINTED: Final = re.compile(r"\.(stdout|stderr|output)$")
 def gathers(node: PairedEvent) -> bool:
     """Whether a statement may take what children have made: by what it calls, or a loader's."""
     site = node.expected.site
-    if site is None or way_in(site.calls, site.text, reordered=False) is not None:
+    if site is None or way_in(site.calls, site.text, reordered=False) not in (None, FINISHED):
         return False
     return node.expected.kind in ("For", "AsyncFor") or any(map(_GATHERS.search, site.calls))
 

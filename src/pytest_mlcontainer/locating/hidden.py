@@ -35,7 +35,7 @@ class HiddenValues:
         self._sources: dict[int, tuple[PairedEvent, ...]] = {}
         self._bound: dict[tuple[str, str], PairedEvent | None] = {}
         self._calls: dict[str, PairedEvent] = {}
-        self._opened: dict[int, dict[str, PairedEvent]] = {}
+        self._opening: dict[str, list[PairedEvent]] = {}
         self._latest: dict[tuple[str, str], PairedEvent] = {}
         self._given: set[tuple[tuple[str, str], str]] = set()
         self._attributes: dict[str, PairedEvent] = {}
@@ -69,9 +69,24 @@ class HiddenValues:
         """Whether a statement changes nothing but hidden values."""
         return node.number in self._filling
 
-    def opened(self, node: PairedEvent, name: str) -> PairedEvent | None:
-        """The statement that bound a hidden value to a name that a statement reads."""
-        return self._opened.get(node.number, {}).get(name)
+    @property
+    def fillers(self) -> tuple[PairedEvent, ...]:
+        """Statements that give hidden values what differs: a database, a writer."""
+        return tuple(each for nodes in self._fillers.values() for each in nodes)
+
+    def behind(self, node: PairedEvent) -> tuple[PairedEvent, ...]:
+        """Statements that made the hidden values that one reads, wherever these were opened."""
+        waiting, found = [node], dict[int, PairedEvent]()
+        while waiting:
+            each = waiting.pop()
+            made = [*self._makers.get(each.number, ())]
+            made += [inner for maker in made for inner in self._opening.get(maker.place, ())]
+            caller = self._callers.get(split_path(each.expected.path)[0])
+            if caller is not None and self._takes_hidden(each):
+                made.append(caller)
+            waiting += [one for one in made if one.number not in found]
+            found.update((one.number, one) for one in made)
+        return tuple(found.values())
 
     def opens(self, node: PairedEvent) -> bool:
         """Whether a statement binds a hidden value: an open file, a reader."""
@@ -137,23 +152,20 @@ class HiddenValues:
         if node.expected.site is None:
             self._calls[node.expected.path] = node
             return
-        self._opened[node.number] = {
-            name: bound
-            for name in _hidden(node)
-            if (bound := self._latest.get((node.expected.path, name))) is not None
-        }
+        if self.opens(node):
+            self._opening.setdefault(split_path(node.expected.path)[0], []).append(node)
         self._note_makers(node)
         if _sets(node):
             self._setting.append(node)
         found = [self._made(node, name) for name in _hidden(node)]
         sources = tuple(dict.fromkeys(each for each in found if each is not None))
-        self._see_filled(node, bool(node.read) or bool(sources))
+        given = (node.stream, node.place) in self._given
+        differs = given or bool(node.read) or bool(sources)
+        self._see_filled(node, differs)
         if sources:
             self._sources[node.number] = sources
         if not node.bound.keys().isdisjoint(_RESULTS):
             self._given.add((node.stream, split_path(node.expected.path)[0]))
-        given = (node.stream, node.place) in self._given
-        differs = given or bool(node.read) or bool(sources)
         for name in node.expected.binds:
             if name not in node.expected.bound:
                 self._latest[node.expected.path, name] = node

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
 
 from pytest_mlcontainer.locating.recording import (
     ALL,
@@ -15,9 +17,11 @@ from pytest_mlcontainer.locating.recording import (
     Sketch,
     split_path,
 )
+from pytest_mlcontainer.locating.sketches import names_within
 from pytest_mlcontainer.locating.tasks import aligned
 
 Pair = tuple[str, str]
+_DEEPEST: Final = 6
 _Key = tuple[str, str, int, int]
 
 
@@ -74,6 +78,19 @@ class PairedRuns:
     )
     programs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unpaired: int = 0
+
+    @cached_property
+    def alone_within(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Of what `alone` has, digests of what that holds; the same for each side."""
+        here, there = (
+            {
+                name: path
+                for digest, path in alone.items()
+                for name in names_within(sketches.get(digest, NOTHING), _DEEPEST)
+            }
+            for alone, sketches in zip(self.alone, self.sketches, strict=True)
+        )
+        return here, there
 
     def layers_below(self, node: PairedEvent) -> Iterator[tuple[LayerCall, LayerCall]]:
         """Modules of PyTorch's that ran below a statement on both sides, in their order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,10 +15,12 @@ class Entrance:
     Args:
         what: in a few words.
         mend: what usually stops it.
+        factors: names of variations that let a difference in there.
     """
 
     what: str
     mend: str = ""
+    factors: frozenset[str] = frozenset()
 
 
 SEED: Final = Entrance("a generator of random numbers, by its seed", "seed it with a constant")
@@ -26,13 +29,34 @@ RANDOM: Final = Entrance(
     "seed the generator: random_state=0, default_rng(0)",
 )
 _GENERATOR: Final = re.compile(r"\((\w+\.)?random\)")
-FOLDER: Final = Entrance("the folder that it works in", "keep absolute paths out of results")
-FETCHED: Final = Entrance("something that is fetched", "put it into the image, by its digest")
+FOLDER: Final = Entrance(
+    "the folder that it works in",
+    "keep absolute paths out of results",
+    factors=frozenset({"workdir"}),
+)
+FETCHED: Final = Entrance(
+    "something that is fetched",
+    "put it into the image, by its digest",
+    factors=frozenset({"network"}),
+)
 ORDER: Final = Entrance("the same elements in another order", "sort them, or use a list")
+FINISHED: Final = Entrance(
+    "which of several tasks ends first",
+    "take results in the order in which they were asked for: map(…), or by the task's number",
+)
+_VARIABLE: Final = Entrance(
+    "an environment variable",
+    "set it in the image or in `env` of [tool.mlcontainer]",
+    factors=frozenset({"env", "home"}),
+)
 _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
     (
         r"(^|\.)(listdir|scandir|iterdir|glob|iglob|rglob|walk|fwalk)$",
-        Entrance("the order of a folder's listing", "sort the listing: sorted(…)"),
+        Entrance(
+            "the order of a folder's listing",
+            "sort the listing: sorted(…)",
+            factors=frozenset({"file-order"}),
+        ),
     ),
     (
         r"(^|\.)(monotonic|perf_counter|process_time|thread_time)(_ns)?$",
@@ -45,35 +69,51 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
         r"(^|\.)(time|time_ns|now|utcnow|today|localtime|gmtime|ctime|strftime|asctime)$"
         r"|\bTimestamp\.now$",
         Entrance(
-            "the clock or the time zone", "pass the moment in, in UTC, and keep it out of outputs"
+            "the clock or the time zone",
+            "pass the moment in, in UTC, and keep it out of outputs",
+            factors=frozenset({"clock", "timezone"}),
         ),
     ),
     (
         r"(^|\.)(astimezone|fromtimestamp|mktime|tzset|timestamp)$",
-        Entrance("the time zone", 'name the zone: tz="UTC"'),
+        Entrance("the time zone", 'name the zone: tz="UTC"', factors=frozenset({"timezone"})),
     ),
     (
         r"(^|\.)(gethostname|getfqdn|node|uname)$",
-        Entrance("the machine's name", "pass what depends on it as a setting"),
-    ),
-    (
-        r"(^|\.)(cpu_count|process_cpu_count|sched_getaffinity|effective_n_jobs)$",
-        Entrance("the number of processors", "set the number of workers and chunks explicitly"),
-    ),
-    (
-        r"(^|\.)(getenv|environ\.get|environb?\.setdefault|expandvars|expanduser|home)$",
         Entrance(
-            "an environment variable", "set it in the image or in `env` of [tool.mlcontainer]"
+            "the machine's name",
+            "pass what depends on it as a setting",
+            factors=frozenset({"hostname"}),
         ),
     ),
     (
+        r"(^|\.)(cpu_count|process_cpu_count|sched_getaffinity|effective_n_jobs)$",
+        Entrance(
+            "the number of processors",
+            "set the number of workers and chunks explicitly",
+            factors=frozenset({"cpus"}),
+        ),
+    ),
+    (
+        r"(^|\.)(getenv|environ\.get|environb?\.setdefault|expandvars|expanduser|home)$",
+        _VARIABLE,
+    ),
+    (
         r"(^|\.)(getuser|getuid|geteuid|getlogin)$",
-        Entrance("the user that it runs as", "do not derive results from the user"),
+        Entrance(
+            "the user that it runs as",
+            "do not derive results from the user",
+            factors=frozenset({"user"}),
+        ),
     ),
     (
         r"(^|\.)(getlocale|setlocale|localeconv|strcoll|strxfrm|getpreferredencoding)$"
         r"|(^|\.)locale\.(format_string|currency|str|atof|atoi|delocalize|localize)$",
-        Entrance("the locale", "set LC_ALL in the image, or format and sort without a locale"),
+        Entrance(
+            "the locale",
+            "set LC_ALL in the image, or format and sort without a locale",
+            factors=frozenset({"locale", "encoding"}),
+        ),
     ),
     (
         r"(^|\.)(uuid1|uuid4|token_hex|token_bytes|urandom|getpid|mkdtemp|mkstemp)$",
@@ -98,22 +138,39 @@ _WAYS: Final[tuple[tuple[str, Entrance], ...]] = (
         Entrance(
             "the order of a set, or a hash of text",
             "sort it; PYTHONHASHSEED=0 pins the order of texts",
+            factors=frozenset({"hash-seed"}),
         ),
     ),
     (r"(^|\.)(resolve|abspath|realpath|getcwd|cwd|absolute)$", FOLDER),
     (
         r"(^|\.)(gethostbyname|getaddrinfo|create_connection|if_nameindex|net_if_addrs)$",
-        Entrance("the network", "ask for it explicitly, and fail where it is not there"),
+        Entrance(
+            "the network",
+            "ask for it explicitly, and fail where it is not there",
+            factors=frozenset({"network"}),
+        ),
     ),
     (
         r"(^|\.)(disk_usage|statvfs|sysconf|virtual_memory|getrlimit)$",
-        Entrance("how much room there is, on disk or in memory", "set the size explicitly"),
+        Entrance(
+            "how much room there is, on disk or in memory",
+            "set the size explicitly",
+            factors=frozenset({"memory", "shm", "nofile"}),
+        ),
     ),
     (
         r"(^|\.)(stat|lstat|getmtime|getctime|filemode|umask)$",
-        Entrance("what the file system says of a file", "keep modes and times out of results"),
+        Entrance(
+            "what the file system says of a file",
+            "keep modes and times out of results",
+            factors=frozenset({"umask", "user"}),
+        ),
     ),
-    (r"(^|\.)(id)$", Entrance("an address in memory", "do not sort or key by id()")),
+    (r"(^|\.)(as_completed|imap_unordered|map_unordered)$", FINISHED),
+    (
+        r"(^|\.)(id)$",
+        Entrance("an address in memory", "do not sort or key by id()", factors=frozenset({"aslr"})),
+    ),
     (
         r"(^|\.)(requests|httpx|session|client)\.(get|post|request)$"
         r"|(^|\.)(urlopen|urlretrieve|download|from_pretrained|snapshot_download"
@@ -140,7 +197,7 @@ _PLAIN: Final = re.compile(
     r"(^|\.)(Path|close|decode|dict|enumerate|float|int|join|joinpath|len|list|loads|map|next|split"
     r"|splitlines|str|l?r?strip|tuple|zip|DictReader)$"
 )
-_ENVIRONMENT: Final = re.compile(r"\bos\.environb?\[|\benviron\[")
+_ENVIRONMENT: Final = re.compile(r"(?<!import )\benvironb?\b(?!\.(?!items|keys|values|copy))")
 # What a text says is not done; but what stands in an f-string is.
 _LITERAL: Final = re.compile(r"""(?<![fF])("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 _SET: Final = re.compile(r"\{[^{}:]*\}|\bset\(")
@@ -154,12 +211,21 @@ def way_in(calls: tuple[str, ...], text: str, *, reordered: bool) -> Entrance | 
         text: the statement.
         reordered: both sides hold the same there, in another order.
     """
+    return next(_ways_in(calls, text), ORDER if reordered else None)
+
+
+def way_by(calls: tuple[str, ...], text: str, factors: frozenset[str]) -> Entrance | None:
+    """How a difference that these variations make enters at a statement, which may ask for
+    several things: for the folder that it works in, and for what is listed there."""
+    return next((way for way in _ways_in(calls, text) if way.factors & factors), None)
+
+
+def _ways_in(calls: tuple[str, ...], text: str) -> Iterator[Entrance]:
     for pattern, way in _COMPILED:
         if any(pattern.search(each) for each in calls):
-            return way
+            yield way
     if _ENVIRONMENT.search(_LITERAL.sub('""', text)):
-        return way_in(("os.getenv",), "", reordered=False)
-    return ORDER if reordered else None
+        yield _VARIABLE
 
 
 def is_everywhere(way: Entrance) -> bool:

@@ -13,6 +13,7 @@ _WRITES: Final = re.compile(
     r"(^|\.)(dump|dumps|save\w*|write\w*|to_\w+|print|export\w*|put|log\w*|tofile|savez\w*)$"
 )
 _PRINTS: Final = re.compile(r"^print$|^(sys\.)?(stdout|stderr)\.write$")
+_ADDED: Final = {"save": ".npy", "savez": ".npz", "savez_compressed": ".npz"}
 _STREAMS: Final = frozenset({"stdout", "stderr"})
 _FILLED: Final = re.compile(r"\{[^{}]*\}")
 _STRING: Final = re.compile(r"""["']([^"']+)["']""")
@@ -60,6 +61,9 @@ def files_named(pairing: PairedRuns, node: PairedEvent) -> set[str]:
             if isinstance(each, dict) and each.get("t") == "text":
                 texts.add(str(each.get("v", "")))
     names = {PurePosixPath(text).name for text in texts if text}
+    for call in site.calls:  # which add it where a name has none
+        suffix = _ADDED.get(call.rpartition(".")[2], "")
+        names |= {f"{name}{suffix}" for name in names if suffix and "." not in name}
     return {name for name in names if "." in name[1:]}
 
 

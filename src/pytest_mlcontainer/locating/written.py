@@ -7,14 +7,14 @@ that they ran in, and by their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from pytest_mlcontainer.locating.children import is_printed
+from pytest_mlcontainer.locating.handed_files import HandedFiles
 from pytest_mlcontainer.locating.hidden import HiddenValues, asks
 from pytest_mlcontainer.locating.pairs import Pair, PairedEvent, PairedRuns
 from pytest_mlcontainer.locating.ways import way_in
-from pytest_mlcontainer.locating.writers import files_named, prints, writes
+from pytest_mlcontainer.locating.writers import prints, writes
 
 _RECEIVES: Final = re.compile(r"^os\.read$|(^|\.)(recv\w*|get|get_nowait)$")
 _STDIN: Final = re.compile(r"\bstdin\b|\binput\(")
@@ -35,6 +35,7 @@ class WrittenText:
         self.writers = [each for each in writers if each.read]
         # What they ask for goes into a file at once, and no name holds it.
         self._asking_writers = [each for each in writers if not each.read and asks(each)]
+        self._files = HandedFiles(pairing, hidden, self.writers)
 
     def printed(self, node: PairedEvent, name: str, pair: Pair) -> list[PairedEvent]:
         """Statements of a child process that wrote a text: that read the same, or the last."""
@@ -57,7 +58,7 @@ class WrittenText:
         site = node.expected.site
         if site is None or way_in(site.calls, site.text, reordered=False) is not None:
             return []
-        if not (_STDIN.search(site.text) or self._files_of(node)):
+        if not (_STDIN.search(site.text) or self._files.names(node)):
             return []
         above = node.stream[0].rpartition(".")[0]
         return [
@@ -70,11 +71,8 @@ class WrittenText:
         ][-1:]
 
     def through_files(self, node: PairedEvent) -> list[PairedEvent]:
-        """Statements that wrote what differs into a file that this one names."""
-        if not (node.bound or self._hidden.opens(node)) or writes(node):
-            return []
-        names = self._files_of(node)
-        return self._written_before(node, names, self.writers)[-1:]
+        """The statement that last wrote what differs into a file that this one reads."""
+        return self._files.sources(node)
 
     def asked_into(self, node: PairedEvent) -> list[PairedEvent]:
         """Statements that asked for something and wrote it, by no name, where this one reads."""
@@ -84,10 +82,15 @@ class WrittenText:
         received = site is not None and any(map(_RECEIVES.search, site.calls))
         if received and not node.read:
             return self._asked_below(node)[-1:]
-        names = self._files_of(node)
-        written = self._written_before(node, names, self._asking_writers)
-        last = {name: each for each in written for name in names & self._files_of(each)}
+        names = self._files.names(node)
+        written = (each for each in self._asking_writers if self._may_come_to(each, node))
+        last = {name: each for each in written for name in names & self._files.names(each)}
         return list(last.values())
+
+    def _may_come_to(self, writer: PairedEvent, node: PairedEvent) -> bool:
+        """Whether it comes before, or in a child, of which nobody knows when."""
+        below = f"{node.stream[0]}."
+        return writer.number < node.number or writer.stream[0].startswith(below)
 
     def asks_and_writes(self, node: PairedEvent) -> bool:
         """Whether it asked for something and wrote it: that it was another is not seen."""
@@ -97,22 +100,3 @@ class WrittenText:
         """Statements of a process's children that asked for something and wrote it."""
         below = f"{node.stream[0]}."
         return [each for each in self._asking_writers if each.stream[0].startswith(below)]
-
-    def _written_before(
-        self, node: PairedEvent, names: set[str], writers: Iterable[PairedEvent]
-    ) -> list[PairedEvent]:
-        """Those of writers that may have written files of some names before a statement."""
-        return [
-            each
-            for each in writers
-            if (each.number < node.number or each.stream != node.stream)
-            and names & self._files_of(each)
-        ]
-
-    def _files_of(self, node: PairedEvent) -> set[str]:
-        """Names of files in a statement, and where what it reads or writes was opened."""
-        named = files_named(self._pairing, node)
-        opened = [self._hidden.opened(node, name) for name in node.expected.reads]
-        for each in opened:
-            named |= set() if each is None else files_named(self._pairing, each)
-        return named

@@ -12,7 +12,14 @@ from typing import Final
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.comparison import RunComparison
 from pytest_mlcontainer.judging.apart import set_apart
-from pytest_mlcontainer.locating.answer import LocationCandidate, doubting, find, moved, noise_of
+from pytest_mlcontainer.locating.answer import (
+    LocationCandidate,
+    doubting,
+    find,
+    fitted,
+    moved,
+    noise_of,
+)
 from pytest_mlcontainer.locating.recording import ProcessRecording, read_recording
 from pytest_mlcontainer.model import (
     HOST,
@@ -90,7 +97,14 @@ class DriftingRuns:
         if found.is_loose:
             watched = self._watch(Recording(self.tools.packages, dense=True))
             found = search.find(watched)
-        return search.proved(found, watched)
+        return fitted(search.proved(found, watched), self._varied())
+
+    def _varied(self) -> frozenset[str]:
+        """Names of the variations that one side has and the other has not."""
+        here, there = (
+            {each.name for each in job.variations} for job in (self.expected, self.actual)
+        )
+        return frozenset(here ^ there)
 
     def _watch(self, recording: Recording) -> WatchedPair:
         sides = self.expected, self.actual
