@@ -595,3 +595,44 @@ def test_how_it_enters_is_told_by_what_was_varied(
 def test_a_variable_is_asked_for_in_many_ways(text: str, asks: bool) -> None:
     way = way_in((), text, reordered=False)
     assert (way is not None and way.what == "an environment variable") is asks
+
+
+def test_setting_a_property_reads_what_the_object_was(tmp_path: Path) -> None:
+    """It is no origin, though what is seen there is the whole object, which differs before."""
+    parted, line = _part(
+        tmp_path,
+        """
+        class Table:
+            def __init__(self, cells):
+                self.cells = cells
+                self._names = ['a']
+            names = property(lambda self: self._names)
+            @names.setter
+            def names(self, given):
+                self._names = given
+        cells = [n * LOT for n in range(3)]  # here
+        table = Table(cells)
+        del cells
+        table.names = ['b']
+        print(table.cells, table.names)
+        """,
+    )
+    assert parted.lines == [line]
+    assert parted.exchanged == parted.expected.stdout
+
+
+def test_setting_a_property_of_a_table_is_no_origin(tmp_path: Path) -> None:
+    """Whose own code sets it."""
+    pytest.importorskip("pandas", reason="pandas is not installed beside the tests")
+    parted, line = _part(
+        tmp_path,
+        """
+        import pandas as pd
+        frame = pd.DataFrame({'a': [1, 2, LOT]})  # here
+        table = frame.groupby('a').size().to_frame()
+        table.columns = ['count']
+        print(table.to_json())
+        """,
+    )
+    assert parted.lines == [line]
+    assert parted.exchanged == parted.expected.stdout

@@ -35,6 +35,17 @@ def look_up(frame, chain):
     return value
 
 
+def seen_whole(frame, chains):
+    """Those of `a.b` of which the object is seen in the place of its part, as its code answers."""
+    found = []
+    for chain in chains:
+        owner = chain.rpartition(".")[0]
+        value = look_up(frame, chain) if owner else _NOTHING
+        if value is not _NOTHING and value is look_up(frame, owner):
+            found.append(chain)
+    return tuple(found)
+
+
 def _attribute(value, name):
     fields = getattr(value, "__dict__", None) if _is_open(value) else None
     if fields is not None and name not in fields:

@@ -190,7 +190,8 @@ class Watcher:
             if not statement.aimed and not self._dense:
                 statement.quiet = 1 << statement.met.bit_length()
             return statement.aimed or statement.met < _LONGEST
-        names = statement.reads
+        # What sets a part by a property changes the object: what that was counts as read.
+        names = statement.reads + values.seen_whole(frame, statement.binds)
         before = self.sketcher.bytes_read
         if statement.calls:
             names += values.captured(frame, statement.calls)
