@@ -326,6 +326,11 @@ def test_a_function_that_the_base_image_calls_is_no_command(tmp_path: Path) -> N
         ('pickle.dump(model, open("model.pkl", mode="wb"))', ("model.pkl",)),
         ('open("/tmp/x.json", "w")\nopen(f"{run}.json", "w")\nopen("in.json")', ()),
         ('df.to_csv("outputs/loss.csv")\ndf.to_csv("other.csv")', ("outputs/*",)),
+        ('Path("matrix.json").write_text("1")', ("matrix.json",)),
+        ('(Path("build") / "report.html").write_text("1")', ("build/report.html",)),
+        ('table.write_parquet("train.parquet")', ("train.parquet",)),
+        ('base = sqlite3.connect("a.db")\ntable.to_sql("t", base)', ("a.db",)),
+        ('base = sqlite3.connect("a.db")\nbase.execute("INSERT INTO t VALUES (1)")', ("a.db",)),
     ],
 )  # fmt: skip
 def test_files_that_a_program_writes_by_name_are_its_outputs(
@@ -585,3 +590,25 @@ def test_what_add_unpacks_may_have_any_file(tmp_path: Path) -> None:
         files = {"main.py": "print(read_csv('data/iris.csv'))\n", "data.tar.gz": ""}
         found = guessed(tmp_path, dockerfile, files)["run"]
         assert found.lacks.startswith(lacks) if lacks else found.lacks == ""
+
+
+def test_what_a_package_runs_tells_what_it_writes(tmp_path: Path) -> None:
+    """`python -m churn` starts `churn/__main__.py`, not `churn/__init__.py`."""
+    files = {
+        "churn/__init__.py": "",
+        "churn/__main__.py": 'open("anomalies.json", "w").write("1")\n',
+    }
+    (found,) = guessed(tmp_path, f'{ALL}CMD ["python", "-m", "churn"]\n', files).values()
+    assert found.outputs == ("anomalies.json",)
+
+
+def test_a_module_that_a_program_imports_tells_what_it_writes(tmp_path: Path) -> None:
+    """Where the program itself writes nothing that is known."""
+    files = {
+        "churn/__init__.py": "",
+        "churn/__main__.py": "from churn.fit import main\nmain()\n",
+        "churn/fit.py": 'def main():\n    open("scores.csv", "w").write("1")\n',
+    }
+    (found,) = guessed(tmp_path, f'{ALL}CMD ["python", "-m", "churn"]\n', files).values()
+    assert found.outputs == ("scores.csv",)
+    assert found.output_source == "a module that it imports writes scores.csv"

@@ -18,6 +18,11 @@ _READS: Final = re.compile(r"(?:read|load)_\w+|load|loadtxt|genfromtxt|imread|sa
 _WRITES: Final = re.compile(
     r"to_(?:csv|json|parquet|pickle|feather|excel)|savefig|save_model|save|savez"
     r"|savez_compressed|savetxt|dump|imwrite"
+    r"|write_(?:text|bytes|csv|json|ndjson|parquet|ipc|avro|excel|gexf|graphml|gml|edgelist)"
+)
+_OF_PATH: Final = ("write_text", "write_bytes")  # whose file is not among their arguments
+_FILLS: Final = re.compile(
+    r"(?i)\.to_sql\(|\b(?:insert|replace) (?:or \w+ )?into\b|\bcreate table\b"
 )
 _LISTENS: Final = ("port", "server_port")
 _LOGS: Final = re.compile(r"(?i)(?:.*\.)?_?log(?:ger|ging)?\.(?:debug|info|warning|error|critical)")
@@ -125,6 +130,7 @@ def _needs_of(tree: ast.Module, argv: Sequence[str], environ: Mapping[str, str])
             found.settings += [] if tolerant else [names.text(node.slice)]
         elif isinstance(node, ast.If) and _ASKS.search(ast.unparse(node.test)):
             spared |= set() if _ends(node.body) else {names.text(e) for e in ast.walk(node.test)}
+    found.writes += _filled_databases(tree, names)
     spared |= {posixpath.normpath(each) for each in (*found.writes, *spared) if each}
     found.reads = [each for each in found.reads if posixpath.normpath(each) not in spared]
     found.variables = [each for each in found.variables if each and each not in spared]
@@ -142,6 +148,18 @@ def _of_dotenv(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
+def _filled_databases(tree: ast.Module, names: ProgramNames) -> list[str]:
+    """Files of databases that a program opens, where it puts anything into one."""
+    if not _FILLS.search(ast.unparse(tree)):
+        return []
+    opened = (
+        names.text(each.args[0])
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Call) and each.args and ast.unparse(each.func) == "sqlite3.connect"
+    )
+    return [each for each in opened if _PATH.fullmatch(each)]
+
+
 def _is_saving(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and (
         _WRITES.fullmatch(ast.unparse(node.func).rpartition(".")[2]) is not None
@@ -156,6 +174,8 @@ def _add_call(
     last = whole.rpartition(".")[2]
     values = (*call.args[:2], *(keyword.value for keyword in call.keywords))
     given = [text for each in values for text in names.texts(each)]
+    if last in _OF_PATH and isinstance(call.func, ast.Attribute):
+        given = [names.text(call.func.value)]
     files = [each for each in given if _PATH.fullmatch(each) and not URL.match(each)]
     if last == "open":
         mode = next((each for each in given if re.fullmatch(r"[rwaxbt+]{1,3}", each)), "r")

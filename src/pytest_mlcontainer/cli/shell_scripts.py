@@ -53,7 +53,7 @@ def program_started(words: Sequence[str], gives: ImageProvisions) -> tuple[str, 
     for at, word in enumerate(words):
         code = ""
         if ":" in word or (at and words[at - 1] == "-m"):
-            code = gives.module_source(word)
+            code = gives.module_source(f"{word}.__main__") or gives.module_source(word)
         elif word.endswith((".py", ".ipynb")):
             code = gives.source_at(word)
         if code:

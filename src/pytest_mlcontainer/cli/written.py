@@ -37,26 +37,42 @@ def outputs_of(
     needs = program_needs(code, environ=dict(gives.recipe.environment))
     if not needs.saves:
         return printed(needs), "the code saves something only when it is asked to"
+    found = _named_outputs(code, usual, gives)
+    if found[0]:
+        return found
+    whole = program_needs(gives.with_imported(code, argv), argv, dict(gives.recipe.environment))
+    files, why = _files_written(whole, gives)
+    if files:
+        return files, why.replace("the code", "a module that it imports", 1)
+    for name, imported in gives.imported(code, argv):
+        needed = program_needs(imported)
+        theirs = _named_outputs(imported, usual, gives)
+        if theirs[0] and (needed.hides or needed.writes):
+            return theirs[0], theirs[1].replace("the code", f"{name}, which it imports,", 1)
+    if needs.hides or (gives.modules & needs.imports and _may_write(code, gives, argv)):
+        return (), ""
+    return printed(needs), "the code prints, and writes no file that is known"
+
+
+def _named_outputs(
+    code: str, usual: tuple[str, ...], gives: ImageProvisions
+) -> tuple[tuple[str, ...], str]:
+    """A folder of outputs that a source names, or the files that it writes, and what says so."""
     for folder in usual:
         if mentions(code, folder):
             return (f"{folder}/*",), f"the code names {folder}"
     absolute = _ABSOLUTE.search(code)
     if absolute is not None:
         return (f"{absolute.group(1)}/*",), f"the code names {absolute.group(1)}"
-    writes = needs.writes or _written_below(code, gives, argv)
-    written = (_from_workdir(file, gives.recipe.workdir) for file in writes)
+    needs = program_needs(code, environ=dict(gives.recipe.environment))
+    return _files_written(needs, gives)
+
+
+def _files_written(needs: ProgramNeeds, gives: ImageProvisions) -> tuple[tuple[str, ...], str]:
+    """The files that a program writes in the image's working directory, and what says so."""
+    written = (_from_workdir(file, gives.recipe.workdir) for file in needs.writes)
     files = tuple(dict.fromkeys(e for e in written if not e.startswith(("..", *OF_THE_SYSTEM))))
-    if files:
-        return files[:_MOST_FILES], f"the code writes {files[0]}"
-    if needs.hides or (gives.modules & needs.imports and _may_write(code, gives, argv)):
-        return (), ""
-    return printed(needs), "the code prints, and writes no file that is known"
-
-
-def _written_below(code: str, gives: ImageProvisions, argv: Sequence[str]) -> list[str]:
-    """What a program writes through the project's modules that it imports."""
-    whole = gives.with_imported(code, argv)
-    return program_needs(whole, argv, dict(gives.recipe.environment)).writes
+    return files[:_MOST_FILES], f"the code writes {files[0]}" if files else ""
 
 
 def _may_write(code: str, gives: ImageProvisions, argv: Sequence[str]) -> bool:
