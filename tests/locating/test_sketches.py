@@ -141,3 +141,16 @@ def test_classes_that_are_made_of_plain_ones_are_told_apart_by_these(
     one, other, again = (_sketcher()(make(lot)) for lot in (1, 2, 1))
     assert one["d"] == again["d"]
     assert one["d"] != other["d"]
+
+
+@pytest.mark.parametrize(
+    ("make", "shown_as"),
+    [
+        ("pandas.Timestamp(2024, 1, lot, tz='UTC')", "2024-01-01T00:00:00+00:00 UTC"),
+        ("pandas.Period(f'2024-0{lot}', 'M')", "2024-01 M"),
+        ("pandas.Timedelta(days=lot)", "P1DT0H0M0S"),
+    ],
+)
+def test_a_moment_is_shown_as_it_is_written(make: str, shown_as: str) -> None:
+    """And not as an object of which both sides have one."""
+    assert _sketcher()(_of_pandas(make)[0])["v"] == shown_as

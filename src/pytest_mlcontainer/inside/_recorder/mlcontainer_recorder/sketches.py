@@ -339,7 +339,11 @@ class Sketcher:
         return dict(found)
 
     def _of_pandas(self, value, depth):
-        found = tables.described(sys.modules["pandas"], value)
+        pandas = sys.modules["pandas"]
+        text = tables.as_text(pandas, value)
+        if text is not None:
+            return self._text(type(value).__name__, text)
+        found = tables.described(pandas, value)
         return None if found is None else self._named(found[0], found[1], depth)
 
     def _of_polars(self, value, depth):

@@ -18,16 +18,21 @@ def described(pandas, value):
         return "DataFrame", found
     if isinstance(value, (pandas.Series, pandas.Index, pandas.api.extensions.ExtensionArray)):
         return kind, {"values": _flat(pandas, value)}
-    if isinstance(value, (pandas.Timestamp, pandas.Timedelta)):
-        return kind, {"text": value.isoformat(), "zone": str(getattr(value, "tz", None))}
-    if isinstance(value, pandas.Period):
-        return kind, {"text": str(value), "every": value.freqstr}
     if isinstance(value, pandas.Interval):
         return kind, {"left": value.left, "right": value.right, "closed": value.closed}
+    return None
+
+
+def as_text(pandas, value):
+    """A moment, a span, a period, a step between moments, or nothing, as text; None of others."""
     if value is pandas.NaT or value is getattr(pandas, "NA", None):
-        return kind, {"text": str(value)}
-    if isinstance(value, pandas.tseries.offsets.BaseOffset):
-        return kind, {"text": str(value), "every": value.freqstr}
+        return str(value)
+    if isinstance(value, pandas.Timestamp):
+        return value.isoformat() if value.tz is None else "%s %s" % (value.isoformat(), value.tz)
+    if isinstance(value, pandas.Timedelta):
+        return value.isoformat()
+    if isinstance(value, (pandas.Period, pandas.tseries.offsets.BaseOffset)):
+        return "%s %s" % (value, value.freqstr)
     return None
 
 
