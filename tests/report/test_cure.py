@@ -88,7 +88,7 @@ def test_the_price_is_said_with_its_spread() -> None:
 
 def test_a_change_says_where_and_how_it_was_tried() -> None:
     assert (
-        "cured by a change: train.py:3, in read: names = os.listdir(folder): sort the listing — "
+        "cured by a change: train.py:3, in read: names = os.listdir(folder) → sort the listing — "
         "with it (sorted from outside) 3 runs of each side agree, without it they do not; 12 runs"
     ) in _said(CHANGE)
 

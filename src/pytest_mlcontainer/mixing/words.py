@@ -7,14 +7,19 @@ from pytest_mlcontainer.model import Difference
 
 def what_drifts(differences: tuple[Difference, ...]) -> str:
     """The first place that drifts, as the beginning of a sentence."""
-    worst = next((each for each in differences if not each.verdict.passes), None)
-    return "it drifts" if worst is None else f"{worst.where} drifts"
+    first = _first(differences)
+    return "it drifts" if first is None else f"{first.where} drifts"
 
 
 def size_of(differences: tuple[Difference, ...]) -> str:
-    """How far the numbers are apart at most, in brackets; "" where that is not known."""
-    sizes = [each.max_abs for each in differences if not each.verdict.passes and each.max_abs]
-    return f" (max abs {max(sizes):.3g})" if sizes else ""
+    """How far numbers are apart in the place that `what_drifts` names, in brackets; "" where that
+    is not known: of another shape there is none."""
+    first = _first(differences)
+    return f" (max abs {first.max_abs:.3g})" if first is not None and first.max_abs else ""
+
+
+def _first(differences: tuple[Difference, ...]) -> Difference | None:
+    return next((each for each in differences if not each.verdict.passes), None)
 
 
 def files_of(differences: tuple[Difference, ...]) -> str:

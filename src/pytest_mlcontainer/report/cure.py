@@ -36,7 +36,7 @@ def cure_statement(cure: Cure, advice: str = "", against: str = "") -> tuple[str
         return "cured by", f"{_settings_text(cure)} — {_proof(cure, kept)}", _below(cure)
     if cure.kind is CureKind.CHANGE:
         what = " and ".join(each.what for each in cure.changes)
-        where = "" if cure.place is None else f"{place_text(cure.place)}: "
+        where = "" if cure.place is None else f"{place_text(cure.place)} → "
         also = f", with {_settings_text(cure)}" if cure.settings else ""
         return "cured by a change", f"{where}{what}{also} — {_proof(cure)}", _below(cure)
     text = f"nothing that was tried makes the runs agree; {_runs(cure.runs)}"
