@@ -570,7 +570,22 @@ def test_which_task_ends_first_is_asked_by_the_loop(tmp_path: Path) -> None:
             {"timezone"},
             "the clock or the time zone",
         ),
-        ("size = len(data)", ("len",), {"workdir"}, "computed here"),
+        ("size = len(data)", ("len",), {"simd"}, "computed here"),
+        ("size = len(data)", ("len",), {"memory", "shm"}, "computed here"),
+        (
+            "lines = [each.lower() for each in file]",
+            (".lower",),
+            {"encoding"},
+            "the default encoding",
+        ),
+        (
+            "limit = int(file.read())",
+            ("int", "file.read"),
+            {"memory"},
+            "how much room there is, on disk or in memory",
+        ),
+        ("seen = ago(path)", ("ago",), {"clock"}, "the clock or the time zone"),
+        ("seen = ago(path)", ("ago",), {"timezone"}, "the time zone"),
     ],
 )
 def test_how_it_enters_is_told_by_what_was_varied(

@@ -25,6 +25,7 @@ from pytest_mlcontainer.locating.ways import (
     is_generator,
     is_made_anew,
     reads_alone,
+    way_alone,
     way_by,
     way_in,
 )
@@ -33,6 +34,7 @@ from pytest_mlcontainer.model import Aim, Location, Sides, SourceLine
 
 _ORIGINS: Final = 3
 _VALUES: Final = 4
+_COMPUTED: Final = "computed "
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ def fitted(location: Location, factors: frozenset[str]) -> Location:
     by what they change, where the statement asks for that."""
     for place in location.origins[:1]:
         way = way_by(place.calls, place.text, factors)
+        if way is None and (location.kind == FILE.what or location.kind.startswith(_COMPUTED)):
+            way = way_alone(factors)
         if way is not None:
             return replace(location, kind=way.what, mend=way.mend)
     return location

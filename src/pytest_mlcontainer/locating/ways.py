@@ -183,6 +183,11 @@ _ANEW: Final = re.compile(
     r"(^|\.)((time|monotonic|perf_counter|process_time|thread_time)(_ns)?|now|utcnow|id|uuid1|uuid4"
     r"|token_hex|token_bytes|urandom|getpid|mkdtemp|mkstemp)$"
 )
+_ENCODING: Final = Entrance(
+    "the default encoding", 'name it where text is read or written: open(…, encoding="utf-8")'
+)
+# A program can only ask for these: where one of them alone is varied, what differs first is that.
+_ONLY_ASKED: Final = frozenset({"clock", "hostname", "memory", "timezone", "workdir"})
 FILE: Final = Entrance(
     "what is read from a file, which the project's own code was not seen to write",
     "look at what writes the file: an earlier step, another program, the image; where it is the "
@@ -218,6 +223,17 @@ def way_by(calls: tuple[str, ...], text: str, factors: frozenset[str]) -> Entran
     """How a difference that these variations make enters at a statement, which may ask for
     several things: for the folder that it works in, and for what is listed there."""
     return next((way for way in _ways_in(calls, text) if way.factors & factors), None)
+
+
+def way_alone(factors: frozenset[str]) -> Entrance | None:
+    """How a difference enters that this variation alone makes, whatever the statement calls; None
+    where it may as well change how something is computed."""
+    if factors == {"encoding"}:
+        return _ENCODING
+    if len(factors) != 1 or not factors <= _ONLY_ASKED:
+        return None
+    fitting = [way for _pattern, way in _COMPILED if way.factors & factors]
+    return min(fitting, key=lambda way: len(way.factors), default=None)
 
 
 def _ways_in(calls: tuple[str, ...], text: str) -> Iterator[Entrance]:
