@@ -9,10 +9,9 @@ import pytest
 
 from pytest_mlcontainer.cli.declared_commands import plain_words
 from pytest_mlcontainer.cli.guessed_entrypoint import Guess
-from pytest_mlcontainer.cli.guesses import Guesses, guess_entrypoints
-from pytest_mlcontainer.dockerfile import parse_dockerfile
+from pytest_mlcontainer.cli.guesses import Guesses
+from tests.cli.guessing import ALL, guesses
 
-ALL = "FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\n"
 CODE = "import sys\nprint(sys.argv[1])\n"  # so that nothing else would start it
 PIPELINE = """
 stages:
@@ -32,11 +31,8 @@ stages:
 FILES = {"src/train.py": CODE, "src/prepare.py": CODE, "params.yaml": "a: 1", "data/raw.csv": "1"}
 
 
-def guesses(root: Path, files: dict[str, str], dockerfile: str = ALL) -> Guesses:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return guess_entrypoints(root, {}, parse_dockerfile(dockerfile))
+def declared(root: Path, files: dict[str, str], dockerfile: str = ALL) -> Guesses:
+    return guesses(root, dockerfile, files)
 
 
 def by_name(found: Guesses) -> dict[str, Guess]:
@@ -44,7 +40,7 @@ def by_name(found: Guesses) -> dict[str, Guess]:
 
 
 def test_a_pipeline_is_taken_stage_by_stage(tmp_path: Path) -> None:
-    found = by_name(guesses(tmp_path, {"dvc.yaml": PIPELINE, **FILES}))
+    found = by_name(declared(tmp_path, {"dvc.yaml": PIPELINE, **FILES}))
     assert set(found) == {"train", "prepare-all"}
     train, prepare = found["train"], found["prepare-all"]
     assert train.command == ("python", "src/train.py", "--alpha", "0.5")
@@ -56,7 +52,7 @@ def test_a_pipeline_is_taken_stage_by_stage(tmp_path: Path) -> None:
 
 def test_a_server_stays_beside_it(tmp_path: Path) -> None:
     server = f'{ALL}EXPOSE 80\nCMD ["uvicorn", "src.app:app", "--port", "80"]\n'
-    found = by_name(guesses(tmp_path, {"dvc.yaml": PIPELINE, **FILES}, server))
+    found = by_name(declared(tmp_path, {"dvc.yaml": PIPELINE, **FILES}, server))
     assert set(found) == {"train", "prepare-all", "serve"}
     assert found["serve"].needs == ("train",)
 
@@ -76,7 +72,7 @@ def test_a_pipeline_that_cannot_run_as_a_whole_is_none(
     tmp_path: Path, before: str, after: str, lacks: str
 ) -> None:
     files = {"dvc.yaml": PIPELINE.replace(before, after), **FILES}
-    found = guesses(tmp_path, files)
+    found = declared(tmp_path, files)
     assert "prepare-all" not in by_name(found)
     assert any(lacks in note for note in found.notes)
 
@@ -84,7 +80,7 @@ def test_a_pipeline_that_cannot_run_as_a_whole_is_none(
 def test_a_stage_that_lacks_its_data_is_not_guessed_by_its_file_either(tmp_path: Path) -> None:
     files = {**FILES, "src/train.py": "print(1)\n", "predict.py": "print(2)\n"}
     pipeline = PIPELINE.replace("data/raw.csv", "data/gone.csv")
-    found = by_name(guesses(tmp_path, {**files, "dvc.yaml": pipeline}))
+    found = by_name(declared(tmp_path, {**files, "dvc.yaml": pipeline}))
     assert set(found) == {"infer"}
 
 
@@ -93,14 +89,14 @@ def test_without_a_reader_of_yaml_no_stage_is_guessed_by_its_file(
 ) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     files = {**FILES, "src/train.py": "print(1)\n", "predict.py": "print(2)\n"}
-    found = guesses(tmp_path, {**files, "dvc.yaml": PIPELINE})
+    found = declared(tmp_path, {**files, "dvc.yaml": PIPELINE})
     assert set(by_name(found)) == {"infer"}
     assert "dvc.yaml is not read without pytest-mlcontainer[yaml]" in found.notes
 
 
 @pytest.mark.parametrize("text", ["stages: [", "- 1", "stages: 3", "", "stages: {a: {foreach: x}}"])
 def test_a_file_that_says_nothing_is_passed_over(tmp_path: Path, text: str) -> None:
-    found = guesses(tmp_path, {"dvc.yaml": text, "train.py": "print(1)\n"})
+    found = declared(tmp_path, {"dvc.yaml": text, "train.py": "print(1)\n"})
     assert by_name(found)["train"].command == ("python", "train.py")
 
 
@@ -115,7 +111,7 @@ entry_points:
     parameters: {model: path}
     command: "python predict.py {model}"
 """
-    found = guesses(tmp_path, {"MLproject": project, "train.py": CODE, "predict.py": CODE})
+    found = declared(tmp_path, {"MLproject": project, "train.py": CODE, "predict.py": CODE})
     assert by_name(found)["train"].command == ("python", "train.py", "--alpha", "0.5")
     assert "entry point predict of MLproject cannot be started without model" in found.notes
     assert "infer" not in by_name(found)
@@ -143,20 +139,20 @@ def test_a_target_of_one_plain_command_is_taken(
 ) -> None:
     variables = "PYTHON ?= python3\nARGS := -n 3 # few\n"
     make = f"{variables}install:\n\tpip install .\ntrain: install\n{recipe}\n"
-    found = by_name(guesses(tmp_path, {"Makefile": make, "train.py": CODE}))
+    found = by_name(declared(tmp_path, {"Makefile": make, "train.py": CODE}))
     assert (found["train"].command if "train" in found else None) == command
 
 
 def test_a_target_that_needs_another_is_left_alone(tmp_path: Path) -> None:
     make = "data:\n\tcurl x\ntrain: data\n\tpython train.py 1\n"
-    assert "train" not in by_name(guesses(tmp_path, {"Makefile": make, "train.py": CODE}))
+    assert "train" not in by_name(declared(tmp_path, {"Makefile": make, "train.py": CODE}))
 
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_a_notebook_is_run_by_what_the_image_has(tmp_path: Path, installed: bool) -> None:
     make = "train:\n\tpapermill train.ipynb out.ipynb\n"
     needed = {"requirements.txt": "papermill==2.6\n"} if installed else {}
-    found = by_name(guesses(tmp_path, {"Makefile": make, "train.ipynb": "{}", **needed}))
+    found = by_name(declared(tmp_path, {"Makefile": make, "train.ipynb": "{}", **needed}))
     assert ("train" in found) is installed
     if installed:
         assert found["train"].command == ("papermill", "train.ipynb", "out.ipynb")

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_mlcontainer.cli.guessed_entrypoint import Guess
 from pytest_mlcontainer.cli.guesses import guess_entrypoints
 from pytest_mlcontainer.dockerfile import parse_dockerfile
+from tests.cli.guessing import ALL, guessed
 
 BASE = "FROM python:3.13-slim\n"
-ALL = f"{BASE}WORKDIR /app\nCOPY . .\n"
 RUNS = "print('trained')\n"
-
-
-def guessed(
-    root: Path, dockerfile: str, files: dict[str, str], document: dict[str, Any] | None = None
-) -> dict[str, Guess]:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    found = guess_entrypoints(root, document or {}, parse_dockerfile(dockerfile))
-    return {guess.name: guess for guess in found.entrypoints}
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.cli.guesses import Guesses, guess_entrypoints
-from pytest_mlcontainer.dockerfile import parse_dockerfile
+from tests.cli.guessing import ALL, guesses
 
-ALL = "FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\n"
 STARTS = f'{ALL}EXPOSE 5000\nCMD ["python", "app.py"]\n'
-
-
-def guesses(root: Path, dockerfile: str, files: dict[str, str]) -> Guesses:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return guess_entrypoints(root, {}, parse_dockerfile(dockerfile))
 
 
 @pytest.mark.parametrize(

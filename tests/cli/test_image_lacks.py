@@ -8,21 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.cli.guessed_entrypoint import Guess
 from pytest_mlcontainer.cli.guesses import guess_entrypoints
 from pytest_mlcontainer.dockerfile import parse_dockerfile
+from tests.cli.guessing import ALL, guessed
 
 BASE = "FROM python:3.13-slim\nWORKDIR /app\n"
-ALL = f"{BASE}COPY . .\n"
 SERVED = 'CMD ["uvicorn", "app:app", "--host", "0.0.0.0"]\n'
-
-
-def guessed(root: Path, dockerfile: str, files: dict[str, str]) -> dict[str, Guess]:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    found = guess_entrypoints(root, {}, parse_dockerfile(dockerfile))
-    return {guess.name: guess for guess in found.entrypoints}
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.cli.guesses import guess_entrypoints
-from pytest_mlcontainer.dockerfile import parse_dockerfile
+from tests.cli.guessing import ALL, guesses
 
-ALL = "FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\n"
 SERVED = 'CMD ["uvicorn", "app.main:app", "--host", "0.0.0.0"]\n'
 NO_FILE = "which neither the image nor the project has"
 
 
 def lacks(root: Path, dockerfile: str, files: dict[str, str]) -> str:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    (guess,) = guess_entrypoints(root, {}, parse_dockerfile(dockerfile)).entrypoints
+    (guess,) = guesses(root, dockerfile, files).entrypoints
     return guess.lacks
 
 

@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlcontainer.cli.guesses import Guesses, guess_entrypoints
 from pytest_mlcontainer.cli.program_needs import program_needs
-from pytest_mlcontainer.dockerfile import parse_dockerfile
-
-ALL = "FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\n"
-
-
-def guesses(root: Path, dockerfile: str, files: dict[str, str]) -> Guesses:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return guess_entrypoints(root, {}, parse_dockerfile(dockerfile))
+from tests.cli.guessing import ALL, guesses
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from pytest_mlcontainer.compare.formats.kind import Format, Named, begins, need
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
-from pytest_mlcontainer.compare.trees.items import compare_items
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.compare.trees.partly_read import compare_readable
+from pytest_mlcontainer.model import Difference
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _FIRST_OFFSET = 512
@@ -29,18 +29,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     """Compare two files, item by item."""
     with ExitStack() as stack:
         actual, expected = read_both(pair, lambda side: _open(side, stack))
-        failed = dict.fromkeys((*expected.unreadable, *actual.unreadable))
-        for item in failed:
-            if not book.find(pair.name, item).tolerance.ignore:
-                reasons = (
-                    side.unreadable[item] for side in (actual, expected) if item in side.unreadable
-                )
-                yield Difference(pair.name, item, Verdict.FAILED, note="; ".join(reasons))
-        left, right = (
-            {item: leaf for item, leaf in side.leaves.items() if item not in failed}
-            for side in (actual, expected)
-        )
-        yield from compare_items(pair.name, left, right, book)
+        yield from compare_readable(pair.name, actual, expected, book)
 
 
 def _open(side: ComparedFile, stack: ExitStack) -> Hdf5Contents:

@@ -28,9 +28,10 @@ from pytest_mlcontainer.compare.numeric.gaps import Values
 from pytest_mlcontainer.compare.numeric.measure import Array
 from pytest_mlcontainer.compare.rules.rules import RuleBook
 from pytest_mlcontainer.compare.sources import ComparedFile, Pair, read_both
-from pytest_mlcontainer.compare.trees.items import Leaf, compare_items
+from pytest_mlcontainer.compare.trees.items import Leaf
+from pytest_mlcontainer.compare.trees.partly_read import compare_readable
 from pytest_mlcontainer.compare.trees.trees import compare_trees
-from pytest_mlcontainer.model import Difference, Verdict
+from pytest_mlcontainer.model import Difference
 
 ROOTS: Final = ("zarr.json", ".zgroup", ".zarray")
 _MOST_NODES: Final = 100_000
@@ -74,18 +75,7 @@ def compare(pair: Pair, book: RuleBook) -> Iterator[Difference]:
     with ExitStack() as stack:
         actual, expected = read_both(pair, lambda side: _open(side, stack))
         yield from compare_metadata(pair.name, actual.about, expected.about, book, CF_OF_MAKER)
-        failed = dict.fromkeys((*expected.unreadable, *actual.unreadable))
-        for item in failed:
-            if not book.find(pair.name, item).tolerance.ignore:
-                reasons = (
-                    side.unreadable[item] for side in (actual, expected) if item in side.unreadable
-                )
-                yield Difference(pair.name, item, Verdict.FAILED, note="; ".join(reasons))
-        left, right = (
-            {item: leaf for item, leaf in side.leaves.items() if item not in failed}
-            for side in (actual, expected)
-        )
-        yield from compare_items(pair.name, left, right, book)
+        yield from compare_readable(pair.name, actual, expected, book)
         yield from compare_trees(pair.name, actual.attributes, expected.attributes, book)
 
 
