@@ -19,6 +19,7 @@ from pytest_mlcontainer.errors import ConfigError, MlContainerError, RunError
 from pytest_mlcontainer.judging.equivalence import power_of, seeds_needed
 from pytest_mlcontainer.judging.evidence import Evidence, judge, judge_repeats
 from pytest_mlcontainer.model import (
+    NOT_LISTED,
     CheckJob,
     CompareJob,
     Entrypoint,
@@ -313,6 +314,16 @@ class TestJudging:
         for note in notes:
             assert said in note
             assert '"runs/ID/log.txt" = { ignore = ["id"] }' in note
+
+    def test_items_that_are_only_counted_are_called_as_those_that_are_listed(
+        self, runs: Runs
+    ) -> None:
+        """Of more items than are listed the rest is counted, by their verdict."""
+        sides = ({f"x{n}": n + side / 3 for n in range(700)} for side in (1, 2))
+        outcome = judge_repeats(entry(), Evidence(repeats=(tuple(map(runs, sides)),)))
+
+        (counted,) = (each.partition(NOT_LISTED)[2] for each in outcome.notes if NOT_LISTED in each)
+        assert re.fullmatch(r"\d+ nondeterministic", counted)
 
     def test_repeats_within_the_rules_are_equivalent(self, runs: Runs) -> None:
         evidence = Evidence(repeats=((runs({"x": 1.0}), runs({"x": 1.0 + 1e-12})),))

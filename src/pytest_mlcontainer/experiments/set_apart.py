@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_mlcontainer.judging.apart import NOUNS, Exclusions
-from pytest_mlcontainer.judging.evidence import nondeterministic
-from pytest_mlcontainer.model import Outcome, SearchFinding, Verdict
+from pytest_mlcontainer.judging.unsteady import as_nondeterministic
+from pytest_mlcontainer.model import Outcome, SearchFinding
 
 APART = "apart"
 _SHOWN = 5
@@ -28,10 +28,7 @@ def apart_findings(apart: Exclusions) -> tuple[SearchFinding, ...]:
 
 def as_apart(outcome: Outcome) -> Outcome:
     """Two runs of one and the same, which a clock or an id makes differ: no drift."""
-    marked = tuple(nondeterministic(each) for each in outcome.differences)
-    return replace(
-        outcome, differences=marked, verdict=Verdict.NONDETERMINISTIC, against="other repeats"
-    )
+    return replace(as_nondeterministic(outcome), against="other repeats")
 
 
 def listed(texts: list[str]) -> str:

@@ -23,6 +23,7 @@ from pytest_mlcontainer.judging.noise import (
     measure_spread,
     shorten,
 )
+from pytest_mlcontainer.judging.unsteady import counted_so, nondeterministic
 from pytest_mlcontainer.model import (
     Comparator,
     Difference,
@@ -126,7 +127,7 @@ class _EvidenceJudge:
         (runs,) = self._evidence.repeats
         needed = frozenset(for_repeats(rule) for rule in self._needed.rules)
         spread = self._spread(runs, replace(self._needed, rules=needed))
-        self._notes += [*spread.notes, _count_repeats([(runs, spread)])]
+        self._notes += [*counted_so(spread.notes), _count_repeats([(runs, spread)])]
         apart = self._all_apart(spread)
         if apart:
             self._notes.append(f"repeats differ in {say(apart)}")
@@ -344,13 +345,6 @@ def _unsteady(
         if each.verdict is Verdict.DRIFT and (each.output, each.item) not in listed
     ]
     return list(keep_worst([("", marked)]))
-
-
-def nondeterministic(difference: Difference) -> Difference:
-    """The same, where what differs are runs of the very same."""
-    if difference.verdict is not Verdict.DRIFT:
-        return difference
-    return replace(difference, verdict=Verdict.NONDETERMINISTIC)
 
 
 def _count_repeats(spreads: list[tuple[tuple[Run, ...], RepeatSpread]]) -> str:

@@ -16,7 +16,7 @@ from pytest_mlcontainer.explain.trials import (
     SearchOutcome,
     Trial,
 )
-from pytest_mlcontainer.judging.evidence import nondeterministic
+from pytest_mlcontainer.judging.unsteady import as_nondeterministic
 from pytest_mlcontainer.mixing.hybrid_trials import HybridTrials
 from pytest_mlcontainer.mixing.hybrids import ImagePair
 from pytest_mlcontainer.mixing.questions import Answer, Other, Question
@@ -185,8 +185,7 @@ class HybridSearch:
         if findings.kind is SearchOutcome.NONDETERMINISTIC:
             others = [run for run in self._trials.results if run is not control]
             outcome = self._trials.compare(others[0], control) if others else self._same(control)
-            marked = tuple(nondeterministic(each) for each in outcome.differences)
-            return replace(outcome, differences=marked, verdict=Verdict.NONDETERMINISTIC)
+            return as_nondeterministic(outcome)
         if isinstance(whole, Run):
             return self._trials.compare(whole, control)
         for cause in causes:

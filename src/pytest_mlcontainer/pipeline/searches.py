@@ -10,7 +10,7 @@ from typing import Final
 from pytest_mlcontainer.errors import MlContainerError
 from pytest_mlcontainer.experiments.comparison import RunComparison, as_repeats
 from pytest_mlcontainer.explain.pins import RANDOMNESS
-from pytest_mlcontainer.judging.evidence import nondeterministic
+from pytest_mlcontainer.judging.unsteady import as_nondeterministic
 from pytest_mlcontainer.matrix import budget, varied_names
 from pytest_mlcontainer.mixing.across_software import SoftwareSearch
 from pytest_mlcontainer.mixing.questions import ExperimentRuns
@@ -152,7 +152,7 @@ class Searches:
             note = f"what makes it agree was not looked for: it fails when run again, {error.what}"
             return replace(outcome, notes=(note, *outcome.notes))
         if not seen.verdict.passes:
-            outcome = _unsteady(replace(outcome, notes=(_UNSTEADY, *outcome.notes)))
+            outcome = as_nondeterministic(replace(outcome, notes=(_UNSTEADY, *outcome.notes)))
             return self.of_repeats(settings, job, outcome, held.comparators)
         if not options.cure:
             return outcome
@@ -241,12 +241,7 @@ def _told_from_randomness(outcome: Outcome) -> Outcome:
     """Where randomness is the cause the runs of one platform disagree: that is no drift of two."""
     if (RANDOMNESS,) not in (cause.names for cause in outcome.causes):
         return outcome
-    return _unsteady(outcome)
-
-
-def _unsteady(outcome: Outcome) -> Outcome:
-    marked = tuple(nondeterministic(each) for each in outcome.differences)
-    return replace(outcome, verdict=Verdict.NONDETERMINISTIC, differences=marked)
+    return as_nondeterministic(outcome)
 
 
 def _with_resumed(outcome: Outcome, kept: Unfinished) -> Outcome:

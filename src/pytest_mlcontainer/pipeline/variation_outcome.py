@@ -12,7 +12,7 @@ from pytest_mlcontainer.explain.amplifiers import amplifiers
 from pytest_mlcontainer.explain.materiality import materiality
 from pytest_mlcontainer.explain.trials import Crash, Findings, SearchOutcome, Trial
 from pytest_mlcontainer.facts import differing, took_effect
-from pytest_mlcontainer.judging.evidence import nondeterministic
+from pytest_mlcontainer.judging.unsteady import as_nondeterministic
 from pytest_mlcontainer.model import (
     Cause,
     Explanation,
@@ -96,11 +96,8 @@ def _drawn(trials: VariationTrials, findings: Findings) -> Outcome:
     outcome = replace(trials.outcome(trial), against="nothing varied")
     if findings.kind is not SearchOutcome.NONDETERMINISTIC:
         return outcome
-    marked = tuple(nondeterministic(each) for each in outcome.differences)
     return replace(
-        outcome,
-        differences=marked,
-        verdict=Verdict.NONDETERMINISTIC,
+        as_nondeterministic(outcome),
         against="other repeats",
     )
 
