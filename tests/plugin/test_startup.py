@@ -12,10 +12,10 @@ import sys
 def pytest_unconfigure():
     print("\\nloaded:", *sorted(sys.modules))
 """
-# pytest-randomly imports numpy and hypothesis much else: what is looked for is our own doing.
+# pytest-randomly and zarr import numpy, hypothesis much else: what is looked for is our own doing.
 ALONE = [
     word
-    for plugin in ("randomly", "hypothesispytest", "xdist", "xdist.looponfail")
+    for plugin in ("randomly", "zarr", "hypothesispytest", "xdist", "xdist.looponfail")
     for word in ("-p", f"no:{plugin}")
 ]
 HEAVY = {
