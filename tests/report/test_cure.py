@@ -14,6 +14,7 @@ from pytest_mlcontainer.model import (
     CureKind,
     CurePrice,
     CureSetting,
+    Difference,
     Outcome,
     Platform,
     SourceLine,
@@ -158,6 +159,16 @@ def test_repeats_that_disagree_are_offered_the_line_and_a_cure() -> None:
         assert asked.count(option) == 1  # what could not be said does not help again
     looked_for = "\n".join(failure_lines(replace(repeats, cure=VAIN), "pytest --container x"))
     assert "--container-cure" not in looked_for
+
+
+def test_what_could_not_be_compared_is_offered_neither_the_line_nor_a_cure() -> None:
+    """A package is missing here: no line of the project brings that about."""
+    failed = Difference("s.zarr", "", Verdict.FAILED, note="cannot be compared without zarr")
+    repeats = replace(OUTCOME, verdict=Verdict.FAILED, causes=(), against="other repeats")
+    for also, offers in ((), False), ((Difference("m", "", Verdict.NONDETERMINISTIC),), True):
+        held = replace(repeats, differences=(failed, *also))
+        text = "\n".join(failure_lines(held, "pytest --container x::repeats"))
+        assert ("--container-locate" in text, "--container-cure" in text) == (offers, offers)
 
 
 def test_what_a_baseline_is_met_with_is_said_to_agree_with_it() -> None:

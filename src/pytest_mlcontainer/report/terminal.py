@@ -115,7 +115,7 @@ def _further(outcome: Outcome, repeat: str) -> list[str]:
 
 def _is_unlocated(outcome: Outcome) -> bool:
     """Whether a cause was looked for, or repeats disagree, and nobody has looked for the line."""
-    sought = outcome.explanation is not None or outcome.against == REPEATS
+    sought = outcome.explanation is not None or _repeats_disagree(outcome)
     return sought and outcome.location is None
 
 
@@ -124,8 +124,14 @@ def _is_curable(outcome: Outcome) -> bool:
     if outcome.cure is not None:
         return False
     if outcome.explanation is None:
-        return outcome.against == REPEATS
+        return _repeats_disagree(outcome)
     return bool(outcome.causes) and outcome.verdict is not Verdict.FAILED
+
+
+def _repeats_disagree(outcome: Outcome) -> bool:
+    """Not where all that fails could not be compared: there is no line that brings that about."""
+    verdicts = {outcome.verdict, *(each.verdict for each in outcome.differences)}
+    return outcome.against == REPEATS and Verdict.NONDETERMINISTIC in verdicts
 
 
 def _is_unexplained(outcome: Outcome) -> bool:
